@@ -1,0 +1,87 @@
+/**
+ * Which code runs a job. Order: `@JobHandler(name)`, the CQRS handler of the command of that name, `@JobHandler('*')`.
+ *
+ * Owns: the table of handlers of this pod and the error for a job that none of them knows.
+ * Neighbours: `nest/explorer.ts` and `cqrs/bridge.ts` fill the table at start; `entity-worker.ts` asks it for each job.
+ */
+import type { EntityRef } from './entity.js';
+import { HandlerConflictError, HandlerNotFoundError } from './errors.js';
+import type { JobRunner } from './ports.js';
+
+interface Registered {
+  readonly runner: JobRunner;
+  /** Where it was declared, for the error when there are two. */
+  readonly origin: string;
+}
+
+interface RegisteredCommand extends Registered {
+  /** The class, by identity; what it is made of is the bridge's business. */
+  readonly commandClass: unknown;
+}
+
+export class HandlerTable {
+  private readonly explicit = new Map<string, Map<string, Registered>>();
+  private readonly commands = new Map<string, RegisteredCommand>();
+  private readonly wildcards = new Map<string, Registered>();
+  private readonly types = new Set<string>();
+
+  /** Says that this pod works entities of a type; it sweeps and claims no others. */
+  host(type: string): void {
+    this.types.add(type);
+  }
+
+  /** @throws HandlerConflictError when the type already has a handler for that name. */
+  addJobHandler(type: string, name: string, runner: JobRunner, origin: string): void {
+    this.host(type);
+    if (name === '*') {
+      add(this.wildcards, type, { runner, origin }, `every other job of "${type}"`);
+      return;
+    }
+    let handlers = this.explicit.get(type);
+    if (!handlers) {
+      handlers = new Map();
+      this.explicit.set(type, handlers);
+    }
+    add(handlers, name, { runner, origin }, `job "${name}" of "${type}"`);
+  }
+
+  /** @throws HandlerConflictError when another command already has that name. */
+  addCommand(name: string, commandClass: unknown, runner: JobRunner, origin: string): void {
+    add(this.commands, name, { runner, origin, commandClass }, `command "${name}"`);
+  }
+
+  /** The class of the command of that name, if this pod handles it. */
+  commandClass(name: string): unknown {
+    return this.commands.get(name)?.commandClass;
+  }
+
+  /** The types that this pod works. */
+  hostedTypes(): readonly string[] {
+    return [...this.types];
+  }
+
+  hosts(type: string): boolean {
+    return this.types.has(type);
+  }
+
+  /** @throws HandlerNotFoundError that names the job, the entity type and the three remedies. */
+  find(entity: EntityRef, name: string): JobRunner {
+    const found =
+      this.explicit.get(entity.type)?.get(name) ?? this.commands.get(name) ?? this.wildcards.get(entity.type);
+    if (found) return found.runner;
+    throw new HandlerNotFoundError(
+      `No handler on this pod for job "${name}" of entity type "${entity.type}". Add a @CommandHandler for the command of ` +
+        `that name, a @JobHandler('${name}') or a @JobHandler('*') to a @WorkerProcessor of "${entity.type}".`,
+    );
+  }
+}
+
+function add<T extends Registered>(handlers: Map<string, T>, key: string, handler: T, what: string): void {
+  const other = handlers.get(key);
+  if (other) {
+    throw new HandlerConflictError(
+      `Two handlers for ${what}: ${other.origin} and ${handler.origin}. Remove one, or give one another name.`,
+    );
+  }
+  handlers.set(key, handler);
+}

@@ -1,0 +1,83 @@
+/**
+ * The core as one piece: what a frame such as Nest starts, enqueues through, drains and closes.
+ * Owns the order of starting and stopping; its parts do the work.
+ */
+import type { HandlerTable } from './dispatch.js';
+import { type EnqueuedJob, Enqueuer, type JobRequest } from './enqueue.js';
+import type { EntityWorker } from './entity-worker.js';
+import { Heartbeat } from './heartbeat.js';
+import { LookSources } from './look.js';
+import type { EngineConfig } from './options.js';
+import type { Clock, EntityStore, Log } from './ports.js';
+import { WorkerManager } from './worker-manager.js';
+
+export interface EngineParts {
+  readonly store: EntityStore;
+  readonly config: EngineConfig;
+  /** Complete before {@link Engine.start}. */
+  readonly handlers: HandlerTable;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class Engine {
+  private readonly manager: WorkerManager;
+  private readonly heartbeat: Heartbeat;
+  private readonly sources: LookSources;
+  private readonly enqueuer: Enqueuer;
+  private unfinished: EntityWorker[] | undefined;
+
+  constructor(private readonly parts: EngineParts) {
+    const { store, config } = parts;
+    this.manager = new WorkerManager({ ...parts, requestRenewal: () => this.heartbeat.request() });
+    this.heartbeat = new Heartbeat({ ...parts, manager: this.manager });
+    this.sources = new LookSources({ ...parts, manager: this.manager });
+    this.enqueuer = new Enqueuer(store, config, this.manager);
+  }
+
+  /** Resolves when the store is connected and jobs are worked. Rejects when that can't be, as on wrong credentials. */
+  async start(): Promise<void> {
+    await this.parts.store.start();
+    this.heartbeat.start();
+    this.sources.start();
+  }
+
+  /** Adds one job. Rejects with a typed error; see each for whether the job was added. */
+  enqueue(request: JobRequest): Promise<EnqueuedJob> {
+    return this.enqueuer.enqueue(request);
+  }
+
+  /** Adds jobs in one go, in their order. On failure a BulkEnqueueError tells which were not added. */
+  enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueuedJob[]> {
+    return this.enqueuer.enqueueBulk(requests);
+  }
+
+  /** Claims nothing more, lets running jobs end (bounded) and hands the entities over. Enqueueing goes on. */
+  async drain(): Promise<void> {
+    if (this.unfinished) return;
+    this.unfinished = [];
+    this.sources.stop();
+    this.unfinished = await this.manager.drain(this.parts.config.shutdownTimeoutMs);
+  }
+
+  /**
+   * Drains and disconnects. A handler that did not end in time keeps its claim until it does, or the process exits: it
+   * is never run elsewhere beside itself (race 12).
+   */
+  async close(): Promise<void> {
+    await this.drain();
+    this.enqueuer.close();
+    const running = (this.unfinished ?? []).filter(worker => worker.isRunning);
+    if (running.length === 0) return this.disconnect();
+    this.parts.log.warn(
+      `${running.length} jobs did not end within ${this.parts.config.shutdownTimeoutMs} ms; their entities stay claimed until they do, or the process exits.`,
+    );
+    void Promise.all(running.map(worker => worker.drain())).then(() => this.disconnect());
+  }
+
+  private async disconnect(): Promise<void> {
+    this.heartbeat.stop();
+    for (const worker of this.manager.all()) worker.abandon();
+    await this.parts.store.close();
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * Every error that this library throws, each with a stable `code`.
+ * A message names the culprit (entity, class, option) and the remedy; it never carries a payload.
+ */
+
+/** The base of all errors of this library. Branch on `code`: it is stable, the message is not. */
+export class AtomicQueuesError extends Error {
+  /** A stable identifier such as `INVALID_ENTITY`. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.name = new.target.name;
+  }
+}
+
+/** The base of errors after which it is certain that the store has not done what was asked for. */
+export abstract class NotExecutedError extends AtomicQueuesError {}
+
+/** An entity type or id is missing, empty, of a wrong kind or too long. Nothing was enqueued. */
+export class InvalidEntityError extends AtomicQueuesError {
+  constructor(message: string) {
+    super('INVALID_ENTITY', message);
+  }
+}
+
+/** What was given to `enqueue` is not a command this library can route, or its metadata contradicts itself. */
+export class InvalidCommandError extends AtomicQueuesError {
+  constructor(message: string) {
+    super('INVALID_COMMAND', message);
+  }
+}
+
+/** The data of a job holds something that JSON cannot carry (a cycle, a bigint, a function …). Nothing was enqueued. */
+export class UnserializableDataError extends AtomicQueuesError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('UNSERIALIZABLE_DATA', message, options);
+  }
+}
+
+/** An option of the module or of a job is unknown, of a wrong kind or out of range. */
+export class InvalidOptionError extends NotExecutedError {
+  constructor(message: string) {
+    super('INVALID_OPTION', message);
+  }
+}
+
+/** A thing that this library does not support (yet) was asked for. Nothing was enqueued. */
+export class UnsupportedError extends AtomicQueuesError {
+  constructor(message: string) {
+    super('UNSUPPORTED', message);
+  }
+}
+
+/** Decorators contradict each other: two handlers for one job name, two commands with one name … Thrown at start. */
+export class HandlerConflictError extends AtomicQueuesError {
+  constructor(message: string) {
+    super('HANDLER_CONFLICT', message);
+  }
+}
+
+/** No handler on the pod that works the entity knows the job's name; the job is failed with this reason. */
+export class HandlerNotFoundError extends AtomicQueuesError {
+  constructor(message: string) {
+    super('HANDLER_NOT_FOUND', message);
+  }
+}
+
+/**
+ * The store could not be reached within `commandTimeoutMs`, or refused the call.
+ * What was asked for has **not** happened; it is safe to try again.
+ */
+export class StoreUnavailableError extends NotExecutedError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('STORE_UNAVAILABLE', message, options);
+  }
+}
+
+/**
+ * The connection broke after the call was sent and before its answer came: it may or may not have happened.
+ * To enqueue again without a duplicate give the job an id (`jobId`), the same in both tries.
+ */
+export class OutcomeUnknownError extends AtomicQueuesError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('OUTCOME_UNKNOWN', message, options);
+  }
+}
+
+/** Redis refused the credentials. Thrown at start, at once: waiting would not help. */
+export class AuthenticationError extends AtomicQueuesError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('AUTHENTICATION_FAILED', message, options);
+  }
+}
+
+/** The store executed the call and refused it (Redis out of memory, a key of a wrong type …). */
+export class StoreRefusedError extends NotExecutedError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('STORE_REFUSED', message, options);
+  }
+}
+
+/** This module has been shut down. */
+export class ClosedError extends AtomicQueuesError {
+  constructor(message = 'This pod has shut down; enqueue on another one.') {
+    super('CLOSED', message);
+  }
+}
+
+/** This pod no longer owns the entity (I3): the step changed nothing. Handlers see it when they write through a stale job. */
+export class StaleClaimError extends AtomicQueuesError {
+  constructor(message: string) {
+    super('STALE_CLAIM', message);
+  }
+}
+
+/** Some jobs of a bulk were not added. `outcomes` tells, in the order given, which were. */
+export class BulkEnqueueError extends AtomicQueuesError {
+  constructor(
+    message: string,
+    /** One per job, in the order given: the error, or `undefined` where the job was added. */
+    readonly errors: readonly (Error | undefined)[],
+  ) {
+    super('BULK_ENQUEUE_FAILED', message);
+  }
+}
+
+/** A job stalled (its pod died while it ran alone) more often than `maxStalledCount`, or its data is gone. */
+export class JobAbandonedError extends AtomicQueuesError {
+  constructor(message: string) {
+    super('JOB_ABANDONED', message);
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,82 @@
+/**
+ * The renewal of all claims of this pod: one timer, every third of the lease, on the store's own connection for it.
+ *
+ * Owns when to renew and when not to. Neighbours: each worker learns what became of its claim; idle release rides on
+ * the same beat, so that an idle entity has no timer (I8).
+ */
+
+import type { HandlerTable } from './dispatch.js';
+import { messageOf } from './errors.js';
+import { momentOf } from './lease.js';
+import type { EngineConfig } from './options.js';
+import type { Clock, EntityStore, Log, Timer } from './ports.js';
+import type { WorkerManager } from './worker-manager.js';
+
+export interface HeartbeatParts {
+  readonly store: EntityStore;
+  readonly config: EngineConfig;
+  readonly handlers: HandlerTable;
+  readonly manager: WorkerManager;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class Heartbeat {
+  private timer: Timer | undefined;
+  private beating = false;
+  private stopped = false;
+  private warned = false;
+
+  constructor(private readonly parts: HeartbeatParts) {}
+
+  start(): void {
+    void this.beat();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.timer?.cancel();
+  }
+
+  /** Renews now: a worker with work finds its lease run out. */
+  request(): void {
+    if (!this.beating && !this.stopped) void this.beat();
+  }
+
+  private async beat(): Promise<void> {
+    this.beating = true;
+    this.timer?.cancel();
+    try {
+      await this.renew();
+      this.warned = false;
+    } catch (error) {
+      if (!this.warned && !this.stopped) this.parts.log.warn(`Renewing claims failed: ${messageOf(error)}`);
+      this.warned = true;
+    }
+    this.parts.manager.releaseIdle();
+    this.beating = false;
+    if (!this.stopped) this.timer = this.parts.clock.after(this.parts.config.leaseMs / 3, () => void this.beat());
+  }
+
+  private async renew(): Promise<void> {
+    const { store, config, handlers, manager, clock } = this.parts;
+    // A pod whose work gets no answers must not keep its claims from others (race 15). One that is only slow does get some (race 29).
+    if (store.isSilentFor(config.leaseMs)) return;
+    const beats = [...manager.all()].flatMap(worker => {
+      const renewal = worker.renewal();
+      return renewal ? [{ worker, renewal }] : [];
+    });
+    const sentAt = momentOf(clock);
+    const renewed = await store.renew(
+      beats.map(beat => beat.renewal),
+      handlers.hostedTypes(),
+    );
+    const lost = new Set(renewed.lost);
+    const kicked = new Set(renewed.kicked);
+    beats.forEach(({ worker, renewal }, position) => {
+      if (lost.has(position)) worker.lose(renewal.claim);
+      else worker.renewed(renewal.claim, sentAt);
+      if (kicked.has(position)) worker.kick();
+    });
+  }
+}

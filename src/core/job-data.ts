@@ -1,0 +1,84 @@
+/**
+ * What comes in from a user, checked before anything is sent: the payload as JSON, and the options of a job.
+ */
+import { InvalidOptionError, messageOf, UnserializableDataError, UnsupportedError } from './errors.js';
+import type { JobOptions } from './ports.js';
+
+/** BullMQ's job options that this version honours. */
+const HONOURED = new Set([
+  'jobId',
+  'delay',
+  'timestamp',
+  'removeOnComplete',
+  'removeOnFail',
+  'stackTraceLimit',
+  'keepLogs',
+  'sizeLimit',
+  'deduplication',
+  'telemetry',
+  'attempts',
+]);
+
+/** Options of BullMQ that would break an entity's order or need what this version lacks, and why. */
+const LATER: Readonly<Record<string, string>> = {
+  backoff: 'retries that keep the order come in a later version; retry inside the handler',
+  priority: 'an entity runs its jobs in the order in which they came',
+  lifo: 'an entity runs its jobs in the order in which they came',
+  repeat: 'schedules come in a later version',
+  parent: 'flows come in a later version',
+  failParentOnFailure: 'flows come in a later version',
+  ignoreDependencyOnFailure: 'flows come in a later version',
+  removeDependencyOnFailure: 'flows come in a later version',
+  continueParentOnFailure: 'flows come in a later version',
+};
+
+/**
+ * The payload as JSON text.
+ * @throws UnserializableDataError where JSON would throw (cycle, bigint) and where it would lose data without a word
+ * (function, symbol, NaN, Infinity, Map, Set). `undefined` properties are left out, as JSON does.
+ */
+export function encodeData(data: unknown, culprit: string): string {
+  try {
+    return JSON.stringify(data ?? {}, refuseLoss);
+  } catch (error) {
+    throw new UnserializableDataError(
+      `${culprit} has data that JSON can't carry: ${messageOf(error).split('\n')[0]}. Send plain values, and ids instead of objects.`,
+      { cause: error },
+    );
+  }
+}
+
+function refuseLoss(key: string, value: unknown): unknown {
+  const lossy =
+    typeof value === 'function' ||
+    typeof value === 'symbol' ||
+    typeof value === 'bigint' ||
+    (typeof value === 'number' && !Number.isFinite(value)) ||
+    value instanceof Map ||
+    value instanceof Set;
+  if (!lossy) return value;
+  const kind =
+    typeof value === 'object' && value !== null
+      ? value.constructor.name
+      : typeof value === 'number'
+        ? String(value)
+        : typeof value;
+  throw new TypeError(`property "${key}" is a ${kind}`);
+}
+
+/** @throws InvalidOptionError for what BullMQ doesn't know, UnsupportedError for what this version does not honour. */
+export function checkJobOptions(options: JobOptions, culprit: string): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    const later = LATER[name];
+    if (later !== undefined) throw new UnsupportedError(`${culprit} asks for job option "${name}": ${later}.`);
+    if (!HONOURED.has(name)) throw new InvalidOptionError(`${culprit} has the unknown job option "${name}".`);
+  }
+  const { attempts, delay } = options;
+  if (typeof attempts === 'number' && attempts > 1) {
+    throw new UnsupportedError(`${culprit} asks for ${attempts} attempts: ${LATER['backoff']}.`);
+  }
+  if (delay !== undefined && !(typeof delay === 'number' && Number.isFinite(delay) && delay >= 0)) {
+    throw new InvalidOptionError(`${culprit} has a delay that is not a number of milliseconds from 0.`);
+  }
+}

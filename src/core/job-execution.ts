@@ -1,0 +1,39 @@
+/**
+ * Running one job to its end: finds its handler, runs it, and says how it ended. Never throws.
+ */
+import type { HandlerTable } from './dispatch.js';
+import { entityWord } from './entity.js';
+import { JobAbandonedError, messageOf } from './errors.js';
+import type { FetchedJob, JobContext, Log, Settlement } from './ports.js';
+
+export interface JobExecution {
+  readonly handlers: HandlerTable;
+  readonly log: Log;
+}
+
+export async function runJob(
+  { handlers, log }: JobExecution,
+  job: FetchedJob,
+  context: JobContext,
+): Promise<Settlement> {
+  const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(context.entity)}`;
+  try {
+    if (job.mustFail !== undefined) throw new JobAbandonedError(job.mustFail);
+    const result = await handlers.find(context.entity, job.name)(job, context);
+    return { job, outcome: { kind: 'completed', value: resultAsJson(result, what, log) } };
+  } catch (error) {
+    const reason = messageOf(error);
+    log.warn(`${what()} failed: ${reason}`);
+    return { job, outcome: { kind: 'failed', reason, stack: (error instanceof Error && error.stack) || reason } };
+  }
+}
+
+/** The handler has done its work: a result that JSON can't carry is no reason to fail the job. */
+function resultAsJson(result: unknown, what: () => string, log: Log): string {
+  try {
+    return JSON.stringify(result) ?? 'null';
+  } catch (error) {
+    log.warn(`${what()} completed, but its result can't be stored as JSON (${messageOf(error)}); null is stored.`);
+    return 'null';
+  }
+}

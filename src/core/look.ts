@@ -1,0 +1,73 @@
+/**
+ * What makes this pod look at an entity: wake-ups, and a sweep of what is due. Both may see too much or too little;
+ * `WorkerManager.look` decides, and the other source makes good what one has missed (I7).
+ */
+import type { HandlerTable } from './dispatch.js';
+import { messageOf } from './errors.js';
+import type { EngineConfig } from './options.js';
+import type { Clock, EntityStore, Log, Timer } from './ports.js';
+import type { WorkerManager } from './worker-manager.js';
+
+export interface LookParts {
+  readonly store: EntityStore;
+  readonly config: EngineConfig;
+  readonly handlers: HandlerTable;
+  readonly manager: WorkerManager;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Entities per look into what is due. */
+const SWEEP_LIMIT = 100;
+/** Part of the sweep interval by which it varies, so that pods don't sweep in step. */
+const JITTER = 0.2;
+const PAUSE_AFTER_FAILURE_MS = 500;
+
+export class LookSources {
+  private stopped = false;
+  private timer: Timer | undefined;
+  private warned = false;
+
+  constructor(private readonly parts: LookParts) {}
+
+  start(): void {
+    if (this.parts.handlers.hostedTypes().length === 0) return;
+    void this.listen();
+    this.scheduleSweep();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.timer?.cancel();
+  }
+
+  private async listen(): Promise<void> {
+    while (!this.stopped) {
+      try {
+        for (const entity of await this.parts.store.wakeUps()) if (!this.stopped) this.parts.manager.look(entity);
+      } catch {
+        // The store logs that it is away; the sweep finds what was missed.
+        await new Promise<void>(resolve => this.parts.clock.after(PAUSE_AFTER_FAILURE_MS, resolve));
+      }
+    }
+  }
+
+  private scheduleSweep(): void {
+    const ms = this.parts.config.sweepMs * (1 + JITTER * (2 * Math.random() - 1));
+    this.timer = this.parts.clock.after(ms, () => void this.sweep());
+  }
+
+  private async sweep(): Promise<void> {
+    try {
+      for (const type of this.parts.handlers.hostedTypes()) {
+        const due = await this.parts.store.due(type, SWEEP_LIMIT);
+        for (const entity of due) if (!this.stopped) this.parts.manager.look(entity);
+      }
+      this.warned = false;
+    } catch (error) {
+      if (!this.warned && !this.stopped) this.parts.log.warn(`Sweep failed: ${messageOf(error)}`);
+      this.warned = true;
+    }
+    if (!this.stopped) this.scheduleSweep();
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * The options of the engine, resolved once at start: what a user wrote becomes what the core reads.
+ *
+ * Owns: defaults, ranges, and the error for what is unknown or not supported yet. Neighbour: `nest/options.ts` types
+ * what a user writes and hands it over here.
+ */
+import { encodeSegment } from './entity.js';
+import { InvalidOptionError, UnsupportedError } from './errors.js';
+import type { JobOptions } from './ports.js';
+
+/** Options of how an entity type is worked. All are optional. */
+export interface WorkerOptions {
+  /** Jobs of one entity at once. Only 1 (the default) for now; more gives up order. */
+  concurrency?: number;
+  /** How often ownerless entities are looked for, in ms. Default 1000. */
+  stalledInterval?: number;
+  /** How long BullMQ's own lock of a running job lasts, in ms; kept alive while the job runs. Default 30000. */
+  lockDuration?: number;
+  /** How long a claim lives without renewal, in **seconds**; renewed every third of it. Default 3. */
+  heartbeatTTL?: number;
+  /** How often a job may lose its pod while it runs alone before it is failed. Default 1. */
+  maxStalledCount?: number;
+  /** Most jobs of one entity that are fetched ahead while it is busy. Default 32. */
+  prefetch?: number;
+}
+
+/** Options of one entity type. All are optional. */
+export interface EntityOptions {
+  /** The name of the entity's BullMQ queue. Default `{keyPrefix}:{type}:{id}:queue`. Gets the id as it stands in keys. */
+  queueName?: (entityId: string) => string;
+  /** The name recorded as `processedBy` on the jobs. Default: the pod's. */
+  workerName?: (entityId: string) => string;
+  /** Only 1 (the default) for now. */
+  maxWorkersPerEntity?: number;
+  /** How long a worker outlives its last job, in seconds. Default 15. */
+  idleTimeoutSeconds?: number;
+  /** The property of a command that holds the entity id when no `@QueueEntityId` says so. */
+  defaultEntityId?: string;
+  /** Overrides of `workerDefaults` for this type. */
+  workerConfig?: Pick<WorkerOptions, 'concurrency' | 'lockDuration' | 'prefetch' | 'maxStalledCount'>;
+  /** BullMQ options of every job of this type; options given to `enqueue` win. */
+  defaultJobOptions?: JobOptions;
+}
+
+/** What the engine is given. */
+export interface EngineOptions {
+  workerDefaults?: WorkerOptions;
+  entities?: Readonly<Record<string, EntityOptions>>;
+  defaultJobOptions?: JobOptions;
+  /** How long shutdown waits for running jobs, in ms. Default 10000. */
+  shutdownTimeoutMs?: number;
+}
+
+/** An entity type as the core reads it. */
+export interface EntityTypeConfig {
+  readonly type: string;
+  readonly queueName: ((encodedId: string) => string) | undefined;
+  readonly workerName: ((entityId: string) => string) | undefined;
+  readonly idleTimeoutMs: number;
+  readonly defaultEntityId: string | undefined;
+  readonly lockDurationMs: number;
+  readonly prefetch: number;
+  readonly maxStalledCount: number;
+  readonly jobOptions: JobOptions;
+}
+
+/** All options as the core reads them. */
+export interface EngineConfig {
+  readonly leaseMs: number;
+  readonly sweepMs: number;
+  readonly shutdownTimeoutMs: number;
+  entityType(type: string): EntityTypeConfig;
+}
+
+/** Completed jobs leave at once; failed ones stay for a person to see, bounded in number and age (7 days, in seconds). */
+const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1000, age: 7 * 24 * 3600 } };
+
+const WORKER_KEYS = ['concurrency', 'stalledInterval', 'lockDuration', 'heartbeatTTL', 'maxStalledCount', 'prefetch'];
+const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStalledCount'];
+const ENTITY_KEYS = [
+  'queueName',
+  'workerName',
+  'maxWorkersPerEntity',
+  'idleTimeoutSeconds',
+  'defaultEntityId',
+  'workerConfig',
+  'defaultJobOptions',
+];
+
+/**
+ * Checks and completes the engine's options.
+ * @throws InvalidOptionError for an unknown name or a value out of range, UnsupportedError for what comes later.
+ */
+export function resolveOptions(options: EngineOptions): EngineConfig {
+  const defaults = options.workerDefaults ?? {};
+  const entities = options.entities ?? {};
+  checkWorkerOptions('workerDefaults', defaults, WORKER_KEYS);
+  for (const [type, entity] of Object.entries(entities)) checkEntityOptions(`entities.${type}`, entity);
+  const types = new Map<string, EntityTypeConfig>();
+  return {
+    leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
+    sweepMs: defaults.stalledInterval ?? 1000,
+    shutdownTimeoutMs: positive('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
+    entityType(type) {
+      let config = types.get(type);
+      if (!config) {
+        config = entityTypeConfig(type, Object.hasOwn(entities, type) ? entities[type] : undefined, options);
+        types.set(type, config);
+      }
+      return config;
+    },
+  };
+}
+
+function entityTypeConfig(type: string, entity: EntityOptions = {}, options: EngineOptions): EntityTypeConfig {
+  const worker = { ...options.workerDefaults, ...entity.workerConfig };
+  const { queueName } = entity;
+  return {
+    type,
+    queueName: queueName && (encodedId => checkQueueName(type, queueName(encodedId))),
+    workerName: entity.workerName,
+    idleTimeoutMs: (entity.idleTimeoutSeconds ?? 15) * 1000,
+    defaultEntityId: entity.defaultEntityId,
+    lockDurationMs: worker.lockDuration ?? 30_000,
+    prefetch: worker.prefetch ?? 32,
+    maxStalledCount: worker.maxStalledCount ?? 1,
+    jobOptions: { ...RETENTION, ...options.defaultJobOptions, ...entity.defaultJobOptions },
+  };
+}
+
+function checkEntityOptions(path: string, entity: EntityOptions): void {
+  checkKnown(path, entity, ENTITY_KEYS);
+  for (const name of ['queueName', 'workerName'] as const) {
+    if (entity[name] !== undefined && typeof entity[name] !== 'function') {
+      throw new InvalidOptionError(`${path}.${name} must be a function from an entity id to a name.`);
+    }
+  }
+  if (entity.maxWorkersPerEntity !== undefined) onlyOne(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
+  if (entity.idleTimeoutSeconds !== undefined) positive(`${path}.idleTimeoutSeconds`, entity.idleTimeoutSeconds);
+  if (entity.workerConfig !== undefined)
+    checkWorkerOptions(`${path}.workerConfig`, entity.workerConfig, WORKER_CONFIG_KEYS);
+}
+
+function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly string[]): void {
+  checkKnown(path, worker, known);
+  if (worker.concurrency !== undefined) onlyOne(`${path}.concurrency`, worker.concurrency);
+  for (const name of ['stalledInterval', 'lockDuration', 'heartbeatTTL', 'prefetch'] as const) {
+    if (worker[name] !== undefined) positive(`${path}.${name}`, worker[name]);
+  }
+  if (worker.maxStalledCount !== undefined && !(worker.maxStalledCount >= 0)) {
+    throw new InvalidOptionError(`${path}.maxStalledCount must be 0 or more.`);
+  }
+}
+
+function onlyOne(path: string, value: number): void {
+  if (!Number.isInteger(value) || value < 1) throw new InvalidOptionError(`${path} must be a whole number from 1.`);
+  if (value > 1) throw new UnsupportedError(`${path} above 1 is not supported in this version; leave it at 1.`);
+}
+
+function positive(path: string, value: number): number {
+  if (typeof value !== 'number' || !(value > 0)) throw new InvalidOptionError(`${path} must be a number above 0.`);
+  return value;
+}
+
+/** @throws InvalidOptionError that names the unknown option and the known ones. */
+export function checkKnown(path: string, options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) {
+      throw new InvalidOptionError(`Unknown option ${path}.${name}; known here: ${known.join(', ')}.`);
+    }
+  }
+}
+
+/** A queue name must be one segment of a key: BullMQ refuses `:`, a Cluster reads `{}`, and `$` is the system's. */
+function checkQueueName(type: string, name: unknown): string {
+  if (typeof name !== 'string' || name === '' || encodeSegment(name.replaceAll('%', '')) !== name.replaceAll('%', '')) {
+    throw new InvalidOptionError(
+      `entities.${type}.queueName gave ${JSON.stringify(name)}; a queue name must be a non-empty string without ":", "{", "}", "$" and white space.`,
+    );
+  }
+  return name;
+}

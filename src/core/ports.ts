@@ -1,0 +1,174 @@
+/**
+ * What the core needs of the outside, and nothing else: a store of jobs and claims (one port, since the two share
+ * atomic steps), handlers, a clock, a log. `store/redis` and `store/memory` implement the first, `nest` wires the rest.
+ */
+import type { EntityRef } from './entity.js';
+
+/** A pod's right to work an entity. Every step that touches the entity's jobs carries it and is refused when it is stale (I3). */
+export interface Claim {
+  readonly entity: EntityRef;
+  /** The fencing token: grows with each new owner (I4). A decimal number of microseconds, as text. */
+  readonly token: string;
+  /** Chosen by the owner, and grows with each new start of it: makes its own late calls stale. */
+  readonly epoch: number;
+}
+
+/** Options of one job: those of BullMQ. The store knows which it supports. */
+export type JobOptions = Readonly<Record<string, unknown>>;
+
+/** A job on its way in. */
+export interface NewJob {
+  readonly entity: EntityRef;
+  readonly name: string;
+  /** The payload as JSON text. */
+  readonly data: string;
+  readonly options: JobOptions;
+}
+
+/** A job that this pod has fetched and may run once its turn has come. */
+export interface FetchedJob {
+  readonly id: string;
+  readonly name: string;
+  readonly data: unknown;
+  /** Which start of this job this is, from 1. */
+  readonly attempt: number;
+  /** Set when the job must not run but fail with this reason (it stalled too often, its data is gone). */
+  readonly mustFail?: string;
+  /** The job in the store's own form (a BullMQ `Job`); built when first asked for, guarded by the claim it was fetched under. */
+  native(): unknown;
+}
+
+/** How a job ended here. */
+export interface Settlement {
+  readonly job: FetchedJob;
+  readonly outcome:
+    | { readonly kind: 'completed'; readonly value: string }
+    | { readonly kind: 'failed'; readonly reason: string; readonly stack: string };
+}
+
+/** The answer to a fetch: jobs in their order, and, when it found too few, when to ask again (ms from now). */
+export interface Fetched {
+  readonly jobs: readonly FetchedJob[];
+  readonly againInMs?: number;
+}
+
+/** The answer to a claim that was granted. */
+export interface Claimed extends Fetched {
+  readonly claim: Claim;
+  /** How many jobs a dead owner had fetched; until they are through, one is fetched at a time and its end awaited. */
+  readonly recovered: number;
+}
+
+/** Why a look did not end in a claim. */
+export type Passed =
+  /** another pod works it */
+  | 'owned'
+  /** nothing to do, or nothing yet: the store remembers when to look again */
+  | 'later'
+  /** paused by a person */
+  | 'paused'
+  /** work, and this pod may not claim it */
+  | 'unserved';
+
+/** Where an enqueued job went. */
+export type Entered = { readonly jobId: string } & (
+  | { readonly route: 'mine'; readonly fetched: Fetched }
+  | { readonly route: 'claimed'; readonly claimed: Claimed }
+  /** Redis says that this pod owns the entity, under a claim that it does not know: an answer was lost (race 26). */
+  | { readonly route: 'unknown-claim' }
+  | { readonly route: 'elsewhere' | 'nobody' | 'delayed' }
+);
+
+/** What a pod knows of an entity when it enqueues. A hint: the store decides (I1). */
+export type EnterHint =
+  /** Fetch if this epoch is the current claim's; claim under it if nobody owns the entity and `mayClaim` says so. */
+  | { readonly epoch: number; readonly mayClaim: boolean }
+  /** This pod does not work the entity. */
+  | 'route-only';
+
+/** One claim in a renewal. */
+export interface Renewal {
+  readonly claim: Claim;
+  readonly idle: boolean;
+  /** The job that is running, whose lock in the store is kept alive. */
+  readonly runningJobId?: string;
+}
+
+/** The answer to a renewal; positions are those of the request. */
+export interface Renewed {
+  readonly lost: readonly number[];
+  /** Idle ones whose queue has something to do. */
+  readonly kicked: readonly number[];
+}
+
+/**
+ * Jobs and claims of entities. Every method is one atomic step of the store.
+ * Calls take effect in the order they are made, and the promises they return settle in that order.
+ * A guarded call (one that takes a {@link Claim}) rejects with `StaleClaimError` and changes nothing when the claim is
+ * no longer the current one, whatever its lease says.
+ */
+export interface EntityStore {
+  /** Resolves once the store is connected (calls made before wait for that, with a deadline). Rejects on wrong credentials. */
+  start(): Promise<void>;
+  /** Name of the entity's BullMQ queue. */
+  queueName(entity: EntityRef): string;
+  /** Adds a job and routes it, in one step on every path. */
+  enter(job: NewJob, hint: EnterHint): Promise<Entered>;
+  /** Claims the entity if it has work and nobody owns it, or sees to it that it is looked at when there is a reason. */
+  look(entity: EntityRef, claimWith: number | undefined): Promise<Claimed | Passed>;
+  /**
+   * The holder begins anew under a new epoch: finishes what is settled, gives back the rest, fetches one job, and makes
+   * all its earlier calls stale. Refused when the entity has had another owner since.
+   */
+  resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed>;
+  take(claim: Claim): Promise<Fetched>;
+  /** Ends a job and fetches up to `take` next ones. A job that is gone, or no longer active, is its own matter: no error. */
+  finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched>;
+  /**
+   * `'idle'`: gives the claim up if there is nothing to do; answers whether it did.
+   * `'hand-over'`: gives back what was fetched, gives up the claim and calls another pod.
+   */
+  release(claim: Claim, mode: 'idle' | 'hand-over'): Promise<boolean>;
+  /** Renews claims, on a connection that no other traffic delays, and says that this pod serves `types`. */
+  renew(renewals: readonly Renewal[], types: readonly string[]): Promise<Renewed>;
+  /** Entities of a type whose time to be looked at has come, the longest overdue first. */
+  due(type: string, limit: number): Promise<EntityRef[]>;
+  /** Waits for wake-ups of this pod; empty when none came within the store's own bound. */
+  wakeUps(): Promise<EntityRef[]>;
+  /** True when answers are owed on the command connection and none at all has come for `ms`. */
+  isSilentFor(ms: number): boolean;
+  close(): Promise<void>;
+}
+
+/** Runs one job to its end. What it returns is stored as the job's result. */
+export type JobRunner = (job: FetchedJob, context: JobContext) => unknown;
+
+/** What a running job may know of its entity. */
+export interface JobContext {
+  readonly entity: EntityRef;
+  readonly fencingToken: string;
+  /** Aborted when this pod has lost the entity: stop, and write nothing more. */
+  readonly signal: AbortSignal;
+}
+
+/** A cancellable timer. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** Time. Two clocks, since a suspended machine stops one and a person sets the other. */
+export interface Clock {
+  /** Milliseconds since some fixed moment; never goes back. */
+  monotonicMs(): number;
+  /** Milliseconds since 1970, as the machine believes. */
+  wallMs(): number;
+  /** Runs `callback` once after `ms`; does not keep the process alive. */
+  after(ms: number, callback: () => void): Timer;
+}
+
+/** A log. Never given a payload or a secret. */
+export interface Log {
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}

@@ -1,0 +1,38 @@
+/**
+ * How many jobs of an entity are fetched ahead. One at rest and for slow handlers; wider only when the end of a job has
+ * brought the next one, since a fetch that finds nothing costs Redis as much as one that finds a job.
+ */
+
+/** From this duration on a round trip is a small part of a job, and fetching ahead gains nothing. */
+const SLOW_JOB_MS = 20;
+
+export class PrefetchWindow {
+  private size = 1;
+  private careful = 0;
+
+  constructor(private readonly max: number) {}
+
+  /** Jobs of a dead owner: one at a time until they are through, so that one that kills its pod is alone next time. */
+  beCareful(jobs: number): void {
+    this.careful = jobs;
+    if (jobs > 0) this.size = 1;
+  }
+
+  reset(): void {
+    this.size = 1;
+  }
+
+  onJobEnd(durationMs: number): void {
+    if (this.careful > 0) this.careful--;
+    if (durationMs >= SLOW_JOB_MS) this.size = 1;
+  }
+
+  onSuccessor(): void {
+    if (this.careful === 0 && this.size < this.max) this.size++;
+  }
+
+  /** How many to fetch with the end of a job, when so many are fetched or asked for already: 0, 1 or 2. */
+  wanted(ahead: number): number {
+    return Math.max(0, Math.min(2, this.size - ahead));
+  }
+}

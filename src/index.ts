@@ -1,0 +1,37 @@
+/** The public door: named exports, nothing else. */
+export type { EnqueuedJob } from './core/enqueue.js';
+export type { EntityId, EntityRef } from './core/entity.js';
+export {
+  AtomicQueuesError,
+  AuthenticationError,
+  BulkEnqueueError,
+  ClosedError,
+  HandlerConflictError,
+  HandlerNotFoundError,
+  InvalidCommandError,
+  InvalidEntityError,
+  InvalidOptionError,
+  JobAbandonedError,
+  OutcomeUnknownError,
+  StaleClaimError,
+  StoreRefusedError,
+  StoreUnavailableError,
+  UnserializableDataError,
+  UnsupportedError,
+} from './core/errors.js';
+export type { EntityOptions, WorkerOptions } from './core/options.js';
+export type { JobContext } from './core/ports.js';
+export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
+export {
+  JobCommand,
+  JobHandler,
+  JobQuery,
+  QueueEntity,
+  QueueEntityId,
+  type QueueEntityOptions,
+  WorkerProcessor,
+} from './nest/decorators.js';
+export type { WorkerProcessorOptions } from './nest/metadata.js';
+export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';
+export { type NamedJob, QueueBus, type ScopedQueueBus } from './nest/queue-bus.js';
+export type { RedisConnectionOptions } from './store/redis/connection.js';

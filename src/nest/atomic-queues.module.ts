@@ -1,0 +1,32 @@
+/** The Nest module: options in, `QueueBus` out. Everything else is `runtime.ts`. */
+import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
+import type { AtomicQueuesModuleOptions } from './options.js';
+import { QueueBus } from './queue-bus.js';
+import { createRedisStore, MODULE_OPTIONS, Runtime, STORE_FACTORY } from './runtime.js';
+
+const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<AtomicQueuesModuleOptions>({
+  optionsInjectionToken: MODULE_OPTIONS,
+})
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createAtomicQueuesOptions')
+  .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
+  .build();
+
+/**
+ * One queue and one worker per entity.
+ *
+ * `forRoot(options)` or `forRootAsync({ imports, inject, useFactory | useClass | useExisting })`; global unless
+ * `isGlobal: false`. Rejects at start with an `InvalidOptionError` for an unknown option, a `HandlerConflictError` for
+ * contradicting handlers, an `AuthenticationError` when Redis refuses the credentials.
+ *
+ * @example
+ * ```ts
+ * @Module({ imports: [CqrsModule, AtomicQueuesModule.forRoot({ redis: { host: 'localhost', port: 6379 } })] })
+ * export class AppModule {}
+ * ```
+ */
+@Module({
+  providers: [Runtime, QueueBus, { provide: STORE_FACTORY, useValue: createRedisStore }],
+  exports: [QueueBus],
+})
+export class AtomicQueuesModule extends ConfigurableModuleClass {}

@@ -1,0 +1,79 @@
+/**
+ * The options of the module: what a user writes, and the check of what is not the engine's.
+ * Neighbour: `core/options.ts` checks and completes the engine's part.
+ */
+import type { Redis } from 'ioredis';
+import { InvalidOptionError } from '../core/errors.js';
+import { checkKnown, type EngineOptions } from '../core/options.js';
+import { isRedis, type RedisConnectionOptions } from '../store/redis/connection.js';
+
+/** Options of `AtomicQueuesModule`. Only `redis` is needed. */
+export interface AtomicQueuesModuleOptions extends EngineOptions {
+  /** Where Redis is: host and port, a `url`, or an ioredis instance of yours (it is copied, never closed). */
+  redis: RedisConnectionOptions;
+  /** What every key in Redis begins with. Default `aq`. Services that share it share their entities. */
+  keyPrefix?: string;
+  /** How long an enqueue waits while Redis is away before it rejects, in ms. Default 5000. */
+  commandTimeoutMs?: number;
+  /** The legacy scaler of handlers per entity; with one worker per entity, the only kind, it has nothing to do. */
+  enableCronManager?: boolean;
+  /** How often the legacy scaler looks, in ms. */
+  cronInterval?: number;
+}
+
+/** Makes the module's options; for `forRootAsync({ useClass })` and `useExisting`. */
+export interface AtomicQueuesOptionsFactory {
+  createAtomicQueuesOptions(): AtomicQueuesModuleOptions | Promise<AtomicQueuesModuleOptions>;
+}
+
+const KNOWN = [
+  'redis',
+  'keyPrefix',
+  'commandTimeoutMs',
+  'enableCronManager',
+  'cronInterval',
+  'workerDefaults',
+  'entities',
+  'defaultJobOptions',
+  'shutdownTimeoutMs',
+];
+const KNOWN_REDIS = ['url', 'host', 'port', 'username', 'password', 'db', 'tls', 'family'];
+
+/** @throws InvalidOptionError that names the option, and what is known or expected. */
+export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
+  if (typeof options !== 'object' || options === null)
+    throw new InvalidOptionError('AtomicQueuesModule got no options.');
+  checkKnown('AtomicQueuesModule', options, KNOWN);
+  const redis: unknown = options.redis;
+  if (typeof redis !== 'object' || redis === null) {
+    throw new InvalidOptionError(
+      'AtomicQueuesModule.redis is missing; give { host, port }, { url } or an ioredis instance.',
+    );
+  }
+  if (!isRedis(redis)) checkKnown('redis', redis, KNOWN_REDIS);
+  else refuseKeyPrefix(redis);
+  checkKind(options, 'keyPrefix', 'string');
+  checkKind(options, 'enableCronManager', 'boolean');
+  checkKind(options, 'cronInterval', 'number');
+  checkKind(options, 'commandTimeoutMs', 'number');
+  if (options.keyPrefix === '' || /[{}\s]/.test(options.keyPrefix ?? '')) {
+    throw new InvalidOptionError(
+      'AtomicQueuesModule.keyPrefix must be a non-empty string without "{", "}" and white space.',
+    );
+  }
+}
+
+function refuseKeyPrefix(redis: Redis): void {
+  if (redis.options.keyPrefix) {
+    throw new InvalidOptionError(
+      'The ioredis instance has a keyPrefix, which scripts would not see; use AtomicQueuesModule.keyPrefix.',
+    );
+  }
+}
+
+function checkKind(options: AtomicQueuesModuleOptions, name: keyof AtomicQueuesModuleOptions, kind: string): void {
+  const value: unknown = options[name];
+  if (value !== undefined && typeof value !== kind) {
+    throw new InvalidOptionError(`AtomicQueuesModule.${name} must be a ${kind}, not a ${typeof value}.`);
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * The way in for an application: commands, or named jobs, to the queues of their entities.
+ * Owns what a user may give and how its entity is found; neighbour `core/enqueue.ts` does the rest.
+ */
+import { Inject, Injectable } from '@nestjs/common';
+import type { JobsOptions } from 'bullmq';
+import type { EnqueuedJob, JobRequest } from '../core/enqueue.js';
+import type { EntityId } from '../core/entity.js';
+import { HandlerConflictError, InvalidCommandError, InvalidOptionError } from '../core/errors.js';
+import type { JobOptions } from '../core/ports.js';
+import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
+import { type Class, getMetadata } from './metadata.js';
+import { Runtime, type Started } from './runtime.js';
+
+/** A job added by name. */
+export interface NamedJob {
+  /** The entity's type, such as `account`. */
+  entityType: string;
+  entityId: EntityId;
+  /** Which handler runs it: a `@JobHandler` of that name, or the CQRS handler of the command of that name. */
+  name: string;
+  /** Anything that JSON can carry. */
+  data?: unknown;
+}
+
+/** A queue bus for one entity type: {@link QueueBus.forEntity}, {@link QueueBus.forProcessor}. */
+export interface ScopedQueueBus {
+  /** As {@link QueueBus.enqueue}; the class needs no `@QueueEntity`. */
+  enqueue(command: object, options?: JobsOptions): Promise<EnqueuedJob>;
+  /** As {@link QueueBus.enqueueBulk}. */
+  enqueueBulk(commands: readonly object[], options?: JobsOptions): Promise<EnqueuedJob[]>;
+  /** As {@link QueueBus.enqueueJob}. */
+  enqueueJob(job: Omit<NamedJob, 'entityType'>, options?: JobsOptions): Promise<EnqueuedJob>;
+}
+
+/**
+ * Enqueues commands. Inject it where you would have executed them.
+ *
+ * All methods reject with a subclass of {@link AtomicQueuesError}: `InvalidCommandError`, `InvalidEntityError`,
+ * `UnserializableDataError`, `InvalidOptionError`, `UnsupportedError`, `StoreUnavailableError` (nothing was added),
+ * `OutcomeUnknownError` (the job may have been added), `ClosedError`.
+ */
+@Injectable()
+export class QueueBus {
+  private readonly classes = new WeakMap<Class, CommandClass>();
+  private readonly names = new Map<string, Class>();
+
+  constructor(@Inject(Runtime) private readonly runtime: Runtime) {}
+
+  /**
+   * Adds a command to the queue of its entity. Resolves when the queue has it: from then on it runs at least once, after
+   * everything that was enqueued for the entity before.
+   * @param options BullMQ's job options; those that would break the order are refused.
+   */
+  enqueue(command: object, options?: JobsOptions): Promise<EnqueuedJob> {
+    return this.send(command, options, undefined);
+  }
+
+  /** Adds commands in one go. All are checked first; the order within an entity is that of the array. */
+  enqueueBulk(commands: readonly object[], options?: JobsOptions): Promise<EnqueuedJob[]> {
+    return this.sendBulk(commands, options, undefined);
+  }
+
+  /** Adds a job by name, without a class. */
+  async enqueueJob(job: NamedJob, options?: JobsOptions): Promise<EnqueuedJob> {
+    const { engine } = await this.runtime.started;
+    return engine.enqueue({ ...job, data: job.data, options: options as JobOptions });
+  }
+
+  /** A bus for one entity type. */
+  forEntity(entityType: string): ScopedQueueBus {
+    return {
+      enqueue: (command, options) => this.send(command, options, entityType),
+      enqueueBulk: (commands, options) => this.sendBulk(commands, options, entityType),
+      enqueueJob: (job, options) => this.enqueueJob({ ...job, entityType }, options),
+    };
+  }
+
+  /**
+   * A bus for the entity type of a `@WorkerProcessor`.
+   * @throws InvalidOptionError when the class is none.
+   */
+  forProcessor(processor: Class): ScopedQueueBus {
+    const options = getMetadata(processor, 'processor');
+    if (!options) throw new InvalidOptionError(`${processor.name} is no @WorkerProcessor; forEntity(type) needs none.`);
+    return this.forEntity(options.entityType);
+  }
+
+  private async send(
+    command: object,
+    options: JobsOptions | undefined,
+    scope: string | undefined,
+  ): Promise<EnqueuedJob> {
+    const { started } = this.runtime;
+    const ready = started instanceof Promise ? await started : started;
+    return ready.engine.enqueue(this.request(ready, command, options, scope));
+  }
+
+  private async sendBulk(
+    commands: readonly object[],
+    options: JobsOptions | undefined,
+    scope: string | undefined,
+  ): Promise<EnqueuedJob[]> {
+    if (!Array.isArray(commands)) throw new InvalidCommandError('enqueueBulk() needs an array of commands.');
+    const ready = await this.runtime.started;
+    return ready.engine.enqueueBulk(commands.map(command => this.request(ready, command, options, scope)));
+  }
+
+  private request(
+    ready: Started,
+    command: object,
+    options: JobsOptions | undefined,
+    scope: string | undefined,
+  ): JobRequest {
+    const known = this.commandClass(classOf(command), ready);
+    const entityType = scope ?? known.entityType;
+    if (entityType === undefined) {
+      throw new InvalidCommandError(
+        `${known.target.name} is not decorated with @QueueEntity('…'); decorate it, or name its type: forEntity('…').enqueue(…).`,
+      );
+    }
+    const { defaultEntityId } = ready.config.entityType(entityType);
+    return {
+      entityType,
+      entityId: entityIdOf(command, known, defaultEntityId) as EntityId,
+      name: known.name,
+      data: command,
+      options: options as JobOptions,
+    };
+  }
+
+  private commandClass(target: Class, { handlers }: Started): CommandClass {
+    let known = this.classes.get(target);
+    if (!known) {
+      known = readCommandClass(target);
+      // The name is all that a worker has: were it another class's, the wrong handler would run.
+      const other = handlers.commandClass(known.name) ?? this.names.get(known.name);
+      if (other && other !== target) {
+        throw new HandlerConflictError(
+          `Two command classes are named "${known.name}"; give one another name: @QueueEntity(type, { name: '…' }).`,
+        );
+      }
+      this.names.set(known.name, target);
+      this.classes.set(target, known);
+    }
+    return known;
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * The state that all memory stores of one "cluster" share: what Redis is to the Redis store.
+ * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
+ */
+import { type EntityRef, entityWord } from '../../core/entity.js';
+import type { Clock } from '../../core/ports.js';
+
+export interface StoredJob {
+  readonly id: string;
+  readonly name: string;
+  readonly data: string;
+  attempt: number;
+  stalled: number;
+  mustFail: string | undefined;
+  outcome?: { readonly kind: 'completed' | 'failed'; readonly value: string };
+}
+
+export interface StoredEntity {
+  readonly ref: EntityRef;
+  wait: StoredJob[];
+  active: StoredJob[];
+  delayed: { readonly job: StoredJob; readonly atMs: number }[];
+  /** Failed jobs, kept for a person to see. */
+  failed: StoredJob[];
+  paused: boolean;
+  owner?: { readonly podId: string; epoch: number; untilMs: number };
+  /** The fence: outlives the owner. */
+  token: number;
+}
+
+export const MAX_FAILED = 1000;
+
+export class MemoryServer {
+  readonly entities = new Map<string, StoredEntity>();
+  /** When to look at an entity that is not drained, in ms, by its word. */
+  readonly due = new Map<string, number>();
+  readonly wakeUps = new Map<string, { words: Set<string>; notify: (() => void) | undefined }>();
+  /** When each pod last said that it serves a type, by type. */
+  readonly pods = new Map<string, Map<string, number>>();
+  private ids = 0;
+
+  constructor(
+    readonly clock: Clock,
+    readonly leaseMs: number,
+  ) {}
+
+  nextId(): string {
+    return String(++this.ids);
+  }
+
+  now(): number {
+    return this.clock.monotonicMs();
+  }
+
+  entity(ref: EntityRef): StoredEntity {
+    const word = entityWord(ref);
+    let entity = this.entities.get(word);
+    if (!entity) {
+      entity = { ref, wait: [], active: [], delayed: [], failed: [], paused: false, token: 0 };
+      this.entities.set(word, entity);
+    }
+    return entity;
+  }
+
+  isOwnedByOther(entity: StoredEntity, podId: string): boolean {
+    return entity.owner !== undefined && entity.owner.podId !== podId && entity.owner.untilMs > this.now();
+  }
+
+  promote(entity: StoredEntity): void {
+    const now = this.now();
+    const ripe = entity.delayed.filter(({ atMs }) => atMs <= now).sort((a, b) => a.atMs - b.atMs);
+    entity.wait.push(...ripe.map(({ job }) => job));
+    entity.delayed = entity.delayed.filter(({ atMs }) => atMs > now);
+  }
+
+  hasWork(entity: StoredEntity): boolean {
+    this.promote(entity);
+    return entity.wait.length > 0 || entity.active.length > 0;
+  }
+
+  /** Gives the claim to a pod; all that was fetched goes back in its order. */
+  grant(entity: StoredEntity, podId: string, epoch: number, maxStalled: number): number {
+    const takeover = entity.owner?.podId !== podId;
+    if (takeover) entity.token = Math.max(entity.token + 1, Math.floor(this.clock.wallMs() * 1000));
+    const back = entity.active;
+    this.giveBack(entity);
+    if (takeover && back.length === 1 && back[0]) {
+      back[0].stalled++;
+      if (back[0].stalled > maxStalled) back[0].mustFail = 'job stalled more than allowable limit';
+    }
+    entity.owner = { podId, epoch, untilMs: this.now() + this.leaseMs };
+    this.due.set(entityWord(entity.ref), entity.owner.untilMs);
+    return takeover ? back.length : 0;
+  }
+
+  giveBack(entity: StoredEntity): void {
+    entity.wait.unshift(...entity.active);
+    entity.active = [];
+  }
+
+  /** Gives up the claim of an entity that has nothing to run now. */
+  settle(entity: StoredEntity): void {
+    entity.owner = undefined;
+    const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
+    if (Number.isFinite(next)) this.due.set(entityWord(entity.ref), next);
+    else this.due.delete(entityWord(entity.ref));
+  }
+
+  lowerDue(entity: StoredEntity, atMs: number): void {
+    const word = entityWord(entity.ref);
+    this.due.set(word, Math.min(this.due.get(word) ?? Number.POSITIVE_INFINITY, atMs));
+  }
+
+  wake(podId: string, entity: StoredEntity): void {
+    let sleeper = this.wakeUps.get(podId);
+    if (!sleeper) {
+      sleeper = { words: new Set(), notify: undefined };
+      this.wakeUps.set(podId, sleeper);
+    }
+    sleeper.words.add(entityWord(entity.ref));
+    sleeper.notify?.();
+  }
+
+  wakeAnother(podId: string, entity: StoredEntity): void {
+    const oldest = this.now() - this.leaseMs;
+    for (const [other, seenAtMs] of this.pods.get(entity.ref.type) ?? []) {
+      if (other !== podId && seenAtMs >= oldest) {
+        this.wake(other, entity);
+        return;
+      }
+    }
+  }
+}

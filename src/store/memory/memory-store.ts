@@ -1,0 +1,274 @@
+/**
+ * The store in memory: one pod's view of a {@link MemoryServer}. The same port and the same contract as Redis, for tests
+ * without a server; every step takes effect when it is called, and answers in the order of the calls.
+ */
+import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
+import { StaleClaimError } from '../../core/errors.js';
+import type { EngineConfig } from '../../core/options.js';
+import type {
+  Claim,
+  Claimed,
+  Entered,
+  EnterHint,
+  EntityStore,
+  Fetched,
+  FetchedJob,
+  NewJob,
+  Passed,
+  Renewal,
+  Renewed,
+  Settlement,
+} from '../../core/ports.js';
+import { MAX_FAILED, type MemoryServer, type StoredEntity, type StoredJob } from './memory-server.js';
+
+const PAUSED_LOOK_MS = 5000;
+const WAKE_UP_WAIT_MS = 5000;
+
+export class MemoryEntityStore implements EntityStore {
+  private closed = false;
+
+  constructor(
+    private readonly server: MemoryServer,
+    private readonly config: EngineConfig,
+    private readonly podId: string,
+  ) {}
+
+  async start(): Promise<void> {}
+
+  queueName(entity: EntityRef): string {
+    return `memory:${entityWord(entity)}:queue`;
+  }
+
+  enter(job: NewJob, hint: EnterHint): Promise<Entered> {
+    return answer(() => {
+      const entity = this.server.entity(job.entity);
+      const customId = job.options['jobId'] as string | undefined;
+      const jobId = customId ?? this.server.nextId();
+      const delayMs = Number(job.options['delay'] ?? 0);
+      const known = [...entity.wait, ...entity.active, ...entity.failed, ...entity.delayed.map(({ job }) => job)];
+      if (!known.some(({ id }) => id === jobId)) {
+        const stored = { id: jobId, name: job.name, data: job.data, attempt: 0, stalled: 0, mustFail: undefined };
+        if (delayMs > 0) entity.delayed.push({ job: stored, atMs: this.server.now() + delayMs });
+        else entity.wait.push(stored);
+      }
+      return { jobId, ...this.route(entity, hint, delayMs) };
+    });
+  }
+
+  look(ref: EntityRef, claimWith: number | undefined): Promise<Claimed | Passed> {
+    return answer((): Claimed | Passed => {
+      const entity = this.server.entity(ref);
+      if (this.server.isOwnedByOther(entity, this.podId)) {
+        this.server.due.set(entityWord(ref), entity.owner?.untilMs ?? 0);
+        return 'owned';
+      }
+      if (!this.server.hasWork(entity)) {
+        this.server.settle(entity);
+        this.forget(entity);
+        return 'later';
+      }
+      if (entity.paused) {
+        this.server.due.set(entityWord(ref), this.server.now() + PAUSED_LOOK_MS);
+        return 'paused';
+      }
+      if (claimWith === undefined) {
+        this.server.due.set(entityWord(ref), this.server.now() + 2 * this.server.leaseMs);
+        return 'unserved';
+      }
+      return this.claim(entity, claimWith);
+    });
+  }
+
+  resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed> {
+    return answer(() => {
+      const entity = this.server.entity(claim.entity);
+      const { owner } = entity;
+      if (owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch) throw stale(claim);
+      for (const settlement of settled) this.end(entity, settlement);
+      return this.claim(entity, epoch);
+    });
+  }
+
+  take(claim: Claim): Promise<Fetched> {
+    return answer(() => this.fetch(this.guard(claim), 1));
+  }
+
+  finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched> {
+    return answer(() => {
+      const entity = this.guard(claim);
+      this.end(entity, settlement);
+      return this.fetch(entity, take);
+    });
+  }
+
+  release(claim: Claim, mode: 'idle' | 'hand-over'): Promise<boolean> {
+    return answer(() => {
+      const entity = this.guard(claim);
+      if (mode === 'hand-over') this.server.giveBack(entity);
+      if (!this.server.hasWork(entity)) {
+        this.server.settle(entity);
+        this.forget(entity);
+        return true;
+      }
+      if (mode === 'idle' && !entity.paused) return false;
+      entity.owner = undefined;
+      this.server.due.set(entityWord(claim.entity), this.server.now() + (entity.paused ? PAUSED_LOOK_MS : 0));
+      if (mode === 'hand-over') this.server.wakeAnother(this.podId, entity);
+      return true;
+    });
+  }
+
+  renew(renewals: readonly Renewal[], types: readonly string[]): Promise<Renewed> {
+    return answer(() => {
+      for (const type of types) {
+        const pods = this.server.pods.get(type) ?? new Map<string, number>();
+        this.server.pods.set(type, pods.set(this.podId, this.server.now()));
+      }
+      const lost: number[] = [];
+      const kicked: number[] = [];
+      for (const [position, { claim, idle }] of renewals.entries()) {
+        const entity = this.server.entity(claim.entity);
+        const { owner } = entity;
+        if (owner?.podId !== this.podId || owner.epoch < claim.epoch) {
+          lost.push(position);
+          continue;
+        }
+        owner.untilMs = this.server.now() + this.server.leaseMs;
+        this.server.due.set(entityWord(claim.entity), owner.untilMs);
+        if (idle && !entity.paused && this.server.hasWork(entity)) kicked.push(position);
+      }
+      return { lost, kicked };
+    });
+  }
+
+  due(type: string, limit: number): Promise<EntityRef[]> {
+    return answer(() =>
+      [...this.server.due]
+        .map(([word, atMs]) => ({ ref: parseEntityWord(word), atMs }))
+        .filter(({ ref, atMs }) => ref.type === type && atMs <= this.server.now())
+        .sort((a, b) => a.atMs - b.atMs)
+        .slice(0, limit)
+        .map(({ ref }) => ref),
+    );
+  }
+
+  async wakeUps(): Promise<EntityRef[]> {
+    const sleeper = this.server.wakeUps.get(this.podId) ?? { words: new Set<string>(), notify: undefined };
+    this.server.wakeUps.set(this.podId, sleeper);
+    if (sleeper.words.size === 0 && !this.closed) {
+      await new Promise<void>(resolve => {
+        const timer = this.server.clock.after(WAKE_UP_WAIT_MS, resolve);
+        sleeper.notify = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+      sleeper.notify = undefined;
+    }
+    const words = [...sleeper.words];
+    sleeper.words.clear();
+    return words.map(parseEntityWord);
+  }
+
+  isSilentFor(): boolean {
+    return false;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.server.wakeUps.get(this.podId)?.notify?.();
+    this.server.wakeUps.delete(this.podId);
+  }
+
+  private route(entity: StoredEntity, hint: EnterHint, delayMs: number): Routed {
+    const { owner } = entity;
+    if (owner?.podId === this.podId) {
+      if (hint === 'route-only' || owner.epoch !== hint.epoch) return { route: 'unknown-claim' };
+      return { route: 'mine', fetched: entity.active.length > 0 ? { jobs: [] } : this.fetch(entity, 1) };
+    }
+    if (owner && this.server.isOwnedByOther(entity, this.podId)) {
+      if (entity.active.length === 0) this.server.wake(owner.podId, entity);
+      return { route: 'elsewhere' };
+    }
+    if (delayMs > 0) {
+      this.server.lowerDue(entity, this.server.now() + delayMs);
+      return { route: 'delayed' };
+    }
+    if (hint !== 'route-only' && hint.mayClaim) return { route: 'claimed', claimed: this.claim(entity, hint.epoch) };
+    this.server.lowerDue(entity, this.server.now());
+    this.server.wakeAnother(this.podId, entity);
+    return { route: 'nobody' };
+  }
+
+  private claim(entity: StoredEntity, epoch: number): Claimed {
+    const { maxStalledCount } = this.config.entityType(entity.ref.type);
+    const recovered = this.server.grant(entity, this.podId, epoch, maxStalledCount);
+    return {
+      claim: { entity: entity.ref, token: String(entity.token), epoch },
+      recovered,
+      ...this.fetch(entity, 1),
+    };
+  }
+
+  private fetch(entity: StoredEntity, limit: number): Fetched {
+    this.server.promote(entity);
+    const jobs = entity.paused ? [] : entity.wait.splice(0, limit);
+    for (const job of jobs) job.attempt++;
+    entity.active.push(...jobs);
+    const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
+    const fetched = jobs.map(toFetched);
+    return jobs.length < limit && Number.isFinite(next)
+      ? { jobs: fetched, againInMs: Math.max(1, next - this.server.now()) }
+      : { jobs: fetched };
+  }
+
+  private end(entity: StoredEntity, { job, outcome }: Settlement): void {
+    const stored = entity.active.find(({ id }) => id === job.id);
+    if (!stored) return;
+    entity.active = entity.active.filter(other => other !== stored);
+    if (outcome.kind === 'failed') {
+      stored.outcome = { kind: 'failed', value: outcome.reason };
+      entity.failed = [...entity.failed, stored].slice(-MAX_FAILED);
+    }
+  }
+
+  private guard(claim: Claim): StoredEntity {
+    const entity = this.server.entity(claim.entity);
+    if (entity.owner?.podId !== this.podId || entity.owner.epoch !== claim.epoch) throw stale(claim);
+    return entity;
+  }
+
+  /** Like the fence in Redis, the token must outlive the entity; it grows with time, so forgetting it is safe. */
+  private forget(entity: StoredEntity): void {
+    if (entity.delayed.length === 0 && entity.failed.length === 0) this.server.entities.delete(entityWord(entity.ref));
+  }
+}
+
+type Routed =
+  | { readonly route: 'mine'; readonly fetched: Fetched }
+  | { readonly route: 'claimed'; readonly claimed: Claimed }
+  | { readonly route: 'unknown-claim' | 'elsewhere' | 'nobody' | 'delayed' };
+
+/** Runs a step now; its answer comes in the order of the calls. */
+function answer<T>(step: () => T): Promise<T> {
+  try {
+    return Promise.resolve(step());
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function toFetched(job: StoredJob): FetchedJob {
+  return {
+    id: job.id,
+    name: job.name,
+    data: JSON.parse(job.data),
+    attempt: job.attempt,
+    mustFail: job.mustFail,
+    native: () => ({ id: job.id, name: job.name, data: JSON.parse(job.data) }),
+  };
+}
+
+function stale({ entity, token }: Claim): StaleClaimError {
+  return new StaleClaimError(`This pod no longer owns ${entityWord(entity)} (token ${token}); nothing was changed.`);
+}

@@ -1,0 +1,256 @@
+/**
+ * The seam to BullMQ: its script bodies, the order of their keys, and the arguments it builds for them.
+ *
+ * BullMQ is given a client that records instead of executing. What it defines are the bodies; what it runs shows the
+ * keys; so nothing of BullMQ is written down here twice, and a release that changes them is followed or refused.
+ * Neighbour: `native-job.ts`, which builds BullMQ's `Job` for handlers.
+ */
+import { EventEmitter } from 'node:events';
+import { createRedisBackend, Job, type JobsOptions, type RedisQueueBackend } from 'bullmq';
+import { Packr } from 'msgpackr';
+import { InvalidOptionError, messageOf, UnsupportedError } from '../../core/errors.js';
+import type { JobOptions, NewJob } from '../../core/ports.js';
+import type { EntityKeys } from './keys.js';
+import { JOB_ID } from './scripts/dispatcher.js';
+
+/** Bodies of scripts by name, and the names of the keys that each step gives them, in order. */
+export interface BullBodies {
+  readonly bodies: Readonly<Record<string, string>>;
+  readonly keyNames: Readonly<Record<string, readonly string[]>>;
+}
+
+/** An add as its script reads it. */
+export interface EncodedAdd {
+  readonly kind: 'standard' | 'delayed';
+  readonly packed: Buffer;
+  readonly options: Buffer;
+  readonly customId: string;
+  readonly delayMs: number;
+}
+
+/** An end as its script reads it. */
+export interface EncodedFinish {
+  readonly options: Buffer;
+  readonly fields: Buffer | '';
+}
+
+const BODIES = [
+  'addStandardJob',
+  'addDelayedJob',
+  'moveToActive',
+  'moveToFinished',
+  'updateData',
+  'updateProgress',
+  'addLog',
+];
+const QUEUE = { name: 'queue', prefix: 'recorder' };
+const BASE = `${QUEUE.prefix}:${QUEUE.name}:`;
+
+/** Answers of a fetch that brought nothing; all that BullMQ wants to see when it is recorded. */
+const NOTHING = [0, 0, 0, 0];
+
+/** Stands in for a Redis client, as far as BullMQ looks. */
+class RecordingClient extends EventEmitter {
+  readonly status = 'ready';
+  readonly isCluster = false;
+  readonly options = {};
+  readonly scripts = new Map<string, { numberOfKeys: number; lua: string }>();
+  last: { name: string; keys: string[]; args: unknown[] } | undefined;
+
+  defineCommand(name: string, script: { numberOfKeys: number; lua: string }): void {
+    this.scripts.set(withoutVersion(name), script);
+  }
+
+  runCommand(name: string, all: unknown[]): unknown {
+    const script = withoutVersion(name);
+    const numberOfKeys = this.scripts.get(script)?.numberOfKeys ?? 0;
+    this.last = { name: script, keys: all.slice(0, numberOfKeys).map(String), args: all.slice(numberOfKeys) };
+    return NOTHING;
+  }
+
+  /** @throws UnsupportedError when BullMQ ran something else than `name`. */
+  recorded(name: string): { keys: string[]; args: unknown[] } {
+    if (this.last?.name !== name)
+      throw unsupported(`it ran ${this.last?.name ?? 'nothing'} where ${name} was expected`);
+    return this.last;
+  }
+
+  connect(): void {}
+  disconnect(): void {}
+  duplicate(): this {
+    return this;
+  }
+  pipeline(): this {
+    return this;
+  }
+  multi(): this {
+    return this;
+  }
+  scanStream(): void {}
+}
+
+export class Bull {
+  readonly scripts: BullBodies;
+  private readonly packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+  private readonly addOptions = new WeakMap<JobOptions, { kind: EncodedAdd['kind']; options: Buffer; json: Job }>();
+  private readonly finishOptions = new Map<string, Buffer>();
+
+  private constructor(
+    private readonly client: RecordingClient,
+    private readonly backend: RedisQueueBackend,
+    /** BullMQ reads these while it builds arguments. */
+    private readonly workerOptions: { lockDuration: number; name: string },
+    private readonly lockToken: string,
+    keyNames: BullBodies['keyNames'],
+  ) {
+    const bodies = Object.fromEntries(BODIES.map(name => [name, client.scripts.get(name)?.lua ?? '']));
+    this.scripts = { bodies, keyNames };
+  }
+
+  /** @throws UnsupportedError when the installed BullMQ does not have what this library builds on. */
+  static async load(lockToken: string): Promise<Bull> {
+    const client = new RecordingClient();
+    const workerOptions = { lockDuration: 0, name: '' };
+    const options = { connection: client, prefix: QUEUE.prefix, skipVersionCheck: true, skipWaitingForReady: true };
+    const backend = createRedisBackend(QUEUE.name, Object.assign(workerOptions, options) as never);
+    await backend.waitUntilReady();
+    for (const name of BODIES) {
+      if (!client.scripts.has(name)) throw unsupported(`it has no script ${name}`);
+    }
+    return new Bull(client, backend, workerOptions, lockToken, await recordKeyNames(client, backend));
+  }
+
+  /** @throws InvalidOptionError when BullMQ refuses the options. */
+  encodeAdd(job: NewJob, keys: EntityKeys): EncodedAdd {
+    let known = this.addOptions.get(job.options);
+    if (!known) {
+      known = this.encodeAddOptions(job.options);
+      this.addOptions.set(job.options, known);
+    }
+    const { opts, deduplicationId } = known.json;
+    const customId = typeof opts.jobId === 'string' ? opts.jobId : '';
+    const dedupKey = deduplicationId ? `${keys.base}:de:${deduplicationId}` : null;
+    const timestamp = opts.timestamp ?? Date.now();
+    const packed = this.packr.pack([
+      `${keys.base}:`,
+      customId,
+      job.name,
+      timestamp,
+      null,
+      null,
+      null,
+      null,
+      dedupKey,
+      null,
+    ]);
+    return { kind: known.kind, packed, options: known.options, customId, delayMs: opts.delay ?? 0 };
+  }
+
+  private encodeAddOptions(options: JobOptions): { kind: EncodedAdd['kind']; options: Buffer; json: Job } {
+    this.checkJobId(options['jobId']);
+    try {
+      const queue = { toKey: (type: string) => BASE + type, qualifiedName: BASE, backend: this.backend };
+      const json = new Job(queue as never, 'options', {}, options as JobsOptions, options['jobId'] as string);
+      const data = json.asJSON();
+      (json as unknown as { validateOptions(data: unknown): void }).validateOptions(data);
+      void this.backend.addJobToTransaction(this.client as never, data, json.id ?? '');
+      const kind = this.client.last?.name === 'addDelayedJob' ? 'delayed' : 'standard';
+      const { args } = this.client.recorded(kind === 'delayed' ? 'addDelayedJob' : 'addStandardJob');
+      return { kind, options: args[2] as Buffer, json };
+    } catch (error) {
+      throw new InvalidOptionError(`BullMQ refused the job's options: ${messageOf(error)}.`);
+    }
+  }
+
+  /** BullMQ would take some ids for keys of the queue itself, and answer "duplicate" for ever. */
+  private checkJobId(id: unknown): void {
+    if (id === undefined) return;
+    if (typeof id !== 'string' || id === '' || id.includes(':') || id.startsWith('$') || id in this.backend.keys) {
+      throw new InvalidOptionError(
+        `jobId ${JSON.stringify(id)} can't be used: it must be a non-empty string without ":", not begin with "$", and not be a name that BullMQ uses itself.`,
+      );
+    }
+  }
+
+  /** What a fetch or an end needs; the same bytes serve both, since a fetch reads a part of them. */
+  encodeTake(workerName: string, lockMs: number): Buffer {
+    return this.encodeCompleted({}, workerName, lockMs).options;
+  }
+
+  encodeCompleted(options: JobsOptions, workerName: string, lockMs: number): EncodedFinish {
+    const key = JSON.stringify([workerName, lockMs, options.removeOnComplete, options.attempts]);
+    let packed = this.finishOptions.get(key);
+    if (!packed) {
+      Object.assign(this.workerOptions, { name: workerName, lockDuration: lockMs });
+      const job = { id: 'id', opts: options };
+      const all = this.backend.moveToCompletedArgs(
+        job as never,
+        'null',
+        options.removeOnComplete as boolean,
+        this.lockToken,
+      );
+      packed = this.finishArgument(all, 7) as Buffer;
+      // Custom worker names make many keys; begin anew rather than grow with the number of entities (I8).
+      if (this.finishOptions.size >= 1000) this.finishOptions.clear();
+      this.finishOptions.set(key, packed);
+    }
+    return { options: packed, fields: '' };
+  }
+
+  encodeFailed(
+    failure: { reason: string; stack: string },
+    options: JobsOptions,
+    workerName: string,
+    lockMs: number,
+  ): EncodedFinish {
+    Object.assign(this.workerOptions, { name: workerName, lockDuration: lockMs });
+    const fields = { failedReason: failure.reason, stacktrace: JSON.stringify([failure.stack]) };
+    const job = { id: 'id', opts: options };
+    const all = this.backend.moveToFailedArgs(
+      job as never,
+      failure.reason,
+      options.removeOnFail as boolean,
+      this.lockToken,
+      false,
+      fields,
+    );
+    return { options: this.finishArgument(all, 7) as Buffer, fields: this.finishArgument(all, 8) as Buffer };
+  }
+
+  private finishArgument(all: readonly unknown[], index: number): unknown {
+    return all[this.backend.moveToFinishedKeys.length + index];
+  }
+}
+
+/** Lets BullMQ run each step once and reads off which keys it gives, in which order. */
+async function recordKeyNames(client: RecordingClient, backend: RedisQueueBackend): Promise<BullBodies['keyNames']> {
+  const id = 'some-job';
+  const json = { id, name: 'n', data: '{}', opts: {}, timestamp: 1 };
+  const names = (script: string) =>
+    client.recorded(script).keys.map(key => {
+      if (!key.startsWith(BASE)) throw unsupported(`${script} has a key outside of its queue`);
+      const name = key.slice(BASE.length);
+      return name === id ? JOB_ID : name;
+    });
+  await backend.addJobToTransaction(client as never, json as never, id);
+  const addStandardJob = names('addStandardJob');
+  await backend.addJobToTransaction(client as never, { ...json, opts: { delay: 1 } } as never, id);
+  const addDelayedJob = names('addDelayedJob');
+  await backend.moveToActive('token', 'name');
+  const moveToActive = names('moveToActive');
+  await backend.moveToFinished(id, backend.moveToCompletedArgs({ id, opts: {} } as never, 'null', true, 'token'));
+  const completed = names('moveToFinished');
+  await backend.moveToFinished(id, backend.moveToFailedArgs({ id, opts: {} } as never, 'why', true, 'token'));
+  const failed = names('moveToFinished');
+  return { addStandardJob, addDelayedJob, moveToActive, completed, failed };
+}
+
+function withoutVersion(command: string): string {
+  return command.split(':', 1)[0] ?? command;
+}
+
+function unsupported(what: string): UnsupportedError {
+  return new UnsupportedError(
+    `The installed bullmq is not one that atomic-queues can build on: ${what}. Install bullmq ^6.7.`,
+  );
+}

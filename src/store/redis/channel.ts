@@ -1,0 +1,210 @@
+/**
+ * The command channel: all calls of one tick in one EVALSHA, answered in the order in which they were made.
+ *
+ * Owns: batching, the bounds of a batch, deadlines while Redis is away, and what a failure means for each call: not
+ * executed, or unknown. Nothing is resent unless it is certain that neither it nor anything after it was executed.
+ * Neighbours: `scripts/dispatcher.ts` is what it runs; `redis-store.ts` says what is called.
+ */
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { messageOf, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../core/errors.js';
+import type { Clock, Timer } from '../../core/ports.js';
+
+type Argument = string | number | Buffer;
+
+interface Call {
+  readonly op: string;
+  readonly args: readonly Argument[];
+  readonly madeAtMs: number;
+  /** Turns the raw answer into the call's own; may throw the call's own error. */
+  readonly decode: (answer: readonly unknown[]) => unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Batch {
+  readonly calls: readonly Call[];
+  state: 'sent' | 'unknown-script';
+}
+
+/** Bounds of one EVALSHA: while it runs, Redis does nothing else. */
+const MAX_CALLS = 64;
+const MAX_BYTES = 512 * 1024;
+
+export interface ChannelOptions {
+  readonly redis: Redis;
+  readonly script: string;
+  /** Arguments that every batch begins with, after the number of calls. */
+  readonly header: readonly string[];
+  /** How long a call waits for Redis to come back before it is rejected. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+export class Channel {
+  private readonly sha: string;
+  private waiting: Call[] = [];
+  private inFlight: Batch[] = [];
+  private flushScheduled = false;
+  private lastAnswerAtMs = 0;
+  private watchdog: Timer | undefined;
+  private closed = false;
+
+  constructor(private readonly options: ChannelOptions) {
+    this.sha = createHash('sha1').update(options.script).digest('hex');
+    options.redis.on('ready', this.flush);
+  }
+
+  call<T>(op: string, args: readonly Argument[], decode: (answer: readonly unknown[]) => T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.closed) {
+        reject(new StoreUnavailableError('The connection to Redis has been closed.'));
+        return;
+      }
+      const madeAtMs = this.options.clock.monotonicMs();
+      this.waiting.push({ op, args, madeAtMs, decode, resolve: resolve as (value: unknown) => void, reject });
+      this.schedule();
+    });
+  }
+
+  /** True when answers are owed and none at all has come for that long: the connection hangs (race 15). */
+  isSilentFor(ms: number): boolean {
+    return this.inFlight.length > 0 && this.options.clock.monotonicMs() - this.lastAnswerAtMs > ms;
+  }
+
+  /** Ends the channel; what was not answered is rejected. */
+  close(): void {
+    this.closed = true;
+    this.watchdog?.cancel();
+    this.options.redis.off('ready', this.flush);
+    this.rejectWaiting(() => true);
+  }
+
+  private schedule(): void {
+    if (this.flushScheduled) return;
+    this.flushScheduled = true;
+    setImmediate(this.flush);
+  }
+
+  private readonly flush = (): void => {
+    this.flushScheduled = false;
+    this.watch();
+    // While a batch is known not to have run, nothing may overtake it.
+    if (this.options.redis.status !== 'ready' || this.inFlight.some(batch => batch.state === 'unknown-script')) return;
+    while (this.waiting.length > 0) this.send(nextBatch(this.waiting), false);
+  };
+
+  private send(calls: readonly Call[], withText: boolean): void {
+    const { redis, script, header, clock } = this.options;
+    const args: Argument[] = [withText ? script : this.sha, 0, calls.length, ...header];
+    for (const call of calls) {
+      args.push(call.op, call.args.length);
+      for (const arg of call.args) args.push(arg);
+    }
+    if (this.inFlight.length === 0) this.lastAnswerAtMs = clock.monotonicMs();
+    const batch: Batch = { calls, state: 'sent' };
+    this.inFlight.push(batch);
+    (redis.call(withText ? 'EVAL' : 'EVALSHA', args) as Promise<unknown[]>).then(
+      answers => this.onAnswers(batch, answers),
+      error => this.onFailure(batch, error),
+    );
+  }
+
+  private onAnswers(batch: Batch, answers: readonly unknown[]): void {
+    // This batch ran although an earlier one did not: that one can't be sent again without overtaking (race 17).
+    for (const earlier of this.inFlight.splice(0, this.inFlight.indexOf(batch) + 1)) {
+      if (earlier !== batch)
+        rejectAll(earlier, new StoreUnavailableError('Redis had lost the script; the call was not executed.'));
+    }
+    this.lastAnswerAtMs = this.options.clock.monotonicMs();
+    for (const [index, call] of batch.calls.entries()) settle(call, answers[index]);
+    this.resendUnknown();
+  }
+
+  private onFailure(batch: Batch, error: Error): void {
+    this.lastAnswerAtMs = this.options.clock.monotonicMs();
+    if (error.message.startsWith('NOSCRIPT')) {
+      batch.state = 'unknown-script';
+    } else {
+      this.inFlight.splice(this.inFlight.indexOf(batch), 1);
+      rejectAll(batch, meaningOf(error));
+    }
+    this.resendUnknown();
+  }
+
+  /** Once nothing is under way but batches that Redis did not know the script of: send them again, in order, with its text. */
+  private resendUnknown(): void {
+    if (this.inFlight.some(batch => batch.state === 'sent')) return;
+    const batches = this.inFlight;
+    this.inFlight = [];
+    if (this.options.redis.status === 'ready') {
+      for (const [index, batch] of batches.entries()) this.send(batch.calls, index === 0);
+      if (this.waiting.length > 0) this.schedule();
+    } else {
+      for (const batch of batches) this.waiting.unshift(...batch.calls);
+    }
+  }
+
+  /** One timer for the channel while anything is owed: deadlines of what waits, and a connection that hangs. */
+  private watch(): void {
+    if (this.watchdog || this.closed) return;
+    this.watchdog = this.options.clock.after(this.options.timeoutMs / 4, () => {
+      this.watchdog = undefined;
+      const { timeoutMs, clock, redis } = this.options;
+      if (this.isSilentFor(timeoutMs)) redis.disconnect(true);
+      const now = clock.monotonicMs();
+      if (redis.status !== 'ready') this.rejectWaiting(call => now - call.madeAtMs >= timeoutMs);
+      if (this.waiting.length > 0 || this.inFlight.length > 0) this.watch();
+    });
+  }
+
+  private rejectWaiting(isLate: (call: Call) => boolean): void {
+    const late = this.waiting.filter(isLate);
+    this.waiting = this.waiting.filter(call => !isLate(call));
+    for (const call of late) {
+      call.reject(
+        new StoreUnavailableError(
+          `Redis can't be reached: "${call.op}" was not sent within ${this.options.timeoutMs} ms.`,
+        ),
+      );
+    }
+  }
+}
+
+function nextBatch(waiting: Call[]): Call[] {
+  let bytes = 0;
+  let count = 0;
+  while (count < waiting.length && count < MAX_CALLS && bytes < MAX_BYTES) {
+    for (const arg of waiting[count]?.args ?? []) bytes += typeof arg === 'number' ? 8 : arg.length;
+    count++;
+  }
+  return waiting.splice(0, count);
+}
+
+function settle(call: Call, answer: unknown): void {
+  if (answer instanceof Error) {
+    call.reject(new StoreRefusedError(`Redis refused "${call.op}": ${answer.message}`, { cause: answer }));
+    return;
+  }
+  try {
+    call.resolve(call.decode(answer as readonly unknown[]));
+  } catch (error) {
+    call.reject(error as Error);
+  }
+}
+
+function rejectAll(batch: Batch, error: Error): void {
+  for (const call of batch.calls) call.reject(error);
+}
+
+/** An answer that is an error: Redis did not run the script. No answer at all: nobody knows. */
+function meaningOf(error: Error): Error {
+  if (error.name === 'ReplyError')
+    return new StoreRefusedError(`Redis refused the call: ${error.message}`, { cause: error });
+  if (/isn't writeable/.test(error.message))
+    return new StoreUnavailableError(`Redis can't be reached: ${error.message}`, { cause: error });
+  return new OutcomeUnknownError(
+    `The connection to Redis broke before the answer came (${messageOf(error)}); the call may or may not have been executed.`,
+    { cause: error },
+  );
+}

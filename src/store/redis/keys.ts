@@ -1,0 +1,46 @@
+/**
+ * Names of all keys in Redis. Everything of an entity hangs under the base key of its queue; the system's own keys hang
+ * under `{prefix}:$:`, which neither an encoded name nor an accepted queue name can produce.
+ */
+import { type EntityRef, encodeSegment } from '../../core/entity.js';
+import type { EngineConfig } from '../../core/options.js';
+
+/** What the scripts and BullMQ need to find an entity. */
+export interface EntityKeys {
+  /** Base key of the queue, without a colon at its end. */
+  readonly base: string;
+  /** BullMQ's name of the queue, and the prefix it needs to find it. */
+  readonly queue: string;
+  readonly prefix: string;
+  /** Encoded type and id. */
+  readonly type: string;
+  readonly id: string;
+}
+
+export class KeySpace {
+  readonly system: string;
+
+  constructor(
+    private readonly prefix: string,
+    private readonly config: EngineConfig,
+  ) {
+    this.system = `${prefix}:$:`;
+  }
+
+  of(entity: EntityRef): EntityKeys {
+    const type = encodeSegment(entity.type);
+    const id = encodeSegment(entity.id);
+    const named = this.config.entityType(entity.type).queueName?.(id);
+    return named === undefined
+      ? { base: `${this.prefix}:${type}:${id}:queue`, queue: 'queue', prefix: `${this.prefix}:${type}:${id}`, type, id }
+      : { base: `${this.prefix}:${named}`, queue: named, prefix: this.prefix, type, id };
+  }
+
+  due(type: string): string {
+    return `${this.system}due:${encodeSegment(type)}`;
+  }
+
+  wakeUps(podId: string): string {
+    return `${this.system}pod:${podId}:wake`;
+  }
+}

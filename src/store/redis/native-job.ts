@@ -1,0 +1,98 @@
+/**
+ * BullMQ's own `Job` for handlers, guarded: what a handler writes to its job goes through the claim under which the job
+ * was fetched, so a zombie's writes change nothing (race 18). What would move the job is the worker's business and
+ * refused.
+ */
+import { createIORedisClient, createRedisBackend, Job, type RedisQueueBackend, raw2NextJobData } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { UnsupportedError } from '../../core/errors.js';
+import type { Claim } from '../../core/ports.js';
+import type { EntityKeys } from './keys.js';
+
+/** Runs a write of a handler as a guarded step. */
+export type Touch = (claim: Claim, body: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>;
+
+/** BullMQ's commands that only read. */
+const READS = new Set([
+  'getCounts',
+  'getCountsPerPriority',
+  'getDependencyCounts',
+  'getJobs',
+  'getJobScheduler',
+  'getMetrics',
+  'getRanges',
+  'getRateLimitTtl',
+  'getState',
+  'getStateV2',
+  'isFinished',
+  'isJobInList',
+  'isMaxed',
+  'paginate',
+]);
+
+/** BullMQ's commands that write to the job without moving it, and how many keys each takes. */
+const WRITES: Readonly<Record<string, number>> = { updateData: 1, updateProgress: 3, addLog: 2 };
+
+export class NativeJobs {
+  private root: RedisQueueBackend | undefined;
+
+  constructor(
+    private readonly redis: Redis,
+    private readonly touch: Touch,
+  ) {}
+
+  build(keys: EntityKeys, claim: Claim, id: string, fields: readonly string[]): Job {
+    const backend = this.backend(keys, claim);
+    const queue = {
+      name: keys.queue,
+      qualifiedName: keys.base,
+      keys: backend.keys,
+      toKey: (type: string) => `${keys.base}:${type}`,
+      opts: { connection: {}, prefix: keys.prefix },
+      closing: undefined,
+      backend,
+      emit: () => false,
+      on: ignore,
+      removeListener: ignore,
+      waitUntilReady: async () => {},
+      trace: (_kind: unknown, _operation: string, _destination: string, run: () => unknown) => run(),
+    };
+    const [json] = raw2NextJobData([fields, id, 0, 0] as never) as unknown as [never];
+    return Job.fromJSON(queue as never, json, id);
+  }
+
+  private backend(keys: EntityKeys, claim: Claim): RedisQueueBackend {
+    this.root ??= createRedisBackend('$', {
+      connection: createIORedisClient(this.redis) as never,
+      prefix: keys.prefix,
+      skipVersionCheck: true,
+      skipWaitingForReady: true,
+    } as never);
+    const backend = this.root.forQueue(keys.queue, keys.prefix) as RedisQueueBackend;
+    const execute = backend.execCommand.bind(backend);
+    backend.execCommand = (client, command, all) => {
+      if (READS.has(command)) return execute(client, command, all);
+      const nKeys = WRITES[command];
+      if (nKeys === undefined) throw refused(command);
+      const args = all.map(String);
+      return this.touch(claim, command, args.slice(0, nKeys), args.slice(nKeys));
+    };
+    // BullMQ clears logs around its scripts.
+    backend.clearLogs = async (jobId, keep = 0) => {
+      await this.touch(claim, 'clearLogs', [`${keys.base}:${jobId}:logs`], [String(keep)]);
+    };
+    // The worker and the heartbeat keep the lock.
+    backend.extendLock = async () => 1;
+    return backend;
+  }
+}
+
+function refused(command: string): UnsupportedError {
+  return new UnsupportedError(
+    `A handler can't call ${command} on its job: the worker moves it when the handler returns or throws.`,
+  );
+}
+
+function ignore<T>(this: T): T {
+  return this;
+}

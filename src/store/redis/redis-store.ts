@@ -1,0 +1,318 @@
+/**
+ * The store on Redis and BullMQ: each method of the port as one step of a script.
+ *
+ * Owns: the three connections of a pod (commands, heartbeat, wake-ups: I9) and which op with which arguments.
+ * Neighbours: `scripts/` say what a step does, `channel.ts` how steps travel, `replies.ts` what comes back.
+ */
+import type { Redis } from 'ioredis';
+import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
+import { InvalidOptionError, StoreUnavailableError } from '../../core/errors.js';
+import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
+import type {
+  Claim,
+  Claimed,
+  Clock,
+  Entered,
+  EnterHint,
+  EntityStore,
+  Fetched,
+  Log,
+  NewJob,
+  Passed,
+  Renewal,
+  Renewed,
+  Settlement,
+} from '../../core/ports.js';
+import { Bull } from './bullmq.js';
+import { Channel } from './channel.js';
+import { connected, createConnection, type RedisConnectionOptions, watchConnection } from './connection.js';
+import { KeySpace } from './keys.js';
+import { NativeJobs } from './native-job.js';
+import { type BuildNative, checkStale, type RedisJob, readFetched } from './replies.js';
+import { composeDispatcher } from './scripts/dispatcher.js';
+import { renewLua } from './scripts/renew.lua.js';
+
+export interface RedisStoreOptions {
+  readonly redis: RedisConnectionOptions;
+  readonly keyPrefix: string;
+  /** How long a call waits while Redis is away, in ms. */
+  readonly commandTimeoutMs: number;
+  readonly config: EngineConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Random, and new with every process: claims of a former life are a stranger's. */
+  readonly podId: string;
+}
+
+/** Claims in one renewal script; while it runs, Redis does nothing else. */
+const RENEWALS_PER_CALL = 500;
+/** Seconds that a wait for wake-ups lasts: what a half-open socket swallows is missed no longer (race 14). */
+const WAKE_UP_WAIT_SECONDS = 5;
+const WAKE_UPS_AT_ONCE = 256;
+
+interface Ready {
+  readonly bull: Bull;
+  readonly channel: Channel;
+  readonly native: NativeJobs;
+}
+
+export class RedisEntityStore implements EntityStore {
+  private readonly keySpace: KeySpace;
+  private readonly commands: Redis;
+  private readonly heartbeat: Redis;
+  private readonly wakes: Redis;
+  private readonly buildNative: BuildNative;
+  private ready: Ready | undefined;
+
+  constructor(private readonly options: RedisStoreOptions) {
+    const { redis, podId, log } = options;
+    this.keySpace = new KeySpace(options.keyPrefix, options.config);
+    this.commands = createConnection(redis, 'commands', podId);
+    this.heartbeat = createConnection(redis, 'heartbeat', podId);
+    this.wakes = createConnection(redis, 'wake-ups', podId);
+    watchConnection(this.commands, 'commands', log);
+    // The other two fail and come back with the first; one line for an outage is enough.
+    this.heartbeat.on('error', () => {});
+    this.wakes.on('error', () => {});
+    this.heartbeat.defineCommand('renewClaims', { numberOfKeys: 0, lua: renewLua });
+    this.buildNative = (claim, id, fields) =>
+      this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields);
+  }
+
+  async start(): Promise<void> {
+    const { podId, config, commandTimeoutMs, clock } = this.options;
+    const bull = await Bull.load(`aq:${podId}`);
+    const channel = new Channel({
+      redis: this.commands,
+      script: composeDispatcher(bull.scripts),
+      header: [podId, String(config.leaseMs * 1000), this.keySpace.system],
+      timeoutMs: commandTimeoutMs,
+      clock,
+    });
+    const native = new NativeJobs(this.commands, (claim, body, keys, args) =>
+      channel.call(
+        'touch',
+        [this.keySpace.of(claim.entity).base, claim.epoch, body, keys.length, ...keys, ...args],
+        answer => {
+          checkStale(answer, claim);
+          return answer[1];
+        },
+      ),
+    );
+    this.ready = { bull, channel, native };
+    await Promise.all([connected(this.commands), connected(this.heartbeat), connected(this.wakes)]);
+  }
+
+  queueName(entity: EntityRef): string {
+    const { base, queue } = this.keySpace.of(entity);
+    return queue === 'queue' ? base : queue;
+  }
+
+  enter(job: NewJob, hint: EnterHint): Promise<Entered> {
+    try {
+      return this.sendEnter(job, hint);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  private sendEnter(job: NewJob, hint: EnterHint): Promise<Entered> {
+    const keys = this.keySpace.of(job.entity);
+    const type = this.options.config.entityType(job.entity.type);
+    const { bull, channel } = this.parts;
+    const add = bull.encodeAdd(job, keys);
+    const epoch = hint === 'route-only' ? '' : hint.epoch;
+    const mayClaim = hint !== 'route-only' && hint.mayClaim ? '1' : '0';
+    return channel.call(
+      'enter',
+      [
+        keys.base,
+        keys.type,
+        keys.id,
+        add.kind,
+        add.packed,
+        job.data,
+        add.options,
+        add.customId,
+        add.delayMs,
+        epoch,
+        mayClaim,
+        this.takeOptions(job.entity),
+        type.maxStalledCount,
+      ],
+      answer => this.readEntered(answer, job.entity, hint),
+    );
+  }
+
+  look(entity: EntityRef, claimWith: number | undefined): Promise<Claimed | Passed> {
+    const keys = this.keySpace.of(entity);
+    const { maxStalledCount } = this.options.config.entityType(entity.type);
+    const args = [keys.base, keys.type, keys.id, claimWith ?? '', this.takeOptions(entity), maxStalledCount];
+    return this.parts.channel.call('look', args, answer =>
+      answer[0] === 'CLAIMED' ? this.readClaimed(answer, 1, entity, claimWith ?? 0) : passed(answer[0]),
+    );
+  }
+
+  resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed> {
+    const keys = this.keySpace.of(claim.entity);
+    const ends = settled.flatMap(settlement => this.finishArguments(claim.entity, settlement));
+    const args = [keys.base, keys.type, keys.id, claim.epoch, epoch, this.takeOptions(claim.entity), ...ends];
+    return this.parts.channel.call('resync', args, answer => {
+      checkStale(answer, claim);
+      return this.readClaimed(answer, 1, claim.entity, epoch);
+    });
+  }
+
+  take(claim: Claim): Promise<Fetched> {
+    const { base } = this.keySpace.of(claim.entity);
+    return this.parts.channel.call('take', [base, claim.epoch, this.takeOptions(claim.entity)], answer => {
+      checkStale(answer, claim);
+      return readFetched(answer, 1, claim, this.buildNative);
+    });
+  }
+
+  finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched> {
+    const { base } = this.keySpace.of(claim.entity);
+    const args = [
+      base,
+      claim.epoch,
+      take,
+      this.takeOptions(claim.entity),
+      ...this.finishArguments(claim.entity, settlement),
+    ];
+    return this.parts.channel.call('finish', args, answer => {
+      checkStale(answer, claim);
+      if (Number(answer[1]) < 0) this.reportRefusedEnd(claim, settlement, Number(answer[1]));
+      return readFetched(answer, 2, claim, this.buildNative);
+    });
+  }
+
+  release(claim: Claim, mode: 'idle' | 'hand-over'): Promise<boolean> {
+    const { base, type, id } = this.keySpace.of(claim.entity);
+    return this.parts.channel.call('release', [base, type, id, claim.epoch, mode], answer => {
+      checkStale(answer, claim);
+      return answer[1] === '1';
+    });
+  }
+
+  async renew(renewals: readonly Renewal[], types: readonly string[]): Promise<Renewed> {
+    const { podId, config } = this.options;
+    const header = [podId, config.leaseMs * 1000, this.keySpace.system, types.length, ...types.map(encodeSegment)];
+    const lost: number[] = [];
+    const kicked: number[] = [];
+    for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
+      const args = renewals.slice(from, from + RENEWALS_PER_CALL).flatMap(renewal => this.renewalArguments(renewal));
+      const [lostHere, kickedHere] = await this.heartbeatCommands.renewClaims(...header, ...args);
+      lost.push(...lostHere.map(position => from + position));
+      kicked.push(...kickedHere.map(position => from + position));
+    }
+    return { lost, kicked };
+  }
+
+  due(type: string, limit: number): Promise<EntityRef[]> {
+    return this.parts.channel.call('due', [encodeSegment(type), limit], ids =>
+      ids.map(id => parseEntityWord(`${encodeSegment(type)}:${id}`)),
+    );
+  }
+
+  async wakeUps(): Promise<EntityRef[]> {
+    if (this.wakes.status !== 'ready') throw new StoreUnavailableError('Not connected to Redis.');
+    const key = this.keySpace.wakeUps(this.options.podId);
+    const first = await this.wakes.bzpopmin(key, WAKE_UP_WAIT_SECONDS);
+    if (!first) return [];
+    const more = await this.wakes.zpopmin(key, WAKE_UPS_AT_ONCE);
+    return [first[1], ...more.filter((_, index) => index % 2 === 0)].map(parseEntityWord);
+  }
+
+  isSilentFor(ms: number): boolean {
+    return this.parts.channel.isSilentFor(ms);
+  }
+
+  async close(): Promise<void> {
+    this.ready?.channel.close();
+    for (const redis of [this.wakes, this.commands, this.heartbeat]) redis.disconnect();
+  }
+
+  private get parts(): Ready {
+    if (!this.ready) throw new StoreUnavailableError('The store has not been started.');
+    return this.ready;
+  }
+
+  private get heartbeatCommands(): { renewClaims(...args: (string | number)[]): Promise<[number[], number[]]> } {
+    return this.heartbeat as never;
+  }
+
+  private takeOptions(entity: EntityRef): Buffer {
+    const type = this.options.config.entityType(entity.type);
+    return this.parts.bull.encodeTake(this.workerName(type, entity), type.lockDurationMs);
+  }
+
+  private workerName(type: EntityTypeConfig, entity: EntityRef): string {
+    return type.workerName?.(entity.id) ?? this.options.podId;
+  }
+
+  private finishArguments(entity: EntityRef, { job, outcome }: Settlement): (string | number | Buffer)[] {
+    const type = this.options.config.entityType(entity.type);
+    const name = this.workerName(type, entity);
+    const { options } = job as RedisJob;
+    const { bull } = this.parts;
+    const [value, encoded] =
+      outcome.kind === 'completed'
+        ? [outcome.value, bull.encodeCompleted(options, name, type.lockDurationMs)]
+        : [outcome.reason, bull.encodeFailed(outcome, options, name, type.lockDurationMs)];
+    return [job.id, type.lockDurationMs, outcome.kind, value, encoded.options, encoded.fields];
+  }
+
+  private renewalArguments({ claim, idle, runningJobId }: Renewal): (string | number)[] {
+    const { base, type, id } = this.keySpace.of(claim.entity);
+    const { lockDurationMs } = this.options.config.entityType(claim.entity.type);
+    return [base, type, id, claim.epoch, idle ? 1 : 0, lockDurationMs, runningJobId ?? ''];
+  }
+
+  private readEntered(answer: readonly unknown[], entity: EntityRef, hint: EnterHint): Entered {
+    const jobId = String(answer[1]);
+    const epoch = hint === 'route-only' ? 0 : hint.epoch;
+    switch (answer[0]) {
+      case 'MINE':
+        // The worker that gave the epoch knows its token; a job needs the epoch only to be guarded.
+        return {
+          jobId,
+          route: 'mine',
+          fetched: readFetched(answer, 2, { entity, token: '', epoch }, this.buildNative),
+        };
+      case 'CLAIMED':
+        return { jobId, route: 'claimed', claimed: this.readClaimed(answer, 2, entity, epoch) };
+      case 'UNKNOWN':
+        return { jobId, route: 'unknown-claim' };
+      case 'ELSEWHERE':
+        return { jobId, route: 'elsewhere' };
+      case 'DELAYED':
+        return { jobId, route: 'delayed' };
+      case 'NOBODY':
+        return { jobId, route: 'nobody' };
+      default:
+        throw new InvalidOptionError(`BullMQ refused the job (code ${jobId}); check its options.`);
+    }
+  }
+
+  /** Reads `token, recovered, foreign, againInMs, jobs…`. */
+  private readClaimed(answer: readonly unknown[], at: number, entity: EntityRef, epoch: number): Claimed {
+    const claim: Claim = { entity, token: String(answer[at]), epoch };
+    if (Number(answer[at + 2]) > 0) {
+      this.options.log.warn(
+        `${answer[at + 2]} jobs of ${entityWord(entity)} are locked by a BullMQ Worker that is not ours; left alone. Don't attach one to this queue.`,
+      );
+    }
+    return { claim, recovered: Number(answer[at + 1]), ...readFetched(answer, at + 3, claim, this.buildNative) };
+  }
+
+  private reportRefusedEnd({ entity }: Claim, { job, outcome }: Settlement, code: number): void {
+    this.options.log.warn(
+      `Job ${job.id} of ${entityWord(entity)} ${outcome.kind}, but BullMQ would not take it (code ${code}): it was removed or moved while it ran.`,
+    );
+  }
+}
+
+function passed(answer: unknown): Passed {
+  return answer === 'OWNED' ? 'owned' : answer === 'PAUSED' ? 'paused' : answer === 'UNSERVED' ? 'unserved' : 'later';
+}

@@ -1,0 +1,69 @@
+/**
+ * Answers of the scripts, turned into what the core reads.
+ * Layouts are told in the scripts: `take.lua.ts` for jobs, each op for its own.
+ */
+import type { JobsOptions } from 'bullmq';
+import { messageOf, StaleClaimError } from '../../core/errors.js';
+import type { Claim, Fetched, FetchedJob } from '../../core/ports.js';
+
+/** A fetched job as this store knows it: the core's view and the options that its end needs. */
+export interface RedisJob extends FetchedJob {
+  readonly options: JobsOptions;
+}
+
+export type BuildNative = (claim: Claim, id: string, fields: readonly string[]) => unknown;
+
+/** @throws StaleClaimError when the guard refused the step. */
+export function checkStale(answer: readonly unknown[], claim: Claim): void {
+  if (answer[0] === 'STALE') {
+    throw new StaleClaimError(
+      `This pod no longer owns ${claim.entity.type} ${JSON.stringify(claim.entity.id)} (token ${claim.token}); nothing was changed.`,
+    );
+  }
+}
+
+/** Reads `againInMs, id, fields, id, fields …` from a position on. */
+export function readFetched(answer: readonly unknown[], at: number, claim: Claim, native: BuildNative): Fetched {
+  const jobs: RedisJob[] = [];
+  for (let i = at + 1; i < answer.length; i += 2) {
+    jobs.push(readJob(String(answer[i]), answer[i + 1] as string[], claim, native));
+  }
+  const againInMs = Number(answer[at]);
+  return againInMs >= 0 ? { jobs, againInMs } : { jobs };
+}
+
+function readJob(id: string, fields: readonly string[], claim: Claim, native: BuildNative): RedisJob {
+  let name = '';
+  let json: string | undefined;
+  let options: JobsOptions = {};
+  let attempt = 1;
+  let mustFail: string | undefined;
+  for (let i = 0; i < fields.length; i += 2) {
+    const value = fields[i + 1] ?? '';
+    if (fields[i] === 'name') name = value;
+    else if (fields[i] === 'data') json = value;
+    else if (fields[i] === 'opts') options = JSON.parse(value);
+    else if (fields[i] === 'ats') attempt = Number(value);
+    else if (fields[i] === 'defa') mustFail = value;
+  }
+  let data: unknown;
+  if (json === undefined) {
+    mustFail ??= 'the data of the job is gone: somebody deleted its hash';
+  } else {
+    try {
+      data = JSON.parse(json);
+    } catch (error) {
+      mustFail ??= `the data of the job is not JSON: ${messageOf(error)}`;
+    }
+  }
+  let built: unknown;
+  return {
+    id,
+    name,
+    data,
+    attempt,
+    mustFail,
+    options,
+    native: () => (built ??= native(claim, id, fields)),
+  };
+}

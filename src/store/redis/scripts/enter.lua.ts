@@ -1,0 +1,99 @@
+/**
+ * Adding a job and routing it: one step on every path, so that a producer that dies right after it leaves nothing
+ * undone (I5, I7). Hints of the caller decide what is asked for; this script decides what is true.
+ */
+export const enterLua = /* lua */ `
+local STATES = {'wait', 'active', 'paused'}
+local SCORED = {'delayed', 'prioritized', 'completed', 'failed', 'waiting-children'}
+
+local function inSomeState(B, id)
+  for _, state in ipairs(STATES) do
+    if redis.call('EXISTS', B .. ':' .. state) == 1 and redis.call('LPOS', B .. ':' .. state, id) then return true end
+  end
+  for _, state in ipairs(SCORED) do
+    if redis.call('ZSCORE', B .. ':' .. state, id) then return true end
+  end
+  return false
+end
+
+-- Takes back what a failing add wrote.
+local function undo(B, id)
+  pcall(redis.call, 'LREM', B .. ':wait', 0, id)
+  pcall(redis.call, 'ZREM', B .. ':delayed', id)
+  redis.call('DEL', B .. ':' .. id)
+end
+
+-- BullMQ's add. One that fails half-way is undone; a hash that an earlier one left behind, in no state at all, is no
+-- duplicate but a wreck, and makes way (race 38).
+local function addJob(B, kind, packed, data, opts, customId)
+  local lastId = redis.call('GET', B .. ':id') or '0'
+  local existed = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
+  if existed and not inSomeState(B, customId) then
+    redis.call('DEL', B .. ':' .. customId)
+    existed = false
+  end
+  local body = kind == 'delayed' and addDelayedJob or addStandardJob
+  local names = kind == 'delayed' and KEYS_addDelayedJob or KEYS_addStandardJob
+  local ok, id = pcall(body, keysOf(B, names), {packed, data, opts})
+  if ok then return id end
+  if customId ~= '' and not existed then
+    undo(B, customId)
+  elseif customId == '' then
+    local newId = redis.call('GET', B .. ':id')
+    if newId and newId ~= lastId then undo(B, newId) end
+  end
+  error(id, 0)
+end
+
+-- A wake-up is a hint in the set of one pod, which may be dead: it expires.
+local function wake(podId, T, I)
+  local key = sys .. 'pod:' .. podId .. ':wake'
+  redis.call('ZADD', key, 'NX', string.format('%.0f', nowUs), T .. ':' .. I)
+  redis.call('PEXPIRE', key, 60000)
+end
+
+-- Calls some other live pod that serves the type.
+local function wakeAnother(T, I)
+  local pods = redis.call('ZRANGEBYSCORE', sys .. 'pods:' .. T, string.format('%.0f', nowUs - leaseUs), '+inf')
+  local others = {}
+  for _, id in ipairs(pods) do if id ~= pod then others[#others + 1] = id end end
+  if #others > 0 then wake(others[nowUs % #others + 1], T, I) end
+end
+
+-- enter: B T I | kind packed data opts customId delayMs | epoch mayClaim takeOpts maxStalled
+-- Returns {route, jobId, …}: MINE {againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
+-- UNKNOWN | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code)
+function OPS.enter(B, T, I, kind, packed, data, opts, customId, delayMs, epoch, mayClaim, takeOpts, maxStalled)
+  local id = addJob(B, kind, packed, data, opts, customId)
+  if type(id) == 'number' then return {'REFUSED', id} end
+  local c = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until')
+  local due = sys .. 'due:' .. T
+  if c[1] == pod then
+    if c[2] ~= epoch then return {'UNKNOWN', id} end
+    local out = {'MINE', id, '-1'}
+    -- An active job will fetch its successor when it ends; only an empty active list needs a take.
+    if redis.call('EXISTS', B .. ':active') == 0 then take(B, 1, takeOpts, out, 3) end
+    return out
+  end
+  if c[1] and tonumber(c[3] or '0') > nowUs then
+    if redis.call('EXISTS', B .. ':active') == 0 then wake(c[1], T, I) end
+    return {'ELSEWHERE', id}
+  end
+  redis.call('PERSIST', B .. ':events')
+  if kind == 'delayed' then
+    redis.call('ZADD', due, 'LT', string.format('%.0f', nowUs + tonumber(delayMs) * 1000), I)
+    return {'DELAYED', id}
+  end
+  if mayClaim == '1' then
+    local token, recovered, foreign = grant(B, T, I, epoch, maxStalled)
+    if token then
+      local out = {'CLAIMED', id, token, recovered, foreign}
+      take(B, 1, takeOpts, out, 6)
+      return out
+    end
+  end
+  redis.call('ZADD', due, 'LT', string.format('%.0f', nowUs), I)
+  wakeAnother(T, I)
+  return {'NOBODY', id}
+end
+`;

@@ -1,0 +1,58 @@
+/**
+ * Ending a job and fetching the next: BullMQ's own `moveToFinished`, guarded.
+ *
+ * The claim alone decides whose job it is; the job's lock is set here, so a lock that expired or was removed is no
+ * reason to refuse (race 5). What BullMQ answers about the job is reported, not thrown: the worker goes on either way.
+ */
+export const finishLua = /* lua */ `
+-- Ends one job under our lock; answers BullMQ's result: a job, a code below 0, or nothing.
+local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
+  local lock = B .. ':' .. jobId .. ':lock'
+  if redis.call('GET', lock) ~= lockToken then redis.call('SET', lock, lockToken, 'PX', lockMs) end
+  local names = status == 'completed' and KEYS_completed or KEYS_failed
+  local property = status == 'completed' and 'returnvalue' or 'failedReason'
+  local r = moveToFinished(keysOf(B, names, jobId), {jobId, nowMs, property, value, status, fetch, B .. ':', opts, fields})
+  if type(r) == 'number' and (r == -1 or r == -3) then
+    -- its hash was deleted, or a person moved it: leave nothing of it behind
+    redis.call('LREM', B .. ':active', 0, jobId)
+    redis.call('DEL', lock)
+  end
+  return r
+end
+
+-- finish: B epoch n takeOpts | jobId lockMs status value opts fields
+-- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's.
+function OPS.finish(B, epoch, n, takeOpts, jobId, lockMs, status, value, opts, fields)
+  if not mine(B, epoch) then return {'STALE'} end
+  n = tonumber(n)
+  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, n > 0 and '1' or '0')
+  local out = {'OK', 0, '-1'}
+  if type(r) == 'number' and r < 0 then
+    out[2] = r
+    take(B, n, takeOpts, out, 3)
+  elseif type(r) == 'table' and type(r[1]) == 'table' then
+    out[4] = r[2]
+    out[5] = r[1]
+    take(B, n - 1, takeOpts, out, 3)
+  elseif type(r) == 'table' then
+    out[3] = againIn(r)
+  end
+  return out
+end
+
+-- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields)*
+-- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
+-- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
+function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
+  local c = redis.call('HMGET', fence(B), 'owner', 'epoch')
+  -- Ours is any epoch between the one we know and the new one: the answer to an earlier resync may have been lost.
+  if c[1] ~= pod or tonumber(c[2]) < tonumber(epoch) or tonumber(c[2]) >= tonumber(newEpoch) then return {'STALE'} end
+  local settled = {...}
+  for s = 1, #settled, 6 do
+    finishJob(B, settled[s], settled[s + 1], settled[s + 2], settled[s + 3], settled[s + 4], settled[s + 5], '0')
+  end
+  local out = {'OK', grant(B, T, I, newEpoch, 0), 0, 0}
+  take(B, 1, takeOpts, out, 5)
+  return out
+end
+`;

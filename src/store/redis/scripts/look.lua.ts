@@ -1,0 +1,114 @@
+/**
+ * The one decision about an entity that is not worked here, and its end: what is done when there is nothing to do.
+ * Look and removal are one step, so a job that is added in between is never forgotten (race 11).
+ */
+export const lookLua = /* lua */ `
+-- Redis has no empty lists: a key that exists has a job in it.
+local function hasWork(B)
+  if redis.call('EXISTS', B .. ':wait', B .. ':active', B .. ':prioritized') > 0 then return true end
+  local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
+  return first[2] and tonumber(first[2]) / 0x1000 <= tonumber(nowMs)
+end
+
+local function isPaused(B) return redis.call('HEXISTS', B .. ':meta', 'paused') == 1 end
+
+-- BullMQ writes these two of its own accord; any other field was set by a person.
+local OWN_META = {['opts.maxLenEvents'] = true, version = true}
+
+local function metaIsOurs(B)
+  for _, field in ipairs(redis.call('HKEYS', B .. ':meta')) do
+    if not OWN_META[field] then return false end
+  end
+  return true
+end
+
+-- Gives up the claim of an entity that has nothing to run now. Its fence stays for a day; its queue leaves no key
+-- unless some state of BullMQ still holds a job or a person has set something (I8, race 9).
+local function settle(B, T, I)
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
+  redis.call('EXPIRE', fence(B), 86400)
+  local due = sys .. 'due:' .. T
+  local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
+  if first[2] then
+    redis.call('ZADD', due, string.format('%.0f', math.max(nowUs, math.ceil(tonumber(first[2]) / 0x1000) * 1000)), I)
+    return
+  end
+  redis.call('ZREM', due, I)
+  local kept = redis.call('EXISTS', B .. ':completed', B .. ':failed', B .. ':waiting-children', B .. ':repeat', B .. ':paused')
+  if kept == 0 and metaIsOurs(B) then
+    redis.call('DEL', B .. ':meta', B .. ':id', B .. ':marker', B .. ':pc', B .. ':stalled', B .. ':stalled-check')
+    redis.call('EXPIRE', B .. ':events', 60)
+  end
+end
+
+-- Whoever looked moves the time of the next look on.
+local function lookAgain(T, I, afterUs)
+  redis.call('ZADD', sys .. 'due:' .. T, string.format('%.0f', nowUs + afterUs), I)
+end
+
+-- look: B T I epoch ('' when this pod may not claim) takeOpts maxStalled
+-- Returns {'CLAIMED', token, recovered, foreign, againInMs, jobs…} | {'OWNED'} | {'PAUSED'} | {'UNSERVED'} | {'LATER'} | {'STALE'}
+function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
+  local c = redis.call('HMGET', fence(B), 'owner', 'until')
+  if c[1] and c[1] ~= pod and tonumber(c[2] or '0') > nowUs then
+    redis.call('ZADD', sys .. 'due:' .. T, c[2], I)
+    return {'OWNED'}
+  end
+  if not hasWork(B) then
+    settle(B, T, I)
+    return {'LATER'}
+  end
+  if isPaused(B) then
+    lookAgain(T, I, 5000000)
+    return {'PAUSED'}
+  end
+  if epoch == '' then
+    lookAgain(T, I, 2 * leaseUs)
+    return {'UNSERVED'}
+  end
+  local token, recovered, foreign = grant(B, T, I, epoch, maxStalled)
+  if not token then return {recovered} end
+  local out = {'CLAIMED', token, recovered, foreign}
+  take(B, 1, takeOpts, out, 5)
+  return out
+end
+
+-- release: B T I epoch mode ('idle' | 'hand-over')
+-- Returns {'OK', '1'} when the claim is given up, {'OK', '0'} when there is work after all, {'STALE'}.
+function OPS.release(B, T, I, epoch, mode)
+  if not mine(B, epoch) then return {'STALE'} end
+  if mode == 'hand-over' then giveBack(B) end
+  if not hasWork(B) then
+    settle(B, T, I)
+    return {'OK', '1'}
+  end
+  local paused = isPaused(B)
+  if mode == 'idle' and not paused then return {'OK', '0'} end
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
+  redis.call('EXPIRE', fence(B), 86400)
+  lookAgain(T, I, paused and 5000000 or 0)
+  if mode == 'hand-over' and not paused then wakeAnother(T, I) end
+  return {'OK', '1'}
+end
+
+-- due: T limit; the entities of a type whose time has come, the longest overdue first
+function OPS.due(T, limit)
+  return redis.call('ZRANGEBYSCORE', sys .. 'due:' .. T, '-inf', string.format('%.0f', nowUs), 'LIMIT', 0, limit)
+end
+
+-- touch: B epoch body nKeys KEYS… ARGV…: what a running handler writes to its own job (race 18)
+local TOUCH = {updateData = updateData, updateProgress = updateProgress, addLog = addLog, clearLogs = function(KEYS, ARGV)
+  if ARGV[1] == '0' then return redis.call('DEL', KEYS[1]) end
+  redis.call('LTRIM', KEYS[1], -tonumber(ARGV[1]), -1)
+  return 0
+end}
+
+function OPS.touch(B, epoch, body, nKeys, ...)
+  if not mine(B, epoch) then return {'STALE'} end
+  local all, keys, args = {...}, {}, {}
+  for i, value in ipairs(all) do
+    if i <= tonumber(nKeys) then keys[#keys + 1] = value else args[#args + 1] = value end
+  end
+  return {'OK', TOUCH[body](keys, args)}
+end
+`;

@@ -1,0 +1,35 @@
+/**
+ * Fetching jobs: BullMQ's own `moveToActive`, as often as asked for.
+ *
+ * Answers of a fetch, in every op that fetches: {..., againInMs ('-1': not at all), id, fields, id, fields …}
+ */
+export const takeLua = /* lua */ `
+-- Of a fetch that brought no job: {0, 0, ms of rate limit, time of the next delayed job}
+local function againIn(r)
+  if tonumber(r[3]) > 0 then return string.format('%.0f', r[3]) end
+  if tonumber(r[4]) > 0 then return string.format('%.0f', math.max(1, math.ceil(tonumber(r[4]) - tonumber(nowMs)))) end
+  return '-1'
+end
+
+-- Appends up to n jobs to 'out' and writes at out[at] when it makes sense to ask again.
+local function take(B, n, opts, out, at)
+  out[at] = '-1'
+  for _ = 1, n do
+    local r = moveToActive(keysOf(B, KEYS_moveToActive), {B .. ':', nowMs, opts})
+    if type(r[1]) ~= 'table' then
+      out[at] = againIn(r)
+      return
+    end
+    out[#out + 1] = r[2]
+    out[#out + 1] = r[1]
+  end
+end
+
+-- take: the owner of an idle worker asks for a job
+function OPS.take(B, epoch, opts)
+  if not mine(B, epoch) then return {'STALE'} end
+  local out = {'OK'}
+  take(B, 1, opts, out, 2)
+  return out
+end
+`;
