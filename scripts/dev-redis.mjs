@@ -39,7 +39,7 @@ async function startServer(server, args) {
   const folder = mkdtempSync(join(tmpdir(), 'atomic-queues-redis-'));
   // A shell stands between: it ends the server when its input closes, that is, also when this process is killed.
   const script =
-    '"$@" </dev/null & server=$!; echo $server; while read -r _; do :; done; kill -CONT $server 2>/dev/null; kill -KILL $server 2>/dev/null; rm -rf "$FOLDER"';
+    '"$@" </dev/null >/dev/null & server=$!; echo $server; while read -r _; do :; done; kill -CONT $server 2>/dev/null; kill -KILL $server 2>/dev/null; rm -rf "$FOLDER"';
   const supervisor = spawn(
     'sh',
     [
@@ -67,6 +67,7 @@ async function startServer(server, args) {
   supervisor.stdin.unref();
   supervisor.stdout.destroy();
   const stop = async () => {
+    supervisor.ref();
     supervisor.stdin.end();
     await exited;
     rmSync(folder, { recursive: true, force: true });

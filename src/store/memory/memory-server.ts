@@ -24,7 +24,7 @@ export interface StoredEntity {
   failed: StoredJob[];
   paused: boolean;
   owner?: { readonly podId: string; epoch: number; untilMs: number };
-  /** The fence: outlives the owner. */
+  /** The fencing token of the present owner, or the last one. */
   token: number;
 }
 
@@ -38,6 +38,7 @@ export class MemoryServer {
   /** When each pod last said that it serves a type, by type. */
   readonly pods = new Map<string, Map<string, number>>();
   private ids = 0;
+  private lastToken = 0;
 
   constructor(
     readonly clock: Clock,
@@ -46,6 +47,12 @@ export class MemoryServer {
 
   nextId(): string {
     return String(++this.ids);
+  }
+
+  /** One series for all entities: it grows for each of them, and need not be remembered for each (I4, I8). */
+  private nextToken(): number {
+    this.lastToken = Math.max(this.lastToken + 1, Math.floor(this.clock.wallMs() * 1000));
+    return this.lastToken;
   }
 
   now(): number {
@@ -81,7 +88,7 @@ export class MemoryServer {
   /** Gives the claim to a pod; all that was fetched goes back in its order. */
   grant(entity: StoredEntity, podId: string, epoch: number, maxStalled: number): number {
     const takeover = entity.owner?.podId !== podId;
-    if (takeover) entity.token = Math.max(entity.token + 1, Math.floor(this.clock.wallMs() * 1000));
+    if (takeover) entity.token = this.nextToken();
     const back = entity.active;
     this.giveBack(entity);
     if (takeover && back.length === 1 && back[0]) {

@@ -238,7 +238,7 @@ export class MemoryEntityStore implements EntityStore {
     return entity;
   }
 
-  /** Like the fence in Redis, the token must outlive the entity; it grows with time, so forgetting it is safe. */
+  /** A drained entity leaves nothing (I8). */
   private forget(entity: StoredEntity): void {
     if (entity.delayed.length === 0 && entity.failed.length === 0) this.server.entities.delete(entityWord(entity.ref));
   }

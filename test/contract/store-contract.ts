@@ -1,0 +1,380 @@
+/**
+ * What every store must do, whatever it is made of: the same suite runs on memory and on real Redis.
+ * Numbers of races and invariants are those of the design.
+ */
+import type { EntityRef } from '../../src/core/entity.js';
+import { StaleClaimError } from '../../src/core/errors.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
+import type { Claim, Claimed, Entered, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
+
+/** Several pods on one store, and a hand on its clock. */
+export interface Cluster {
+  pod(config: EngineConfig): Promise<EntityStore>;
+  /** Every lease runs out, as the store sees it. */
+  expireLeases(): Promise<void>;
+  /** Every delayed job is due. */
+  ripenDelayed(entity: EntityRef): Promise<void>;
+  pause(entity: EntityRef, paused: boolean): Promise<void>;
+  failedIds(entity: EntityRef): Promise<string[]>;
+  /** When the entity is to be looked at, or undefined when it is in no one's books. */
+  dueScore(entity: EntityRef): Promise<number | undefined>;
+  close(): Promise<void>;
+}
+
+export function storeContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store: ${name}`, () => {
+    const config = resolveOptions({ entities: { account: { workerConfig: { maxStalledCount: 1 } } } });
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+
+    beforeEach(async () => {
+      cluster = await createCluster();
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+    });
+    afterEach(() => cluster.close());
+
+    const job = (n: number, options: Record<string, unknown> = {}): NewJob => ({
+      entity,
+      name: 'withdraw',
+      data: JSON.stringify({ n }),
+      options: { ...config.entityType('account').jobOptions, ...options },
+    });
+    const done = (fetched: FetchedJob | undefined): Settlement => {
+      if (!fetched) throw new Error('no job was fetched');
+      return { job: fetched, outcome: { kind: 'completed', value: 'null' } };
+    };
+    const failed = (fetched: FetchedJob | undefined): Settlement => ({
+      ...done(fetched),
+      outcome: { kind: 'failed', reason: 'because', stack: 'Error: because' },
+    });
+    const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
+    const claimOf = (answer: Entered | Claimed | string): Claimed => {
+      if (typeof answer === 'object' && 'route' in answer && answer.route === 'claimed') return answer.claimed;
+      if (typeof answer === 'object' && 'claim' in answer) return answer;
+      throw new Error(`expected a claim, got ${JSON.stringify(answer)}`);
+    };
+    /** Pod A owns the entity with the jobs 0 … n-1 waiting or, the first `fetch` of them, fetched. */
+    const owned = async (n: number, fetch: number): Promise<{ claim: Claim; jobs: FetchedJob[] }> => {
+      const first = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
+      for (let i = 1; i < n; i++) await a.enter(job(i), { epoch: 1, mayClaim: false });
+      const jobs = [...first.jobs];
+      while (jobs.length < fetch) jobs.push(...(await a.take(first.claim)).jobs);
+      return { claim: first.claim, jobs };
+    };
+
+    test('a cold add claims the entity and brings the job, in one call', async () => {
+      const entered = await a.enter(job(7), { epoch: 1, mayClaim: true });
+      const { claim, jobs, recovered } = claimOf(entered);
+      expect(claim).toMatchObject({ entity, epoch: 1 });
+      expect(Number(claim.token)).toBeGreaterThan(0);
+      expect(recovered).toBe(0);
+      expect(jobs).toHaveLength(1);
+      expect(jobs[0]).toMatchObject({ id: entered.jobId, name: 'withdraw', data: { n: 7 }, attempt: 1 });
+    });
+
+    test('an add of the owner brings the job only when nothing is fetched', async () => {
+      const { claim, jobs } = await owned(1, 1);
+      expect(await a.enter(job(1), { epoch: 1, mayClaim: false })).toMatchObject({
+        route: 'mine',
+        fetched: { jobs: [] },
+      });
+      expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+    });
+
+    test('an idle owner gets the job with the answer to its add', async () => {
+      const { claim, jobs } = await owned(1, 1);
+      await a.finish(claim, done(jobs[0]), 1);
+      const entered = await a.enter(job(1), { epoch: 1, mayClaim: false });
+      expect(entered.route === 'mine' && numbers(entered.fetched.jobs)).toEqual([1]);
+    });
+
+    test('jobs come in the order in which they were added, one or two with the end of another', async () => {
+      const { claim, jobs } = await owned(5, 1);
+      const two = await a.finish(claim, done(jobs[0]), 2);
+      expect(numbers(two.jobs)).toEqual([1, 2]);
+      expect((await a.finish(claim, done(two.jobs[0]), 0)).jobs).toEqual([]);
+      expect(numbers((await a.finish(claim, done(two.jobs[1]), 1)).jobs)).toEqual([3]);
+    });
+
+    test('I1: nobody else gets the entity while the lease lasts; its idle owner is called', async () => {
+      const { claim, jobs } = await owned(1, 1);
+      expect((await b.enter(job(1), { epoch: 9, mayClaim: true })).route).toBe('elsewhere');
+      expect(await b.look(entity, 10)).toBe('owned');
+      expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+    });
+
+    test('an add for a foreign entity wakes its owner only when nothing is fetched there', async () => {
+      const { claim, jobs } = await owned(1, 1);
+      await b.enter(job(1), { epoch: 9, mayClaim: true });
+      const { jobs: next } = await a.finish(claim, done(jobs[0]), 1);
+      await a.finish(claim, done(next[0]), 1);
+      // Nothing has been called so far: this is the first wake-up.
+      await b.enter(job(2), { epoch: 9, mayClaim: true });
+      expect(await a.wakeUps()).toEqual([entity]);
+      expect(numbers((await a.take(claim)).jobs)).toEqual([2]);
+    });
+
+    test('a pod that may not claim leaves the entity for others to find', async () => {
+      expect((await b.enter(job(0), 'route-only')).route).toBe('nobody');
+      expect(await a.due('account', 10)).toEqual([entity]);
+      expect(numbers(claimOf(await a.look(entity, 1)).jobs)).toEqual([0]);
+      expect(await a.due('account', 10)).toEqual([]);
+    });
+
+    test('… and calls a pod that serves the type', async () => {
+      await a.renew([], ['account']);
+      await b.enter(job(0), 'route-only');
+      expect(await a.wakeUps()).toEqual([entity]);
+    });
+
+    test('I3: with an old epoch nothing can be taken, ended or released', async () => {
+      const { claim, jobs } = await owned(3, 2);
+      const again = await a.resync(claim, 2, []);
+      await expect(a.take(claim)).rejects.toBeInstanceOf(StaleClaimError);
+      await expect(a.finish(claim, done(jobs[0]), 1)).rejects.toBeInstanceOf(StaleClaimError);
+      await expect(a.release(claim, 'idle')).rejects.toBeInstanceOf(StaleClaimError);
+      await expect(a.release(claim, 'hand-over')).rejects.toBeInstanceOf(StaleClaimError);
+      expect(numbers(again.jobs)).toEqual([0]);
+      expect(numbers((await a.finish(again.claim, done(again.jobs[0]), 2)).jobs)).toEqual([1, 2]);
+    });
+
+    test('I3, I4, I6: a takeover gets a larger token and the jobs in their old order; the old owner is refused', async () => {
+      const { claim, jobs } = await owned(4, 3);
+      await cluster.expireLeases();
+      const taken = claimOf(await b.look(entity, 1));
+      expect(BigInt(taken.claim.token)).toBeGreaterThan(BigInt(claim.token));
+      expect(taken.recovered).toBe(3);
+      await expect(a.finish(claim, done(jobs[0]), 1)).rejects.toBeInstanceOf(StaleClaimError);
+      await expect(a.resync(claim, 5, [done(jobs[0])])).rejects.toBeInstanceOf(StaleClaimError);
+      const order = numbers(taken.jobs);
+      let [next] = taken.jobs;
+      while (next) {
+        const { jobs: more } = await b.finish(taken.claim, done(next), 1);
+        order.push(...numbers(more));
+        next = more[0];
+      }
+      expect(order).toEqual([0, 1, 2, 3]);
+    });
+
+    test('a lease that has run out harms nothing while nobody else takes over', async () => {
+      const { claim, jobs } = await owned(2, 1);
+      await cluster.expireLeases();
+      expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+      expect(await a.renew([{ claim, idle: false }], [])).toEqual({ lost: [], kicked: [] });
+      expect(await b.look(entity, 1)).toBe('owned');
+    });
+
+    test('race 7: a job that lost its pod alone counts as stalled, and fails above the limit; of several none is blamed', async () => {
+      await owned(1, 1);
+      await cluster.expireLeases();
+      const second = claimOf(await b.look(entity, 1));
+      expect(second.jobs[0]).toMatchObject({ attempt: 2, mustFail: undefined });
+      await cluster.expireLeases();
+      const third = claimOf(await a.look(entity, 2));
+      expect(third.jobs[0]?.mustFail).toMatch(/stalled more than allowable/);
+      await a.finish(third.claim, failed(third.jobs[0]), 1);
+      expect(await cluster.failedIds(entity)).toEqual([third.jobs[0]?.id]);
+
+      for (let i = 0; i < 3; i++) await a.enter(job(i), { epoch: 2, mayClaim: false });
+      let owner = third.claim;
+      for (let round = 0; round < 4; round++) {
+        const [mine, other] = round % 2 === 0 ? [a, b] : [b, a];
+        await mine.take(owner);
+        await cluster.expireLeases();
+        const taken = claimOf(await other.look(entity, 10 + round));
+        expect(taken.recovered).toBe(2);
+        expect(taken.jobs[0]?.mustFail).toBeUndefined();
+        owner = taken.claim;
+      }
+    });
+
+    test('race 28: what is settled is ended by a resync and does not run again; the rest comes in order', async () => {
+      const { claim, jobs } = await owned(4, 3);
+      const again = await a.resync(claim, 2, [done(jobs[0]), failed(jobs[1])]);
+      expect(again.claim.token).toBe(claim.token);
+      expect(numbers(again.jobs)).toEqual([2]);
+      expect(await cluster.failedIds(entity)).toEqual([jobs[1]?.id]);
+      expect(numbers((await a.finish(again.claim, done(again.jobs[0]), 2)).jobs)).toEqual([3]);
+    });
+
+    test('race 27: a resync that arrives late is stale; one whose answer was lost is no obstacle', async () => {
+      const { claim } = await owned(2, 2);
+      await a.resync(claim, 3, []);
+      // epoch 3 was never answered, as the pod sees it: it still knows epoch 1
+      const again = await a.resync(claim, 4, []);
+      expect(numbers(again.jobs)).toEqual([0]);
+      await expect(a.resync(claim, 2, [])).rejects.toBeInstanceOf(StaleClaimError);
+      expect(numbers((await a.finish(again.claim, done(again.jobs[0]), 1)).jobs)).toEqual([1]);
+    });
+
+    test('race 26: a claim whose answer was lost is adopted, and its job is not lost', async () => {
+      await a.enter(job(0), { epoch: 1, mayClaim: true });
+      expect((await a.enter(job(1), { epoch: 2, mayClaim: true })).route).toBe('unknown-claim');
+      const adopted = claimOf(await a.look(entity, 3));
+      expect(numbers(adopted.jobs)).toEqual([0]);
+      expect(adopted.jobs[0]?.mustFail).toBeUndefined();
+      expect(numbers((await a.finish(adopted.claim, done(adopted.jobs[0]), 1)).jobs)).toEqual([1]);
+    });
+
+    test('race 24: a renewal never brings a claim back', async () => {
+      const { claim, jobs } = await owned(1, 1);
+      await a.finish(claim, done(jobs[0]), 1);
+      expect(await a.release(claim, 'idle')).toBe(true);
+      expect(await a.renew([{ claim, idle: true }], [])).toEqual({ lost: [0], kicked: [] });
+      expect(claimOf(await b.enter(job(1), { epoch: 1, mayClaim: true })).claim.epoch).toBe(1);
+    });
+
+    test('race 37: a renewal tells which idle workers have something to do', async () => {
+      const { claim, jobs } = await owned(2, 2);
+      expect(await a.renew([{ claim, idle: true }], [])).toEqual({ lost: [], kicked: [0] });
+      await a.finish(claim, done(jobs[0]), 0);
+      await a.finish(claim, done(jobs[1]), 0);
+      expect(await a.renew([{ claim, idle: true }], [])).toEqual({ lost: [], kicked: [] });
+    });
+
+    test('release: refused while there is work; otherwise the entity is in no one’s books', async () => {
+      const { claim, jobs } = await owned(2, 1);
+      expect(await a.release(claim, 'idle')).toBe(false);
+      const {
+        jobs: [second],
+      } = await a.finish(claim, done(jobs[0]), 1);
+      await a.finish(claim, done(second), 1);
+      expect(await cluster.dueScore(entity)).toBeDefined();
+      expect(await a.release(claim, 'idle')).toBe(true);
+      expect(await cluster.dueScore(entity)).toBeUndefined();
+    });
+
+    test('race 4: an add right behind a release claims anew, and stays in the books', async () => {
+      const { claim, jobs } = await owned(1, 1);
+      await a.finish(claim, done(jobs[0]), 1);
+      const [released, entered] = await Promise.all([
+        a.release(claim, 'idle'),
+        a.enter(job(1), { epoch: 2, mayClaim: true }),
+      ]);
+      expect(released).toBe(true);
+      expect(numbers(claimOf(entered).jobs)).toEqual([1]);
+      expect(BigInt(claimOf(entered).claim.token)).toBeGreaterThan(BigInt(claim.token));
+      expect(await cluster.dueScore(entity)).toBeDefined();
+    });
+
+    test('race 11: a look that finds nothing forgets the entity; one that comes after an add does not', async () => {
+      await b.enter(job(0), 'route-only');
+      const [first, entered, second] = await Promise.all([
+        a.look(entity, 1),
+        b.enter(job(1), 'route-only'),
+        b.look(entity, undefined),
+      ]);
+      expect(numbers(claimOf(first).jobs)).toEqual([0]);
+      expect(entered.route).toBe('elsewhere');
+      expect(second).toBe('owned');
+      expect(await cluster.dueScore(entity)).toBeDefined();
+      expect(await a.look({ type: 'account', id: 'never seen' }, 2)).toBe('later');
+      expect(await cluster.dueScore({ type: 'account', id: 'never seen' })).toBeUndefined();
+    });
+
+    test('hand-over: what was fetched goes back in order, and another pod that serves the type is called', async () => {
+      await a.renew([], ['account']);
+      await b.renew([], ['account']);
+      const { claim, jobs } = await owned(4, 3);
+      await a.finish(claim, done(jobs[0]), 0);
+      expect(await a.release(claim, 'hand-over')).toBe(true);
+      expect(await b.wakeUps()).toEqual([entity]);
+      const taken = claimOf(await b.look(entity, 1));
+      expect(taken.recovered).toBe(0);
+      expect(
+        numbers([...taken.jobs, ...(await b.take(taken.claim)).jobs, ...(await b.take(taken.claim)).jobs]),
+      ).toEqual([1, 2, 3]);
+    });
+
+    test('a delayed job waits for its time, holds no worker, and is found when it has come', async () => {
+      expect((await a.enter(job(0, { delay: 60_000 }), { epoch: 1, mayClaim: true })).route).toBe('delayed');
+      expect(await a.due('account', 10)).toEqual([]);
+      expect(await cluster.dueScore(entity)).toBeDefined();
+      expect(await a.look(entity, 2)).toBe('later');
+      await cluster.ripenDelayed(entity);
+      expect(numbers(claimOf(await a.look(entity, 3)).jobs)).toEqual([0]);
+    });
+
+    test('an owner learns when its next delayed job is due, and a release keeps that time', async () => {
+      const { claim, jobs } = await owned(1, 1);
+      await a.enter(job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false });
+      const { againInMs } = await a.finish(claim, done(jobs[0]), 1);
+      expect(againInMs).toBeGreaterThan(50_000);
+      expect(againInMs).toBeLessThanOrEqual(60_000);
+      expect(await a.release(claim, 'idle')).toBe(true);
+      expect(await cluster.dueScore(entity)).toBeDefined();
+    });
+
+    test('a paused queue brings nothing, lets its worker go, and is looked at again', async () => {
+      const { claim, jobs } = await owned(2, 1);
+      await cluster.pause(entity, true);
+      expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+      expect(await a.renew([{ claim, idle: true }], [])).toEqual({ lost: [], kicked: [] });
+      expect(await a.release(claim, 'idle')).toBe(true);
+      expect(await a.look(entity, 2)).toBe('paused');
+      expect(await cluster.dueScore(entity)).toBeDefined();
+      await cluster.pause(entity, false);
+      expect(numbers(claimOf(await a.look(entity, 3)).jobs)).toEqual([1]);
+    });
+
+    test('a pod that may not claim moves an entity with work on, and does not forget it', async () => {
+      await b.enter(job(0), 'route-only');
+      expect(await b.look(entity, undefined)).toBe('unserved');
+      expect(await b.due('account', 10)).toEqual([]);
+      expect(await cluster.dueScore(entity)).toBeDefined();
+    });
+
+    test('the same job id twice is one job', async () => {
+      const first = await a.enter(job(0, { jobId: 'order-1' }), { epoch: 1, mayClaim: true });
+      const second = await a.enter(job(1, { jobId: 'order-1' }), { epoch: 1, mayClaim: false });
+      expect([first.jobId, second.jobId]).toEqual(['order-1', 'order-1']);
+      const { claim, jobs } = claimOf(first);
+      expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+    });
+
+    test('a failed job is kept, and its successor runs', async () => {
+      const { claim, jobs } = await owned(2, 1);
+      expect(numbers((await a.finish(claim, failed(jobs[0]), 1)).jobs)).toEqual([1]);
+      expect(await cluster.failedIds(entity)).toEqual([jobs[0]?.id]);
+    });
+
+    test('race 5: the end of a job that is gone is no reason to stop', async () => {
+      const { claim, jobs } = await owned(2, 1);
+      await a.finish(claim, done(jobs[0]), 0);
+      expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+    });
+
+    test('promises settle in the order of the calls, whatever the calls are and however they end', async () => {
+      const { claim, jobs } = await owned(3, 1);
+      const old: Claim = { ...claim, epoch: 0 };
+      const order: string[] = [];
+      const note = (name: string) => () => void order.push(name);
+      const calls = [
+        a.finish(claim, done(jobs[0]), 1).then(note('finish')),
+        a.take(old).then(note('never'), note('stale take')),
+        a.enter(job(9), { epoch: 1, mayClaim: false }).then(note('enter')),
+        a.take(claim).then(note('take')),
+        a.look({ type: 'account', id: 'other' }, 9).then(note('look')),
+        a.release(old, 'idle').then(note('never'), note('stale release')),
+        a.resync(claim, 7, []).then(note('resync')),
+      ];
+      await Promise.all(calls);
+      expect(order).toEqual(['finish', 'stale take', 'enter', 'take', 'look', 'stale release', 'resync']);
+    });
+
+    test('I4: tokens of an entity only grow, across releases and owners', async () => {
+      const tokens: bigint[] = [];
+      for (let round = 0; round < 6; round++) {
+        const pod = round % 2 === 0 ? a : b;
+        const { claim, jobs } = claimOf(await pod.enter(job(round), { epoch: 100 + round, mayClaim: true }));
+        tokens.push(BigInt(claim.token));
+        await pod.finish(claim, done(jobs[0]), 1);
+        await pod.release(claim, round % 3 === 0 ? 'hand-over' : 'idle');
+      }
+      expect(tokens).toEqual([...new Set(tokens)].sort((x, y) => (x < y ? -1 : 1)));
+    });
+  });
+}

@@ -1,0 +1,81 @@
+/** Several pods' stores on one real Redis, under one fresh prefix, without engines: for tests of the protocol itself. */
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { EntityRef } from '../../src/core/entity.js';
+import type { EngineConfig } from '../../src/core/options.js';
+import { systemClock } from '../../src/nest/system.js';
+import { KeySpace } from '../../src/store/redis/keys.js';
+import { RedisEntityStore } from '../../src/store/redis/redis-store.js';
+import { RecordingLog } from './log.js';
+import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from './redis.js';
+
+export class RedisCluster {
+  readonly prefix = freshPrefix();
+  readonly redis: Redis = connect();
+  readonly log = new RecordingLog();
+  private readonly stores: RedisEntityStore[] = [];
+  private keySpace: KeySpace | undefined;
+
+  async pod(config: EngineConfig, podId = randomBytes(4).toString('hex')): Promise<RedisEntityStore> {
+    this.keySpace ??= new KeySpace(this.prefix, config);
+    const store = new RedisEntityStore({
+      redis: { url: redisUrl() },
+      keyPrefix: this.prefix,
+      commandTimeoutMs: 2000,
+      config,
+      clock: systemClock,
+      log: this.log,
+      podId,
+    });
+    this.stores.push(store);
+    await store.start();
+    return store;
+  }
+
+  /** Base key of the entity's queue. */
+  base(entity: EntityRef): string {
+    return this.keys(entity).base;
+  }
+
+  keys(entity: EntityRef) {
+    if (!this.keySpace) throw new Error('make a pod first');
+    return this.keySpace.of(entity);
+  }
+
+  async expireLeases(): Promise<void> {
+    for (const key of await keysUnder(this.redis, this.prefix)) {
+      if (key.endsWith(':$:worker') && (await this.redis.hexists(key, 'owner')))
+        await this.redis.hset(key, 'until', '1');
+    }
+  }
+
+  async ripenDelayed(entity: EntityRef): Promise<void> {
+    const key = `${this.base(entity)}:delayed`;
+    for (const id of await this.redis.zrange(key, '0', '-1')) await this.redis.zadd(key, 1, id);
+  }
+
+  async pause(entity: EntityRef, paused: boolean): Promise<void> {
+    if (paused) await this.redis.hset(`${this.base(entity)}:meta`, 'paused', '1');
+    else await this.redis.hdel(`${this.base(entity)}:meta`, 'paused');
+  }
+
+  failedIds(entity: EntityRef): Promise<string[]> {
+    return this.redis.zrange(`${this.base(entity)}:failed`, '0', '-1');
+  }
+
+  async dueScore(entity: EntityRef): Promise<number | undefined> {
+    const { type, id } = this.keys(entity);
+    const score = await this.redis.zscore(`${this.prefix}:$:due:${type}`, id);
+    return score === null ? undefined : Number(score);
+  }
+
+  allKeys(): Promise<string[]> {
+    return keysUnder(this.redis, this.prefix);
+  }
+
+  async close(): Promise<void> {
+    for (const store of this.stores) await store.close();
+    await dropKeys(this.redis, this.prefix);
+    await this.redis.quit();
+  }
+}
