@@ -129,7 +129,7 @@ export class EntityWorker {
 
   /** The store says that the queue of this idle worker has something to do, so something was missed: begin anew (race 37). */
   kick(): void {
-    if (this.currentState !== 'idle' || this.againTimer) return;
+    if (this.currentState !== 'idle' || this.owed > 0 || this.againTimer) return;
     this.failure = new Error('its queue has jobs that no wake-up told of');
     this.wakeLoop?.();
   }
@@ -214,12 +214,13 @@ export class EntityWorker {
     });
   }
 
-  private async rest(): Promise<void> {
-    this.window.reset();
-    this.idleSinceMs = this.context.clock.monotonicMs();
-    this.setState('idle');
-    await this.signal();
-    if (this.currentState === 'idle') this.setState('working');
+  private rest(): Promise<void> {
+    if (this.currentState !== 'idle') {
+      this.window.reset();
+      this.idleSinceMs = this.context.clock.monotonicMs();
+      this.setState('idle');
+    }
+    return this.signal();
   }
 
   private async runNext(): Promise<void> {
@@ -230,6 +231,7 @@ export class EntityWorker {
     }
     const job = this.ready.shift();
     if (!job || !this.claim) return;
+    this.setState('working');
     this.running = job;
     const startedAtMs = this.context.clock.monotonicMs();
     const settlement = await runJob(this.context.execution, job, {

@@ -205,7 +205,8 @@ export class Bull {
   ): EncodedFinish {
     Object.assign(this.workerOptions, { name: workerName, lockDuration: lockMs });
     const fields = { failedReason: failure.reason, stacktrace: JSON.stringify([failure.stack]) };
-    const job = { id: 'id', opts: options };
+    // A job whose hash was deleted has no options; BullMQ's body needs this one.
+    const job = { id: 'id', opts: { attempts: 1, ...options } };
     const all = this.backend.moveToFailedArgs(
       job as never,
       failure.reason,

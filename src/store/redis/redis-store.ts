@@ -259,7 +259,7 @@ export class RedisEntityStore implements EntityStore {
     const [value, encoded] =
       outcome.kind === 'completed'
         ? [outcome.value, bull.encodeCompleted(options, name, type.lockDurationMs)]
-        : [outcome.reason, bull.encodeFailed(outcome, options, name, type.lockDurationMs)];
+        : [outcome.reason, bull.encodeFailed(outcome, { ...type.jobOptions, ...options }, name, type.lockDurationMs)];
     return [job.id, type.lockDurationMs, outcome.kind, value, encoded.options, encoded.fields];
   }
 

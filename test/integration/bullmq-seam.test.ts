@@ -1,0 +1,90 @@
+/**
+ * What this library builds on in BullMQ. When a release of BullMQ fails here, read what changed before anything else.
+ */
+import { Bull } from '../../src/store/redis/bullmq.js';
+
+test('the scripts of the installed BullMQ have the keys, in the order, that their bodies expect', async () => {
+  const { scripts } = await Bull.load('aq:pod');
+  expect(scripts.keyNames).toEqual({
+    addStandardJob: ['wait', 'paused', 'meta', 'id', 'completed', 'delayed', 'active', 'events', 'marker'],
+    addDelayedJob: ['marker', 'meta', 'id', 'delayed', 'completed', 'events'],
+    moveToActive: [
+      'wait',
+      'active',
+      'prioritized',
+      'events',
+      'stalled',
+      'limiter',
+      'delayed',
+      'paused',
+      'meta',
+      'pc',
+      'marker',
+    ],
+    completed: [
+      'wait',
+      'active',
+      'prioritized',
+      'events',
+      'stalled',
+      'limiter',
+      'delayed',
+      'paused',
+      'meta',
+      'pc',
+      'completed',
+      '<job>',
+      'metrics:completed',
+      'marker',
+    ],
+    failed: [
+      'wait',
+      'active',
+      'prioritized',
+      'events',
+      'stalled',
+      'limiter',
+      'delayed',
+      'paused',
+      'meta',
+      'pc',
+      'failed',
+      '<job>',
+      'metrics:failed',
+      'marker',
+    ],
+  });
+});
+
+test('each body still says that it reads what it is given', async () => {
+  const { scripts } = await Bull.load('aq:pod');
+  const says = (body: string, ...texts: string[]) => {
+    for (const text of texts) expect(scripts.bodies[body]).toContain(text);
+  };
+  says(
+    'addStandardJob',
+    '[2]  custom id',
+    '[3]  name',
+    '[4]  timestamp',
+    'cmsgpack.unpack(ARGV[1])',
+    'cmsgpack.unpack(ARGV[3])',
+  );
+  says('addDelayedJob', '[2]  custom id', '[3]  name', '[4]  timestamp', 'cmsgpack.unpack(ARGV[1])');
+  says(
+    'moveToActive',
+    'ARGV[1] key prefix',
+    'ARGV[2] timestamp',
+    'ARGV[3] opts',
+    "opts['token']",
+    "opts['lockDuration']",
+  );
+  says(
+    'moveToFinished',
+    'ARGV[1]  jobId',
+    'ARGV[5]  target',
+    'ARGV[6]  fetch next?',
+    'ARGV[8]  opts',
+    'ARGV[9]  job fields to update',
+  );
+  says('updateData', 'KEYS[1] Job id key', 'ARGV[1] data');
+});

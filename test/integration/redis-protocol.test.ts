@@ -1,0 +1,292 @@
+/**
+ * What only real Redis and real BullMQ can show: leftover keys, scripts that are flushed, half-failed adds, plain BullMQ
+ * tools beside us. Numbers are those of the design's invariants (I) and races.
+ */
+import { Job, Queue, Worker } from 'bullmq';
+import type { EntityRef } from '../../src/core/entity.js';
+import { InvalidOptionError, StaleClaimError, StoreRefusedError, UnsupportedError } from '../../src/core/errors.js';
+import { resolveOptions } from '../../src/core/options.js';
+import type { Claimed, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
+import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
+import { redisUrl } from '../support/redis.js';
+import { RedisCluster } from '../support/redis-cluster.js';
+import { eventually } from '../support/wait.js';
+
+describe('the protocol on Redis', () => {
+  const config = resolveOptions({ entities: { named: { queueName: id => `q-${id}`, workerName: id => `w-${id}` } } });
+  const entity: EntityRef = { type: 'account', id: '42' };
+  let cluster: RedisCluster;
+  let a: RedisEntityStore;
+  let b: RedisEntityStore;
+
+  beforeEach(async () => {
+    cluster = new RedisCluster();
+    a = await cluster.pod(config, 'a');
+    b = await cluster.pod(config, 'b');
+  });
+  afterEach(() => cluster.close());
+
+  const job = (n: number, options: Record<string, unknown> = {}, of = entity): NewJob => ({
+    entity: of,
+    name: 'withdraw',
+    data: JSON.stringify({ n }),
+    options: { ...config.entityType('account').jobOptions, ...options },
+  });
+  const done = (fetched: FetchedJob | undefined): Settlement => {
+    if (!fetched) throw new Error('no job was fetched');
+    return { job: fetched, outcome: { kind: 'completed', value: '"ok"' } };
+  };
+  const failed = (fetched: FetchedJob | undefined): Settlement => ({
+    job: done(fetched).job,
+    outcome: { kind: 'failed', reason: 'because', stack: 'Error: because\n  at here' },
+  });
+  const cold = async (pod: RedisEntityStore, epoch: number, newJob = job(0)): Promise<Claimed> => {
+    const entered = await pod.enter(newJob, { epoch, mayClaim: true });
+    if (entered.route !== 'claimed') throw new Error(`expected a claim, got ${entered.route}`);
+    return entered.claimed;
+  };
+  const key = (name: string) => `${cluster.base(entity)}:${name}`;
+  const queue = () => {
+    const { queue: name, prefix } = cluster.keys(entity);
+    return new Queue(name, { prefix, connection: { url: redisUrl() } as never });
+  };
+
+  test('I8: a drained, released entity leaves its fence, which expires, and events that expire', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    await a.finish(claim, done(jobs[0]), 1);
+    await a.release(claim, 'idle');
+    expect(await cluster.allKeys()).toEqual([key('$:worker'), key('events')].sort());
+    expect(await cluster.redis.hkeys(key('$:worker'))).toEqual(['token']);
+    expect(await cluster.redis.ttl(key('$:worker'))).toBeGreaterThan(80_000);
+    expect(await cluster.redis.ttl(key('events'))).toBeLessThanOrEqual(60);
+  });
+
+  test('race 34: events do not expire under new work', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    await a.finish(claim, done(jobs[0]), 1);
+    await a.release(claim, 'idle');
+    await cold(b, 1, job(1));
+    expect(await cluster.redis.ttl(key('events'))).toBe(-1);
+    expect(await cluster.redis.ttl(key('$:worker'))).toBe(-1);
+  });
+
+  test('race 34: … nor when a pod that may not claim adds a job', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    await a.finish(claim, done(jobs[0]), 1);
+    await a.release(claim, 'idle');
+    await b.enter(job(1), 'route-only');
+    expect(await cluster.redis.ttl(key('events'))).toBe(-1);
+  });
+
+  test('race 9: with a failed job kept its id is never given again, and what a person has set stays', async () => {
+    const first = await cold(a, 1);
+    await a.finish(first.claim, failed(first.jobs[0]), 1);
+    await a.release(first.claim, 'idle');
+    const second = await cold(a, 2, job(1));
+    expect(second.jobs[0]?.id).not.toBe(first.jobs[0]?.id);
+    expect(await Job.fromId(queueOnce(), first.jobs[0]?.id ?? '')).toMatchObject({
+      failedReason: 'because',
+      stacktrace: ['Error: because\n  at here'],
+      attemptsMade: 1,
+      data: { n: 0 },
+    });
+    await a.finish(second.claim, done(second.jobs[0]), 1);
+    await a.release(second.claim, 'idle');
+    expect(await cluster.redis.exists(key('id'), key('meta'), key('failed'))).toBe(3);
+  });
+
+  test('race 9: a rate limit, a global concurrency and jobs that wait for children keep the queue’s keys', async () => {
+    for (const [name, set] of [
+      ['rate limit', () => cluster.redis.hset(key('meta'), 'max', 5, 'duration', 1000)],
+      ['concurrency', () => cluster.redis.hset(key('meta'), 'concurrency', 3)],
+      ['waiting children', () => cluster.redis.zadd(key('waiting-children'), 1, 'parent')],
+    ] as const) {
+      const { claim, jobs } = await cold(a, 100 + name.length);
+      await set();
+      await a.finish(claim, done(jobs[0]), 0);
+      await a.release(claim, 'idle');
+      expect([name, await cluster.redis.exists(key('meta'), key('id'))]).toEqual([name, 2]);
+      await cluster.redis.del(key('meta'), key('waiting-children'), key('limiter'));
+    }
+  });
+
+  const open: Queue[] = [];
+  const queueOnce = () => {
+    const made = queue();
+    open.push(made);
+    return made;
+  };
+  afterEach(async () => {
+    for (const made of open.splice(0)) await made.close();
+  });
+
+  test('a plain BullMQ Queue reads everything: counts, jobs, their options and who works them', async () => {
+    const { jobs } = await cold(a, 1);
+    await a.enter(job(1), { epoch: 1, mayClaim: false });
+    await a.enter(job(2, { delay: 60_000 }), { epoch: 1, mayClaim: false });
+    const bull = queueOnce();
+    expect(await bull.getJobCounts('active', 'waiting', 'delayed')).toEqual({ active: 1, waiting: 1, delayed: 1 });
+    const [active] = await bull.getJobs(['active']);
+    expect(active).toMatchObject({ id: jobs[0]?.id, name: 'withdraw', data: { n: 0 }, processedBy: 'a' });
+    expect(active?.opts).toMatchObject({ removeOnComplete: true });
+  });
+
+  test('race 8: claims survive BullMQ’s removal of orphaned jobs, and no job can take a key of the queue', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    await queueOnce().removeOrphanedJobs();
+    expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+    for (const jobId of ['meta', 'wait', '$', '$:worker', 'a:b', '', '17']) {
+      await expect(a.enter(job(1, { jobId }), { epoch: 1, mayClaim: false })).rejects.toBeInstanceOf(
+        InvalidOptionError,
+      );
+    }
+  });
+
+  test('race 5: an expired or stolen lock, or a deleted hash, is the job’s own matter', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    for (let n = 1; n < 5; n++) await a.enter(job(n), { epoch: 1, mayClaim: false });
+    await cluster.redis.del(key(`${jobs[0]?.id}:lock`));
+    const [second] = (await a.finish(claim, done(jobs[0]), 1)).jobs;
+    await cluster.redis.set(key(`${second?.id}:lock`), 'a-thief');
+    const [third] = (await a.finish(claim, done(second), 1)).jobs;
+    await cluster.redis.del(key(`${third?.id}`));
+    const [fourth] = (await a.finish(claim, done(third), 1)).jobs;
+    expect(fourth?.data).toEqual({ n: 3 });
+    expect(await cluster.redis.lrange(key('active'), 0, -1)).toEqual([fourth?.id]);
+    expect((await cluster.allKeys()).filter(name => name.endsWith(':lock'))).toEqual([key(`${fourth?.id}:lock`)]);
+  });
+
+  test('a job whose hash was deleted while it waited fails instead of stopping the entity', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    const entered = await a.enter(job(1), { epoch: 1, mayClaim: false });
+    await cluster.redis.del(key(entered.jobId));
+    const [wreck] = (await a.finish(claim, done(jobs[0]), 1)).jobs;
+    expect(wreck?.mustFail).toMatch(/data of the job is gone/);
+    expect((await a.finish(claim, failed(wreck), 1)).jobs).toEqual([]);
+  });
+
+  test('race 18: what a handler writes to its job goes through the claim; a zombie’s writes change nothing', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    const native = jobs[0]?.native() as Job;
+    await native.updateData({ n: 1 });
+    await native.updateProgress(50);
+    expect(await native.log('one')).toBe(1);
+    await native.log('two');
+    await native.clearLogs(1);
+    expect(await native.getState()).toBe('active');
+    expect(await cluster.redis.hmget(key(`${native.id}`), 'data', 'progress')).toEqual(['{"n":1}', '50']);
+    expect(await cluster.redis.lrange(key(`${native.id}:logs`), 0, -1)).toEqual(['two']);
+    await expect(native.moveToDelayed(Date.now() + 1000, 'a')).rejects.toBeInstanceOf(UnsupportedError);
+    await expect(native.remove()).rejects.toBeInstanceOf(UnsupportedError);
+
+    await a.resync(claim, 2, []);
+    await expect(native.updateData({ n: 2 })).rejects.toBeInstanceOf(StaleClaimError);
+    await expect(native.updateProgress(99)).rejects.toBeInstanceOf(StaleClaimError);
+    await expect(native.log('three')).rejects.toBeInstanceOf(StaleClaimError);
+    await expect(native.clearLogs()).rejects.toBeInstanceOf(StaleClaimError);
+    expect(await cluster.redis.hmget(key(`${native.id}`), 'data', 'progress')).toEqual(['{"n":1}', '50']);
+    expect(await cluster.redis.lrange(key(`${native.id}:logs`), 0, -1)).toEqual(['two']);
+  });
+
+  test('race 38: an add that fails half-way leaves nothing, and can be tried again', async () => {
+    await cluster.redis.set(key('wait'), 'not a list');
+    for (const options of [{}, { jobId: 'order-1' }]) {
+      await expect(a.enter(job(0, options), { epoch: 1, mayClaim: true })).rejects.toBeInstanceOf(StoreRefusedError);
+    }
+    expect((await cluster.allKeys()).filter(name => name.startsWith(`${cluster.base(entity)}:`)).sort()).toEqual(
+      [key('events'), key('id'), key('meta'), key('wait')].sort(),
+    );
+    await cluster.redis.del(key('wait'));
+    const { jobs } = await cold(a, 2, job(0, { jobId: 'order-1' }));
+    expect(jobs[0]?.id).toBe('order-1');
+  });
+
+  test('race 38: a hash that is in no state at all is no duplicate', async () => {
+    await cluster.redis.hset(key('order-1'), 'name', 'wreck');
+    const { jobs } = await cold(a, 1, job(7, { jobId: 'order-1' }));
+    expect(jobs[0]).toMatchObject({ id: 'order-1', name: 'withdraw', data: { n: 7 } });
+  });
+
+  test('race 17: after SCRIPT FLUSH the calls of many ticks still run once each, in order', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    const added: Promise<unknown>[] = [];
+    for (let n = 1; n <= 300; n++) {
+      if (n % 50 === 1) await cluster.redis.script('FLUSH');
+      added.push(a.enter(job(n), { epoch: 1, mayClaim: false }));
+      if (n % 7 === 0) await new Promise(resolve => setImmediate(resolve));
+    }
+    await Promise.all(added);
+    const order: number[] = [];
+    let [next] = jobs;
+    while (next) {
+      order.push((next.data as { n: number }).n);
+      [next] = (await a.finish(claim, done(next), 1)).jobs;
+    }
+    expect(order).toEqual(Array.from({ length: 301 }, (_, n) => n));
+  });
+
+  test('race 19: an error of one call of a tick is that call’s own', async () => {
+    await cluster.redis.set(`${cluster.base({ type: 'account', id: 'bad' })}:wait`, 'not a list');
+    const outcomes = await Promise.allSettled([
+      a.enter(job(1), { epoch: 1, mayClaim: true }),
+      a.enter(job(2, {}, { type: 'account', id: 'bad' }), { epoch: 2, mayClaim: true }),
+      a.enter(job(3), { epoch: 1, mayClaim: false }),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  });
+
+  test('race 22: jobs under the lock of a plain BullMQ worker are left to it, and reported', async () => {
+    await a.enter(job(0), 'route-only');
+    let release: () => void = () => {};
+    const held = new Promise<void>(resolve => {
+      release = resolve;
+    });
+    const { queue: name, prefix } = cluster.keys(entity);
+    const worker = new Worker(name, () => held, { prefix, connection: { url: redisUrl() } as never });
+    await eventually('the plain worker has the job', async () => (await cluster.redis.llen(key('active'))) === 1);
+    await a.enter(job(1), { epoch: 1, mayClaim: true });
+    expect(cluster.log.lines.join()).toMatch(/locked by a BullMQ Worker that is not ours/);
+    expect(await cluster.redis.lrange(key('active'), 0, -1)).toHaveLength(2);
+    release();
+    await worker.close();
+  });
+
+  test('race 36: wake-ups for a dead pod expire', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    await a.finish(claim, done(jobs[0]), 1);
+    await b.enter(job(1), { epoch: 1, mayClaim: true });
+    const wakeUps = `${cluster.prefix}:$:pod:a:wake`;
+    expect(await cluster.redis.zrange(wakeUps, '0', '-1')).toEqual(['account:42']);
+    expect(await cluster.redis.pttl(wakeUps)).toBeGreaterThan(0);
+  });
+
+  test('race 14: a wait for wake-ups gives all that are there, the oldest first', async () => {
+    for (const id of ['z', 'y', 'x']) {
+      const of = { type: 'account', id };
+      const { claim, jobs } = await cold(a, id.charCodeAt(0), job(0, {}, of));
+      await a.finish(claim, done(jobs[0]), 1);
+      await b.enter(job(1, {}, of), { epoch: 1, mayClaim: true });
+    }
+    expect((await a.wakeUps()).map(({ id }) => id)).toEqual(['z', 'y', 'x']);
+  });
+
+  test('names of queues and workers are the user’s, and the id in a queue’s name is as it stands in keys', async () => {
+    const named = { type: 'named', id: 'a:b' };
+    expect(a.queueName(named)).toBe('q-a%3Ab');
+    expect(a.queueName(entity)).toBe(`${cluster.prefix}:account:42:queue`);
+    const { jobs } = await cold(a, 1, job(0, {}, named));
+    expect(jobs[0]?.native()).toMatchObject({ processedBy: 'w-a:b' });
+    expect(await cluster.redis.exists(`${cluster.prefix}:q-a%3Ab:active`)).toBe(1);
+  });
+
+  test('the lock of a long job is kept alive by the renewal, and never made anew', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    const lock = key(`${jobs[0]?.id}:lock`);
+    await cluster.redis.pexpire(lock, 5000);
+    await a.renew([{ claim, idle: false, runningJobId: jobs[0]?.id }], []);
+    expect(await cluster.redis.pttl(lock)).toBeGreaterThan(20_000);
+    await cluster.redis.del(lock);
+    await a.renew([{ claim, idle: false, runningJobId: jobs[0]?.id }], []);
+    expect(await cluster.redis.exists(lock)).toBe(0);
+  });
+});

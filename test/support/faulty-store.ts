@@ -1,0 +1,75 @@
+/**
+ * A store between an engine and the real one, in which a test breaks things at the moment it chooses.
+ * What is not broken passes through untouched: the very promise of the real store.
+ */
+import { OutcomeUnknownError } from '../../src/core/errors.js';
+import type { EntityStore } from '../../src/core/ports.js';
+import { gate } from './wait.js';
+
+type Method = 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'release' | 'renew';
+
+/**
+ * `lose`: it is executed, and its answer never comes. `drop`: it is not executed, and no answer comes.
+ * `hold`: it is executed, and its answer comes when the test opens the gate.
+ */
+export type Fault = 'lose' | 'drop' | { readonly hold: Promise<void> };
+
+export class FaultyStore {
+  readonly calls: string[] = [];
+  private readonly once = new Map<Method, Fault[]>();
+  private outage: Fault | undefined;
+  silent = false;
+
+  constructor(private readonly real: EntityStore) {}
+
+  /** Breaks the next call of a method. */
+  next(method: Method, fault: Fault): void {
+    this.once.set(method, [...(this.once.get(method) ?? []), fault]);
+  }
+
+  /** Breaks every call until {@link mend}. */
+  break(fault: Fault): void {
+    this.outage = fault;
+  }
+
+  mend(): void {
+    this.outage = undefined;
+  }
+
+  /** Holds the next answer to a method; call the result to let it through. */
+  hold(method: Method): () => void {
+    const { promise, open } = gate();
+    this.next(method, { hold: promise });
+    return () => open();
+  }
+
+  asStore(): EntityStore {
+    return new Proxy(this.real, {
+      get: (real, name: keyof EntityStore) => {
+        if (name === 'isSilentFor') return (ms: number) => this.silent || real.isSilentFor(ms);
+        const method = real[name] as (...args: unknown[]) => Promise<unknown>;
+        return (...args: unknown[]) => {
+          this.calls.push(name);
+          const fault = this.once.get(name as Method)?.shift() ?? (isStep(name) ? this.outage : undefined);
+          return fault ? broken(fault, () => method.apply(real, args)) : method.apply(real, args);
+        };
+      },
+    });
+  }
+}
+
+function isStep(name: string): boolean {
+  return ['enter', 'look', 'resync', 'take', 'finish', 'release', 'renew'].includes(name);
+}
+
+async function broken(fault: Fault, call: () => Promise<unknown>): Promise<unknown> {
+  const lost = new OutcomeUnknownError('the connection broke');
+  if (fault === 'drop') throw lost;
+  const answer = call();
+  if (fault === 'lose') {
+    await answer.catch(() => {});
+    throw lost;
+  }
+  await fault.hold;
+  return answer;
+}

@@ -1,0 +1,115 @@
+/** Engines on one memory store and one manual clock: a cluster that stands still until a test moves it. */
+import { HandlerTable } from '../../src/core/dispatch.js';
+import { Engine } from '../../src/core/engine.js';
+import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
+import type { JobContext } from '../../src/core/ports.js';
+import { MemoryServer } from '../../src/store/memory/memory-server.js';
+import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
+import { ManualClock, settle } from './clock.js';
+import { FaultyStore } from './faulty-store.js';
+import { RecordingLog } from './log.js';
+import { type Gate, gate } from './wait.js';
+
+export const LEASE_MS = 3000;
+
+/** A handler that is running and waits for the test. */
+export interface Running {
+  readonly pod: string;
+  readonly entityId: string;
+  readonly n: number;
+  readonly context: JobContext;
+  /** Lets it return. */
+  end(): Promise<void>;
+  fail(): Promise<void>;
+}
+
+export class MemoryPods {
+  readonly clock = new ManualClock();
+  readonly server = new MemoryServer(this.clock, LEASE_MS);
+  /** Starts in their order, as `pod:entity:n`. */
+  readonly starts: string[] = [];
+  readonly running: Running[] = [];
+  readonly pods: Pod[] = [];
+  /** Handlers return at once. */
+  instant = true;
+
+  async pod(name: string, options: EngineOptions = {}): Promise<Pod> {
+    const pod = new Pod(name, this, options);
+    this.pods.push(pod);
+    await pod.engine.start();
+    await settle();
+    return pod;
+  }
+
+  async handle(pod: string, n: number, context: JobContext): Promise<void> {
+    const entityId = context.entity.id;
+    this.starts.push(`${pod}:${entityId}:${n}`);
+    const beside = this.running.find(other => other.entityId === entityId);
+    if (beside) throw new Error(`${pod}:${entityId}:${n} overlaps ${beside.pod}:${n}`);
+    if (this.instant) return;
+    const ended: Gate = gate();
+    const running: Running = {
+      pod,
+      entityId,
+      n,
+      context,
+      end: async () => {
+        ended.open();
+        await settle();
+      },
+      fail: async () => {
+        ended.fail(new Error('the handler threw'));
+        await settle();
+      },
+    };
+    this.running.push(running);
+    try {
+      await ended.promise;
+    } finally {
+      this.forget(running);
+    }
+  }
+
+  /** Takes a handler out of the books: one that runs on a pod that is cut off, beside which another may start. */
+  forget(running: Running): void {
+    const at = this.running.indexOf(running);
+    if (at >= 0) this.running.splice(at, 1);
+  }
+
+  /** The handler of job n, which must be running. */
+  job(n: number): Running {
+    const found = this.running.find(running => running.n === n);
+    if (!found) throw new Error(`job ${n} is not running; started so far: ${this.starts.join(' ')}`);
+    return found;
+  }
+}
+
+export class Pod {
+  readonly store: FaultyStore;
+  readonly engine: Engine;
+  readonly log = new RecordingLog();
+
+  constructor(
+    readonly name: string,
+    cluster: MemoryPods,
+    options: EngineOptions,
+  ) {
+    const config = resolveOptions({ workerDefaults: { heartbeatTTL: LEASE_MS / 1000 }, ...options });
+    this.store = new FaultyStore(new MemoryEntityStore(cluster.server, config, name));
+    const handlers = new HandlerTable();
+    handlers.addJobHandler(
+      'account',
+      '*',
+      (job, context) => cluster.handle(name, (job.data as { n: number }).n, context),
+      name,
+    );
+    this.engine = new Engine({ store: this.store.asStore(), config, handlers, clock: cluster.clock, log: this.log });
+  }
+
+  async add(entityId: string, ...ns: number[]): Promise<void> {
+    await Promise.all(
+      ns.map(n => this.engine.enqueue({ entityType: 'account', entityId, name: 'withdraw', data: { n } })),
+    );
+    await settle();
+  }
+}

@@ -1,0 +1,249 @@
+/** Decorators and what they mean: routing of a class, its id, its name; and each way to get them wrong. */
+import { HandlerTable } from '../../src/core/dispatch.js';
+import { rebuild } from '../../src/cqrs/bridge.js';
+import { classOf, entityIdOf, readCommandClass } from '../../src/nest/command-class.js';
+import { parameterProperty } from '../../src/nest/constructor-parameter.js';
+import { JobCommand, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
+import { exploreProcessors, type Provider } from '../../src/nest/explorer.js';
+import { checkModuleOptions } from '../../src/nest/options.js';
+
+@QueueEntity('account')
+class Withdraw {
+  constructor(
+    readonly amount: number,
+    @QueueEntityId() readonly accountId: string,
+  ) {}
+}
+
+@QueueEntity('account', { name: 'account.deposit' })
+class Deposit {
+  @QueueEntityId()
+  accountId = 'none';
+}
+
+describe('a command class', () => {
+  test('a constructor parameter property holds the id', () => {
+    const known = readCommandClass(Withdraw);
+    expect(known).toMatchObject({ name: 'Withdraw', entityType: 'account', entityIdProperty: 'accountId' });
+    expect(entityIdOf(new Withdraw(5, '42'), known, undefined)).toBe('42');
+  });
+
+  test('a plain property holds the id; a declared name wins over the class name', () => {
+    const known = readCommandClass(Deposit);
+    expect(known.name).toBe('account.deposit');
+    expect(entityIdOf(Object.assign(new Deposit(), { accountId: 7 }), known, undefined)).toBe(7);
+  });
+
+  test('without a decorator the default property of the entity type holds it', () => {
+    @QueueEntity('account')
+    class Close {
+      accountId = 9;
+    }
+    expect(entityIdOf(new Close(), readCommandClass(Close), 'accountId')).toBe(9);
+    expect(() => entityIdOf(new Close(), readCommandClass(Close), undefined)).toThrow(
+      /Close does not say.*@QueueEntityId.*defaultEntityId/,
+    );
+    expect(() => entityIdOf(new Close(), readCommandClass(Close), 'id')).toThrow(
+      expect.objectContaining({ code: 'INVALID_ENTITY' }),
+    );
+  });
+
+  test('a subclass inherits type and id, not the name', () => {
+    class Special extends Withdraw {}
+    expect(readCommandClass(Special)).toMatchObject({
+      name: 'Special',
+      entityType: 'account',
+      entityIdProperty: 'accountId',
+    });
+  });
+
+  test('two ids in one class are refused at import', () => {
+    expect(() => {
+      class Two {
+        @QueueEntityId() a = 1;
+        @QueueEntityId() b = 2;
+      }
+      return Two;
+    }).toThrow(/Two has two @QueueEntityId, "a" and "b"/);
+  });
+
+  test('an id on a parameter that is no property is refused at import, with the remedy', () => {
+    expect(() => {
+      class Lost {
+        constructor(@QueueEntityId() id: string) {
+          void id;
+        }
+      }
+      return Lost;
+    }).toThrow(/Lost.*parameter 0.*plain property/);
+  });
+
+  test.each<[string, unknown]>([
+    ['null', null],
+    ['a plain object', {}],
+    ['an array', []],
+    ['a string', 'x'],
+    ['a class', Withdraw],
+  ])('%s is no command', (_, value) => {
+    expect(() => classOf(value)).toThrow(expect.objectContaining({ code: 'INVALID_COMMAND' }));
+  });
+
+  test('a type that is missing is refused at import', () => {
+    expect(() => QueueEntity('')(Withdraw)).toThrow(expect.objectContaining({ code: 'INVALID_COMMAND' }));
+    expect(() => WorkerProcessor({ entityType: '' })(Withdraw)).toThrow(
+      expect.objectContaining({ code: 'INVALID_COMMAND' }),
+    );
+  });
+});
+
+describe('the property behind a constructor parameter', () => {
+  const find = (text: string, index: number) => parameterProperty(new Function(`return ${text}`)(), index);
+
+  test.each<[string, string, number, string | undefined]>([
+    ['minified', 'class t{constructor(t,e){this.accountId=t,this.amount=e}}', 0, 'accountId'],
+    ['minified, the second', 'class t{constructor(t,e){this.accountId=t,this.amount=e}}', 1, 'amount'],
+    ['fields first', 'class A{ id; constructor(id) { this.id = id; } }', 0, 'id'],
+    ['renamed', 'class A{ constructor($a) { this.id = $a; } }', 0, 'id'],
+    ['defaults with commas', 'class A{ constructor(a = f(1, [2, "),"]), b) { this.a = a; this.b = b; } }', 1, 'b'],
+    ['comments', 'class A{ constructor(/* a, b) */ a, // c,\n b) { this.x = a; this.y = b; } }', 1, 'y'],
+    ['a longer name that begins alike', 'class A{ constructor(id) { this.x = identity; this.id = id; } }', 0, 'id'],
+    ['defined', 'class A{ constructor(id) { def(this, "id", id); } }', 0, 'id'],
+    ['never assigned', 'class A{ constructor(id) { } }', 0, undefined],
+    ['no constructor', 'class A{ }', 0, undefined],
+    ['no such parameter', 'class A{ constructor(a) { this.a = a } }', 3, undefined],
+  ])('%s', (_, text, index, expected) => {
+    expect(find(text, index)).toBe(expected);
+  });
+});
+
+describe('processors', () => {
+  const provider = (target: new () => object, isStatic = true): Provider => ({
+    target,
+    instance: new target(),
+    isStatic,
+  });
+
+  @WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: 5 })
+  class Accounts {
+    readonly seen: unknown[] = [];
+    @JobHandler('audit')
+    audit(job: unknown, entityId: string) {
+      this.seen.push([job, entityId]);
+    }
+    @JobHandler('*')
+    rest() {}
+  }
+
+  test('handlers are called on their instance with job and entity id', async () => {
+    const handlers = new HandlerTable();
+    const accounts = provider(Accounts);
+    const options = exploreProcessors([accounts], handlers);
+    expect(options.get('account')).toEqual({ idleTimeoutSeconds: 5 });
+    expect(handlers.hostedTypes()).toEqual(['account']);
+    const entity = { type: 'account', id: '1' };
+    const context = { entity, fencingToken: '1', signal: new AbortController().signal };
+    const job = { id: '5', name: 'audit', data: {}, attempt: 1, native: () => 'native' };
+    await handlers.find(entity, 'audit')(job, context);
+    expect((accounts.instance as Accounts).seen).toEqual([['native', '1']]);
+  });
+
+  test('order of dispatch: the explicit handler, the command, the wildcard', () => {
+    const handlers = new HandlerTable();
+    const [explicit, command, wildcard] = [() => 1, () => 2, () => 3];
+    handlers.addJobHandler('account', '*', wildcard, 'w');
+    handlers.addCommand('Withdraw', Withdraw, command, 'c');
+    const entity = { type: 'account', id: '1' };
+    expect(handlers.find(entity, 'Withdraw')).toBe(command);
+    expect(handlers.find(entity, 'other')).toBe(wildcard);
+    handlers.addJobHandler('account', 'Withdraw', explicit, 'e');
+    expect(handlers.find(entity, 'Withdraw')).toBe(explicit);
+    expect(() => handlers.find({ type: 'order', id: '1' }, 'ship')).toThrow(
+      expect.objectContaining({
+        code: 'HANDLER_NOT_FOUND',
+        message: expect.stringMatching(/"ship" of entity type "order".*@CommandHandler.*@JobHandler/),
+      }),
+    );
+  });
+
+  test('two handlers of one name are refused, in one class and in two', () => {
+    expect(() => {
+      class Twice {
+        @JobHandler('audit') one() {}
+        @JobHandler('audit') two() {}
+      }
+      return Twice;
+    }).toThrow(expect.objectContaining({ code: 'HANDLER_CONFLICT' }));
+    @WorkerProcessor({ entityType: 'account' })
+    class Others {
+      @JobHandler('audit') audit() {}
+    }
+    expect(() => exploreProcessors([provider(Accounts), provider(Others)], new HandlerTable())).toThrow(
+      /Accounts\.audit and Others\.audit/,
+    );
+  });
+
+  test('two commands of one name are refused', () => {
+    const handlers = new HandlerTable();
+    handlers.addCommand('x', Withdraw, () => 1, 'A');
+    expect(() => handlers.addCommand('x', Deposit, () => 1, 'B')).toThrow(/"x": A and B/);
+  });
+
+  test('handlers outside a processor, request-scoped processors and differing options are refused', () => {
+    class Stray {
+      @JobHandler('x') x() {}
+    }
+    expect(() => exploreProcessors([provider(Stray)], new HandlerTable())).toThrow(/Stray.*@WorkerProcessor/);
+    expect(() => exploreProcessors([provider(Accounts, false)], new HandlerTable())).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED' }),
+    );
+    @WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: 6 })
+    class Other {}
+    expect(() => exploreProcessors([provider(Accounts), provider(Other)], new HandlerTable())).toThrow(
+      /differ in "idleTimeoutSeconds"/,
+    );
+  });
+});
+
+describe('a command rebuilt from its job', () => {
+  test('is a real instance, with the payload’s own properties; its constructor is not run', () => {
+    @JobCommand()
+    class Strict {
+      constructor(readonly amount: number) {
+        if (!(amount > 0)) throw new Error('run again');
+      }
+      double() {
+        return this.amount * 2;
+      }
+    }
+    const instance = rebuild(Strict, { data: { amount: 21 } }) as Strict;
+    expect(instance).toBeInstanceOf(Strict);
+    expect(instance.double()).toBe(42);
+  });
+
+  test('no payload reaches beyond it', () => {
+    const data = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"x":1},"prototype":{"y":1},"accountId":"1"}');
+    const instance = rebuild(Withdraw, { data }) as Withdraw & { polluted?: unknown };
+    expect(Object.getPrototypeOf(instance)).toBe(Withdraw.prototype);
+    expect(instance.constructor).toBe(Withdraw);
+    expect(instance.polluted).toBeUndefined();
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+    expect(Object.keys(instance)).toEqual(['accountId']);
+  });
+});
+
+describe('options of the module', () => {
+  const redis = { host: 'localhost' };
+  test.each<[string, object, RegExp]>([
+    ['no redis', {}, /redis is missing/],
+    ['a typo', { redis, keyprefix: 'x' }, /AtomicQueuesModule\.keyprefix; known here: .*keyPrefix/],
+    ['a typo in redis', { redis: { hots: 'x' } }, /redis\.hots; known here: url, host/],
+    ['a prefix that a Cluster reads', { redis, keyPrefix: '{x}' }, /keyPrefix/],
+    ['an empty prefix', { redis, keyPrefix: '' }, /keyPrefix/],
+    ['a time that is a text', { redis, commandTimeoutMs: '5' }, /commandTimeoutMs must be a number/],
+    ['a flag that is a text', { redis, enableCronManager: 'yes' }, /enableCronManager must be a boolean/],
+  ])('%s is refused', (_, options, message) => {
+    expect(() => checkModuleOptions(options as never)).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringMatching(message) }),
+    );
+  });
+});

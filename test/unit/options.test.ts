@@ -1,0 +1,169 @@
+/** Options of the engine and of jobs: what is unknown, wrong, or not there yet, each with a typed error. */
+import { checkJobOptions, encodeData } from '../../src/core/job-data.js';
+import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
+import { PrefetchWindow } from '../../src/core/window.js';
+
+describe('options of the engine', () => {
+  test('defaults', () => {
+    const config = resolveOptions({});
+    expect(config).toMatchObject({ leaseMs: 3000, sweepMs: 1000, shutdownTimeoutMs: 10_000 });
+    expect(config.entityType('any')).toMatchObject({
+      idleTimeoutMs: 15_000,
+      lockDurationMs: 30_000,
+      prefetch: 32,
+      maxStalledCount: 1,
+      jobOptions: { removeOnComplete: true, removeOnFail: { count: 1000, age: 604_800 } },
+    });
+  });
+
+  test('an entity type overrides the defaults of workers and of jobs', () => {
+    const config = resolveOptions({
+      workerDefaults: { lockDuration: 1000, prefetch: 5 },
+      defaultJobOptions: { removeOnFail: 7 },
+      entities: {
+        account: {
+          idleTimeoutSeconds: 2,
+          workerConfig: { lockDuration: 60_000 },
+          defaultJobOptions: { removeOnComplete: 3 },
+        },
+      },
+    });
+    expect(config.entityType('account')).toMatchObject({
+      idleTimeoutMs: 2000,
+      lockDurationMs: 60_000,
+      prefetch: 5,
+      jobOptions: { removeOnComplete: 3, removeOnFail: 7 },
+    });
+    expect(config.entityType('constructor').idleTimeoutMs).toBe(15_000);
+  });
+
+  test.each<[string, object, string, RegExp]>([
+    [
+      'a typo',
+      { workerDefaults: { heartbeatTtl: 3 } },
+      'INVALID_OPTION',
+      /workerDefaults\.heartbeatTtl; known here: .*heartbeatTTL/,
+    ],
+    [
+      'a typo of an entity',
+      { entities: { account: { idleTimeout: 3 } } },
+      'INVALID_OPTION',
+      /entities\.account\.idleTimeout/,
+    ],
+    [
+      'a per-type lease',
+      { entities: { account: { workerConfig: { heartbeatTTL: 9 } } } },
+      'INVALID_OPTION',
+      /workerConfig\.heartbeatTTL/,
+    ],
+    [
+      'a name that is no function',
+      { entities: { account: { queueName: 'x' } } },
+      'INVALID_OPTION',
+      /must be a function/,
+    ],
+    ['a negative time', { workerDefaults: { stalledInterval: -1 } }, 'INVALID_OPTION', /above 0/],
+    [
+      'several workers',
+      { entities: { account: { maxWorkersPerEntity: 2 } } },
+      'UNSUPPORTED',
+      /maxWorkersPerEntity above 1/,
+    ],
+    ['concurrency', { workerDefaults: { concurrency: 4 } }, 'UNSUPPORTED', /concurrency above 1/],
+    ['no concurrency', { workerDefaults: { concurrency: 0 } }, 'INVALID_OPTION', /whole number from 1/],
+  ])('%s is refused', (_, options, code, message) => {
+    expect(() => resolveOptions(options as EngineOptions)).toThrow(
+      expect.objectContaining({ code, message: expect.stringMatching(message) }),
+    );
+  });
+
+  test.each(['a:b', '$', '{x}', '', 'a b'])('a queue name %p is refused', name => {
+    const config = resolveOptions({ entities: { account: { queueName: () => name } } });
+    expect(() => config.entityType('account').queueName?.('1')).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION' }),
+    );
+  });
+});
+
+describe('options of a job', () => {
+  test('those of BullMQ that keep the order pass', () => {
+    const options = {
+      jobId: 'x',
+      delay: 5,
+      removeOnComplete: 1,
+      removeOnFail: { age: 5 },
+      attempts: 1,
+      keepLogs: 3,
+      backoff: undefined,
+    };
+    expect(() => checkJobOptions(options, 'Job "x"')).not.toThrow();
+  });
+
+  test.each<[object, string]>([
+    [{ attempts: 3 }, 'UNSUPPORTED'],
+    [{ backoff: 1000 }, 'UNSUPPORTED'],
+    [{ priority: 1 }, 'UNSUPPORTED'],
+    [{ lifo: true }, 'UNSUPPORTED'],
+    [{ repeat: { every: 5 } }, 'UNSUPPORTED'],
+    [{ parent: { id: '1', queue: 'q' } }, 'UNSUPPORTED'],
+    [{ dealy: 5 }, 'INVALID_OPTION'],
+    [{ delay: -1 }, 'INVALID_OPTION'],
+    [{ delay: Number.NaN }, 'INVALID_OPTION'],
+    [{ delay: '5' }, 'INVALID_OPTION'],
+  ])('%j is refused', (options, code) => {
+    expect(() => checkJobOptions(options as Record<string, unknown>, 'Job "x"')).toThrow(
+      expect.objectContaining({ code }),
+    );
+  });
+});
+
+describe('data of a job', () => {
+  test('plain data becomes JSON; undefined is left out, a date becomes text', () => {
+    expect(encodeData({ a: 1, b: undefined, c: [null], d: new Date(0) }, 'x')).toBe(
+      '{"a":1,"c":[null],"d":"1970-01-01T00:00:00.000Z"}',
+    );
+    expect(encodeData(undefined, 'x')).toBe('{}');
+    expect(encodeData({ __proto__: null, x: 1 }, 'x')).toBe('{"x":1}');
+  });
+
+  const cycle: Record<string, unknown> = {};
+  cycle['self'] = cycle;
+  test.each<[string, unknown]>([
+    ['a cycle', cycle],
+    ['a bigint', { amount: 1n }],
+    ['a function', { callback: () => 1 }],
+    ['a symbol', { deep: { symbol: Symbol('x') } }],
+    ['NaN', { amount: Number.NaN }],
+    ['a map', { map: new Map() }],
+    ['a set', [new Set()]],
+  ])('%s is refused with the culprit, not lost', (_, data) => {
+    expect(() => encodeData(data, 'Job "withdraw"')).toThrow(
+      expect.objectContaining({
+        code: 'UNSERIALIZABLE_DATA',
+        message: expect.stringMatching(/^Job "withdraw" has data/),
+      }),
+    );
+  });
+});
+
+describe('the prefetch window', () => {
+  test('widens by one with each successor, up to its bound, and falls to one for slow jobs', () => {
+    const window = new PrefetchWindow(4);
+    expect(window.wanted(0)).toBe(1);
+    for (let i = 0; i < 9; i++) window.onSuccessor();
+    expect([window.wanted(0), window.wanted(3), window.wanted(4)]).toEqual([2, 1, 0]);
+    window.onJobEnd(25);
+    expect([window.wanted(0), window.wanted(1)]).toEqual([1, 0]);
+  });
+
+  test('stays at one until the jobs of a dead owner are through', () => {
+    const window = new PrefetchWindow(4);
+    window.beCareful(2);
+    window.onSuccessor();
+    expect(window.wanted(1)).toBe(0);
+    window.onJobEnd(1);
+    window.onJobEnd(1);
+    window.onSuccessor();
+    expect(window.wanted(1)).toBe(1);
+  });
+});
