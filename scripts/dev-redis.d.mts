@@ -6,4 +6,4 @@ export interface DevRedis {
   readonly pid?: number;
   stop(): Promise<void>;
 }
-export function startRedis(options?: { args?: string[]; alwaysPrivate?: boolean }): Promise<DevRedis>;
+export function startRedis(options?: { args?: string[]; alwaysPrivate?: boolean; port?: number }): Promise<DevRedis>;

@@ -10,21 +10,21 @@ import { join } from 'node:path';
 const START_TIMEOUT_MS = 10_000;
 
 /**
- * @param {{ args?: string[], alwaysPrivate?: boolean }} options further arguments for a private server; whether
- * REDIS_URL is ignored
+ * @param {{ args?: string[], alwaysPrivate?: boolean, port?: number }} options further arguments and the port of a
+ * private server; whether REDIS_URL is ignored
  * @returns {Promise<{ url: string, host: string, port: number, stop(): Promise<void>, pid?: number }>}
  */
-export async function startRedis({ args = [], alwaysPrivate = false } = {}) {
+export async function startRedis({ args = [], alwaysPrivate = false, port } = {}) {
   const given = process.env.REDIS_URL;
   if (given && !alwaysPrivate) {
     const { hostname, port } = new URL(given);
     return { url: given, host: hostname, port: Number(port || 6379), stop: async () => {} };
   }
   const server = serverOnPath();
-  if (server) return startServer(server, args);
+  if (server) return startServer(server, args, port);
   const container = await startContainer();
   if (container) return container;
-  if (installPackage()) return startServer('redis-server', args);
+  if (installPackage()) return startServer('redis-server', args, port);
   throw new Error(
     'No Redis found. Set REDIS_URL, install redis-server or valkey-server, or install Docker and the package testcontainers.',
   );
@@ -34,8 +34,8 @@ function serverOnPath() {
   return ['redis-server', 'valkey-server'].find(name => spawnSync(name, ['--version']).status === 0);
 }
 
-async function startServer(server, args) {
-  const port = await freePort();
+async function startServer(server, args, givenPort) {
+  const port = givenPort ?? (await freePort());
   const folder = mkdtempSync(join(tmpdir(), 'atomic-queues-redis-'));
   // A shell stands between: it ends the server when its input closes, that is, also when this process is killed.
   const script =

@@ -104,7 +104,10 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnModuleDe
     if (!this.current) return;
     const { engine } = this.current;
     const waitMs = this.options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS;
-    const starting = engine.start();
+    const starting = engine.start().catch(async error => {
+      await engine.close();
+      throw error;
+    });
     this.resolveReady(this.current);
     // An application comes up without Redis, and works as soon as it is there; wrong credentials are reported at once.
     const late = new Promise<'late'>(resolve => systemClock.after(waitMs, () => resolve('late')));

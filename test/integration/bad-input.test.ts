@@ -1,0 +1,213 @@
+/** Bad input and bad surroundings, in a real Nest application: each a typed error that names culprit and remedy. */
+import { Injectable, Logger, Module, type Provider } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
+import { Redis } from 'ioredis';
+import { startRedis } from '#dev-redis';
+import {
+  AtomicQueuesModule,
+  type AtomicQueuesModuleOptions,
+  JobHandler,
+  QueueBus,
+  QueueEntity,
+  QueueEntityId,
+  WorkerProcessor,
+} from '../../src/index.js';
+import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { eventually } from '../support/wait.js';
+
+const done: string[] = [];
+
+@WorkerProcessor({ entityType: 'account' })
+@Injectable()
+class Accounts {
+  @JobHandler('note')
+  note(_job: unknown, entityId: string) {
+    done.push(entityId);
+  }
+}
+
+class Plain {
+  constructor(readonly accountId: string) {}
+}
+
+@QueueEntity('account')
+class NoId {
+  readonly amount = 1;
+}
+
+@QueueEntity('account')
+class Withdraw {
+  constructor(
+    @QueueEntityId() readonly accountId: unknown,
+    readonly extra?: unknown,
+  ) {}
+}
+
+describe('bad input', () => {
+  const prefix = freshPrefix();
+  const started: { close(): Promise<void> }[] = [];
+  let logs: string[] = [];
+
+  beforeEach(() => {
+    done.length = 0;
+    logs = [];
+  });
+  afterEach(async () => {
+    for (const app of started.splice(0)) await app.close();
+  });
+  afterAll(async () => {
+    const redis = connect();
+    await dropKeys(redis, prefix);
+    await redis.quit();
+  });
+
+  const start = async (options: Partial<AtomicQueuesModuleOptions> = {}, providers: Provider[] = [Accounts]) => {
+    @Module({
+      imports: [CqrsModule, AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix, ...options })],
+      providers,
+    })
+    class App {}
+    const note = (message: unknown) => void logs.push(String(message));
+    const logger = { log: note, warn: note, error: note, debug: () => {}, verbose: () => {} };
+    const app = await NestFactory.createApplicationContext(App, { logger, abortOnError: false });
+    started.push(app);
+    return app.get(QueueBus);
+  };
+  afterAll(() => Logger.overrideLogger(['fatal']));
+
+  test('a class that is not decorated, and one without an id', async () => {
+    const bus = await start();
+    await expect(bus.enqueue(new Plain('1'))).rejects.toMatchObject({
+      code: 'INVALID_COMMAND',
+      message: expect.stringMatching(/Plain.*@QueueEntity/),
+    });
+    await expect(bus.enqueue(new NoId())).rejects.toMatchObject({
+      code: 'INVALID_COMMAND',
+      message: expect.stringMatching(/NoId.*@QueueEntityId/),
+    });
+    await expect(bus.enqueue({} as object)).rejects.toMatchObject({ code: 'INVALID_COMMAND' });
+    await expect(bus.enqueueJob({ entityType: 'account', entityId: '1', name: '' })).rejects.toMatchObject({
+      code: 'INVALID_COMMAND',
+    });
+    expect(() => bus.forProcessor(Plain)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
+  });
+
+  test.each([undefined, null, '', {}, Number.NaN, 'x'.repeat(300)])('the entity id %p', async id => {
+    const bus = await start();
+    await expect(bus.enqueue(new Withdraw(id))).rejects.toMatchObject({ code: 'INVALID_ENTITY' });
+  });
+
+  test('data that JSON can’t carry; nothing of a bulk with one bad command is added', async () => {
+    const bus = await start();
+    await expect(bus.enqueue(new Withdraw('1', 1n))).rejects.toMatchObject({ code: 'UNSERIALIZABLE_DATA' });
+    await expect(bus.enqueueBulk([new Withdraw('bulk', 1), new Withdraw('bulk', () => 1)])).rejects.toMatchObject({
+      code: 'UNSERIALIZABLE_DATA',
+    });
+    const redis = connect();
+    expect(await redis.keys(`${prefix}:account:bulk:*`)).toEqual([]);
+    await redis.quit();
+  });
+
+  test('a bulk of which Redis refuses one tells which', async () => {
+    const bus = await start();
+    const redis = connect();
+    await redis.set(`${prefix}:account:broken:queue:wait`, 'not a list');
+    const failure = await bus
+      .forEntity('account')
+      .enqueueBulk([new Plain('ok'), new Plain('broken')].map(plain => Object.assign(new Withdraw(plain.accountId))))
+      .catch(error => error);
+    expect(failure).toMatchObject({
+      code: 'BULK_ENQUEUE_FAILED',
+      errors: [undefined, expect.objectContaining({ code: 'STORE_REFUSED' })],
+    });
+    await redis.del(`${prefix}:account:broken:queue:wait`);
+    await redis.quit();
+  });
+
+  test('two command classes of one name', async () => {
+    const bus = await start();
+    await bus.enqueue(new Withdraw('1'));
+    const Other = (() => {
+      @QueueEntity('account')
+      class Withdraw {
+        @QueueEntityId() readonly accountId = '1';
+      }
+      return Withdraw;
+    })();
+    await expect(bus.enqueue(new Other())).rejects.toMatchObject({
+      code: 'HANDLER_CONFLICT',
+      message: expect.stringMatching(/named "Withdraw"/),
+    });
+
+    @CommandHandler(Withdraw)
+    class One {
+      async execute() {}
+    }
+    @CommandHandler(Other)
+    class Two {
+      async execute() {}
+    }
+    await expect(start({}, [One, Two])).rejects.toMatchObject({
+      code: 'HANDLER_CONFLICT',
+      message: expect.stringMatching(/command "Withdraw"/),
+    });
+  });
+
+  test('an unknown option, at start', async () => {
+    await expect(start({ keyprefix: 'x' } as never)).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringMatching(/keyprefix/),
+    });
+    await expect(start({ workerDefaults: { heartbeatTtl: 3 } as never })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    });
+  });
+
+  test('a handler that is missing on the pod that works the entity: the job fails, with the remedy as its reason', async () => {
+    const bus = await start();
+    await bus.enqueueJob({ entityType: 'account', entityId: 'missing', name: 'unknown-job' });
+    await bus.enqueueJob({ entityType: 'account', entityId: 'missing', name: 'note' });
+    await eventually('the next job runs', () => done.includes('missing'));
+    const redis = connect();
+    expect(await redis.hget(`${prefix}:account:missing:queue:1`, 'failedReason')).toMatch(
+      /No handler.*"unknown-job".*@JobHandler/,
+    );
+    await redis.quit();
+  });
+
+  test('Redis is down at start: the application starts, says so, rejects in time, and works when Redis is there', async () => {
+    const server = await startRedis({ alwaysPrivate: true });
+    const { port } = server;
+    await server.stop();
+    const bus = await start({ redis: { host: '127.0.0.1', port }, commandTimeoutMs: 300 });
+    expect(logs.join('\n')).toMatch(/ECONNREFUSED.*trying again/);
+    expect(logs.join('\n')).toMatch(/starts without it/);
+    const before = performance.now();
+    await expect(bus.enqueueJob({ entityType: 'account', entityId: 'x', name: 'note' })).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      message: expect.stringMatching(/not sent within 300 ms/),
+    });
+    expect(performance.now() - before).toBeLessThan(5000);
+    const again = await startRedis({ alwaysPrivate: true, port });
+    await eventually('a job runs', async () => {
+      await bus.enqueueJob({ entityType: 'account', entityId: 'x', name: 'note' }).catch(() => {});
+      return done.includes('x');
+    });
+    expect(logs.join('\n')).toMatch(/connected/);
+    await started.pop()?.close();
+    await again.stop();
+  });
+
+  test('a wrong password is reported at start, at once', async () => {
+    const server = await startRedis({ alwaysPrivate: true });
+    const admin = new Redis(server.port);
+    await admin.config('SET', 'requirepass', 'right');
+    await expect(start({ redis: { port: server.port, password: 'wrong' } })).rejects.toMatchObject({
+      code: 'AUTHENTICATION_FAILED',
+    });
+    await expect(start({ redis: { port: server.port } })).rejects.toMatchObject({ code: 'AUTHENTICATION_FAILED' });
+    await admin.quit();
+    await server.stop();
+  });
+});
