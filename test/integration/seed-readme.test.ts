@@ -155,7 +155,10 @@ describe('the API of the package that we reimplement', () => {
     balances.clear();
   });
   afterEach(async () => {
-    await eventually('no connection is left', async () => !String(await redis.client('LIST')).includes('atomic-queues:'));
+    await eventually(
+      'no connection is left',
+      async () => !String(await redis.client('LIST')).includes('atomic-queues:'),
+    );
     await dropKeys(redis, prefix);
     await redis.quit();
   });

@@ -52,12 +52,15 @@ local function wake(podId, T, I)
   redis.call('PEXPIRE', key, 60000)
 end
 
--- Calls some other live pod that serves the type.
+-- Calls one other live pod that serves the type: for one entity the same one each time, so that not all of them race
+-- for it; for many entities all of them.
 local function wakeAnother(T, I)
   local pods = redis.call('ZRANGEBYSCORE', sys .. 'pods:' .. T, string.format('%.0f', nowUs - leaseUs), '+inf')
   local others = {}
+  table.sort(pods)
   for _, id in ipairs(pods) do if id ~= pod then others[#others + 1] = id end end
-  if #others > 0 then wake(others[nowUs % #others + 1], T, I) end
+  if #others == 0 then return end
+  wake(others[tonumber(string.sub(redis.sha1hex(I), 1, 8), 16) % #others + 1], T, I)
 end
 
 -- enter: B T I | kind packed data opts customId delayMs | epoch mayClaim takeOpts maxStalled

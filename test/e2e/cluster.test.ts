@@ -1,0 +1,176 @@
+/**
+ * Several real processes on real Redis: the claims of the README, shown. The test is a producer that works nothing
+ * itself; what the pods did is judged from their records.
+ */
+import type { INestApplicationContext } from '@nestjs/common';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { Redis } from 'ioredis';
+import { AtomicQueuesModule, JobHandler, QueueBus, WorkerProcessor } from '../../src/index.js';
+import { judge, PodProcesses } from '../support/processes.js';
+import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
+import { eventually } from '../support/wait.js';
+
+let redis: Redis;
+let prefix: string;
+let producer: INestApplicationContext;
+
+beforeEach(async () => {
+  redis = connect();
+  prefix = freshPrefix();
+  @Module({ imports: [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix })] })
+  class Producer {}
+  producer = await NestFactory.createApplicationContext(Producer, { logger: false });
+});
+afterEach(async () => {
+  await producer.close();
+  await dropKeys(redis, prefix);
+  await redis.quit();
+});
+
+const enqueue = (bus: QueueBus, entityId: string, n: number) =>
+  bus.enqueueJob({ entityType: 'account', entityId, name: 'work', data: { n } });
+
+const CLEAN = { overlaps: [], disorder: [], missing: [], wrongReruns: [], fallingTokens: [] };
+
+test('3 processes, 20 entities, 12,300 commands in waves of 200: one at a time, in order, each once, on all processes', async () => {
+  const pods = new PodProcesses(prefix);
+  try {
+    await Promise.all([pods.start(), pods.start(), pods.start()]);
+    const bus = producer.get(QueueBus);
+    const next = new Map<string, number>();
+    for (let sent = 0; sent < 12_300; ) {
+      const wave: Promise<unknown>[] = [];
+      for (let i = 0; i < 200 && sent < 12_300; i++, sent++) {
+        const entityId = `e${sent % 20}`;
+        const n = next.get(entityId) ?? 0;
+        next.set(entityId, n + 1);
+        wave.push(enqueue(bus, entityId, n));
+      }
+      await Promise.all(wave);
+    }
+    await eventually('all have run', () => pods.runs().filter(({ end }) => end).length >= 12_300, 60_000);
+    const verdict = judge(pods.runs(), pods.deaths, next);
+    expect(verdict).toMatchObject({ ...CLEAN, reruns: 0, pods: ['pod1', 'pod2', 'pod3'] });
+  } finally {
+    await pods.close();
+  }
+}, 120_000);
+
+test('4 pods, a random one killed every 2.5 s: nothing acknowledged is lost, no overlap, order kept, no long silence', async () => {
+  // A minute by hand (KILL_SECONDS=60); a shorter cut of it in every run.
+  const seconds = Number(process.env['KILL_SECONDS'] ?? 20);
+  const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
+  const random = randomOf(seed);
+  const pods = new PodProcesses(prefix, { HANDLER_MS_MAX: '4' });
+  try {
+    await Promise.all([pods.start(), pods.start(), pods.start(), pods.start()]);
+    const bus = producer.get(QueueBus);
+    const next = new Map<string, number>();
+    const end = Date.now() + seconds * 1000;
+    const produce = async (entityId: string) => {
+      while (Date.now() < end) {
+        const n = next.get(entityId) ?? 0;
+        next.set(entityId, n + 1);
+        await enqueue(bus, entityId, n);
+        await new Promise(resolve => setTimeout(resolve, random() * 40));
+      }
+    };
+    const killer = (async () => {
+      while (Date.now() + 2500 < end) {
+        await new Promise(resolve => setTimeout(resolve, 2500));
+        const victim = pods.livePods[Math.floor(random() * pods.livePods.length)];
+        if (victim) await pods.kill(victim);
+        await pods.start();
+      }
+    })();
+    await Promise.all([...Array(20).keys()].map(i => produce(`e${i}`)));
+    await killer;
+    const total = () => [...next.values()].reduce((sum, count) => sum + count, 0);
+    const settled = () =>
+      new Set(
+        pods
+          .runs()
+          .filter(({ end: ended }) => ended)
+          .map(({ entityId, n }) => `${entityId}#${n}`),
+      ).size;
+    await eventually('all have run', () => settled() === total(), 30_000);
+    const verdict = judge(pods.runs(), pods.deaths, next);
+    const summary = `seed ${seed}: ${total()} commands, ${pods.deaths.size} kills, ${verdict.reruns} re-runs, longest silence ${verdict.longestSilenceMs} ms`;
+    process.stderr.write(`${summary}\n`);
+    expect({ summary, ...verdict }).toMatchObject(CLEAN);
+    expect(verdict.longestSilenceMs).toBeLessThanOrEqual(5000);
+    expect(verdict.pods.length).toBeGreaterThan(4);
+  } finally {
+    await pods.close();
+  }
+}, 150_000);
+
+test('1,000 entities on one pod: at most 4 connections; once idle, each leaves its fence and events that expire', async () => {
+  let done = 0;
+  @WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: 1 })
+  class Accounts {
+    @JobHandler('*')
+    handle() {
+      done++;
+    }
+  }
+  @Module({
+    imports: [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix })],
+    providers: [Accounts],
+  })
+  class Worker {}
+  const before = await connections();
+  const app = await NestFactory.createApplicationContext(Worker, { logger: false });
+  const bus = app.get(QueueBus);
+  await Promise.all([...Array(1000).keys()].map(i => enqueue(bus, `e${i}`, 0)));
+  await eventually('all have run', () => done === 1000);
+  expect((await connections()) - before).toBeLessThanOrEqual(4);
+  await eventually('all are released', async () => {
+    const keys = await keysUnder(redis, `${prefix}:account`);
+    return keys.length === 2000 && keys.every(key => key.endsWith(':$:worker') || key.endsWith(':events'));
+  });
+  expect(await redis.exists(`${prefix}:$:due:account`)).toBe(0);
+  const ttls = await Promise.all(
+    (await keysUnder(redis, `${prefix}:account`)).map(async key => ({ key, ttl: await redis.ttl(key) })),
+  );
+  expect(ttls.filter(({ key, ttl }) => ttl < 0 || (key.endsWith(':events') && ttl > 60))).toEqual([]);
+  await app.close();
+}, 60_000);
+
+test('SIGTERM hands the entities over: in order, nothing twice, nothing lost', async () => {
+  const pods = new PodProcesses(prefix, { HANDLER_MS_MAX: '20' });
+  try {
+    const first = await pods.start();
+    const bus = producer.get(QueueBus);
+    const next = new Map([...Array(10).keys()].map(i => [`e${i}`, 200] as const));
+    for (const [entityId, count] of next) {
+      await Promise.all([...Array(count).keys()].map(n => enqueue(bus, entityId, n)));
+    }
+    await eventually('the first pod has begun', () => pods.runs().length > 100);
+    await pods.start();
+    await pods.stop(first);
+    await eventually('all have run', () => pods.runs().filter(({ end }) => end).length >= 2000, 30_000);
+    expect(judge(pods.runs(), pods.deaths, next)).toMatchObject({ ...CLEAN, reruns: 0, pods: ['pod1', 'pod2'] });
+  } finally {
+    await pods.close();
+  }
+}, 60_000);
+
+async function connections(): Promise<number> {
+  return String(await redis.client('LIST'))
+    .trim()
+    .split('\n')
+    .filter(line => line.includes('atomic-queues:')).length;
+}
+
+/** A small generator with a seed (mulberry32), so that a run can be repeated. */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
