@@ -44,7 +44,7 @@ export function readCommandClass(target: Class): CommandClass {
 
 /**
  * The entity id that an instance holds: in the decorated property, else in the default one.
- * @throws InvalidCommandError where neither is declared, or the declared property does not exist on the instance.
+ * @throws InvalidCommandError where neither is declared, InvalidEntityError where the instance has no such property.
  */
 export function entityIdOf(
   command: object,
@@ -62,7 +62,7 @@ export function entityIdOf(
       `An instance of ${target.name} has no property "${property}", which should hold its entity id` +
         (entityIdProperty === undefined
           ? ' (defaultEntityId of its entity type).'
-          : '; was the class minified? Decorate a plain property.'),
+          : '; set it, or, if a minifier renamed it, decorate a plain property.'),
     );
   }
   return (command as Record<string, unknown>)[property];

@@ -2,8 +2,9 @@
  * The decorators of the public API. They only write metadata; what it means is decided where it is read.
  */
 import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
+import { checkKnown } from '../core/options.js';
 import { parameterProperty } from './constructor-parameter.js';
-import { type Class, getOwnMetadata, setMetadata, type WorkerProcessorOptions } from './metadata.js';
+import { type Class, getMetadata, getOwnMetadata, setMetadata, type WorkerProcessorOptions } from './metadata.js';
 
 /** Options of {@link QueueEntity}. */
 export interface QueueEntityOptions {
@@ -24,45 +25,67 @@ export interface QueueEntityOptions {
  *   constructor(@QueueEntityId() readonly accountId: string, readonly amount: number) {}
  * }
  * ```
- * @throws InvalidCommandError (at import) when the type is not a non-empty string.
+ * @throws InvalidCommandError (at import) when the type or the name is not a non-empty string, InvalidOptionError for an
+ * unknown option.
  */
 export function QueueEntity(entityType: string, options: QueueEntityOptions = {}): ClassDecorator {
   return target => {
     if (typeof entityType !== 'string' || entityType === '') {
       throw new InvalidCommandError(`@QueueEntity of ${target.name} needs an entity type, such as 'account'.`);
     }
+    checkKnown(`@QueueEntity of ${target.name}`, options, ['name']);
     setMetadata(target, 'entityType', entityType);
     route(target, options.name);
   };
 }
 
 /**
- * Marks what holds the entity id: a constructor parameter property, or a plain property. One per class.
+ * Marks what holds the entity id: a constructor parameter property, or a plain property or accessor. One per class; a
+ * subclass inherits it.
  *
- * @throws InvalidCommandError (at import) when the class has two, or when the property behind a constructor parameter
- * can't be found; the form on a plain property always works.
+ * @throws InvalidCommandError (at import) when the class or one that it extends has another, when it is on a method, or
+ * when the property behind a constructor parameter can't be found; the form on a plain property always works.
  */
 export function QueueEntityId(): PropertyDecorator & ParameterDecorator {
-  return (target: object, property: string | symbol | undefined, index?: unknown) => {
+  return (target: object, property: string | symbol | undefined, place?: unknown) => {
     const cls = (typeof target === 'function' ? target : target.constructor) as Class;
-    if (typeof property === 'symbol') {
-      throw new InvalidCommandError(
-        `@QueueEntityId of ${cls.name} is on a symbol, which no JSON carries; use a string.`,
-      );
-    }
-    const name = property ?? parameterProperty(cls, Number(index));
-    if (name === undefined) {
-      throw new InvalidCommandError(
-        `@QueueEntityId of ${cls.name} is on constructor parameter ${index}, which does not become a property. ` +
-          'Make it one (readonly id: string), or decorate a plain property: @QueueEntityId() readonly id: string;',
-      );
-    }
-    const other = getOwnMetadata(cls, 'entityIdProperty');
+    const name = idProperty(cls, { property, place, isStatic: typeof target === 'function' });
+    const other = getMetadata(cls, 'entityIdProperty');
     if (other !== undefined && other !== name) {
-      throw new InvalidCommandError(`${cls.name} has two @QueueEntityId, "${other}" and "${name}"; leave one.`);
+      throw new InvalidCommandError(
+        `${cls.name} has two @QueueEntityId, "${other}" and "${name}" (its own, or inherited); leave one.`,
+      );
     }
     setMetadata(cls, 'entityIdProperty', name);
   };
+}
+
+interface Decorated {
+  readonly property: string | symbol | undefined;
+  /** What a decorator is told third: the index of a parameter, or the descriptor of a method or an accessor. */
+  readonly place: unknown;
+  readonly isStatic: boolean;
+}
+
+function idProperty(cls: Class, { property, place, isStatic }: Decorated): string {
+  if (property === undefined) {
+    const name = parameterProperty(cls, Number(place));
+    if (name !== undefined) return name;
+    throw new InvalidCommandError(
+      `@QueueEntityId of ${cls.name} is on constructor parameter ${place}, which does not become a property. ` +
+        'Make it one (readonly id: string), or decorate a plain property: @QueueEntityId() readonly id: string;',
+    );
+  }
+  if (typeof property === 'symbol') {
+    throw new InvalidCommandError(`@QueueEntityId of ${cls.name} is on a symbol, which no JSON carries; use a string.`);
+  }
+  const isMethod = typeof place === 'number' || typeof (place as PropertyDescriptor | undefined)?.value === 'function';
+  if (isStatic || isMethod) {
+    throw new InvalidCommandError(
+      `@QueueEntityId of ${cls.name} is on "${property}", a method or static member; decorate a property of its instances.`,
+    );
+  }
+  return property;
 }
 
 /**
@@ -90,33 +113,39 @@ export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator
 
 /**
  * Handles jobs of one name, or with `'*'` every job of the type that nothing else handles, on a `@WorkerProcessor`.
- * The method gets BullMQ's job, the entity id and a {@link JobContext}; what it returns is the job's result.
+ * The method gets BullMQ's job, the entity id and a {@link JobContext}; what it returns is the job's result. A method
+ * may have several names; a subclass inherits the handlers of the class that it extends.
  *
- * @throws HandlerConflictError (at import) when another method of the class handles the name.
+ * @throws HandlerConflictError (at import) when another method of the class handles the name, InvalidCommandError when
+ * the name is not a non-empty string or the method is static.
  */
 export function JobHandler(jobName: string): MethodDecorator {
   return (target, method) => {
+    const cls = typeof target === 'function' ? target : target.constructor;
+    const where = `${cls.name}.${String(method)}`;
     if (typeof jobName !== 'string' || jobName === '') {
-      throw new InvalidCommandError(
-        `@JobHandler of ${target.constructor.name}.${String(method)} needs a job name, or '*'.`,
+      throw new InvalidCommandError(`@JobHandler of ${where} needs a job name, or '*'.`);
+    }
+    if (typeof target === 'function') {
+      throw new InvalidCommandError(`@JobHandler of ${where} is on a static method, which no provider has; drop static.`);
+    }
+    const handlers = new Map(getMetadata(cls, 'jobHandlers'));
+    const other = handlers.get(jobName);
+    if (other !== undefined && other !== method) {
+      throw new HandlerConflictError(
+        `${cls.name} handles job "${jobName}" twice, in ${String(other)} and ${String(method)}; leave one.`,
       );
     }
-    const handlers = new Map(getOwnMetadata(target.constructor, 'jobHandlers'));
-    for (const [other, name] of handlers) {
-      if (name === jobName) {
-        throw new HandlerConflictError(
-          `${target.constructor.name} handles job "${jobName}" twice, in ${other} and ${String(method)}; leave one.`,
-        );
-      }
-    }
-    setMetadata(target.constructor, 'jobHandlers', handlers.set(String(method), jobName));
+    setMetadata(cls, 'jobHandlers', handlers.set(jobName, method));
   };
 }
 
 /**
  * Lets jobs added by name run a CQRS command that belongs to no entity type of its own: `enqueueJob({ entityType,
  * entityId, name, data })`, or `forEntity(type).enqueue(command)`. Classes with `@QueueEntity` don't need it.
+ * A command without a type may be worked by every type that this pod's options name in `entities`.
  * @param name the job's name; the class name by default.
+ * @throws InvalidCommandError (at import) when the name is empty, or the class has another.
  */
 export function JobCommand(name?: string): ClassDecorator {
   return target => route(target, name);
@@ -127,7 +156,15 @@ export function JobQuery(name?: string): ClassDecorator {
   return target => route(target, name);
 }
 
-function route(target: object, name: string | undefined): void {
+function route(target: { readonly name: string }, name: string | undefined): void {
   setMetadata(target, 'routed', true);
-  if (name !== undefined) setMetadata(target, 'jobName', name);
+  if (name === undefined) return;
+  if (typeof name !== 'string' || name === '') {
+    throw new InvalidCommandError(`The job name of ${target.name} must be a non-empty string.`);
+  }
+  const other = getOwnMetadata(target, 'jobName');
+  if (other !== undefined && other !== name) {
+    throw new InvalidCommandError(`${target.name} has two job names, "${other}" and "${name}"; leave one.`);
+  }
+  setMetadata(target, 'jobName', name);
 }

@@ -2,6 +2,7 @@
  * Finds what this pod can do: `@WorkerProcessor` providers and their `@JobHandler` methods, filled into the core's table.
  * Neighbour: `cqrs/bridge.ts` does the same for CQRS handlers.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { ModulesContainer } from '@nestjs/core';
 import type { HandlerTable } from '../core/dispatch.js';
 import { HandlerConflictError, InvalidCommandError, UnsupportedError } from '../core/errors.js';
@@ -18,20 +19,18 @@ export interface Provider {
 
 type Method = (job: unknown, entityId: string, context: unknown) => unknown;
 
-/** All class providers of the application, each once. */
+/** All providers and controllers of the application that are instances of a class, each once. */
 export function providersOf(modules: ModulesContainer): Provider[] {
   const providers = new Map<unknown, Provider>();
   for (const module of modules.values()) {
-    for (const wrapper of module.providers.values()) {
+    for (const wrapper of [...module.providers.values(), ...module.controllers.values()]) {
       const { instance, metatype } = wrapper;
+      // Nest keeps an empty object for a transient provider: nothing has been injected into it.
+      const isStatic = wrapper.isDependencyTreeStatic() && !wrapper.isTransient;
       // A provider with a factory or a value has no class of its own; its instance does.
       const target = wrapper.inject || !metatype ? instance?.constructor : metatype;
       if (typeof target !== 'function' || target === Object) continue;
-      providers.set(wrapper.isDependencyTreeStatic() ? instance : wrapper, {
-        target: target as Class,
-        instance,
-        isStatic: wrapper.isDependencyTreeStatic(),
-      });
+      providers.set(isStatic ? instance : wrapper, { target: target as Class, instance, isStatic });
     }
   }
   return [...providers.values()];
@@ -58,38 +57,43 @@ export function exploreProcessors(providers: readonly Provider[], handlers: Hand
     }
     if (!provider.isStatic) {
       throw new UnsupportedError(
-        `${target.name} is request-scoped, which a @WorkerProcessor can't be in this version; make it a singleton.`,
+        `${target.name} is request-scoped or transient, or depends on what is; a @WorkerProcessor must be a singleton in this version.`,
       );
     }
     const { entityType } = processor;
     options.set(entityType, mergeOptions(processor, options.get(entityType)));
     handlers.host(entityType);
-    for (const [method, name] of methods ?? []) {
+    for (const [name, method] of methods ?? []) {
       const run = bind(provider, method);
       handlers.addJobHandler(
         entityType,
         name,
         (job, context) => run(job.native(), context.entity.id, context),
-        `${target.name}.${method}`,
+        `${target.name}.${String(method)}`,
       );
     }
   }
   return options;
 }
 
-function bind({ instance }: Provider, method: string): Method {
-  const owner = instance as Record<string, Method>;
-  return (job, entityId, context) => owner[method]?.(job, entityId, context);
+function bind({ target, instance }: Provider, method: string | symbol): Method {
+  const run = (instance as Record<string | symbol, Method>)[method];
+  if (typeof run !== 'function') {
+    throw new InvalidCommandError(`${target.name}.${String(method)} has @JobHandler, and is no method of its instance.`);
+  }
+  return run.bind(instance);
 }
 
-function mergeOptions({ entityType, ...options }: WorkerProcessorOptions, others: EntityOptions = {}): EntityOptions {
-  for (const [name, value] of Object.entries(options)) {
-    const other = (others as Record<string, unknown>)[name];
-    if (other !== undefined && other !== value) {
+function mergeOptions({ entityType, ...own }: WorkerProcessorOptions, others: EntityOptions = {}): EntityOptions {
+  const merged: Record<string, unknown> = { ...others };
+  for (const [name, value] of Object.entries(own)) {
+    if (value === undefined) continue;
+    if (merged[name] !== undefined && !isDeepStrictEqual(merged[name], value)) {
       throw new HandlerConflictError(
         `Two @WorkerProcessor of "${entityType}" differ in "${name}"; set it in one of them.`,
       );
     }
+    merged[name] = value;
   }
-  return { ...others, ...options };
+  return merged;
 }

@@ -24,8 +24,8 @@ interface Metadata {
   entityIdProperty: string;
   /** On a class: the options of its worker. */
   processor: WorkerProcessorOptions;
-  /** On a class: names of jobs by the method that handles them. */
-  jobHandlers: ReadonlyMap<string, string>;
+  /** On a class: the method that handles each job, by the job's name. */
+  jobHandlers: ReadonlyMap<string, string | symbol>;
   /** On a command class: it takes part in routing by job name. */
   routed: true;
 }
