@@ -26,7 +26,7 @@ export async function startRedis({ args = [], alwaysPrivate = false, port } = {}
   if (container) return container;
   if (installPackage()) return startServer('redis-server', args, port);
   throw new Error(
-    'No Redis found. Set REDIS_URL, install redis-server or valkey-server, or install Docker and the package testcontainers.',
+    'No Redis found. Set REDIS_URL, install redis-server or valkey-server, or use Docker: npm install --no-save testcontainers.',
   );
 }
 

@@ -4,7 +4,10 @@ import { constants } from 'node:os';
 import { startRedis } from './dev-redis.mjs';
 
 const [command, ...args] = process.argv.slice(2);
-const redis = await startRedis();
+const redis = await startRedis().catch(error => {
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+});
 const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, REDIS_URL: redis.url } });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 const code = await new Promise(resolve => {

@@ -2,7 +2,7 @@
  * Accounts in PostgreSQL, without a single lock: `find` reads, the handler decides, `save` writes what it computed.
  * Two of these at once on one account lose an update. Nothing here prevents it; the account's queue does.
  */
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { DATABASE, POD_NAME } from './tokens.js';
 
@@ -30,14 +30,19 @@ export const SCHEMA = `
   );`;
 
 @Injectable()
-export class AccountRepository {
+export class AccountRepository implements OnModuleInit {
   constructor(
     @Inject(DATABASE) private readonly database: Pool,
     @Inject(POD_NAME) private readonly pod: string,
   ) {}
 
+  async onModuleInit(): Promise<void> {
+    await this.database.query(SCHEMA);
+  }
+
+  /** An account that nobody has used yet is an empty one. */
   async find(id: string): Promise<Account> {
-    const { rows } = await this.database.query('SELECT id, balance FROM accounts WHERE id = $1', [id]);
+    const { rows } = await this.database.query('SELECT balance FROM accounts WHERE id = $1', [id]);
     return { id, balance: Number(rows[0]?.balance ?? 0) };
   }
 
@@ -45,7 +50,7 @@ export class AccountRepository {
    * Writes the new balance and the ledger's entry, in one transaction (one statement is one).
    *
    * A job runs at least once: a pod that is killed between this write and the job's acknowledgement leaves the job to
-   * another pod, which runs it again. The entry's key makes the second run change nothing: no row is inserted, so no
+   * another pod, which runs it again. The entry's key makes the second run change nothing: no entry is inserted, so no
    * balance is written.
    */
   async save(balance: number, { operationId, accountId, amount }: Entry): Promise<void> {
@@ -54,9 +59,10 @@ export class AccountRepository {
          INSERT INTO ledger (operation_id, account_id, amount, pod, at_ms)
          VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (operation_id) DO NOTHING
-         RETURNING 1
+         RETURNING account_id
        )
-       UPDATE accounts SET balance = $6 WHERE id = $2 AND EXISTS (SELECT 1 FROM entry)`,
+       INSERT INTO accounts (id, balance) SELECT account_id, $6 FROM entry
+       ON CONFLICT (id) DO UPDATE SET balance = excluded.balance`,
       [operationId, accountId, amount, this.pod, Date.now(), balance],
     );
   }

@@ -6,7 +6,8 @@
  */
 import type { ModuleRef } from '@nestjs/core';
 import type { HandlerTable } from '../core/dispatch.js';
-import type { FetchedJob } from '../core/ports.js';
+import { InvalidCommandError } from '../core/errors.js';
+import type { FetchedJob, JobContext } from '../core/ports.js';
 import type { Provider } from '../nest/explorer.js';
 import { type Class, getMetadata, jobNameOf } from '../nest/metadata.js';
 
@@ -38,30 +39,43 @@ export interface BridgeParts {
 const BUS_READY_TIMEOUT_MS = 10_000;
 const BUS_READY_POLL_MS = 20;
 
-/** @throws HandlerConflictError when two classes travel under one name. */
+/** @throws HandlerConflictError when two classes travel under one name, InvalidCommandError when cqrs has no bus here. */
 export async function registerCqrsHandlers({
   providers,
   handlers,
   moduleRef,
   declaredTypes,
 }: BridgeParts): Promise<void> {
-  const found = providers.flatMap(({ target }) =>
-    routedMessages(target).map(message => ({ handler: target, ...message })),
-  );
+  // A class that two modules provide is found twice, and still is one handler.
+  const classes = [...new Set(providers.map(({ target }) => target))];
+  const found = classes.flatMap(handler => routedMessages(handler).map(routed => ({ handler, ...routed })));
   if (found.length === 0) return;
   const cqrs = (await import('@nestjs/cqrs')) as unknown as CqrsModule;
   for (const { handler, message, kind } of found) {
-    const bus = moduleRef.get<Bus>((kind === 'command' ? cqrs.CommandBus : cqrs.QueryBus) as never, { strict: false });
-    const notFound = kind === 'command' ? cqrs.CommandHandlerNotFoundException : cqrs.QueryHandlerNotFoundException;
-    const name = jobNameOf(message);
-    handlers.addCommand(
-      name,
+    const isCommand = kind === 'command';
+    const executor: Executor = {
       message,
-      job => execute(bus, notFound, rebuild(message, job)),
+      bus: findBus(moduleRef, isCommand ? cqrs.CommandBus : cqrs.QueryBus, handler),
+      notFound: isCommand ? cqrs.CommandHandlerNotFoundException : cqrs.QueryHandlerNotFoundException,
+    };
+    handlers.addCommand(
+      jobNameOf(message),
+      message,
+      (job, context) => execute(executor, rebuild(message, job), context),
       `${handler.name} (${message.name})`,
     );
     const type = getMetadata(message, 'entityType');
     for (const hosted of type === undefined ? declaredTypes : [type]) handlers.host(hosted);
+  }
+}
+
+function findBus(moduleRef: ModuleRef, token: Class<Bus>, handler: Class): Bus {
+  try {
+    return moduleRef.get<Bus>(token as never, { strict: false });
+  } catch {
+    throw new InvalidCommandError(
+      `${handler.name} handles jobs through the ${token.name} of @nestjs/cqrs, which this application has none of; import CqrsModule.`,
+    );
   }
 }
 
@@ -75,25 +89,43 @@ function routedMessages(handler: Class): { kind: Kind; message: Class }[] {
 /** Names that would reach beyond the instance. */
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
 
-/** A real instance of the class with the properties of the payload; the constructor is not run again. */
-export function rebuild(message: Class, job: Pick<FetchedJob, 'data'>): object {
+/**
+ * A real instance of the class with the properties of the payload; the constructor is not run again.
+ * @throws InvalidCommandError when the payload is no object.
+ */
+export function rebuild(message: Class, { data = {} }: Pick<FetchedJob, 'data'>): object {
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) {
+    const kind = Array.isArray(data) ? 'an array' : data === null ? 'null' : `a ${typeof data}`;
+    throw new InvalidCommandError(
+      `The data of a job that ${message.name} is made of must be an object with its properties, not ${kind}.`,
+    );
+  }
   const instance: object = Object.create(message.prototype);
-  for (const [name, value] of Object.entries(job.data ?? {})) {
+  for (const [name, value] of Object.entries(data)) {
     if (FORBIDDEN.has(name)) continue;
     Object.defineProperty(instance, name, { value, writable: true, enumerable: true, configurable: true });
   }
   return instance;
 }
 
-async function execute(bus: Bus, notFound: Class<Error>, message: object): Promise<unknown> {
+interface Executor {
+  readonly message: Class;
+  readonly bus: Bus;
+  readonly notFound: Class<Error>;
+}
+
+async function execute({ message, bus, notFound }: Executor, command: object, { signal }: JobContext) {
   const deadline = performance.now() + BUS_READY_TIMEOUT_MS;
+  // Its handler is a provider of this application: when cqrs has none, it just has not registered it yet. Only when it
+  // is this class that has none: a handler may let the same error out about another, and must not be run again for it.
+  const isEarly = (error: unknown) => error instanceof notFound && error.message.includes(`"${message.name}"`);
   for (;;) {
+    signal.throwIfAborted();
     let result: Promise<unknown>;
     try {
-      result = bus.execute(message);
+      result = bus.execute(command);
     } catch (error) {
-      // Its handler is a provider of this application: cqrs just has not registered it yet.
-      if (!(error instanceof notFound) || performance.now() > deadline) throw error;
+      if (!isEarly(error) || performance.now() > deadline) throw error;
       await new Promise(resolve => setTimeout(resolve, BUS_READY_POLL_MS));
       continue;
     }

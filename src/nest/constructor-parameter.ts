@@ -14,15 +14,15 @@ export function parameterProperty(
   target: abstract new (...args: never[]) => object,
   index: number,
 ): string | undefined {
-  const constructor = readConstructor(withoutComments(Function.prototype.toString.call(target)));
-  const name = constructor?.parameters[index]?.match(new RegExp(`^\\s*(${NAME})`, 'u'))?.[1];
-  if (!constructor || !name) return undefined;
+  const written = readConstructor(withoutComments(Function.prototype.toString.call(target)));
+  const name = written?.parameters[index]?.match(new RegExp(`^\\s*(${NAME})`, 'u'))?.[1];
+  if (!written || !name) return undefined;
   // `this.size = id.length` and `this.big = id == 5` are not the parameter: it must stand there alone.
   const value = name.replaceAll('$', '\\$');
-  const assigned = new RegExp(`\\bthis\\.(${NAME})\\s*=\\s*${value}\\s*[;,)}]`, 'u').exec(constructor.body);
+  const assigned = new RegExp(`\\bthis\\.(${NAME})\\s*=\\s*${value}\\s*[;,)}]`, 'u').exec(written.body);
   if (assigned) return assigned[1];
   // Some compilers define the property instead: defineProperty(this, "accountId", accountId)
-  return new RegExp(`\\(\\s*this\\s*,\\s*["']([^"']+)["']\\s*,\\s*${value}\\s*[,)]`, 'u').exec(constructor.body)?.[1];
+  return new RegExp(`\\(\\s*this\\s*,\\s*["']([^"']+)["']\\s*,\\s*${value}\\s*[,)]`, 'u').exec(written.body)?.[1];
 }
 
 /** The constructor's parameters as written, and its body with the closing brace. */

@@ -127,7 +127,9 @@ export function JobHandler(jobName: string): MethodDecorator {
       throw new InvalidCommandError(`@JobHandler of ${where} needs a job name, or '*'.`);
     }
     if (typeof target === 'function') {
-      throw new InvalidCommandError(`@JobHandler of ${where} is on a static method, which no provider has; drop static.`);
+      throw new InvalidCommandError(
+        `@JobHandler of ${where} is on a static method, which no provider has; drop static.`,
+      );
     }
     const handlers = new Map(getMetadata(cls, 'jobHandlers'));
     const other = handlers.get(jobName);

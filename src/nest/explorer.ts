@@ -79,7 +79,9 @@ export function exploreProcessors(providers: readonly Provider[], handlers: Hand
 function bind({ target, instance }: Provider, method: string | symbol): Method {
   const run = (instance as Record<string | symbol, Method>)[method];
   if (typeof run !== 'function') {
-    throw new InvalidCommandError(`${target.name}.${String(method)} has @JobHandler, and is no method of its instance.`);
+    throw new InvalidCommandError(
+      `${target.name}.${String(method)} has @JobHandler, and is no method of its instance.`,
+    );
   }
   return run.bind(instance);
 }

@@ -9,7 +9,7 @@ import type { EntityId } from '../core/entity.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError } from '../core/errors.js';
 import type { JobOptions } from '../core/ports.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
-import { type Class, getMetadata } from './metadata.js';
+import { type Class, getMetadata, type WorkerProcessorOptions } from './metadata.js';
 import { Runtime, type Started } from './runtime.js';
 
 /** A job added by name. */
@@ -31,6 +31,12 @@ export interface ScopedQueueBus {
   enqueueBulk(commands: readonly object[], options?: JobsOptions): Promise<EnqueuedJob[]>;
   /** As {@link QueueBus.enqueueJob}. */
   enqueueJob(job: Omit<NamedJob, 'entityType'>, options?: JobsOptions): Promise<EnqueuedJob>;
+}
+
+/** What a scoped bus knows beforehand. */
+interface Scope {
+  readonly entityType: string;
+  readonly processor?: { readonly name: string; readonly options: WorkerProcessorOptions };
 }
 
 /**
@@ -62,64 +68,88 @@ export class QueueBus {
   }
 
   /** Adds a job by name, without a class. */
-  async enqueueJob(job: NamedJob, options?: JobsOptions): Promise<EnqueuedJob> {
-    const { engine } = await this.runtime.started;
-    return engine.enqueue({ ...job, data: job.data, options: options as JobOptions });
+  enqueueJob(job: NamedJob, options?: JobsOptions): Promise<EnqueuedJob> {
+    return this.sendNamed(job, options, undefined);
   }
 
   /** A bus for one entity type. */
   forEntity(entityType: string): ScopedQueueBus {
-    return {
-      enqueue: (command, options) => this.send(command, options, entityType),
-      enqueueBulk: (commands, options) => this.sendBulk(commands, options, entityType),
-      enqueueJob: (job, options) => this.enqueueJob({ ...job, entityType }, options),
-    };
+    return this.scoped({ entityType });
   }
 
   /**
-   * A bus for the entity type of a `@WorkerProcessor`.
+   * A bus for the entity type of a `@WorkerProcessor`, which need not be a provider of this application.
    * @throws InvalidOptionError when the class is none.
    */
   forProcessor(processor: Class): ScopedQueueBus {
-    const options = getMetadata(processor, 'processor');
-    if (!options) throw new InvalidOptionError(`${processor.name} is no @WorkerProcessor; forEntity(type) needs none.`);
-    return this.forEntity(options.entityType);
+    const options = typeof processor === 'function' ? getMetadata(processor, 'processor') : undefined;
+    if (!options) {
+      throw new InvalidOptionError(
+        `${typeof processor === 'function' ? processor.name : typeof processor} is no @WorkerProcessor; forEntity(type) needs none.`,
+      );
+    }
+    return this.scoped({ entityType: options.entityType, processor: { name: processor.name, options } });
+  }
+
+  private scoped(scope: Scope): ScopedQueueBus {
+    return {
+      enqueue: (command, options) => this.send(command, options, scope),
+      enqueueBulk: (commands, options) => this.sendBulk(commands, options, scope),
+      enqueueJob: (job, options) => this.sendNamed(job, options, scope),
+    };
   }
 
   private async send(
     command: object,
     options: JobsOptions | undefined,
-    scope: string | undefined,
+    scope: Scope | undefined,
   ): Promise<EnqueuedJob> {
     const { started } = this.runtime;
     const ready = started instanceof Promise ? await started : started;
+    if (scope) checkQueueName(scope, ready);
     return ready.engine.enqueue(this.request(ready, command, options, scope));
   }
 
   private async sendBulk(
     commands: readonly object[],
     options: JobsOptions | undefined,
-    scope: string | undefined,
+    scope: Scope | undefined,
   ): Promise<EnqueuedJob[]> {
     if (!Array.isArray(commands)) throw new InvalidCommandError('enqueueBulk() needs an array of commands.');
     const ready = await this.runtime.started;
+    if (scope) checkQueueName(scope, ready);
     return ready.engine.enqueueBulk(commands.map(command => this.request(ready, command, options, scope)));
+  }
+
+  private async sendNamed(
+    job: Omit<NamedJob, 'entityType'> & { entityType?: string },
+    options: JobsOptions | undefined,
+    scope: Scope | undefined,
+  ): Promise<EnqueuedJob> {
+    if (typeof job !== 'object' || job === null) {
+      throw new InvalidCommandError('enqueueJob() needs { entityType, entityId, name, data }.');
+    }
+    const ready = await this.runtime.started;
+    if (scope) checkQueueName(scope, ready);
+    const entityType = scope?.entityType ?? (job.entityType as string);
+    return ready.engine.enqueue({ ...job, entityType, data: job.data, options: options as JobOptions });
   }
 
   private request(
     ready: Started,
     command: object,
     options: JobsOptions | undefined,
-    scope: string | undefined,
+    scope: Scope | undefined,
   ): JobRequest {
     const known = this.commandClass(classOf(command), ready);
-    const entityType = scope ?? known.entityType;
+    const entityType = scope?.entityType ?? known.entityType;
     if (entityType === undefined) {
       throw new InvalidCommandError(
         `${known.target.name} is not decorated with @QueueEntity('…'); decorate it, or name its type: forEntity('…').enqueue(…).`,
       );
     }
-    const { defaultEntityId } = ready.config.entityType(entityType);
+    const defaultEntityId =
+      scope?.processor?.options.defaultEntityId ?? ready.config.entityType(entityType).defaultEntityId;
     return {
       entityType,
       entityId: entityIdOf(command, known, defaultEntityId) as EntityId,
@@ -145,4 +175,16 @@ export class QueueBus {
     }
     return known;
   }
+}
+
+/**
+ * A processor that is no provider here has told nobody its `queueName`: jobs would wait in queues that its workers don't
+ * read. The names for one id tell.
+ */
+function checkQueueName({ entityType, processor }: Scope, { config }: Started): void {
+  const own = processor?.options.queueName;
+  if (!own || own('1') === config.entityType(entityType).queueName?.('1')) return;
+  throw new InvalidOptionError(
+    `${processor.name} has a queueName that this application does not know, as the class is none of its providers; give the same function in entities.${entityType}.queueName.`,
+  );
 }

@@ -2,27 +2,26 @@
  * The engine within a Nest application: built when the application has its providers, started with it, drained and
  * closed through Nest's hooks.
  *
- * Drains in `onModuleDestroy`, the first hook of a shutdown, while the connections of handlers still live; disconnects in
+ * Drains before all `onModuleDestroy` hooks (`drain-first.ts`), while what handlers need still lives; disconnects in
  * `onApplicationShutdown`, the last one, so that handlers and requests can enqueue until then.
  */
-
 import { randomBytes } from 'node:crypto';
 import {
   Inject,
   Injectable,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
-  type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { HandlerTable } from '../core/dispatch.js';
 import { Engine } from '../core/engine.js';
-import { ClosedError, messageOf } from '../core/errors.js';
+import { ClosedError, messageOf, StoreUnavailableError } from '../core/errors.js';
 import { type EngineConfig, type EntityOptions, resolveOptions } from '../core/options.js';
 import type { EntityStore } from '../core/ports.js';
 import { registerCqrsHandlers } from '../cqrs/bridge.js';
 import { RedisEntityStore } from '../store/redis/redis-store.js';
+import { DrainFirst } from './drain-first.js';
 import { exploreProcessors, providersOf } from './explorer.js';
 import { type AtomicQueuesModuleOptions, checkModuleOptions } from './options.js';
 import { nestLog, systemClock } from './system.js';
@@ -54,12 +53,19 @@ export interface Started {
   readonly handlers: HandlerTable;
 }
 
+type State =
+  | { readonly name: 'new' }
+  /** Everything has been found and checked; nothing is connected. */
+  | { readonly name: 'built'; readonly parts: Started }
+  | { readonly name: 'started'; readonly parts: Started };
+
 @Injectable()
-export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown {
+export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
   private readonly log = nestLog();
-  private current: Started | undefined;
+  private readonly commandTimeoutMs: number;
+  private state: State = { name: 'new' };
   private resolveReady: (started: Started) => void = () => {};
-  private rejectReady: (error: Error) => void = () => {};
+  private rejectReady: (error: unknown) => void = () => {};
   private readonly ready = new Promise<Started>((resolve, reject) => {
     this.resolveReady = resolve;
     this.rejectReady = reject;
@@ -70,15 +76,21 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnModuleDe
     @Inject(STORE_FACTORY) private readonly createStore: StoreFactory,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
+    @Inject(DrainFirst) drainFirst: DrainFirst,
   ) {
     checkModuleOptions(options);
+    this.commandTimeoutMs = options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS;
+    drainFirst.add(async () => this.engine?.drain());
     // Nobody may be waiting: an unhandled rejection would hide the error that Nest itself reports.
     this.ready.catch(() => {});
   }
 
-  /** The engine; what is enqueued before the application has started waits for it. */
+  /**
+   * The engine; what is enqueued before the application has started waits for it, `commandTimeoutMs` at most: a hook
+   * or a factory that waits for an enqueue keeps the application from ever starting.
+   */
   get started(): Started | Promise<Started> {
-    return this.current ?? this.ready;
+    return this.state.name === 'started' ? this.state.parts : this.waitForStart();
   }
 
   async onModuleInit(): Promise<void> {
@@ -97,34 +109,57 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnModuleDe
     });
     const store = this.createStore(this.options, config);
     const engine = new Engine({ store, config, handlers, clock: systemClock, log: this.log });
-    this.current = { engine, config, handlers };
+    this.state = { name: 'built', parts: { engine, config, handlers } };
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    if (!this.current) return;
-    const { engine } = this.current;
-    const waitMs = this.options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS;
-    const starting = engine.start().catch(async error => {
-      await engine.close();
+    if (this.state.name !== 'built') return;
+    const { parts } = this.state;
+    try {
+      await this.start(parts.engine);
+    } catch (error) {
+      this.rejectReady(error);
       throw error;
-    });
-    this.resolveReady(this.current);
-    // An application comes up without Redis, and works as soon as it is there; wrong credentials are reported at once.
-    const late = new Promise<'late'>(resolve => systemClock.after(waitMs, () => resolve('late')));
-    if ((await Promise.race([starting, late])) !== 'late') return;
-    this.log.warn(
-      `Redis could not be reached within ${waitMs} ms; the application starts without it, and goes on trying.`,
-    );
-    starting.catch(error => this.log.error(`Not started: ${messageOf(error)}`));
-  }
-
-  async onModuleDestroy(): Promise<void> {
-    await this.current?.engine.drain();
+    }
+    this.state = { name: 'started', parts };
+    this.resolveReady(parts);
   }
 
   async onApplicationShutdown(): Promise<void> {
     this.rejectReady(new ClosedError());
-    await this.current?.engine.close();
+    await this.engine?.close();
+  }
+
+  private get engine(): Engine | undefined {
+    return this.state.name === 'new' ? undefined : this.state.parts.engine;
+  }
+
+  /** An application comes up without Redis, and works as soon as it is there; wrong credentials are reported at once. */
+  private async start(engine: Engine): Promise<void> {
+    // However late it fails, no connection may go on trying.
+    const starting = engine.start().catch(async error => {
+      await engine.close();
+      throw error;
+    });
+    const late = new Promise<'late'>(resolve => systemClock.after(this.commandTimeoutMs, () => resolve('late')));
+    if ((await Promise.race([starting, late])) !== 'late') return;
+    this.log.warn(
+      `Redis could not be reached within ${this.commandTimeoutMs} ms; the application starts without it, and goes on trying.`,
+    );
+    starting.catch(error => this.log.error(`Not started: ${messageOf(error)}`));
+  }
+
+  private waitForStart(): Promise<Started> {
+    return new Promise((resolve, reject) => {
+      const timer = systemClock.after(this.commandTimeoutMs, () =>
+        reject(
+          new StoreUnavailableError(
+            `The application has not started within ${this.commandTimeoutMs} ms; nothing was enqueued. Before onApplicationBootstrap enqueue without awaiting.`,
+          ),
+        ),
+      );
+      this.ready.then(resolve, reject).finally(() => timer.cancel());
+    });
   }
 }
 
@@ -132,14 +167,16 @@ function engineOptions({ workerDefaults, defaultJobOptions, shutdownTimeoutMs }:
   return { workerDefaults, defaultJobOptions, shutdownTimeoutMs };
 }
 
-/** Options of a processor win over those of its type in `entities`. */
+/** Options of a processor win over those of its type in `entities`, one by one. */
 function mergeEntities(
   entities: Readonly<Record<string, EntityOptions>> = {},
   processors: ReadonlyMap<string, EntityOptions>,
 ): Record<string, EntityOptions> {
   const merged: Record<string, EntityOptions> = { ...entities };
-  for (const [type, options] of processors) {
-    merged[type] = { ...(Object.hasOwn(merged, type) ? merged[type] : {}), ...options };
+  for (const [type, own] of processors) {
+    const base = Object.hasOwn(entities, type) ? entities[type] : undefined;
+    const workerConfig = own.workerConfig && { ...base?.workerConfig, ...own.workerConfig };
+    merged[type] = { ...base, ...own, ...(workerConfig && { workerConfig }) };
   }
   return merged;
 }

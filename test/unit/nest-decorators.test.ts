@@ -3,7 +3,14 @@ import { HandlerTable } from '../../src/core/dispatch.js';
 import { rebuild } from '../../src/cqrs/bridge.js';
 import { classOf, entityIdOf, readCommandClass } from '../../src/nest/command-class.js';
 import { parameterProperty } from '../../src/nest/constructor-parameter.js';
-import { JobCommand, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
+import {
+  JobCommand,
+  JobHandler,
+  JobQuery,
+  QueueEntity,
+  QueueEntityId,
+  WorkerProcessor,
+} from '../../src/nest/decorators.js';
 import { exploreProcessors, type Provider } from '../../src/nest/explorer.js';
 import { checkModuleOptions } from '../../src/nest/options.js';
 
@@ -78,6 +85,76 @@ describe('a command class', () => {
     }).toThrow(/Lost.*parameter 0.*plain property/);
   });
 
+  test('two ids in a class and the one it extends are refused; the same one again is not', () => {
+    class Parent {
+      @QueueEntityId() a = 1;
+    }
+    expect(() => {
+      class Child extends Parent {
+        @QueueEntityId() b = 2;
+      }
+      return Child;
+    }).toThrow(/Child has two @QueueEntityId, "a" and "b"/);
+    class Again extends Parent {
+      @QueueEntityId() override a = 3;
+    }
+    class Sibling extends Again {}
+    expect(readCommandClass(Sibling).entityIdProperty).toBe('a');
+  });
+
+  test('an accessor holds the id', () => {
+    @QueueEntity('account')
+    class Composed {
+      constructor(
+        readonly bank: string,
+        readonly number: number,
+      ) {}
+      @QueueEntityId()
+      get key() {
+        return `${this.bank}-${this.number}`;
+      }
+    }
+    expect(entityIdOf(new Composed('x', 7), readCommandClass(Composed), undefined)).toBe('x-7');
+  });
+
+  const key = Symbol('id');
+  class Misplaced {
+    static shared = 1;
+    [key] = 1;
+    method(id: string) {
+      return id;
+    }
+  }
+  const decorate = QueueEntityId() as (target: object, property: string | symbol, place?: unknown) => void;
+  test.each<[string, () => void]>([
+    [
+      'a method',
+      () => decorate(Misplaced.prototype, 'method', Object.getOwnPropertyDescriptor(Misplaced.prototype, 'method')),
+    ],
+    ['a parameter of a method', () => decorate(Misplaced.prototype, 'method', 0)],
+    ['a static property', () => decorate(Misplaced, 'shared')],
+    ['a symbol', () => decorate(Misplaced.prototype, key)],
+  ])('an id on %s is refused at import', (_, misplace) => {
+    expect(misplace).toThrow(
+      expect.objectContaining({ code: 'INVALID_COMMAND', message: expect.stringMatching(/Misplaced/) }),
+    );
+  });
+
+  test('names that are empty or contradict each other, and unknown options, are refused at import', () => {
+    const invalid = expect.objectContaining({ code: 'INVALID_COMMAND' });
+    expect(() => QueueEntity('account', { name: '' })(class {})).toThrow(invalid);
+    expect(() => JobCommand('')(class {})).toThrow(invalid);
+    expect(() => {
+      @QueueEntity('account', { name: 'one' })
+      @JobQuery('other')
+      class Twice {}
+      return Twice;
+    }).toThrow(/Twice has two job names, "other" and "one"/);
+    expect(() => QueueEntity('account', { nmae: 'x' } as never)(class Typo {})).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringMatching(/Typo\.nmae/) }),
+    );
+  });
+
   test.each<[string, unknown]>([
     ['null', null],
     ['a plain object', {}],
@@ -97,7 +174,11 @@ describe('a command class', () => {
 });
 
 describe('the property behind a constructor parameter', () => {
-  const find = (text: string, index: number) => parameterProperty(new Function(`return ${text}`)(), index);
+  const find = (text: string, index: number) =>
+    parameterProperty(
+      new Function('f', `return ${text}`)(() => Object),
+      index,
+    );
 
   test.each<[string, string, number, string | undefined]>([
     ['minified', 'class t{constructor(t,e){this.accountId=t,this.amount=e}}', 0, 'accountId'],
@@ -108,6 +189,20 @@ describe('the property behind a constructor parameter', () => {
     ['comments', 'class A{ constructor(/* a, b) */ a, // c,\n b) { this.x = a; this.y = b; } }', 1, 'y'],
     ['a longer name that begins alike', 'class A{ constructor(id) { this.x = identity; this.id = id; } }', 0, 'id'],
     ['defined', 'class A{ constructor(id) { def(this, "id", id); } }', 0, 'id'],
+    ['after a superclass', 'class A extends f({ a: 1 }){constructor(t){super(t),this.id=t}}', 0, 'id'],
+    [
+      'a call of another constructor before',
+      'class A{ f(a) { return new this.constructor(a); } constructor(id) { this.id = id; } }',
+      0,
+      'id',
+    ],
+    ['one in a field before', 'class A{ f = this.constructor(1); constructor(id) { this.id = id; } }', 0, 'id'],
+    ['the word in a string before', 'class A{ f = "constructor(a) {"; constructor(id) { this.id = id; } }', 0, 'id'],
+    ['a part of it assigned', 'class A{ constructor(id) { this.size = id.length; } }', 0, undefined],
+    ['compared', 'class A{ constructor(id) { this.big = id == 5; } }', 0, undefined],
+    ['something made of it, and it', 'class A{ constructor(id) { this.other = id + "x"; this.id = id; } }', 0, 'id'],
+    ['assigned in a method only', 'class A{ constructor(id) { } rename(id) { this.name = id; } }', 0, undefined],
+    ['a pattern', 'class A{ constructor({ id }) { this.id = id; } }', 0, undefined],
     ['never assigned', 'class A{ constructor(id) { } }', 0, undefined],
     ['no constructor', 'class A{ }', 0, undefined],
     ['no such parameter', 'class A{ constructor(a) { this.a = a } }', 3, undefined],
@@ -145,6 +240,83 @@ describe('processors', () => {
     const job = { id: '5', name: 'audit', data: {}, attempt: 1, native: () => 'native' };
     await handlers.find(entity, 'audit')(job, context);
     expect((accounts.instance as Accounts).seen).toEqual([['native', '1']]);
+  });
+
+  const audited = (target: new () => object, names: string[]) => {
+    const handlers = new HandlerTable();
+    const options = exploreProcessors([provider(target)], handlers);
+    const context = { entity: { type: 'account', id: '1' }, fencingToken: '1', signal: new AbortController().signal };
+    const job = { id: '5', name: 'x', data: {}, attempt: 1, native: () => 'native' };
+    return { options, answers: names.map(name => handlers.find(context.entity, name)(job, context)) };
+  };
+
+  test('one method may have several names, and a symbol for its own', () => {
+    const secret = Symbol('secret');
+    @WorkerProcessor({ entityType: 'account' })
+    class Several {
+      @JobHandler('a')
+      @JobHandler('b')
+      both() {
+        return 'both';
+      }
+      @JobHandler('c')
+      [secret]() {
+        return 'secret';
+      }
+    }
+    expect(audited(Several, ['a', 'b', 'c']).answers).toEqual(['both', 'both', 'secret']);
+  });
+
+  test('a subclass inherits handlers, may override their methods, and leaves its parent alone', () => {
+    class Parent {
+      @JobHandler('inherited')
+      inherited() {
+        return 'parent';
+      }
+      @JobHandler('overridden')
+      overridden() {
+        return 'parent';
+      }
+    }
+    @WorkerProcessor({ entityType: 'account' })
+    class Child extends Parent {
+      override overridden() {
+        return 'child';
+      }
+      @JobHandler('own')
+      own() {
+        return 'child';
+      }
+    }
+    expect(audited(Child, ['inherited', 'overridden', 'own']).answers).toEqual(['parent', 'child', 'child']);
+    WorkerProcessor({ entityType: 'account' })(Parent);
+    expect(() => audited(Parent, ['own'])).toThrow(expect.objectContaining({ code: 'HANDLER_NOT_FOUND' }));
+  });
+
+  test('a static handler is refused at import, and marks no other class', () => {
+    expect(() => {
+      class Static {
+        @JobHandler('x') static x() {}
+        y() {}
+      }
+      return Static;
+    }).toThrow(expect.objectContaining({ code: 'INVALID_COMMAND' }));
+    expect(() => exploreProcessors([provider(Function as never)], new HandlerTable())).not.toThrow();
+  });
+
+  test('a handler that an instance lacks is refused at start', () => {
+    const accounts = { target: Accounts, instance: { audit: 'text' }, isStatic: true };
+    expect(() => exploreProcessors([accounts], new HandlerTable())).toThrow(/Accounts\.(audit|rest) has @JobHandler/);
+  });
+
+  test('equal options of two processors of a type are no conflict', () => {
+    @WorkerProcessor({ entityType: 'account', workerConfig: { prefetch: 2 } })
+    class One {}
+    @WorkerProcessor({ entityType: 'account', workerConfig: { prefetch: 2 }, idleTimeoutSeconds: undefined })
+    class Two {}
+    expect(exploreProcessors([provider(One), provider(Two)], new HandlerTable()).get('account')).toEqual({
+      workerConfig: { prefetch: 2 },
+    });
   });
 
   test('order of dispatch: the explicit handler, the command, the wildcard', () => {
@@ -240,6 +412,14 @@ describe('options of the module', () => {
     ['a prefix that a Cluster reads', { redis, keyPrefix: '{x}' }, /keyPrefix/],
     ['an empty prefix', { redis, keyPrefix: '' }, /keyPrefix/],
     ['a time that is a text', { redis, commandTimeoutMs: '5' }, /commandTimeoutMs must be a number/],
+    ['no time at all', { redis, commandTimeoutMs: 0 }, /commandTimeoutMs must be a number of milliseconds above 0/],
+    ['a time that is no number', { redis, commandTimeoutMs: Number.NaN }, /commandTimeoutMs/],
+    [
+      'a time at which a timer fires at once',
+      { redis, commandTimeoutMs: Number.POSITIVE_INFINITY },
+      /at most 2147483647/,
+    ],
+    ['a negative interval', { redis, cronInterval: -1 }, /cronInterval/],
     ['a flag that is a text', { redis, enableCronManager: 'yes' }, /enableCronManager must be a boolean/],
   ])('%s is refused', (_, options, message) => {
     expect(() => checkModuleOptions(options as never)).toThrow(

@@ -1,35 +1,31 @@
 /** The pods of a run, each a process with a port; orders go to them in turn, and to another when one is gone. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Order } from './orders.js';
 
 interface Pod {
   readonly name: string;
-  readonly port: number;
   readonly process: ChildProcess;
+  port: number;
 }
 
-export interface Order {
-  readonly kind: 'deposit' | 'withdraw' | 'transfer';
-  readonly accountId: string;
-  readonly amount: number;
-  readonly operationId: string;
-  readonly to?: string;
-}
-
-const MAX_TRIES = 200;
+const RETRY_AFTER_MS = 10;
+const GIVE_UP_AFTER_MS = 20_000;
 
 export class Pods {
   private pods: Pod[] = [];
   private turn = 0;
 
   async start(count: number, settings: Record<string, string>): Promise<void> {
-    const names = Array.from({ length: count }, (_, index) => `pod-${index + 1}`);
-    this.pods = await Promise.all(names.map(name => startPod(name, settings)));
+    this.pods = Array.from({ length: count }, (_, index) => startPod(`pod-${index + 1}`, settings));
+    await Promise.all(this.pods.map(listening));
   }
 
-  /** Resolves when a pod has taken the order; tries the next pod, with the same operation id, until one has. */
+  /** Resolves when a pod has taken the order; until one has, tries the next pod with the same operation id. */
   async send({ kind, accountId, ...body }: Order): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
+    const giveUpAt = Date.now() + GIVE_UP_AFTER_MS;
+    for (;;) {
       const pod = this.pods[this.turn++ % this.pods.length];
       try {
         const answer = await fetch(`http://127.0.0.1:${pod?.port}/accounts/${accountId}/${kind}`, {
@@ -37,12 +33,12 @@ export class Pods {
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify(body),
         });
-        await answer.arrayBuffer();
+        const text = await answer.text();
         if (answer.ok) return;
-        throw new Error(`${pod?.name} answered ${answer.status}`);
+        throw new Error(`${pod?.name} answered ${answer.status}: ${text}`);
       } catch (error) {
-        if (attempt >= MAX_TRIES) throw error;
-        await new Promise(resolve => setTimeout(resolve, 5));
+        if (Date.now() > giveUpAt) throw error;
+        await sleep(RETRY_AFTER_MS);
       }
     }
   }
@@ -56,8 +52,9 @@ export class Pods {
   }
 
   async stop(): Promise<void> {
-    const exits = this.pods.map(({ process }) => once(process, 'exit'));
-    for (const pod of this.pods) pod.process.kill('SIGTERM');
+    const alive = this.pods.filter(({ process }) => process.exitCode === null && process.signalCode === null);
+    const exits = alive.map(({ process }) => once(process, 'exit'));
+    for (const pod of alive) pod.process.kill('SIGTERM');
     await Promise.all(exits);
     this.pods = [];
   }
@@ -68,16 +65,20 @@ export class Pods {
   }
 }
 
-async function startPod(name: string, settings: Record<string, string>): Promise<Pod> {
+function startPod(name: string, settings: Record<string, string>): Pod {
   const child = fork(new URL('../main.js', import.meta.url), {
     env: { ...process.env, ...settings, POD: name, PORT: '0' },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
+  return { name, process: child, port: 0 };
+}
+
+async function listening(pod: Pod): Promise<void> {
   const [port] = await Promise.race([
-    once(child, 'message'),
-    once(child, 'exit').then(([code]) => {
-      throw new Error(`${name} ended at start with code ${code}`);
+    once(pod.process, 'message'),
+    once(pod.process, 'exit').then(([code]) => {
+      throw new Error(`${pod.name} ended at start with code ${code}`);
     }),
   ]);
-  return { name, port: Number(port), process: child };
+  pod.port = Number(port);
 }

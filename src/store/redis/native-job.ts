@@ -42,26 +42,12 @@ export class NativeJobs {
   ) {}
 
   build(keys: EntityKeys, claim: Claim, id: string, fields: readonly string[]): Job {
-    const backend = this.backend(keys, claim);
-    const queue = {
-      name: keys.queue,
-      qualifiedName: keys.base,
-      keys: backend.keys,
-      toKey: (type: string) => `${keys.base}:${type}`,
-      opts: { connection: {}, prefix: keys.prefix },
-      closing: undefined,
-      backend,
-      emit: () => false,
-      on: ignore,
-      removeListener: ignore,
-      waitUntilReady: async () => {},
-      trace: (_kind: unknown, _operation: string, _destination: string, run: () => unknown) => run(),
-    };
+    const queue = new JobQueue(keys, () => this.guardedBackend(keys, claim));
     const [json] = raw2NextJobData([fields, id, 0, 0] as never) as unknown as [never];
     return Job.fromJSON(queue as never, json, id);
   }
 
-  private backend(keys: EntityKeys, claim: Claim): RedisQueueBackend {
+  private guardedBackend(keys: EntityKeys, claim: Claim): RedisQueueBackend {
     this.root ??= createRedisBackend('$', {
       connection: createIORedisClient(this.redis) as never,
       prefix: keys.prefix,
@@ -87,12 +73,62 @@ export class NativeJobs {
   }
 }
 
+/**
+ * What BullMQ's `Job` needs of a queue. Most handlers call nothing of it, so the backend is built at the first call.
+ */
+class JobQueue {
+  readonly name: string;
+  readonly qualifiedName: string;
+  readonly opts: object;
+  readonly closing = undefined;
+  readonly backend: RedisQueueBackend;
+
+  constructor(
+    private readonly entityKeys: EntityKeys,
+    backend: () => RedisQueueBackend,
+  ) {
+    this.name = entityKeys.queue;
+    this.qualifiedName = entityKeys.base;
+    this.opts = { connection: {}, prefix: entityKeys.prefix };
+    let built: RedisQueueBackend | undefined;
+    this.backend = new Proxy({} as RedisQueueBackend, {
+      get(_, name) {
+        built ??= backend();
+        const value: unknown = Reflect.get(built, name);
+        return typeof value === 'function' ? value.bind(built) : value;
+      },
+    });
+  }
+
+  get keys() {
+    return this.backend.keys;
+  }
+
+  toKey(type: string): string {
+    return `${this.entityKeys.base}:${type}`;
+  }
+
+  emit(): boolean {
+    return false;
+  }
+
+  on(): this {
+    return this;
+  }
+
+  removeListener(): this {
+    return this;
+  }
+
+  async waitUntilReady(): Promise<void> {}
+
+  trace<T>(_kind: unknown, _operation: string, _destination: string, run: () => T): T {
+    return run();
+  }
+}
+
 function refused(command: string): UnsupportedError {
   return new UnsupportedError(
     `A handler can't call ${command} on its job: the worker moves it when the handler returns or throws.`,
   );
-}
-
-function ignore<T>(this: T): T {
-  return this;
 }

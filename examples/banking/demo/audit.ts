@@ -1,0 +1,110 @@
+/**
+ * What the database says about a run: the demo believes no pod, only the ledger, which a handler writes in the same
+ * transaction as the balance.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import { SCHEMA } from '../account.repository.js';
+import { ACCOUNTS, INITIAL_BALANCE, type Order } from './orders.js';
+
+const GIVE_UP_AFTER_MS = 10_000;
+
+interface Line {
+  readonly account_id: string;
+  readonly amount: number;
+}
+
+export class Audit {
+  constructor(private readonly database: pg.Pool) {}
+
+  /** Empty ledger, every account with its initial balance. */
+  async reset(): Promise<void> {
+    await this.database.query(`DROP TABLE IF EXISTS accounts, ledger; ${SCHEMA}`);
+    await this.database.query('INSERT INTO accounts SELECT unnest($1::text[]), $2', [ACCOUNTS, INITIAL_BALANCE]);
+  }
+
+  /** Resolves when all orders are done, or when nothing has happened for a while: `missing` then says what is not. */
+  async settled(orders: readonly Order[]): Promise<void> {
+    let last = { lines: -1, at: Date.now() };
+    for (;;) {
+      const lines = await this.number('SELECT count(*) FROM ledger');
+      if (lines >= orders.length && (await this.missing(orders)) === 0) return;
+      if (lines !== last.lines) last = { lines, at: Date.now() };
+      else if (Date.now() - last.at > GIVE_UP_AFTER_MS) return;
+      await sleep(100);
+    }
+  }
+
+  /** How many orders have not exactly the lines that they must have, plus the lines that no order explains. */
+  async missing(orders: readonly Order[]): Promise<number> {
+    const { rows } = await this.database.query('SELECT operation_id, account_id, amount::int FROM ledger');
+    const ledger = new Map<string, Line>(rows.map(row => [row.operation_id, row]));
+    const wrong = orders.filter(order => !isDone(order, ledger));
+    const credits = orders.filter(({ operationId }) => ledger.has(creditOf(operationId))).length;
+    const explained = orders.filter(({ operationId }) => ledger.has(operationId)).length + credits;
+    return wrong.length + (ledger.size - explained);
+  }
+
+  /** Sum over all accounts of |balance − (initial balance + what the ledger says was applied)|. */
+  drift(): Promise<number> {
+    return this.number(
+      `SELECT sum(abs(balance - $1 - coalesce((SELECT sum(amount) FROM ledger WHERE account_id = id), 0))) FROM accounts`,
+      [INITIAL_BALANCE],
+    );
+  }
+
+  /** Orders that found too little money. */
+  refused(): Promise<number> {
+    return this.number('SELECT count(*) FROM ledger WHERE amount = 0');
+  }
+
+  podsThatWorked(): Promise<number> {
+    return this.number('SELECT count(DISTINCT pod) FROM ledger');
+  }
+
+  /** The pod that works the most accounts now. */
+  async busiestPod(): Promise<string> {
+    const { rows } = await this.database.query(
+      `SELECT pod FROM (SELECT DISTINCT ON (account_id) pod FROM ledger ORDER BY account_id, at_ms DESC) owner
+       GROUP BY pod ORDER BY count(*) DESC LIMIT 1`,
+    );
+    return rows[0]?.pod;
+  }
+
+  /** From the kill of a pod until the last of its accounts was worked by another: the longest silence, in ms. */
+  takeover(pod: string, killedAt: number): Promise<number> {
+    return this.number(
+      `SELECT max(first.at_ms) - $2
+       FROM (
+         SELECT DISTINCT ON (account_id) account_id, pod FROM ledger WHERE at_ms <= $2 ORDER BY account_id, at_ms DESC
+       ) owner
+       JOIN LATERAL (
+         SELECT min(at_ms) AS at_ms FROM ledger WHERE account_id = owner.account_id AND pod <> $1 AND at_ms > $2
+       ) first ON true
+       WHERE owner.pod = $1`,
+      [pod, killedAt],
+    );
+  }
+
+  private async number(sql: string, values: unknown[] = []): Promise<number> {
+    const { rows } = await this.database.query({ text: sql, values, rowMode: 'array' });
+    return Number(rows[0]?.[0] ?? 0);
+  }
+}
+
+/** The id of the credit that a transfer sends; see `TransferHandler`. */
+function creditOf(operationId: string): string {
+  return `${operationId}-credit`;
+}
+
+/** Whether an order left its one line, and a transfer that was paid also the credit. */
+function isDone({ kind, accountId, amount, operationId, to }: Order, ledger: ReadonlyMap<string, Line>): boolean {
+  const line = ledger.get(operationId);
+  if (line?.account_id !== accountId) return false;
+  if (kind === 'deposit') return line.amount === amount;
+  const refused = line.amount === 0;
+  if (kind === 'withdraw') return refused || line.amount === -amount;
+  const credit = ledger.get(creditOf(operationId));
+  if (refused) return credit === undefined;
+  return line.amount === -amount && credit?.account_id === to && credit?.amount === amount;
+}

@@ -1,0 +1,85 @@
+/**
+ * The types of the public API, checked by the compiler (`npm run check`): what must compile, and what must not.
+ * Nothing here runs.
+ */
+import type { Job } from 'bullmq';
+import { Redis } from 'ioredis';
+import {
+  AtomicQueuesError,
+  AtomicQueuesModule,
+  type AtomicQueuesModuleOptions,
+  type AtomicQueuesOptionsFactory,
+  type EnqueuedJob,
+  type JobContext,
+  JobHandler,
+  type QueueBus,
+  QueueEntity,
+  QueueEntityId,
+  WorkerProcessor,
+} from '../../src/index.js';
+
+@QueueEntity('account', { name: 'account.withdraw' })
+export class Parameter {
+  constructor(
+    @QueueEntityId() readonly accountId: string,
+    readonly amount: number,
+  ) {}
+}
+
+export class Property {
+  @QueueEntityId() readonly accountId!: string;
+}
+
+@WorkerProcessor({
+  entityType: 'account',
+  queueName: id => `account-${id}-queue`,
+  workerConfig: { lockDuration: 60_000 },
+})
+export class Processor {
+  @JobHandler('audit')
+  async audit(job: Job, entityId: string, context: JobContext): Promise<string> {
+    return `${job.name} ${entityId} ${context.fencingToken} ${context.signal.aborted}`;
+  }
+}
+
+class Factory implements AtomicQueuesOptionsFactory {
+  createAtomicQueuesOptions(): AtomicQueuesModuleOptions {
+    return { redis: { url: 'redis://localhost' } };
+  }
+}
+
+export const modules = [
+  AtomicQueuesModule.forRoot({ redis: { host: 'localhost', port: 6379, password: 'x', db: 1, tls: {} } }),
+  AtomicQueuesModule.forRoot({ redis: new Redis({ lazyConnect: true }), isGlobal: false }),
+  AtomicQueuesModule.forRootAsync({ useClass: Factory }),
+  AtomicQueuesModule.forRootAsync({ useExisting: Factory, isGlobal: false }),
+  AtomicQueuesModule.forRootAsync({
+    inject: [Factory],
+    useFactory: async (factory: Factory) => factory.createAtomicQueuesOptions(),
+  }),
+  // @ts-expect-error Redis is needed
+  AtomicQueuesModule.forRoot({}),
+  // @ts-expect-error a typo
+  AtomicQueuesModule.forRoot({ redis: {}, keyprefix: 'x' }),
+  // @ts-expect-error a typo further in
+  AtomicQueuesModule.forRoot({ redis: {}, entities: { account: { idleTimeout: 5 } } }),
+];
+
+export async function enqueue(bus: QueueBus): Promise<void> {
+  const receipt: EnqueuedJob = await bus.enqueue(new Parameter('1', 5), { jobId: 'x', delay: 5 });
+  receipt.queueName satisfies string;
+  await bus.enqueueJob({ entityType: 'account', entityId: 42n, name: 'audit' });
+  await bus.forEntity('account').enqueueJob({ entityId: 42, name: 'audit', data: { any: 'thing' } });
+  await bus.forProcessor(Processor).enqueueBulk([new Parameter('1', 5)]);
+  // @ts-expect-error a command is an object
+  await bus.enqueue('text');
+  // @ts-expect-error an option that BullMQ does not have
+  await bus.enqueue(new Parameter('1', 5), { dealy: 5 });
+  // @ts-expect-error which entity?
+  await bus.enqueueJob({ entityType: 'account', name: 'audit' });
+  // @ts-expect-error the scope says the type
+  await bus.forEntity('account').enqueueJob({ entityType: 'order', entityId: 1, name: 'audit' });
+}
+
+export const codeOf = (error: unknown): string | undefined =>
+  error instanceof AtomicQueuesError ? error.code : undefined;
