@@ -6,6 +6,7 @@
  */
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError, UnsupportedError } from './errors.js';
+import { checkJobOptions } from './job-data.js';
 import type { JobOptions } from './ports.js';
 
 /** Options of how an entity type is worked. All are optional. */
@@ -96,6 +97,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
   const entities = options.entities ?? {};
   checkWorkerOptions('workerDefaults', defaults, WORKER_KEYS);
   for (const [type, entity] of Object.entries(entities)) checkEntityOptions(`entities.${type}`, entity);
+  if (options.defaultJobOptions) checkJobOptions(options.defaultJobOptions, 'defaultJobOptions');
   const types = new Map<string, EntityTypeConfig>();
   return {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
@@ -129,12 +131,18 @@ function entityTypeConfig(type: string, entity: EntityOptions = {}, options: Eng
 }
 
 function checkEntityOptions(path: string, entity: EntityOptions): void {
+  if (typeof entity !== 'object' || entity === null)
+    throw new InvalidOptionError(`${path} must be an object of options.`);
   checkKnown(path, entity, ENTITY_KEYS);
   for (const name of ['queueName', 'workerName'] as const) {
     if (entity[name] !== undefined && typeof entity[name] !== 'function') {
       throw new InvalidOptionError(`${path}.${name} must be a function from an entity id to a name.`);
     }
   }
+  if (entity.defaultEntityId !== undefined && typeof entity.defaultEntityId !== 'string') {
+    throw new InvalidOptionError(`${path}.defaultEntityId must be the name of a property.`);
+  }
+  if (entity.defaultJobOptions) checkJobOptions(entity.defaultJobOptions, `${path}.defaultJobOptions`);
   if (entity.maxWorkersPerEntity !== undefined) onlyOne(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
   if (entity.idleTimeoutSeconds !== undefined) positive(`${path}.idleTimeoutSeconds`, entity.idleTimeoutSeconds);
   if (entity.workerConfig !== undefined)

@@ -11,13 +11,7 @@ import { Packr } from 'msgpackr';
 import { InvalidOptionError, messageOf, UnsupportedError } from '../../core/errors.js';
 import type { JobOptions, NewJob } from '../../core/ports.js';
 import type { EntityKeys } from './keys.js';
-import { JOB_ID } from './scripts/dispatcher.js';
-
-/** Bodies of scripts by name, and the names of the keys that each step gives them, in order. */
-export interface BullBodies {
-  readonly bodies: Readonly<Record<string, string>>;
-  readonly keyNames: Readonly<Record<string, readonly string[]>>;
-}
+import { type BullBodies, JOB_ID } from './scripts/dispatcher.js';
 
 /** An add as its script reads it. */
 export interface EncodedAdd {

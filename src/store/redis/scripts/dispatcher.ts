@@ -6,12 +6,17 @@
  * ARGV  nCalls podId leaseUs systemPrefix | (op nArgs arg…)*
  * Returns one answer per call; an error in place of an answer where a call failed
  */
-import type { BullBodies } from '../bullmq.js';
 import { claimLua } from './claim.lua.js';
 import { enterLua } from './enter.lua.js';
 import { finishLua } from './finish.lua.js';
 import { lookLua } from './look.lua.js';
 import { takeLua } from './take.lua.js';
+
+/** Bodies of scripts by name, and the names of the keys that each step gives them, in order. */
+export interface BullBodies {
+  readonly bodies: Readonly<Record<string, string>>;
+  readonly keyNames: Readonly<Record<string, readonly string[]>>;
+}
 
 /** Stands for the job's id in a list of key names. */
 export const JOB_ID = '<job>';

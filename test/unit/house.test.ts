@@ -1,0 +1,71 @@
+/** The layout of the house, read from its imports, and the code of the README, read by the compiler. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter(file => file.endsWith('.ts'));
+const imports: Import[] = files.flatMap(from =>
+  [...readFileSync(join('src', from), 'utf8').matchAll(/from '([^']+)'/g)].map(([, target = '']) => ({
+    from,
+    to: target.startsWith('.') ? relative('.', normalize(join(dirname(from), target))).replace(/\.js$/, '.ts') : target,
+  })),
+);
+const inside = (folder: string) => imports.filter(({ from }) => from.startsWith(folder));
+
+test('the core imports only the core', () => {
+  expect(files.length).toBeGreaterThan(30);
+  expect(inside('core/').filter(({ to }) => !to.startsWith('core/'))).toEqual([]);
+});
+
+test('a store imports the core and itself, and only the Redis store knows BullMQ', () => {
+  for (const store of ['store/redis/', 'store/memory/']) {
+    const strangers = inside(store).filter(
+      ({ to }) => to.endsWith('.ts') && !to.startsWith('core/') && !to.startsWith(store),
+    );
+    expect(strangers).toEqual([]);
+  }
+  const clients = imports.filter(
+    ({ from, to }) => ['bullmq', 'ioredis', 'msgpackr'].includes(to) && !from.startsWith('store/redis/'),
+  );
+  // Their types are part of what a user writes.
+  expect(clients.map(({ from }) => from).sort()).toEqual(['nest/options.ts', 'nest/queue-bus.ts']);
+});
+
+test('nobody imports the public door, and nothing imports itself by a detour', () => {
+  expect(imports.filter(({ to }) => to === 'index.ts')).toEqual([]);
+  const targets = new Map(files.map(file => [file, inside(file).map(({ to }) => to)]));
+  const cycle = (file: string, path: readonly string[]): string[] => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    for (const next of targets.get(file) ?? []) {
+      const found = targets.has(next) ? cycle(next, [...path, file]) : [];
+      if (found.length > 0) return found;
+    }
+    return [];
+  };
+  expect(files.map(file => cycle(file, [])).filter(found => found.length > 0)).toEqual([]);
+});
+
+test('the code of the README compiles against the built package', () => {
+  const blocks = [...readFileSync('README.md', 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code);
+  expect(blocks.length).toBeGreaterThanOrEqual(3);
+  // Within the package, so that its own name means itself.
+  const folder = 'build/readme';
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const [index, code] of blocks.entries()) writeFileSync(join(folder, `block-${index}.ts`), code);
+  const config = {
+    extends: '../../tsconfig.json',
+    compilerOptions: { noEmit: true, noUnusedParameters: false },
+    include: ['*.ts'],
+    exclude: [],
+  };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
+  const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', folder], { encoding: 'utf8' });
+  expect(tsc.stdout).toBe('');
+  expect(tsc.status).toBe(0);
+});
