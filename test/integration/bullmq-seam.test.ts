@@ -2,6 +2,7 @@
  * What this library builds on in BullMQ. When a release of BullMQ fails here, read what changed before anything else.
  */
 import { Bull } from '../../src/store/redis/bullmq.js';
+import { hoistDefinitions } from '../../src/store/redis/scripts/hoist.js';
 
 test('the scripts of the installed BullMQ have the keys, in the order, that their bodies expect', async () => {
   const { scripts } = await Bull.load('aq:pod');
@@ -87,4 +88,21 @@ test('each body still says that it reads what it is given', async () => {
     'ARGV[9]  job fields to update',
   );
   says('updateData', 'KEYS[1] Job id key', 'ARGV[1] data');
+});
+
+test('the bodies only read what they unpack, so that calls of one batch can share it', async () => {
+  const { scripts } = await Bull.load('aq:pod');
+  for (const body of Object.values(scripts.bodies)) {
+    expect(body).not.toMatch(/\b(opts|args|fullOpts|deduplicationOpts)(\[[^\]]*\]|\.\w+)+\s*=[^=]/);
+    expect(body).not.toMatch(/table\.(insert|remove|sort)\((opts|args|fullOpts)\b/);
+  }
+});
+
+test('the helpers of every large body are made once a batch: none is tied to the body by a variable', async () => {
+  const { scripts } = await Bull.load('aq:pod');
+  for (const name of ['addStandardJob', 'addDelayedJob', 'moveToActive', 'moveToFinished']) {
+    const { definitions, rest } = hoistDefinitions(scripts.bodies[name] ?? '');
+    expect(definitions.match(/^local (function \w+|\w+ = function)/gm)?.length).toBeGreaterThan(5);
+    expect(rest).not.toMatch(/^local (function|\w+ = function)/m);
+  }
 });

@@ -7,7 +7,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { createRedisBackend, Job, type JobsOptions, type RedisQueueBackend } from 'bullmq';
-import { Packr } from 'msgpackr';
+import { Unpackr } from 'msgpackr';
 import { InvalidOptionError, messageOf, UnsupportedError } from '../../core/errors.js';
 import type { JobOptions, NewJob } from '../../core/ports.js';
 import type { EntityKeys } from './keys.js';
@@ -16,16 +16,19 @@ import { type BullBodies, JOB_ID } from './scripts/dispatcher.js';
 /** An add as its script reads it. */
 export interface EncodedAdd {
   readonly kind: 'standard' | 'delayed';
-  readonly packed: Buffer;
-  readonly options: Buffer;
+  readonly timestamp: number;
+  readonly options: string;
   readonly customId: string;
+  /** '' for none. */
+  readonly dedupKey: string;
   readonly delayMs: number;
 }
 
 /** An end as its script reads it. */
 export interface EncodedFinish {
-  readonly options: Buffer;
-  readonly fields: Buffer | '';
+  readonly options: string;
+  /** '' for none. */
+  readonly fields: string;
 }
 
 const BODIES = [
@@ -85,9 +88,8 @@ class RecordingClient extends EventEmitter {
 
 export class Bull {
   readonly scripts: BullBodies;
-  private readonly packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
-  private readonly addOptions = new WeakMap<JobOptions, { kind: EncodedAdd['kind']; options: Buffer; json: Job }>();
-  private readonly finishOptions = new Map<string, Buffer>();
+  private readonly addOptions = new WeakMap<JobOptions, { kind: EncodedAdd['kind']; options: string; json: Job }>();
+  private readonly finishOptions = new Map<string, string>();
 
   private constructor(
     private readonly client: RecordingClient,
@@ -123,24 +125,17 @@ export class Bull {
     }
     const { opts, deduplicationId } = known.json;
     const customId = typeof opts.jobId === 'string' ? opts.jobId : '';
-    const dedupKey = deduplicationId ? `${keys.base}:de:${deduplicationId}` : null;
-    const timestamp = opts.timestamp ?? Date.now();
-    const packed = this.packr.pack([
-      `${keys.base}:`,
+    return {
+      kind: known.kind,
+      timestamp: opts.timestamp ?? Date.now(),
+      options: known.options,
       customId,
-      job.name,
-      timestamp,
-      null,
-      null,
-      null,
-      null,
-      dedupKey,
-      null,
-    ]);
-    return { kind: known.kind, packed, options: known.options, customId, delayMs: opts.delay ?? 0 };
+      dedupKey: deduplicationId ? `${keys.base}:de:${deduplicationId}` : '',
+      delayMs: opts.delay ?? 0,
+    };
   }
 
-  private encodeAddOptions(options: JobOptions): { kind: EncodedAdd['kind']; options: Buffer; json: Job } {
+  private encodeAddOptions(options: JobOptions): { kind: EncodedAdd['kind']; options: string; json: Job } {
     this.checkJobId(options['jobId']);
     try {
       const queue = { toKey: (type: string) => BASE + type, qualifiedName: BASE, backend: this.backend };
@@ -150,7 +145,7 @@ export class Bull {
       void this.backend.addJobToTransaction(this.client as never, data, json.id ?? '');
       const kind = this.client.last?.name === 'addDelayedJob' ? 'delayed' : 'standard';
       const { args } = this.client.recorded(kind === 'delayed' ? 'addDelayedJob' : 'addStandardJob');
-      return { kind, options: args[2] as Buffer, json };
+      return { kind, options: asText(args[2]), json };
     } catch (error) {
       throw new InvalidOptionError(`BullMQ refused the job's options: ${messageOf(error)}.`);
     }
@@ -166,15 +161,15 @@ export class Bull {
     }
   }
 
-  /** What a fetch or an end needs; the same bytes serve both, since a fetch reads a part of them. */
-  encodeTake(workerName: string, lockMs: number): Buffer {
+  /** What a fetch or an end needs; the same text serves both, since a fetch reads a part of them. */
+  encodeTake(workerName: string, lockMs: number): string {
     return this.encodeCompleted({}, workerName, lockMs).options;
   }
 
   encodeCompleted(options: JobsOptions, workerName: string, lockMs: number): EncodedFinish {
     const key = JSON.stringify([workerName, lockMs, options.removeOnComplete, options.attempts]);
-    let packed = this.finishOptions.get(key);
-    if (!packed) {
+    let text = this.finishOptions.get(key);
+    if (!text) {
       Object.assign(this.workerOptions, { name: workerName, lockDuration: lockMs });
       const job = { id: 'id', opts: options };
       const all = this.backend.moveToCompletedArgs(
@@ -183,12 +178,12 @@ export class Bull {
         options.removeOnComplete as boolean,
         this.lockToken,
       );
-      packed = this.finishArgument(all, 7) as Buffer;
+      text = asText(this.finishArgument(all, 7));
       // Custom worker names make many keys; begin anew rather than grow with the number of entities (I8).
       if (this.finishOptions.size >= 1000) this.finishOptions.clear();
-      this.finishOptions.set(key, packed);
+      this.finishOptions.set(key, text);
     }
-    return { options: packed, fields: '' };
+    return { options: text, fields: '' };
   }
 
   encodeFailed(
@@ -209,12 +204,24 @@ export class Bull {
       false,
       fields,
     );
-    return { options: this.finishArgument(all, 7) as Buffer, fields: this.finishArgument(all, 8) as Buffer };
+    return { options: asText(this.finishArgument(all, 7)), fields: asText(this.finishArgument(all, 8)) };
   }
 
   private finishArgument(all: readonly unknown[], index: number): unknown {
     return all[this.backend.moveToFinishedKeys.length + index];
   }
+}
+
+const unpackr = new Unpackr({ useRecords: false });
+
+/**
+ * What BullMQ packs, as JSON text: the connection writes text in one piece, and the scripts decode it once a batch.
+ * BullMQ's bodies take a missing value for none, and Redis's JSON knows no half of a surrogate pair.
+ */
+function asText(packed: unknown): string {
+  return JSON.stringify(unpackr.unpack(packed as Buffer), (_key, value) =>
+    value === null ? undefined : typeof value === 'string' ? value.toWellFormed() : value,
+  );
 }
 
 /** Lets BullMQ run each step once and reads off which keys it gives, in which order. */

@@ -7,10 +7,11 @@
  */
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { Unpackr } from 'msgpackr';
 import { messageOf, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../core/errors.js';
 import type { Clock, Timer } from '../../core/ports.js';
 
-type Argument = string | number | Buffer;
+type Argument = string | number;
 
 interface Call {
   readonly op: string;
@@ -27,6 +28,8 @@ interface Batch {
   state: 'sent' | 'unknown-script';
 }
 
+const unpackr = new Unpackr({ useRecords: false });
+
 /** Bounds of one EVALSHA: while it runs, Redis does nothing else. */
 const MAX_CALLS = 64;
 const MAX_BYTES = 512 * 1024;
@@ -34,7 +37,7 @@ const MAX_BYTES = 512 * 1024;
 export interface ChannelOptions {
   readonly redis: Redis;
   readonly script: string;
-  /** Arguments that every batch begins with, after the number of calls. */
+  /** Arguments that every batch begins with. */
   readonly header: readonly string[];
   /** How long a call waits for Redis to come back before it is rejected. */
   readonly timeoutMs: number;
@@ -96,7 +99,7 @@ export class Channel {
 
   private send(calls: readonly Call[], withText: boolean): void {
     const { redis, script, header, clock } = this.options;
-    const args: Argument[] = [withText ? script : this.sha, 0, calls.length, ...header];
+    const args: Argument[] = [withText ? script : this.sha, 0, ...header];
     for (const call of calls) {
       args.push(call.op, call.args.length);
       for (const arg of call.args) args.push(arg);
@@ -104,8 +107,8 @@ export class Channel {
     if (this.inFlight.length === 0) this.lastAnswerAtMs = clock.monotonicMs();
     const batch: Batch = { calls, state: 'sent' };
     this.inFlight.push(batch);
-    (redis.call(withText ? 'EVAL' : 'EVALSHA', args) as Promise<unknown[]>).then(
-      answers => this.onAnswers(batch, answers),
+    (redis.callBuffer(withText ? 'EVAL' : 'EVALSHA', args) as Promise<Buffer>).then(
+      packed => this.onAnswers(batch, unpackr.unpack(packed)),
       error => this.onFailure(batch, error),
     );
   }
@@ -182,12 +185,13 @@ function nextBatch(waiting: Call[]): Call[] {
 }
 
 function settle(call: Call, answer: unknown): void {
-  if (answer instanceof Error) {
-    call.reject(new StoreRefusedError(`Redis refused "${call.op}": ${answer.message}`, { cause: answer }));
+  if (!Array.isArray(answer)) {
+    const { err } = answer as { err: string };
+    call.reject(new StoreRefusedError(`Redis refused "${call.op}": ${err}`));
     return;
   }
   try {
-    call.resolve(call.decode(answer as readonly unknown[]));
+    call.resolve(call.decode(answer));
   } catch (error) {
     call.reject(error as Error);
   }

@@ -130,10 +130,12 @@ export class RedisEntityStore implements EntityStore {
         keys.type,
         keys.id,
         add.kind,
-        add.packed,
+        job.name,
+        add.timestamp,
         job.data,
         add.options,
         add.customId,
+        add.dedupKey,
         add.delayMs,
         epoch,
         mayClaim,
@@ -242,7 +244,7 @@ export class RedisEntityStore implements EntityStore {
     return this.heartbeat as never;
   }
 
-  private takeOptions(entity: EntityRef): Buffer {
+  private takeOptions(entity: EntityRef): string {
     const type = this.options.config.entityType(entity.type);
     return this.parts.bull.encodeTake(this.workerName(type, entity), type.lockDurationMs);
   }
@@ -251,7 +253,7 @@ export class RedisEntityStore implements EntityStore {
     return type.workerName?.(entity.id) ?? this.options.podId;
   }
 
-  private finishArguments(entity: EntityRef, { job, outcome }: Settlement): (string | number | Buffer)[] {
+  private finishArguments(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
     const type = this.options.config.entityType(entity.type);
     const name = this.workerName(type, entity);
     const { options } = job as RedisJob;

@@ -1,14 +1,18 @@
 /**
- * Composes the one script that carries all calls of a tick: BullMQ's own bodies, unchanged, as functions; ours around
- * them; and a loop that runs each call on its own, so that an error is the call's own (race 19).
+ * Composes the one script that carries all calls of a tick: BullMQ's own bodies as functions, ours around them, and a
+ * loop that runs each call on its own, so that an error is the call's own (race 19).
  *
  * KEYS  none
- * ARGV  nCalls podId leaseUs systemPrefix | (op nArgs arg…)*
- * Returns one answer per call; an error in place of an answer where a call failed
+ * ARGV  podId leaseUs systemPrefix | (op nArgs arg…)*
+ * Returns the answers of all calls in one msgpack text; where a call failed, {err = why} in place of its answer
+ *
+ * What a body would unpack from msgpack comes as JSON text, decoded once a batch however many calls carry it, or as a
+ * table. Neighbour: `hoist.ts` makes the helpers of a body once a batch.
  */
 import { claimLua } from './claim.lua.js';
 import { enterLua } from './enter.lua.js';
 import { finishLua } from './finish.lua.js';
+import { hoistDefinitions } from './hoist.js';
 import { lookLua } from './look.lua.js';
 import { takeLua } from './take.lua.js';
 
@@ -22,42 +26,68 @@ export interface BullBodies {
 export const JOB_ID = '<job>';
 
 const HEAD = /* lua */ `
-local pod, leaseUs, sys = ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local pod, leaseUs, sys = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local lockToken = 'aq:' .. pod
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
 -- numbers are written with %.0f: Lua's own spelling of a large one loses digits
 local nowMs = string.format('%.0f', math.floor(nowUs / 1000))
-local OPS = {}
+local OPS, BULL = {}, {}
 
-local function keysOf(B, names, jobId)
-  local keys = {}
-  for i, name in ipairs(names) do
-    keys[i] = B .. ':' .. (name == '${JOB_ID}' and jobId or name)
+-- What BullMQ's bodies see under this name. They only read what they unpack, so calls share it.
+local pack = cmsgpack.pack
+local decoded = {}
+local cmsgpack = {pack = pack, unpack = function(packed)
+  if type(packed) == 'table' then return packed end
+  local value = decoded[packed]
+  if value == nil then
+    value = cjson.decode(packed)
+    decoded[packed] = value
   end
-  return keys
-end
+  return value
+end}
 `;
 
 const LOOP = /* lua */ `
-local answers, at = {}, 5
-for call = 1, tonumber(ARGV[1]) do
-  local n = tonumber(ARGV[at + 1])
-  local ok, answer = pcall(OPS[ARGV[at]], unpack(ARGV, at + 2, at + 1 + n))
-  if not ok then
-    local reason = type(answer) == 'table' and answer.err or tostring(answer)
-    answer = {err = string.gsub(reason, '[\\r\\n]', ' ')}
-  end
+local answers, at, call = {}, 4, 0
+while at < #ARGV do
+  local last = at + 1 + ARGV[at + 1]
+  local ok, answer = pcall(OPS[ARGV[at]], unpack(ARGV, at + 2, last))
+  if not ok then answer = {err = type(answer) == 'table' and answer.err or tostring(answer)} end
+  call = call + 1
   answers[call] = answer
-  at = at + 2 + n
+  at = last + 1
 end
-return answers
+return pack(answers)
 `;
 
-export function composeDispatcher(bull: BullBodies): string {
-  const bodies = Object.entries(bull.bodies).map(([name, lua]) => `local function ${name}(KEYS, ARGV)\n${lua}\nend\n`);
-  const keys = Object.entries(bull.keyNames).map(
-    ([name, names]) => `local KEYS_${name} = {${names.map(key => `'${key}'`).join(', ')}}\n`,
-  );
-  return [...bodies, ...keys, HEAD, claimLua, takeLua, finishLua, enterLua, lookLua, LOOP].join('\n');
+export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
+  const functions = Object.entries(bodies).map(([name, body]) => {
+    const { definitions, rest } = hoistDefinitions(body);
+    return `do\n${definitions}\nBULL.${name} = function(KEYS, ARGV)\n${rest}\nend\nend\n`;
+  });
+  return [HEAD, ...functions, keysOf(keyNames), claimLua, takeLua, finishLua, enterLua, lookLua, LOOP].join('\n');
+}
+
+/**
+ * `keysOf_<step>(B, jobId)`: the keys of a step. Their names are made once a batch and entity; a table constructor is
+ * made in one piece, at its full size.
+ */
+function keysOf(keyNames: BullBodies['keyNames']): string {
+  const all = [...new Set(Object.values(keyNames).flat())].filter(name => name !== JOB_ID);
+  const steps = Object.entries(keyNames).map(([step, names]) => {
+    const keys = names.map(name => (name === JOB_ID ? `B .. ':' .. jobId` : `k[${all.indexOf(name) + 1}]`));
+    return `local function keysOf_${step}(B, jobId) local k = namesOf(B) return {${keys.join(', ')}} end\n`;
+  });
+  return /* lua */ `
+local named = {}
+local function namesOf(B)
+  local names = named[B]
+  if not names then
+    names = {${all.map(name => `B .. ':${name}'`).join(', ')}}
+    named[B] = names
+  end
+  return names
+end
+${steps.join('')}`;
 }

@@ -25,16 +25,21 @@ end
 
 -- BullMQ's add. One that fails half-way is undone; a hash that an earlier one left behind, in no state at all, is no
 -- duplicate but a wreck, and makes way (race 38).
-local function addJob(B, kind, packed, data, opts, customId)
+local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
   local lastId = redis.call('GET', B .. ':id') or '0'
   local existed = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
   if existed and not inSomeState(B, customId) then
     redis.call('DEL', B .. ':' .. customId)
     existed = false
   end
-  local body = kind == 'delayed' and addDelayedJob or addStandardJob
-  local names = kind == 'delayed' and KEYS_addDelayedJob or KEYS_addStandardJob
-  local ok, id = pcall(body, keysOf(B, names), {packed, data, opts})
+  local args = {{B .. ':', customId, name, timestamp}, data, opts}
+  if dedupKey ~= '' then args[1][9] = dedupKey end
+  local ok, id
+  if kind == 'delayed' then
+    ok, id = pcall(BULL.addDelayedJob, keysOf_addDelayedJob(B), args)
+  else
+    ok, id = pcall(BULL.addStandardJob, keysOf_addStandardJob(B), args)
+  end
   if ok then return id end
   if customId ~= '' and not existed then
     undo(B, customId)
@@ -63,11 +68,11 @@ local function wakeAnother(T, I)
   wake(others[tonumber(string.sub(redis.sha1hex(I), 1, 8), 16) % #others + 1], T, I)
 end
 
--- enter: B T I | kind packed data opts customId delayMs | epoch mayClaim takeOpts maxStalled
+-- enter: B T I | kind name timestamp data opts customId dedupKey delayMs | epoch mayClaim takeOpts maxStalled
 -- Returns {route, jobId, …}: MINE {againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
 -- UNKNOWN | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code)
-function OPS.enter(B, T, I, kind, packed, data, opts, customId, delayMs, epoch, mayClaim, takeOpts, maxStalled)
-  local id = addJob(B, kind, packed, data, opts, customId)
+function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, delayMs, epoch, mayClaim, takeOpts, maxStalled)
+  local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
   if type(id) == 'number' then return {'REFUSED', id} end
   local c = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until')
   local due = sys .. 'due:' .. T

@@ -1,17 +1,22 @@
 /**
  * Ending a job and fetching the next: BullMQ's own `moveToFinished`, guarded.
  *
- * The claim alone decides whose job it is; the job's lock is set here, so a lock that expired or was removed is no
- * reason to refuse (race 5). What BullMQ answers about the job is reported, not thrown: the worker goes on either way.
+ * The claim alone decides whose job it is; a job's lock that expired or was removed is set anew,
+ * no reason to refuse (race 5). What BullMQ answers about the job is reported, not thrown: the worker goes on either way.
  */
 export const finishLua = /* lua */ `
 -- Ends one job under our lock; answers BullMQ's result: a job, a code below 0, or nothing.
 local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   local lock = B .. ':' .. jobId .. ':lock'
-  if redis.call('GET', lock) ~= lockToken then redis.call('SET', lock, lockToken, 'PX', lockMs) end
-  local names = status == 'completed' and KEYS_completed or KEYS_failed
-  local property = status == 'completed' and 'returnvalue' or 'failedReason'
-  local r = moveToFinished(keysOf(B, names, jobId), {jobId, nowMs, property, value, status, fetch, B .. ':', opts, fields})
+  local completed = status == 'completed'
+  local keys = completed and keysOf_completed(B, jobId) or keysOf_failed(B, jobId)
+  local args = {jobId, nowMs, completed and 'returnvalue' or 'failedReason', value, status, fetch, B .. ':', opts, fields}
+  local r = BULL.moveToFinished(keys, args)
+  if r == -2 or r == -6 then
+    -- no lock, or not ours, and nothing changed yet
+    redis.call('SET', lock, lockToken, 'PX', lockMs)
+    r = BULL.moveToFinished(keys, args)
+  end
   if type(r) == 'number' and (r == -1 or r == -3) then
     -- its hash was deleted, or a person moved it: leave nothing of it behind
     redis.call('LREM', B .. ':active', 0, jobId)

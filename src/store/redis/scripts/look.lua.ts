@@ -97,7 +97,7 @@ function OPS.due(T, limit)
 end
 
 -- touch: B epoch body nKeys KEYS… ARGV…: what a running handler writes to its own job (race 18)
-local TOUCH = {updateData = updateData, updateProgress = updateProgress, addLog = addLog, clearLogs = function(KEYS, ARGV)
+local TOUCH = {updateData = BULL.updateData, updateProgress = BULL.updateProgress, addLog = BULL.addLog, clearLogs = function(KEYS, ARGV)
   if ARGV[1] == '0' then return redis.call('DEL', KEYS[1]) end
   redis.call('LTRIM', KEYS[1], -tonumber(ARGV[1]), -1)
   return 0

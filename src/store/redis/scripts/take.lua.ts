@@ -14,8 +14,10 @@ end
 -- Appends up to n jobs to 'out' and writes at out[at] when it makes sense to ask again.
 local function take(B, n, opts, out, at)
   out[at] = '-1'
+  if n < 1 then return end
+  local keys, args = keysOf_moveToActive(B), {B .. ':', nowMs, opts}
   for _ = 1, n do
-    local r = moveToActive(keysOf(B, KEYS_moveToActive), {B .. ':', nowMs, opts})
+    local r = BULL.moveToActive(keys, args)
     if type(r[1]) ~= 'table' then
       out[at] = againIn(r)
       return
