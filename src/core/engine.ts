@@ -14,7 +14,7 @@ import { WorkerManager } from './worker-manager.js';
 export interface EngineParts {
   readonly store: EntityStore;
   readonly config: EngineConfig;
-  /** Complete before {@link Engine.start}. */
+  /** Complete before {@link Engine.work}. */
   readonly handlers: HandlerTable;
   readonly clock: Clock;
   readonly log: Log;
@@ -25,6 +25,8 @@ export class Engine {
   private readonly heartbeat: Heartbeat;
   private readonly sources: LookSources;
   private readonly enqueuer: Enqueuer;
+  private connected: Promise<void> | undefined;
+  /** Set once the engine drains. */
   private unfinished: EntityWorker[] | undefined;
 
   constructor(private readonly parts: EngineParts) {
@@ -35,11 +37,23 @@ export class Engine {
     this.enqueuer = new Enqueuer(store, config, this.manager);
   }
 
-  /** Resolves when the store is connected and jobs are worked. Rejects when that can't be, as on wrong credentials. */
-  async start(): Promise<void> {
-    await this.parts.store.start();
-    this.heartbeat.start();
-    this.sources.start();
+  /** Resolves when the store is connected: jobs can be added. Rejects when that can't be, as on wrong credentials. */
+  connect(): Promise<void> {
+    this.connected ??= this.parts.store.start();
+    return this.connected;
+  }
+
+  /** Works jobs from now on, or from when the store is connected. */
+  work(): void {
+    this.connect().then(
+      () => {
+        if (this.unfinished) return;
+        this.manager.open();
+        this.heartbeat.start();
+        this.sources.start();
+      },
+      () => {}, // told by connect()
+    );
   }
 
   /** Adds one job. Rejects with a typed error; see each for whether the job was added. */

@@ -33,7 +33,7 @@ export class LookSources {
   start(): void {
     if (this.parts.handlers.hostedTypes().length === 0) return;
     void this.listen();
-    this.scheduleSweep();
+    void this.sweep();
   }
 
   stop(): void {

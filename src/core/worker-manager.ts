@@ -23,7 +23,8 @@ export class WorkerManager {
   private readonly workers = new Map<string, EntityWorker>();
   private readonly context: WorkerContext;
   private epoch = 0;
-  private draining = false;
+  /** Entities are claimed only while it is open. */
+  private state: 'not yet open' | 'open' | 'draining' = 'not yet open';
 
   constructor(private readonly parts: ManagerParts) {
     const { store, clock, log, config, handlers } = parts;
@@ -37,6 +38,11 @@ export class WorkerManager {
       requestRenewal: () => parts.requestRenewal(),
       ended: worker => this.remove(worker),
     };
+  }
+
+  /** From now on this pod works entities. */
+  open(): void {
+    this.state = 'open';
   }
 
   /** The worker that an enqueue of this pod goes through: the present one, or a new one that may claim the entity. */
@@ -70,7 +76,7 @@ export class WorkerManager {
    * @returns the workers whose handler had not ended in time; their claims live until they do, or the process ends.
    */
   async drain(timeoutMs: number): Promise<EntityWorker[]> {
-    this.draining = true;
+    this.state = 'draining';
     const all = [...this.workers.values()];
     const drained = Promise.all(all.map(worker => worker.drain()));
     await new Promise<void>(resolve => {
@@ -84,7 +90,7 @@ export class WorkerManager {
   }
 
   private create(entity: EntityRef): EntityWorker | undefined {
-    if (this.draining || !this.parts.handlers.hosts(entity.type)) return undefined;
+    if (this.state !== 'open' || !this.parts.handlers.hosts(entity.type)) return undefined;
     const worker = new EntityWorker(entity, this.parts.config.entityType(entity.type), this.context);
     this.workers.set(entityWord(entity), worker);
     return worker;

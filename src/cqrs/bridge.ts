@@ -7,7 +7,7 @@
 import type { ModuleRef } from '@nestjs/core';
 import type { HandlerTable } from '../core/dispatch.js';
 import { InvalidCommandError } from '../core/errors.js';
-import type { FetchedJob, JobContext } from '../core/ports.js';
+import type { FetchedJob } from '../core/ports.js';
 import type { Provider } from '../nest/explorer.js';
 import { type Class, getMetadata, jobNameOf } from '../nest/metadata.js';
 
@@ -23,8 +23,6 @@ interface Bus {
 interface CqrsModule {
   CommandBus: Class<Bus>;
   QueryBus: Class<Bus>;
-  CommandHandlerNotFoundException: Class<Error>;
-  QueryHandlerNotFoundException: Class<Error>;
 }
 
 export interface BridgeParts {
@@ -34,10 +32,6 @@ export interface BridgeParts {
   /** Entity types named in the module's options. */
   readonly declaredTypes: readonly string[];
 }
-
-/** cqrs fills its buses in a hook that may come after the first job; how long that is waited for. */
-const BUS_READY_TIMEOUT_MS = 10_000;
-const BUS_READY_POLL_MS = 20;
 
 /** @throws HandlerConflictError when two classes travel under one name, InvalidCommandError when cqrs has no bus here. */
 export async function registerCqrsHandlers({
@@ -52,16 +46,11 @@ export async function registerCqrsHandlers({
   if (found.length === 0) return;
   const cqrs = (await import('@nestjs/cqrs')) as unknown as CqrsModule;
   for (const { handler, message, kind } of found) {
-    const isCommand = kind === 'command';
-    const executor: Executor = {
-      message,
-      bus: findBus(moduleRef, isCommand ? cqrs.CommandBus : cqrs.QueryBus, handler),
-      notFound: isCommand ? cqrs.CommandHandlerNotFoundException : cqrs.QueryHandlerNotFoundException,
-    };
+    const bus = findBus(moduleRef, kind === 'command' ? cqrs.CommandBus : cqrs.QueryBus, handler);
     handlers.addCommand(
       jobNameOf(message),
       message,
-      (job, context) => execute(executor, rebuild(message, job), context),
+      job => bus.execute(rebuild(message, job)),
       `${handler.name} (${message.name})`,
     );
     const type = getMetadata(message, 'entityType');
@@ -106,29 +95,4 @@ export function rebuild(message: Class, { data = {} }: Pick<FetchedJob, 'data'>)
     Object.defineProperty(instance, name, { value, writable: true, enumerable: true, configurable: true });
   }
   return instance;
-}
-
-interface Executor {
-  readonly message: Class;
-  readonly bus: Bus;
-  readonly notFound: Class<Error>;
-}
-
-async function execute({ message, bus, notFound }: Executor, command: object, { signal }: JobContext) {
-  const deadline = performance.now() + BUS_READY_TIMEOUT_MS;
-  // Its handler is a provider of this application: when cqrs has none, it just has not registered it yet. Only when it
-  // is this class that has none: a handler may let the same error out about another, and must not be run again for it.
-  const isEarly = (error: unknown) => error instanceof notFound && error.message.includes(`"${message.name}"`);
-  for (;;) {
-    signal.throwIfAborted();
-    let result: Promise<unknown>;
-    try {
-      result = bus.execute(command);
-    } catch (error) {
-      if (!isEarly(error) || performance.now() > deadline) throw error;
-      await new Promise(resolve => setTimeout(resolve, BUS_READY_POLL_MS));
-      continue;
-    }
-    return result;
-  }
 }

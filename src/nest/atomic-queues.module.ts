@@ -1,6 +1,6 @@
 /** The Nest module: options in, `QueueBus` out. Everything else is `runtime.ts`. */
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
-import { DrainFirstModule } from './drain-first.js';
+import { HookOrderModule } from './hook-order.js';
 import type { AtomicQueuesModuleOptions } from './options.js';
 import { QueueBus } from './queue-bus.js';
 import { createRedisStore, MODULE_OPTIONS, Runtime, STORE_FACTORY } from './runtime.js';
@@ -27,7 +27,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<AtomicQueuesMo
  * ```
  */
 @Module({
-  imports: [DrainFirstModule],
+  imports: [HookOrderModule],
   providers: [Runtime, QueueBus, { provide: STORE_FACTORY, useValue: createRedisStore }],
   exports: [QueueBus],
 })

@@ -1,8 +1,9 @@
 /**
- * The engine within a Nest application: built when the application has its providers, started with it, drained and
- * closed through Nest's hooks.
+ * The engine within a Nest application: built when the application has its providers, connected as it starts, at work
+ * once all of it has started, drained and closed through Nest's hooks.
  *
- * Drains before all `onModuleDestroy` hooks (`drain-first.ts`), while what handlers need still lives; disconnects in
+ * Connects in `onApplicationBootstrap`, so that the hooks of others can enqueue; works after all of them and drains
+ * before all `onModuleDestroy` hooks (`hook-order.ts`), while what handlers need lives; disconnects in
  * `onApplicationShutdown`, the last one, so that handlers and requests can enqueue until then.
  */
 import { randomBytes } from 'node:crypto';
@@ -21,8 +22,8 @@ import { type EngineConfig, type EntityOptions, resolveOptions } from '../core/o
 import type { EntityStore } from '../core/ports.js';
 import { registerCqrsHandlers } from '../cqrs/bridge.js';
 import { RedisEntityStore } from '../store/redis/redis-store.js';
-import { DrainFirst } from './drain-first.js';
 import { exploreProcessors, providersOf } from './explorer.js';
+import { HookOrder } from './hook-order.js';
 import { type AtomicQueuesModuleOptions, checkModuleOptions } from './options.js';
 import { nestLog, systemClock } from './system.js';
 
@@ -55,7 +56,7 @@ export interface Started {
 
 type State =
   | { readonly name: 'new' }
-  /** Everything has been found and checked; nothing is connected. */
+  /** Everything has been found and checked; not yet connected. */
   | { readonly name: 'built'; readonly parts: Started }
   | { readonly name: 'started'; readonly parts: Started };
 
@@ -76,11 +77,11 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
     @Inject(STORE_FACTORY) private readonly createStore: StoreFactory,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
-    @Inject(DrainFirst) drainFirst: DrainFirst,
+    @Inject(HookOrder) hookOrder: HookOrder,
   ) {
     checkModuleOptions(options);
     this.commandTimeoutMs = options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS;
-    drainFirst.add(async () => this.engine?.drain());
+    hookOrder.add({ work: () => this.engine?.work(), drain: async () => this.engine?.drain() });
     // Nobody may be waiting: an unhandled rejection would hide the error that Nest itself reports.
     this.ready.catch(() => {});
   }
@@ -116,7 +117,7 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
     if (this.state.name !== 'built') return;
     const { parts } = this.state;
     try {
-      await this.start(parts.engine);
+      await this.connect(parts.engine);
     } catch (error) {
       this.rejectReady(error);
       throw error;
@@ -135,18 +136,18 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
   }
 
   /** An application comes up without Redis, and works as soon as it is there; wrong credentials are reported at once. */
-  private async start(engine: Engine): Promise<void> {
+  private async connect(engine: Engine): Promise<void> {
     // However late it fails, no connection may go on trying.
-    const starting = engine.start().catch(async error => {
+    const connecting = engine.connect().catch(async error => {
       await engine.close();
       throw error;
     });
     const late = new Promise<'late'>(resolve => systemClock.after(this.commandTimeoutMs, () => resolve('late')));
-    if ((await Promise.race([starting, late])) !== 'late') return;
+    if ((await Promise.race([connecting, late])) !== 'late') return;
     this.log.warn(
       `Redis could not be reached within ${this.commandTimeoutMs} ms; the application starts without it, and goes on trying.`,
     );
-    starting.catch(error => this.log.error(`Not started: ${messageOf(error)}`));
+    connecting.catch(error => this.log.error(`Not connected: ${messageOf(error)}`));
   }
 
   private waitForStart(): Promise<Started> {

@@ -36,7 +36,10 @@ export class MemoryPods {
   async pod(name: string, options: EngineOptions = {}): Promise<Pod> {
     const pod = new Pod(name, this, options);
     this.pods.push(pod);
-    await pod.engine.start();
+    await pod.engine.connect();
+    pod.engine.work();
+    // What follows connect() has run.
+    await null;
     await settle();
     return pod;
   }

@@ -206,6 +206,42 @@ describe('start', () => {
     await app.close();
   });
 
+  test.each([true, false])('no handler runs before every module has started (isGlobal: %s)', async isGlobal => {
+    const log: string[] = [];
+    const enqueued = gate();
+    @WorkerProcessor({ entityType: 'account' })
+    @Injectable()
+    class Accounts {
+      @JobHandler('note')
+      note() {
+        log.push('handler');
+      }
+    }
+    @Injectable()
+    class Producer {
+      constructor(@Inject(QueueBus) private readonly bus: QueueBus) {}
+      async onApplicationBootstrap() {
+        await this.bus.enqueueJob(note);
+        enqueued.open();
+      }
+    }
+    @Module({ imports: [AtomicQueuesModule.forRoot({ redis, isGlobal })], providers: [Accounts, Producer] })
+    class Feature {}
+    @Module({ imports: [Feature] })
+    class App {
+      async onApplicationBootstrap() {
+        await enqueued.promise;
+        await new Promise(resolve => setImmediate(resolve));
+        log.push('application started');
+      }
+    }
+    const app = await compile({ imports: [App] });
+    await app.init();
+    await eventually('the job has run', () => log.includes('handler'));
+    expect(log).toEqual(['application started', 'handler']);
+    await app.close();
+  });
+
   test('a factory that awaits an enqueue is told so in time, and does not hang for ever', async () => {
     const outcome = gate<unknown>();
     const factory = {

@@ -1,0 +1,65 @@
+/**
+ * When this library begins and ends among the hooks of an application: it works nothing before every other
+ * `onApplicationBootstrap` is through (`@nestjs/cqrs` registers its handlers in one), and drains before any other
+ * `onModuleDestroy`, in which an application closes what its handlers need.
+ *
+ * Nest has no hooks for that. It calls those of modules by their distance from the root: at start the farthest first;
+ * at the end the nearest first since Nest 11, and the farthest first in Nest 10. Hence one module at either end;
+ * whichever is called first drains, and the second finds nothing left to do.
+ * Neighbour: `runtime.ts` says what working and draining are.
+ */
+import { Inject, Injectable, Module, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+
+/** The root has distance 1, and no module is nearer than this one. */
+const NEAREST = -1;
+
+export interface Hooks {
+  /** Called after all other modules have been started. */
+  work(): void;
+  /** Called before any other module is destroyed, and once more; may be called without `work` before. */
+  drain(): Promise<void>;
+}
+
+/** One for the whole application, however often the library's module is imported. */
+@Injectable()
+export class HookOrder implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly all: Hooks[] = [];
+
+  constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
+    // Instances are made after Nest has measured distances, and before it sorts by them.
+    for (const module of modules.values()) {
+      if (module.metatype === NearestModule) module.distance = NEAREST;
+      if (module.metatype === FarthestModule) module.distance = Number.MAX_VALUE;
+    }
+  }
+
+  add(hooks: Hooks): void {
+    this.all.push(hooks);
+  }
+
+  onApplicationBootstrap(): void {
+    for (const hooks of this.all) hooks.work();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await Promise.all(this.all.map(hooks => hooks.drain()));
+  }
+}
+
+@Injectable()
+class DrainFarthest implements OnModuleDestroy {
+  constructor(@Inject(HookOrder) private readonly order: HookOrder) {}
+
+  onModuleDestroy(): Promise<void> {
+    return this.order.onModuleDestroy();
+  }
+}
+
+@Module({ providers: [HookOrder], exports: [HookOrder] })
+class NearestModule {}
+
+@Module({ imports: [NearestModule], providers: [DrainFarthest], exports: [NearestModule] })
+class FarthestModule {}
+
+export const HookOrderModule = FarthestModule;
