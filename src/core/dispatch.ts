@@ -71,7 +71,7 @@ export class HandlerTable {
     if (found) return found.runner;
     throw new HandlerNotFoundError(
       `No handler on this pod for job "${name}" of entity type "${entity.type}". Add a @CommandHandler for the command of ` +
-        `that name, a @JobHandler('${name}') or a @JobHandler('*') to a @WorkerProcessor of "${entity.type}".`,
+        `that name (its class needs @QueueEntity or @JobCommand), a @JobHandler('${name}') or a @JobHandler('*') to a @WorkerProcessor of "${entity.type}".`,
     );
   }
 }

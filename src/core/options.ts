@@ -102,7 +102,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
   return {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
     sweepMs: defaults.stalledInterval ?? 1000,
-    shutdownTimeoutMs: positive('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
+    shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
     entityType(type) {
       let config = types.get(type);
       if (!config) {
@@ -130,7 +130,11 @@ function entityTypeConfig(type: string, entity: EntityOptions = {}, options: Eng
   };
 }
 
-function checkEntityOptions(path: string, entity: EntityOptions): void {
+/**
+ * Checks the options of one entity type; `path` says where they were written.
+ * @throws InvalidOptionError, UnsupportedError
+ */
+export function checkEntityOptions(path: string, entity: EntityOptions): void {
   if (typeof entity !== 'object' || entity === null)
     throw new InvalidOptionError(`${path} must be an object of options.`);
   checkKnown(path, entity, ENTITY_KEYS);
@@ -152,8 +156,12 @@ function checkEntityOptions(path: string, entity: EntityOptions): void {
 function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly string[]): void {
   checkKnown(path, worker, known);
   if (worker.concurrency !== undefined) onlyOne(`${path}.concurrency`, worker.concurrency);
-  for (const name of ['stalledInterval', 'lockDuration', 'heartbeatTTL', 'prefetch'] as const) {
-    if (worker[name] !== undefined) positive(`${path}.${name}`, worker[name]);
+  const { stalledInterval, lockDuration, heartbeatTTL, prefetch } = worker;
+  if (stalledInterval !== undefined) milliseconds(`${path}.stalledInterval`, stalledInterval);
+  if (lockDuration !== undefined) milliseconds(`${path}.lockDuration`, lockDuration);
+  if (heartbeatTTL !== undefined) milliseconds(`${path}.heartbeatTTL`, heartbeatTTL, 1000);
+  if (prefetch !== undefined && !(Number.isInteger(prefetch) && prefetch > 0)) {
+    throw new InvalidOptionError(`${path}.prefetch must be a whole number from 1.`);
   }
   if (worker.maxStalledCount !== undefined && !(worker.maxStalledCount >= 0)) {
     throw new InvalidOptionError(`${path}.maxStalledCount must be 0 or more.`);
@@ -168,6 +176,20 @@ function onlyOne(path: string, value: number): void {
 function positive(path: string, value: number): number {
   if (typeof value !== 'number' || !(value > 0)) throw new InvalidOptionError(`${path} must be a number above 0.`);
   return value;
+}
+
+/** Above it, a timer of Node fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * A duration that a timer may be set to, in units of `unitMs`.
+ * @throws InvalidOptionError
+ */
+export function milliseconds(path: string, value: unknown, unitMs = 1): number {
+  const longest = Math.floor(LONGEST_TIMER_MS / unitMs);
+  if (typeof value === 'number' && value > 0 && value <= longest) return value;
+  const unit = unitMs === 1 ? 'milliseconds' : 'seconds';
+  throw new InvalidOptionError(`${path} must be a number of ${unit} above 0, at most ${longest}.`);
 }
 
 /** @throws InvalidOptionError that names the unknown option and the known ones. */

@@ -2,7 +2,7 @@
  * The decorators of the public API. They only write metadata; what it means is decided where it is read.
  */
 import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
-import { checkKnown } from '../core/options.js';
+import { checkEntityOptions, checkKnown } from '../core/options.js';
 import { parameterProperty } from './constructor-parameter.js';
 import { type Class, getMetadata, getOwnMetadata, setMetadata, type WorkerProcessorOptions } from './metadata.js';
 
@@ -101,12 +101,15 @@ function idProperty(cls: Class, { property, place, isStatic }: Decorated): strin
  *   async audit(job: Job, entityId: string) {}
  * }
  * ```
+ * @throws InvalidCommandError (at import) when there is no entity type, InvalidOptionError or UnsupportedError for an option.
  */
 export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator {
   return target => {
     if (typeof options?.entityType !== 'string' || options.entityType === '') {
       throw new InvalidCommandError(`@WorkerProcessor of ${target.name} needs an entityType, such as 'account'.`);
     }
+    const { entityType: _, ...own } = options;
+    checkEntityOptions(`@WorkerProcessor(${target.name})`, own);
     setMetadata(target, 'processor', options);
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { Redis } from 'ioredis';
 import { InvalidOptionError } from '../core/errors.js';
-import { checkKnown, type EngineOptions } from '../core/options.js';
+import { checkKnown, type EngineOptions, milliseconds } from '../core/options.js';
 import { isRedis, type RedisConnectionOptions } from '../store/redis/connection.js';
 
 /** Options of `AtomicQueuesModule`. Only `redis` is needed. */
@@ -54,8 +54,9 @@ export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
   else refuseKeyPrefix(redis);
   checkKind(options, 'keyPrefix', 'string');
   checkKind(options, 'enableCronManager', 'boolean');
-  checkMilliseconds(options, 'cronInterval');
-  checkMilliseconds(options, 'commandTimeoutMs');
+  for (const name of ['cronInterval', 'commandTimeoutMs'] as const) {
+    if (options[name] !== undefined) milliseconds(`AtomicQueuesModule.${name}`, options[name]);
+  }
   if (options.keyPrefix === '' || /[{}\s]/.test(options.keyPrefix ?? '')) {
     throw new InvalidOptionError(
       'AtomicQueuesModule.keyPrefix must be a non-empty string without "{", "}" and white space.',
@@ -67,19 +68,6 @@ function refuseKeyPrefix(redis: Redis): void {
   if (redis.options.keyPrefix) {
     throw new InvalidOptionError(
       'The ioredis instance has a keyPrefix, which scripts would not see; use AtomicQueuesModule.keyPrefix.',
-    );
-  }
-}
-
-/** Above it, a timer of Node fires at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-function checkMilliseconds(options: AtomicQueuesModuleOptions, name: 'cronInterval' | 'commandTimeoutMs'): void {
-  checkKind(options, name, 'number');
-  const value = options[name];
-  if (value !== undefined && !(value > 0 && value <= LONGEST_TIMER_MS)) {
-    throw new InvalidOptionError(
-      `AtomicQueuesModule.${name} must be a number of milliseconds above 0, at most ${LONGEST_TIMER_MS}.`,
     );
   }
 }

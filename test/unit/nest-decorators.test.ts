@@ -173,6 +173,13 @@ describe('a command class', () => {
   });
 });
 
+test('a wrong option of a processor is reported at import, with the class that has it', () => {
+  class Accounts {}
+  const decorate = (options: object) => () => WorkerProcessor({ entityType: 'account', ...options })(Accounts);
+  expect(decorate({ idleTimeout: 5 })).toThrow(/Unknown option @WorkerProcessor\(Accounts\)\.idleTimeout;/);
+  expect(decorate({ maxWorkersPerEntity: 2 })).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }));
+});
+
 describe('the property behind a constructor parameter', () => {
   const find = (text: string, index: number) =>
     parameterProperty(

@@ -64,6 +64,19 @@ describe('options of the engine', () => {
     ],
     ['a negative time', { workerDefaults: { stalledInterval: -1 } }, 'INVALID_OPTION', /above 0/],
     [
+      'a time no timer can wait',
+      { shutdownTimeoutMs: Infinity },
+      'INVALID_OPTION',
+      /shutdownTimeoutMs.*at most 2147483647/,
+    ],
+    [
+      'a lease no timer can wait',
+      { workerDefaults: { heartbeatTTL: 1e7 } },
+      'INVALID_OPTION',
+      /seconds.*at most 2147483/,
+    ],
+    ['half a job', { workerDefaults: { prefetch: 0.5 } }, 'INVALID_OPTION', /prefetch.*whole number/],
+    [
       'several workers',
       { entities: { account: { maxWorkersPerEntity: 2 } } },
       'UNSUPPORTED',
