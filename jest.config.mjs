@@ -18,6 +18,8 @@ export default {
       },
     ],
   },
+  setupFilesAfterEnv: ['<rootDir>/test/support/leaks.ts'],
+  globalTeardown: '<rootDir>/test/support/leaks-in-redis.mjs',
   reporters: ['default', '<rootDir>/scripts/summary-reporter.mjs'],
   testTimeout: 30_000,
 };

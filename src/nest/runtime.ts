@@ -142,8 +142,11 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
       await engine.close();
       throw error;
     });
-    const late = new Promise<'late'>(resolve => systemClock.after(this.commandTimeoutMs, () => resolve('late')));
-    if ((await Promise.race([connecting, late])) !== 'late') return;
+    const isLate = await new Promise<boolean>((resolve, reject) => {
+      const timer = systemClock.after(this.commandTimeoutMs, () => resolve(true));
+      connecting.then(() => resolve(false), reject).finally(() => timer.cancel());
+    });
+    if (!isLate) return;
     this.log.warn(
       `Redis could not be reached within ${this.commandTimeoutMs} ms; the application starts without it, and goes on trying.`,
     );

@@ -1,0 +1,37 @@
+/**
+ * Fails a file whose tests leave something running: a timer of the library (they keep no process alive, so nothing else
+ * would notice), a socket, a child process. What is left in Redis is checked by `leaks-in-redis.mjs`.
+ */
+import { eventually } from './wait.js';
+
+/** Kinds of resources that outlive a test only by mistake. */
+const KINDS = ['TCPSocketWrap', 'TCPServerWrap', 'ProcessWrap', 'Timeout'];
+
+/** Timers that code of the library has set, and where. */
+const timers = new Map<unknown, string>();
+const { setTimeout: set, clearTimeout: clear } = globalThis;
+const held = () => process.getActiveResourcesInfo().filter(kind => KINDS.includes(kind));
+const before = held();
+
+globalThis.setTimeout = ((callback: (...args: unknown[]) => void, ms?: number, ...args: unknown[]) => {
+  const timer = set(() => {
+    timers.delete(timer);
+    callback(...args);
+  }, ms);
+  const origin = new Error().stack?.split('\n').find(line => line.includes('/src/'));
+  if (origin) timers.set(timer, origin.trim());
+  return timer;
+}) as typeof setTimeout;
+
+globalThis.clearTimeout = timer => {
+  timers.delete(timer);
+  clear(timer as never);
+};
+
+afterAll(async () => {
+  const left = () => [...timers.values(), ...held().slice(before.length)];
+  // Closing a socket takes the other side; whatever is meant to end ends within a moment.
+  await eventually('all that the tests started has ended', () => left().length === 0, 5000).catch(() => {
+    throw new Error(`Tests of this file left running:\n  ${left().join('\n  ')}`);
+  });
+});
