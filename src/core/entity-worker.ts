@@ -2,21 +2,21 @@
  * The worker of one entity on this pod: runs its jobs strictly one after the other, in order.
  *
  * Owns: the claim and its lease, the jobs that are fetched and not started, the ends that are sent and not confirmed.
- * Neighbours: `worker-manager.ts` decides that it exists, `heartbeat.ts` renews its claim, `window.ts` how far it
- * fetches ahead; the store decides everything else.
+ * Neighbours: `worker-manager.ts` decides that it exists, `heartbeat.ts` renews its claim, `window.ts` says how far it
+ * fetches ahead, `owed-answers.ts` keeps the answers in order; the store decides everything else.
  *
  * States: `claiming` (an answer that may bring the claim is owed) → `working` ⇄ `idle` → `releasing` → `ended`;
  * from each of them `lost` → `ended`. `lost` waits for the handler that is running; while it does, no job of the entity
  * may start on this pod (I1).
  *
- * Answers are taken in the order of their requests: the store settles its promises in that order, and each gets its
- * one continuation at the moment it is made. A failure is looked at only when no handler runs, so a resync never finds one.
+ * A failure is looked at only when no handler runs, so a resync never finds one.
  */
 import { type EntityRef, entityWord } from './entity.js';
 import { messageOf, NotExecutedError, StaleClaimError } from './errors.js';
 import { type JobExecution, runJob } from './job-execution.js';
 import { Lease, type Moment, momentOf } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
+import { type Expectation, OwedAnswers } from './owed-answers.js';
 import type {
   Claim,
   Claimed,
@@ -64,10 +64,10 @@ export class EntityWorker {
   private ready: FetchedJob[] = [];
   private running: FetchedJob | undefined;
   private readonly unconfirmed = new Map<string, Settlement>();
-  /** Answers owed, and of them those of fetches; an answer of an earlier generation is nobody's. */
-  private generation = 0;
-  private owed = 0;
-  private owedFetches = 0;
+  private readonly answers = new OwedAnswers(failure => {
+    this.failure ??= failure;
+    this.wakeLoop?.();
+  });
   private failure: Error | undefined;
   /** Something may be waiting that no owed answer will bring. */
   private woken = false;
@@ -96,10 +96,13 @@ export class EntityWorker {
   enter(job: NewJob): Promise<Entered> {
     const sentAt = momentOf(this.context.clock);
     const entered = this.context.store.enter(job, this.enterHint());
-    this.expect(entered, 0, answer => {
-      if (answer.route === 'claimed') this.onClaimed(answer.claimed, sentAt);
-      else if (answer.route === 'mine') this.onFetched(answer.fetched);
-      else if (answer.route === 'unknown-claim' && !this.claim) this.look();
+    this.expect(entered, {
+      use: answer => {
+        if (answer.route === 'claimed') this.onClaimed(answer.claimed, sentAt);
+        else if (answer.route === 'mine') this.onFetched(answer.fetched);
+        else if (answer.route === 'unknown-claim' && !this.claim) this.look();
+      },
+      tolerates: isNotExecuted,
     });
     return entered;
   }
@@ -116,8 +119,11 @@ export class EntityWorker {
   look(): void {
     this.epoch = this.context.nextEpoch();
     const sentAt = momentOf(this.context.clock);
-    this.expect(this.context.store.look(this.entity, this.draining ? undefined : this.epoch), 0, answer => {
-      if (typeof answer !== 'string') this.onClaimed(answer, sentAt);
+    this.expect(this.context.store.look(this.entity, this.draining ? undefined : this.epoch), {
+      use: answer => {
+        if (typeof answer !== 'string') this.onClaimed(answer, sentAt);
+      },
+      tolerates: isNotExecuted,
     });
   }
 
@@ -129,7 +135,7 @@ export class EntityWorker {
 
   /** The store says that the queue of this idle worker has something to do, so something was missed: begin anew (race 37). */
   kick(): void {
-    if (this.currentState !== 'idle' || this.owed > 0 || this.againTimer) return;
+    if (this.currentState !== 'idle' || this.answers.count > 0 || this.againTimer) return;
     this.failure = new Error('its queue has jobs that no wake-up told of');
     this.wakeLoop?.();
   }
@@ -164,7 +170,11 @@ export class EntityWorker {
 
   /** Gives the claim up if the worker has been idle for that long. */
   releaseIfIdleFor(ms: number): void {
-    if (this.currentState === 'idle' && this.owed === 0 && this.context.clock.monotonicMs() - this.idleSinceMs >= ms)
+    if (
+      this.currentState === 'idle' &&
+      this.answers.count === 0 &&
+      this.context.clock.monotonicMs() - this.idleSinceMs >= ms
+    )
       this.release('idle');
   }
 
@@ -198,7 +208,7 @@ export class EntityWorker {
       else if (this.failure) await this.beginAnew();
       else if (this.draining && this.claim && this.currentState !== 'releasing') this.release('hand-over');
       else if (this.ready.length > 0) await this.runNext();
-      else if (this.owed > 0) await this.signal();
+      else if (this.answers.count > 0) await this.signal();
       else if (!this.claim) this.end();
       else if (this.woken) this.fetch();
       else await this.rest();
@@ -243,41 +253,27 @@ export class EntityWorker {
     if (this.state === 'lost' || !this.claim) return;
     this.window.onJobEnd(this.context.clock.monotonicMs() - startedAtMs);
     this.unconfirmed.set(job.id, settlement);
-    const fetch = this.draining ? 0 : this.window.wanted(this.ready.length + this.owedFetches);
-    this.expect(this.context.store.finish(this.claim, settlement, fetch), fetch, fetched => {
-      this.unconfirmed.delete(job.id);
-      if (fetched.jobs.length > 0) this.window.onSuccessor();
-      this.onFetched(fetched);
+    const fetches = this.draining ? 0 : this.window.wanted(this.ready.length + this.answers.fetches);
+    this.expect(this.context.store.finish(this.claim, settlement, fetches), {
+      fetches,
+      use: fetched => {
+        this.unconfirmed.delete(job.id);
+        if (fetched.jobs.length > 0) this.window.onSuccessor();
+        this.onFetched(fetched);
+      },
     });
   }
 
   private fetch(): void {
     if (!this.claim) return;
     this.woken = false;
-    this.expect(this.context.store.take(this.claim), 1, fetched => this.onFetched(fetched));
+    this.expect(this.context.store.take(this.claim), { fetches: 1, use: fetched => this.onFetched(fetched) });
   }
 
   // ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  private expect<T>(answer: Promise<T>, fetches: number, use: (value: T) => void): void {
-    const { generation } = this;
-    this.owed++;
-    this.owedFetches += fetches;
-    const settled = (then: () => void) => {
-      if (generation !== this.generation) return;
-      this.owed--;
-      this.owedFetches -= fetches;
-      then();
-      this.wakeLoop?.();
-    };
-    answer.then(
-      value => settled(() => use(value)),
-      // What was certainly not executed is its caller's matter; otherwise nobody knows what is fetched here.
-      (error: Error) =>
-        settled(() => {
-          if (!(error instanceof NotExecutedError)) this.failure ??= error;
-        }),
-    );
+  private expect<T>(answer: Promise<T>, expectation: Expectation<T>): void {
+    this.answers.expect(answer, expectation);
     this.run();
   }
 
@@ -347,9 +343,7 @@ export class EntityWorker {
   }
 
   private forgetAnswers(): void {
-    this.generation++;
-    this.owed = 0;
-    this.owedFetches = 0;
+    this.answers.forget();
     this.ready = [];
     this.woken = false;
   }
@@ -359,13 +353,15 @@ export class EntityWorker {
     const { claim } = this;
     this.forgetAnswers();
     this.setState('releasing');
-    this.expect(this.context.store.release(claim, mode), 0, released => {
-      if (released) {
-        this.claim = undefined;
-        return;
-      }
-      this.setState('working');
-      this.woken = true;
+    this.expect(this.context.store.release(claim, mode), {
+      use: released => {
+        if (released) {
+          this.claim = undefined;
+          return;
+        }
+        this.setState('working');
+        this.woken = true;
+      },
     });
   }
 
@@ -386,4 +382,9 @@ export class EntityWorker {
   private setState(state: WorkerState): void {
     this.currentState = state;
   }
+}
+
+/** What was certainly not executed changed nothing here. */
+function isNotExecuted(error: Error): boolean {
+  return error instanceof NotExecutedError;
 }
