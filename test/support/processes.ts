@@ -27,6 +27,7 @@ interface Line {
 export class PodProcesses {
   private readonly folder = mkdtempSync(join(tmpdir(), 'atomic-queues-test-'));
   private readonly live = new Map<string, ChildProcess>();
+  private readonly ready = new Set<string>();
   /** When each killed pod had died, by the clock that pods record with. */
   readonly deaths = new Map<string, bigint>();
   private names = 0;
@@ -36,8 +37,9 @@ export class PodProcesses {
     private readonly settings: Readonly<Record<string, string>> = {},
   ) {}
 
-  get livePods(): string[] {
-    return [...this.live.keys()];
+  /** Pods that have started and not been ended. */
+  get workingPods(): string[] {
+    return [...this.live.keys()].filter(pod => this.ready.has(pod));
   }
 
   async start(): Promise<string> {
@@ -57,7 +59,10 @@ export class PodProcesses {
     });
     this.live.set(pod, child);
     await new Promise<void>((resolve, reject) => {
-      child.once('message', () => resolve());
+      child.once('message', () => {
+        this.ready.add(pod);
+        resolve();
+      });
       child.once('exit', code => reject(new Error(`${pod} ended at start with code ${code}`)));
     });
     return pod;
