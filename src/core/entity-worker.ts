@@ -58,7 +58,6 @@ const LAST_RETRY_MS = 1000;
 export class EntityWorker {
   private currentState: WorkerState = 'claiming';
   private epoch: number;
-  private claim: Claim | undefined;
   private lease: Lease | undefined;
   private readonly window: PrefetchWindow;
   private ready: FetchedJob[] = [];
@@ -74,7 +73,6 @@ export class EntityWorker {
   private draining = false;
   private idleSinceMs = 0;
   private againTimer: Timer | undefined;
-  private abort = new AbortController();
   private looping = false;
   private wakeLoop: (() => void) | undefined;
   private onEnd: (() => void)[] = [];
@@ -90,6 +88,10 @@ export class EntityWorker {
 
   get state(): WorkerState {
     return this.currentState;
+  }
+
+  private get claim(): Claim | undefined {
+    return this.lease?.claim;
   }
 
   /** Adds a job of this pod, in the one call that may also bring the claim, or the job itself. */
@@ -157,7 +159,7 @@ export class EntityWorker {
     if (claim !== this.claim || this.currentState === 'releasing' || this.currentState === 'ended') return;
     this.setState('lost');
     this.ready = [];
-    this.abort.abort(
+    this.lease?.lose(
       new StaleClaimError(`This pod has lost ${entityWord(this.entity)}: stop, and write nothing more.`),
     );
     if (this.running) {
@@ -234,30 +236,36 @@ export class EntityWorker {
   }
 
   private async runNext(): Promise<void> {
-    if (!this.lease?.isValid()) {
+    const { lease } = this;
+    if (!lease?.isValid()) {
       this.context.requestRenewal();
       await this.signal();
       return;
     }
     const job = this.ready.shift();
-    if (!job || !this.claim) return;
+    if (!job) return;
     this.setState('working');
     this.running = job;
     const startedAtMs = this.context.clock.monotonicMs();
     const settlement = await runJob(this.context.execution, job, {
       entity: this.entity,
-      fencingToken: this.claim.token,
-      signal: this.abort.signal,
+      fencingToken: lease.claim.token,
+      signal: lease.signal,
     });
     this.running = undefined;
-    if (this.state === 'lost' || !this.claim) return;
+    if (this.state === 'lost') return;
     this.window.onJobEnd(this.context.clock.monotonicMs() - startedAtMs);
-    this.unconfirmed.set(job.id, settlement);
+    this.finish(lease.claim, settlement);
+  }
+
+  private finish(claim: Claim, settlement: Settlement): void {
+    const { id } = settlement.job;
+    this.unconfirmed.set(id, settlement);
     const fetches = this.draining ? 0 : this.window.wanted(this.ready.length + this.answers.fetches);
-    this.expect(this.context.store.finish(this.claim, settlement, fetches), {
+    this.expect(this.context.store.finish(claim, settlement, fetches), {
       fetches,
       use: fetched => {
-        this.unconfirmed.delete(job.id);
+        this.unconfirmed.delete(id);
         if (fetched.jobs.length > 0) this.window.onSuccessor();
         this.onFetched(fetched);
       },
@@ -298,10 +306,8 @@ export class EntityWorker {
   }
 
   private onClaimed(claimed: Claimed, sentAt: Moment): void {
-    this.claim = claimed.claim;
-    this.lease = new Lease(this.context.clock, this.context.leaseMs, sentAt);
+    this.lease = new Lease(claimed.claim, this.context.clock, this.context.leaseMs, sentAt);
     this.window.beCareful(claimed.recovered);
-    if (this.abort.signal.aborted) this.abort = new AbortController();
     this.setState('working');
     this.onFetched(claimed);
   }
@@ -356,7 +362,7 @@ export class EntityWorker {
     this.expect(this.context.store.release(claim, mode), {
       use: released => {
         if (released) {
-          this.claim = undefined;
+          this.lease = undefined;
           return;
         }
         this.setState('working');
@@ -367,7 +373,7 @@ export class EntityWorker {
 
   private beginClaiming(): void {
     this.forgetAnswers();
-    this.claim = undefined;
+    this.lease = undefined;
     this.epoch = this.context.nextEpoch();
     this.setState('claiming');
   }

@@ -1,10 +1,11 @@
 /**
- * A pod's own view of the lease of one claim (I2): valid for less time than Redis grants, by two clocks.
+ * One claim as its pod holds it: how long it may still start jobs under it (I2), and the signal by which handlers learn
+ * that it is lost. Valid for less time than Redis grants, by two clocks.
  *
  * Counted from *sending* the renewal that was granted, so never longer than Redis counts. The larger age of the two
  * clocks wins: a suspended machine stops the monotonic one, a person sets the other back.
  */
-import type { Clock } from './ports.js';
+import type { Claim, Clock } from './ports.js';
 
 /** A moment on both clocks. */
 export interface Moment {
@@ -20,9 +21,11 @@ export function momentOf(clock: Clock): Moment {
 const MARGIN = 0.05;
 
 export class Lease {
+  private readonly abort = new AbortController();
   private renewedAt: Moment;
 
   constructor(
+    readonly claim: Claim,
     private readonly clock: Clock,
     private readonly leaseMs: number,
     sentAt: Moment,
@@ -32,6 +35,15 @@ export class Lease {
 
   renew(sentAt: Moment): void {
     if (sentAt.monotonicMs >= this.renewedAt.monotonicMs) this.renewedAt = sentAt;
+  }
+
+  /** Aborted when the claim is lost. */
+  get signal(): AbortSignal {
+    return this.abort.signal;
+  }
+
+  lose(reason: Error): void {
+    this.abort.abort(reason);
   }
 
   isValid(): boolean {
