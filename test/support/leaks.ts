@@ -1,6 +1,7 @@
 /**
  * Fails a file whose tests leave something running: a timer of the library (they keep no process alive, so nothing else
- * would notice), a socket, a child process. What is left in Redis is checked by `leaks-in-redis.mjs`.
+ * would notice), a socket, a child process. It looks before the file's own top-level `afterAll`, so clean up in a
+ * `describe`. What is left in Redis is checked by `leaks-in-redis.mjs`.
  */
 import { eventually } from './wait.js';
 

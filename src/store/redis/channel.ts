@@ -39,8 +39,10 @@ export interface ChannelOptions {
   readonly script: string;
   /** Arguments that every batch begins with. */
   readonly header: readonly string[];
-  /** How long a call waits for Redis to come back before it is rejected. */
+  /** How long a call waits for Redis to come back before it is rejected, and an answer before the connection is dropped. */
   readonly timeoutMs: number;
+  /** How often the two are looked at. */
+  readonly watchMs: number;
   readonly clock: Clock;
 }
 
@@ -49,7 +51,9 @@ export class Channel {
   private waiting: Call[] = [];
   private inFlight: Batch[] = [];
   private flushScheduled = false;
-  private lastAnswerAtMs = 0;
+  /** Anything has come since the last look. */
+  private heard = false;
+  private silentMs = 0;
   private watchdog: Timer | undefined;
   private closed = false;
 
@@ -70,9 +74,12 @@ export class Channel {
     });
   }
 
-  /** True when answers are owed and none at all has come for that long: the connection hangs (race 15). */
+  /**
+   * True when answers are owed and none at all has come for that long: the connection hangs (race 15). Counted in looks,
+   * each of which leaves time for what has arrived to be read: a process that was blocked has not been silent.
+   */
   isSilentFor(ms: number): boolean {
-    return this.inFlight.length > 0 && this.options.clock.monotonicMs() - this.lastAnswerAtMs > ms;
+    return this.inFlight.length > 0 && this.silentMs >= ms;
   }
 
   /** Ends the channel; what was not answered is rejected. */
@@ -98,13 +105,12 @@ export class Channel {
   };
 
   private send(calls: readonly Call[], withText: boolean): void {
-    const { redis, script, header, clock } = this.options;
+    const { redis, script, header } = this.options;
     const args: Argument[] = [withText ? script : this.sha, 0, ...header];
     for (const call of calls) {
       args.push(call.op, call.args.length);
       for (const arg of call.args) args.push(arg);
     }
-    if (this.inFlight.length === 0) this.lastAnswerAtMs = clock.monotonicMs();
     const batch: Batch = { calls, state: 'sent' };
     this.inFlight.push(batch);
     (redis.callBuffer(withText ? 'EVAL' : 'EVALSHA', args) as Promise<Buffer>).then(
@@ -119,13 +125,13 @@ export class Channel {
       if (earlier !== batch)
         rejectAll(earlier, new StoreUnavailableError('Redis had lost the script; the call was not executed.'));
     }
-    this.lastAnswerAtMs = this.options.clock.monotonicMs();
+    this.heard = true;
     for (const [index, call] of batch.calls.entries()) settle(call, answers[index]);
     this.resendUnknown();
   }
 
   private onFailure(batch: Batch, error: Error): void {
-    this.lastAnswerAtMs = this.options.clock.monotonicMs();
+    this.heard = true;
     if (error.message.startsWith('NOSCRIPT')) {
       batch.state = 'unknown-script';
     } else {
@@ -151,9 +157,11 @@ export class Channel {
   /** One timer for the channel while anything is owed: deadlines of what waits, and a connection that hangs. */
   private watch(): void {
     if (this.watchdog || this.closed) return;
-    this.watchdog = this.options.clock.after(this.options.timeoutMs / 4, () => {
+    this.watchdog = this.options.clock.after(this.options.watchMs, () => {
       this.watchdog = undefined;
-      const { timeoutMs, clock, redis } = this.options;
+      const { timeoutMs, watchMs, clock, redis } = this.options;
+      this.silentMs = this.heard || this.inFlight.length === 0 ? 0 : this.silentMs + watchMs;
+      this.heard = false;
       if (this.isSilentFor(timeoutMs)) redis.disconnect(true);
       const now = clock.monotonicMs();
       if (redis.status !== 'ready') this.rejectWaiting(call => now - call.madeAtMs >= timeoutMs);

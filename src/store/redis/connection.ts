@@ -6,7 +6,7 @@
  */
 import { Redis, type RedisOptions } from 'ioredis';
 import { AuthenticationError, messageOf } from '../../core/errors.js';
-import type { Log } from '../../core/ports.js';
+import type { Clock, Log } from '../../core/ports.js';
 
 /** Where Redis is: a URL, host and port, or an ioredis instance of the caller's, which is never closed by us. */
 export type RedisConnectionOptions =
@@ -23,6 +23,8 @@ const OURS: RedisOptions = {
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   lazyConnect: true,
+  // A connection that is dropped because it hangs would not answer a farewell either.
+  disconnectTimeout: 100,
   retryStrategy: times => Math.min(50 * 2 ** Math.min(times, 10), MAX_RECONNECT_DELAY_MS),
 };
 
@@ -75,6 +77,21 @@ export function connected(redis: Redis): Promise<void> {
     if (redis.status === 'wait') redis.connect().catch(() => {});
     else if (redis.status === 'ready') settle();
   });
+}
+
+/**
+ * The answer to a command; a connection that does not give it in time hangs, and is replaced (race 15). Rejects then.
+ */
+export async function answerOrDrop<T>(redis: Redis, answer: Promise<T>, withinMs: number, clock: Clock): Promise<T> {
+  let isOwed = true;
+  // What arrived while the process was blocked is read before the timer's word counts.
+  const timer = clock.after(withinMs, () => setImmediate(() => isOwed && redis.disconnect(true)));
+  try {
+    return await answer;
+  } finally {
+    isOwed = false;
+    timer.cancel();
+  }
 }
 
 function isAuthenticationError(error: Error): boolean {

@@ -25,7 +25,13 @@ import type {
 } from '../../core/ports.js';
 import { Bull } from './bullmq.js';
 import { Channel } from './channel.js';
-import { connected, createConnection, type RedisConnectionOptions, watchConnection } from './connection.js';
+import {
+  answerOrDrop,
+  connected,
+  createConnection,
+  type RedisConnectionOptions,
+  watchConnection,
+} from './connection.js';
 import { KeySpace } from './keys.js';
 import { NativeJobs } from './native-job.js';
 import { type BuildNative, checkStale, type RedisJob, readFetched } from './replies.js';
@@ -87,6 +93,7 @@ export class RedisEntityStore implements EntityStore {
       script: composeDispatcher(bull.scripts),
       header: [podId, String(config.leaseMs * 1000), this.keySpace.system],
       timeoutMs: commandTimeoutMs,
+      watchMs: Math.min(commandTimeoutMs, config.leaseMs) / 4,
       clock,
     });
     const native = new NativeJobs(this.commands, (claim, body, keys, args) =>
@@ -198,13 +205,14 @@ export class RedisEntityStore implements EntityStore {
   }
 
   async renew(renewals: readonly Renewal[], types: readonly string[]): Promise<Renewed> {
-    const { podId, config } = this.options;
+    const { podId, config, clock } = this.options;
     const header = [podId, config.leaseMs * 1000, this.keySpace.system, types.length, ...types.map(encodeSegment)];
     const lost: number[] = [];
     const kicked: number[] = [];
     for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
       const args = renewals.slice(from, from + RENEWALS_PER_CALL).flatMap(renewal => this.renewalArguments(renewal));
-      const [lostHere, kickedHere] = await this.heartbeatCommands.renewClaims(...header, ...args);
+      const renewing = this.heartbeatCommands.renewClaims(...header, ...args);
+      const [lostHere, kickedHere] = await answerOrDrop(this.heartbeat, renewing, config.leaseMs / 2, clock);
       lost.push(...lostHere.map(position => from + position));
       kicked.push(...kickedHere.map(position => from + position));
     }
@@ -220,7 +228,8 @@ export class RedisEntityStore implements EntityStore {
   async wakeUps(): Promise<EntityRef[]> {
     if (this.wakes.status !== 'ready') throw new StoreUnavailableError('Not connected to Redis.');
     const key = this.keySpace.wakeUps(this.options.podId);
-    const first = await this.wakes.bzpopmin(key, WAKE_UP_WAIT_SECONDS);
+    const waiting = this.wakes.bzpopmin(key, WAKE_UP_WAIT_SECONDS);
+    const first = await answerOrDrop(this.wakes, waiting, 2000 * WAKE_UP_WAIT_SECONDS, this.options.clock);
     if (!first) return [];
     const more = await this.wakes.zpopmin(key, WAKE_UPS_AT_ONCE);
     return [first[1], ...more.filter((_, index) => index % 2 === 0)].map(parseEntityWord);

@@ -1,0 +1,80 @@
+/** Races 14 and 15: a connection that hangs, open and silent, is replaced; the others go on meanwhile. */
+import { Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
+import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
+import { QueueBus } from '../../src/nest/queue-bus.js';
+import { FreezingProxy } from '../support/freezing-proxy.js';
+import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { eventually } from '../support/wait.js';
+
+const prefix = freshPrefix();
+const redis = connect();
+const proxy = new FreezingProxy(new URL(redisUrl()));
+const seen: number[] = [];
+let app: Awaited<ReturnType<typeof start>>;
+
+async function start() {
+  @WorkerProcessor({ entityType: 'account' })
+  @Injectable()
+  class Accounts {
+    @JobHandler('*')
+    handle(job: { data: { n: number } }) {
+      seen.push(job.data.n);
+    }
+  }
+  @Module({
+    imports: [
+      AtomicQueuesModule.forRoot({
+        redis: { url: await proxy.start() },
+        keyPrefix: prefix,
+        commandTimeoutMs: 1000,
+        workerDefaults: { heartbeatTTL: 1 },
+      }),
+    ],
+    providers: [Accounts],
+  })
+  class App {}
+  return NestFactory.createApplicationContext(App, { logger: false });
+}
+
+const enqueue = (n: number) =>
+  app.get(QueueBus).enqueueJob({ entityType: 'account', entityId: '1', name: 'note', data: { n } });
+const runs = (n: number) => eventually(`job ${n} has run`, () => seen.includes(n));
+const leaseUntil = async () => Number(await redis.hget(`${prefix}:account:1:queue:$:worker`, 'until'));
+
+describe('a connection that hangs', () => {
+  beforeAll(async () => {
+    app = await start();
+  });
+  afterAll(async () => {
+    await app.close();
+    await proxy.stop();
+    await dropKeys(redis, prefix);
+    await redis.quit();
+  });
+
+  test('the heartbeat hangs: claims are renewed again, and work goes on', async () => {
+    await enqueue(0);
+    await runs(0);
+    proxy.freeze('heartbeat');
+    const frozen = await leaseUntil();
+    await eventually('the claim is renewed on a new connection', async () => (await leaseUntil()) > frozen + 1e6);
+    expect(proxy.count('heartbeat')).toBe(2);
+    await enqueue(1);
+    await runs(1);
+  });
+
+  test('the command connection hangs: who waits is told that nobody knows, and the next enqueue works', async () => {
+    proxy.freeze('commands');
+    await expect(enqueue(2)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    await enqueue(3);
+    await runs(3);
+    expect(proxy.count('commands')).toBe(2);
+  });
+
+  test('the connection for wake-ups hangs: it is replaced', async () => {
+    proxy.freeze('wake-ups');
+    await eventually('there is a new one', () => proxy.count('wake-ups') === 2, 25_000);
+  });
+});
