@@ -26,8 +26,8 @@ export class Engine {
   private readonly sources: LookSources;
   private readonly enqueuer: Enqueuer;
   private connected: Promise<void> | undefined;
-  /** Set once the engine drains. */
-  private unfinished: EntityWorker[] | undefined;
+  private draining: Promise<EntityWorker[]> | undefined;
+  private closing: Promise<void> | undefined;
 
   constructor(private readonly parts: EngineParts) {
     const { store, config } = parts;
@@ -47,7 +47,7 @@ export class Engine {
   work(): void {
     this.connect().then(
       () => {
-        if (this.unfinished) return;
+        if (this.draining) return;
         this.manager.open();
         this.heartbeat.start();
         this.sources.start();
@@ -68,20 +68,30 @@ export class Engine {
 
   /** Claims nothing more, lets running jobs end (bounded) and hands the entities over. Enqueueing goes on. */
   async drain(): Promise<void> {
-    if (this.unfinished) return;
-    this.unfinished = [];
-    this.sources.stop();
-    this.unfinished = await this.manager.drain(this.parts.config.shutdownTimeoutMs);
+    await this.drained();
   }
 
   /**
    * Drains and disconnects. A handler that did not end in time keeps its claim until it does, or the process exits: it
    * is never run elsewhere beside itself (race 12).
    */
-  async close(): Promise<void> {
-    await this.drain();
+  close(): Promise<void> {
+    this.closing ??= this.drainAndDisconnect();
+    return this.closing;
+  }
+
+  private drained(): Promise<EntityWorker[]> {
+    if (!this.draining) {
+      this.sources.stop();
+      this.draining = this.manager.drain(this.parts.config.shutdownTimeoutMs);
+    }
+    return this.draining;
+  }
+
+  private async drainAndDisconnect(): Promise<void> {
+    const unfinished = await this.drained();
     this.enqueuer.close();
-    const running = (this.unfinished ?? []).filter(worker => worker.isRunning);
+    const running = unfinished.filter(worker => worker.isRunning);
     if (running.length === 0) return this.disconnect();
     this.parts.log.warn(
       `${running.length} jobs did not end within ${this.parts.config.shutdownTimeoutMs} ms; their entities stay claimed until they do, or the process exits.`,

@@ -6,7 +6,7 @@
 import type { EntityId } from './entity.js';
 import { type EntityRef, entityRef } from './entity.js';
 import { BulkEnqueueError, ClosedError, InvalidCommandError } from './errors.js';
-import { checkJobOptions, encodeData } from './job-data.js';
+import { checkJobOptions, checkSize, encodeData } from './job-data.js';
 import type { EngineConfig } from './options.js';
 import type { EntityStore, JobOptions, NewJob } from './ports.js';
 import type { WorkerManager } from './worker-manager.js';
@@ -73,12 +73,15 @@ export class Enqueuer {
     const entity = entityRef(entityType, entityId, culprit);
     if (options) checkJobOptions(options, culprit);
     const { jobOptions } = this.config.entityType(entity.type);
+    const encoded = encodeData(data, culprit);
+    const merged = options ? { ...jobOptions, ...options } : jobOptions;
+    checkSize(encoded, merged, culprit);
     // Without options of its own a job shares one object with all others of its type: what is encoded once stays encoded.
     return {
       entity,
       name,
-      data: encodeData(data, culprit),
-      options: options ? { ...jobOptions, ...options } : jobOptions,
+      data: encoded,
+      options: merged,
     };
   }
 

@@ -12,7 +12,7 @@
  * A failure is looked at only when no handler runs, so a resync never finds one.
  */
 import { type EntityRef, entityWord } from './entity.js';
-import { messageOf, NotExecutedError, StaleClaimError } from './errors.js';
+import { messageOf, NotExecutedError, StaleClaimError, stackOf } from './errors.js';
 import { type JobExecution, runJob } from './job-execution.js';
 import { Lease, type Moment, momentOf } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
@@ -68,6 +68,8 @@ export class EntityWorker {
     this.wakeLoop?.();
   });
   private failure: Error | undefined;
+  /** A look is under way that may bring the claim; a second one would take from the first what it has fetched. */
+  private looking = false;
   /** Something may be waiting that no owed answer will bring. */
   private woken = false;
   private draining = false;
@@ -102,7 +104,7 @@ export class EntityWorker {
       use: answer => {
         if (answer.route === 'claimed') this.onClaimed(answer.claimed, sentAt);
         else if (answer.route === 'mine') this.onFetched(answer.fetched);
-        else if (answer.route === 'unknown-claim' && !this.claim) this.look();
+        else if (answer.route === 'unknown-claim' && !this.claim && !this.looking) this.look();
       },
       tolerates: isNotExecuted,
     });
@@ -120,9 +122,11 @@ export class EntityWorker {
   /** Looks at the entity: claims it if it has work and nobody owns it. */
   look(): void {
     this.epoch = this.context.nextEpoch();
+    this.looking = true;
     const sentAt = momentOf(this.context.clock);
-    this.expect(this.context.store.look(this.entity, this.draining ? undefined : this.epoch), {
+    this.expect(this.context.store.look(this.entity, this.epoch), {
       use: answer => {
+        this.looking = false;
         if (typeof answer !== 'string') this.onClaimed(answer, sentAt);
       },
       tolerates: isNotExecuted,
@@ -137,7 +141,7 @@ export class EntityWorker {
 
   /** The store says that the queue of this idle worker has something to do, so something was missed: begin anew (race 37). */
   kick(): void {
-    if (this.currentState !== 'idle' || this.answers.count > 0 || this.againTimer) return;
+    if (this.currentState !== 'idle' || this.answers.count > 0) return;
     this.failure = new Error('its queue has jobs that no wake-up told of');
     this.wakeLoop?.();
   }
@@ -208,7 +212,7 @@ export class EntityWorker {
     while (this.currentState !== 'ended') {
       if (this.currentState === 'lost') this.end();
       else if (this.failure) await this.beginAnew();
-      else if (this.draining && this.claim && this.currentState !== 'releasing') this.release('hand-over');
+      else if (this.draining && this.claim && this.currentState !== 'releasing') await this.handOver();
       else if (this.ready.length > 0) await this.runNext();
       else if (this.answers.count > 0) await this.signal();
       else if (!this.claim) this.end();
@@ -261,7 +265,7 @@ export class EntityWorker {
   private finish(claim: Claim, settlement: Settlement): void {
     const { id } = settlement.job;
     this.unconfirmed.set(id, settlement);
-    const fetches = this.draining ? 0 : this.window.wanted(this.ready.length + this.answers.fetches);
+    const fetches = this.draining ? 0 : this.window.wanted(this.ready.length, this.answers.fetches);
     this.expect(this.context.store.finish(claim, settlement, fetches), {
       fetches,
       use: fetched => {
@@ -289,8 +293,19 @@ export class EntityWorker {
     if (this.looping) this.wakeLoop?.();
     else {
       this.looping = true;
-      void this.loop();
+      this.loop().catch(error => this.onCrash(error));
     }
+  }
+
+  /** Nothing in the loop throws; if something does after all, the entity must not stand still under a claim of ours. */
+  private onCrash(error: unknown): void {
+    this.context.log.error(`The worker of ${entityWord(this.entity)} failed, and begins anew: ${stackOf(error)}`);
+    this.running = undefined;
+    this.failure ??= new Error(messageOf(error));
+    this.context.clock.after(LAST_RETRY_MS, () => {
+      this.looping = false;
+      this.run();
+    });
   }
 
   private onFetched(fetched: Fetched): void {
@@ -307,8 +322,10 @@ export class EntityWorker {
 
   private onClaimed(claimed: Claimed, sentAt: Moment): void {
     this.lease = new Lease(claimed.claim, this.context.clock, this.context.leaseMs, sentAt);
-    this.window.beCareful(claimed.recovered);
+    if (claimed.recovered > 0) this.window.beCareful(claimed.recovered);
     this.setState('working');
+    // A grant gives back whatever was fetched before it.
+    this.ready = [];
     this.onFetched(claimed);
   }
 
@@ -329,7 +346,7 @@ export class EntityWorker {
       try {
         const answer = claim
           ? await this.context.store.resync(claim, this.epoch, settled)
-          : await this.context.store.look(this.entity, this.draining ? undefined : this.epoch);
+          : await this.context.store.look(this.entity, this.epoch);
         this.failure = undefined;
         this.unconfirmed.clear();
         if (typeof answer !== 'string') this.onClaimed(answer, sentAt);
@@ -350,8 +367,15 @@ export class EntityWorker {
 
   private forgetAnswers(): void {
     this.answers.forget();
+    this.looking = false;
     this.ready = [];
     this.woken = false;
+  }
+
+  /** Every end is confirmed first, or made good: what is done must not be given back. */
+  private handOver(): Promise<void> | void {
+    if (this.unconfirmed.size > 0) return this.signal();
+    this.release('hand-over');
   }
 
   private release(mode: 'idle' | 'hand-over'): void {

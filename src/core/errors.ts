@@ -133,7 +133,19 @@ export class JobAbandonedError extends AtomicQueuesError {
   }
 }
 
-/** The message of anything that was thrown. */
+/** The message of anything that was thrown: a text, whatever a handler has thrown. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message: unknown = error instanceof Error ? error.message : error;
+  if (typeof message === 'string') return message;
+  try {
+    return error instanceof Error ? `${error.name}: ${JSON.stringify(message)}` : String(error);
+  } catch {
+    return 'something that has no text was thrown';
+  }
+}
+
+/** The stack of anything that was thrown, or its message. */
+export function stackOf(error: unknown): string {
+  const stack: unknown = error instanceof Error ? error.stack : undefined;
+  return typeof stack === 'string' && stack !== '' ? stack : messageOf(error);
 }

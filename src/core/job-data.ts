@@ -1,7 +1,13 @@
 /**
  * What comes in from a user, checked before anything is sent: the payload as JSON, and the options of a job.
  */
-import { InvalidOptionError, messageOf, UnserializableDataError, UnsupportedError } from './errors.js';
+import {
+  InvalidCommandError,
+  InvalidOptionError,
+  messageOf,
+  UnserializableDataError,
+  UnsupportedError,
+} from './errors.js';
 import type { JobOptions } from './ports.js';
 
 /** BullMQ's job options that this version honours. */
@@ -39,7 +45,9 @@ const LATER: Readonly<Record<string, string>> = {
  */
 export function encodeData(data: unknown, culprit: string): string {
   try {
-    return JSON.stringify(data ?? {}, refuseLoss);
+    const json: string | undefined = JSON.stringify(data ?? {}, refuseLoss);
+    if (json === undefined) throw new TypeError('its toJSON gives undefined');
+    return json;
   } catch (error) {
     throw new UnserializableDataError(
       `${culprit} has data that JSON can't carry: ${messageOf(error).split('\n')[0]}. Send plain values, and ids instead of objects.`,
@@ -74,11 +82,37 @@ export function checkJobOptions(options: JobOptions, culprit: string): void {
     if (later !== undefined) throw new UnsupportedError(`${culprit} asks for job option "${name}": ${later}.`);
     if (!HONOURED.has(name)) throw new InvalidOptionError(`${culprit} has the unknown job option "${name}".`);
   }
-  const { attempts, delay } = options;
-  if (typeof attempts === 'number' && attempts > 1) {
-    throw new UnsupportedError(`${culprit} asks for ${attempts} attempts: ${LATER['backoff']}.`);
+  for (const name of NUMBERS) {
+    if (options[name] !== undefined && !isCount(options[name])) {
+      throw new InvalidOptionError(`${culprit} has the job option "${name}", which must be a number from 0.`);
+    }
   }
-  if (delay !== undefined && !(typeof delay === 'number' && Number.isFinite(delay) && delay >= 0)) {
-    throw new InvalidOptionError(`${culprit} has a delay that is not a number of milliseconds from 0.`);
+  for (const name of ['removeOnComplete', 'removeOnFail']) {
+    if (options[name] !== undefined && !isRetention(options[name])) {
+      throw new InvalidOptionError(`${culprit} has "${name}", which must be a boolean, a number or { count?, age? }.`);
+    }
+  }
+  if (Number(options['attempts'] ?? 0) > 1) {
+    throw new UnsupportedError(`${culprit} asks for ${options['attempts']} attempts: ${LATER['backoff']}.`);
+  }
+}
+
+const NUMBERS = ['attempts', 'delay', 'timestamp', 'stackTraceLimit', 'keepLogs', 'sizeLimit'];
+
+function isCount(value: unknown): boolean {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
+
+function isRetention(value: unknown): boolean {
+  if (typeof value === 'boolean' || Number.isInteger(value)) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).every(([name, n]) => ['count', 'age', 'limit'].includes(name) && Number.isInteger(n));
+}
+
+/** @throws InvalidCommandError when the payload is larger than the job's `sizeLimit`, in bytes. */
+export function checkSize(data: string, { sizeLimit }: JobOptions, culprit: string): void {
+  const size = sizeLimit === undefined ? 0 : Buffer.byteLength(data);
+  if (size > Number(sizeLimit)) {
+    throw new InvalidCommandError(`${culprit} has ${size} bytes of data, more than its sizeLimit of ${sizeLimit}.`);
   }
 }

@@ -3,7 +3,7 @@
  */
 import type { HandlerTable } from './dispatch.js';
 import { entityWord } from './entity.js';
-import { JobAbandonedError, messageOf } from './errors.js';
+import { JobAbandonedError, messageOf, stackOf } from './errors.js';
 import type { FetchedJob, JobContext, Log, Settlement } from './ports.js';
 
 export interface JobExecution {
@@ -24,7 +24,7 @@ export async function runJob(
   } catch (error) {
     const reason = messageOf(error);
     log.warn(`${what()} failed: ${reason}`);
-    return { job, outcome: { kind: 'failed', reason, stack: (error instanceof Error && error.stack) || reason } };
+    return { job, outcome: { kind: 'failed', reason, stack: stackOf(error) } };
   }
 }
 

@@ -3,6 +3,7 @@
  * `WorkerManager.look` decides, and the other source makes good what one has missed (I7).
  */
 import type { HandlerTable } from './dispatch.js';
+import type { EntityRef } from './entity.js';
 import { messageOf } from './errors.js';
 import type { EngineConfig } from './options.js';
 import type { Clock, EntityStore, Log, Timer } from './ports.js';
@@ -17,7 +18,7 @@ export interface LookParts {
   readonly log: Log;
 }
 
-/** Entities per look into what is due. */
+/** Entities in one page of what is due. */
 const SWEEP_LIMIT = 100;
 /** Part of the sweep interval by which it varies, so that pods don't sweep in step. */
 const JITTER = 0.2;
@@ -52,6 +53,23 @@ export class LookSources {
     }
   }
 
+  /** Page by page, until no more is due: a look takes its entity out of what is due, one that is ours stays there. */
+  private async sweepType(type: string): Promise<void> {
+    const { store, manager } = this.parts;
+    const seen = new Set<string>();
+    let from = 0;
+    let page: readonly EntityRef[];
+    do {
+      page = await store.due(type, from, SWEEP_LIMIT);
+      for (const entity of page) {
+        if (this.stopped) return;
+        const isAsked = !seen.has(entity.id) && manager.look(entity);
+        if (!isAsked) from++;
+        seen.add(entity.id);
+      }
+    } while (page.length === SWEEP_LIMIT);
+  }
+
   private scheduleSweep(): void {
     const ms = this.parts.config.sweepMs * (1 + JITTER * (2 * Math.random() - 1));
     this.timer = this.parts.clock.after(ms, () => void this.sweep());
@@ -59,10 +77,7 @@ export class LookSources {
 
   private async sweep(): Promise<void> {
     try {
-      for (const type of this.parts.handlers.hostedTypes()) {
-        const due = await this.parts.store.due(type, SWEEP_LIMIT);
-        for (const entity of due) if (!this.stopped) this.parts.manager.look(entity);
-      }
+      for (const type of this.parts.handlers.hostedTypes()) await this.sweepType(type);
       this.warned = false;
     } catch (error) {
       if (!this.warned && !this.stopped) this.parts.log.warn(`Sweep failed: ${messageOf(error)}`);

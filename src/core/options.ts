@@ -21,7 +21,7 @@ export interface WorkerOptions {
   heartbeatTTL?: number;
   /** How often a job may lose its pod while it runs alone before it is failed. Default 1. */
   maxStalledCount?: number;
-  /** Most jobs of one entity that are fetched ahead while it is busy. Default 32. */
+  /** Most jobs of one entity that are fetched ahead while it is busy. Default 32, at most 256. */
   prefetch?: number;
 }
 
@@ -75,6 +75,9 @@ export interface EngineConfig {
 
 /** Completed jobs leave at once; failed ones stay for a person to see, bounded in number and age (7 days, in seconds). */
 const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1000, age: 7 * 24 * 3600 } };
+
+/** What is fetched must fit into one call when a worker begins anew. */
+const MOST_PREFETCH = 256;
 
 const WORKER_KEYS = ['concurrency', 'stalledInterval', 'lockDuration', 'heartbeatTTL', 'maxStalledCount', 'prefetch'];
 const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStalledCount'];
@@ -160,8 +163,8 @@ function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly
   if (stalledInterval !== undefined) milliseconds(`${path}.stalledInterval`, stalledInterval);
   if (lockDuration !== undefined) milliseconds(`${path}.lockDuration`, lockDuration);
   if (heartbeatTTL !== undefined) milliseconds(`${path}.heartbeatTTL`, heartbeatTTL, 1000);
-  if (prefetch !== undefined && !(Number.isInteger(prefetch) && prefetch > 0)) {
-    throw new InvalidOptionError(`${path}.prefetch must be a whole number from 1.`);
+  if (prefetch !== undefined && !(Number.isInteger(prefetch) && prefetch >= 1 && prefetch <= MOST_PREFETCH)) {
+    throw new InvalidOptionError(`${path}.prefetch must be a whole number from 1 to ${MOST_PREFETCH}.`);
   }
   if (worker.maxStalledCount !== undefined && !(worker.maxStalledCount >= 0)) {
     throw new InvalidOptionError(`${path}.maxStalledCount must be 0 or more.`);
@@ -179,17 +182,18 @@ function positive(path: string, value: number): number {
 }
 
 /** Above it, a timer of Node fires at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * A duration that a timer may be set to, in units of `unitMs`.
+ * A duration that a timer may be set to: whole milliseconds, or seconds and parts of them (`unitMs` 1000).
  * @throws InvalidOptionError
  */
 export function milliseconds(path: string, value: unknown, unitMs = 1): number {
   const longest = Math.floor(LONGEST_TIMER_MS / unitMs);
-  if (typeof value === 'number' && value > 0 && value <= longest) return value;
-  const unit = unitMs === 1 ? 'milliseconds' : 'seconds';
-  throw new InvalidOptionError(`${path} must be a number of ${unit} above 0, at most ${longest}.`);
+  const isWhole = unitMs !== 1 || Number.isInteger(value);
+  if (typeof value === 'number' && value > 0 && value <= longest && isWhole) return value;
+  const unit = unitMs === 1 ? 'whole number of milliseconds' : 'number of seconds';
+  throw new InvalidOptionError(`${path} must be a ${unit} above 0, at most ${longest}.`);
 }
 
 /** @throws InvalidOptionError that names the unknown option and the known ones. */

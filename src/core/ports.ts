@@ -66,9 +66,7 @@ export type Passed =
   /** nothing to do, or nothing yet: the store remembers when to look again */
   | 'later'
   /** paused by a person */
-  | 'paused'
-  /** work, and this pod may not claim it */
-  | 'unserved';
+  | 'paused';
 
 /** Where an enqueued job went. */
 export type Entered = { readonly jobId: string } & (
@@ -115,7 +113,7 @@ export interface EntityStore {
   /** Adds a job and routes it, in one step on every path. */
   enter(job: NewJob, hint: EnterHint): Promise<Entered>;
   /** Claims the entity if it has work and nobody owns it, or sees to it that it is looked at when there is a reason. */
-  look(entity: EntityRef, claimWith: number | undefined): Promise<Claimed | Passed>;
+  look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed>;
   /**
    * The holder begins anew under a new epoch: finishes what is settled, gives back the rest, fetches one job, and makes
    * all its earlier calls stale. Refused when the entity has had another owner since.
@@ -131,8 +129,8 @@ export interface EntityStore {
   release(claim: Claim, mode: 'idle' | 'hand-over'): Promise<boolean>;
   /** Renews claims, on a connection that no other traffic delays, and says that this pod serves `types`. */
   renew(renewals: readonly Renewal[], types: readonly string[]): Promise<Renewed>;
-  /** Entities of a type whose time to be looked at has come, the longest overdue first. */
-  due(type: string, limit: number): Promise<EntityRef[]>;
+  /** Entities of a type whose time to be looked at has come, the longest overdue first, from a position on. */
+  due(type: string, from: number, limit: number): Promise<EntityRef[]>;
   /** Waits for wake-ups of this pod; empty when none came within the store's own bound. */
   wakeUps(): Promise<EntityRef[]>;
   /** True when answers are owed on the command connection and none at all has come for `ms`. */

@@ -31,8 +31,12 @@ export class PrefetchWindow {
     if (this.careful === 0 && this.size < this.max) this.size++;
   }
 
-  /** How many to fetch with the end of a job, when so many are fetched or asked for already: 0, 1 or 2. */
-  wanted(ahead: number): number {
-    return Math.max(0, Math.min(2, this.size - ahead));
+  /**
+   * How many to fetch with the end of a job: 0, 1 or 2. One at least if none is at hand, whatever is asked for already:
+   * an answer that is late may bring nothing, and who has added a job meanwhile counts on this fetch.
+   */
+  wanted(atHand: number, askedFor: number): number {
+    const least = atHand === 0 ? 1 : 0;
+    return Math.max(least, Math.min(2, this.size - atHand - askedFor));
   }
 }

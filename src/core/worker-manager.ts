@@ -50,11 +50,19 @@ export class WorkerManager {
     return this.workers.get(entityWord(entity)) ?? this.create(entity);
   }
 
-  /** The one decision about an entity: mine → wake its worker; not mine → ask the store, claim if nobody has it. */
-  look(entity: EntityRef): void {
-    const worker = this.workers.get(entityWord(entity));
-    if (worker) worker.wake();
-    else this.create(entity)?.look();
+  /**
+   * The one decision about an entity: mine → wake its worker; not mine → ask the store, claim if nobody has it.
+   * @returns whether the store was asked.
+   */
+  look(entity: EntityRef): boolean {
+    const present = this.workers.get(entityWord(entity));
+    if (present) {
+      present.wake();
+      return false;
+    }
+    const worker = this.create(entity);
+    worker?.look();
+    return worker !== undefined;
   }
 
   all(): Iterable<EntityWorker> {

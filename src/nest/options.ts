@@ -3,7 +3,7 @@
  * Neighbour: `core/options.ts` checks and completes the engine's part.
  */
 import type { Redis } from 'ioredis';
-import { InvalidOptionError } from '../core/errors.js';
+import { InvalidOptionError, UnsupportedError } from '../core/errors.js';
 import { checkKnown, type EngineOptions, milliseconds } from '../core/options.js';
 import { isRedis, type RedisConnectionOptions } from '../store/redis/connection.js';
 
@@ -51,7 +51,7 @@ export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
     );
   }
   if (!isRedis(redis)) checkKnown('redis', redis, KNOWN_REDIS);
-  else refuseKeyPrefix(redis);
+  else checkInstance(redis);
   checkKind(options, 'keyPrefix', 'string');
   checkKind(options, 'enableCronManager', 'boolean');
   for (const name of ['cronInterval', 'commandTimeoutMs'] as const) {
@@ -64,7 +64,8 @@ export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
   }
 }
 
-function refuseKeyPrefix(redis: Redis): void {
+function checkInstance(redis: Redis): void {
+  if (redis.isCluster) throw new UnsupportedError('Redis Cluster is not supported in this version; give one server.');
   if (redis.options.keyPrefix) {
     throw new InvalidOptionError(
       'The ioredis instance has a keyPrefix, which scripts would not see; use AtomicQueuesModule.keyPrefix.',

@@ -105,6 +105,7 @@ export class QueueBus {
     scope: Scope | undefined,
   ): Promise<EnqueuedJob> {
     const { started } = this.runtime;
+    // All three methods wait only where they must: calls of one tick keep their order.
     const ready = started instanceof Promise ? await started : started;
     if (scope) checkQueueName(scope, ready);
     return ready.engine.enqueue(this.request(ready, command, options, scope));
@@ -116,7 +117,8 @@ export class QueueBus {
     scope: Scope | undefined,
   ): Promise<EnqueuedJob[]> {
     if (!Array.isArray(commands)) throw new InvalidCommandError('enqueueBulk() needs an array of commands.');
-    const ready = await this.runtime.started;
+    const { started } = this.runtime;
+    const ready = started instanceof Promise ? await started : started;
     if (scope) checkQueueName(scope, ready);
     return ready.engine.enqueueBulk(commands.map(command => this.request(ready, command, options, scope)));
   }
@@ -129,7 +131,8 @@ export class QueueBus {
     if (typeof job !== 'object' || job === null) {
       throw new InvalidCommandError('enqueueJob() needs { entityType, entityId, name, data }.');
     }
-    const ready = await this.runtime.started;
+    const { started } = this.runtime;
+    const ready = started instanceof Promise ? await started : started;
     if (scope) checkQueueName(scope, ready);
     const entityType = scope?.entityType ?? (job.entityType as string);
     return ready.engine.enqueue({ ...job, entityType, data: job.data, options: options as JobOptions });

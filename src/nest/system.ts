@@ -1,12 +1,14 @@
 /** The core's ports onto this process: its clocks, and Nest's logger. */
 import { Logger } from '@nestjs/common';
+import { LONGEST_TIMER_MS } from '../core/options.js';
 import type { Clock, Log } from '../core/ports.js';
 
 export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
   after(ms, callback) {
-    const timer = setTimeout(callback, ms);
+    // Beyond the longest wait of a timer it would fire at once; whoever is called too early looks and waits again.
+    const timer = setTimeout(callback, Math.min(ms, LONGEST_TIMER_MS));
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },

@@ -56,7 +56,7 @@ describe('the protocol on Redis', () => {
     await a.finish(claim, done(jobs[0]), 1);
     await a.release(claim, 'idle');
     expect(await cluster.allKeys()).toEqual([key('$:worker'), key('events')].sort());
-    expect(await cluster.redis.hkeys(key('$:worker'))).toEqual(['token']);
+    expect(await cluster.redis.hkeys(key('$:worker'))).toEqual(['token', 'entity']);
     expect(await cluster.redis.ttl(key('$:worker'))).toBeGreaterThan(80_000);
     expect(await cluster.redis.ttl(key('events'))).toBeLessThanOrEqual(60);
   });

@@ -17,6 +17,7 @@ export type Fault = 'lose' | 'drop' | 'refuse' | { readonly hold: Promise<void> 
 export class FaultyStore {
   readonly calls: string[] = [];
   private readonly once = new Map<Method, Fault[]>();
+  private readonly hooks = new Map<string, () => void>();
   private outage: Fault | undefined;
   silent = false;
 
@@ -25,6 +26,11 @@ export class FaultyStore {
   /** Breaks the next call of a method. */
   next(method: Method, fault: Fault): void {
     this.once.set(method, [...(this.once.get(method) ?? []), fault]);
+  }
+
+  /** Runs something right before the next call of a method. */
+  before(method: Method, run: () => void): void {
+    this.hooks.set(method, run);
   }
 
   /** Breaks every call until {@link mend}. */
@@ -50,6 +56,9 @@ export class FaultyStore {
         const method = real[name] as (...args: unknown[]) => Promise<unknown>;
         return (...args: unknown[]) => {
           this.calls.push(name);
+          const hook = this.hooks.get(name);
+          this.hooks.delete(name);
+          hook?.();
           const fault = this.once.get(name as Method)?.shift() ?? (isStep(name) ? this.outage : undefined);
           return fault ? broken(fault, () => method.apply(real, args)) : method.apply(real, args);
         };

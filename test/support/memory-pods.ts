@@ -20,7 +20,8 @@ export interface Running {
   readonly context: JobContext;
   /** Lets it return. */
   end(): Promise<void>;
-  fail(): Promise<void>;
+  /** Lets it throw. */
+  fail(thrown?: unknown): Promise<void>;
 }
 
 export class MemoryPods {
@@ -60,8 +61,8 @@ export class MemoryPods {
         ended.open();
         await settle();
       },
-      fail: async () => {
-        ended.fail(new Error('the handler threw'));
+      fail: async (thrown = new Error('the handler threw')) => {
+        ended.fail(thrown);
         await settle();
       },
     };

@@ -17,12 +17,12 @@ export async function eventually(
 export interface Gate<T = void> {
   readonly promise: Promise<T>;
   open(value: T): void;
-  fail(error: Error): void;
+  fail(error: unknown): void;
 }
 
 export function gate<T = void>(): Gate<T> {
   let open: (value: T) => void = () => {};
-  let fail: (error: Error) => void = () => {};
+  let fail: (error: unknown) => void = () => {};
   const promise = new Promise<T>((resolve, reject) => {
     open = resolve;
     fail = reject;

@@ -418,8 +418,12 @@ describe('options of the module', () => {
     ['a typo in redis', { redis: { hots: 'x' } }, /redis\.hots; known here: url, host/],
     ['a prefix that a Cluster reads', { redis, keyPrefix: '{x}' }, /keyPrefix/],
     ['an empty prefix', { redis, keyPrefix: '' }, /keyPrefix/],
-    ['a time that is a text', { redis, commandTimeoutMs: '5' }, /commandTimeoutMs must be a number/],
-    ['no time at all', { redis, commandTimeoutMs: 0 }, /commandTimeoutMs must be a number of milliseconds above 0/],
+    ['a time that is a text', { redis, commandTimeoutMs: '5' }, /commandTimeoutMs must be a whole number/],
+    [
+      'no time at all',
+      { redis, commandTimeoutMs: 0 },
+      /commandTimeoutMs must be a whole number of milliseconds above 0/,
+    ],
     ['a time that is no number', { redis, commandTimeoutMs: Number.NaN }, /commandTimeoutMs/],
     [
       'a time at which a timer fires at once',

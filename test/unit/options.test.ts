@@ -1,5 +1,5 @@
 /** Options of the engine and of jobs: what is unknown, wrong, or not there yet, each with a typed error. */
-import { checkJobOptions, encodeData } from '../../src/core/job-data.js';
+import { checkJobOptions, checkSize, encodeData } from '../../src/core/job-data.js';
 import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
 import { PrefetchWindow } from '../../src/core/window.js';
 
@@ -76,6 +76,8 @@ describe('options of the engine', () => {
       /seconds.*at most 2147483/,
     ],
     ['half a job', { workerDefaults: { prefetch: 0.5 } }, 'INVALID_OPTION', /prefetch.*whole number/],
+    ['too many jobs', { workerDefaults: { prefetch: 5000 } }, 'INVALID_OPTION', /prefetch.*to 256/],
+    ['half a millisecond', { workerDefaults: { lockDuration: 1.5 } }, 'INVALID_OPTION', /lockDuration.*whole number/],
     [
       'several workers',
       { entities: { account: { maxWorkersPerEntity: 2 } } },
@@ -123,6 +125,10 @@ describe('options of a job', () => {
     [{ delay: -1 }, 'INVALID_OPTION'],
     [{ delay: Number.NaN }, 'INVALID_OPTION'],
     [{ delay: '5' }, 'INVALID_OPTION'],
+    [{ attempts: '3' }, 'INVALID_OPTION'],
+    [{ removeOnComplete: { count: 'x' } }, 'INVALID_OPTION'],
+    [{ removeOnFail: 'never' }, 'INVALID_OPTION'],
+    [{ removeOnFail: { days: 3 } }, 'INVALID_OPTION'],
   ])('%j is refused', (options, code) => {
     expect(() => checkJobOptions(options as Record<string, unknown>, 'Job "x"')).toThrow(
       expect.objectContaining({ code }),
@@ -149,6 +155,7 @@ describe('data of a job', () => {
     ['NaN', { amount: Number.NaN }],
     ['a map', { map: new Map() }],
     ['a set', [new Set()]],
+    ['an object that hides from JSON', { toJSON: () => undefined }],
   ])('%s is refused with the culprit, not lost', (_, data) => {
     expect(() => encodeData(data, 'Job "withdraw"')).toThrow(
       expect.objectContaining({
@@ -159,24 +166,35 @@ describe('data of a job', () => {
   });
 });
 
+test('data above the sizeLimit of its job is refused, by its bytes', () => {
+  expect(() => checkSize('"é"', { sizeLimit: 4 }, 'Job "x"')).not.toThrow();
+  expect(() => checkSize('"é"', { sizeLimit: 3 }, 'Job "x"')).toThrow(
+    /Job "x" has 4 bytes of data, more than its sizeLimit of 3/,
+  );
+});
+
 describe('the prefetch window', () => {
   test('widens by one with each successor, up to its bound, and falls to one for slow jobs', () => {
     const window = new PrefetchWindow(4);
-    expect(window.wanted(0)).toBe(1);
+    expect(window.wanted(0, 0)).toBe(1);
     for (let i = 0; i < 9; i++) window.onSuccessor();
-    expect([window.wanted(0), window.wanted(3), window.wanted(4)]).toEqual([2, 1, 0]);
+    expect([window.wanted(0, 0), window.wanted(1, 2), window.wanted(1, 3)]).toEqual([2, 1, 0]);
     window.onJobEnd(25);
-    expect([window.wanted(0), window.wanted(1)]).toEqual([1, 0]);
+    expect([window.wanted(0, 0), window.wanted(1, 0)]).toEqual([1, 0]);
   });
 
   test('stays at one until the jobs of a dead owner are through', () => {
     const window = new PrefetchWindow(4);
     window.beCareful(2);
     window.onSuccessor();
-    expect(window.wanted(1)).toBe(0);
+    expect(window.wanted(1, 0)).toBe(0);
     window.onJobEnd(1);
     window.onJobEnd(1);
     window.onSuccessor();
-    expect(window.wanted(1)).toBe(1);
+    expect(window.wanted(1, 0)).toBe(1);
+  });
+
+  test('asks for one at least when none is at hand, whatever is owed: the answer may bring none', () => {
+    expect(new PrefetchWindow(4).wanted(0, 2)).toBe(1);
   });
 });

@@ -59,6 +59,11 @@ export class MemoryServer {
     return this.clock.monotonicMs();
   }
 
+  find(ref: EntityRef): StoredEntity | undefined {
+    return this.entities.get(entityWord(ref));
+  }
+
+  /** The entity; a new one if there is none. */
   entity(ref: EntityRef): StoredEntity {
     const word = entityWord(ref);
     let entity = this.entities.get(word);

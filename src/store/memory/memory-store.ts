@@ -55,7 +55,7 @@ export class MemoryEntityStore implements EntityStore {
     });
   }
 
-  look(ref: EntityRef, claimWith: number | undefined): Promise<Claimed | Passed> {
+  look(ref: EntityRef, claimWith: number): Promise<Claimed | Passed> {
     return answer((): Claimed | Passed => {
       const entity = this.server.entity(ref);
       if (this.server.isOwnedByOther(entity, this.podId)) {
@@ -71,10 +71,8 @@ export class MemoryEntityStore implements EntityStore {
         this.server.due.set(entityWord(ref), this.server.now() + PAUSED_LOOK_MS);
         return 'paused';
       }
-      if (claimWith === undefined) {
-        this.server.due.set(entityWord(ref), this.server.now() + 2 * this.server.leaseMs);
-        return 'unserved';
-      }
+      // A call of ours that arrives late.
+      if (entity.owner?.podId === this.podId && entity.owner.epoch >= claimWith) return 'later';
       return this.claim(entity, claimWith);
     });
   }
@@ -113,7 +111,7 @@ export class MemoryEntityStore implements EntityStore {
       if (mode === 'idle' && !entity.paused) return false;
       entity.owner = undefined;
       this.server.due.set(entityWord(claim.entity), this.server.now() + (entity.paused ? PAUSED_LOOK_MS : 0));
-      if (mode === 'hand-over') this.server.wakeAnother(this.podId, entity);
+      if (mode === 'hand-over' && !entity.paused) this.server.wakeAnother(this.podId, entity);
       return true;
     });
   }
@@ -127,9 +125,9 @@ export class MemoryEntityStore implements EntityStore {
       const lost: number[] = [];
       const kicked: number[] = [];
       for (const [position, { claim, idle }] of renewals.entries()) {
-        const entity = this.server.entity(claim.entity);
-        const { owner } = entity;
-        if (owner?.podId !== this.podId || owner.epoch < claim.epoch) {
+        const entity = this.server.find(claim.entity);
+        const owner = entity?.owner;
+        if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch) {
           lost.push(position);
           continue;
         }
@@ -141,13 +139,13 @@ export class MemoryEntityStore implements EntityStore {
     });
   }
 
-  due(type: string, limit: number): Promise<EntityRef[]> {
+  due(type: string, from: number, limit: number): Promise<EntityRef[]> {
     return answer(() =>
       [...this.server.due]
         .map(([word, atMs]) => ({ ref: parseEntityWord(word), atMs }))
         .filter(({ ref, atMs }) => ref.type === type && atMs <= this.server.now())
         .sort((a, b) => a.atMs - b.atMs)
-        .slice(0, limit)
+        .slice(from, from + limit)
         .map(({ ref }) => ref),
     );
   }
@@ -233,14 +231,15 @@ export class MemoryEntityStore implements EntityStore {
   }
 
   private guard(claim: Claim): StoredEntity {
-    const entity = this.server.entity(claim.entity);
-    if (entity.owner?.podId !== this.podId || entity.owner.epoch !== claim.epoch) throw stale(claim);
+    const entity = this.server.find(claim.entity);
+    if (!entity || entity.owner?.podId !== this.podId || entity.owner.epoch !== claim.epoch) throw stale(claim);
     return entity;
   }
 
-  /** A drained entity leaves nothing (I8). */
+  /** A drained entity leaves nothing (I8) but what a person has set. */
   private forget(entity: StoredEntity): void {
-    if (entity.delayed.length === 0 && entity.failed.length === 0) this.server.entities.delete(entityWord(entity.ref));
+    if (entity.delayed.length > 0 || entity.failed.length > 0 || entity.paused) return;
+    this.server.entities.delete(entityWord(entity.ref));
   }
 }
 

@@ -21,7 +21,6 @@ export interface EncodedAdd {
   readonly customId: string;
   /** '' for none. */
   readonly dedupKey: string;
-  readonly delayMs: number;
 }
 
 /** An end as its script reads it. */
@@ -131,7 +130,6 @@ export class Bull {
       options: known.options,
       customId,
       dedupKey: deduplicationId ? `${keys.base}:de:${deduplicationId}` : '',
-      delayMs: opts.delay ?? 0,
     };
   }
 

@@ -10,12 +10,14 @@ import type { Redis } from 'ioredis';
 import { Unpackr } from 'msgpackr';
 import { messageOf, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../core/errors.js';
 import type { Clock, Timer } from '../../core/ports.js';
+import { REPLICA_ERROR } from './connection.js';
 
 type Argument = string | number;
 
 interface Call {
   readonly op: string;
   readonly args: readonly Argument[];
+  readonly size: number;
   readonly madeAtMs: number;
   /** Turns the raw answer into the call's own; may throw the call's own error. */
   readonly decode: (answer: readonly unknown[]) => unknown;
@@ -69,7 +71,9 @@ export class Channel {
         return;
       }
       const madeAtMs = this.options.clock.monotonicMs();
-      this.waiting.push({ op, args, madeAtMs, decode, resolve: resolve as (value: unknown) => void, reject });
+      // Here, where an argument that is none is its caller's error, and not that of all calls of the tick.
+      const size = args.reduce<number>((sum, arg) => sum + (typeof arg === 'number' ? 8 : arg.length), 0);
+      this.waiting.push({ op, args, size, madeAtMs, decode, resolve: resolve as (value: unknown) => void, reject });
       this.schedule();
     });
   }
@@ -127,6 +131,7 @@ export class Channel {
     }
     this.heard = true;
     for (const [index, call] of batch.calls.entries()) settle(call, answers[index]);
+    if (answers.some(isFromReplica)) this.options.redis.disconnect(true);
     this.resendUnknown();
   }
 
@@ -150,7 +155,8 @@ export class Channel {
       for (const [index, batch] of batches.entries()) this.send(batch.calls, index === 0);
       if (this.waiting.length > 0) this.schedule();
     } else {
-      for (const batch of batches) this.waiting.unshift(...batch.calls);
+      this.waiting.unshift(...batches.flatMap(({ calls }) => calls));
+      if (this.closed) this.rejectWaiting(() => true);
     }
   }
 
@@ -182,11 +188,16 @@ export class Channel {
   }
 }
 
+/** The server behind the address is no longer the primary (a failover); a new connection reaches the one that is. */
+function isFromReplica(answer: unknown): boolean {
+  return !Array.isArray(answer) && REPLICA_ERROR.test((answer as { err: string }).err);
+}
+
 function nextBatch(waiting: Call[]): Call[] {
   let bytes = 0;
   let count = 0;
   while (count < waiting.length && count < MAX_CALLS && bytes < MAX_BYTES) {
-    for (const arg of waiting[count]?.args ?? []) bytes += typeof arg === 'number' ? 8 : arg.length;
+    bytes += waiting[count]?.size ?? 0;
     count++;
   }
   return waiting.splice(0, count);

@@ -18,6 +18,9 @@ export type ConnectionRole = 'commands' | 'heartbeat' | 'wake-ups';
 
 const MAX_RECONNECT_DELAY_MS = 2000;
 
+/** What a server answers that was the primary. */
+export const REPLICA_ERROR = /^(READONLY|MASTERDOWN)\b/;
+
 const OURS: RedisOptions = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
@@ -26,6 +29,13 @@ const OURS: RedisOptions = {
   // A connection that is dropped because it hangs would not answer a farewell either.
   disconnectTimeout: 100,
   retryStrategy: times => Math.min(50 * 2 ** Math.min(times, 10), MAX_RECONNECT_DELAY_MS),
+  reconnectOnError: error => REPLICA_ERROR.test(error.message),
+  // What a caller's instance may have set, and what would change the meaning of answers or take them away.
+  stringNumbers: false,
+  enableAutoPipelining: false,
+  commandTimeout: undefined,
+  socketTimeout: undefined,
+  blockingTimeout: undefined,
 };
 
 export function createConnection(target: RedisConnectionOptions, role: ConnectionRole, podId: string): Redis {

@@ -143,7 +143,6 @@ export class RedisEntityStore implements EntityStore {
         add.options,
         add.customId,
         add.dedupKey,
-        add.delayMs,
         epoch,
         mayClaim,
         this.takeOptions(job.entity),
@@ -153,12 +152,20 @@ export class RedisEntityStore implements EntityStore {
     );
   }
 
-  look(entity: EntityRef, claimWith: number | undefined): Promise<Claimed | Passed> {
+  look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
+    try {
+      return this.sendLook(entity, claimWith);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  private sendLook(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
     const keys = this.keySpace.of(entity);
     const { maxStalledCount } = this.options.config.entityType(entity.type);
-    const args = [keys.base, keys.type, keys.id, claimWith ?? '', this.takeOptions(entity), maxStalledCount];
+    const args = [keys.base, keys.type, keys.id, claimWith, this.takeOptions(entity), maxStalledCount];
     return this.parts.channel.call('look', args, answer =>
-      answer[0] === 'CLAIMED' ? this.readClaimed(answer, 1, entity, claimWith ?? 0) : passed(answer[0]),
+      answer[0] === 'CLAIMED' ? this.readClaimed(answer, 1, entity, claimWith) : passed(answer[0]),
     );
   }
 
@@ -219,8 +226,8 @@ export class RedisEntityStore implements EntityStore {
     return { lost, kicked };
   }
 
-  due(type: string, limit: number): Promise<EntityRef[]> {
-    return this.parts.channel.call('due', [encodeSegment(type), limit], ids =>
+  due(type: string, from: number, limit: number): Promise<EntityRef[]> {
+    return this.parts.channel.call('due', [encodeSegment(type), from, limit], ids =>
       ids.map(id => parseEntityWord(`${encodeSegment(type)}:${id}`)),
     );
   }
@@ -294,7 +301,14 @@ export class RedisEntityStore implements EntityStore {
       case 'CLAIMED':
         return { jobId, route: 'claimed', claimed: this.readClaimed(answer, 2, entity, epoch) };
       case 'UNKNOWN':
+        if (answer[2] !== undefined) {
+          this.options.log.warn(`Job ${jobId} of ${entityWord(entity)} was added; routing it failed: ${answer[2]}`);
+        }
         return { jobId, route: 'unknown-claim' };
+      case 'SHARED':
+        throw new InvalidOptionError(
+          `The queue ${this.queueName(entity)} belongs to ${jobId}; queueName must give ${entityWord(entity)} one of its own.`,
+        );
       case 'ELSEWHERE':
         return { jobId, route: 'elsewhere' };
       case 'DELAYED':
@@ -325,5 +339,5 @@ export class RedisEntityStore implements EntityStore {
 }
 
 function passed(answer: unknown): Passed {
-  return answer === 'OWNED' ? 'owned' : answer === 'PAUSED' ? 'paused' : answer === 'UNSERVED' ? 'unserved' : 'later';
+  return answer === 'OWNED' ? 'owned' : answer === 'PAUSED' ? 'paused' : 'later';
 }

@@ -2,7 +2,8 @@
  * Claims: who works an entity, and the guard of every step (I1, I3, I4).
  *
  * A pod never uses an epoch twice, so owner and epoch together name one claim; the token is the fence for the world
- * outside. Release keeps the token: the hash is also the fence, and expires a day after its last use.
+ * outside. Release keeps the token: the hash is also the fence, and expires a day after its last use. It says whose queue
+ * it is, too.
  */
 export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
@@ -18,7 +19,8 @@ end
 local function giveBack(B)
   local back = {}
   local foreign = 0
-  for _, id in ipairs(redis.call('LRANGE', B .. ':active', 0, -1)) do
+  local active = redis.call('LRANGE', B .. ':active', 0, -1)
+  for position, id in ipairs(active) do
     local lock = B .. ':' .. id .. ':lock'
     local holder = redis.call('GET', lock)
     if holder and string.sub(holder, 1, 3) ~= 'aq:' then
@@ -30,7 +32,7 @@ local function giveBack(B)
       if redis.call('EXISTS', B .. ':' .. id) == 1 then
         local priority = tonumber(redis.call('HGET', B .. ':' .. id, 'priority') or '0') or 0
         if priority > 0 then
-          redis.call('ZADD', B .. ':prioritized', priority * 0x100000000, id)
+          redis.call('ZADD', B .. ':prioritized', priority * 0x100000000 + #active - position, id)
         else
           redis.call('RPUSH', B .. ':wait', id)
         end
@@ -70,7 +72,8 @@ local function grant(B, T, I, epoch, maxStalled)
     recovered = #back
     if #back == 1 then blame(B, back[1], maxStalled) end
   end
-  redis.call('HSET', fence(B), 'owner', pod, 'token', token, 'epoch', epoch, 'until', string.format('%.0f', nowUs + leaseUs))
+  redis.call('HSET', fence(B), 'owner', pod, 'token', token, 'epoch', epoch,
+    'until', string.format('%.0f', nowUs + leaseUs), 'entity', T .. ':' .. I)
   redis.call('PERSIST', fence(B))
   redis.call('PERSIST', B .. ':events')
   redis.call('ZADD', sys .. 'due:' .. T, string.format('%.0f', nowUs + leaseUs), I)

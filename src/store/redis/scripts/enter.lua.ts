@@ -68,14 +68,8 @@ local function wakeAnother(T, I)
   wake(others[tonumber(string.sub(redis.sha1hex(I), 1, 8), 16) % #others + 1], T, I)
 end
 
--- enter: B T I | kind name timestamp data opts customId dedupKey delayMs | epoch mayClaim takeOpts maxStalled
--- Returns {route, jobId, …}: MINE {againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
--- UNKNOWN | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code)
-function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, delayMs, epoch, mayClaim, takeOpts, maxStalled)
-  local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
-  if type(id) == 'number' then return {'REFUSED', id} end
-  local c = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until')
-  local due = sys .. 'due:' .. T
+-- Where a job that was added goes; 'c' is the claim: owner, epoch, until, entity.
+local function route(B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled)
   if c[1] == pod then
     if c[2] ~= epoch then return {'UNKNOWN', id} end
     local out = {'MINE', id, '-1'}
@@ -88,11 +82,7 @@ function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKe
     return {'ELSEWHERE', id}
   end
   redis.call('PERSIST', B .. ':events')
-  if kind == 'delayed' then
-    redis.call('ZADD', due, 'LT', string.format('%.0f', nowUs + tonumber(delayMs) * 1000), I)
-    return {'DELAYED', id}
-  end
-  if mayClaim == '1' then
+  if kind ~= 'delayed' and mayClaim == '1' then
     local token, recovered, foreign = grant(B, T, I, epoch, maxStalled)
     if token then
       local out = {'CLAIMED', id, token, recovered, foreign}
@@ -100,8 +90,33 @@ function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKe
       return out
     end
   end
-  redis.call('ZADD', due, 'LT', string.format('%.0f', nowUs), I)
+  if not c[4] then
+    redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
+    redis.call('EXPIRE', fence(B), 86400)
+  end
+  local atUs = nowUs
+  if kind == 'delayed' then
+    local score = redis.call('ZSCORE', B .. ':delayed', id)
+    if score then atUs = math.floor(tonumber(score) / 0x1000) * 1000 end
+  end
+  redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', atUs), I)
+  if kind == 'delayed' then return {'DELAYED', id} end
   wakeAnother(T, I)
   return {'NOBODY', id}
+end
+
+-- enter: B T I | kind name timestamp data opts customId dedupKey | epoch mayClaim takeOpts maxStalled
+-- Returns {route, jobId, …}: MINE {againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
+-- UNKNOWN {why, if routing failed} | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code) |
+-- SHARED (jobId is another entity that has this queue: under one claim each would run the other's jobs)
+function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, epoch, mayClaim, takeOpts, maxStalled)
+  local c = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity')
+  if c[4] and c[4] ~= T .. ':' .. I then return {'SHARED', c[4]} end
+  local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
+  if type(id) == 'number' then return {'REFUSED', id} end
+  -- The job is added by now: an error from here on must not say that it was not.
+  local ok, answer = pcall(route, B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled)
+  if ok then return answer end
+  return {'UNKNOWN', id, type(answer) == 'table' and answer.err or tostring(answer)}
 end
 `;

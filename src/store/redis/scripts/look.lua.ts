@@ -46,8 +46,8 @@ local function lookAgain(T, I, afterUs)
   redis.call('ZADD', sys .. 'due:' .. T, string.format('%.0f', nowUs + afterUs), I)
 end
 
--- look: B T I epoch ('' when this pod may not claim) takeOpts maxStalled
--- Returns {'CLAIMED', token, recovered, foreign, againInMs, jobs…} | {'OWNED'} | {'PAUSED'} | {'UNSERVED'} | {'LATER'} | {'STALE'}
+-- look: B T I epoch takeOpts maxStalled
+-- Returns {'CLAIMED', token, recovered, foreign, againInMs, jobs…} | {'OWNED'} | {'PAUSED'} | {'LATER'} | {'STALE'}
 function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
   local c = redis.call('HMGET', fence(B), 'owner', 'until')
   if c[1] and c[1] ~= pod and tonumber(c[2] or '0') > nowUs then
@@ -61,10 +61,6 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
   if isPaused(B) then
     lookAgain(T, I, 5000000)
     return {'PAUSED'}
-  end
-  if epoch == '' then
-    lookAgain(T, I, 2 * leaseUs)
-    return {'UNSERVED'}
   end
   local token, recovered, foreign = grant(B, T, I, epoch, maxStalled)
   if not token then return {recovered} end
@@ -91,9 +87,9 @@ function OPS.release(B, T, I, epoch, mode)
   return {'OK', '1'}
 end
 
--- due: T limit; the entities of a type whose time has come, the longest overdue first
-function OPS.due(T, limit)
-  return redis.call('ZRANGEBYSCORE', sys .. 'due:' .. T, '-inf', string.format('%.0f', nowUs), 'LIMIT', 0, limit)
+-- due: T from limit; the entities of a type whose time has come, the longest overdue first
+function OPS.due(T, from, limit)
+  return redis.call('ZRANGEBYSCORE', sys .. 'due:' .. T, '-inf', string.format('%.0f', nowUs), 'LIMIT', from, limit)
 end
 
 -- touch: B epoch body nKeys KEYS… ARGV…: what a running handler writes to its own job (race 18)
