@@ -13,7 +13,12 @@ import { RedisCluster } from '../support/redis-cluster.js';
 import { eventually } from '../support/wait.js';
 
 describe('the protocol on Redis', () => {
-  const config = resolveOptions({ entities: { named: { queueName: id => `q-${id}`, workerName: id => `w-${id}` } } });
+  const config = resolveOptions({
+    entities: {
+      named: { queueName: id => `q-${id}`, workerName: id => `w-${id}` },
+      sameName: { queueName: id => `q-${id}` },
+    },
+  });
   const entity: EntityRef = { type: 'account', id: '42' };
   let cluster: RedisCluster;
   let a: RedisEntityStore;
@@ -277,6 +282,42 @@ describe('the protocol on Redis', () => {
     const { jobs } = await cold(a, 1, job(0, {}, named));
     expect(jobs[0]?.native()).toMatchObject({ processedBy: 'w-a:b' });
     expect(await cluster.redis.exists(`${cluster.prefix}:q-a%3Ab:active`)).toBe(1);
+  });
+
+  test('a queue has one entity: another that names it is refused, before anything is added', async () => {
+    const [first, second] = ['named', 'sameName'].map(type => ({ type, id: '1' }));
+    await a.enter(job(0, {}, first), 'route-only');
+    const refused = a.enter(job(1, {}, second), { epoch: 1, mayClaim: true });
+    await expect(refused).rejects.toThrow(InvalidOptionError);
+    await expect(refused).rejects.toThrow(/belongs to named:1; queueName must give sameName:1 one of its own/);
+    expect(await cluster.redis.llen(`${cluster.prefix}:q-1:wait`)).toBe(1);
+    await a.look(first ?? entity, 2);
+    await expect(b.enter(job(1, {}, second), 'route-only')).rejects.toThrow(InvalidOptionError);
+  });
+
+  test('a job whose routing fails is added all the same: its caller is not told otherwise, and it is found', async () => {
+    await cluster.redis.set(key('active'), 'of a wrong type');
+    const entered = await a.enter(job(0), { epoch: 1, mayClaim: true });
+    expect(entered).toMatchObject({ route: 'unknown-claim', jobId: '1' });
+    expect(cluster.log.lines.join()).toMatch(/Job 1 of account:42 was added; routing it failed: WRONGTYPE/);
+    await cluster.redis.del(key('active'));
+    expect(await a.look(entity, 2)).toMatchObject({ jobs: [{ id: '1' }] });
+  });
+
+  test('a delayed job is due when BullMQ says so, which also counts its timestamp', async () => {
+    const timestamp = Date.now() - 59_000;
+    await a.enter(job(0, { delay: 60_000, timestamp }), 'route-only');
+    expect(await cluster.dueScore(entity)).toBe((timestamp + 60_000) * 1000);
+  });
+
+  test('jobs of a priority, which came past us, go back in their order', async () => {
+    const bull = queueOnce();
+    for (const n of [2, 0, 1]) await bull.add('withdraw', { n }, { priority: 5, jobId: `job-${n}` });
+    const claimed = await a.look(entity, 1);
+    if (typeof claimed === 'string') throw new Error(claimed);
+    const { jobs } = await a.finish(claimed.claim, done(claimed.jobs[0]), 2);
+    expect(jobs.map(({ id }) => id)).toEqual(['job-0', 'job-1']);
+    expect((await a.resync(claimed.claim, 2, [])).jobs.map(({ id }) => id)).toEqual(['job-0']);
   });
 
   test('the lock of a long job is kept alive by the renewal, and never made anew', async () => {

@@ -437,4 +437,11 @@ describe('options of the module', () => {
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringMatching(message) }),
     );
   });
+
+  test('a Cluster is refused: not in this version', () => {
+    const cluster = { duplicate() {}, status: 'ready', isCluster: true, options: {} };
+    expect(() => checkModuleOptions({ redis: cluster as never })).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED', message: expect.stringMatching(/Redis Cluster/) }),
+    );
+  });
 });

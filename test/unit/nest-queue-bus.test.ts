@@ -114,6 +114,19 @@ describe('the queue bus', () => {
     await expect(bus.enqueueBulk(new Withdraw(1, 'a') as never)).rejects.toMatchObject({ code: 'INVALID_COMMAND' });
   });
 
+  test('calls of one tick keep their order, whichever methods they use', async () => {
+    const bus = await start();
+    const named = (n: number) => ({ entityType: 'account', entityId: 'a', name: 'x', data: { amount: n } });
+    await Promise.all([
+      bus.enqueueJob(named(1)),
+      bus.enqueueBulk([new Withdraw(2, 'a')]),
+      bus.enqueue(new Withdraw(3, 'a')),
+      bus.forEntity('account').enqueueJob(named(4)),
+      bus.enqueue(new Withdraw(5, 'a')),
+    ]);
+    expect(sent.map(({ data }) => JSON.parse(data).amount)).toEqual([1, 2, 3, 4, 5]);
+  });
+
   test('an id of a wrong kind, and a property that is not there', async () => {
     const bus = await start();
     await expect(bus.enqueue(new Withdraw(1, {} as never))).rejects.toMatchObject({ code: 'INVALID_ENTITY' });

@@ -1,0 +1,37 @@
+/** What our connections take from an ioredis instance of the caller's, and what they don't. */
+import { Redis } from 'ioredis';
+import { createConnection } from '../../src/store/redis/connection.js';
+
+test('where Redis is comes from the instance; what would change the meaning of answers does not', () => {
+  const theirs = new Redis({
+    lazyConnect: true,
+    host: 'somewhere',
+    db: 3,
+    stringNumbers: true,
+    commandTimeout: 1000,
+    socketTimeout: 1000,
+    enableAutoPipelining: true,
+    enableOfflineQueue: true,
+  });
+  const ours = createConnection(theirs, 'wake-ups', 'pod');
+  expect(ours.options).toMatchObject({
+    host: 'somewhere',
+    db: 3,
+    connectionName: 'atomic-queues:pod:wake-ups',
+    stringNumbers: false,
+    enableAutoPipelining: false,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+  });
+  expect([ours.options.commandTimeout, ours.options.socketTimeout]).toEqual([undefined, undefined]);
+  expect(theirs.status).toBe('wait');
+});
+
+test.each([
+  ["READONLY You can't write against a read only replica.", true],
+  ["MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", true],
+  ['ERR unknown command', false],
+])('an answer that says %s: %s, a new connection', (message, expected) => {
+  const { reconnectOnError } = createConnection({ host: 'somewhere' }, 'commands', 'pod').options;
+  expect(reconnectOnError?.(new Error(message))).toBe(expected);
+});
