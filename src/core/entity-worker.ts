@@ -51,6 +51,14 @@ export interface WorkerContext {
   ended(worker: EntityWorker): void;
 }
 
+/** What an answer that is owed is about. */
+interface Request {
+  /** How many jobs it may bring. */
+  readonly fetches?: number;
+  /** It ends a job. */
+  readonly isEnd?: boolean;
+}
+
 /** Pauses between tries to begin anew while the store is away. */
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
@@ -96,7 +104,7 @@ export class EntityWorker {
   enter(job: NewJob): Promise<Entered> {
     const sentAt = momentOf(this.context.clock);
     const entered = this.context.store.enter(job, this.enterHint());
-    this.expect(entered, 0, answer => {
+    this.expect(entered, {}, answer => {
       if (answer.route === 'claimed') this.onClaimed(answer.claimed, sentAt);
       else if (answer.route === 'mine') this.onFetched(answer.fetched);
       else if (answer.route === 'unknown-claim' && !this.claim) this.look();
@@ -116,7 +124,7 @@ export class EntityWorker {
   look(): void {
     this.epoch = this.context.nextEpoch();
     const sentAt = momentOf(this.context.clock);
-    this.expect(this.context.store.look(this.entity, this.draining ? undefined : this.epoch), 0, answer => {
+    this.expect(this.context.store.look(this.entity, this.draining ? undefined : this.epoch), {}, answer => {
       if (typeof answer !== 'string') this.onClaimed(answer, sentAt);
     });
   }
@@ -244,7 +252,7 @@ export class EntityWorker {
     this.window.onJobEnd(this.context.clock.monotonicMs() - startedAtMs);
     this.unconfirmed.set(job.id, settlement);
     const fetch = this.draining ? 0 : this.window.wanted(this.ready.length + this.owedFetches);
-    this.expect(this.context.store.finish(this.claim, settlement, fetch), fetch, fetched => {
+    this.expect(this.context.store.finish(this.claim, settlement, fetch), { fetches: fetch, isEnd: true }, fetched => {
       this.unconfirmed.delete(job.id);
       if (fetched.jobs.length > 0) this.window.onSuccessor();
       this.onFetched(fetched);
@@ -254,12 +262,12 @@ export class EntityWorker {
   private fetch(): void {
     if (!this.claim) return;
     this.woken = false;
-    this.expect(this.context.store.take(this.claim), 1, fetched => this.onFetched(fetched));
+    this.expect(this.context.store.take(this.claim), { fetches: 1 }, fetched => this.onFetched(fetched));
   }
 
   // ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  private expect<T>(answer: Promise<T>, fetches: number, use: (value: T) => void): void {
+  private expect<T>(answer: Promise<T>, { fetches = 0, isEnd = false }: Request, use: (value: T) => void): void {
     const { generation } = this;
     this.owed++;
     this.owedFetches += fetches;
@@ -272,10 +280,11 @@ export class EntityWorker {
     };
     answer.then(
       value => settled(() => use(value)),
-      // What was certainly not executed is its caller's matter; otherwise nobody knows what is fetched here.
+      // What was certainly not executed is its caller's matter; otherwise nobody knows what is fetched here. An end has
+      // no caller: one that was not executed must be made good before a later one counts (I6).
       (error: Error) =>
         settled(() => {
-          if (!(error instanceof NotExecutedError)) this.failure ??= error;
+          if (isEnd || !(error instanceof NotExecutedError)) this.failure ??= error;
         }),
     );
     this.run();
@@ -359,7 +368,7 @@ export class EntityWorker {
     const { claim } = this;
     this.forgetAnswers();
     this.setState('releasing');
-    this.expect(this.context.store.release(claim, mode), 0, released => {
+    this.expect(this.context.store.release(claim, mode), {}, released => {
       if (released) {
         this.claim = undefined;
         return;

@@ -2,7 +2,7 @@
  * A store between an engine and the real one, in which a test breaks things at the moment it chooses.
  * What is not broken passes through untouched: the very promise of the real store.
  */
-import { OutcomeUnknownError } from '../../src/core/errors.js';
+import { OutcomeUnknownError, StoreUnavailableError } from '../../src/core/errors.js';
 import type { EntityStore } from '../../src/core/ports.js';
 import { gate } from './wait.js';
 
@@ -10,9 +10,10 @@ type Method = 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'release' | 'ren
 
 /**
  * `lose`: it is executed, and its answer never comes. `drop`: it is not executed, and no answer comes.
+ * `refuse`: it is not executed, and the answer says so.
  * `hold`: it is executed, and its answer comes when the test opens the gate.
  */
-export type Fault = 'lose' | 'drop' | { readonly hold: Promise<void> };
+export type Fault = 'lose' | 'drop' | 'refuse' | { readonly hold: Promise<void> };
 
 export class FaultyStore {
   readonly calls: string[] = [];
@@ -65,6 +66,7 @@ function isStep(name: string): boolean {
 async function broken(fault: Fault, call: () => Promise<unknown>): Promise<unknown> {
   const lost = new OutcomeUnknownError('the connection broke');
   if (fault === 'drop') throw lost;
+  if (fault === 'refuse') throw new StoreUnavailableError('the call was not executed');
   const answer = call();
   if (fault === 'lose') {
     await answer.catch(() => {});
