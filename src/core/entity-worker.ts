@@ -137,7 +137,7 @@ export class EntityWorker {
 
   /** The store says that the queue of this idle worker has something to do, so something was missed: begin anew (race 37). */
   kick(): void {
-    if (this.currentState !== 'idle' || this.owed > 0 || this.againTimer) return;
+    if (this.currentState !== 'idle' || this.owed > 0) return;
     this.failure = new Error('its queue has jobs that no wake-up told of');
     this.wakeLoop?.();
   }

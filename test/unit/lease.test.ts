@@ -149,4 +149,17 @@ describe('leases and late answers', () => {
     await added;
     expect(running()).toEqual([1]);
   });
+
+  test('I7: a lost wake-up is made good by the renewal also where a delayed job is awaited', async () => {
+    const b = await cluster.pod('B');
+    cluster.instant = true;
+    cluster.server.wake = () => {};
+    await a.add('1', 0);
+    const delayed = { entityType: 'account', entityId: '1', name: 'w', data: { n: 9 }, options: { delay: 60_000 } };
+    await a.engine.enqueue(delayed);
+    await b.add('1', 1);
+    expect(cluster.starts).toEqual(starts(0));
+    await cluster.clock.advance(LEASE_MS / 3);
+    expect(cluster.starts).toEqual(starts(0, 1));
+  });
 });
