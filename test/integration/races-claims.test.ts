@@ -35,7 +35,7 @@ describe('races about claims', () => {
     await expect(on.a.resync(claim, 6, [])).rejects.toBeInstanceOf(StaleClaimError);
   });
 
-  test('I4: the token grows where Redis’s clock went back, and where the fence has expired', async () => {
+  test('I4: the token grows where Redis’s clock went back, also across a hand-over, and where the fence has expired', async () => {
     await on.released(1);
     const future = 8_000_000_000_000_000n;
     await on.redis.hset(fence(), 'token', String(future));
@@ -43,9 +43,13 @@ describe('races about claims', () => {
     expect(BigInt(first.claim.token)).toBe(future + 1n);
     await on.a.finish(first.claim, done(first.jobs[0]), 1);
     await on.a.release(first.claim, 'idle');
+    const second = await on.cold(on.b, 1);
+    expect(BigInt(second.claim.token)).toBe(future + 2n);
+    await on.b.release(second.claim, 'hand-over');
+    expect(BigInt((await on.cold(on.a, 3)).claim.token)).toBe(future + 3n);
     await on.redis.del(fence());
     const before = BigInt(Date.now() - 60_000) * 1000n;
-    expect(BigInt((await on.cold(on.b, 1)).claim.token)).toBeGreaterThan(before);
+    expect(BigInt((await on.cold(on.b, 2)).claim.token)).toBeGreaterThan(before);
   });
 
   test('race 18: a job’s own means to keep its lock do nothing: the worker and the heartbeat keep it', async () => {

@@ -55,6 +55,14 @@ describe('races of the core', () => {
     expect(b.log.lines).toEqual([]);
   });
 
+  test('race 1: an add that certainly was not executed is its caller’s matter alone', async () => {
+    await withPrefetched();
+    a.store.next('enter', 'refuse');
+    await expect(a.add('1', 4)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    for (const n of [2, 3]) await cluster.job(n).end();
+    expect(count(a, 'resync')).toBe(0);
+  });
+
   test('race 2: an answer that is lost while a handler runs is looked into when it has ended, and not before', async () => {
     await a.add('1', 0, 1);
     a.store.next('enter', 'lose');
