@@ -88,6 +88,14 @@ describe('races about claims', () => {
     expect(await due()).toBe(await until());
   });
 
+  test('I7: claims beyond one script’s worth are renewed too, and told by their positions', async () => {
+    const { claim } = await on.cold(on.a, 1);
+    const gone = { claim: { ...claim, entity: { type: 'account', id: 'gone' } }, idle: true };
+    const renewals = [...Array(500).fill(gone), { claim, idle: true }, gone];
+    const lost = [...renewals.keys()].filter(position => position !== 500);
+    expect(await on.a.renew(renewals, [])).toEqual({ lost, kicked: [500] });
+  });
+
   test('race 36: the owner is not called for work that the end of its job brings', async () => {
     await on.cold(on.a, 1);
     await on.b.enter(on.job(1), { epoch: 1, mayClaim: true });

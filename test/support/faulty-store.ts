@@ -17,6 +17,8 @@ export type Fault = 'lose' | 'drop' | 'refuse' | { readonly hold: Promise<void> 
 
 export class FaultyStore {
   readonly calls: string[] = [];
+  /** What each method was last called with. */
+  readonly lastArguments = new Map<string, readonly unknown[]>();
   private readonly once = new Map<Method, Fault[]>();
   private outage: Fault | undefined;
   silent = false;
@@ -51,6 +53,7 @@ export class FaultyStore {
         const method = real[name] as (...args: unknown[]) => Promise<unknown>;
         return (...args: unknown[]) => {
           this.calls.push(name);
+          this.lastArguments.set(name, args);
           const fault = this.once.get(name as Method)?.shift() ?? (isStep(name) ? this.outage : undefined);
           return fault ? broken(fault, () => method.apply(real, args)) : method.apply(real, args);
         };

@@ -88,6 +88,18 @@ describe('leases and late answers', () => {
     expect(running()).toEqual([0]);
   });
 
+  test('a renewal tells which job runs, whose lock it keeps alive, and which workers are idle', async () => {
+    await a.add('1', 0, 1);
+    await a.add('2', 2);
+    await cluster.job(2).end();
+    await cluster.clock.advance(LEASE_MS / 3);
+    const [{ id: jobId = '' } = {}] = cluster.server.entity({ type: 'account', id: '1' }).active;
+    expect(a.store.lastArguments.get('renew')?.[0]).toMatchObject([
+      { claim: { entity: { id: '1' } }, idle: false, runningJobId: jobId },
+      { claim: { entity: { id: '2' } }, idle: true, runningJobId: undefined },
+    ]);
+  });
+
   test('race 27: the answer to a fetch from before a resync brings nothing, although it comes after it', async () => {
     await a.add('1', 0, 1, 2);
     const late = a.store.hold('finish');
