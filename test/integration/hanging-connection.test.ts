@@ -4,13 +4,13 @@ import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
 import { QueueBus } from '../../src/nest/queue-bus.js';
-import { FreezingProxy } from '../support/freezing-proxy.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { connect, dropKeys, freshPrefix } from '../support/redis.js';
+import { RedisProxy } from '../support/redis-proxy.js';
 import { eventually } from '../support/wait.js';
 
 const prefix = freshPrefix();
 const redis = connect();
-const proxy = new FreezingProxy(new URL(redisUrl()));
+const proxy = new RedisProxy();
 const seen: number[] = [];
 let app: Awaited<ReturnType<typeof start>>;
 
@@ -49,7 +49,7 @@ describe('a connection that hangs', () => {
   });
   afterAll(async () => {
     await app.close();
-    await proxy.stop();
+    await proxy.close();
     await dropKeys(redis, prefix);
     await redis.quit();
   });

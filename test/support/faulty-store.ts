@@ -16,6 +16,8 @@ export type Fault = 'lose' | 'drop' | 'refuse' | { readonly hold: Promise<void> 
 
 export class FaultyStore {
   readonly calls: string[] = [];
+  /** What each method was last called with. */
+  readonly lastArguments = new Map<string, readonly unknown[]>();
   private readonly once = new Map<Method, Fault[]>();
   private readonly hooks = new Map<string, () => void>();
   private outage: Fault | undefined;
@@ -59,6 +61,7 @@ export class FaultyStore {
           const hook = this.hooks.get(name);
           this.hooks.delete(name);
           hook?.();
+          this.lastArguments.set(name, args);
           const fault = this.once.get(name as Method)?.shift() ?? (isStep(name) ? this.outage : undefined);
           return fault ? broken(fault, () => method.apply(real, args)) : method.apply(real, args);
         };

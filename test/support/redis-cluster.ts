@@ -16,10 +16,10 @@ export class RedisCluster {
   private readonly stores: RedisEntityStore[] = [];
   private keySpace: KeySpace | undefined;
 
-  async pod(config: EngineConfig, podId = randomBytes(4).toString('hex')): Promise<RedisEntityStore> {
+  async pod(config: EngineConfig, podId = randomBytes(4).toString('hex'), url = redisUrl()): Promise<RedisEntityStore> {
     this.keySpace ??= new KeySpace(this.prefix, config);
     const store = new RedisEntityStore({
-      redis: { url: redisUrl() },
+      redis: { url },
       keyPrefix: this.prefix,
       commandTimeoutMs: 2000,
       config,

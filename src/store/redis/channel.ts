@@ -117,10 +117,13 @@ export class Channel {
     }
     const batch: Batch = { calls, state: 'sent' };
     this.inFlight.push(batch);
-    (redis.callBuffer(withText ? 'EVAL' : 'EVALSHA', args) as Promise<Buffer>).then(
-      packed => this.onAnswers(batch, unpackr.unpack(packed)),
-      error => this.onFailure(batch, error),
-    );
+    const packed = redis.callBuffer(withText ? 'EVAL' : 'EVALSHA', args) as Promise<Buffer>;
+    packed
+      .then(answers => unpackr.unpack(answers))
+      .then(
+        answers => this.onAnswers(batch, answers),
+        error => this.onFailure(batch, error),
+      );
   }
 
   private onAnswers(batch: Batch, answers: readonly unknown[]): void {
