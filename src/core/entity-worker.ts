@@ -254,7 +254,9 @@ export class EntityWorker {
     const settlement = await runJob(this.context.execution, job, {
       entity: this.entity,
       fencingToken: lease.claim.token,
-      signal: lease.signal,
+      get signal() {
+        return lease.signal;
+      },
     });
     this.running = undefined;
     if (this.state === 'lost') return;

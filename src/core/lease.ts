@@ -21,7 +21,9 @@ export function momentOf(clock: Clock): Moment {
 const MARGIN = 0.05;
 
 export class Lease {
-  private readonly abort = new AbortController();
+  /** Made when first asked for: most handlers never do. */
+  private abort: AbortController | undefined;
+  private lost: Error | undefined;
   private renewedAt: Moment;
 
   constructor(
@@ -39,11 +41,16 @@ export class Lease {
 
   /** Aborted when the claim is lost. */
   get signal(): AbortSignal {
+    if (!this.abort) {
+      this.abort = new AbortController();
+      if (this.lost) this.abort.abort(this.lost);
+    }
     return this.abort.signal;
   }
 
   lose(reason: Error): void {
-    this.abort.abort(reason);
+    this.lost = reason;
+    this.abort?.abort(reason);
   }
 
   isValid(): boolean {

@@ -30,6 +30,8 @@ end
 function OPS.finish(B, epoch, n, takeOpts, jobId, lockMs, status, value, opts, fields)
   if not mine(B, epoch) then return {'STALE'} end
   n = tonumber(n)
+  -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one.
+  if n > 0 and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then n = 0 end
   local r = finishJob(B, jobId, lockMs, status, value, opts, fields, n > 0 and '1' or '0')
   local out = {'OK', 0, '-1'}
   if type(r) == 'number' and r < 0 then
