@@ -21,5 +21,6 @@ export default {
   setupFilesAfterEnv: ['<rootDir>/test/support/leaks.ts'],
   globalTeardown: '<rootDir>/test/support/leaks-in-redis.mjs',
   reporters: ['default', '<rootDir>/scripts/summary-reporter.mjs'],
+  testPathIgnorePatterns: ['/node_modules/', '/test/compat/'],
   testTimeout: 30_000,
 };

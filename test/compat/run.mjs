@@ -1,0 +1,52 @@
+/**
+ * `npm run test:compat`: the packed package in applications of other kinds than this repository: NestJS 10 and 11 as
+ * CommonJS with Jest, NestJS 12 as native ES modules and without @nestjs/cqrs, and TypeScript's ways of finding types.
+ *
+ * Each folder beside this file is an application; it is copied, installed from the registry, and its `npm test` run.
+ */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startRedis } from '#dev-redis';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const applications = process.argv.length > 2 ? process.argv.slice(2) : ['nest10', 'nest11', 'nest12'];
+
+const folder = mkdtempSync(join(tmpdir(), 'atomic-queues-compat-'));
+const redis = await startRedis();
+try {
+  const [packed] = JSON.parse(npm(root, 'pack', '--json', '--ignore-scripts', '--pack-destination', folder));
+  checkContents(packed.files.map(({ path }) => path));
+  for (const application of applications) {
+    const target = join(folder, application);
+    cpSync(join(here, application), target, { recursive: true });
+    cpSync(join(here, 'shared'), target, { recursive: true });
+    npm(target, 'install', '--no-audit', '--no-fund', '--no-package-lock', join(folder, packed.filename));
+    npm(target, 'test');
+    process.stdout.write(`${application}: ok\n`);
+  }
+} catch (error) {
+  process.stderr.write(`${error.message}\n${error.stdout ?? ''}${error.stderr ?? ''}\n`);
+  process.exitCode = 1;
+} finally {
+  await redis.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function npm(cwd, ...args) {
+  const env = { ...process.env, REDIS_URL: redis.url, NODE_OPTIONS: '' };
+  return execFileSync('npm', args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** What a user installs: the built package and its papers, nothing of the workshop. */
+function checkContents(files) {
+  const strange = files.filter(file => !/^(dist\/|package\.json$|README\.md$|CHANGELOG\.md$|LICENSE$)/.test(file));
+  const missing = ['dist/esm/index.js', 'dist/esm/index.d.ts', 'dist/cjs/index.js', 'README.md', 'LICENSE'].filter(
+    file => !files.includes(file),
+  );
+  if (strange.length + missing.length > 0) throw new Error(`package: too much: ${strange}; missing: ${missing}`);
+  process.stdout.write(`package: ${files.length} files\n`);
+}
