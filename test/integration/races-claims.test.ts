@@ -96,6 +96,14 @@ describe('races about claims', () => {
     expect(await on.a.renew(renewals, [])).toEqual({ lost, kicked: [500] });
   });
 
+  test('race 16: a paused entity is not looked at with every sweep', async () => {
+    await on.a.enter(on.job(0), 'route-only');
+    await on.cluster.pause(on.entity, true);
+    expect(await on.a.due('account', 10)).toEqual([on.entity]);
+    expect(await on.a.look(on.entity, 1)).toBe('paused');
+    expect(await on.a.due('account', 10)).toEqual([]);
+  });
+
   test('race 36: the owner is not called for work that the end of its job brings', async () => {
     await on.cold(on.a, 1);
     await on.b.enter(on.job(1), { epoch: 1, mayClaim: true });

@@ -85,8 +85,10 @@ describe('races of the core', () => {
     await a.add('1', 1);
     expect(stored().owner?.podId).toBe('B');
     for (const n of [0, 1]) await cluster.job(n).end();
+    await cluster.clock.advance(LEASE_MS);
     await zombie.end();
     expect(cluster.starts).toEqual(['A:1:0', 'B:1:0', 'B:1:1']);
+    expect(a.log.lines.filter(line => line.includes('Lost account:1'))).toHaveLength(1);
   });
 
   test('race 25: a pod whose claim is gone does not claim anew, beside its own handler, before it has been told', async () => {
