@@ -120,11 +120,14 @@ export class EntityWorker {
     return { epoch: this.epoch, mayClaim: this.claim === undefined && !this.draining };
   }
 
-  /** Looks at the entity: claims it if it has work and nobody owns it. */
+  /**
+   * Looks at the entity: claims it if it has work and nobody owns it. While draining too: a claim whose answer was lost
+   * is found only so, and handed over at once.
+   */
   look(): void {
     this.epoch = this.context.nextEpoch();
     const sentAt = momentOf(this.context.clock);
-    this.expect(this.context.store.look(this.entity, this.draining ? undefined : this.epoch), {}, answer => {
+    this.expect(this.context.store.look(this.entity, this.epoch), {}, answer => {
       if (typeof answer !== 'string') this.onClaimed(answer, sentAt);
     });
   }
@@ -336,7 +339,7 @@ export class EntityWorker {
       try {
         const answer = claim
           ? await this.context.store.resync(claim, this.epoch, settled)
-          : await this.context.store.look(this.entity, this.draining ? undefined : this.epoch);
+          : await this.context.store.look(this.entity, this.epoch);
         this.failure = undefined;
         this.unconfirmed.clear();
         if (typeof answer !== 'string') this.onClaimed(answer, sentAt);

@@ -180,6 +180,17 @@ describe('races of the core', () => {
     expect(b.log.lines).toEqual([]);
   });
 
+  test('race 12: a pod that shuts down while the answer to its claim is lost finds the claim, and hands it over', async () => {
+    await cluster.pod('B');
+    a.store.next('enter', 'lose');
+    const added = a.add('1', 0);
+    const drained = a.engine.drain();
+    await expect(added).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    await settle();
+    expect(cluster.starts).toEqual(['B:1:0']);
+    await drained;
+  });
+
   test('race 12: a pod that shuts down starts no prefetched job, and claims nothing more', async () => {
     await cluster.pod('B');
     await withPrefetched();
