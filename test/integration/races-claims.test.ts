@@ -73,6 +73,9 @@ describe('races about claims', () => {
     await on.b.enter(on.job(0), 'route-only');
     expect((await on.b.enter(on.job(1, { delay: 3_600_000 }), 'route-only')).route).toBe('delayed');
     expect(await on.b.due('account', 10)).toEqual([on.entity]);
+    await on.redis.zadd(on.system('due:account'), 1, '42');
+    await on.b.enter(on.job(2), 'route-only');
+    expect(await on.cluster.dueScore(on.entity)).toBe(1);
   });
 
   test('I7: a renewal moves the time of the next look on, and so does a look at a live owner’s entity', async () => {
@@ -121,6 +124,14 @@ describe('races about claims', () => {
     expect(await on.redis.pttl(pods)).toBeGreaterThan(0);
     await on.b.enter(on.job(1), 'route-only');
     expect((await on.cluster.allKeys()).filter(key => key.includes(':wake'))).toEqual([on.system('pod:a:wake')]);
+  });
+
+  test('race 36: of several pods each is called for some entities, and none calls itself', async () => {
+    await on.redis.zadd(on.system('pods:account'), Date.now() * 1000, 'c');
+    for (const pod of [on.a, on.b]) await pod.renew([], ['account']);
+    for (let n = 0; n < 20; n++) await on.b.enter(on.job(0, {}, { type: 'account', id: `e${n}` }), 'route-only');
+    const called = (await on.cluster.allKeys()).filter(key => key.includes(':wake'));
+    expect(called).toEqual([on.system('pod:a:wake'), on.system('pod:c:wake')]);
   });
 
   test('race 14: a repeated wake-up keeps its place, and places are told apart by the microsecond', async () => {
