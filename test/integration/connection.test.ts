@@ -1,9 +1,11 @@
 /** Real connections that break at the worst moment. Numbers are those of the design's races. */
 import { OutcomeUnknownError } from '../../src/core/errors.js';
+import { resolveOptions } from '../../src/core/options.js';
 import { claimOf, done, RedisEntity } from '../support/redis-entity.js';
 import { RedisProxy } from '../support/redis-proxy.js';
+import { eventually } from '../support/wait.js';
 
-describe('a connection that breaks when a step was executed and its answer was on its way', () => {
+describe('connections that break or hang', () => {
   const proxy = new RedisProxy();
   let on: RedisEntity;
   let url: string;
@@ -36,5 +38,18 @@ describe('a connection that breaks when a step was executed and its answer was o
     proxy.cutNextAnswer();
     await expect(pod.finish(claim, done(jobs[0]), 1)).rejects.toBeInstanceOf(OutcomeUnknownError);
     expect((await pod.resync(claim, 4, [done(jobs[0])])).jobs).toEqual([]);
+  });
+
+  test('race 15: renewals that get no answer fail within a lease, and go on over a new connection', async () => {
+    const pod = await on.cluster.pod(resolveOptions({ workerDefaults: { heartbeatTTL: 0.5 } }), 'p', url);
+    const { claim } = await on.cold(pod, 1);
+    proxy.hang();
+    await expect(pod.renew([{ claim, idle: false }], [])).rejects.toThrow();
+    await eventually('a renewal is answered', () =>
+      pod.renew([{ claim, idle: false }], []).then(
+        () => true,
+        () => false,
+      ),
+    );
   });
 });

@@ -17,6 +17,11 @@ export class RedisProxy {
     this.armed = true;
   }
 
+  /** Half-open: nothing comes through any more on the connections of now, and neither end is told. */
+  hang(): void {
+    for (const socket of this.sockets) socket.removeAllListeners('data').resume();
+  }
+
   async close(): Promise<void> {
     for (const socket of this.sockets) socket.destroy();
     await new Promise(resolve => this.server.close(resolve));

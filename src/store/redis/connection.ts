@@ -26,8 +26,16 @@ const OURS: RedisOptions = {
   retryStrategy: times => Math.min(50 * 2 ** Math.min(times, 10), MAX_RECONNECT_DELAY_MS),
 };
 
-export function createConnection(target: RedisConnectionOptions, role: ConnectionRole, podId: string): Redis {
-  const ours = { ...OURS, connectionName: `atomic-queues:${podId}:${role}` };
+/** A connection on which an answer is owed and none comes for `silenceMs` is cut and made anew (race 15). */
+export interface ConnectionIdentity {
+  readonly podId: string;
+  readonly role: ConnectionRole;
+  readonly silenceMs?: number;
+}
+
+export function createConnection(target: RedisConnectionOptions, identity: ConnectionIdentity): Redis {
+  const { podId, role, silenceMs } = identity;
+  const ours = { ...OURS, connectionName: `atomic-queues:${podId}:${role}`, socketTimeout: silenceMs };
   if (isRedis(target)) return target.duplicate(ours);
   const { url, ...rest } = target;
   return url === undefined ? new Redis({ ...rest, ...ours }) : new Redis(url, { ...rest, ...ours });

@@ -65,11 +65,12 @@ export class RedisEntityStore implements EntityStore {
   private ready: Ready | undefined;
 
   constructor(private readonly options: RedisStoreOptions) {
-    const { redis, podId, log } = options;
+    const { redis, podId, log, config } = options;
     this.keySpace = new KeySpace(options.keyPrefix, options.config);
-    this.commands = createConnection(redis, 'commands', podId);
-    this.heartbeat = createConnection(redis, 'heartbeat', podId);
-    this.wakes = createConnection(redis, 'wake-ups', podId);
+    // The channel sees to the first itself.
+    this.commands = createConnection(redis, { podId, role: 'commands' });
+    this.heartbeat = createConnection(redis, { podId, role: 'heartbeat', silenceMs: config.leaseMs });
+    this.wakes = createConnection(redis, { podId, role: 'wake-ups', silenceMs: 2000 * WAKE_UP_WAIT_SECONDS });
     watchConnection(this.commands, 'commands', log);
     // The other two fail and come back with the first; one line for an outage is enough.
     this.heartbeat.on('error', () => {});
