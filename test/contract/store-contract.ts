@@ -296,6 +296,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await a.finish(claim, done(jobs[0]), 0);
       expect(await a.release(claim, 'hand-over')).toBe(true);
       expect(await b.wakeUps()).toEqual([entity]);
+      expect(await b.due('account', 0, 10)).toEqual([entity]);
       const taken = claimOf(await b.look(entity, 1));
       expect(taken.recovered).toBe(0);
       expect(

@@ -73,6 +73,9 @@ describe('races about claims', () => {
     await on.b.enter(on.job(0), 'route-only');
     expect((await on.b.enter(on.job(1, { delay: 3_600_000 }), 'route-only')).route).toBe('delayed');
     expect(await on.b.due('account', 0, 10)).toEqual([on.entity]);
+    await on.redis.zadd(on.system('due:account'), 1, '42');
+    await on.b.enter(on.job(2), 'route-only');
+    expect(await on.cluster.dueScore(on.entity)).toBe(1);
   });
 
   test('I7: a renewal moves the time of the next look on, and so does a look at a live owner’s entity', async () => {
@@ -96,6 +99,14 @@ describe('races about claims', () => {
     expect(await on.a.renew(renewals, [])).toEqual({ lost, kicked: [500] });
   });
 
+  test('race 16: a paused entity is not looked at with every sweep', async () => {
+    await on.a.enter(on.job(0), 'route-only');
+    await on.cluster.pause(on.entity, true);
+    expect(await on.a.due('account', 0, 10)).toEqual([on.entity]);
+    expect(await on.a.look(on.entity, 1)).toBe('paused');
+    expect(await on.a.due('account', 0, 10)).toEqual([]);
+  });
+
   test('race 36: the owner is not called for work that the end of its job brings', async () => {
     await on.cold(on.a, 1);
     await on.b.enter(on.job(1), { epoch: 1, mayClaim: true });
@@ -113,6 +124,14 @@ describe('races about claims', () => {
     expect(await on.redis.pttl(pods)).toBeGreaterThan(0);
     await on.b.enter(on.job(1), 'route-only');
     expect((await on.cluster.allKeys()).filter(key => key.includes(':wake'))).toEqual([on.system('pod:a:wake')]);
+  });
+
+  test('race 36: of several pods each is called for some entities, and none calls itself', async () => {
+    await on.redis.zadd(on.system('pods:account'), Date.now() * 1000, 'c');
+    for (const pod of [on.a, on.b]) await pod.renew([], ['account']);
+    for (let n = 0; n < 20; n++) await on.b.enter(on.job(0, {}, { type: 'account', id: `e${n}` }), 'route-only');
+    const called = (await on.cluster.allKeys()).filter(key => key.includes(':wake'));
+    expect(called).toEqual([on.system('pod:a:wake'), on.system('pod:c:wake')]);
   });
 
   test('race 14: a repeated wake-up keeps its place, and places are told apart by the microsecond', async () => {

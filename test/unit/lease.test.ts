@@ -114,6 +114,27 @@ describe('leases and late answers', () => {
     expect(cluster.starts).toEqual(starts(0, 1, 2, 3));
   });
 
+  test('I3: an end that is refused as stale tells the pod at once that it has lost the entity', async () => {
+    await a.add('1', 0, 1, 2);
+    await cluster.job(0).end();
+    await cluster.job(1).end();
+    const last = cluster.job(2).context;
+    cluster.server.entity(last.entity).owner = { podId: 'B', epoch: 1, untilMs: Number.POSITIVE_INFINITY };
+    await cluster.job(2).end();
+    expect(last.signal.aborted).toBe(true);
+    expect(count('resync')).toBe(1);
+    cluster.server.entity(last.entity).owner = undefined;
+  });
+
+  test('a job that another pod adds wakes its idle owner at once', async () => {
+    const b = await cluster.pod('B');
+    await a.add('1', 0);
+    await cluster.job(0).end();
+    await b.add('1', 1);
+    expect(running()).toEqual([1]);
+    expect(count('resync')).toBe(0);
+  });
+
   test('race 26: a release that is refused while a job is enqueued behind it: the claim that is still ours is adopted', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;

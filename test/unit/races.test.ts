@@ -85,8 +85,10 @@ describe('races of the core', () => {
     await a.add('1', 1);
     expect(stored().owner?.podId).toBe('B');
     for (const n of [0, 1]) await cluster.job(n).end();
+    await cluster.clock.advance(LEASE_MS);
     await zombie.end();
     expect(cluster.starts).toEqual(['A:1:0', 'B:1:0', 'B:1:1']);
+    expect(a.log.lines.filter(line => line.includes('Lost account:1'))).toHaveLength(1);
   });
 
   test('race 25: a pod whose claim is gone does not claim anew, beside its own handler, before it has been told', async () => {
@@ -176,6 +178,17 @@ describe('races of the core', () => {
     expect(fetched).toEqual([[2], [3], [4], [5, 6]]);
     await dead.end();
     expect(b.log.lines).toEqual([]);
+  });
+
+  test('race 12: a pod that shuts down while the answer to its claim is lost finds the claim, and hands it over', async () => {
+    await cluster.pod('B');
+    a.store.next('enter', 'lose');
+    const added = a.add('1', 0);
+    const drained = a.engine.drain();
+    await expect(added).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    await settle();
+    expect(cluster.starts).toEqual(['B:1:0']);
+    await drained;
   });
 
   test('race 12: a pod that shuts down starts no prefetched job, and claims nothing more', async () => {
