@@ -45,7 +45,7 @@ class AccountProcessor {
     CqrsModule,
     AtomicQueuesModule.forRoot({
       redis: { url: process.env['REDIS_URL'] },
-      keyPrefix: `test-${randomBytes(4).toString('hex')}`,
+      keyPrefix: `compat-${randomBytes(4).toString('hex')}`,
     }),
   ],
   providers: [WithdrawHandler, AccountProcessor],

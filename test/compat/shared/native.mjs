@@ -23,7 +23,7 @@ class Processor {
 JobHandler('note')(Processor.prototype, 'note', Object.getOwnPropertyDescriptor(Processor.prototype, 'note'));
 WorkerProcessor({ entityType: 'account' })(Processor);
 class App {}
-const keyPrefix = `test-${randomBytes(4).toString('hex')}`;
+const keyPrefix = `compat-${randomBytes(4).toString('hex')}`;
 Module({
   imports: [AtomicQueuesModule.forRoot({ redis: { url: process.env.REDIS_URL }, keyPrefix })],
   providers: [Processor],
