@@ -20,8 +20,8 @@ export {
   UnsupportedError,
 } from './core/errors.js';
 export type { EntityOptions, WorkerOptions } from './core/options.js';
-export type { JobContext } from './core/ports.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
+export { currentJob, type JobContext } from './nest/current-job.js';
 export {
   JobCommand,
   JobHandler,

@@ -251,13 +251,7 @@ export class EntityWorker {
     this.setState('working');
     this.running = job;
     const startedAtMs = this.context.clock.monotonicMs();
-    const settlement = await runJob(this.context.execution, job, {
-      entity: this.entity,
-      fencingToken: lease.claim.token,
-      get signal() {
-        return lease.signal;
-      },
-    });
+    const settlement = await runJob(this.context.execution, job, lease);
     this.running = undefined;
     if (this.state === 'lost') return;
     this.window.onJobEnd(this.context.clock.monotonicMs() - startedAtMs);

@@ -1,25 +1,33 @@
 /**
  * Running one job to its end: finds its handler, runs it, and says how it ended. Never throws.
  */
+import { RunningJob, runAsCurrent } from './current-job.js';
 import type { HandlerTable } from './dispatch.js';
 import { entityWord } from './entity.js';
 import { JobAbandonedError, messageOf, stackOf } from './errors.js';
-import type { FetchedJob, JobContext, Log, Settlement } from './ports.js';
+import type { Lease } from './lease.js';
+import type { FetchedJob, Log, Settlement } from './ports.js';
 
 export interface JobExecution {
   readonly handlers: HandlerTable;
   readonly log: Log;
+  /** Whether code below a handler can ask for its job. */
+  readonly currentJob: boolean;
 }
 
+/** @param lease the one under which the job may start now. */
 export async function runJob(
-  { handlers, log }: JobExecution,
+  { handlers, log, currentJob }: JobExecution,
   job: FetchedJob,
-  context: JobContext,
+  lease: Lease,
 ): Promise<Settlement> {
-  const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(context.entity)}`;
+  const { entity } = lease.claim;
+  const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(entity)}`;
   try {
     if (job.mustFail !== undefined) throw new JobAbandonedError(job.mustFail);
-    const result = await handlers.find(context.entity, job.name)(job, context);
+    const run = handlers.find(entity, job.name);
+    const context = new RunningJob(job, lease);
+    const result = await (currentJob ? runAsCurrent(context, () => run(job, context)) : run(job, context));
     return { job, outcome: { kind: 'completed', value: resultAsJson(result, what, log) } };
   } catch (error) {
     const reason = messageOf(error);

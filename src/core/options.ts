@@ -50,6 +50,11 @@ export interface EngineOptions {
   defaultJobOptions?: JobOptions;
   /** How long shutdown waits for running jobs, in ms. Default 10000. */
   shutdownTimeoutMs?: number;
+  /**
+   * Whether `currentJob()` works below handlers. Default true. Up to Node 22 it costs about a tenth of the throughput of
+   * handlers that do nothing, and from Node 24 on next to nothing.
+   */
+  currentJob?: boolean;
 }
 
 /** An entity type as the core reads it. */
@@ -70,6 +75,7 @@ export interface EngineConfig {
   readonly leaseMs: number;
   readonly sweepMs: number;
   readonly shutdownTimeoutMs: number;
+  readonly currentJob: boolean;
   entityType(type: string): EntityTypeConfig;
 }
 
@@ -106,6 +112,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
     sweepMs: defaults.stalledInterval ?? 1000,
     shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
+    currentJob: options.currentJob ?? true,
     entityType(type) {
       let config = types.get(type);
       if (!config) {

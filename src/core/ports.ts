@@ -141,12 +141,18 @@ export interface EntityStore {
 /** Runs one job to its end. What it returns is stored as the job's result. */
 export type JobRunner = (job: FetchedJob, context: JobContext) => unknown;
 
-/** What a running job may know of its entity. */
-export interface JobContext {
-  readonly entity: EntityRef;
+/** What a running job may know of itself and its entity. */
+export interface JobContext<Native = unknown> {
+  readonly entityType: string;
+  readonly entityId: string;
+  /** Grows with each new owner of the entity (I4): let the database refuse writes with a smaller one. Decimal digits. */
   readonly fencingToken: string;
   /** Aborted when this pod has lost the entity: stop, and write nothing more. */
   readonly signal: AbortSignal;
+  /** Which start of this job this is, from 1. */
+  readonly attempt: number;
+  /** The job in the store's own form. */
+  readonly job: Native;
 }
 
 /** A cancellable timer. */

@@ -33,7 +33,7 @@ export class WorkerManager {
       clock,
       log,
       leaseMs: config.leaseMs,
-      execution: { handlers, log },
+      execution: { handlers, log, currentJob: config.currentJob },
       nextEpoch: () => ++this.epoch,
       requestRenewal: () => parts.requestRenewal(),
       ended: worker => this.remove(worker),

@@ -68,7 +68,7 @@ export function exploreProcessors(providers: readonly Provider[], handlers: Hand
       handlers.addJobHandler(
         entityType,
         name,
-        (job, context) => run(job.native(), context.entity.id, context),
+        (_, context) => run(context.job, context.entityId, context),
         `${target.name}.${String(method)}`,
       );
     }

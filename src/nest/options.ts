@@ -36,6 +36,7 @@ const KNOWN = [
   'entities',
   'defaultJobOptions',
   'shutdownTimeoutMs',
+  'currentJob',
 ];
 const KNOWN_REDIS = ['url', 'host', 'port', 'username', 'password', 'db', 'tls', 'family'];
 
@@ -54,6 +55,7 @@ export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
   else checkInstance(redis);
   checkKind(options, 'keyPrefix', 'string');
   checkKind(options, 'enableCronManager', 'boolean');
+  checkKind(options, 'currentJob', 'boolean');
   for (const name of ['cronInterval', 'commandTimeoutMs'] as const) {
     if (options[name] !== undefined) milliseconds(`AtomicQueuesModule.${name}`, options[name]);
   }

@@ -167,8 +167,13 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
   }
 }
 
-function engineOptions({ workerDefaults, defaultJobOptions, shutdownTimeoutMs }: AtomicQueuesModuleOptions) {
-  return { workerDefaults, defaultJobOptions, shutdownTimeoutMs };
+function engineOptions({
+  workerDefaults,
+  defaultJobOptions,
+  shutdownTimeoutMs,
+  currentJob,
+}: AtomicQueuesModuleOptions) {
+  return { workerDefaults, defaultJobOptions, shutdownTimeoutMs, currentJob };
 }
 
 /** Options of a processor win over those of its type in `entities`, one by one. */

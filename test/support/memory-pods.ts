@@ -46,7 +46,7 @@ export class MemoryPods {
   }
 
   async handle(pod: string, n: number, context: JobContext): Promise<void> {
-    const entityId = context.entity.id;
+    const { entityId } = context;
     this.starts.push(`${pod}:${entityId}:${n}`);
     const beside = this.running.find(other => other.entityId === entityId);
     if (beside) throw new Error(`${pod}:${entityId}:${n} overlaps ${beside.pod}:${n}`);

@@ -5,6 +5,7 @@ import { HandlerTable } from '../../src/core/dispatch.js';
 import { HANDLER_METADATA, rebuild, registerCqrsHandlers } from '../../src/cqrs/bridge.js';
 import { JobCommand, JobQuery, QueueEntity, QueueEntityId } from '../../src/nest/decorators.js';
 import { QueueBus } from '../../src/nest/queue-bus.js';
+import { entity, jobContext } from '../support/job-context.js';
 import { eventually } from '../support/wait.js';
 import { application } from './nest-application.js';
 
@@ -48,11 +49,6 @@ class UnroutedHandler {
   async execute() {}
 }
 
-const context = {
-  entity: { type: 'account', id: '1' },
-  fencingToken: '1',
-  signal: new AbortController().signal,
-};
 const job = (name: string, data: unknown) => ({ id: '1', name, data, attempt: 1, native: () => undefined });
 
 const register = async (classes: (new () => object)[], bus: object = {}, declaredTypes: string[] = []) => {
@@ -135,7 +131,7 @@ describe('a rebuilt command', () => {
 describe('execution', () => {
   const run = async (execute: (command: object) => Promise<unknown>) => {
     const handlers = await register([WithdrawHandler], { execute });
-    return handlers.find(context.entity, 'account.withdraw')(job('account.withdraw', { amount: 5 }), context);
+    return handlers.find(entity, 'account.withdraw')(job('account.withdraw', { amount: 5 }), jobContext());
   };
 
   test('the bus gets a real instance; its answer is the job’s', async () => {

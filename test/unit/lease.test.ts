@@ -119,11 +119,15 @@ describe('leases and late answers', () => {
     await cluster.job(0).end();
     await cluster.job(1).end();
     const last = cluster.job(2).context;
-    cluster.server.entity(last.entity).owner = { podId: 'B', epoch: 1, untilMs: Number.POSITIVE_INFINITY };
+    cluster.server.entity({ type: 'account', id: '1' }).owner = {
+      podId: 'B',
+      epoch: 1,
+      untilMs: Number.POSITIVE_INFINITY,
+    };
     await cluster.job(2).end();
     expect(last.signal.aborted).toBe(true);
     expect(count('resync')).toBe(1);
-    cluster.server.entity(last.entity).owner = undefined;
+    cluster.server.entity({ type: 'account', id: '1' }).owner = undefined;
   });
 
   test('a job that another pod adds wakes its idle owner at once', async () => {

@@ -13,6 +13,7 @@ import {
 } from '../../src/nest/decorators.js';
 import { exploreProcessors, type Provider } from '../../src/nest/explorer.js';
 import { checkModuleOptions } from '../../src/nest/options.js';
+import { entity, jobContext } from '../support/job-context.js';
 
 @QueueEntity('account')
 class Withdraw {
@@ -242,19 +243,16 @@ describe('processors', () => {
     const options = exploreProcessors([accounts], handlers);
     expect(options.get('account')).toEqual({ idleTimeoutSeconds: 5 });
     expect(handlers.hostedTypes()).toEqual(['account']);
-    const entity = { type: 'account', id: '1' };
-    const context = { entity, fencingToken: '1', signal: new AbortController().signal };
     const job = { id: '5', name: 'audit', data: {}, attempt: 1, native: () => 'native' };
-    await handlers.find(entity, 'audit')(job, context);
+    await handlers.find(entity, 'audit')(job, jobContext());
     expect((accounts.instance as Accounts).seen).toEqual([['native', '1']]);
   });
 
   const audited = (target: new () => object, names: string[]) => {
     const handlers = new HandlerTable();
     const options = exploreProcessors([provider(target)], handlers);
-    const context = { entity: { type: 'account', id: '1' }, fencingToken: '1', signal: new AbortController().signal };
     const job = { id: '5', name: 'x', data: {}, attempt: 1, native: () => 'native' };
-    return { options, answers: names.map(name => handlers.find(context.entity, name)(job, context)) };
+    return { options, answers: names.map(name => handlers.find(entity, name)(job, jobContext())) };
   };
 
   test('one method may have several names, and a symbol for its own', () => {

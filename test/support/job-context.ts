@@ -1,0 +1,15 @@
+/** A running job without an engine, for tests of what handlers are given. */
+import type { JobContext } from '../../src/core/ports.js';
+
+export const entity = { type: 'account', id: '1' };
+
+export function jobContext(native: unknown = 'native'): JobContext {
+  return {
+    entityType: entity.type,
+    entityId: entity.id,
+    fencingToken: '1',
+    signal: new AbortController().signal,
+    attempt: 1,
+    job: native,
+  };
+}
