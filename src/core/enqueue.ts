@@ -4,7 +4,7 @@
  */
 
 import type { EntityId } from './entity.js';
-import { type EntityRef, entityRef } from './entity.js';
+import { entityRef } from './entity.js';
 import { BulkEnqueueError, ClosedError, InvalidCommandError } from './errors.js';
 import { checkJobOptions, checkSize, encodeData } from './job-data.js';
 import type { EngineConfig } from './options.js';
@@ -41,8 +41,13 @@ export class Enqueuer {
     private readonly manager: WorkerManager,
   ) {}
 
-  async enqueue(request: JobRequest): Promise<EnqueuedJob> {
-    return this.send(this.check(request));
+  /** One promise a job and not four: that is a tenth of what a job costs. */
+  enqueue(request: JobRequest): Promise<EnqueuedJob> {
+    try {
+      return this.send(this.check(request));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** All are checked before any is sent; they travel together, and keep their order. */
@@ -85,13 +90,15 @@ export class Enqueuer {
     };
   }
 
-  private async send(job: NewJob): Promise<EnqueuedJob> {
-    const worker = this.manager.forEnqueue(job.entity);
-    const { jobId } = await (worker ? worker.enter(job) : this.store.enter(job, 'route-only'));
-    return this.receipt(job.entity, jobId);
-  }
-
-  private receipt(entity: EntityRef, jobId: string): EnqueuedJob {
-    return { jobId, entityType: entity.type, entityId: entity.id, queueName: this.store.queueName(entity) };
+  private send(job: NewJob): Promise<EnqueuedJob> {
+    const { entity } = job;
+    const worker = this.manager.forEnqueue(entity);
+    const entered = worker ? worker.enter(job) : this.store.enter(job, 'route-only');
+    return entered.then(({ jobId }) => ({
+      jobId,
+      entityType: entity.type,
+      entityId: entity.id,
+      queueName: this.store.queueName(entity),
+    }));
   }
 }

@@ -16,7 +16,7 @@ import { messageOf, NotExecutedError, StaleClaimError, stackOf } from './errors.
 import { type JobExecution, runJob } from './job-execution.js';
 import { Lease, type Moment, momentOf } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
-import { type Expectation, OwedAnswers } from './owed-answers.js';
+import { OwedAnswers } from './owed-answers.js';
 import type {
   Claim,
   Claimed,
@@ -65,7 +65,7 @@ export class EntityWorker {
   private readonly unconfirmed = new Map<string, Settlement>();
   private readonly answers = new OwedAnswers(failure => {
     this.failure ??= failure;
-    this.wakeLoop?.();
+    this.advance();
   });
   private failure: Error | undefined;
   /** A look is under way that may bring the claim; a second one would take from the first what it has fetched. */
@@ -75,8 +75,9 @@ export class EntityWorker {
   private draining = false;
   private idleSinceMs = 0;
   private againTimer: Timer | undefined;
-  private looping = false;
-  private wakeLoop: (() => void) | undefined;
+  /** A handler runs, or the worker begins anew. */
+  private busy = false;
+  private advancing = false;
   private onEnd: (() => void)[] = [];
 
   constructor(
@@ -100,7 +101,7 @@ export class EntityWorker {
   enter(job: NewJob): Promise<Entered> {
     const sentAt = momentOf(this.context.clock);
     const entered = this.context.store.enter(job, this.enterHint());
-    this.expect(entered, {
+    this.answers.expect(entered, {
       use: answer => {
         if (answer.route === 'claimed') this.onClaimed(answer.claimed, sentAt);
         else if (answer.route === 'mine') this.onFetched(answer.fetched);
@@ -124,7 +125,7 @@ export class EntityWorker {
     this.epoch = this.context.nextEpoch();
     this.looking = true;
     const sentAt = momentOf(this.context.clock);
-    this.expect(this.context.store.look(this.entity, this.epoch), {
+    this.answers.expect(this.context.store.look(this.entity, this.epoch), {
       use: answer => {
         this.looking = false;
         if (typeof answer !== 'string') this.onClaimed(answer, sentAt);
@@ -136,14 +137,14 @@ export class EntityWorker {
   /** Something may be waiting: a wake-up, or a sweep. */
   wake(): void {
     this.woken = true;
-    this.wakeLoop?.();
+    this.advance();
   }
 
   /** The store says that the queue of this idle worker has something to do, so something was missed: begin anew (race 37). */
   kick(): void {
     if (this.currentState !== 'idle' || this.answers.count > 0) return;
     this.failure = new Error('its queue has jobs that no wake-up told of');
-    this.wakeLoop?.();
+    this.advance();
   }
 
   renewal(): Renewal | undefined {
@@ -155,7 +156,7 @@ export class EntityWorker {
   renewed(claim: Claim, sentAt: Moment): void {
     if (claim !== this.claim) return;
     this.lease?.renew(sentAt);
-    this.wakeLoop?.();
+    this.advance();
   }
 
   /** The store says that `claim` is not the current one. An answer about an earlier claim of ours says nothing. */
@@ -171,7 +172,7 @@ export class EntityWorker {
         `Lost ${entityWord(this.entity)} while job ${this.running.id} runs; its end will not count, and the new owner runs it again.`,
       );
     }
-    this.wakeLoop?.();
+    this.advance();
   }
 
   /** Gives the claim up if the worker has been idle for that long. */
@@ -189,7 +190,7 @@ export class EntityWorker {
     if (this.currentState === 'ended') return;
     this.setState('lost');
     this.failure = undefined;
-    this.run();
+    this.advance();
   }
 
   get isRunning(): boolean {
@@ -199,70 +200,101 @@ export class EntityWorker {
   /** Starts no further job; resolves when the running one has ended and the entity is handed over. */
   drain(): Promise<void> {
     this.draining = true;
-    this.run();
+    this.advance();
     return new Promise(resolve => {
       if (this.currentState === 'ended') resolve();
       else this.onEnd.push(resolve);
     });
   }
 
-  // ── the loop ────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── what comes next ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  private async loop(): Promise<void> {
-    while (this.currentState !== 'ended') {
-      if (this.currentState === 'lost') this.end();
-      else if (this.failure) await this.beginAnew();
-      else if (this.draining && this.claim && this.currentState !== 'releasing') await this.handOver();
-      else if (this.ready.length > 0) await this.runNext();
-      else if (this.answers.count > 0) await this.signal();
-      else if (!this.claim) this.end();
-      else if (this.woken) this.fetch();
-      else await this.rest();
+  /** Does what can be done now; called after whatever has changed. No promise of its own: a job costs few of them. */
+  private advance(): void {
+    if (this.advancing) return;
+    this.advancing = true;
+    this.guarded(() => {
+      while (!this.busy && this.step());
+    });
+    this.advancing = false;
+  }
+
+  /** @returns whether there may be more to do at once. */
+  private step(): boolean {
+    if (this.currentState === 'ended') return false;
+    if (this.currentState === 'lost') this.end();
+    else if (this.failure) this.during(this.beginAnew());
+    else if (this.draining && this.claim && this.currentState !== 'releasing') return this.handOver();
+    else if (this.ready.length > 0) this.startNext();
+    else if (this.answers.count > 0) return false;
+    else if (!this.claim) this.end();
+    else if (this.woken) this.fetch();
+    else this.rest();
+    return false;
+  }
+
+  private during<T>(work: Promise<T>, then?: (value: T) => void): void {
+    this.busy = true;
+    work.then(
+      value => {
+        this.busy = false;
+        this.guarded(() => then?.(value));
+        this.advance();
+      },
+      error => this.onCrash(error),
+    );
+  }
+
+  private guarded(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.onCrash(error);
     }
   }
 
-  private signal(): Promise<void> {
-    return new Promise(resolve => {
-      this.wakeLoop = () => {
-        this.wakeLoop = undefined;
-        resolve();
-      };
+  /** Nothing here throws; if something does after all, the entity must not stand still under a claim of ours. */
+  private onCrash(error: unknown): void {
+    this.context.log.error(`The worker of ${entityWord(this.entity)} failed, and begins anew: ${stackOf(error)}`);
+    this.running = undefined;
+    this.failure ??= new Error(messageOf(error));
+    this.busy = true;
+    this.context.clock.after(LAST_RETRY_MS, () => {
+      this.busy = false;
+      this.advance();
     });
   }
 
-  private rest(): Promise<void> {
-    if (this.currentState !== 'idle') {
-      this.window.reset();
-      this.idleSinceMs = this.context.clock.monotonicMs();
-      this.setState('idle');
-    }
-    return this.signal();
+  private rest(): void {
+    if (this.currentState === 'idle') return;
+    this.window.reset();
+    this.idleSinceMs = this.context.clock.monotonicMs();
+    this.setState('idle');
   }
 
-  private async runNext(): Promise<void> {
+  private startNext(): void {
     const { lease } = this;
-    if (!lease?.isValid()) {
-      this.context.requestRenewal();
-      await this.signal();
-      return;
-    }
+    if (!lease?.isValid()) return this.context.requestRenewal();
     const job = this.ready.shift();
     if (!job) return;
     this.setState('working');
     this.running = job;
     const startedAtMs = this.context.clock.monotonicMs();
-    const settlement = await runJob(this.context.execution, job, lease);
-    this.running = undefined;
-    if (this.state === 'lost') return;
-    this.window.onJobEnd(this.context.clock.monotonicMs() - startedAtMs);
-    this.finish(lease.claim, settlement);
+    this.during(runJob(this.context.execution, job, lease), settlement => {
+      this.running = undefined;
+      if (this.currentState === 'lost') return;
+      this.window.onJobEnd(this.context.clock.monotonicMs() - startedAtMs);
+      this.finish(lease.claim, settlement);
+    });
   }
 
   private finish(claim: Claim, settlement: Settlement): void {
     const { id } = settlement.job;
     this.unconfirmed.set(id, settlement);
+    // An end before this one may not have been executed; this one must not overtake it, and goes with it.
+    if (this.failure) return;
     const fetches = this.draining ? 0 : this.window.wanted(this.ready.length, this.answers.fetches);
-    this.expect(this.context.store.finish(claim, settlement, fetches), {
+    this.answers.expect(this.context.store.finish(claim, settlement, fetches), {
       fetches,
       use: fetched => {
         this.unconfirmed.delete(id);
@@ -275,34 +307,10 @@ export class EntityWorker {
   private fetch(): void {
     if (!this.claim) return;
     this.woken = false;
-    this.expect(this.context.store.take(this.claim), { fetches: 1, use: fetched => this.onFetched(fetched) });
+    this.answers.expect(this.context.store.take(this.claim), { fetches: 1, use: fetched => this.onFetched(fetched) });
   }
 
   // ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  private expect<T>(answer: Promise<T>, expectation: Expectation<T>): void {
-    this.answers.expect(answer, expectation);
-    this.run();
-  }
-
-  private run(): void {
-    if (this.looping) this.wakeLoop?.();
-    else {
-      this.looping = true;
-      this.loop().catch(error => this.onCrash(error));
-    }
-  }
-
-  /** Nothing in the loop throws; if something does after all, the entity must not stand still under a claim of ours. */
-  private onCrash(error: unknown): void {
-    this.context.log.error(`The worker of ${entityWord(this.entity)} failed, and begins anew: ${stackOf(error)}`);
-    this.running = undefined;
-    this.failure ??= new Error(messageOf(error));
-    this.context.clock.after(LAST_RETRY_MS, () => {
-      this.looping = false;
-      this.run();
-    });
-  }
 
   private onFetched(fetched: Fetched): void {
     this.ready.push(...fetched.jobs);
@@ -369,9 +377,10 @@ export class EntityWorker {
   }
 
   /** Every end is confirmed first, or made good: what is done must not be given back. */
-  private handOver(): Promise<void> | void {
-    if (this.unconfirmed.size > 0) return this.signal();
+  private handOver(): boolean {
+    if (this.unconfirmed.size > 0) return false;
     this.release('hand-over');
+    return true;
   }
 
   private release(mode: 'idle' | 'hand-over'): void {
@@ -379,7 +388,7 @@ export class EntityWorker {
     const { claim } = this;
     this.forgetAnswers();
     this.setState('releasing');
-    this.expect(this.context.store.release(claim, mode), {
+    this.answers.expect(this.context.store.release(claim, mode), {
       use: released => {
         if (released) {
           this.lease = undefined;

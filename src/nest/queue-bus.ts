@@ -99,43 +99,48 @@ export class QueueBus {
     };
   }
 
-  private async send(
-    command: object,
-    options: JobsOptions | undefined,
-    scope: Scope | undefined,
-  ): Promise<EnqueuedJob> {
-    const { started } = this.runtime;
-    // All three methods wait only where they must: calls of one tick keep their order.
-    const ready = started instanceof Promise ? await started : started;
-    if (scope) checkQueueName(scope, ready);
-    return ready.engine.enqueue(this.request(ready, command, options, scope));
+  private send(command: object, options: JobsOptions | undefined, scope: Scope | undefined): Promise<EnqueuedJob> {
+    return this.through(scope, ready => ready.engine.enqueue(this.request(ready, command, options, scope)));
   }
 
-  private async sendBulk(
+  private sendBulk(
     commands: readonly object[],
     options: JobsOptions | undefined,
     scope: Scope | undefined,
   ): Promise<EnqueuedJob[]> {
-    if (!Array.isArray(commands)) throw new InvalidCommandError('enqueueBulk() needs an array of commands.');
-    const { started } = this.runtime;
-    const ready = started instanceof Promise ? await started : started;
-    if (scope) checkQueueName(scope, ready);
-    return ready.engine.enqueueBulk(commands.map(command => this.request(ready, command, options, scope)));
+    return this.through(scope, ready => {
+      if (!Array.isArray(commands)) throw new InvalidCommandError('enqueueBulk() needs an array of commands.');
+      return ready.engine.enqueueBulk(commands.map(command => this.request(ready, command, options, scope)));
+    });
   }
 
-  private async sendNamed(
+  private sendNamed(
     job: Omit<NamedJob, 'entityType'> & { entityType?: string },
     options: JobsOptions | undefined,
     scope: Scope | undefined,
   ): Promise<EnqueuedJob> {
-    if (typeof job !== 'object' || job === null) {
-      throw new InvalidCommandError('enqueueJob() needs { entityType, entityId, name, data }.');
-    }
+    return this.through(scope, ready => {
+      if (typeof job !== 'object' || job === null) {
+        throw new InvalidCommandError('enqueueJob() needs { entityType, entityId, name, data }.');
+      }
+      const entityType = scope?.entityType ?? (job.entityType as string);
+      return ready.engine.enqueue({ ...job, entityType, data: job.data, options: options as JobOptions });
+    });
+  }
+
+  /** Waits only where it must: calls of one tick keep their order, whichever methods they use. */
+  private through<T>(scope: Scope | undefined, use: (ready: Started) => Promise<T>): Promise<T> {
+    const send = (ready: Started) => {
+      if (scope) checkQueueName(scope, ready);
+      return use(ready);
+    };
     const { started } = this.runtime;
-    const ready = started instanceof Promise ? await started : started;
-    if (scope) checkQueueName(scope, ready);
-    const entityType = scope?.entityType ?? (job.entityType as string);
-    return ready.engine.enqueue({ ...job, entityType, data: job.data, options: options as JobOptions });
+    if (started instanceof Promise) return started.then(send);
+    try {
+      return send(started);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   private request(
