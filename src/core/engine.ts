@@ -5,6 +5,7 @@
 import type { HandlerTable } from './dispatch.js';
 import { type EnqueuedJob, Enqueuer, type JobRequest } from './enqueue.js';
 import type { EntityWorker } from './entity-worker.js';
+import { ClosedError } from './errors.js';
 import { Heartbeat } from './heartbeat.js';
 import { LookSources } from './look.js';
 import type { EngineConfig } from './options.js';
@@ -72,8 +73,8 @@ export class Engine {
   }
 
   /**
-   * Drains and disconnects. A handler that did not end in time keeps its claim until it does, or the process exits: it
-   * is never run elsewhere beside itself (race 12).
+   * Drains and disconnects. A handler that did not end in time is told to stop by its signal, and keeps its claim until
+   * it has, or the process exits: it is never run elsewhere beside itself (race 12).
    */
   close(): Promise<void> {
     this.closing ??= this.drainAndDisconnect();
@@ -96,6 +97,7 @@ export class Engine {
     this.parts.log.warn(
       `${running.length} jobs did not end within ${this.parts.config.shutdownTimeoutMs} ms; their entities stay claimed until they do, or the process exits.`,
     );
+    for (const worker of running) worker.stopHandler(new ClosedError('This pod shuts down and waits no longer.'));
     void Promise.all(running.map(worker => worker.drain())).then(() => this.disconnect());
   }
 

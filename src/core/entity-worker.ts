@@ -164,7 +164,7 @@ export class EntityWorker {
     if (claim !== this.claim || this.currentState === 'releasing' || this.currentState === 'ended') return;
     this.setState('lost');
     this.ready = [];
-    this.lease?.lose(
+    this.lease?.stop(
       new StaleClaimError(`This pod has lost ${entityWord(this.entity)}: stop, and write nothing more.`),
     );
     if (this.running) {
@@ -195,6 +195,11 @@ export class EntityWorker {
 
   get isRunning(): boolean {
     return this.running !== undefined;
+  }
+
+  /** Tells the running handler to stop. The claim stays: nobody may run the job beside it (race 12). */
+  stopHandler(reason: Error): void {
+    if (this.running) this.lease?.stop(reason);
   }
 
   /** Starts no further job; resolves when the running one has ended and the entity is handed over. */

@@ -23,7 +23,7 @@ const MARGIN = 0.05;
 export class Lease {
   /** Made when first asked for: most handlers never do. */
   private abort: AbortController | undefined;
-  private lost: Error | undefined;
+  private reason: Error | undefined;
   private renewedAt: Moment;
 
   constructor(
@@ -39,17 +39,18 @@ export class Lease {
     if (sentAt.monotonicMs >= this.renewedAt.monotonicMs) this.renewedAt = sentAt;
   }
 
-  /** Aborted when the claim is lost. */
+  /** Aborted when handlers under this claim are to stop. */
   get signal(): AbortSignal {
     if (!this.abort) {
       this.abort = new AbortController();
-      if (this.lost) this.abort.abort(this.lost);
+      if (this.reason) this.abort.abort(this.reason);
     }
     return this.abort.signal;
   }
 
-  lose(reason: Error): void {
-    this.lost = reason;
+  /** Tells the handlers under this claim to stop: it is lost, or the pod shuts down and waits no longer. */
+  stop(reason: Error): void {
+    this.reason ??= reason;
     this.abort?.abort(reason);
   }
 

@@ -147,7 +147,7 @@ export interface JobContext<Native = unknown> {
   readonly entityId: string;
   /** Grows with each new owner of the entity (I4): let the database refuse writes with a smaller one. Decimal digits. */
   readonly fencingToken: string;
-  /** Aborted when this pod has lost the entity: stop, and write nothing more. */
+  /** Aborted when this pod has lost the entity, or shuts down and waits no longer: stop, and write nothing more. */
   readonly signal: AbortSignal;
   /** Which start of this job this is, from 1. */
   readonly attempt: number;

@@ -19,7 +19,7 @@ import { HandlerTable } from '../core/dispatch.js';
 import { Engine } from '../core/engine.js';
 import { ClosedError, messageOf, StoreUnavailableError } from '../core/errors.js';
 import { type EngineConfig, type EntityOptions, resolveOptions } from '../core/options.js';
-import type { EntityStore } from '../core/ports.js';
+import type { EntityStore, Timer } from '../core/ports.js';
 import { registerCqrsHandlers } from '../cqrs/bridge.js';
 import { RedisEntityStore } from '../store/redis/redis-store.js';
 import { exploreProcessors, providersOf } from './explorer.js';
@@ -35,6 +35,9 @@ export const STORE_FACTORY = Symbol.for('atomic-queues:store');
 export type StoreFactory = (options: AtomicQueuesModuleOptions, config: EngineConfig) => EntityStore;
 
 const DEFAULT_COMMAND_TIMEOUT_MS = 5000;
+
+/** `enableShutdownHooks()` is usually called right after the application was created. */
+export const SHUTDOWN_HOOKS_CHECK_MS = 5000;
 
 export const createRedisStore: StoreFactory = (options, config) =>
   new RedisEntityStore({
@@ -65,6 +68,7 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
   private readonly log = nestLog();
   private readonly commandTimeoutMs: number;
   private state: State = { name: 'new' };
+  private hooksCheck: Timer | undefined;
   private resolveReady: (started: Started) => void = () => {};
   private rejectReady: (error: unknown) => void = () => {};
   private readonly ready = new Promise<Started>((resolve, reject) => {
@@ -123,16 +127,27 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
       throw error;
     }
     this.state = { name: 'started', parts };
+    if (parts.handlers.hostedTypes().length > 0) {
+      this.hooksCheck = systemClock.after(SHUTDOWN_HOOKS_CHECK_MS, () => this.checkShutdownHooks());
+    }
     this.resolveReady(parts);
   }
 
   async onApplicationShutdown(): Promise<void> {
     this.rejectReady(new ClosedError());
+    this.hooksCheck?.cancel();
     await this.engine?.close();
   }
 
   private get engine(): Engine | undefined {
     return this.state.name === 'new' ? undefined : this.state.parts.engine;
+  }
+
+  private checkShutdownHooks(): void {
+    if (process.listenerCount('SIGTERM') > 0) return;
+    this.log.warn(
+      'Nothing listens to SIGTERM: a deploy kills running jobs, and others wait for their leases to run out. Call app.enableShutdownHooks().',
+    );
   }
 
   /** An application comes up without Redis, and works as soon as it is there; wrong credentials are reported at once. */

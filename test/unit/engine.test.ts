@@ -321,6 +321,7 @@ describe('the engine', () => {
     await cluster.clock.advance(10_000);
     await closed;
     expect(a.log.lines.join()).toContain('1 jobs did not end within 10000 ms');
+    expect(cluster.job(0).context.signal.reason).toMatchObject({ code: 'CLOSED' });
     await cluster.clock.advance(5 * LEASE_MS);
     expect(cluster.starts).toEqual(['A:1:0']);
     await cluster.job(0).end();

@@ -4,7 +4,8 @@ import { AuthenticationError } from '../../src/core/errors.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
 import { QueueBus } from '../../src/nest/queue-bus.js';
-import type { StoreFactory } from '../../src/nest/runtime.js';
+import { SHUTDOWN_HOOKS_CHECK_MS, type StoreFactory } from '../../src/nest/runtime.js';
+import { systemClock } from '../../src/nest/system.js';
 import { eventually, gate } from '../support/wait.js';
 import { application, compile, memoryStore, redis } from './nest-application.js';
 
@@ -344,6 +345,33 @@ describe('shutdown', () => {
       await expect(bus.enqueueJob(note)).rejects.toMatchObject({ code: 'CLOSED' });
     },
   );
+
+  test.each([
+    ['nothing listens to SIGTERM: said a while after the start', false],
+    ['shutdown hooks are on: nothing is said', true],
+  ])('%s', async (_, isOn) => {
+    @WorkerProcessor({ entityType: 'account' })
+    class Accounts {
+      @JobHandler('*')
+      handle() {}
+    }
+    let check: (() => void) | undefined;
+    const { after } = systemClock;
+    systemClock.after = (ms, callback) => {
+      if (ms !== SHUTDOWN_HOOKS_CHECK_MS || check) return after(ms, callback);
+      check = callback;
+      return { cancel() {} };
+    };
+    const log: string[] = [];
+    const app = await application([Accounts], { commandTimeoutMs: 1000 });
+    app.useLogger({ log() {}, error() {}, warn: message => log.push(String(message)) });
+    if (isOn) app.enableShutdownHooks();
+    await app.init();
+    systemClock.after = after;
+    check?.();
+    expect(log.filter(line => line.includes('app.enableShutdownHooks()'))).toHaveLength(isOn ? 0 : 1);
+    await app.close();
+  });
 
   test('an application that never started closes, and says so to who waits', async () => {
     const app = await application([]);

@@ -2,7 +2,8 @@
  * A pod as a process of its own, for tests that kill it: handles jobs of `account`, and writes what it does to a file,
  * line by line, each in the kernel's hands before the handler goes on, so that a SIGKILL loses none.
  *
- * Settings come by environment: POD, REDIS_URL, KEY_PREFIX, RECORD (the file), HANDLER_MS_MAX, IDLE_SECONDS.
+ * Settings come by environment: POD, REDIS_URL, KEY_PREFIX, RECORD (the file), HANDLER_MS_MAX, IDLE_SECONDS,
+ * MAX_STALLED (how often a job may lose its pod).
  */
 import { openSync, writeSync } from 'node:fs';
 import { Injectable, Module } from '@nestjs/common';
@@ -33,7 +34,13 @@ class AccountProcessor {
 }
 
 @Module({
-  imports: [AtomicQueuesModule.forRoot({ redis: { url: setting('REDIS_URL') }, keyPrefix: setting('KEY_PREFIX') })],
+  imports: [
+    AtomicQueuesModule.forRoot({
+      redis: { url: setting('REDIS_URL') },
+      keyPrefix: setting('KEY_PREFIX'),
+      workerDefaults: { maxStalledCount: Number(setting('MAX_STALLED', '1')) },
+    }),
+  ],
   providers: [AccountProcessor],
 })
 class PodModule {}
