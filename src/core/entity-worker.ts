@@ -279,7 +279,10 @@ export class EntityWorker {
 
   private startNext(): void {
     const { lease } = this;
-    if (!lease?.isValid()) return this.context.requestRenewal();
+    if (!lease?.isValid()) {
+      this.context.requestRenewal();
+      return;
+    }
     const job = this.ready.shift();
     if (!job) return;
     this.setState('working');

@@ -1,7 +1,8 @@
-/** The layout of the house, read from its imports, and the code of the README, read by the compiler. */
+/** The layout of the house, read from its imports, and the code of its documents, read by the compiler. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, normalize, relative } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, normalize, relative } from 'node:path';
+import { writeBlocks } from '../support/doc-code.js';
 
 interface Import {
   readonly from: string;
@@ -56,14 +57,12 @@ test('nobody imports the public door, and nothing imports itself by a detour', (
   expect(files.map(file => cycle(file, [])).filter(found => found.length > 0)).toEqual([]);
 });
 
-test('the code of the README compiles against the built package', () => {
-  const blocks = [...readFileSync('README.md', 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code);
-  expect(blocks.length).toBeGreaterThanOrEqual(3);
-  // Within the package, so that its own name means itself.
-  const folder = 'build/readme';
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  for (const [index, code] of blocks.entries()) writeFileSync(join(folder, `block-${index}.ts`), code);
+test.each([
+  ['README.md', 3],
+  ['docs/fencing.md', 4],
+])('the code of %s compiles against the built package', (document, atLeast) => {
+  const folder = `build/code-of-${basename(document, '.md')}`;
+  expect(writeBlocks(document, folder).length).toBeGreaterThanOrEqual(atLeast);
   const config = {
     extends: '../../tsconfig.json',
     compilerOptions: { noEmit: true, noUnusedParameters: false },

@@ -1,0 +1,19 @@
+/** The code of our documents: what a reader copies is what the tests compile and run. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export function codeBlocks(document: string, language: string): string[] {
+  const blocks = readFileSync(document, 'utf8').matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'));
+  return [...blocks].map(([, code = '']) => code);
+}
+
+/** Writes a document's TypeScript as files, within the package, so that its own name means itself. */
+export function writeBlocks(document: string, folder: string): string[] {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  return codeBlocks(document, 'ts').map((code, index) => {
+    const file = join(folder, `block-${index}.ts`);
+    writeFileSync(file, code);
+    return file;
+  });
+}
