@@ -19,6 +19,7 @@ export {
   UnserializableDataError,
   UnsupportedError,
 } from './core/errors.js';
+export type { LifecycleEvent } from './core/events.js';
 export type { EntityOptions, WorkerOptions } from './core/options.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { currentJob, type JobContext } from './nest/current-job.js';
@@ -31,6 +32,7 @@ export {
   type QueueEntityOptions,
   WorkerProcessor,
 } from './nest/decorators.js';
+export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';
 export { type NamedJob, QueueBus, type ScopedQueueBus } from './nest/queue-bus.js';

@@ -6,6 +6,7 @@ import type { HandlerTable } from './dispatch.js';
 import { type EnqueuedJob, Enqueuer, type JobRequest } from './enqueue.js';
 import type { EntityWorker } from './entity-worker.js';
 import { ClosedError } from './errors.js';
+import type { EventSink } from './events.js';
 import { Heartbeat } from './heartbeat.js';
 import { LookSources } from './look.js';
 import type { EngineConfig } from './options.js';
@@ -19,6 +20,8 @@ export interface EngineParts {
   readonly handlers: HandlerTable;
   readonly clock: Clock;
   readonly log: Log;
+  /** Told of what happens to workers and jobs. */
+  readonly events?: EventSink;
 }
 
 export class Engine {

@@ -13,6 +13,7 @@
  */
 import { type EntityRef, entityWord } from './entity.js';
 import { messageOf, NotExecutedError, StaleClaimError, stackOf } from './errors.js';
+import { type EventSink, ofEntity } from './events.js';
 import { type JobExecution, runJob } from './job-execution.js';
 import { Lease, type Moment, momentOf } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
@@ -43,6 +44,7 @@ export interface WorkerContext {
   readonly log: Log;
   readonly leaseMs: number;
   readonly execution: JobExecution;
+  readonly events: EventSink;
   /** A number that this pod has not used before. */
   nextEpoch(): number;
   /** Asks for a renewal now: the lease of a worker with work has run out. */
@@ -163,6 +165,7 @@ export class EntityWorker {
   lose(claim: Claim): void {
     if (claim !== this.claim || this.currentState === 'releasing' || this.currentState === 'ended') return;
     this.setState('lost');
+    this.tell('worker.lost');
     this.ready = [];
     this.lease?.stop(
       new StaleClaimError(`This pod has lost ${entityWord(this.entity)}: stop, and write nothing more.`),
@@ -275,6 +278,7 @@ export class EntityWorker {
     this.window.reset();
     this.idleSinceMs = this.context.clock.monotonicMs();
     this.setState('idle');
+    this.tell('worker.idle');
   }
 
   private startNext(): void {
@@ -287,11 +291,15 @@ export class EntityWorker {
     if (!job) return;
     this.setState('working');
     this.running = job;
+    this.tellOfJob('job.started', job);
     const startedAtMs = this.context.clock.monotonicMs();
     this.during(runJob(this.context.execution, job, lease), settlement => {
       this.running = undefined;
+      // Where the entity is lost, this end does not count.
       if (this.currentState === 'lost') return;
-      this.window.onJobEnd(this.context.clock.monotonicMs() - startedAtMs);
+      const durationMs = this.context.clock.monotonicMs() - startedAtMs;
+      this.tellOfEnd(settlement, durationMs);
+      this.window.onJobEnd(durationMs);
       this.finish(lease.claim, settlement);
     });
   }
@@ -333,7 +341,9 @@ export class EntityWorker {
   }
 
   private onClaimed(claimed: Claimed, sentAt: Moment): void {
+    const previous = this.claim;
     this.lease = new Lease(claimed.claim, this.context.clock, this.context.leaseMs, sentAt);
+    this.tellOfClaim(previous, claimed);
     if (claimed.recovered > 0) this.window.beCareful(claimed.recovered);
     this.setState('working');
     // A grant gives back whatever was fetched before it.
@@ -399,6 +409,7 @@ export class EntityWorker {
     this.answers.expect(this.context.store.release(claim, mode), {
       use: released => {
         if (released) {
+          this.tell('worker.released');
           this.lease = undefined;
           return;
         }
@@ -422,9 +433,43 @@ export class EntityWorker {
     for (const callback of this.onEnd) callback();
   }
 
+  // ── what is told ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private tell(type: 'worker.lost' | 'worker.idle' | 'worker.released'): void {
+    const { events } = this.context;
+    if (events.observed && this.claim) events.emit({ type, ...ofEntity(this.entity, this.claim.token) });
+  }
+
+  /** Beginning anew under the same token is nobody's news. */
+  private tellOfClaim(previous: Claim | undefined, { claim, recovered, jobs }: Claimed): void {
+    const { events } = this.context;
+    if (!events.observed || previous?.token === claim.token) return;
+    const of = ofEntity(this.entity, claim.token);
+    if (recovered > 0) events.emit({ type: 'worker.takeover', recovered, ...of });
+    else events.emit({ type: 'worker.claimed', ...of });
+    if (recovered === 1 && jobs[0]) this.tellOfJob('job.stalled', jobs[0]);
+  }
+
+  private tellOfJob(type: 'job.started' | 'job.stalled', job: FetchedJob): void {
+    const { events } = this.context;
+    if (events.observed && this.claim) events.emit({ type, ...ofJob(this.claim, job) });
+  }
+
+  private tellOfEnd({ job, outcome }: Settlement, durationMs: number): void {
+    const { events } = this.context;
+    if (!events.observed || !this.claim) return;
+    const of = { ...ofJob(this.claim, job), durationMs };
+    if (outcome.kind === 'completed') events.emit({ type: 'job.completed', ...of });
+    else events.emit({ type: 'job.failed', reason: outcome.reason, ...of });
+  }
+
   private setState(state: WorkerState): void {
     this.currentState = state;
   }
+}
+
+function ofJob({ entity, token }: Claim, { id, name, attempt }: FetchedJob) {
+  return { ...ofEntity(entity, token), jobId: id, jobName: name, attempt };
 }
 
 /** What was certainly not executed changed nothing here. */

@@ -7,6 +7,7 @@
 import type { HandlerTable } from './dispatch.js';
 import { type EntityRef, entityWord } from './entity.js';
 import { EntityWorker, type WorkerContext } from './entity-worker.js';
+import { type EventSink, NO_EVENTS } from './events.js';
 import type { EngineConfig } from './options.js';
 import type { Clock, EntityStore, Log } from './ports.js';
 
@@ -16,6 +17,7 @@ export interface ManagerParts {
   readonly handlers: HandlerTable;
   readonly clock: Clock;
   readonly log: Log;
+  readonly events?: EventSink;
   requestRenewal(): void;
 }
 
@@ -34,6 +36,7 @@ export class WorkerManager {
       log,
       leaseMs: config.leaseMs,
       execution: { handlers, log, currentJob: config.currentJob },
+      events: parts.events ?? NO_EVENTS,
       nextEpoch: () => ++this.epoch,
       requestRenewal: () => parts.requestRenewal(),
       ended: worker => this.remove(worker),

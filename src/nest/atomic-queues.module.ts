@@ -1,5 +1,6 @@
 /** The Nest module: options in, `QueueBus` out. Everything else is `runtime.ts`. */
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
+import { AtomicQueuesEvents } from './events.js';
 import { HookOrderModule } from './hook-order.js';
 import type { AtomicQueuesModuleOptions } from './options.js';
 import { QueueBus } from './queue-bus.js';
@@ -28,7 +29,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<AtomicQueuesMo
  */
 @Module({
   imports: [HookOrderModule],
-  providers: [Runtime, QueueBus, { provide: STORE_FACTORY, useValue: createRedisStore }],
-  exports: [QueueBus],
+  providers: [Runtime, QueueBus, AtomicQueuesEvents, { provide: STORE_FACTORY, useValue: createRedisStore }],
+  exports: [QueueBus, AtomicQueuesEvents],
 })
 export class AtomicQueuesModule extends ConfigurableModuleClass {}

@@ -18,10 +18,12 @@ import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { HandlerTable } from '../core/dispatch.js';
 import { Engine } from '../core/engine.js';
 import { ClosedError, messageOf, StoreUnavailableError } from '../core/errors.js';
+import type { EventSink } from '../core/events.js';
 import { type EngineConfig, type EntityOptions, resolveOptions } from '../core/options.js';
 import type { EntityStore, Timer } from '../core/ports.js';
 import { registerCqrsHandlers } from '../cqrs/bridge.js';
 import { RedisEntityStore } from '../store/redis/redis-store.js';
+import { AtomicQueuesEvents } from './events.js';
 import { exploreProcessors, providersOf } from './explorer.js';
 import { HookOrder } from './hook-order.js';
 import { type AtomicQueuesModuleOptions, checkModuleOptions } from './options.js';
@@ -32,14 +34,14 @@ export const MODULE_OPTIONS = Symbol.for('atomic-queues:options');
 /** Injection token of what makes the store; tests put another in its place. */
 export const STORE_FACTORY = Symbol.for('atomic-queues:store');
 
-export type StoreFactory = (options: AtomicQueuesModuleOptions, config: EngineConfig) => EntityStore;
+export type StoreFactory = (options: AtomicQueuesModuleOptions, config: EngineConfig, events: EventSink) => EntityStore;
 
 const DEFAULT_COMMAND_TIMEOUT_MS = 5000;
 
 /** `enableShutdownHooks()` is usually called right after the application was created. */
 export const SHUTDOWN_HOOKS_CHECK_MS = 5000;
 
-export const createRedisStore: StoreFactory = (options, config) =>
+export const createRedisStore: StoreFactory = (options, config, events) =>
   new RedisEntityStore({
     redis: options.redis,
     keyPrefix: options.keyPrefix ?? 'aq',
@@ -47,6 +49,7 @@ export const createRedisStore: StoreFactory = (options, config) =>
     config,
     clock: systemClock,
     log: nestLog(),
+    events,
     podId: randomBytes(6).toString('hex'),
   });
 
@@ -82,6 +85,7 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
     @Inject(HookOrder) hookOrder: HookOrder,
+    @Inject(AtomicQueuesEvents) private readonly events: AtomicQueuesEvents,
   ) {
     checkModuleOptions(options);
     this.commandTimeoutMs = options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS;
@@ -112,8 +116,9 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
       ...engineOptions(this.options),
       entities: mergeEntities(this.options.entities, processorOptions),
     });
-    const store = this.createStore(this.options, config);
-    const engine = new Engine({ store, config, handlers, clock: systemClock, log: this.log });
+    const events = this.events.sink;
+    const store = this.createStore(this.options, config, events);
+    const engine = new Engine({ store, config, handlers, clock: systemClock, log: this.log, events });
     this.state = { name: 'built', parts: { engine, config, handlers } };
   }
 

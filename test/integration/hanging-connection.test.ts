@@ -3,6 +3,7 @@ import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
+import { AtomicQueuesEvents } from '../../src/nest/events.js';
 import { QueueBus } from '../../src/nest/queue-bus.js';
 import { connect, dropKeys, freshPrefix } from '../support/redis.js';
 import { RedisProxy } from '../support/redis-proxy.js';
@@ -66,11 +67,15 @@ describe('a connection that hangs', () => {
   });
 
   test('the command connection hangs: who waits is told that nobody knows, and the next enqueue works', async () => {
+    const events: string[] = [];
+    const subscription = app.get(AtomicQueuesEvents).stream.subscribe(({ type }) => events.push(type));
     proxy.freeze('commands');
     await expect(enqueue(2)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     await enqueue(3);
     await runs(3);
     expect(proxy.count('commands')).toBe(2);
+    expect(events.filter(type => type.startsWith('connection'))).toEqual(['connection.lost', 'connection.restored']);
+    subscription.unsubscribe();
   });
 
   test('the connection for wake-ups hangs: it is replaced', async () => {

@@ -1,6 +1,7 @@
 /** Engines on one memory store and one manual clock: a cluster that stands still until a test moves it. */
 import { HandlerTable } from '../../src/core/dispatch.js';
 import { Engine } from '../../src/core/engine.js';
+import type { LifecycleEvent } from '../../src/core/events.js';
 import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
 import type { JobContext } from '../../src/core/ports.js';
 import { MemoryServer } from '../../src/store/memory/memory-server.js';
@@ -92,6 +93,7 @@ export class Pod {
   readonly store: FaultyStore;
   readonly engine: Engine;
   readonly log = new RecordingLog();
+  readonly events: LifecycleEvent[] = [];
 
   constructor(
     readonly name: string,
@@ -107,7 +109,9 @@ export class Pod {
       (job, context) => cluster.handle(name, (job.data as { n: number }).n, context),
       name,
     );
-    this.engine = new Engine({ store: this.store.asStore(), config, handlers, clock: cluster.clock, log: this.log });
+    const events = { observed: true, emit: (event: LifecycleEvent) => void this.events.push(event) };
+    const { clock } = cluster;
+    this.engine = new Engine({ store: this.store.asStore(), config, handlers, clock, log: this.log, events });
   }
 
   async add(entityId: string, ...ns: number[]): Promise<void> {

@@ -1,6 +1,7 @@
 /** A Nest application on the store in memory: everything of the layer is real but Redis. */
 import { type LoggerService, Module, type ModuleMetadata } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
+import type { EngineConfig } from '../../src/core/options.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import type { AtomicQueuesModuleOptions } from '../../src/nest/options.js';
 import { STORE_FACTORY, type StoreFactory } from '../../src/nest/runtime.js';
@@ -8,7 +9,7 @@ import { systemClock } from '../../src/nest/system.js';
 import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 
-export const memoryStore: StoreFactory = (_, config) =>
+export const memoryStore = (_: AtomicQueuesModuleOptions, config: EngineConfig) =>
   new MemoryEntityStore(new MemoryServer(systemClock, config.leaseMs), config, 'pod');
 
 export const redis = { host: 'never-connected' };
@@ -16,7 +17,7 @@ export const redis = { host: 'never-connected' };
 const silent: LoggerService = { log() {}, warn() {}, error() {} };
 
 /** The module under test among others; not yet initialised. */
-export function compile(metadata: ModuleMetadata, createStore = memoryStore): Promise<TestingModule> {
+export function compile(metadata: ModuleMetadata, createStore: StoreFactory = memoryStore): Promise<TestingModule> {
   return Test.createTestingModule(metadata)
     .overrideProvider(STORE_FACTORY)
     .useValue(createStore)
@@ -28,7 +29,7 @@ export function compile(metadata: ModuleMetadata, createStore = memoryStore): Pr
 export function application(
   providers: ModuleMetadata['providers'],
   { imports = [], ...options }: Partial<AtomicQueuesModuleOptions> & Pick<ModuleMetadata, 'imports'> = {},
-  createStore = memoryStore,
+  createStore: StoreFactory = memoryStore,
 ): Promise<TestingModule> {
   @Module({ imports: [AtomicQueuesModule.forRoot({ redis, ...options }), ...imports], providers })
   class App {}

@@ -6,6 +6,7 @@
  */
 import { Redis, type RedisOptions } from 'ioredis';
 import { AuthenticationError, messageOf } from '../../core/errors.js';
+import type { EventSink } from '../../core/events.js';
 import type { Clock, Log } from '../../core/ports.js';
 
 /** Where Redis is: a URL, host and port, or an ioredis instance of the caller's, which is never closed by us. */
@@ -50,17 +51,29 @@ export function isRedis(target: unknown): target is Redis {
   return typeof target === 'object' && target !== null && 'duplicate' in target && 'status' in target;
 }
 
-/** Logs what happens to a connection, once per outage and not once per try. */
-export function watchConnection(redis: Redis, role: ConnectionRole, log: Log): void {
-  let down = false;
+/**
+ * Says what happens to a connection, once per outage and not once per try.
+ * @returns what to call before it is closed on purpose, which is no outage.
+ */
+export function watchConnection(redis: Redis, role: ConnectionRole, log: Log, events: EventSink): () => void {
+  let isUp = false;
+  let isReported = false;
   redis.on('error', (error: Error) => {
-    if (!down) log.warn(`Redis (${role}): ${describe(error)}; trying again with backoff.`);
-    down = true;
+    if (!isReported) log.warn(`Redis (${role}): ${describe(error)}; trying again with backoff.`);
+    isReported = true;
   });
+  const onClose = () => {
+    if (isUp) events.emit({ type: 'connection.lost', reason: `the connection to Redis (${role}) was closed` });
+    isUp = false;
+  };
+  redis.on('close', onClose);
   redis.on('ready', () => {
-    if (down) log.info(`Redis (${role}): connected.`);
-    down = false;
+    if (isReported) log.info(`Redis (${role}): connected.`);
+    isReported = false;
+    isUp = true;
+    events.emit({ type: 'connection.restored' });
   });
+  return () => redis.off('close', onClose);
 }
 
 /** Resolves when the connection is ready; rejects when Redis refuses the credentials, which no retry can mend. */

@@ -7,6 +7,7 @@
 import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
 import { InvalidOptionError, StoreUnavailableError } from '../../core/errors.js';
+import { type EventSink, NO_EVENTS } from '../../core/events.js';
 import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
 import type {
   Claim,
@@ -46,6 +47,7 @@ export interface RedisStoreOptions {
   readonly config: EngineConfig;
   readonly clock: Clock;
   readonly log: Log;
+  readonly events?: EventSink;
   /** Random, and new with every process: claims of a former life are a stranger's. */
   readonly podId: string;
 }
@@ -68,6 +70,7 @@ export class RedisEntityStore implements EntityStore {
   private readonly heartbeat: Redis;
   private readonly wakes: Redis;
   private readonly buildNative: BuildNative;
+  private readonly stopWatching: () => void;
   private ready: Ready | undefined;
 
   constructor(private readonly options: RedisStoreOptions) {
@@ -76,7 +79,7 @@ export class RedisEntityStore implements EntityStore {
     this.commands = createConnection(redis, 'commands', podId);
     this.heartbeat = createConnection(redis, 'heartbeat', podId);
     this.wakes = createConnection(redis, 'wake-ups', podId);
-    watchConnection(this.commands, 'commands', log);
+    this.stopWatching = watchConnection(this.commands, 'commands', log, options.events ?? NO_EVENTS);
     // The other two fail and come back with the first; one line for an outage is enough.
     this.heartbeat.on('error', () => {});
     this.wakes.on('error', () => {});
@@ -248,6 +251,7 @@ export class RedisEntityStore implements EntityStore {
 
   async close(): Promise<void> {
     this.ready?.channel.close();
+    this.stopWatching();
     for (const redis of [this.wakes, this.commands, this.heartbeat]) redis.disconnect();
   }
 
