@@ -47,6 +47,9 @@ export interface WireParts {
   readonly timeoutMs: number;
 }
 
+/** What was sent on a broken connection is executed by then, or never. */
+export const LATEST_MS = 4000;
+
 export class Wire {
   private mode: 'up' | 'slow' | 'hung' | 'down' | 'closed' = 'up';
   private waiting: Call[] = [];
@@ -102,7 +105,7 @@ export class Wire {
     const survivors = late === 'none' ? 0 : late === 'all' ? unsent.length : random.int(0, unsent.length);
     let lateMs = 0;
     for (const batch of unsent.slice(0, survivors)) {
-      lateMs += random.chance(0.5) ? 0 : random.int(1, 4000);
+      lateMs = Math.min(LATEST_MS, lateMs + (random.chance(0.5) ? 0 : random.int(1, LATEST_MS)));
       time.after(lateMs, () => void this.parts.execute(batch.calls.filter(call => !batch.refused.has(call))));
     }
     this.mode = 'down';
