@@ -210,12 +210,10 @@ export class Actions {
   }
 
   private resume(): void {
-    for (const entity of this.cluster.server.entities.values()) {
-      if (!entity.paused) continue;
-      this.note('resumes', entity.ref.id);
-      entity.paused = false;
-      return;
-    }
+    const paused = [...this.cluster.server.entities].find(([, entity]) => entity.paused);
+    if (!paused) return;
+    this.note('resumes', paused[0]);
+    this.cluster.resume(...paused);
   }
 
   private jumpWall(): void {

@@ -15,8 +15,10 @@ export async function calm(cluster: MemoryCluster): Promise<void> {
   cluster.note('* all is healed');
   await heal(cluster);
   const wasPaused = [...cluster.server.entities.values()].some(entity => entity.paused);
-  for (const entity of cluster.server.entities.values()) entity.paused = false;
-  await cluster.time.advance(LATEST_MS);
+  for (const [word, entity] of [...cluster.server.entities]) cluster.resume(word, entity);
+  await cluster.time.advance(LATEST_MS + LEASE_MS);
+  // A handler that was told that its entity is lost stops: until then its pod can't work the entity.
+  for (const { signal, ended } of [...cluster.running]) if (signal.aborted) ended.open();
   await cluster.time.advance(LOOKED_AT_MS + (wasPaused ? PAUSED_LOOK_MS : 0));
   checkWorked(cluster);
   cluster.check();

@@ -3,11 +3,11 @@
  * Neighbours: `actions.ts` does things to it; `calm.ts` heals it and looks at what is left.
  */
 import { entityWord } from '../../../src/core/entity.js';
-import { NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/errors.js';
+import { BulkEnqueueError, NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/errors.js';
 import { momentOf } from '../../../src/core/lease.js';
 import { type EngineConfig, resolveOptions } from '../../../src/core/options.js';
 import type { Claim, FetchedJob, JobContext, Settlement } from '../../../src/core/ports.js';
-import { MemoryServer } from '../../../src/store/memory/memory-server.js';
+import { MemoryServer, type StoredEntity } from '../../../src/store/memory/memory-server.js';
 import { type Gate, gate } from '../wait.js';
 import { EntityBook } from './books.js';
 import { Random } from './random.js';
@@ -120,6 +120,13 @@ export class MemoryCluster {
     this.pods.splice(this.pods.indexOf(pod), 1);
   }
 
+  /** A person takes a pause back; with it goes the record of an entity of which nothing else is left. */
+  resume(word: string, entity: StoredEntity): void {
+    entity.paused = false;
+    const { wait, active, delayed, failed, owner } = entity;
+    if (!owner && [wait, active, delayed, failed].every(jobs => jobs.length === 0)) this.server.entities.delete(word);
+  }
+
   see(word: string): Seen {
     return seeInMemory(this.server, word);
   }
@@ -146,7 +153,7 @@ export class MemoryCluster {
         for (const n of ns) this.fates.set(n, 'added');
       },
       (error: Error) => {
-        const errors = 'errors' in error ? (error.errors as (Error | undefined)[]) : [error];
+        const errors = error instanceof BulkEnqueueError ? error.errors : ns.map(() => error);
         for (const [at, n] of ns.entries()) this.told(n, errors[at]);
       },
     );
