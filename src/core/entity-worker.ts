@@ -178,11 +178,12 @@ export class EntityWorker {
     this.advance();
   }
 
-  /** Gives the claim up if the worker has been idle for that long. */
+  /** Gives the claim up if the worker has been idle for that long. A job at hand that waits for a valid lease is no idleness. */
   releaseIfIdleFor(ms: number): void {
     if (
       this.currentState === 'idle' &&
       this.answers.count === 0 &&
+      this.ready.length === 0 &&
       this.context.clock.monotonicMs() - this.idleSinceMs >= ms
     )
       this.release('idle');

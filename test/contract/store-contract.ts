@@ -221,6 +221,14 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(numbers((await a.finish(again.claim, done(again.jobs[0]), 1)).jobs)).toEqual([1]);
     });
 
+    test('race 27: a look that arrives late settles nothing of the claim that came after it', async () => {
+      const { claim } = await owned(1, 1);
+      const again = await a.resync(claim, 3, []);
+      await a.finish(again.claim, done(again.jobs[0]), 1);
+      expect(await a.look(entity, 2)).toBe('later');
+      expect((await a.take(again.claim)).jobs).toEqual([]);
+    });
+
     test('race 27: a renewal that was sent before the answer to a resync has come renews the claim', async () => {
       const { claim } = await owned(1, 1);
       const again = await a.resync(claim, 2, []);

@@ -83,6 +83,19 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0']);
   });
 
+  test('I6: a job that waits for a valid lease is not forgotten by an idle release on the renewal that brings it', async () => {
+    const b = await cluster.pod('B');
+    await a.add('1', 0);
+    await cluster.clock.advance(14_500);
+    const renewed = a.store.hold('renew');
+    await cluster.clock.advance(LEASE_MS);
+    await b.add('1', 1, 2);
+    expect(cluster.starts).toEqual(['A:1:0']);
+    renewed();
+    await cluster.clock.advance(LEASE_MS);
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
+  });
+
   test('I7: one sweep finds all that is due, however much it is', async () => {
     for (let i = 0; i < 350; i++) {
       plant(i, `e${i}`);

@@ -62,6 +62,8 @@ export class MemoryEntityStore implements EntityStore {
         this.server.due.set(entityWord(ref), entity.owner?.untilMs ?? 0);
         return 'owned';
       }
+      // A call of ours that arrives late: what it would settle is the claim that came after it.
+      if (entity.owner?.podId === this.podId && entity.owner.epoch >= claimWith) return 'later';
       if (!this.server.hasWork(entity)) {
         this.server.settle(entity);
         this.forget(entity);
@@ -71,8 +73,6 @@ export class MemoryEntityStore implements EntityStore {
         this.server.due.set(entityWord(ref), this.server.now() + PAUSED_LOOK_MS);
         return 'paused';
       }
-      // A call of ours that arrives late.
-      if (entity.owner?.podId === this.podId && entity.owner.epoch >= claimWith) return 'later';
       return this.claim(entity, claimWith);
     });
   }

@@ -49,7 +49,9 @@ end
 -- look: B T I epoch takeOpts maxStalled
 -- Returns {'CLAIMED', token, recovered, foreign, againInMs, jobs…} | {'OWNED'} | {'PAUSED'} | {'LATER'} | {'STALE'}
 function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
-  local c = redis.call('HMGET', fence(B), 'owner', 'until')
+  local c = redis.call('HMGET', fence(B), 'owner', 'until', 'epoch')
+  -- A call of ours that arrives late: what it would settle is the claim that came after it.
+  if c[1] == pod and tonumber(epoch) <= tonumber(c[3] or '0') then return {'STALE'} end
   if c[1] and c[1] ~= pod and tonumber(c[2] or '0') > nowUs then
     redis.call('ZADD', sys .. 'due:' .. T, c[2], I)
     return {'OWNED'}

@@ -1,0 +1,258 @@
+/** What may happen to a cluster: one action at a time, chosen by chance. Times heal most of it; `calm.ts` heals the rest. */
+import type { StoredEntity } from '../../../src/store/memory/memory-server.js';
+import { LEASE_MS, type MemoryCluster } from './memory-cluster.js';
+import type { Random } from './random.js';
+import { numberOf } from './seen.js';
+import type { WalkPod } from './walk-pod.js';
+import type { Trap } from './wire.js';
+
+type Name = keyof typeof WEIGHTS;
+
+const WEIGHTS = {
+  enqueue: 28,
+  enqueueMany: 5,
+  endHandler: 24,
+  passSomeTime: 16,
+  passMuchTime: 3,
+  trap: 8,
+  slow: 2,
+  hang: 1.5,
+  sever: 2,
+  partition: 1,
+  mend: 2,
+  freeze: 2,
+  thaw: 4,
+  crash: 0.7,
+  startPod: 1.2,
+  drain: 0.5,
+  pause: 0.7,
+  resume: 2,
+  jumpWall: 1,
+  deleteClaim: 0.5,
+  removeJob: 0.5,
+};
+
+const FAULTS: readonly Name[] = ['trap', 'slow', 'hang', 'sever', 'partition', 'freeze', 'crash', 'drain'];
+const BY_HAND: readonly Name[] = ['pause', 'jumpWall', 'deleteClaim', 'removeJob'];
+
+const METHODS = ['enter', 'look', 'resync', 'take', 'finish', 'finish', 'release', 'renew', 'due'];
+const KINDS: readonly Trap['kind'][] = ['drop', 'lose', 'late', 'hold', 'refuse'];
+
+/** How often each action happens in this walk: some are calm, some are storms, some without a person's hand. */
+export function weightsOf(random: Random): Record<Name, number> {
+  const weights = { ...WEIGHTS };
+  const storm = random.pick([0, 0.3, 1, 1, 3]);
+  const byHand = random.pick([0, 0, 1, 3]);
+  for (const name of FAULTS) weights[name] *= storm;
+  for (const name of BY_HAND) weights[name] *= byHand;
+  if (random.chance(0.3)) weights.endHandler *= 4;
+  return weights;
+}
+
+export class Actions {
+  readonly weights: Record<Name, number>;
+  private readonly ids: readonly string[];
+  private readonly mostPods: number;
+
+  constructor(private readonly cluster: MemoryCluster) {
+    const { random } = cluster;
+    this.weights = weightsOf(random);
+    this.ids = ['1', '2', '3'].slice(0, random.int(1, 3));
+    this.mostPods = random.int(2, 5);
+  }
+
+  async begin(): Promise<void> {
+    for (let i = 0; i < this.mostPods; i++) await this.cluster.start();
+  }
+
+  async step(): Promise<void> {
+    const name = this.cluster.random.weighted(this.weights);
+    await this[name]();
+    await this.cluster.settle();
+    this.cluster.check();
+  }
+
+  private async enqueue(): Promise<void> {
+    await this.add(1);
+  }
+
+  private async enqueueMany(): Promise<void> {
+    await this.add(this.cluster.random.int(2, 6));
+  }
+
+  private async add(count: number): Promise<void> {
+    const { random, able } = this.cluster;
+    if (able.length === 0) return;
+    const options = Array.from({ length: count }, () => ({
+      ...(random.chance(0.2) && { jobId: `custom-${random.int(1, 6)}` }),
+      ...(random.chance(0.15) && { delay: random.int(1, 3000) }),
+    }));
+    await this.cluster.enqueue(random.pick(able), random.pick(this.ids), options);
+  }
+
+  private endHandler(): void {
+    const { random, running } = this.cluster;
+    const able = running.filter(({ pod }) => pod.isAble);
+    if (able.length === 0) return;
+    const handler = random.pick(able);
+    this.note('ends the handler of', handler.n, 'on', handler.podId);
+    if (random.chance(0.2)) handler.ended.fail(new Error('the handler threw'));
+    else handler.ended.open();
+  }
+
+  private passSomeTime(): Promise<void> {
+    const { random, time } = this.cluster;
+    return time.advance(random.chance(0.5) ? random.int(1, 30) : random.int(1, 600));
+  }
+
+  private passMuchTime(): Promise<void> {
+    const { random, time } = this.cluster;
+    const ms = random.int(LEASE_MS / 3, 3 * LEASE_MS);
+    this.note('time passes:', ms);
+    return time.advance(ms);
+  }
+
+  /** The next call of a method meets a fault. */
+  private trap(): void {
+    const { random } = this.cluster;
+    const method = random.pick(METHODS);
+    const kind = random.pick(KINDS);
+    this.onWire(method === 'renew', `trap ${kind} ${method}`, wire => wire.setTrap({ method, kind }));
+  }
+
+  private slow(): void {
+    const lagMs = this.cluster.random.pick([3, 50, 1000, LEASE_MS]);
+    this.onWire(this.cluster.random.chance(0.3), `slow ${lagMs}`, wire => wire.slow(lagMs));
+  }
+
+  private hang(): void {
+    this.onWire(this.cluster.random.chance(0.3), 'hangs', wire => wire.hang());
+  }
+
+  private sever(): void {
+    const { random } = this.cluster;
+    const downMs = random.chance(0.5) ? 0 : random.int(1, 2 * LEASE_MS);
+    this.onWire(random.chance(0.3), `severed for ${downMs}`, wire => wire.sever(downMs, 'some'));
+  }
+
+  private onWire(isRenewals: boolean, what: string, run: (wire: WalkPod['commands']) => void): void {
+    const pod = this.pickPod();
+    if (!pod) return;
+    this.note(pod.id, isRenewals ? 'renewals' : 'commands', what);
+    run(isRenewals ? pod.renewals : pod.commands);
+  }
+
+  private partition(): void {
+    const { random } = this.cluster;
+    const pod = this.pickPod();
+    if (!pod) return;
+    const ms = random.int(1, 4 * LEASE_MS);
+    const hangs = random.chance(0.5);
+    this.note(pod.id, hangs ? 'hangs' : 'is cut off for', ms);
+    for (const wire of [pod.commands, pod.renewals]) {
+      if (hangs) wire.hang();
+      else wire.sever(ms, 'some');
+    }
+  }
+
+  private mend(): void {
+    const pod = this.pickPod();
+    if (!pod) return;
+    this.note(pod.id, 'is mended');
+    pod.commands.mend();
+    pod.renewals.mend();
+  }
+
+  private freeze(): void {
+    const { random, able } = this.cluster;
+    if (able.length === 0) return;
+    const pod = random.pick(able);
+    const suspended = pod.suspends && random.chance(0.5);
+    this.note(pod.id, suspended ? 'is suspended' : 'stalls');
+    pod.clock.freeze(suspended);
+  }
+
+  private async thaw(): Promise<void> {
+    const { random, pods } = this.cluster;
+    const frozen = pods.filter(pod => pod.clock.frozen);
+    if (frozen.length === 0) return;
+    const pod = random.pick(frozen);
+    this.note(pod.id, 'goes on');
+    await pod.thaw(random.chance(0.5), () => this.cluster.settle());
+  }
+
+  private crash(): void {
+    const pod = this.pickPod();
+    if (!pod) return;
+    this.note(pod.id, 'crashes');
+    this.cluster.crash(pod);
+  }
+
+  private async startPod(): Promise<void> {
+    if (this.cluster.live.length < this.mostPods) await this.cluster.start();
+  }
+
+  private drain(): void {
+    const { random } = this.cluster;
+    const live = this.cluster.live.filter(pod => pod.isAble);
+    if (live.length === 0) return;
+    const pod = random.pick(live);
+    const closes = random.chance(0.7);
+    this.note(pod.id, closes ? 'closes' : 'drains');
+    pod.state = 'draining';
+    void (closes ? pod.engine.close() : pod.engine.drain());
+  }
+
+  private pause(): void {
+    const id = this.cluster.random.pick(this.ids);
+    this.note('pauses', id);
+    this.cluster.server.entity({ type: 'account', id }).paused = true;
+  }
+
+  private resume(): void {
+    const paused = [...this.cluster.server.entities].find(([, entity]) => entity.paused);
+    if (!paused) return;
+    this.note('resumes', paused[0]);
+    this.cluster.resume(...paused);
+  }
+
+  private jumpWall(): void {
+    const { random, time } = this.cluster;
+    const ms = random.int(1, random.chance(0.5) ? 100_000 : LEASE_MS);
+    const pod = this.pickPod();
+    if (!pod || random.chance(0.2)) return time.jumpWall(random.chance(0.5) ? ms : -ms);
+    const by = pod.suspends || random.chance(0.5) ? ms : -ms;
+    this.note(pod.id, 'has its wall clock set by', by);
+    pod.clock.jumpWall(by);
+  }
+
+  private deleteClaim(): void {
+    const owned = [...this.cluster.server.entities].filter(([, { owner }]) => owner !== undefined);
+    if (owned.length === 0) return;
+    const [word, entity] = this.cluster.random.pick(owned);
+    this.note('deletes the claim of', word);
+    const stint = this.cluster.book(word).stints.get(entity.token);
+    if (stint) stint.isCut = true;
+    entity.owner = undefined;
+  }
+
+  private removeJob(): void {
+    const entities = [...this.cluster.server.entities].filter(([, { wait }]) => wait.length > 0);
+    if (entities.length === 0) return;
+    const [word, entity] = this.cluster.random.pick<[string, StoredEntity]>(entities);
+    const job = this.cluster.random.pick(entity.wait);
+    this.note('removes job', numberOf(job));
+    entity.wait = entity.wait.filter(other => other !== job);
+    this.cluster.book(word).remove(numberOf(job));
+  }
+
+  private pickPod(): WalkPod | undefined {
+    const { pods, random } = this.cluster;
+    const present = pods.filter(pod => pod.state !== 'dead');
+    return present.length > 0 ? random.pick(present) : undefined;
+  }
+
+  private note(...what: unknown[]): void {
+    this.cluster.note('*', ...what);
+  }
+}

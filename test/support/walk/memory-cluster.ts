@@ -1,0 +1,232 @@
+/**
+ * The cluster of a walk: pods on one memory server, the handlers that run, and the books of all entities.
+ * Neighbours: `actions.ts` does things to it; `calm.ts` heals it and looks at what is left.
+ */
+import { entityWord } from '../../../src/core/entity.js';
+import { BulkEnqueueError, NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/errors.js';
+import { momentOf } from '../../../src/core/lease.js';
+import { type EngineConfig, resolveOptions } from '../../../src/core/options.js';
+import type { Claim, FetchedJob, JobContext, Settlement } from '../../../src/core/ports.js';
+import { MemoryServer, type StoredEntity } from '../../../src/store/memory/memory-server.js';
+import { type Gate, gate } from '../wait.js';
+import { EntityBook } from './books.js';
+import { Random } from './random.js';
+import { type Seen, seeInMemory } from './seen.js';
+import { checkEnd, checkStart, type Running } from './starts.js';
+import { readSettlement, runBatch } from './steps.js';
+import { WalkTime } from './time.js';
+import { WalkPod } from './walk-pod.js';
+
+export const LEASE_MS = 3000;
+const TRACE_LENGTH = 160;
+/** More rounds of calls than this without any time passing are a loop. */
+const MOST_ROUNDS = 1000;
+
+export interface WalkHandler extends Running {
+  readonly pod: WalkPod;
+  readonly signal: AbortSignal;
+  readonly ended: Gate;
+}
+
+export class MemoryCluster {
+  readonly random: Random;
+  readonly time = new WalkTime(() => this.settle());
+  readonly server = new MemoryServer(this.time, LEASE_MS);
+  readonly config: EngineConfig;
+  readonly maxStalled: number;
+  readonly idleMs: number;
+  readonly pods: WalkPod[] = [];
+  readonly running: WalkHandler[] = [];
+  readonly books = new Map<string, EntityBook>();
+  /** What the one who has added a job was told. */
+  readonly fates = new Map<number, 'added' | 'not added' | 'unknown'>();
+  /** Handlers return at once. */
+  instant = false;
+  violation: string | undefined;
+  private readonly trace: unknown[][] = [];
+  private jobs = 0;
+  private madePods = 0;
+
+  constructor(readonly seed: number) {
+    this.random = new Random(seed);
+    this.maxStalled = this.random.int(0, 2);
+    const idle = this.random.int(1, 4);
+    this.idleMs = idle * 1000;
+    this.config = resolveOptions({
+      workerDefaults: {
+        heartbeatTTL: LEASE_MS / 1000,
+        maxStalledCount: this.maxStalled,
+        prefetch: this.random.pick([1, 2, 4, 32]),
+      },
+      entities: { account: { idleTimeoutSeconds: idle } },
+      shutdownTimeoutMs: 3000,
+    });
+  }
+
+  get live(): WalkPod[] {
+    return this.pods.filter(pod => pod.state === 'live');
+  }
+
+  get able(): WalkPod[] {
+    return this.pods.filter(pod => pod.isAble);
+  }
+
+  readonly violate = (what: string): void => {
+    this.note('VIOLATION', what);
+    this.violation ??= what;
+  };
+
+  note(...what: unknown[]): void {
+    this.trace.push([Math.round(this.time.nowMs * 10) / 10, ...what]);
+    if (this.trace.length > 2 * TRACE_LENGTH) this.trace.splice(0, TRACE_LENGTH);
+  }
+
+  /** @throws with the seed and the trace, when an invariant was violated. */
+  check(): void {
+    if (this.violation === undefined) return;
+    const lines = this.trace.slice(-TRACE_LENGTH).map(line => line.join(' '));
+    throw new Error(`SEED=${this.seed}: ${this.violation}\n${lines.join('\n')}`);
+  }
+
+  /** Lets everything run that needs no time. */
+  async settle(): Promise<void> {
+    for (let round = 0; ; round++) {
+      await new Promise(resolve => setImmediate(resolve));
+      let sent = false;
+      for (const pod of this.pods) sent = pod.flush() || sent;
+      if (!sent) return;
+      if (round > MOST_ROUNDS) return this.violate('calls are made without end');
+    }
+  }
+
+  async start(): Promise<void> {
+    const pod = new WalkPod(`P${++this.madePods}`, {
+      ...this,
+      violate: this.violate,
+      execute: (on, calls) => runBatch(this.steps, on.id, on.real, calls),
+      handle: (on, job, context) => this.handle(on, job, context),
+      ending: (on, claim, settlement) => this.ending(on, claim, settlement),
+    });
+    this.pods.push(pod);
+    await pod.engine.connect();
+    pod.engine.work();
+    await this.settle();
+  }
+
+  /** The pod is gone; its handlers are forgotten. */
+  crash(pod: WalkPod): void {
+    pod.crash();
+    for (const handler of this.running.filter(running => running.pod === pod)) this.forget(handler);
+    this.pods.splice(this.pods.indexOf(pod), 1);
+  }
+
+  /** A person takes a pause back; with it goes the record of an entity of which nothing else is left. */
+  resume(word: string, entity: StoredEntity): void {
+    entity.paused = false;
+    const { wait, active, delayed, failed, owner } = entity;
+    if (!owner && [wait, active, delayed, failed].every(jobs => jobs.length === 0)) this.server.entities.delete(word);
+  }
+
+  see(word: string): Seen {
+    return seeInMemory(this.server, word);
+  }
+
+  book(word: string): EntityBook {
+    let book = this.books.get(word);
+    if (!book) {
+      book = new EntityBook(word, this.violate);
+      this.books.set(word, book);
+    }
+    return book;
+  }
+
+  async enqueue(pod: WalkPod, entityId: string, options: readonly Record<string, unknown>[]): Promise<void> {
+    const ns = options.map(() => this.jobs++);
+    const requests = options.map((jobOptions, at) => {
+      return { entityType: 'account', entityId, name: 'withdraw', data: { n: ns[at] }, options: jobOptions };
+    });
+    this.note(pod.id, 'enqueues', ...ns, 'of', entityId, JSON.stringify(options));
+    const [only] = requests;
+    const sent = requests.length === 1 && only ? pod.engine.enqueue(only) : pod.engine.enqueueBulk(requests);
+    void sent.then(
+      () => {
+        for (const n of ns) this.fates.set(n, 'added');
+      },
+      (error: Error) => {
+        const errors = error instanceof BulkEnqueueError ? error.errors : ns.map(() => error);
+        for (const [at, n] of ns.entries()) this.told(n, errors[at]);
+      },
+    );
+    await this.settle();
+  }
+
+  private told(n: number, error: Error | undefined): void {
+    if (error === undefined) this.fates.set(n, 'added');
+    else if (error instanceof OutcomeUnknownError) this.fates.set(n, 'unknown');
+    else if (error instanceof NotExecutedError) this.fates.set(n, 'not added');
+    else if ('code' in error && error.code === 'CLOSED') this.fates.set(n, 'not added');
+    else this.violate(`adding job ${n} failed: ${stackOf(error)}`);
+  }
+
+  private get steps() {
+    const { violate } = this;
+    return {
+      violate,
+      see: (word: string) => this.see(word),
+      book: (word: string) => this.book(word),
+      nowMs: () => this.time.nowMs,
+      note: (...what: unknown[]) => this.note(...what),
+    };
+  }
+
+  private async handle(pod: WalkPod, job: FetchedJob, context: JobContext): Promise<unknown> {
+    const word = entityWord({ type: context.entityType, id: context.entityId });
+    const { n } = job.data as { n: number };
+    const token = Number(context.fencingToken);
+    const run: Running = { podId: pod.id, word, n, token };
+    this.note('    starts', pod.id, word, n, `attempt ${job.attempt}`);
+    const start = {
+      ...run,
+      attempt: job.attempt,
+      isDraining: pod.state === 'draining',
+      grant: pod.store.grants.get(word),
+      now: momentOf(pod.clock),
+      seen: this.see(word),
+      serverNowMs: this.time.nowMs,
+      beside: this.running.filter(other => other.word === word),
+    };
+    checkStart(this.book(word), start, LEASE_MS, this.violate);
+    if (this.instant || this.random.chance(0.4)) {
+      if (this.random.chance(0.15)) throw new Error('the handler threw');
+      return undefined;
+    }
+    await this.run({ ...run, pod, signal: context.signal, ended: gate() });
+    return n;
+  }
+
+  /** Until the walk ends it, or some time has passed. */
+  private async run(handler: WalkHandler): Promise<void> {
+    this.running.push(handler);
+    const ms = this.random.chance(0.7) ? this.random.int(1, 30) : this.random.int(1, 3 * LEASE_MS);
+    const timer = this.random.chance(0.6) ? handler.pod.clock.after(ms, () => handler.ended.open()) : undefined;
+    try {
+      await handler.ended.promise;
+    } finally {
+      timer?.cancel();
+      this.forget(handler);
+    }
+  }
+
+  private ending(pod: WalkPod, claim: Claim, settlement: Settlement): void {
+    const word = entityWord(claim.entity);
+    const { n, kind } = readSettlement(settlement);
+    const run = { podId: pod.id, word, n, token: Number(claim.token) };
+    this.note('    ends', pod.id, word, n, kind);
+    checkEnd(this.book(word), run, kind, this.running, this.maxStalled, this.violate);
+  }
+
+  private forget(handler: WalkHandler): void {
+    const at = this.running.indexOf(handler);
+    if (at >= 0) this.running.splice(at, 1);
+  }
+}

@@ -1,0 +1,52 @@
+/** An entity as a store has it at one moment, jobs by the number that the walk gave them. */
+import type { MemoryServer, StoredJob } from '../../../src/store/memory/memory-server.js';
+
+export interface Seen {
+  readonly owner: { readonly podId: string; readonly epoch: number; readonly untilMs: number } | undefined;
+  readonly token: number;
+  readonly wait: readonly number[];
+  readonly active: readonly number[];
+  readonly delayed: readonly number[];
+  readonly failed: readonly number[];
+  readonly paused: boolean;
+}
+
+export const NOTHING: Seen = {
+  owner: undefined,
+  token: 0,
+  wait: [],
+  active: [],
+  delayed: [],
+  failed: [],
+  paused: false,
+};
+
+const numbers = new WeakMap<StoredJob, number>();
+
+export function numberOf(job: StoredJob): number {
+  let n = numbers.get(job);
+  if (n === undefined) {
+    n = (JSON.parse(job.data) as { n: number }).n;
+    numbers.set(job, n);
+  }
+  return n;
+}
+
+export function seeInMemory(server: MemoryServer, word: string): Seen {
+  const entity = server.entities.get(word);
+  if (!entity) return NOTHING;
+  return {
+    owner: entity.owner && { ...entity.owner },
+    token: entity.token,
+    wait: entity.wait.map(numberOf),
+    active: entity.active.map(numberOf),
+    delayed: entity.delayed.map(({ job }) => numberOf(job)),
+    failed: entity.failed.map(numberOf),
+    paused: entity.paused,
+  };
+}
+
+/** What a step of the store may have changed, without what time alone changes. */
+export function isSame(a: Seen, b: Seen): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

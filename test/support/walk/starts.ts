@@ -1,0 +1,88 @@
+/**
+ * Starts and ends of handlers against the invariants: at most one handler of an entity that is not fenced off, in the
+ * order of the queue, within a lease that the pod knows to be valid.
+ */
+import type { Moment } from '../../../src/core/lease.js';
+import type { EntityBook, Violate } from './books.js';
+import type { Seen } from './seen.js';
+
+/** A handler that is running. */
+export interface Running {
+  readonly podId: string;
+  readonly word: string;
+  readonly n: number;
+  readonly token: number;
+}
+
+/** The youngest grant of a claim that a pod has got an answer to, by the moment of its request. */
+export interface Grant {
+  readonly token: number;
+  readonly sentAt: Moment;
+}
+
+export interface Start extends Running {
+  readonly attempt: number;
+  /** Whether the pod is shutting down. */
+  readonly isDraining: boolean;
+  readonly grant: Grant | undefined;
+  /** By the clocks of the pod. */
+  readonly now: Moment;
+  /** What is true in the store, and its time. */
+  readonly seen: Seen;
+  readonly serverNowMs: number;
+  /** Handlers of the entity that are running, on any pod. */
+  readonly beside: readonly Running[];
+}
+
+export function checkStart(book: EntityBook, start: Start, leaseMs: number, violate: Violate): void {
+  const { podId, word, n, token, grant, now, beside } = start;
+  const what = `${podId} starts job ${n} of ${word} under token ${token}`;
+  const stint = book.stints.get(token);
+  if (stint?.podId !== podId) return violate(`I4: ${what}, which it was never given`);
+  if (start.isDraining) violate(`${what} while it shuts down`);
+  if (stint.started.has(n) || stint.ended.has(n)) violate(`race 28: ${what} for the second time`);
+  stint.started.add(n);
+  if (grant?.token !== token) violate(`I2: ${what} without an answer that grants it`);
+  else {
+    const ageMs = Math.max(now.monotonicMs - grant.sentAt.monotonicMs, now.wallMs - grant.sentAt.wallMs);
+    if (ageMs >= leaseMs) violate(`I2: ${what} ${ageMs} ms after its lease was granted`);
+  }
+  for (const other of beside) {
+    if (other.podId === podId) violate(`I1: ${what} beside its own handler of job ${other.n}`);
+    else if (other.token >= token && !stint.isCut)
+      violate(`I1: ${what} beside job ${other.n} on ${other.podId} under token ${other.token}`);
+  }
+  for (const open of book.openBefore(n)) {
+    if (!stint.ended.has(open)) violate(`I6: ${what} before job ${open}`);
+  }
+  if (!stint.isCut) checkTruth(book, start, what, violate);
+}
+
+/** What the pod believes is so. Only a claim that a person has deleted may be believed in wrongly. */
+function checkTruth(book: EntityBook, { podId, n, token, seen, serverNowMs }: Start, what: string, violate: Violate) {
+  const { owner } = seen;
+  if (owner?.podId !== podId || seen.token !== token)
+    violate(`I1: ${what}; the owner is ${owner?.podId} under ${seen.token}`);
+  else if (owner.untilMs <= serverNowMs) violate(`I2: ${what} when its lease has passed`);
+  if (book.recorded.has(n)) violate(`I5: ${what}, which has ended`);
+  else if (!seen.active.includes(n)) violate(`I3: ${what}, which it has not fetched`);
+}
+
+/** A pod ends a job: it is about to tell the store. */
+export function checkEnd(
+  book: EntityBook,
+  { podId, word, n, token }: Running,
+  kind: 'completed' | 'failed',
+  running: readonly Running[],
+  maxStalled: number,
+  violate: Violate,
+): void {
+  const what = `${podId} ends job ${n} of ${word}`;
+  const stint = book.stints.get(token);
+  if (!stint) return violate(`I4: ${what} under token ${token}, which nobody was given`);
+  if (running.some(other => other.podId === podId && other.n === n)) violate(`${what} while its handler runs`);
+  const isAbandoned = !stint.started.has(n);
+  if (isAbandoned && (kind !== 'failed' || (book.stalls.get(n) ?? 0) <= maxStalled))
+    violate(`race 7: ${what} as ${kind}, without having run it; it stalled ${book.stalls.get(n) ?? 0} times`);
+  stint.ended.set(n, kind);
+}

@@ -1,0 +1,149 @@
+/**
+ * The store as one pod of a walk has it: every call goes over a wire. Commands have one, renewals another, as with Redis;
+ * wake-ups are hints and may be lost at any moment.
+ */
+import type { EntityRef } from '../../../src/core/entity.js';
+import { entityWord } from '../../../src/core/entity.js';
+import { StoreUnavailableError } from '../../../src/core/errors.js';
+import { type Moment, momentOf } from '../../../src/core/lease.js';
+import type {
+  Claim,
+  Claimed,
+  Clock,
+  Entered,
+  EntityStore,
+  NewJob,
+  Passed,
+  Renewal,
+  Renewed,
+  Settlement,
+} from '../../../src/core/ports.js';
+import type { Random } from './random.js';
+import type { Grant } from './starts.js';
+import type { Wire } from './wire.js';
+
+export interface WalkStoreParts {
+  readonly real: EntityStore;
+  readonly commands: Wire;
+  readonly renewals: Wire;
+  readonly clock: Clock;
+  readonly random: Random;
+  nowMs(): number;
+  /** Lets something happen on the pod, once its event loop runs; never, when the pod is dead. */
+  tell(what: () => void): void;
+  /** The pod ends a job. */
+  ending(claim: Claim, settlement: Settlement): void;
+}
+
+export class WalkStore implements EntityStore {
+  /** By entity, what the pod knows of its claims. */
+  readonly grants = new Map<string, Grant>();
+
+  constructor(private readonly parts: WalkStoreParts) {}
+
+  async start(): Promise<void> {}
+
+  queueName(entity: EntityRef): string {
+    return this.parts.real.queueName(entity);
+  }
+
+  enter(...args: Parameters<EntityStore['enter']>): Promise<Entered> {
+    return this.send('enter', args, (answer: Entered, sentAt) => {
+      if (answer.route === 'claimed') this.granted(answer.claimed.claim, sentAt);
+    });
+  }
+
+  look(...args: Parameters<EntityStore['look']>): Promise<Claimed | Passed> {
+    return this.send('look', args, (answer: Claimed | Passed, sentAt) => {
+      if (typeof answer !== 'string') this.granted(answer.claim, sentAt);
+    });
+  }
+
+  resync(...args: Parameters<EntityStore['resync']>): Promise<Claimed> {
+    return this.send('resync', args, (answer: Claimed, sentAt) => this.granted(answer.claim, sentAt));
+  }
+
+  take(...args: Parameters<EntityStore['take']>) {
+    return this.send('take', args) as ReturnType<EntityStore['take']>;
+  }
+
+  finish(claim: Claim, settlement: Settlement, take: number) {
+    this.parts.ending(claim, settlement);
+    return this.send('finish', [claim, settlement, take]) as ReturnType<EntityStore['finish']>;
+  }
+
+  release(...args: Parameters<EntityStore['release']>): Promise<boolean> {
+    return this.send('release', args);
+  }
+
+  renew(renewals: readonly Renewal[], types: readonly string[]): Promise<Renewed> {
+    const heard = ({ lost }: Renewed, sentAt: Moment) => {
+      for (const [at, { claim }] of renewals.entries()) if (!lost.includes(at)) this.granted(claim, sentAt);
+    };
+    return this.send('renew', [renewals, types], heard, this.parts.renewals);
+  }
+
+  due(...args: Parameters<EntityStore['due']>): Promise<EntityRef[]> {
+    return this.send('due', args);
+  }
+
+  async wakeUps(): Promise<EntityRef[]> {
+    const { real, renewals, tell, random } = this.parts;
+    if (renewals.isDown) throw new StoreUnavailableError('not connected');
+    const entities = await real.wakeUps();
+    await new Promise<void>(resolve => tell(resolve));
+    if (renewals.isDown) throw new StoreUnavailableError('the connection broke');
+    return random.chance(0.1) ? [] : entities;
+  }
+
+  isSilentFor(ms: number): boolean {
+    return this.parts.commands.isSilentFor(ms);
+  }
+
+  async close(): Promise<void> {
+    this.parts.commands.close();
+    this.parts.renewals.close();
+    await this.parts.real.close();
+  }
+
+  private granted(claim: Claim, sentAt: Moment): void {
+    const word = entityWord(claim.entity);
+    const token = Number(claim.token);
+    const known = this.grants.get(word);
+    const isOlder = known && known.token === token && known.sentAt.monotonicMs > sentAt.monotonicMs;
+    if (!isOlder && token >= (known?.token ?? 0)) this.grants.set(word, { token, sentAt });
+  }
+
+  private send<T>(
+    method: string,
+    args: readonly unknown[],
+    heard?: (answer: T, sentAt: Moment) => void,
+    wire = this.parts.commands,
+  ): Promise<T> {
+    const { tell, clock, nowMs } = this.parts;
+    const sentAt = momentOf(clock);
+    return new Promise<T>((resolve, reject) =>
+      wire.call({
+        method,
+        args,
+        sentAt,
+        madeAtMs: nowMs(),
+        resolve: answer =>
+          tell(() => {
+            heard?.(answer as T, sentAt);
+            resolve(answer as T);
+          }),
+        reject: error => tell(() => reject(error)),
+      }),
+    );
+  }
+}
+
+/** Whose entity a call is about, if it is about one. */
+export function entityOf({ method, args }: { method: string; args: readonly unknown[] }): EntityRef | undefined {
+  const [first] = args;
+  if (method === 'enter') return (first as NewJob).entity;
+  if (method === 'look') return first as EntityRef;
+  if (method === 'due' || method === 'renew') return undefined;
+  return (first as Claim).entity;
+}

@@ -1,0 +1,40 @@
+/**
+ * A random walk over the protocol: several pods on one memory server, and anything that may happen to them in any order.
+ * After each step the invariants of docs/protocol.md are looked at, as far as they can be seen from outside.
+ *
+ * `SEED=n` repeats one walk exactly; `WALK_STEPS=n` walks longer than the default.
+ */
+import { Actions } from '../support/walk/actions.js';
+import { calm } from '../support/walk/calm.js';
+import { MemoryCluster } from '../support/walk/memory-cluster.js';
+import { Random } from '../support/walk/random.js';
+
+const STEPS = Number(process.env['WALK_STEPS'] ?? 100_000);
+const STEPS_OF_A_WALK = 200;
+const FIRST_SEED = (Date.now() % 1_000_000) * 1000;
+
+describe('a random walk over the protocol, in memory', () => {
+  const { random } = Math;
+  afterEach(() => {
+    Math.random = random;
+  });
+
+  /** The core asks Math.random for jitter: a source of its own, so that it changes nothing else. */
+  async function walk(seed: number): Promise<void> {
+    const jitter = new Random(seed ^ 0x5eed);
+    Math.random = () => jitter.next();
+    const cluster = new MemoryCluster(seed);
+    const actions = new Actions(cluster);
+    await actions.begin();
+    for (let step = 0; step < STEPS_OF_A_WALK; step++) await actions.step();
+    await calm(cluster);
+  }
+
+  test('keeps every invariant', async () => {
+    const given = process.env['SEED'];
+    if (given !== undefined) return walk(Number(given));
+    const walks = Math.ceil(STEPS / STEPS_OF_A_WALK);
+    process.stdout.write(`memory walk: ${walks} walks of ${STEPS_OF_A_WALK} steps, seeds from ${FIRST_SEED}\n`);
+    for (let i = 0; i < walks; i++) await walk(FIRST_SEED + i);
+  }, 600_000);
+});
