@@ -105,7 +105,7 @@ export class EntityWorker {
     const entered = this.context.store.enter(job, this.enterHint());
     this.answers.expect(entered, {
       use: answer => {
-        if (answer.route === 'claimed') this.onClaimed(answer.claimed, sentAt);
+        if (answer.route === 'claimed') this.onGranted(answer.claimed, sentAt);
         else if (answer.route === 'mine') this.onFetched(answer.fetched);
         else if (answer.route === 'unknown-claim' && !this.claim && !this.looking) this.look();
       },
@@ -130,7 +130,7 @@ export class EntityWorker {
     this.answers.expect(this.context.store.look(this.entity, this.epoch), {
       use: answer => {
         this.looking = false;
-        if (typeof answer !== 'string') this.onClaimed(answer, sentAt);
+        if (typeof answer !== 'string') this.onGranted(answer, sentAt);
       },
       tolerates: isNotExecuted,
     });
@@ -339,6 +339,15 @@ export class EntityWorker {
         this.wake();
       });
     }
+  }
+
+  /**
+   * A grant beside a claim that we hold: somebody deleted the claim between the two calls. What the first has brought may
+   * be running, and the second has fetched it again: begin anew.
+   */
+  private onGranted(claimed: Claimed, sentAt: Moment): void {
+    if (this.claim) this.failure ??= new Error('its claim was deleted, and granted anew');
+    else this.onClaimed(claimed, sentAt);
   }
 
   private onClaimed(claimed: Claimed, sentAt: Moment): void {

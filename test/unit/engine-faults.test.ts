@@ -96,6 +96,21 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
   });
 
+  test('a claim is deleted and granted again before the first answer has come: each job runs once', async () => {
+    cluster.instant = false;
+    const open = [a.store.hold('enter'), a.store.hold('enter')];
+    const first = a.add('1', 0);
+    await settle();
+    cluster.server.entity(ref).owner = undefined;
+    const second = a.add('1', 1);
+    await settle();
+    for (const letThrough of open) letThrough();
+    await Promise.all([first, second]);
+    await cluster.job(0).end();
+    await cluster.job(1).end();
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
+  });
+
   test('I7: one sweep finds all that is due, however much it is', async () => {
     for (let i = 0; i < 350; i++) {
       plant(i, `e${i}`);

@@ -137,7 +137,9 @@ export class EntityBook {
     const is = after.owner;
     if (was?.podId === is?.podId && was?.epoch === is?.epoch) return;
     const isLeft = was && was.podId !== is?.podId && was.untilMs > nowMs;
-    if (isLeft && !(method === 'release' && podId === was.podId))
+    // A pod may give up what is its own: by a release, or by a look that finds nothing to do under a claim it had forgotten.
+    const isOwn = podId === was?.podId && (method === 'release' || (method === 'look' && is === undefined));
+    if (isLeft && !isOwn)
       this.violate(`I1: ${method} of ${podId} takes ${this.word} from ${was.podId} before its lease has passed`);
     if (!is) return;
     if (is.podId !== podId) this.violate(`${method} of ${podId} gives ${this.word} to ${is.podId}`);

@@ -189,7 +189,7 @@ export class MemoryCluster {
       ...run,
       attempt: job.attempt,
       isDraining: pod.state === 'draining',
-      grant: pod.store.grants.get(word),
+      grant: pod.store.grants.get(`${word} ${token}`),
       now: momentOf(pod.clock),
       seen: this.see(word),
       serverNowMs: this.time.nowMs,

@@ -107,11 +107,10 @@ export class WalkStore implements EntityStore {
   }
 
   private granted(claim: Claim, sentAt: Moment): void {
-    const word = entityWord(claim.entity);
     const token = Number(claim.token);
-    const known = this.grants.get(word);
-    const isOlder = known && known.token === token && known.sentAt.monotonicMs > sentAt.monotonicMs;
-    if (!isOlder && token >= (known?.token ?? 0)) this.grants.set(word, { token, sentAt });
+    const key = `${entityWord(claim.entity)} ${token}`;
+    const known = this.grants.get(key);
+    if (!known || known.sentAt.monotonicMs <= sentAt.monotonicMs) this.grants.set(key, { token, sentAt });
   }
 
   private send<T>(
