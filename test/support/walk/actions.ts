@@ -220,7 +220,10 @@ export class Actions {
     const { random, time } = this.cluster;
     const ms = random.int(1, random.chance(0.5) ? 100_000 : LEASE_MS);
     const pod = this.pickPod();
-    if (!pod || random.chance(0.2)) return time.jumpWall(random.chance(0.5) ? ms : -ms);
+    if (!pod || random.chance(0.2)) {
+      time.jumpWall(random.chance(0.5) ? ms : -ms);
+      return;
+    }
     const by = pod.suspends || random.chance(0.5) ? ms : -ms;
     this.note(pod.id, 'has its wall clock set by', by);
     pod.clock.jumpWall(by);
