@@ -83,8 +83,10 @@ export class EntityBook {
     for (let at = this.firstOpen; at < this.order.length; at++) {
       const n = this.order[at] ?? -1;
       if (!this.recorded.has(n)) open ??= n;
-      else if (open !== undefined && !this.removed.has(n))
-        return this.violate(`I6: job ${n} of ${this.word} is recorded as ended, and ${open} before it is not`);
+      else if (open !== undefined && !this.removed.has(n)) {
+        this.violate(`I6: job ${n} of ${this.word} is recorded as ended, and ${open} before it is not`);
+        return;
+      }
     }
   }
 
@@ -110,7 +112,10 @@ export class EntityBook {
       if (isThere) this.violate(`job ${n} of ${this.word} was added beside ${known}, which has its id ${jobId}`);
       return;
     }
-    if (!isThere) return this.violate(`job ${n} of ${this.word} was added, and is not there`);
+    if (!isThere) {
+      this.violate(`job ${n} of ${this.word} was added, and is not there`);
+      return;
+    }
     if (jobId !== undefined) {
       this.byJobId.set(jobId, n);
       this.jobIds.set(n, jobId);

@@ -38,7 +38,10 @@ export function checkStart(book: EntityBook, start: Start, leaseMs: number, viol
   const { podId, word, n, token, grant, now, beside } = start;
   const what = `${podId} starts job ${n} of ${word} under token ${token}`;
   const stint = book.stints.get(token);
-  if (stint?.podId !== podId) return violate(`I4: ${what}, which it was never given`);
+  if (stint?.podId !== podId) {
+    violate(`I4: ${what}, which it was never given`);
+    return;
+  }
   if (start.isDraining) violate(`${what} while it shuts down`);
   if (stint.started.has(n) || stint.ended.has(n)) violate(`race 28: ${what} for the second time`);
   stint.started.add(n);
@@ -79,7 +82,10 @@ export function checkEnd(
 ): void {
   const what = `${podId} ends job ${n} of ${word}`;
   const stint = book.stints.get(token);
-  if (!stint) return violate(`I4: ${what} under token ${token}, which nobody was given`);
+  if (!stint) {
+    violate(`I4: ${what} under token ${token}, which nobody was given`);
+    return;
+  }
   if (running.some(other => other.podId === podId && other.n === n)) violate(`${what} while its handler runs`);
   const isAbandoned = !stint.started.has(n);
   if (isAbandoned && (kind !== 'failed' || (book.stalls.get(n) ?? 0) <= maxStalled))

@@ -67,7 +67,10 @@ function tellBooks(parts: StepsParts, podId: string, made: Made, outcome: Outcom
 
 /** I3: a claim is renewed for its owner, and lost for everybody else. */
 function checkRenewal({ violate }: StepsParts, podId: string, { call, owners }: Made, outcome?: Outcome): void {
-  if (!outcome || 'error' in outcome) return violate(`a renewal of ${podId} failed`);
+  if (!outcome || 'error' in outcome) {
+    violate(`a renewal of ${podId} failed`);
+    return;
+  }
   const { lost } = outcome.value as Renewed;
   for (const [at, { claim }] of (call.args[0] as Renewal[]).entries()) {
     const owner = owners[at];

@@ -66,8 +66,8 @@ export class Wire {
   }
 
   call(call: Call): void {
-    if (this.mode === 'closed') return call.reject(new StoreUnavailableError('closed'));
-    this.waiting.push(call);
+    if (this.mode === 'closed') call.reject(new StoreUnavailableError('closed'));
+    else this.waiting.push(call);
   }
 
   setTrap(trap: Trap): void {
