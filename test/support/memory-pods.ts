@@ -46,6 +46,19 @@ export class MemoryPods {
     return pod;
   }
 
+  /** Lets all end. Nothing may be left behind: no worker, no timer, whatever the test did. */
+  async close(): Promise<void> {
+    this.instant = true;
+    for (const running of [...this.running]) await running.end();
+    for (const pod of this.pods) {
+      pod.store.mend();
+      await Promise.all([pod.engine.close(), this.clock.advance(20_000)]);
+    }
+    await this.clock.advance(60_000);
+    expect(this.running).toHaveLength(0);
+    expect(this.clock.pendingTimers).toBe(0);
+  }
+
   async handle(pod: string, n: number, context: JobContext): Promise<void> {
     const { entityId } = context;
     this.starts.push(`${pod}:${entityId}:${n}`);

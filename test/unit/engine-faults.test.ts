@@ -12,17 +12,7 @@ describe('the engine', () => {
     cluster = new MemoryPods();
     a = await cluster.pod('A');
   });
-  afterEach(async () => {
-    cluster.instant = true;
-    for (const running of [...cluster.running]) await running.end();
-    for (const pod of cluster.pods) {
-      pod.store.mend();
-      await Promise.all([pod.engine.close(), cluster.clock.advance(20_000)]);
-    }
-    await cluster.clock.advance(60_000);
-    expect(cluster.running).toHaveLength(0);
-    expect(cluster.clock.pendingTimers).toBe(0);
-  });
+  afterEach(() => cluster.close());
 
   /** A job that came into the queue without anybody being told. */
   const plant = (n: number, id = '1') =>

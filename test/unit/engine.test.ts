@@ -13,18 +13,7 @@ describe('the engine', () => {
     cluster = new MemoryPods();
     a = await cluster.pod('A');
   });
-  afterEach(async () => {
-    cluster.instant = true;
-    for (const running of [...cluster.running]) await running.end();
-    for (const pod of cluster.pods) {
-      pod.store.mend();
-      await Promise.all([pod.engine.close(), cluster.clock.advance(20_000)]);
-    }
-    await cluster.clock.advance(60_000);
-    // Nothing is left behind: no worker, no timer, whatever the test did.
-    expect(cluster.running).toHaveLength(0);
-    expect(cluster.clock.pendingTimers).toBe(0);
-  });
+  afterEach(() => cluster.close());
 
   test('jobs of one entity run in order; those of another beside them', async () => {
     cluster.instant = false;

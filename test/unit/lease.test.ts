@@ -14,17 +14,7 @@ describe('leases and late answers', () => {
     cluster.instant = false;
     a = await cluster.pod('A');
   });
-  afterEach(async () => {
-    cluster.instant = true;
-    for (const running of [...cluster.running]) await running.end();
-    for (const pod of cluster.pods) {
-      pod.store.mend();
-      await Promise.all([pod.engine.close(), cluster.clock.advance(20_000)]);
-    }
-    await cluster.clock.advance(60_000);
-    expect(cluster.running).toHaveLength(0);
-    expect(cluster.clock.pendingTimers).toBe(0);
-  });
+  afterEach(() => cluster.close());
 
   const count = (method: string) => a.store.calls.filter(call => call === method).length;
   const running = () => cluster.running.map(({ n }) => n);

@@ -14,17 +14,7 @@ describe('races of the core', () => {
     cluster.instant = false;
     a = await cluster.pod('A');
   });
-  afterEach(async () => {
-    cluster.instant = true;
-    for (const running of [...cluster.running]) await running.end();
-    for (const pod of cluster.pods) {
-      pod.store.mend();
-      await Promise.all([pod.engine.close(), cluster.clock.advance(20_000)]);
-    }
-    await cluster.clock.advance(60_000);
-    expect(cluster.running).toHaveLength(0);
-    expect(cluster.clock.pendingTimers).toBe(0);
-  });
+  afterEach(() => cluster.close());
 
   const stored = (id = '1') => cluster.server.entity({ type: 'account', id });
   const active = () => stored().active.map(({ data }) => JSON.parse(data).n);
