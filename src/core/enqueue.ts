@@ -5,7 +5,7 @@
 
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
-import { BulkEnqueueError, ClosedError, InvalidCommandError } from './errors.js';
+import { BulkEnqueueError, ClosedError, InvalidCommandError, rejecting } from './errors.js';
 import { checkJobOptions, checkSize, encodeData } from './job-data.js';
 import type { EngineConfig } from './options.js';
 import type { EntityStore, JobOptions, NewJob } from './ports.js';
@@ -43,11 +43,7 @@ export class Enqueuer {
 
   /** One promise a job and not four: that is a tenth of what a job costs. */
   enqueue(request: JobRequest): Promise<EnqueuedJob> {
-    try {
-      return this.send(this.check(request));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return rejecting(() => this.send(this.check(request)));
   }
 
   /** All are checked before any is sent; they travel together, and keep their order. */

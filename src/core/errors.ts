@@ -133,6 +133,15 @@ export class JobAbandonedError extends AtomicQueuesError {
   }
 }
 
+/** Calls what may throw before it has a promise to reject; no promise of its own, unlike an async function. */
+export function rejecting<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
 /** The message of anything that was thrown: a text, whatever a handler has thrown. */
 export function messageOf(error: unknown): string {
   const message: unknown = error instanceof Error ? error.message : error;

@@ -6,7 +6,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { JobsOptions } from 'bullmq';
 import type { EnqueuedJob, JobRequest } from '../core/enqueue.js';
 import type { EntityId } from '../core/entity.js';
-import { HandlerConflictError, InvalidCommandError, InvalidOptionError } from '../core/errors.js';
+import { HandlerConflictError, InvalidCommandError, InvalidOptionError, rejecting } from '../core/errors.js';
 import type { JobOptions } from '../core/ports.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
 import { type Class, getMetadata, type WorkerProcessorOptions } from './metadata.js';
@@ -135,12 +135,7 @@ export class QueueBus {
       return use(ready);
     };
     const { started } = this.runtime;
-    if (started instanceof Promise) return started.then(send);
-    try {
-      return send(started);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return started instanceof Promise ? started.then(send) : rejecting(() => send(started));
   }
 
   private request(

@@ -6,7 +6,7 @@
  */
 import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
-import { InvalidOptionError, StoreUnavailableError } from '../../core/errors.js';
+import { InvalidOptionError, rejecting, StoreUnavailableError } from '../../core/errors.js';
 import { type EventSink, NO_EVENTS } from '../../core/events.js';
 import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
 import type {
@@ -119,11 +119,7 @@ export class RedisEntityStore implements EntityStore {
   }
 
   enter(job: NewJob, hint: EnterHint): Promise<Entered> {
-    try {
-      return this.sendEnter(job, hint);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return rejecting(() => this.sendEnter(job, hint));
   }
 
   private sendEnter(job: NewJob, hint: EnterHint): Promise<Entered> {
@@ -156,11 +152,7 @@ export class RedisEntityStore implements EntityStore {
   }
 
   look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
-    try {
-      return this.sendLook(entity, claimWith);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return rejecting(() => this.sendLook(entity, claimWith));
   }
 
   private sendLook(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
