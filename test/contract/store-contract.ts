@@ -5,7 +5,8 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, Claimed, Entered, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
+import type { Claim, EntityStore, FetchedJob, NewJob } from '../../src/core/ports.js';
+import { claimOf, done } from '../support/settlements.js';
 
 /** Several pods on one store, and a hand on its clock. */
 export interface Cluster {
@@ -42,20 +43,8 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       data: JSON.stringify({ n }),
       options: { ...config.entityType('account').jobOptions, ...options },
     });
-    const done = (fetched: FetchedJob | undefined): Settlement => {
-      if (!fetched) throw new Error('no job was fetched');
-      return { job: fetched, outcome: { kind: 'completed', value: 'null' } };
-    };
-    const failed = (fetched: FetchedJob | undefined): Settlement => ({
-      ...done(fetched),
-      outcome: { kind: 'failed', reason: 'because', stack: 'Error: because' },
-    });
+    const failed = (fetched: FetchedJob | undefined) => done(fetched, 'failed');
     const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
-    const claimOf = (answer: Entered | Claimed | string): Claimed => {
-      if (typeof answer === 'object' && 'route' in answer && answer.route === 'claimed') return answer.claimed;
-      if (typeof answer === 'object' && 'claim' in answer) return answer;
-      throw new Error(`expected a claim, got ${JSON.stringify(answer)}`);
-    };
     /** Pod A owns the entity with the jobs 0 … n-1 waiting or, the first `fetch` of them, fetched. */
     const owned = async (n: number, fetch: number): Promise<{ claim: Claim; jobs: FetchedJob[] }> => {
       const first = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));

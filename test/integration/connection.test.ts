@@ -1,7 +1,8 @@
 /** Real connections that break at the worst moment. Numbers are those of the design's races. */
 import { OutcomeUnknownError } from '../../src/core/errors.js';
-import { claimOf, done, RedisEntity } from '../support/redis-entity.js';
+import { RedisEntity } from '../support/redis-entity.js';
 import { RedisProxy } from '../support/redis-proxy.js';
+import { claimOf, done } from '../support/settlements.js';
 
 describe('a connection that breaks when a step was executed and its answer was on its way', () => {
   const proxy = new RedisProxy();

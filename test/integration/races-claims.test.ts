@@ -5,7 +5,8 @@
 import type { Job } from 'bullmq';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { connect } from '../support/redis.js';
-import { claimOf, done, RedisEntity } from '../support/redis-entity.js';
+import { RedisEntity } from '../support/redis-entity.js';
+import { claimOf, done } from '../support/settlements.js';
 import { gate } from '../support/wait.js';
 
 describe('races about claims', () => {

@@ -3,7 +3,8 @@
  * adds that fail half-way. One test for each guard of the scripts that no other test misses when it is taken out.
  */
 import { InvalidOptionError, StoreRefusedError } from '../../src/core/errors.js';
-import { claimOf, done, RedisEntity } from '../support/redis-entity.js';
+import { RedisEntity } from '../support/redis-entity.js';
+import { claimOf, done } from '../support/settlements.js';
 
 describe('races about the queue', () => {
   let on: RedisEntity;

@@ -6,10 +6,11 @@ import { Job, Queue, Worker } from 'bullmq';
 import type { EntityRef } from '../../src/core/entity.js';
 import { InvalidOptionError, StaleClaimError, StoreRefusedError, UnsupportedError } from '../../src/core/errors.js';
 import { resolveOptions } from '../../src/core/options.js';
-import type { Claimed, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
+import type { FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { redisUrl } from '../support/redis.js';
 import { RedisCluster } from '../support/redis-cluster.js';
+import { claimOf, done } from '../support/settlements.js';
 import { eventually } from '../support/wait.js';
 
 describe('the protocol on Redis', () => {
@@ -37,19 +38,12 @@ describe('the protocol on Redis', () => {
     data: JSON.stringify({ n }),
     options: { ...config.entityType('account').jobOptions, ...options },
   });
-  const done = (fetched: FetchedJob | undefined): Settlement => {
-    if (!fetched) throw new Error('no job was fetched');
-    return { job: fetched, outcome: { kind: 'completed', value: '"ok"' } };
-  };
   const failed = (fetched: FetchedJob | undefined): Settlement => ({
     job: done(fetched).job,
     outcome: { kind: 'failed', reason: 'because', stack: 'Error: because\n  at here' },
   });
-  const cold = async (pod: RedisEntityStore, epoch: number, newJob = job(0)): Promise<Claimed> => {
-    const entered = await pod.enter(newJob, { epoch, mayClaim: true });
-    if (entered.route !== 'claimed') throw new Error(`expected a claim, got ${entered.route}`);
-    return entered.claimed;
-  };
+  const cold = async (pod: RedisEntityStore, epoch: number, newJob = job(0)) =>
+    claimOf(await pod.enter(newJob, { epoch, mayClaim: true }));
   const key = (name: string) => `${cluster.base(entity)}:${name}`;
   const queue = () => {
     const { queue: name, prefix } = cluster.keys(entity);

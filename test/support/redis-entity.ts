@@ -2,10 +2,11 @@
 import { Queue } from 'bullmq';
 import type { EntityRef } from '../../src/core/entity.js';
 import { resolveOptions } from '../../src/core/options.js';
-import type { Claimed, Entered, FetchedJob, NewJob, Passed, Settlement } from '../../src/core/ports.js';
+import type { Claimed, NewJob } from '../../src/core/ports.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { redisUrl } from './redis.js';
 import { RedisCluster } from './redis-cluster.js';
+import { claimOf, done } from './settlements.js';
 
 export class RedisEntity {
   readonly config = resolveOptions({});
@@ -66,18 +67,4 @@ export class RedisEntity {
     for (const queue of this.queues) await queue.close();
     await this.cluster.close();
   }
-}
-
-export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' = 'completed'): Settlement {
-  if (!job) throw new Error('no job was fetched');
-  return {
-    job,
-    outcome: kind === 'completed' ? { kind, value: '"ok"' } : { kind, reason: 'because', stack: 'Error: because' },
-  };
-}
-
-export function claimOf(answer: Entered | Claimed | Passed): Claimed {
-  if (typeof answer === 'object' && 'route' in answer && answer.route === 'claimed') return answer.claimed;
-  if (typeof answer === 'object' && 'claim' in answer) return answer;
-  throw new Error(`expected a claim, got ${JSON.stringify(answer)}`);
 }

@@ -1,0 +1,16 @@
+/** How tests of a store read its answers and end what they have fetched. */
+import type { Claimed, Entered, FetchedJob, Passed, Settlement } from '../../src/core/ports.js';
+
+export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' = 'completed'): Settlement {
+  if (!job) throw new Error('no job was fetched');
+  return {
+    job,
+    outcome: kind === 'completed' ? { kind, value: '"ok"' } : { kind, reason: 'because', stack: 'Error: because' },
+  };
+}
+
+export function claimOf(answer: Entered | Claimed | Passed): Claimed {
+  if (typeof answer === 'object' && 'route' in answer && answer.route === 'claimed') return answer.claimed;
+  if (typeof answer === 'object' && 'claim' in answer) return answer;
+  throw new Error(`expected a claim, got ${JSON.stringify(answer)}`);
+}
