@@ -72,10 +72,6 @@ export class WorkerManager {
     return this.workers.values();
   }
 
-  get size(): number {
-    return this.workers.size;
-  }
-
   releaseIdle(): void {
     for (const worker of this.workers.values()) {
       worker.releaseIfIdleFor(this.parts.config.entityType(worker.entity.type).idleTimeoutMs);

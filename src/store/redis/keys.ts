@@ -36,10 +36,6 @@ export class KeySpace {
       : { base: `${this.prefix}:${named}`, queue: named, prefix: this.prefix, type, id };
   }
 
-  due(type: string): string {
-    return `${this.system}due:${encodeSegment(type)}`;
-  }
-
   wakeUps(podId: string): string {
     return `${this.system}pod:${podId}:wake`;
   }
