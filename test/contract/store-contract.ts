@@ -370,6 +370,13 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(order).toEqual(['finish', 'stale take', 'enter', 'take', 'look', 'stale release', 'resync']);
     });
 
+    test('I4: a claim that is adopted gets a new token, since a failover may have brought it back; who begins anew keeps it', async () => {
+      const { claim } = await owned(1, 1);
+      const adopted = claimOf(await a.look(entity, 2)).claim;
+      expect(BigInt(adopted.token)).toBeGreaterThan(BigInt(claim.token));
+      expect((await a.resync(adopted, 3, [])).claim.token).toBe(adopted.token);
+    });
+
     test('I4: tokens of an entity only grow, across releases and owners', async () => {
       const tokens: bigint[] = [];
       for (let round = 0; round < 6; round++) {

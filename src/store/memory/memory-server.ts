@@ -90,10 +90,10 @@ export class MemoryServer {
     return entity.wait.length > 0 || entity.active.length > 0;
   }
 
-  /** Gives the claim to a pod; all that was fetched goes back in its order. */
-  grant(entity: StoredEntity, podId: string, epoch: number, maxStalled: number): number {
+  /** Gives the claim to a pod; all that was fetched goes back in its order. Only a holder that knows its token keeps it. */
+  grant(entity: StoredEntity, podId: string, epoch: number, maxStalled: number, keepsToken: boolean): number {
     const takeover = entity.owner?.podId !== podId;
-    if (takeover) entity.token = this.nextToken();
+    if (!keepsToken) entity.token = this.nextToken();
     const back = entity.active;
     this.giveBack(entity);
     if (takeover && back.length === 1 && back[0]) {

@@ -83,7 +83,7 @@ export class MemoryEntityStore implements EntityStore {
       const { owner } = entity;
       if (owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch) throw stale(claim);
       for (const settlement of settled) this.end(entity, settlement);
-      return this.claim(entity, epoch);
+      return this.claim(entity, epoch, true);
     });
   }
 
@@ -198,9 +198,9 @@ export class MemoryEntityStore implements EntityStore {
     return { route: 'nobody' };
   }
 
-  private claim(entity: StoredEntity, epoch: number): Claimed {
+  private claim(entity: StoredEntity, epoch: number, keepsToken = false): Claimed {
     const { maxStalledCount } = this.config.entityType(entity.ref.type);
-    const recovered = this.server.grant(entity, this.podId, epoch, maxStalledCount);
+    const recovered = this.server.grant(entity, this.podId, epoch, maxStalledCount, keepsToken);
     return {
       claim: { entity: entity.ref, token: String(entity.token), epoch },
       recovered,

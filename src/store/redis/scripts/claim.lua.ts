@@ -55,15 +55,17 @@ local function blame(B, id, maxStalled)
 end
 
 -- Grants the claim for an epoch, or answers nil and why not. Four cases: first claim, takeover, the holder begins anew,
--- adoption after a lost answer. An epoch that is not newer is a call that arrives late.
-local function grant(B, T, I, epoch, maxStalled)
+-- adoption after a lost answer. An epoch that is not newer is a call that arrives late. Only who knows its token keeps
+-- it: a claim that is adopted may be one that a failover has brought back, and another had a newer token meanwhile (I4).
+local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local c = redis.call('HMGET', fence(B), 'owner', 'token', 'epoch', 'until')
   local owner, token = c[1], c[2]
   if owner == pod then
     if tonumber(epoch) <= tonumber(c[3] or '0') then return nil, 'STALE' end
   elseif owner and tonumber(c[4] or '0') > nowUs then
     return nil, 'OWNED'
-  else
+  end
+  if not keepsToken then
     token = string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs))
   end
   local back, foreign = giveBack(B)

@@ -58,7 +58,7 @@ function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
   for s = 1, #settled, 6 do
     finishJob(B, settled[s], settled[s + 1], settled[s + 2], settled[s + 3], settled[s + 4], settled[s + 5], '0')
   end
-  local out = {'OK', grant(B, T, I, newEpoch, 0), 0, 0}
+  local out = {'OK', grant(B, T, I, newEpoch, 0, true), 0, 0}
   take(B, 1, takeOpts, out, 5)
   return out
 end
