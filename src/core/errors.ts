@@ -101,6 +101,13 @@ export class StoreRefusedError extends NotExecutedError {
   }
 }
 
+/** The refusal of an end that would count before that of an older job of its entity (I6). */
+export function overtakes(jobId: string): StoreRefusedError {
+  return new StoreRefusedError(
+    `Job ${jobId} can't end before an older one, whose end was refused; both are ended anew.`,
+  );
+}
+
 /** This module has been shut down. */
 export class ClosedError extends AtomicQueuesError {
   constructor(message = 'This pod has shut down; enqueue on another one.') {

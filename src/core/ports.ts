@@ -120,7 +120,10 @@ export interface EntityStore {
    */
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed>;
   take(claim: Claim): Promise<Fetched>;
-  /** Ends a job and fetches up to `take` next ones. A job that is gone, or no longer active, is its own matter: no error. */
+  /**
+   * Ends a job and fetches up to `take` next ones. A job that is gone, or no longer active, is its own matter: no error.
+   * Rejects with `StoreRefusedError` when an older job has not ended: its end was refused, and this one would overtake it.
+   */
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched>;
   /**
    * `'idle'`: gives the claim up if there is nothing to do; answers whether it did.

@@ -3,7 +3,7 @@
  * Numbers of races and invariants are those of the design.
  */
 import type { EntityRef } from '../../src/core/entity.js';
-import { StaleClaimError } from '../../src/core/errors.js';
+import { StaleClaimError, StoreRefusedError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
 import type { Claim, EntityStore, FetchedJob, NewJob } from '../../src/core/ports.js';
 import { claimOf, done } from '../support/settlements.js';
@@ -129,6 +129,14 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await expect(a.release(claim, 'hand-over')).rejects.toBeInstanceOf(StaleClaimError);
       expect(numbers(again.jobs)).toEqual([0]);
       expect(numbers((await a.finish(again.claim, done(again.jobs[0]), 2)).jobs)).toEqual([1, 2]);
+    });
+
+    test('I6: an end that would overtake an older one, which was refused, is refused; both count once the worker begins anew', async () => {
+      const { claim, jobs } = await owned(4, 1);
+      const { jobs: more } = await a.finish(claim, done(jobs[0]), 2);
+      await expect(a.finish(claim, done(more[1]), 1)).rejects.toBeInstanceOf(StoreRefusedError);
+      const anew = await a.resync(claim, 2, [done(more[0]), done(more[1])]);
+      expect(numbers(anew.jobs)).toEqual([3]);
     });
 
     test('I3, I4, I6: a takeover gets a larger token and the jobs in their old order; the old owner is refused', async () => {

@@ -3,7 +3,7 @@
  * without a server; every step takes effect when it is called, and answers in the order of the calls.
  */
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
-import { StaleClaimError } from '../../core/errors.js';
+import { overtakes, StaleClaimError } from '../../core/errors.js';
 import type { EngineConfig } from '../../core/options.js';
 import type {
   Claim,
@@ -94,6 +94,7 @@ export class MemoryEntityStore implements EntityStore {
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched> {
     return answer(() => {
       const entity = this.guard(claim);
+      if (entity.active.findIndex(({ id }) => id === settlement.job.id) > 0) throw overtakes(settlement.job.id);
       this.end(entity, settlement);
       return this.fetch(entity, take);
     });

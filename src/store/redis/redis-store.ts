@@ -6,7 +6,7 @@
  */
 import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
-import { InvalidOptionError, rejecting, StoreUnavailableError } from '../../core/errors.js';
+import { InvalidOptionError, overtakes, rejecting, StoreUnavailableError } from '../../core/errors.js';
 import { type EventSink, NO_EVENTS } from '../../core/events.js';
 import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
 import type {
@@ -193,6 +193,7 @@ export class RedisEntityStore implements EntityStore {
     ];
     return this.parts.channel.call('finish', args, answer => {
       checkStale(answer, claim);
+      if (answer[0] === 'EARLY') throw overtakes(settlement.job.id);
       if (Number(answer[1]) < 0) this.reportRefusedEnd(claim, settlement, Number(answer[1]));
       return readFetched(answer, 2, claim, this.buildNative);
     });

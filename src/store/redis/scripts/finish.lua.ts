@@ -25,10 +25,18 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   return r
 end
 
+-- Whether an end overtakes that of an older job, which was refused: counted now, a crash would run the older one after it
+-- (I6). Active is newest first. A job that is not in it is its own matter.
+local function overtakes(B, jobId)
+  local active = B .. ':active'
+  return redis.call('LINDEX', active, -1) ~= jobId and redis.call('LPOS', active, jobId)
+end
+
 -- finish: B epoch n takeOpts | jobId lockMs status value opts fields
--- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's.
+-- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
 function OPS.finish(B, epoch, n, takeOpts, jobId, lockMs, status, value, opts, fields)
   if not mine(B, epoch) then return {'STALE'} end
+  if overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one.
   if n > 0 and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then n = 0 end
