@@ -112,7 +112,7 @@ export function readSettlement({ job, outcome }: Settlement) {
   return { n: (job.data as { n: number }).n, kind: outcome.kind };
 }
 
-function describe({ claim, epoch, settled, added }: Step): string {
+export function describe({ claim, epoch, settled, added }: Step): string {
   const parts = [
     claim && `under epoch ${claim.epoch}`,
     epoch !== undefined && `as ${epoch}`,
@@ -122,7 +122,7 @@ function describe({ claim, epoch, settled, added }: Step): string {
   return parts.filter(part => part).join(' ');
 }
 
-function show({ owner, active, wait, delayed, paused }: Seen): string {
+export function show({ owner, active, wait, delayed, paused }: Seen): string {
   const late = delayed.length > 0 ? ` later ${delayed}` : '';
   return `[${owner ? `${owner.podId}/${owner.epoch}` : 'nobody'} ${active} | ${wait}${late}${paused ? ' paused' : ''}]`;
 }

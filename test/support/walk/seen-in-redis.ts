@@ -1,0 +1,38 @@
+/** An entity as Redis has it, jobs by the number that the walk gave them. */
+import type { EntityRef } from '../../../src/core/entity.js';
+import type { RedisCluster } from '../redis-cluster.js';
+import type { Seen } from './seen.js';
+
+/** @param numberOf what a job id of this entity means at this moment. */
+export async function seeInRedis(
+  cluster: RedisCluster,
+  entity: EntityRef,
+  numberOf: (id: string) => number,
+): Promise<Seen> {
+  const base = cluster.base(entity);
+  const answers = await cluster.redis
+    .pipeline()
+    .hmget(`${base}:$:worker`, 'owner', 'epoch', 'until', 'token')
+    .lrange(`${base}:wait`, '0', '-1')
+    .lrange(`${base}:active`, '0', '-1')
+    .zrange(`${base}:delayed`, '0', '-1')
+    .zrange(`${base}:failed`, '0', '-1')
+    .hget(`${base}:meta`, 'paused')
+    .exec();
+  const [claim, wait, active, delayed, failed, paused] = (answers ?? []).map(([error, answer]) => {
+    if (error) throw error;
+    return answer;
+  });
+  const [podId, epoch, untilUs, token] = claim as (string | null)[];
+  // BullMQ's lists are newest first.
+  const oldestFirst = (ids: unknown) => (ids as string[]).reverse().map(numberOf);
+  return {
+    owner: podId ? { podId, epoch: Number(epoch), untilMs: Number(untilUs) / 1000 } : undefined,
+    token: Number(token ?? 0),
+    wait: oldestFirst(wait),
+    active: oldestFirst(active),
+    delayed: (delayed as string[]).map(numberOf),
+    failed: (failed as string[]).map(numberOf),
+    paused: paused !== null,
+  };
+}

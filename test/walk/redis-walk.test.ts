@@ -1,0 +1,32 @@
+/**
+ * A random walk over the steps of the protocol on real Redis: the books that look at the memory store look at the scripts.
+ * `SEED=n` repeats one walk; `REDIS_WALK_STEPS=n` walks longer than the default.
+ */
+import { RedisActions } from '../support/walk/redis-actions.js';
+import { RedisWalk } from '../support/walk/redis-walk.js';
+
+const STEPS = Number(process.env['REDIS_WALK_STEPS'] ?? 4000);
+const STEPS_OF_A_WALK = 500;
+const FIRST_SEED = (Date.now() % 1_000_000) * 1000;
+
+describe('a random walk over the protocol, on Redis', () => {
+  async function walk(seed: number): Promise<void> {
+    const run = new RedisWalk(seed);
+    try {
+      const actions = new RedisActions(run);
+      await actions.begin();
+      for (let step = 0; step < STEPS_OF_A_WALK; step++) await actions.step();
+      await actions.finish();
+    } finally {
+      await run.cluster.close();
+    }
+  }
+
+  test('keeps every invariant', async () => {
+    const given = process.env['SEED'];
+    if (given !== undefined) return walk(Number(given));
+    const walks = Math.ceil(STEPS / STEPS_OF_A_WALK);
+    process.stdout.write(`redis walk: ${walks} walks of ${STEPS_OF_A_WALK} steps, seeds from ${FIRST_SEED}\n`);
+    for (let i = 0; i < walks; i++) await walk(FIRST_SEED + i);
+  }, 600_000);
+});
