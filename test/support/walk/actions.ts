@@ -1,56 +1,12 @@
 /** What may happen to a cluster: one action at a time, chosen by chance. Times heal most of it; `calm.ts` heals the rest. */
 import type { StoredEntity } from '../../../src/store/memory/memory-server.js';
 import { LEASE_MS, type MemoryCluster } from './memory-cluster.js';
-import type { Random } from './random.js';
 import { numberOf } from './seen.js';
 import type { WalkPod } from './walk-pod.js';
-import type { Trap } from './wire.js';
-
-type Name = keyof typeof WEIGHTS;
-
-const WEIGHTS = {
-  enqueue: 28,
-  enqueueMany: 5,
-  endHandler: 24,
-  passSomeTime: 16,
-  passMuchTime: 3,
-  trap: 8,
-  slow: 2,
-  hang: 1.5,
-  sever: 2,
-  partition: 1,
-  mend: 2,
-  freeze: 2,
-  thaw: 4,
-  crash: 0.7,
-  startPod: 1.2,
-  drain: 0.5,
-  pause: 0.7,
-  resume: 2,
-  jumpWall: 1,
-  deleteClaim: 0.5,
-  removeJob: 0.5,
-};
-
-const FAULTS: readonly Name[] = ['trap', 'slow', 'hang', 'sever', 'partition', 'freeze', 'crash', 'drain'];
-const BY_HAND: readonly Name[] = ['pause', 'jumpWall', 'deleteClaim', 'removeJob'];
-
-const METHODS = ['enter', 'look', 'resync', 'take', 'finish', 'finish', 'release', 'renew', 'due'];
-const KINDS: readonly Trap['kind'][] = ['drop', 'lose', 'late', 'hold', 'refuse'];
-
-/** How often each action happens in this walk: some are calm, some are storms, some without a person's hand. */
-export function weightsOf(random: Random): Record<Name, number> {
-  const weights = { ...WEIGHTS };
-  const storm = random.pick([0, 0.3, 1, 1, 3]);
-  const byHand = random.pick([0, 0, 1, 3]);
-  for (const name of FAULTS) weights[name] *= storm;
-  for (const name of BY_HAND) weights[name] *= byHand;
-  if (random.chance(0.3)) weights.endHandler *= 4;
-  return weights;
-}
+import { type ActionName, KINDS, METHODS, weightsOf } from './weights.js';
 
 export class Actions {
-  readonly weights: Record<Name, number>;
+  readonly weights: Record<ActionName, number>;
   private readonly ids: readonly string[];
   private readonly mostPods: number;
 
@@ -199,6 +155,9 @@ export class Actions {
     const pod = random.pick(live);
     const closes = random.chance(0.7);
     this.note(pod.id, closes ? 'closes' : 'drains');
+    // The last calls are the ones that nobody sends again.
+    if (random.chance(0.4))
+      pod.commands.setTrap({ method: random.pick(['finish', 'release']), kind: random.pick(KINDS) });
     pod.state = 'draining';
     void (closes ? pod.engine.close() : pod.engine.drain());
   }
