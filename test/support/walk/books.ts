@@ -137,14 +137,14 @@ export class EntityBook {
   }
 
   /** I1 and I4. */
-  private checkOwner({ podId, method, before, after, nowMs }: Step): void {
+  private checkOwner({ podId, method, epoch, before, after, nowMs }: Step): void {
     const was = before.owner;
     const is = after.owner;
     if (was?.podId === is?.podId && was?.epoch === is?.epoch) return;
     const isLeft = was && was.podId !== is?.podId && was.untilMs > nowMs;
-    // A pod may give up what is its own: by a release, or by a look that finds nothing to do under a claim it had forgotten.
-    const isOwn = podId === was?.podId && (method === 'release' || (method === 'look' && is === undefined));
-    if (isLeft && !isOwn)
+    // A pod gives up its own: by a release, or by a newer look that finds nothing to do.
+    const isGivenUp = podId === was?.podId && (method === 'release' || (method === 'look' && (epoch ?? 0) > was.epoch));
+    if (isLeft && !isGivenUp)
       this.violate(`I1: ${method} of ${podId} takes ${this.word} from ${was.podId} before its lease has passed`);
     if (!is) return;
     if (is.podId !== podId) this.violate(`${method} of ${podId} gives ${this.word} to ${is.podId}`);
