@@ -154,7 +154,8 @@ export class Wire {
     if (kind === 'hold') {
       this.runThrough(batch);
       this.after(random.int(1, 4000), () => this.arrive(batch));
-    } else if (kind === 'refuse') {
+    } else if (kind === 'refuse' && (method === 'enter' || this.isClear)) {
+      // A refusal that is on its way while later calls are accepted is nothing that a store does, but to an add.
       // An add is refused alone, as by a limit of its own; else all calls of the tick are.
       for (const call of batch.calls) if (method !== 'enter' || call.method === 'enter') batch.refused.add(call);
       this.forward(batch);
@@ -162,6 +163,11 @@ export class Wire {
       this.runThrough(batch);
       this.sever(downMs, 'none');
     } else this.sever(downMs, kind === 'late' ? 'all' : 'none');
+  }
+
+  /** What is sent now is answered now. */
+  private get isClear(): boolean {
+    return this.mode === 'up' && this.inFlight.length === 1;
   }
 
   private forward(batch: Batch): void {
