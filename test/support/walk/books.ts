@@ -2,7 +2,7 @@
  * What a walk knows of one entity, and the invariants of docs/protocol.md as far as the steps of a store show them.
  * Neighbours: `starts.ts` checks what the pods do with what they are given; `seen.ts` is where the facts come from.
  */
-import { StaleClaimError } from '../../../src/core/errors.js';
+import { StaleClaimError, StoreRefusedError } from '../../../src/core/errors.js';
 import type { Claim } from '../../../src/core/ports.js';
 import { isSame, type Seen } from './seen.js';
 
@@ -123,17 +123,22 @@ export class EntityBook {
   }
 
   /** I3: a call under an old claim changes nothing, and its pod learns that. */
-  private checkGuard({ podId, method, claim, epoch, before, after, error }: Step): void {
+  private checkGuard({ podId, method, claim, epoch, settled, before, after, error }: Step): void {
     if (!claim) return;
     const { owner } = before;
     const isCurrent =
       owner?.podId === podId &&
       (method === 'resync' ? owner.epoch >= claim.epoch && owner.epoch < (epoch ?? 0) : owner.epoch === claim.epoch);
     const what = `${method} of ${podId} under token ${claim.token}, epoch ${claim.epoch} of ${this.word}`;
-    if (isCurrent && error) this.violate(`I3: ${what} was refused: ${error}`);
-    if (isCurrent) return;
-    if (!(error instanceof StaleClaimError)) this.violate(`I3: ${what} is stale, and was not refused`);
-    if (!isSame(before, after)) this.violate(`I3: ${what} is stale, and changed something`);
+    // I6: an end counts after those of older jobs.
+    const overtakes = isCurrent && method === 'finish' && before.active.indexOf(settled[0]?.n ?? -1) > 0;
+    const refusal = overtakes ? StoreRefusedError : isCurrent ? undefined : StaleClaimError;
+    if (refusal === undefined) {
+      if (error) this.violate(`I3: ${what} was refused: ${error}`);
+      return;
+    }
+    if (!(error instanceof refusal)) this.violate(`I3, I6: ${what} was not refused with ${refusal.name}: ${error}`);
+    if (!isSame(before, after)) this.violate(`I3, I6: ${what} was refused, and changed something`);
   }
 
   /** I1 and I4. */
@@ -148,9 +153,11 @@ export class EntityBook {
       this.violate(`I1: ${method} of ${podId} takes ${this.word} from ${was.podId} before its lease has passed`);
     if (!is) return;
     if (is.podId !== podId) this.violate(`${method} of ${podId} gives ${this.word} to ${is.podId}`);
-    if (was?.podId === is.podId) {
-      if (is.epoch <= was.epoch) this.violate(`I4: ${is.podId} claims ${this.word} with an epoch that is not newer`);
-      if (after.token !== before.token) this.violate(`I4: ${this.word} has a new token for its old owner`);
+    const isSameOwner = was?.podId === is.podId;
+    if (isSameOwner && is.epoch <= was.epoch)
+      this.violate(`I4: ${is.podId} claims ${this.word} with an epoch that is not newer`);
+    if (method === 'resync') {
+      if (after.token !== before.token) this.violate(`I4: ${this.word} has a new token, and its owner began anew`);
       return;
     }
     if (after.token <= this.lastToken)
@@ -164,7 +171,8 @@ export class EntityBook {
       ended: new Map(),
     });
     const [alone] = before.active;
-    if (before.active.length === 1 && alone !== undefined) this.stalls.set(alone, (this.stalls.get(alone) ?? 0) + 1);
+    if (!isSameOwner && before.active.length === 1 && alone !== undefined)
+      this.stalls.set(alone, (this.stalls.get(alone) ?? 0) + 1);
   }
 
   /** I6: what is to run stands in the order in which it was taken; nothing is fetched of a paused queue. */
