@@ -7,7 +7,9 @@ import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { Redis } from 'ioredis';
 import { AtomicQueuesModule, JobHandler, QueueBus, WorkerProcessor } from '../../src/index.js';
-import { judge, PodProcesses } from '../support/processes.js';
+import { CLEAN, judge } from '../support/judge.js';
+import { PodProcesses } from '../support/processes.js';
+import { randomOf } from '../support/random.js';
 import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
 import { eventually } from '../support/wait.js';
 
@@ -30,8 +32,6 @@ afterEach(async () => {
 
 const enqueue = (bus: QueueBus, entityId: string, n: number) =>
   bus.enqueueJob({ entityType: 'account', entityId, name: 'work', data: { n } });
-
-const CLEAN = { overlaps: [], disorder: [], missing: [], wrongReruns: [], fallingTokens: [] };
 
 test('3 processes, 20 entities, 12,300 commands in waves of 200: one at a time, in order, each once, on all processes', async () => {
   const pods = new PodProcesses(prefix);
@@ -167,15 +167,4 @@ async function connections(): Promise<number> {
     .trim()
     .split('\n')
     .filter(line => line.includes('atomic-queues:')).length;
-}
-
-/** A small generator with a seed (mulberry32), so that a run can be repeated. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }

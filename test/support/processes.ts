@@ -1,6 +1,6 @@
 /** Pods as processes, what they recorded, and the check of the invariants against it. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { redisUrl } from './redis.js';
@@ -28,6 +28,7 @@ export class PodProcesses {
   private readonly folder = mkdtempSync(join(tmpdir(), 'atomic-queues-test-'));
   private readonly live = new Map<string, ChildProcess>();
   private readonly ready = new Set<string>();
+  private readonly read = new Map<string, { length: number; readonly lines: Line[] }>();
   /** When each killed pod had died, by the clock that pods record with. */
   readonly deaths = new Map<string, bigint>();
   private names = 0;
@@ -35,6 +36,8 @@ export class PodProcesses {
   constructor(
     private readonly prefix: string,
     private readonly settings: Readonly<Record<string, string>> = {},
+    /** Where what the pods print goes: beside the output of the tests, or to a file that a test reads. */
+    private readonly output: 'inherit' | 'file' = 'inherit',
   ) {}
 
   /** Pods that have started and not been ended. */
@@ -42,8 +45,10 @@ export class PodProcesses {
     return [...this.live.keys()].filter(pod => this.ready.has(pod));
   }
 
-  async start(): Promise<string> {
+  /** @param settings of this pod, beside those of all */
+  async start(settings: Readonly<Record<string, string>> = {}): Promise<string> {
     const pod = `pod${++this.names}`;
+    const output = this.output === 'file' ? openSync(this.outputFile(pod), 'a') : 'inherit';
     const child = fork('build/test/support/programs/pod.js', {
       env: {
         ...process.env,
@@ -53,11 +58,17 @@ export class PodProcesses {
         RECORD: join(this.folder, pod),
         NODE_OPTIONS: '',
         ...this.settings,
+        ...settings,
       },
       execArgv: [],
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: ['ignore', output, output, 'ipc'],
     });
+    if (typeof output === 'number') closeSync(output);
     this.live.set(pod, child);
+    child.once('exit', (_, signal) => {
+      this.live.delete(pod);
+      if (signal === 'SIGKILL') this.deaths.set(pod, process.hrtime.bigint());
+    });
     await new Promise<void>((resolve, reject) => {
       child.once('message', () => {
         this.ready.add(pod);
@@ -78,8 +89,23 @@ export class PodProcesses {
     return this.end(pod, 'SIGTERM');
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.live.keys()].map(pod => this.stop(pod)));
+  /** SIGSTOP: the process stands still, with all that it holds. */
+  freeze(pod: string): void {
+    this.live.get(pod)?.kill('SIGSTOP');
+  }
+
+  /** SIGCONT. */
+  thaw(pod: string): void {
+    this.live.get(pod)?.kill('SIGCONT');
+  }
+
+  /** What the pod has printed. */
+  outputOf(pod: string): string {
+    return readFileSync(this.outputFile(pod), 'utf8');
+  }
+
+  async close(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    await Promise.all([...this.live.keys()].map(pod => this.end(pod, signal)));
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -112,85 +138,21 @@ export class PodProcesses {
     const exited = new Promise(resolve => child.once('exit', resolve));
     child.kill(signal);
     await exited;
-    if (signal === 'SIGKILL') this.deaths.set(pod, process.hrtime.bigint());
   }
 
-  private lines(pod: string): Line[] {
+  private outputFile(pod: string): string {
+    return join(this.folder, `${pod}.log`);
+  }
+
+  private lines(pod: string): readonly Line[] {
     const file = join(this.folder, pod);
-    if (!existsSync(file)) return [];
-    const text = readFileSync(file, 'utf8');
-    return text
-      .slice(0, text.lastIndexOf('\n') + 1)
-      .split('\n')
-      .filter(line => line !== '')
-      .map(line => JSON.parse(line));
+    const read = this.read.get(pod) ?? { length: 0, lines: [] };
+    this.read.set(pod, read);
+    if (!existsSync(file)) return read.lines;
+    const text = readFileSync(file, 'latin1');
+    const end = text.lastIndexOf('\n') + 1;
+    for (const line of text.slice(read.length, end).split('\n')) if (line !== '') read.lines.push(JSON.parse(line));
+    read.length = end;
+    return read.lines;
   }
-}
-
-/** What the invariants say of a record; every list is empty when they hold. */
-export interface Verdict {
-  readonly overlaps: string[];
-  readonly disorder: string[];
-  readonly missing: string[];
-  /** Runs of a job that had run to its end, and whose pod was not killed at that moment. */
-  readonly wrongReruns: string[];
-  readonly fallingTokens: string[];
-  readonly reruns: number;
-  readonly longestSilenceMs: number;
-  readonly pods: string[];
-}
-
-/** An end that is this young when its pod is killed may not have reached Redis yet. */
-const IN_FLIGHT_NS = 100_000_000n;
-
-export function judge(
-  runs: readonly Run[],
-  deaths: ReadonlyMap<string, bigint>,
-  expected: ReadonlyMap<string, number>,
-): Verdict {
-  const overlaps: string[] = [];
-  const disorder: string[] = [];
-  const missing: string[] = [];
-  const wrongReruns: string[] = [];
-  const fallingTokens: string[] = [];
-  let reruns = 0;
-  let longest = 0n;
-  for (const [entityId, count] of expected) {
-    const own = runs.filter(run => run.entityId === entityId);
-    const last = new Map<number, Run>();
-    const seen: number[] = [];
-    for (const [at, run] of own.entries()) {
-      const before = own[at - 1];
-      const name = `${entityId}#${run.n} on ${run.pod}`;
-      if (before) {
-        const ended = before.end ?? deaths.get(before.pod) ?? run.start + 1n;
-        if (ended > run.start) overlaps.push(`${name} beside #${before.n} on ${before.pod}`);
-        if (run.token < before.token) fallingTokens.push(name);
-        if (run.start - before.start > longest) longest = run.start - before.start;
-      }
-      const earlier = last.get(run.n);
-      if (earlier) {
-        reruns++;
-        const death = deaths.get(earlier.pod);
-        if (death === undefined || (earlier.end !== undefined && earlier.end < death - IN_FLIGHT_NS))
-          wrongReruns.push(name);
-      } else seen.push(run.n);
-      last.set(run.n, run);
-    }
-    const inOrder = Array.from({ length: count }, (_, n) => n).filter(n => last.has(n));
-    if (String(seen) !== String(inOrder)) disorder.push(`${entityId}: first starts ${seen.slice(0, 50)}`);
-    const lastStarts = [...last.values()].sort((x, y) => (x.start < y.start ? -1 : 1)).map(({ n }) => n);
-    if (String(lastStarts) !== String(inOrder)) disorder.push(`${entityId}: last starts ${lastStarts.slice(0, 50)}`);
-    for (let n = 0; n < count; n++) if (!last.get(n)?.end) missing.push(`${entityId}#${n}`);
-  }
-  return {
-    overlaps,
-    disorder,
-    missing,
-    wrongReruns,
-    fallingTokens,
-    reruns,
-    longestSilenceMs: Math.round(Number(longest) / 1e6),
-    pods: [...new Set(runs.map(({ pod }) => pod))].sort(),
-  };
 }

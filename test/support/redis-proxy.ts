@@ -1,22 +1,45 @@
 /**
- * A wire between the library and Redis on which a test breaks single connections: one that hangs, open and silent in
- * both directions, or one that is cut at the worst moment, when a step was executed and its answer is on its way.
+ * A wire between the library and Redis on which a test breaks single connections, or all: one that hangs, open and
+ * silent in both directions; one that is cut at the worst moment, when a step was executed and its answer is on its way;
+ * a network that is slow, or partitioned; a server behind the address that is another one now.
+ *
+ * As in TCP nothing that was sent is lost while both ends live: what a partition holds up arrives when it heals, also
+ * when its sender has given up meanwhile.
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { ConnectionRole } from '../../src/store/redis/connection.js';
 import { redisUrl } from './redis.js';
 
+/** What happens on one side of a connection and is told to the other: bytes, or the end. */
+interface Passage {
+  readonly atMs: number;
+  readonly pass: () => void;
+}
+
 interface Wire {
   role: string | undefined;
   isFrozen: boolean;
   isCut: boolean;
+  /** The pod's side is gone, and Redis is never told. */
+  isAbandoned: boolean;
   readonly pod: Socket;
+  readonly redis: Socket;
+  readonly toRedis: Passage[];
+  readonly toPod: Passage[];
 }
 
+/** Which directions a partition blocks. */
+export type Partition = 'none' | 'both' | 'answers';
+
 export class RedisProxy {
-  private readonly wires: Wire[] = [];
+  private wires: Wire[] = [];
   private isArmed = false;
+  private partition: Partition = 'none';
+  private delayMs = 0;
+  private readonly counts = new Map<string, number>();
   private readonly server = createServer(pod => this.join(pod));
+
+  constructor(private target?: string) {}
 
   async start(): Promise<string> {
     await new Promise<void>(resolve => this.server.listen(0, '127.0.0.1', resolve));
@@ -25,7 +48,7 @@ export class RedisProxy {
 
   /** How many connections of that role have ever been made. */
   count(role: ConnectionRole): number {
-    return this.wires.filter(wire => wire.role === role).length;
+    return this.counts.get(role) ?? 0;
   }
 
   /** What is open now hangs from now on; what is opened later does not. */
@@ -38,36 +61,96 @@ export class RedisProxy {
     this.isArmed = true;
   }
 
+  /** All connections, also those to come, hold up what they are given; `'none'` heals. */
+  block(partition: Partition): void {
+    this.partition = partition;
+    for (const wire of this.wires) this.pump(wire);
+  }
+
+  /** Everything takes that long from now on, each way. */
+  delay(ms: number): void {
+    this.delayMs = ms;
+  }
+
+  /** All connections of pods break with a reset. */
+  reset(): void {
+    for (const { pod } of this.wires) pod.resetAndDestroy();
+  }
+
+  /** Half-open: all connections of pods are gone, and Redis keeps its ends of them. */
+  abandon(): void {
+    for (const wire of this.wires) {
+      wire.isAbandoned = true;
+      wire.pod.resetAndDestroy();
+    }
+  }
+
+  /** From now on another server is behind the address. */
+  switchTo(target: string): void {
+    this.target = target;
+  }
+
   async close(): Promise<void> {
-    for (const { pod } of this.wires) pod.destroy();
+    this.partition = 'none';
+    for (const { pod, redis } of this.wires) {
+      pod.destroy();
+      redis.destroy();
+    }
     await new Promise(resolve => this.server.close(resolve));
   }
 
   private join(pod: Socket): void {
-    const { hostname, port } = new URL(redisUrl());
+    const { hostname, port } = new URL(this.target ?? redisUrl());
     const redis = connect(Number(port || 6379), hostname);
-    const wire: Wire = { role: undefined, isFrozen: false, isCut: false, pod };
+    const wire: Wire = {
+      role: undefined,
+      isFrozen: false,
+      isCut: false,
+      isAbandoned: false,
+      pod,
+      redis,
+      toRedis: [],
+      toPod: [],
+    };
     this.wires.push(wire);
     pod.on('data', sent => {
       const text = sent.toString('latin1');
       // Every connection of the library says what it is for: `atomic-queues:<pod>:<role>`.
-      wire.role ??= text.match(/atomic-queues:[^:]+:([\w-]+)/)?.[1];
+      const role = wire.role ?? text.match(/atomic-queues:[^:]+:([\w-]+)/)?.[1];
+      if (role && !wire.role) this.counts.set(role, (this.counts.get(role) ?? 0) + 1);
+      wire.role = role;
       if (this.isArmed && /evalsha/i.test(text)) {
         this.isArmed = false;
         wire.isCut = true;
       }
-      if (!wire.isFrozen) redis.write(sent);
+      if (!wire.isFrozen) this.pass(wire, wire.toRedis, () => redis.write(sent));
     });
     redis.on('data', answer => {
       if (wire.isCut) pod.destroy();
-      else if (!wire.isFrozen) pod.write(answer);
+      else if (!wire.isFrozen) this.pass(wire, wire.toPod, () => pod.write(answer));
     });
-    for (const [socket, other] of [
-      [pod, redis],
-      [redis, pod],
-    ] as const) {
-      socket.on('error', () => {});
-      socket.on('close', () => other.destroy());
+    for (const socket of [pod, redis]) socket.on('error', () => {});
+    pod.on('close', () => {
+      if (!wire.isAbandoned) this.pass(wire, wire.toRedis, () => redis.destroySoon());
+    });
+    redis.on('close', () => {
+      this.wires = this.wires.filter(other => other !== wire);
+      this.pass(wire, wire.toPod, () => pod.destroySoon());
+    });
+  }
+
+  private pass(wire: Wire, way: Passage[], pass: () => void): void {
+    way.push({ atMs: performance.now() + this.delayMs, pass });
+    this.pump(wire);
+  }
+
+  /** Lets through what is due, each way in its order. */
+  private pump(wire: Wire): void {
+    for (const way of [wire.toRedis, wire.toPod]) {
+      if (this.partition === 'both' || (this.partition === 'answers' && way === wire.toPod)) continue;
+      while (way[0] && way[0].atMs <= performance.now()) way.shift()?.pass();
+      const next = way[0];
+      if (next) setTimeout(() => this.pump(wire), Math.ceil(next.atMs - performance.now()));
     }
   }
 }

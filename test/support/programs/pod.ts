@@ -3,18 +3,36 @@
  * line by line, each in the kernel's hands before the handler goes on, so that a SIGKILL loses none.
  *
  * Settings come by environment: POD, REDIS_URL, KEY_PREFIX, RECORD (the file), HANDLER_MS_MAX, IDLE_SECONDS,
- * MAX_STALLED (how often a job may lose its pod).
+ * HEARTBEAT_TTL (seconds), MAX_STALLED, COMMAND_TIMEOUT_MS, and DIE_AT, where it kills itself: `claim` (granted, with a job, that has
+ * not started), `fetch` (a job was ended and the next one has come), `effect` (a handler has done its work, and nobody
+ * knows). What a single job does comes with its data.
  */
 import { openSync, writeSync } from 'node:fs';
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesModule, type JobContext, JobHandler, WorkerProcessor } from 'atomic-queues';
 import type { Job } from 'bullmq';
+import { Redis } from 'ioredis';
+
+/** What a job of these tests carries. */
+interface Work {
+  readonly n: number;
+  /** How long its handler waits. */
+  readonly ms?: number;
+  /** How long its handler blocks the event loop. */
+  readonly blockMs?: number;
+  /** Its handler kills the process, every time. */
+  readonly poison?: boolean;
+}
 
 const setting = (name: string, otherwise = '') => process.env[name] ?? otherwise;
 const record = openSync(setting('RECORD'), 'a');
 const handlerMsMax = Number(setting('HANDLER_MS_MAX', '0'));
 const pod = setting('POD');
+const dieAt = setting('DIE_AT');
+
+/** No hook runs, nothing more is sent. */
+const die = () => process.kill(process.pid, 'SIGKILL');
 
 /** Nanoseconds of the machine's monotonic clock: one for all processes. */
 function note(what: 'start' | 'end', entityId: string, n: number, token: string): void {
@@ -25,11 +43,14 @@ function note(what: 'start' | 'end', entityId: string, n: number, token: string)
 @Injectable()
 class AccountProcessor {
   @JobHandler('*')
-  async handle(job: Job<{ n: number }>, entityId: string, { fencingToken }: JobContext) {
-    note('start', entityId, job.data.n, fencingToken);
-    const ms = Math.random() * handlerMsMax;
+  async handle(job: Job<Work>, entityId: string, { fencingToken }: JobContext) {
+    const { n, ms = Math.random() * handlerMsMax, blockMs = 0, poison } = job.data;
+    note('start', entityId, n, fencingToken);
+    if (poison) die();
+    for (const end = performance.now() + blockMs; performance.now() < end; );
     await (ms >= 1 ? new Promise(resolve => setTimeout(resolve, ms)) : null);
-    note('end', entityId, job.data.n, fencingToken);
+    note('end', entityId, n, fencingToken);
+    if (dieAt === 'effect') die();
   }
 }
 
@@ -38,12 +59,29 @@ class AccountProcessor {
     AtomicQueuesModule.forRoot({
       redis: { url: setting('REDIS_URL') },
       keyPrefix: setting('KEY_PREFIX'),
-      workerDefaults: { maxStalledCount: Number(setting('MAX_STALLED', '1')) },
+      commandTimeoutMs: Number(setting('COMMAND_TIMEOUT_MS', '5000')),
+      workerDefaults: {
+        heartbeatTTL: Number(setting('HEARTBEAT_TTL', '3')),
+        maxStalledCount: Number(setting('MAX_STALLED', '1')),
+      },
     }),
   ],
   providers: [AccountProcessor],
 })
 class PodModule {}
+
+/** Between an answer of Redis and what the library makes of it. */
+function dieOnAnswer(isTheOne: (call: string, answer: string) => boolean): void {
+  const { callBuffer } = Redis.prototype;
+  Redis.prototype.callBuffer = async function (this: Redis, ...call: Parameters<typeof callBuffer>) {
+    const answer = await callBuffer.apply(this, call);
+    if (isTheOne(String(call[1]), String(answer))) die();
+    return answer;
+  } as typeof callBuffer;
+}
+// A job comes with its data.
+if (dieAt === 'claim') dieOnAnswer((_, answer) => answer.includes('CLAIMED') && answer.includes('"n":'));
+if (dieAt === 'fetch') dieOnAnswer((call, answer) => call.includes('finish') && answer.includes('"n":'));
 
 const app = await NestFactory.createApplicationContext(PodModule, { logger: ['warn', 'error'] });
 app.enableShutdownHooks();

@@ -1,0 +1,129 @@
+/** Faults of pods: frozen, blocked, killed at the worst moments, poisoned. */
+import type { Run } from '../support/processes.js';
+import { inFull, lasts, now, Scene, SILENCE_MS, TTL } from '../support/scene.js';
+import { eventually } from '../support/wait.js';
+
+const LEASE_MS = TTL * 1000;
+
+test(
+  'SIGSTOP of a pod for two leases, then SIGCONT: the zombie starts nothing under its old claims, order is kept',
+  () =>
+    Scene.run({ pods: 3 }, async scene => {
+      scene.produce();
+      await scene.underWay();
+      const victim = scene.pods.workingPods[Math.floor(scene.random() * 3)] ?? '';
+      // One job is certainly running when its pod is stopped, and ends when the pod wakes.
+      await Promise.all(scene.entities.map(entityId => scene.enqueue(entityId, { ms: 200 })));
+      await eventually('the pod runs a job', () => running(scene.runs(), victim) !== undefined);
+      const stoppedAt = now();
+      scene.pods.freeze(victim);
+      const zombie = running(scene.runs(), victim);
+      await scene.during(() => lasts(2 * LEASE_MS));
+      const silence = scene.silenceAfter(stoppedAt);
+      const wokenAt = now();
+      scene.pods.thaw(victim);
+      if (zombie) {
+        await eventually('the late job has ended', () =>
+          scene.runs().some(run => run.pod === victim && run.n === zombie.n && run.end && run.end > wokenAt),
+        );
+      }
+      await scene.hasWorkedSince(wokenAt);
+      await scene.stopProducing();
+      await scene.allDone();
+      const { fencedZombies } = scene.expectClean('SIGSTOP for two leases', { 'longest silence ms': silence });
+      expect(fencedZombies.length).toBeGreaterThanOrEqual(zombie ? 1 : 0);
+      expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  60_000,
+);
+
+inFull(
+  'a handler blocks the event loop for two leases: taken over, only the fenced zombie beside its successor',
+  () =>
+    Scene.run({ pods: 3 }, async scene => {
+      scene.produce();
+      await scene.underWay();
+      const blockedAt = now();
+      await scene.during(async () => {
+        const n = await scene.enqueue('e0', { blockMs: 2 * LEASE_MS });
+        await eventually('the blocking job has ended', () => ended(scene.runs(), 'e0', n) !== undefined);
+      });
+      await scene.hasWorkedSince(now());
+      await scene.stopProducing();
+      await scene.allDone();
+      const silence = scene.silenceAfter(blockedAt);
+      scene.expectClean('event loop blocked for two leases', { 'longest silence ms': silence });
+      expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  60_000,
+);
+
+describe.each(['claim', 'fetch', 'effect'])('SIGKILL after %s', dieAt => {
+  inFull(
+    `three pods die there one after the other: nothing is lost, order is kept, at most the running job runs again`,
+    () =>
+      Scene.run({ pods: 1, entities: 4 }, async scene => {
+        scene.produce();
+        await scene.underWay();
+        const silences: number[] = [];
+        for (let round = 0; round < 3; round++) {
+          const before = scene.pods.deaths.size;
+          const doomed = scene.pods.start({ DIE_AT: dieAt });
+          await doomed.catch(() => {});
+          // The others hand their entities over to it.
+          const others = scene.pods.workingPods.slice(0, -1);
+          const next = scene.pods.start();
+          await Promise.all(others.map(pod => scene.pods.stop(pod)));
+          await eventually('it has killed itself', () => scene.pods.deaths.size > before, 30_000);
+          const diedAt = now();
+          await next;
+          await scene.hasWorkedSince(diedAt);
+          silences.push(scene.silenceAfter(diedAt));
+        }
+        await scene.stopProducing();
+        await scene.allDone();
+        const verdict = scene.expectClean(`SIGKILL after ${dieAt}`, { 'silences ms': silences.join(' ') });
+        // The one job that had run and whose end nobody knew of.
+        if (dieAt === 'effect') expect(verdict.reruns).toBeGreaterThanOrEqual(3);
+        expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
+      }),
+    90_000,
+  );
+});
+
+test(
+  'a poison job, which kills its process every time: it fails after maxStalledCount, and its entity goes on',
+  () =>
+    Scene.run({ pods: 4, entities: 3 }, async scene => {
+      scene.produce();
+      await scene.underWay();
+      const at = now();
+      const n = await scene.enqueue('e0', { poison: true });
+      await eventually('it is failed', async () => (await scene.admin.zcard(scene.key('e0', ':failed'))) === 1, 30_000);
+      await scene.hasWorkedSince(now());
+      await scene.stopProducing();
+      // It never ends by a run.
+      scene.unsure.add(`e0#${n}`);
+      await scene.allDone();
+      const starts = scene.runs().filter(run => run.entityId === 'e0' && run.n === n);
+      const [id] = await scene.admin.zrange(scene.key('e0', ':failed'), 0, -1);
+      expect(await scene.admin.hget(scene.key('e0', `:${id ?? ''}`), 'failedReason')).toMatch(/stalled more than allowable/);
+      scene.expectClean('poison job', { starts: starts.length, kills: scene.pods.deaths.size });
+      // maxStalledCount is 1; once more where others were fetched with it, so that nobody was blamed.
+      expect(starts.length).toBeGreaterThanOrEqual(2);
+      expect(starts.length).toBeLessThanOrEqual(3);
+      const after = scene.runs().find(run => run.entityId === 'e0' && run.n === n + 1);
+      expect(after && after.start > at).toBe(true);
+    }),
+  60_000,
+);
+
+/** The run that was the last to start on the pod, if it has not ended. */
+function running(runs: readonly Run[], pod: string): Run | undefined {
+  const last = runs.findLast(run => run.pod === pod);
+  return last?.end === undefined ? last : undefined;
+}
+
+function ended(runs: readonly Run[], entityId: string, n: number): Run | undefined {
+  return runs.find(run => run.entityId === entityId && run.n === n && run.end !== undefined);
+}
