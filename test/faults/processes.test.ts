@@ -1,6 +1,6 @@
 /** Faults of pods: frozen, blocked, killed at the worst moments, poisoned. */
 import type { Run } from '../support/processes.js';
-import { inFull, lasts, now, Scene, SILENCE_MS, TTL } from '../support/scene.js';
+import { inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
 
 const LEASE_MS = TTL * 1000;
@@ -8,10 +8,10 @@ const LEASE_MS = TTL * 1000;
 test(
   'SIGSTOP of a pod for two leases, then SIGCONT: the zombie starts nothing under its old claims, order is kept',
   () =>
-    Scene.run({ pods: 3 }, async scene => {
+    Scene.run({ pods: PODS }, async scene => {
       scene.produce();
       await scene.underWay();
-      const victim = scene.pods.workingPods[Math.floor(scene.random() * 3)] ?? '';
+      const victim = scene.pods.workingPods[Math.floor(scene.random() * PODS)] ?? '';
       // One job is certainly running when its pod is stopped, and ends when the pod wakes.
       await Promise.all(scene.entities.map(entityId => scene.enqueue(entityId, { ms: 200 })));
       await eventually('the pod runs a job', () => running(scene.runs(), victim) !== undefined);
@@ -40,7 +40,7 @@ test(
 inFull(
   'a handler blocks the event loop for two leases: taken over, only the fenced zombie beside its successor',
   () =>
-    Scene.run({ pods: 3 }, async scene => {
+    Scene.run({ pods: PODS }, async scene => {
       scene.produce();
       await scene.underWay();
       const blockedAt = now();
@@ -106,8 +106,10 @@ test(
       scene.unsure.add(`e0#${n}`);
       await scene.allDone();
       const starts = scene.runs().filter(run => run.entityId === 'e0' && run.n === n);
-      const [id] = await scene.admin.zrange(scene.key('e0', ':failed'), 0, -1);
-      expect(await scene.admin.hget(scene.key('e0', `:${id ?? ''}`), 'failedReason')).toMatch(/stalled more than allowable/);
+      const [id] = await scene.admin.zrange(scene.key('e0', ':failed'), 0, '-1');
+      expect(await scene.admin.hget(scene.key('e0', `:${id ?? ''}`), 'failedReason')).toMatch(
+        /stalled more than allowable/,
+      );
       scene.expectClean('poison job', { starts: starts.length, kills: scene.pods.deaths.size });
       // maxStalledCount is 1; once more where others were fetched with it, so that nobody was blamed.
       expect(starts.length).toBeGreaterThanOrEqual(2);

@@ -57,7 +57,7 @@ export function judge(
     if (end === undefined) return earlier.token < again.token;
     if (death !== undefined && (earlier.end === undefined || earlier.end >= death - IN_FLIGHT_NS)) return true;
     if (earlier.token < again.token && end > again.start) return true;
-    return windows.some(({ from, to }) => end >= from - IN_FLIGHT_NS && earlier.start <= to);
+    return windows.some(({ from, to }) => end >= from - IN_FLIGHT_NS && earlier.start <= to + IN_FLIGHT_NS);
   };
   for (const [entityId, count] of expected) {
     const last = new Map<number, Run>();

@@ -20,6 +20,8 @@ export const isFull = process.env['FAULTS'] === 'all';
 export const inFull: (name: string, run: () => Promise<void>, timeoutMs?: number) => void = isFull ? test : () => {};
 /** The lease in seconds: the default in the full run. */
 export const TTL = isFull ? 3 : 1;
+/** Starting processes is most of what a fault costs. */
+export const PODS = isFull ? 3 : 2;
 /** The promise: no entity with work is silent for longer, once what it needs is there. */
 export const SILENCE_MS = 5000;
 

@@ -1,0 +1,143 @@
+/** Faults of the network between one pod and Redis, while the other pods work on. */
+import type { Redis } from 'ioredis';
+import { RedisProxy } from '../support/redis-proxy.js';
+import { inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
+import { eventually } from '../support/wait.js';
+
+const LEASE_MS = TTL * 1000;
+
+interface Partitioned {
+  readonly scene: Scene;
+  readonly proxy: RedisProxy;
+  /** The pod that finds Redis through the proxy. */
+  readonly pod: string;
+}
+
+/** Pods of which one reaches Redis through a proxy, all of them at work. */
+async function partitioned(body: (parts: Partitioned) => Promise<void>): Promise<void> {
+  const proxies: RedisProxy[] = [];
+  try {
+    await Scene.run({ pods: PODS - 1 }, async scene => {
+      const proxy = new RedisProxy(scene.redis.url);
+      proxies.push(proxy);
+      const url = await proxy.start();
+      // The first has every entity until it hands them over.
+      const [first = ''] = scene.pods.workingPods;
+      const pod = await scene.pods.start({ REDIS_URL: url });
+      scene.produce();
+      await scene.underWay();
+      if (!works(scene, pod)) {
+        await scene.pods.stop(first);
+        await scene.pods.start();
+      }
+      await eventually('the pod behind the proxy works', () => works(scene, pod), 20_000);
+      await body({ scene, proxy, pod });
+      await scene.stopProducing();
+      await scene.allDone();
+    });
+  } finally {
+    for (const proxy of proxies) await proxy.close();
+  }
+}
+
+const works = (scene: Scene, pod: string) => scene.runs().some(run => run.pod === pod);
+
+/** Starts of the pod since a moment. */
+const startsSince = (scene: Scene, pod: string, at: bigint) =>
+  scene.runs().filter(run => run.pod === pod && run.start > at).length;
+
+for (const [direction, what] of [
+  ['both', 'a black hole both ways'],
+  ['answers', 'answers do not come, calls arrive'],
+] as const) {
+  const perform = direction === 'both' ? test : inFull;
+  perform(
+    `${what}: the others take over, and what arrives when the partition heals changes nothing`,
+    () =>
+      partitioned(async ({ scene, proxy, pod }) => {
+        const from = now();
+        let startsOfStale = 0;
+        await scene.during(async () => {
+          proxy.block(direction);
+          await lasts(LEASE_MS);
+          const leaseOver = now();
+          await scene.hasWorkedSince(leaseOver);
+          await lasts(LEASE_MS);
+          startsOfStale = startsSince(scene, pod, leaseOver);
+        });
+        const silence = scene.silenceAfter(from);
+        proxy.block('none');
+        const healed = now();
+        await scene.hasWorkedSince(healed);
+        await eventually('the pod is connected again', () => reaches(scene.admin, 3 * PODS));
+        await scene.stopProducing();
+        await scene.allDone();
+        scene.expectClean(what, { 'longest silence ms': silence, 'starts of it after its lease': startsOfStale });
+        expect(startsOfStale).toBe(0);
+        expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+      }),
+    60_000,
+  );
+}
+
+inFull(
+  'half-open: Redis keeps the dead ends of its connections, the pod makes new ones; all goes on',
+  () =>
+    partitioned(async ({ scene, proxy }) => {
+      const silences: number[] = [];
+      for (let round = 0; round < 3; round++) {
+        const from = now();
+        await scene.during(async () => proxy.abandon());
+        await scene.hasWorkedSince(from);
+        silences.push(scene.silenceAfter(from));
+      }
+      await scene.stopProducing();
+      await scene.allDone();
+      scene.expectClean('half-open connections, 3 times', { 'longest silence ms': Math.max(...silences) });
+      expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  60_000,
+);
+
+inFull(
+  'reset of all connections of a pod, 10 times under load: nothing is lost, order is kept',
+  () =>
+    partitioned(async ({ scene, proxy }) => {
+      const silences: number[] = [];
+      for (let round = 0; round < 10; round++) {
+        const from = now();
+        await scene.during(async () => proxy.reset());
+        await scene.hasWorkedSince(from);
+        silences.push(scene.silenceAfter(from));
+      }
+      await scene.stopProducing();
+      await scene.allDone();
+      scene.expectClean('reset of connections, 10 times', { 'longest silence ms': Math.max(...silences) });
+      expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  60_000,
+);
+
+inFull(
+  'a delay of 200 ms each way: slower, and nothing else; no claim is lost by it',
+  () =>
+    partitioned(async ({ scene, proxy, pod }) => {
+      proxy.delay(200);
+      const from = now();
+      await scene.hasWorkedSince(from);
+      await eventually('the slow pod has run 30 jobs', () => startsSince(scene, pod, from) >= 30, 30_000);
+      await scene.stopProducing();
+      await scene.allDone(60_000);
+      const { reruns, fencedZombies } = scene.expectClean('200 ms each way', {
+        'longest silence ms': scene.silenceAfter(from),
+      });
+      expect({ reruns, fencedZombies }).toEqual({ reruns: 0, fencedZombies: [] });
+    }),
+  90_000,
+);
+
+/** Whether so many connections of pods are there: three each, and those of the producer. */
+async function reaches(admin: Redis, count: number): Promise<boolean> {
+  const clients = String(await admin.client('LIST')).split('\n');
+  return clients.filter(line => line.includes('name=atomic-queues:')).length >= count;
+}

@@ -1,0 +1,200 @@
+/** Faults of Redis: restarts, pauses, lost scripts and connections, keys that a person deleted. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DevRedis, startRedis } from '#dev-redis';
+import { inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
+import { eventually } from '../support/wait.js';
+
+/** A server whose data outlives it. */
+class DurableRedis {
+  private readonly folder = mkdtempSync(join(tmpdir(), 'atomic-queues-aof-'));
+  private current: DevRedis | undefined;
+
+  constructor(private readonly fsync: string) {}
+
+  async start(): Promise<DevRedis> {
+    const args = ['--dir', this.folder, '--appendonly', 'yes', '--appendfsync', this.fsync];
+    this.current = await startRedis({ alwaysPrivate: true, args, port: this.current?.port });
+    return this.current;
+  }
+
+  /** SIGKILL of the server: no farewell, nothing saved but the log. */
+  async crash(): Promise<void> {
+    if (this.current?.pid) process.kill(this.current.pid, 'SIGKILL');
+    await this.current?.stop();
+  }
+
+  async end(): Promise<void> {
+    await this.current?.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+describe.each([
+  ['everysec', 1],
+  ['everysec', 6],
+  ['always', 1],
+  ['always', 6],
+] as const)('a crash of Redis with appendfsync %s', (fsync, seconds) => {
+  inFull(
+    `${seconds} s down under load: nothing that was acknowledged is lost`,
+    async () => {
+      const server = new DurableRedis(fsync);
+      const redis = await server.start();
+      try {
+        await Scene.run({ pods: PODS, redis }, async scene => {
+          scene.produce();
+          await scene.underWay();
+          await scene.during(async () => {
+            await server.crash();
+            await lasts(seconds * 1000);
+            await server.start();
+          });
+          const back = now();
+          await scene.hasWorkedSince(back);
+          await scene.stopProducing();
+          await scene.allDone();
+          const silence = scene.silenceAfter(back);
+          scene.expectClean(`Redis crashes, ${fsync}, ${seconds} s down`, { 'silence after it ms': silence });
+          expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+        });
+      } finally {
+        await server.end();
+      }
+    },
+    90_000,
+  );
+});
+
+test(
+  'CLIENT PAUSE for longer than the lease: no job starts meanwhile under a claim that has passed, and all goes on',
+  () =>
+    Scene.run({ pods: PODS }, async scene => {
+      scene.produce();
+      await scene.underWay();
+      const pauseMs = TTL * 1500;
+      await scene.during(async () => {
+        await scene.admin.client('PAUSE', pauseMs, 'ALL');
+        await scene.admin.ping();
+      });
+      const over = now();
+      await scene.hasWorkedSince(over);
+      await scene.stopProducing();
+      await scene.allDone();
+      const silence = scene.silenceAfter(over);
+      scene.expectClean(`CLIENT PAUSE of ${pauseMs} ms`, { 'silence after it ms': silence });
+      expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  60_000,
+);
+
+test(
+  'SCRIPT FLUSH under load, 20 times: nothing runs twice, and who is refused is told that nothing was added',
+  () =>
+    Scene.run({ pods: PODS }, async scene => {
+      scene.produce(10);
+      await scene.underWay();
+      for (let round = 1; round <= 20; round++) {
+        const before = scene.runs().length;
+        await scene.during(() => scene.admin.script('FLUSH', 'SYNC'));
+        await eventually('work goes on', () => scene.runs().length > before + scene.entities.length);
+      }
+      await scene.stopProducing();
+      await scene.allDone();
+      const { reruns } = scene.expectClean('SCRIPT FLUSH, 20 times');
+      expect({ reruns, unsure: scene.unsure.size }).toEqual({ reruns: 0, unsure: 0 });
+      expect([...scene.refused.keys()].filter(code => code !== 'STORE_UNAVAILABLE')).toEqual([]);
+    }),
+  60_000,
+);
+
+describe.each(['wake-ups', 'heartbeat', 'commands', ''] as const)('CLIENT KILL of %s connections', role => {
+  const perform = role === '' ? test : inFull;
+  perform(
+    `${role || 'all'} of them, 5 times under load: made anew, nothing is lost`,
+    () =>
+      Scene.run({ pods: PODS }, async scene => {
+        scene.produce();
+        await scene.underWay();
+        let killed = 0;
+        const silences: number[] = [];
+        for (let round = 1; round <= 5; round++) {
+          const from = now();
+          killed += await scene.during(() => killConnections(scene, role));
+          await scene.hasWorkedSince(from);
+          silences.push(scene.silenceAfter(from));
+        }
+        await scene.stopProducing();
+        await scene.allDone();
+        scene.expectClean(`CLIENT KILL of ${role || 'all'} connections, 5 times`, {
+          killed,
+          'longest silence ms': Math.max(...silences),
+        });
+        expect(killed).toBeGreaterThanOrEqual(5 * PODS);
+        expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
+      }),
+    60_000,
+  );
+});
+
+test(
+  'the hash of a waiting job is deleted by hand: that job fails, the entity goes on',
+  () =>
+    Scene.run({ pods: PODS, entities: 2 }, async scene => {
+      const first = await scene.enqueue('e0', { ms: 300 });
+      await eventually('the first runs', () => scene.runs().length > 0);
+      const lost: string[] = [];
+      for (let i = 0; i < 6; i++) await scene.enqueue('e0', { ms: 10 });
+      await scene.during(async () => {
+        const waiting = await scene.admin.lrange(scene.key('e0', ':wait'), 0, -1);
+        const victim = waiting.at(-3) ?? '';
+        const { n } = JSON.parse((await scene.admin.hget(scene.key('e0', `:${victim}`), 'data')) ?? '{}');
+        expect(await scene.admin.del(scene.key('e0', `:${victim}`))).toBe(1);
+        lost.push(`e0#${n}`);
+      });
+      for (const name of lost) scene.unsure.add(name);
+      for (let i = 0; i < 6; i++) await scene.enqueue('e0');
+      await scene.allDone();
+      const { reruns } = scene.expectClean('job hash deleted by hand', { first });
+      expect(reruns).toBe(0);
+      expect(scene.runs().some(run => lost.includes(`${run.entityId}#${run.n}`))).toBe(false);
+      await eventually('nothing of it is left', async () => (await scene.admin.llen(scene.key('e0', ':active'))) === 0);
+    }),
+  60_000,
+);
+
+test(
+  'a claim is deleted by hand while a job runs, and under load: the entity frees itself',
+  () =>
+    Scene.run({ pods: PODS }, async scene => {
+      scene.produce();
+      await scene.underWay();
+      const silences: number[] = [];
+      for (let round = 0; round < 5; round++) {
+        const entityId = scene.entities[round] ?? '';
+        const from = now();
+        // The claim is the fence too: a token of one microsecond later is newer all the same.
+        await scene.during(() => scene.admin.del(scene.key(entityId, ':$:worker')));
+        await scene.hasWorkedSince(now(), [entityId]);
+        silences.push(scene.silenceAfter(from, [entityId]));
+      }
+      await scene.stopProducing();
+      await scene.allDone();
+      scene.expectClean('claim deleted by hand, 5 times', { 'longest silence ms': Math.max(...silences) });
+      expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  60_000,
+);
+
+/** Cuts the connections of a role, or all that the library has. */
+async function killConnections(scene: Scene, role: string): Promise<number> {
+  const clients = String(await scene.admin.client('LIST')).split('\n');
+  const ids = clients.flatMap(line =>
+    line.includes('name=atomic-queues:') && line.includes(role && `:${role} `)
+      ? (line.match(/^id=(\d+)/)?.[1] ?? [])
+      : [],
+  );
+  await Promise.all(ids.map(id => scene.admin.client('KILL', 'ID', id)));
+  return ids.length;
+}
