@@ -25,6 +25,9 @@ export const PODS = isFull ? 3 : 2;
 /** The promise: no entity with work is silent for longer, once what it needs is there. */
 export const SILENCE_MS = 5000;
 
+/** Reading the records of pods takes the time of the producer. */
+const POLL_MS = 25;
+
 export const now = () => process.hrtime.bigint();
 
 export interface SceneOptions {
@@ -152,17 +155,17 @@ export class Scene {
 
   /** How many runs have started since, on any entity. */
   hasWorkedSince(at: bigint, entities: readonly string[] = this.entities): Promise<void> {
-    return eventually('every entity is worked', () => silenceAfter(this.runs(), at, entities) < Infinity, 30_000);
+    return eventually('every entity is worked', () => silenceAfter(this.runs(), at, entities) < Infinity, 30_000, POLL_MS);
   }
 
   /** Waits until a job has run, at all, in every entity: all are claimed. */
   async underWay(runs = 5 * this.entities.length): Promise<void> {
-    await eventually('work is under way', () => this.runs().length >= runs, 30_000);
+    await eventually('work is under way', () => this.runs().length >= runs, 30_000, POLL_MS);
   }
 
   /** Waits until all that was acknowledged has run. */
   async allDone(timeoutMs = 30_000): Promise<void> {
-    await eventually('all that was acknowledged has run', () => this.left() === 0, timeoutMs);
+    await eventually('all that was acknowledged has run', () => this.left() === 0, timeoutMs, POLL_MS);
   }
 
   private left(): number {

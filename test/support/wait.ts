@@ -5,11 +5,12 @@ export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
   timeoutMs = 15_000,
+  everyMs = 5,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`Waited ${timeoutMs} ms in vain for: ${what}`);
-    await new Promise(resolve => setTimeout(resolve, 5));
+    await new Promise(resolve => setTimeout(resolve, everyMs));
   }
 }
 

@@ -1,0 +1,154 @@
+/** The primary changes: read-only for a while, a planned switch, a failover that forgets what the replica had not got. */
+import { Redis } from 'ioredis';
+import { startRedis } from '#dev-redis';
+import { judge } from '../support/judge.js';
+import { RedisProxy } from '../support/redis-proxy.js';
+import { inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
+import { eventually } from '../support/wait.js';
+
+interface Pair {
+  readonly scene: Scene;
+  readonly proxy: RedisProxy;
+  readonly primary: Redis;
+  readonly replica: Redis;
+  readonly replicaAt: { readonly url: string; readonly port: number };
+  crashPrimary(): void;
+}
+
+/** A primary and its replica, and an address behind which either may be. */
+async function withReplica(pods: number, body: (pair: Pair) => Promise<void>): Promise<void> {
+  const servers = await Promise.all([startRedis({ alwaysPrivate: true }), startRedis({ alwaysPrivate: true })]);
+  const [first, second] = servers;
+  const proxy = new RedisProxy(first.url);
+  const [primary, replica] = servers.map(({ url }) =>
+    new Redis(url, { maxRetriesPerRequest: null }).on('error', () => {}),
+  );
+  try {
+    if (!primary || !replica) throw new Error('There are two servers.');
+    await replica.replicaof('127.0.0.1', String(first.port));
+    await eventually('the replica is in step', async () =>
+      /master_link_status:up/.test(await replica.info('replication')),
+    );
+    await Scene.run({ pods, redis: first, url: await proxy.start() }, scene =>
+      body({
+        scene,
+        proxy,
+        primary,
+        replica,
+        replicaAt: second,
+        crashPrimary: () => first.pid && process.kill(first.pid, 'SIGKILL'),
+      }),
+    );
+  } finally {
+    await proxy.close();
+    for (const admin of [primary, replica]) admin?.disconnect();
+    for (const server of servers) await server.stop();
+  }
+}
+
+const refusals = (scene: Scene) => [...scene.refused.values()].reduce((sum, count) => sum + count, 0);
+
+inFull(
+  'the primary is read-only for a lease and is the primary again: typed errors meanwhile, and work goes on',
+  () =>
+    Scene.run({ pods: PODS }, async scene => {
+      scene.produce();
+      await scene.underWay();
+      await scene.during(async () => {
+        // A replica of nothing: it answers reads, and refuses writes.
+        await scene.admin.replicaof('127.0.0.1', '1');
+        await lasts(TTL * 1000);
+        await eventually('enqueues are refused', () => refusals(scene) > 0);
+        await scene.admin.replicaof('NO', 'ONE');
+      });
+      const back = now();
+      await scene.hasWorkedSince(back);
+      await scene.stopProducing();
+      await scene.allDone();
+      const silence = scene.silenceAfter(back);
+      scene.expectClean('primary read-only and back', { 'silence after it ms': silence });
+      expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  60_000,
+);
+
+inFull(
+  'a planned switch to the replica, behind one address: nothing is lost, order is kept',
+  () =>
+    withReplica(PODS, async ({ scene, proxy, primary, replica, replicaAt }) => {
+      scene.produce();
+      await scene.underWay();
+      await scene.during(async () => {
+        await primary.call('FAILOVER', 'TO', '127.0.0.1', String(replicaAt.port));
+        await eventually('the replica is the primary', async () =>
+          /role:master/.test(await replica.info('replication')),
+        );
+        await eventually('the primary is not', async () => /role:slave/.test(await primary.info('replication')));
+        await lasts(1000);
+        proxy.switchTo(replicaAt.url);
+      });
+      const switched = now();
+      await scene.hasWorkedSince(switched);
+      await scene.stopProducing();
+      await scene.allDone();
+      const silence = scene.silenceAfter(switched);
+      scene.expectClean('planned switch', { 'silence after it ms': silence });
+      expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  60_000,
+);
+
+inFull(
+  'a failover that forgets: what was lost is counted, tokens grow all the same, order and fence hold after it',
+  () =>
+    withReplica(3, async ({ scene, proxy, replica, replicaAt, crashPrimary }) => {
+      scene.produce();
+      await scene.underWay();
+      const victim = scene.podOf('e0') ?? '';
+      // From here on the replica gets nothing more; and claims change hands, which it will not know either.
+      await replica.replicaof('NO', 'ONE');
+      const cutAt = now();
+      scene.pods.freeze(victim);
+      await lasts(TTL * 1000);
+      await scene.hasWorkedSince(now());
+      scene.pods.thaw(victim);
+      await scene.hasWorkedSince(now());
+      proxy.switchTo(replicaAt.url);
+      crashPrimary();
+      const failedOver = now();
+      await scene.hasWorkedSince(failedOver);
+      await scene.stopProducing();
+      await eventually('the new primary is drained', async () => (await waiting(scene, replica)) === 0, 30_000);
+      const silence = scene.silenceAfter(failedOver);
+
+      const runs = scene.runs();
+      const after = judge(
+        runs.filter(({ start }) => start > failedOver),
+        scene.pods.deaths,
+        scene.added,
+        { unsure: scene.unsure, windows: [{ from: cutAt, to: now() }] },
+      );
+      const all = scene.verdict(runs);
+      const summary = scene.report('failover that forgets', {
+        ...scene.countsOf(all),
+        'forgotten for ms': Math.round(Number(failedOver - cutAt) / 1e6),
+        'silence after it ms': silence,
+      });
+      expect({ summary, fallingTokens: all.fallingTokens, overlaps: all.overlaps, disorder: after.disorder }).toEqual({
+        summary,
+        fallingTokens: [],
+        overlaps: [],
+        disorder: [],
+      });
+      expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  90_000,
+);
+
+/** Jobs that the server has and that have not ended. */
+async function waiting(scene: Scene, redis: Redis): Promise<number> {
+  const lengths = scene.entities.flatMap(entityId =>
+    [':wait', ':active'].map(list => redis.llen(scene.key(entityId, list))),
+  );
+  return (await Promise.all(lengths)).reduce((sum, length) => sum + length, 0);
+}
