@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
 import { judge } from '../support/judge.js';
 import { RedisProxy } from '../support/redis-proxy.js';
-import { inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
+import { FAULT_MS, inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
 
 interface Pair {
@@ -69,7 +69,7 @@ inFull(
       scene.expectClean('primary read-only and back', { 'silence after it ms': silence });
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 inFull(
@@ -95,7 +95,7 @@ inFull(
       scene.expectClean('planned switch', { 'silence after it ms': silence });
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 inFull(
@@ -118,7 +118,7 @@ inFull(
       const failedOver = now();
       await scene.hasWorkedSince(failedOver);
       await scene.stopProducing();
-      await eventually('the new primary is drained', async () => (await waiting(scene, replica)) === 0, 30_000);
+      await eventually('the new primary is drained', async () => (await waiting(scene, replica)) === 0, 60_000);
       const silence = scene.silenceAfter(failedOver);
 
       const runs = scene.runs();
@@ -142,7 +142,7 @@ inFull(
       });
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
     }),
-  90_000,
+  FAULT_MS,
 );
 
 /** Jobs that the server has and that have not ended. */

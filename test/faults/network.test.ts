@@ -1,7 +1,7 @@
 /** Faults of the network between one pod and Redis, while the other pods work on. */
 import type { Redis } from 'ioredis';
 import { RedisProxy } from '../support/redis-proxy.js';
-import { inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
+import { FAULT_MS, inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
 
 const LEASE_MS = TTL * 1000;
@@ -30,7 +30,7 @@ async function partitioned(body: (parts: Partitioned) => Promise<void>): Promise
         await scene.pods.stop(first);
         await scene.pods.start();
       }
-      await eventually('the pod behind the proxy works', () => works(scene, pod), 20_000);
+      await eventually('the pod behind the proxy works', () => works(scene, pod), 60_000);
       await body({ scene, proxy, pod });
       await scene.stopProducing();
       await scene.allDone();
@@ -76,7 +76,7 @@ for (const [direction, what] of [
         expect(startsOfStale).toBe(0);
         expect(silence).toBeLessThanOrEqual(SILENCE_MS);
       }),
-    60_000,
+    FAULT_MS,
   );
 }
 
@@ -96,7 +96,7 @@ inFull(
       scene.expectClean('half-open connections, 3 times', { 'longest silence ms': Math.max(...silences) });
       expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 inFull(
@@ -115,7 +115,7 @@ inFull(
       scene.expectClean('reset of connections, 10 times', { 'longest silence ms': Math.max(...silences) });
       expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 inFull(
@@ -125,7 +125,7 @@ inFull(
       proxy.delay(200);
       const from = now();
       await scene.hasWorkedSince(from);
-      await eventually('the slow pod has run 30 jobs', () => startsSince(scene, pod, from) >= 30, 30_000);
+      await eventually('the slow pod has run 30 jobs', () => startsSince(scene, pod, from) >= 30, 60_000);
       await scene.stopProducing();
       await scene.allDone(60_000);
       const { reruns, fencedZombies } = scene.expectClean('200 ms each way', {
@@ -133,7 +133,7 @@ inFull(
       });
       expect({ reruns, fencedZombies }).toEqual({ reruns: 0, fencedZombies: [] });
     }),
-  90_000,
+  FAULT_MS,
 );
 
 /** Whether so many connections of pods are there: three each, and those of the producer. */

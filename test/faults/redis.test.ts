@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DevRedis, startRedis } from '#dev-redis';
-import { inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
+import { FAULT_MS, inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
 
 /** A server whose data outlives it. */
@@ -63,7 +63,7 @@ describe.each([
         await server.end();
       }
     },
-    90_000,
+    FAULT_MS,
   );
 });
 
@@ -86,7 +86,7 @@ test(
       scene.expectClean(`CLIENT PAUSE of ${pauseMs} ms`, { 'silence after it ms': silence });
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 test(
@@ -106,7 +106,7 @@ test(
       expect({ reruns, unsure: scene.unsure.size }).toEqual({ reruns: 0, unsure: 0 });
       expect([...scene.refused.keys()].filter(code => code !== 'STORE_UNAVAILABLE')).toEqual([]);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 describe.each(['wake-ups', 'heartbeat', 'commands', 'all'])('CLIENT KILL of connections (%s)', role => {
@@ -135,7 +135,7 @@ describe.each(['wake-ups', 'heartbeat', 'commands', 'all'])('CLIENT KILL of conn
         expect(killed).toBeGreaterThanOrEqual(5 * PODS);
         expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
       }),
-    60_000,
+    FAULT_MS,
   );
 });
 
@@ -162,7 +162,7 @@ test(
       expect(scene.runs().some(run => lost.includes(`${run.entityId}#${run.n}`))).toBe(false);
       await eventually('nothing of it is left', async () => (await scene.admin.llen(scene.key('e0', ':active'))) === 0);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 test(
@@ -185,13 +185,14 @@ test(
       scene.expectClean('claim deleted by hand, 5 times', { 'longest silence ms': Math.max(...silences) });
       expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 /** The ids of the connections of a role, or of all that the library has. */
 async function connectionsOf(scene: Scene, role: string): Promise<string[]> {
   const clients = String(await scene.admin.client('LIST')).split('\n');
-  const isMeant = (line: string) => line.includes('name=atomic-queues:') && (role === 'all' || line.includes(`:${role} `));
+  const isMeant = (line: string) =>
+    line.includes('name=atomic-queues:') && (role === 'all' || line.includes(`:${role} `));
   return clients.flatMap(line => (isMeant(line) ? (line.match(/^id=(\d+)/)?.[1] ?? []) : []));
 }
 

@@ -1,5 +1,5 @@
 /** What runs short: memory and connections of Redis, time; and many entities at once. */
-import { inFull, now, Scene, SILENCE_MS, TTL } from '../support/scene.js';
+import { FAULT_MS, inFull, now, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
 
 test(
@@ -13,7 +13,7 @@ test(
       expect({ reruns, pods: pods.length }).toEqual({ reruns: 0, pods: 1 });
       await eventually('the idle entity is released', async () => (await scene.owner('e0')) === null);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 inFull(
@@ -42,7 +42,7 @@ inFull(
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
       expect([...scene.refused.keys()]).toEqual(['STORE_REFUSED']);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 inFull(
@@ -54,7 +54,7 @@ inFull(
       await scene.admin.config('SET', 'maxclients', '4');
       // It starts without Redis, after the timeout of a command.
       const late = await scene.pods.start({ COMMAND_TIMEOUT_MS: '500' });
-      expect(scene.pods.outputOf(late)).toMatch(/max number of clients reached/);
+      expect(scene.pods.outputOf(late)).toMatch(/Redis \(commands\): .*(max number of clients|EPIPE|ECONNRESET)/);
       await scene.hasWorkedSince(now());
       await scene.admin.config('SET', 'maxclients', '1000');
       const raised = now();
@@ -71,7 +71,7 @@ inFull(
       expect(scene.runs().some(run => run.pod === late && run.start > raised)).toBe(true);
       expect(scene.silenceAfter(handedOver)).toBeLessThanOrEqual(SILENCE_MS);
     }),
-  60_000,
+  FAULT_MS,
 );
 
 inFull(
@@ -86,14 +86,14 @@ inFull(
       });
       expect({ reruns, pods: pods.length }).toEqual({ reruns: 0, pods: 5 });
     }),
-  120_000,
+  FAULT_MS,
 );
 
 inFull(
   'takeover after SIGKILL: in the median of 5 within heartbeatTTL + 1 s',
   () =>
     Scene.run({ pods: 3, entities: 12 }, async scene => {
-      scene.produce(20);
+      scene.produce(100);
       const takeovers: number[] = [];
       for (let round = 0; round < 5; round++) {
         await scene.hasWorkedSince(now());
@@ -110,14 +110,14 @@ inFull(
       scene.expectClean('takeover after SIGKILL', { 'ms (longest of all entities of the pod)': takeovers.join(' ') });
       expect(median(takeovers)).toBeLessThanOrEqual(TTL * 1000 + 1000);
     }),
-  120_000,
+  FAULT_MS,
 );
 
 inFull(
   'takeover after SIGTERM: in the median of 5 within 500 ms after the end of the running job',
   () =>
     Scene.run({ pods: 2, entities: 4, settings: { HANDLER_MS_MAX: '100' } }, async scene => {
-      scene.produce(20);
+      scene.produce(200);
       const takeovers: number[] = [];
       for (let round = 0; round < 5; round++) {
         await scene.hasWorkedSince(now());
@@ -146,7 +146,7 @@ inFull(
       expect(reruns).toBe(0);
       expect(median(takeovers)).toBeLessThanOrEqual(500);
     }),
-  120_000,
+  FAULT_MS,
 );
 
 /** The error of an enqueue that must be refused; its job does not count. */

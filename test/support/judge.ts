@@ -107,11 +107,22 @@ export function judge(
   };
 }
 
-/** How long, from a moment on, the entity that waits longest waited for its next start. */
-export function silenceAfter(runs: readonly Run[], at: bigint, entities: Iterable<string>): number {
-  const waited = [...entities].map(entityId => {
-    const next = runs.find(run => run.entityId === entityId && run.start >= at);
-    return next ? Number(next.start - at) / 1e6 : Number.POSITIVE_INFINITY;
-  });
-  return Math.round(Math.max(0, ...waited));
+/** Whether every entity has started a job since. */
+export function allWorkedSince(runs: readonly Run[], at: bigint, entities: readonly string[]): boolean {
+  const worked = new Set(runs.flatMap(run => (run.start >= at ? [run.entityId] : [])));
+  return entities.every(entityId => worked.has(entityId));
+}
+
+/** From a moment on, the longest time in which an entity started nothing and then did. */
+export function longestSilence(runs: readonly Run[], at: bigint, entities: readonly string[]): number {
+  let longest = 0n;
+  for (const entityId of entities) {
+    let before = at;
+    for (const run of runs) {
+      if (run.entityId !== entityId || run.start < at) continue;
+      if (run.start - before > longest) longest = run.start - before;
+      before = run.start;
+    }
+  }
+  return Math.round(Number(longest) / 1e6);
 }
