@@ -2,6 +2,7 @@
 import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
 import { judge } from '../support/judge.js';
+import type { Run } from '../support/processes.js';
 import { RedisProxy } from '../support/redis-proxy.js';
 import { FAULT_MS, inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
@@ -108,6 +109,7 @@ inFull(
       // From here on the replica gets nothing more; and claims change hands, which it will not know either.
       await replica.replicaof('NO', 'ONE');
       const cutAt = now();
+      const known = new Map(scene.added);
       scene.pods.freeze(victim);
       await lasts(TTL * 1000);
       await scene.hasWorkedSince(now());
@@ -116,6 +118,7 @@ inFull(
       proxy.switchTo(replicaAt.url);
       crashPrimary();
       const failedOver = now();
+      const given = new Map(scene.added);
       await scene.hasWorkedSince(failedOver);
       await scene.stopProducing();
       await eventually('the new primary is drained', async () => (await waiting(scene, replica)) === 0, 60_000);
@@ -123,7 +126,7 @@ inFull(
 
       const runs = scene.runs();
       const after = judge(
-        runs.filter(({ start }) => start > failedOver),
+        runs.filter(run => run.start > failedOver && !isForgotten(run, known, given)),
         scene.pods.deaths,
         scene.added,
         { unsure: scene.unsure, windows: [{ from: cutAt, to: now() }] },
@@ -144,6 +147,14 @@ inFull(
     }),
   FAULT_MS,
 );
+
+/**
+ * Whether the new primary may not know the job, which was added between the two counts, or about then. A pod that had
+ * fetched it goes on with it until it learns that its claim is stale.
+ */
+function isForgotten({ entityId, n }: Run, known: ReadonlyMap<string, number>, given: ReadonlyMap<string, number>) {
+  return n >= (known.get(entityId) ?? 0) - 1 && n <= (given.get(entityId) ?? 0);
+}
 
 /** Jobs that the server has and that have not ended. */
 async function waiting(scene: Scene, redis: Redis): Promise<number> {
