@@ -16,7 +16,8 @@ export interface Run {
 }
 
 interface Line {
-  readonly what: 'start' | 'end';
+  /** `die`: the pod kills itself. */
+  readonly what: 'start' | 'end' | 'die';
   readonly pod: string;
   readonly entityId: string;
   readonly n: number;
@@ -117,6 +118,10 @@ export class PodProcesses {
       for (const line of this.lines(`pod${name}`)) {
         const key = `${line.entityId}#${line.n}`;
         const run = open.get(key);
+        if (line.what === 'die') {
+          this.deaths.set(line.pod, BigInt(line.at));
+          continue;
+        }
         if (line.what === 'end' && run) {
           run.end = BigInt(line.at);
           open.delete(key);

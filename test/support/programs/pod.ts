@@ -32,7 +32,10 @@ const pod = setting('POD');
 const dieAt = setting('DIE_AT');
 
 /** No hook runs, nothing more is sent. */
-const die = () => process.kill(process.pid, 'SIGKILL');
+function die(): void {
+  writeSync(record, `${JSON.stringify({ what: 'die', pod, at: String(process.hrtime.bigint()) })}\n`);
+  process.kill(process.pid, 'SIGKILL');
+}
 
 /** Nanoseconds of the machine's monotonic clock: one for all processes. */
 function note(what: 'start' | 'end', entityId: string, n: number, token: string): void {
