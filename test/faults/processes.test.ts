@@ -60,7 +60,7 @@ inFull(
 
 describe.each(['claim', 'fetch', 'effect'])('SIGKILL after %s', dieAt => {
   inFull(
-    `three pods die there one after the other: nothing is lost, order is kept, at most the running job runs again`,
+    `three pods die there one after the other: nothing is lost, order is kept, only jobs whose end was under way run again`,
     () =>
       Scene.run({ pods: 1 }, async scene => {
         scene.produce();
