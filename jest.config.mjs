@@ -21,6 +21,11 @@ export default {
   setupFilesAfterEnv: ['<rootDir>/test/support/leaks.ts'],
   globalTeardown: '<rootDir>/test/support/leaks-in-redis.mjs',
   reporters: ['default', '<rootDir>/scripts/summary-reporter.mjs'],
-  testPathIgnorePatterns: ['/node_modules/', '/test/compat/'],
+  // Of the faults a short cut runs each time; a failover is in the full run only.
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    '/test/compat/',
+    ...(process.env.FAULTS === 'all' ? [] : ['/test/faults/failover']),
+  ],
   testTimeout: 30_000,
 };

@@ -12,9 +12,9 @@ test(
       scene.produce();
       await scene.underWay();
       const victim = scene.pods.workingPods[Math.floor(scene.random() * PODS)] ?? '';
-      // One job is certainly running when its pod is stopped, and ends when the pod wakes.
-      await Promise.all(scene.entities.map(entityId => scene.enqueue(entityId, { ms: 200 })));
-      await eventually('the pod runs a job', () => running(scene.runs(), victim) !== undefined);
+      // Every entity is within a job when the pod is stopped: none is between the look at its lease and its first line.
+      await Promise.all(scene.entities.map(entityId => scene.enqueue(entityId, { ms: 1000 })));
+      await eventually('every entity runs its long job', () => allRunning(scene.runs(), scene.entities));
       const stoppedAt = now();
       scene.pods.freeze(victim);
       const zombie = running(scene.runs(), victim);
@@ -117,6 +117,10 @@ test(
     }),
   FAULT_MS,
 );
+
+function allRunning(runs: readonly Run[], entities: readonly string[]): boolean {
+  return entities.every(id => runs.findLast(({ entityId }) => entityId === id)?.end === undefined);
+}
 
 /** The run that was the last to start on the pod, if it has not ended. */
 function running(runs: readonly Run[], pod: string): Run | undefined {

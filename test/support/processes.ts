@@ -68,7 +68,7 @@ export class PodProcesses {
     this.live.set(pod, child);
     child.once('exit', (_, signal) => {
       this.live.delete(pod);
-      if (signal === 'SIGKILL') this.deaths.set(pod, process.hrtime.bigint());
+      if (signal === 'SIGKILL' && !this.deaths.has(pod)) this.deaths.set(pod, process.hrtime.bigint());
     });
     await new Promise<void>((resolve, reject) => {
       child.once('message', () => {
@@ -141,6 +141,8 @@ export class PodProcesses {
     if (!child) return;
     this.live.delete(pod);
     const exited = new Promise(resolve => child.once('exit', resolve));
+    // Before the signal: the news of its end may be late in this process.
+    if (signal === 'SIGKILL') this.deaths.set(pod, process.hrtime.bigint());
     child.kill(signal);
     await exited;
   }
