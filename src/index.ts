@@ -22,6 +22,7 @@ export {
 export type { LifecycleEvent } from './core/events.js';
 export type { EntityOptions, WorkerOptions } from './core/options.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
+export { CronManagerService } from './nest/cron-manager.service.js';
 export { currentJob, type JobContext } from './nest/current-job.js';
 export {
   JobCommand,
@@ -36,4 +37,5 @@ export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';
 export { type NamedJob, QueueBus, type ScopedQueueBus } from './nest/queue-bus.js';
+export { SpawnQueueService } from './nest/spawn-queue.service.js';
 export type { RedisConnectionOptions } from './store/redis/connection.js';

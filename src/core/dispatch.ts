@@ -64,15 +64,23 @@ export class HandlerTable {
     return this.types.has(type);
   }
 
+  /** Whether this pod has code for jobs of that name. */
+  knows(entity: EntityRef, name: string): boolean {
+    return this.lookUp(entity, name) !== undefined;
+  }
+
   /** @throws HandlerNotFoundError that names the job, the entity type and the three remedies. */
   find(entity: EntityRef, name: string): JobRunner {
-    const found =
-      this.explicit.get(entity.type)?.get(name) ?? this.commands.get(name) ?? this.wildcards.get(entity.type);
+    const found = this.lookUp(entity, name);
     if (found) return found.runner;
     throw new HandlerNotFoundError(
       `No handler on this pod for job "${name}" of entity type "${entity.type}". Add a @CommandHandler for the command of ` +
         `that name (its class needs @QueueEntity or @JobCommand), a @JobHandler('${name}') or a @JobHandler('*') to a @WorkerProcessor of "${entity.type}".`,
     );
+  }
+
+  private lookUp(entity: EntityRef, name: string): Registered | undefined {
+    return this.explicit.get(entity.type)?.get(name) ?? this.commands.get(name) ?? this.wildcards.get(entity.type);
   }
 }
 

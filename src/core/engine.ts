@@ -2,8 +2,11 @@
  * The core as one piece: what a frame such as Nest starts, enqueues through, drains and closes.
  * Owns the order of starting and stopping; its parts do the work.
  */
+
+import { Discovery } from './discovery.js';
 import type { HandlerTable } from './dispatch.js';
 import { type EnqueuedJob, Enqueuer, type JobRequest } from './enqueue.js';
+import type { EntityRef } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
 import { ClosedError } from './errors.js';
 import type { EventSink } from './events.js';
@@ -11,6 +14,7 @@ import { Heartbeat } from './heartbeat.js';
 import { LookSources } from './look.js';
 import type { EngineConfig } from './options.js';
 import type { Clock, EntityStore, Log } from './ports.js';
+import { Scaler } from './scaler.js';
 import { WorkerManager } from './worker-manager.js';
 
 export interface EngineParts {
@@ -28,6 +32,8 @@ export class Engine {
   private readonly manager: WorkerManager;
   private readonly heartbeat: Heartbeat;
   private readonly sources: LookSources;
+  private readonly discovery: Discovery;
+  private readonly scaler: Scaler | undefined;
   private readonly enqueuer: Enqueuer;
   private connected: Promise<void> | undefined;
   private draining: Promise<EntityWorker[]> | undefined;
@@ -35,9 +41,16 @@ export class Engine {
 
   constructor(private readonly parts: EngineParts) {
     const { store, config } = parts;
-    this.manager = new WorkerManager({ ...parts, requestRenewal: () => this.heartbeat.request() });
-    this.heartbeat = new Heartbeat({ ...parts, manager: this.manager });
-    this.sources = new LookSources({ ...parts, manager: this.manager });
+    this.manager = new WorkerManager({
+      ...parts,
+      requestRenewal: () => this.heartbeat.request(),
+      roomMade: () => this.sources.sweepNow(),
+    });
+    const { manager } = this;
+    this.heartbeat = new Heartbeat({ ...parts, manager });
+    this.sources = new LookSources({ ...parts, manager });
+    this.discovery = new Discovery(parts);
+    if (config.scaleEveryMs !== undefined) this.scaler = new Scaler(config.scaleEveryMs, { ...parts, manager });
     this.enqueuer = new Enqueuer(store, config, this.manager);
   }
 
@@ -51,10 +64,13 @@ export class Engine {
   work(): void {
     this.connect().then(
       () => {
-        if (this.draining) return;
+        const { config, handlers } = this.parts;
+        if (this.draining || config.producerOnly || handlers.hostedTypes().length === 0) return;
         this.manager.open();
         this.heartbeat.start();
         this.sources.start();
+        this.discovery.start();
+        this.scaler?.start();
       },
       () => {}, // told by connect()
     );
@@ -68,6 +84,16 @@ export class Engine {
   /** Adds jobs in one go, in their order. On failure a BulkEnqueueError tells which were not added. */
   enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueuedJob[]> {
     return this.enqueuer.enqueueBulk(requests);
+  }
+
+  /** Asks a pod that has room to look at the entity. */
+  requestWorker(entity: EntityRef): Promise<void> {
+    return this.parts.store.requestWorker(entity);
+  }
+
+  /** Scales the workers of all entities of this pod with their backlogs, now; nothing where that is not enabled. */
+  async scale(): Promise<void> {
+    await this.scaler?.scale();
   }
 
   /** Claims nothing more, lets running jobs end (bounded) and hands the entities over. Enqueueing goes on. */
@@ -87,6 +113,8 @@ export class Engine {
   private drained(): Promise<EntityWorker[]> {
     if (!this.draining) {
       this.sources.stop();
+      this.discovery.stop();
+      this.scaler?.stop();
       this.draining = this.manager.drain(this.parts.config.shutdownTimeoutMs);
     }
     return this.draining;
@@ -100,7 +128,7 @@ export class Engine {
     this.parts.log.warn(
       `${running.length} jobs did not end within ${this.parts.config.shutdownTimeoutMs} ms; their entities stay claimed until they do, or the process exits.`,
     );
-    for (const worker of running) worker.stopHandler(new ClosedError('This pod shuts down and waits no longer.'));
+    for (const worker of running) worker.stopHandlers(new ClosedError('This pod shuts down and waits no longer.'));
     void Promise.all(running.map(worker => worker.drain())).then(() => this.disconnect());
   }
 

@@ -1,21 +1,24 @@
 /**
- * The worker of one entity on this pod: runs its jobs strictly one after the other, in order.
+ * The worker of one entity on this pod: runs its jobs strictly one after the other, in order; or, where a type gives up
+ * order, several at once under the one claim.
  *
- * Owns: the claim and its lease, the jobs that are fetched and not started, the ends that are sent and not confirmed.
- * Neighbours: `worker-manager.ts` decides that it exists, `heartbeat.ts` renews its claim, `window.ts` says how far it
- * fetches ahead, `owed-answers.ts` keeps the answers in order; the store decides everything else.
+ * Owns: the claim and its lease, and what is done next.
+ * Neighbours: `worker-manager.ts` decides that it exists, `heartbeat.ts` renews its claim, `job-line.ts` keeps and runs
+ * its jobs, `owed-answers.ts` keeps the answers in order; the store decides everything else.
  *
  * States: `claiming` (an answer that may bring the claim is owed) → `working` ⇄ `idle` → `releasing` → `ended`;
- * from each of them `lost` → `ended`. `lost` waits for the handler that is running; while it does, no job of the entity
+ * from each of them `lost` → `ended`. `lost` waits for the handlers that are running; while it does, no job of the entity
  * may start on this pod (I1).
  *
  * A failure is looked at only when no handler runs, so a resync never finds one.
  */
 import { type EntityRef, entityWord } from './entity.js';
 import { messageOf, NotExecutedError, StaleClaimError, stackOf } from './errors.js';
-import { type EventSink, ofEntity } from './events.js';
-import { type JobExecution, runJob } from './job-execution.js';
+import type { EventSink } from './events.js';
+import type { JobExecution } from './job-execution.js';
+import { JobLine } from './job-line.js';
 import { Lease, type Moment, momentOf } from './lease.js';
+import { tellOfClaim, tellOfEnd, tellOfWorker } from './news.js';
 import type { EntityTypeConfig } from './options.js';
 import { OwedAnswers } from './owed-answers.js';
 import type {
@@ -33,7 +36,6 @@ import type {
   Settlement,
   Timer,
 } from './ports.js';
-import { PrefetchWindow } from './window.js';
 
 export type WorkerState = 'claiming' | 'working' | 'idle' | 'releasing' | 'lost' | 'ended';
 
@@ -49,6 +51,8 @@ export interface WorkerContext {
   nextEpoch(): number;
   /** Asks for a renewal now: the lease of a worker with work has run out. */
   requestRenewal(): void;
+  /** The next job has a name that this pod does not know; it was left for one that does. */
+  left(worker: EntityWorker, job: FetchedJob): void;
   /** The worker has ended; the entity is no longer worked here. */
   ended(worker: EntityWorker): void;
 }
@@ -61,10 +65,9 @@ export class EntityWorker {
   private currentState: WorkerState = 'claiming';
   private epoch: number;
   private lease: Lease | undefined;
-  private readonly window: PrefetchWindow;
-  private ready: FetchedJob[] = [];
-  private running: FetchedJob | undefined;
-  private readonly unconfirmed = new Map<string, Settlement>();
+  private readonly jobs: JobLine;
+  /** A job of a name unknown here that was left for others long enough: it is to fail. */
+  private overdue: string | undefined;
   private readonly answers = new OwedAnswers(failure => {
     this.failure ??= failure;
     this.advance();
@@ -75,27 +78,32 @@ export class EntityWorker {
   /** Something may be waiting that no owed answer will bring. */
   private woken = false;
   private draining = false;
-  private idleSinceMs = 0;
+  /** When it became idle, or began to work. */
+  private sinceMs: number;
   private againTimer: Timer | undefined;
-  /** A handler runs, or the worker begins anew. */
-  private busy = false;
+  private beginningAnew = false;
   private advancing = false;
   private onEnd: (() => void)[] = [];
 
   constructor(
     readonly entity: EntityRef,
-    type: EntityTypeConfig,
+    readonly type: EntityTypeConfig,
     private readonly context: WorkerContext,
   ) {
     this.epoch = context.nextEpoch();
-    this.window = new PrefetchWindow(type.prefetch);
+    this.sinceMs = context.clock.monotonicMs();
+    this.jobs = new JobLine(type, context);
   }
 
   get state(): WorkerState {
     return this.currentState;
   }
 
-  private get claim(): Claim | undefined {
+  get handlers(): number {
+    return this.jobs.handlers;
+  }
+
+  get claim(): Claim | undefined {
     return this.lease?.claim;
   }
 
@@ -149,9 +157,14 @@ export class EntityWorker {
     this.advance();
   }
 
+  /** For how long it has been idle, or has not; it is not known of one that is about to end. */
+  inStateForMs(): number {
+    return this.context.clock.monotonicMs() - this.sinceMs;
+  }
+
   renewal(): Renewal | undefined {
     if (!this.claim || this.currentState === 'lost' || this.currentState === 'ended') return undefined;
-    return { claim: this.claim, idle: this.currentState === 'idle', runningJobId: this.running?.id };
+    return { claim: this.claim, idle: this.currentState === 'idle', runningJobIds: this.jobs.runningIds };
   }
 
   /** The renewal of `claim`, sent at `sentAt`, was granted. */
@@ -165,14 +178,14 @@ export class EntityWorker {
   lose(claim: Claim): void {
     if (claim !== this.claim || this.currentState === 'releasing' || this.currentState === 'ended') return;
     this.setState('lost');
-    this.tell('worker.lost');
-    this.ready = [];
+    tellOfWorker(this.context.events, 'worker.lost', this.claim);
+    this.jobs.clear();
     this.lease?.stop(
       new StaleClaimError(`This pod has lost ${entityWord(this.entity)}: stop, and write nothing more.`),
     );
-    if (this.running) {
+    for (const id of this.jobs.runningIds) {
       this.context.log.warn(
-        `Lost ${entityWord(this.entity)} while job ${this.running.id} runs; its end will not count, and the new owner runs it again.`,
+        `Lost ${entityWord(this.entity)} while job ${id} runs; its end will not count, and the new owner runs it again.`,
       );
     }
     this.advance();
@@ -183,8 +196,8 @@ export class EntityWorker {
     if (
       this.currentState === 'idle' &&
       this.answers.count === 0 &&
-      this.ready.length === 0 &&
-      this.context.clock.monotonicMs() - this.idleSinceMs >= ms
+      !this.jobs.next &&
+      this.context.clock.monotonicMs() - this.sinceMs >= ms
     )
       this.release('idle');
   }
@@ -198,15 +211,22 @@ export class EntityWorker {
   }
 
   get isRunning(): boolean {
-    return this.running !== undefined;
+    return this.jobs.isRunning;
   }
 
-  /** Tells the running handler to stop. The claim stays: nobody may run the job beside it (race 12). */
-  stopHandler(reason: Error): void {
-    if (this.running) this.lease?.stop(reason);
+  /** Tells the running handlers to stop. The claim stays: nobody may run their jobs beside them (race 12). */
+  stopHandlers(reason: Error): void {
+    if (this.isRunning) this.lease?.stop(reason);
   }
 
-  /** Starts no further job; resolves when the running one has ended and the entity is handed over. */
+  /** From now on that many handlers may run at once. */
+  scale(handlers: number): void {
+    this.jobs.handlers = handlers;
+    this.woken = true;
+    this.advance();
+  }
+
+  /** Starts no further job; resolves when the running ones have ended and the entity is handed over. */
   drain(): Promise<void> {
     this.draining = true;
     this.advance();
@@ -223,35 +243,9 @@ export class EntityWorker {
     if (this.advancing) return;
     this.advancing = true;
     this.guarded(() => {
-      while (!this.busy && this.step());
+      while (!this.beginningAnew && this.step());
     });
     this.advancing = false;
-  }
-
-  /** @returns whether there may be more to do at once. */
-  private step(): boolean {
-    if (this.currentState === 'ended') return false;
-    if (this.currentState === 'lost') this.end();
-    else if (this.failure) this.during(this.beginAnew());
-    else if (this.draining && this.claim && this.currentState !== 'releasing') return this.handOver();
-    else if (this.ready.length > 0) this.startNext();
-    else if (this.answers.count > 0) return false;
-    else if (!this.claim) this.end();
-    else if (this.woken) this.fetch();
-    else this.rest();
-    return false;
-  }
-
-  private during<T>(work: Promise<T>, then?: (value: T) => void): void {
-    this.busy = true;
-    work.then(
-      value => {
-        this.busy = false;
-        this.guarded(() => then?.(value));
-        this.advance();
-      },
-      error => this.onCrash(error),
-    );
   }
 
   private guarded(action: () => void): void {
@@ -262,60 +256,90 @@ export class EntityWorker {
     }
   }
 
+  /** @returns whether there may be more to do at once. */
+  private step(): boolean {
+    if (this.currentState === 'ended') return false;
+    const { jobs } = this;
+    if (this.currentState === 'lost' || this.failure || this.isToHandOver) return !jobs.isRunning && this.stop();
+    if (jobs.next && jobs.hasFreeHandler) return this.startNext(jobs.next);
+    if (this.woken && this.canFetch) this.fetch();
+    else if (this.answers.count > 0 || jobs.isRunning) return false;
+    else if (!this.claim) this.end();
+    else this.rest();
+    return false;
+  }
+
+  /** What waits until no handler runs. */
+  private stop(): boolean {
+    if (this.currentState === 'lost') this.end();
+    else if (this.failure) void this.beginAnew();
+    else return this.handOver();
+    return false;
+  }
+
+  private get isToHandOver(): boolean {
+    return this.draining && this.claim !== undefined && this.currentState !== 'releasing';
+  }
+
+  /** One after the other: only when nothing is owed that may bring a job. Several at once: while there are free handlers. */
+  private get canFetch(): boolean {
+    if (!this.claim || this.currentState === 'releasing') return false;
+    return (this.answers.count === 0 || !this.type.isOrdered) && this.jobs.lacks(this.answers.fetches);
+  }
+
   /** Nothing here throws; if something does after all, the entity must not stand still under a claim of ours. */
   private onCrash(error: unknown): void {
     this.context.log.error(`The worker of ${entityWord(this.entity)} failed, and begins anew: ${stackOf(error)}`);
-    this.running = undefined;
     this.failure ??= new Error(messageOf(error));
-    this.busy = true;
+    this.beginningAnew = true;
     this.context.clock.after(LAST_RETRY_MS, () => {
-      this.busy = false;
+      this.beginningAnew = false;
       this.advance();
     });
   }
 
   private rest(): void {
     if (this.currentState === 'idle') return;
-    this.window.reset();
-    this.idleSinceMs = this.context.clock.monotonicMs();
+    this.jobs.rest();
     this.setState('idle');
-    this.tell('worker.idle');
+    tellOfWorker(this.context.events, 'worker.idle', this.claim);
   }
 
-  private startNext(): void {
-    const { lease } = this;
+  private startNext(job: FetchedJob): boolean {
+    const { lease, context } = this;
     if (!lease?.isValid()) {
-      this.context.requestRenewal();
-      return;
+      context.requestRenewal();
+      return false;
     }
-    const job = this.ready.shift();
-    if (!job) return;
+    const isKnown = job.mustFail !== undefined || context.execution.handlers.knows(this.entity, job.name);
+    if (!isKnown && this.overdue !== job.id) return this.leave(lease.claim, job);
     this.setState('working');
-    this.running = job;
-    this.tellOfJob('job.started', job);
-    const startedAtMs = this.context.clock.monotonicMs();
-    this.during(runJob(this.context.execution, job, lease), settlement => {
-      this.running = undefined;
-      // Where the entity is lost, this end does not count.
-      if (this.currentState === 'lost') return;
-      const durationMs = this.context.clock.monotonicMs() - startedAtMs;
-      this.tellOfEnd(settlement, durationMs);
-      this.window.onJobEnd(durationMs);
-      this.finish(lease.claim, settlement);
+    this.jobs.start(job, lease, {
+      ended: (settlement, durationMs) => this.guarded(() => this.onJobEnd(lease.claim, settlement, durationMs)),
+      crashed: error => this.onCrash(error),
     });
+    return true;
+  }
+
+  private onJobEnd(claim: Claim, settlement: Settlement, durationMs: number): void {
+    // Where the entity is lost, this end does not count.
+    if (this.currentState !== 'lost') {
+      tellOfEnd(this.context.events, claim, settlement, durationMs);
+      this.finish(claim, settlement);
+    }
+    this.advance();
   }
 
   private finish(claim: Claim, settlement: Settlement): void {
-    const { id } = settlement.job;
-    this.unconfirmed.set(id, settlement);
+    const { jobs, answers } = this;
+    jobs.expectConfirmation(settlement);
     // An end before this one may not have been executed; this one must not overtake it, and goes with it.
     if (this.failure) return;
-    const fetches = this.draining ? 0 : this.window.wanted(this.ready.length, this.answers.fetches);
-    this.answers.expect(this.context.store.finish(claim, settlement, fetches), {
+    const fetches = this.draining ? 0 : jobs.wanted(answers.fetches);
+    answers.expect(this.context.store.finish(claim, settlement, fetches), {
       fetches,
       use: fetched => {
-        this.unconfirmed.delete(id);
-        if (fetched.jobs.length > 0) this.window.onSuccessor();
+        jobs.confirmed(settlement, fetched.jobs.length);
         this.onFetched(fetched);
       },
     });
@@ -330,7 +354,9 @@ export class EntityWorker {
   // ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private onFetched(fetched: Fetched): void {
-    this.ready.push(...fetched.jobs);
+    this.jobs.add(fetched.jobs);
+    // Where one was, there may be one more for a handler that is free.
+    if (fetched.jobs.length > 0 && !this.type.isOrdered) this.woken = true;
     this.againTimer?.cancel();
     this.againTimer = undefined;
     if (fetched.againInMs !== undefined) {
@@ -353,11 +379,11 @@ export class EntityWorker {
   private onClaimed(claimed: Claimed, sentAt: Moment): void {
     const previous = this.claim;
     this.lease = new Lease(claimed.claim, this.context.clock, this.context.leaseMs, sentAt);
-    this.tellOfClaim(previous, claimed);
-    if (claimed.recovered > 0) this.window.beCareful(claimed.recovered);
+    tellOfClaim(this.context.events, previous, claimed);
+    if (claimed.recovered > 0) this.jobs.beCareful(claimed.recovered);
     this.setState('working');
     // A grant gives back whatever was fetched before it.
-    this.ready = [];
+    this.jobs.clear();
     this.onFetched(claimed);
   }
 
@@ -368,19 +394,25 @@ export class EntityWorker {
    * way becomes stale (races 1, 25–28). Tries until the store answers; STALE means that the entity has a new owner.
    */
   private async beginAnew(): Promise<void> {
+    this.beginningAnew = true;
+    await this.retryUntilAnswered();
+    this.beginningAnew = false;
+    this.advance();
+  }
+
+  private async retryUntilAnswered(): Promise<void> {
     for (let pauseMs = FIRST_RETRY_MS; this.failure; pauseMs = Math.min(2 * pauseMs, LAST_RETRY_MS)) {
       this.forgetAnswers();
       this.epoch = this.context.nextEpoch();
       const { claim } = this;
       if (claim) this.setState('working');
       const sentAt = momentOf(this.context.clock);
-      const settled = [...this.unconfirmed.values()];
       try {
         const answer = claim
-          ? await this.context.store.resync(claim, this.epoch, settled)
+          ? await this.context.store.resync(claim, this.epoch, this.jobs.settled)
           : await this.context.store.look(this.entity, this.epoch);
         this.failure = undefined;
-        this.unconfirmed.clear();
+        this.jobs.confirmedAll();
         if (typeof answer !== 'string') this.onClaimed(answer, sentAt);
       } catch (error) {
         if (claim && (error instanceof StaleClaimError || this.state === 'lost')) {
@@ -400,13 +432,13 @@ export class EntityWorker {
   private forgetAnswers(): void {
     this.answers.forget();
     this.looking = false;
-    this.ready = [];
+    this.jobs.clear();
     this.woken = false;
   }
 
   /** Every end is confirmed first, or made good: what is done must not be given back. */
   private handOver(): boolean {
-    if (this.unconfirmed.size > 0) return false;
+    if (!this.jobs.isAllConfirmed) return false;
     this.release('hand-over');
     return true;
   }
@@ -418,15 +450,39 @@ export class EntityWorker {
     this.setState('releasing');
     this.answers.expect(this.context.store.release(claim, mode), {
       use: released => {
-        if (released) {
-          this.tell('worker.released');
-          this.lease = undefined;
-          return;
-        }
+        if (released) return this.onReleased(claim);
         this.setState('working');
         this.woken = true;
       },
     });
+  }
+
+  private onReleased(claim: Claim): void {
+    tellOfWorker(this.context.events, 'worker.released', claim);
+    this.lease = undefined;
+  }
+
+  /**
+   * A rolling deploy: the next job has a name that only other pods know. It is left for them, and all behind it; too long
+   * left, it fails here, so that an entity does not wait for ever (races 13, 32).
+   */
+  private leave(claim: Claim, job: FetchedJob): boolean {
+    // As with a hand-over, what is done is confirmed first.
+    if (this.jobs.isRunning || this.answers.count > 0) return false;
+    this.setState('releasing');
+    this.answers.expect(this.context.store.leave(claim, job, this.type.unknownJobGraceMs), {
+      use: isLeft => {
+        if (isLeft) {
+          this.jobs.clear();
+          this.context.left(this, job);
+          this.onReleased(claim);
+        } else {
+          this.overdue = job.id;
+          this.setState('working');
+        }
+      },
+    });
+    return false;
   }
 
   private beginClaiming(): void {
@@ -443,43 +499,11 @@ export class EntityWorker {
     for (const callback of this.onEnd) callback();
   }
 
-  // ── what is told ────────────────────────────────────────────────────────────────────────────────────────────────
-
-  private tell(type: 'worker.lost' | 'worker.idle' | 'worker.released'): void {
-    const { events } = this.context;
-    if (events.observed && this.claim) events.emit({ type, ...ofEntity(this.entity, this.claim.token) });
-  }
-
-  /** Beginning anew under the same token is nobody's news. */
-  private tellOfClaim(previous: Claim | undefined, { claim, recovered, jobs }: Claimed): void {
-    const { events } = this.context;
-    if (!events.observed || previous?.token === claim.token) return;
-    const of = ofEntity(this.entity, claim.token);
-    if (recovered > 0) events.emit({ type: 'worker.takeover', recovered, ...of });
-    else events.emit({ type: 'worker.claimed', ...of });
-    if (recovered === 1 && jobs[0]) this.tellOfJob('job.stalled', jobs[0]);
-  }
-
-  private tellOfJob(type: 'job.started' | 'job.stalled', job: FetchedJob): void {
-    const { events } = this.context;
-    if (events.observed && this.claim) events.emit({ type, ...ofJob(this.claim, job) });
-  }
-
-  private tellOfEnd({ job, outcome }: Settlement, durationMs: number): void {
-    const { events } = this.context;
-    if (!events.observed || !this.claim) return;
-    const of = { ...ofJob(this.claim, job), durationMs };
-    if (outcome.kind === 'completed') events.emit({ type: 'job.completed', ...of });
-    else events.emit({ type: 'job.failed', reason: outcome.reason, ...of });
-  }
-
   private setState(state: WorkerState): void {
+    const isIdle = this.currentState === 'idle';
     this.currentState = state;
+    if (isIdle !== (state === 'idle')) this.sinceMs = this.context.clock.monotonicMs();
   }
-}
-
-function ofJob({ entity, token }: Claim, { id, name, attempt }: FetchedJob) {
-  return { ...ofEntity(entity, token), jobId: id, jobName: name, attempt };
 }
 
 /** What was certainly not executed changed nothing here. */

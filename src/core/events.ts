@@ -29,6 +29,10 @@ export type LifecycleEvent =
   | (OfEntity & { readonly type: 'worker.idle' })
   /** This pod has given it up. */
   | (OfEntity & { readonly type: 'worker.released' })
+  /** The cron manager has given the entity more workers, for that many jobs that wait or run … */
+  | (OfEntity & { readonly type: 'scaler.spawned'; readonly workers: number; readonly backlog: number })
+  /** … or fewer. */
+  | (OfEntity & { readonly type: 'scaler.terminated'; readonly workers: number; readonly backlog: number })
   | (OfJob & { readonly type: 'job.started' })
   | (OfJob & { readonly type: 'job.completed'; readonly durationMs: number })
   | (OfJob & { readonly type: 'job.failed'; readonly durationMs: number; readonly reason: string })

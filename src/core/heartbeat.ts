@@ -67,10 +67,13 @@ export class Heartbeat {
       return renewal ? [{ worker, renewal }] : [];
     });
     const sentAt = momentOf(clock);
+    // A pod without room is not called.
+    const types = manager.hasRoom ? handlers.hostedTypes() : [];
     const renewed = await store.renew(
       beats.map(beat => beat.renewal),
-      handlers.hostedTypes(),
+      { types, workers: manager.size },
     );
+    for (const [index, type] of types.entries()) manager.onMeanWorkers(type, renewed.meanWorkers[index] ?? 0);
     const lost = new Set(renewed.lost);
     const kicked = new Set(renewed.kicked);
     beats.forEach(({ worker, renewal }, position) => {

@@ -28,13 +28,22 @@ export class LookSources {
   private stopped = false;
   private timer: Timer | undefined;
   private warned = false;
+  private sweeping = false;
+  /** Somebody asked for one while one was under way. */
+  private again = false;
 
   constructor(private readonly parts: LookParts) {}
 
   start(): void {
-    if (this.parts.handlers.hostedTypes().length === 0) return;
     void this.listen();
     void this.sweep();
+  }
+
+  /** There is room again for what waits. */
+  sweepNow(): void {
+    if (this.stopped) return;
+    if (this.sweeping) this.again = true;
+    else void this.sweep();
   }
 
   stop(): void {
@@ -45,7 +54,9 @@ export class LookSources {
   private async listen(): Promise<void> {
     while (!this.stopped) {
       try {
-        for (const entity of await this.parts.store.wakeUps()) if (!this.stopped) this.parts.manager.look(entity);
+        const { store, manager, handlers } = this.parts;
+        const types = manager.hasRoom ? handlers.hostedTypes() : [];
+        for (const entity of await store.wakeUps(types)) if (!this.stopped) manager.look(entity);
       } catch {
         // The store logs that it is away; the sweep finds what was missed.
         await new Promise<void>(resolve => this.parts.clock.after(PAUSE_AFTER_FAILURE_MS, resolve));
@@ -67,7 +78,7 @@ export class LookSources {
         if (!isAsked) from++;
         seen.add(entity.id);
       }
-    } while (page.length === SWEEP_LIMIT);
+    } while (page.length === SWEEP_LIMIT && manager.waiting < SWEEP_LIMIT);
   }
 
   private scheduleSweep(): void {
@@ -76,13 +87,22 @@ export class LookSources {
   }
 
   private async sweep(): Promise<void> {
+    this.sweeping = true;
+    this.timer?.cancel();
+    this.parts.manager.sweepBegins();
     try {
-      for (const type of this.parts.handlers.hostedTypes()) await this.sweepType(type);
+      const { handlers, manager } = this.parts;
+      for (const type of handlers.hostedTypes()) await this.sweepType(type);
+      manager.makeRoom();
       this.warned = false;
     } catch (error) {
       if (!this.warned && !this.stopped) this.parts.log.warn(`Sweep failed: ${messageOf(error)}`);
       this.warned = true;
     }
-    if (!this.stopped) this.scheduleSweep();
+    this.sweeping = false;
+    if (this.stopped) return;
+    if (!this.again) return this.scheduleSweep();
+    this.again = false;
+    void this.sweep();
   }
 }

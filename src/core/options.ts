@@ -1,17 +1,17 @@
 /**
  * The options of the engine, resolved once at start: what a user wrote becomes what the core reads.
  *
- * Owns: defaults, ranges, and the error for what is unknown or not supported yet. Neighbour: `nest/options.ts` types
+ * Owns: defaults, ranges, and the error for what is unknown. Neighbour: `nest/options.ts` types
  * what a user writes and hands it over here.
  */
 import { encodeSegment } from './entity.js';
-import { InvalidOptionError, UnsupportedError } from './errors.js';
+import { InvalidOptionError } from './errors.js';
 import { checkJobOptions } from './job-data.js';
 import type { JobOptions } from './ports.js';
 
 /** Options of how an entity type is worked. All are optional. */
 export interface WorkerOptions {
-  /** Jobs of one entity at once. Only 1 (the default) for now; more gives up order. */
+  /** Jobs of one entity at once in one of its workers. Default 1; more gives up the order of its jobs. */
   concurrency?: number;
   /** How often ownerless entities are looked for, in ms. Default 1000. */
   stalledInterval?: number;
@@ -23,6 +23,11 @@ export interface WorkerOptions {
   maxStalledCount?: number;
   /** Most jobs of one entity that are fetched ahead while it is busy. Default 32, at most 256. */
   prefetch?: number;
+  /**
+   * How long a job of a name that no handler here knows is left for pods that do, in ms, while its entity waits; after
+   * that it fails. Default 600000 (10 minutes, a rolling deploy); 0 fails it at once.
+   */
+  unknownJobGraceMs?: number;
 }
 
 /** Options of one entity type. All are optional. */
@@ -31,14 +36,20 @@ export interface EntityOptions {
   queueName?: (entityId: string) => string;
   /** The name recorded as `processedBy` on the jobs. Default: the pod's. */
   workerName?: (entityId: string) => string;
-  /** Only 1 (the default) for now. */
+  /**
+   * Workers of one entity at once, each of them with `concurrency` handlers, all on the pod that owns the entity, under
+   * its one claim and fencing token. Default 1; more gives up the order of its jobs.
+   */
   maxWorkersPerEntity?: number;
   /** How long a worker outlives its last job, in seconds. Default 15. */
   idleTimeoutSeconds?: number;
   /** The property of a command that holds the entity id when no `@QueueEntityId` says so. */
   defaultEntityId?: string;
   /** Overrides of `workerDefaults` for this type. */
-  workerConfig?: Pick<WorkerOptions, 'concurrency' | 'lockDuration' | 'prefetch' | 'maxStalledCount'>;
+  workerConfig?: Pick<
+    WorkerOptions,
+    'concurrency' | 'lockDuration' | 'prefetch' | 'maxStalledCount' | 'unknownJobGraceMs'
+  >;
   /** BullMQ options of every job of this type; options given to `enqueue` win. */
   defaultJobOptions?: JobOptions;
 }
@@ -55,6 +66,22 @@ export interface EngineOptions {
    * handlers that do nothing, and from Node 24 on next to nothing.
    */
   currentJob?: boolean;
+  /** This pod only enqueues: it works no entity, whatever handlers it has. Default false. */
+  producerOnly?: boolean;
+  /**
+   * Most entities that this pod works at once, idle ones included: the one that has been idle longest gives way, and a busy
+   * one after a while. Default: no limit (an idle worker costs memory only).
+   */
+  maxWorkersPerPod?: number;
+  /**
+   * How often all queues are searched for work that came past this library (Bull Board's retry, a plain `Queue.add`), in
+   * ms. One pod of all searches, in small steps. Default 60000; 0 never.
+   */
+  discoveryIntervalMs?: number;
+  /** Scales the workers of an entity with its backlog, from 1 to `maxWorkersPerEntity`. Without it they are as many at once. Default false. */
+  enableCronManager?: boolean;
+  /** How often `enableCronManager` looks, in ms. Default 5000. */
+  cronInterval?: number;
 }
 
 /** An entity type as the core reads it. */
@@ -67,6 +94,13 @@ export interface EntityTypeConfig {
   readonly lockDurationMs: number;
   readonly prefetch: number;
   readonly maxStalledCount: number;
+  readonly unknownJobGraceMs: number;
+  readonly concurrency: number;
+  readonly maxWorkers: number;
+  /** How many handlers a new worker runs at once. */
+  readonly handlersAtStart: number;
+  /** One job after the other, in order. */
+  readonly isOrdered: boolean;
   readonly jobOptions: JobOptions;
 }
 
@@ -76,6 +110,12 @@ export interface EngineConfig {
   readonly sweepMs: number;
   readonly shutdownTimeoutMs: number;
   readonly currentJob: boolean;
+  readonly producerOnly: boolean;
+  readonly maxWorkersPerPod: number;
+  /** 0 for never. */
+  readonly discoveryMs: number;
+  /** How often the workers of entities are scaled; not at all without. */
+  readonly scaleEveryMs: number | undefined;
   entityType(type: string): EntityTypeConfig;
 }
 
@@ -85,8 +125,8 @@ const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1
 /** What is fetched must fit into one call when a worker begins anew. */
 const MOST_PREFETCH = 256;
 
-const WORKER_KEYS = ['concurrency', 'stalledInterval', 'lockDuration', 'heartbeatTTL', 'maxStalledCount', 'prefetch'];
-const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStalledCount'];
+const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStalledCount', 'unknownJobGraceMs'];
+const WORKER_KEYS = [...WORKER_CONFIG_KEYS, 'stalledInterval', 'heartbeatTTL'];
 const ENTITY_KEYS = [
   'queueName',
   'workerName',
@@ -99,7 +139,7 @@ const ENTITY_KEYS = [
 
 /**
  * Checks and completes the engine's options.
- * @throws InvalidOptionError for an unknown name or a value out of range, UnsupportedError for what comes later.
+ * @throws InvalidOptionError for an unknown name or a value out of range.
  */
 export function resolveOptions(options: EngineOptions): EngineConfig {
   const defaults = options.workerDefaults ?? {};
@@ -107,12 +147,18 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
   checkWorkerOptions('workerDefaults', defaults, WORKER_KEYS);
   for (const [type, entity] of Object.entries(entities)) checkEntityOptions(`entities.${type}`, entity);
   if (options.defaultJobOptions) checkJobOptions(options.defaultJobOptions, 'defaultJobOptions');
+  if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
+  const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
   const types = new Map<string, EntityTypeConfig>();
   return {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
     sweepMs: defaults.stalledInterval ?? 1000,
     shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
     currentJob: options.currentJob ?? true,
+    producerOnly: options.producerOnly ?? false,
+    maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,
+    discoveryMs: zeroOrMilliseconds('discoveryIntervalMs', options.discoveryIntervalMs ?? 60_000),
+    scaleEveryMs: options.enableCronManager ? scaleEveryMs : undefined,
     entityType(type) {
       let config = types.get(type);
       if (!config) {
@@ -126,7 +172,8 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
 
 function entityTypeConfig(type: string, entity: EntityOptions = {}, options: EngineOptions): EntityTypeConfig {
   const worker = { ...options.workerDefaults, ...entity.workerConfig };
-  const { queueName } = entity;
+  const { queueName, maxWorkersPerEntity: maxWorkers = 1 } = entity;
+  const { concurrency = 1 } = worker;
   return {
     type,
     queueName: queueName && (encodedId => checkQueueName(type, queueName(encodedId))),
@@ -136,13 +183,18 @@ function entityTypeConfig(type: string, entity: EntityOptions = {}, options: Eng
     lockDurationMs: worker.lockDuration ?? 30_000,
     prefetch: worker.prefetch ?? 32,
     maxStalledCount: worker.maxStalledCount ?? 1,
+    unknownJobGraceMs: worker.unknownJobGraceMs ?? 600_000,
+    concurrency,
+    maxWorkers,
+    handlersAtStart: options.enableCronManager ? concurrency : concurrency * maxWorkers,
+    isOrdered: concurrency * maxWorkers === 1,
     jobOptions: { ...RETENTION, ...options.defaultJobOptions, ...entity.defaultJobOptions },
   };
 }
 
 /**
  * Checks the options of one entity type; `path` says where they were written.
- * @throws InvalidOptionError, UnsupportedError
+ * @throws InvalidOptionError
  */
 export function checkEntityOptions(path: string, entity: EntityOptions): void {
   if (typeof entity !== 'object' || entity === null)
@@ -157,7 +209,7 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
     throw new InvalidOptionError(`${path}.defaultEntityId must be the name of a property.`);
   }
   if (entity.defaultJobOptions) checkJobOptions(entity.defaultJobOptions, `${path}.defaultJobOptions`);
-  if (entity.maxWorkersPerEntity !== undefined) onlyOne(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
+  if (entity.maxWorkersPerEntity !== undefined) count(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
   if (entity.idleTimeoutSeconds !== undefined) positive(`${path}.idleTimeoutSeconds`, entity.idleTimeoutSeconds);
   if (entity.workerConfig !== undefined)
     checkWorkerOptions(`${path}.workerConfig`, entity.workerConfig, WORKER_CONFIG_KEYS);
@@ -165,10 +217,11 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
 
 function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly string[]): void {
   checkKnown(path, worker, known);
-  if (worker.concurrency !== undefined) onlyOne(`${path}.concurrency`, worker.concurrency);
-  const { stalledInterval, lockDuration, heartbeatTTL, prefetch } = worker;
+  if (worker.concurrency !== undefined) count(`${path}.concurrency`, worker.concurrency);
+  const { stalledInterval, lockDuration, heartbeatTTL, prefetch, unknownJobGraceMs } = worker;
   if (stalledInterval !== undefined) milliseconds(`${path}.stalledInterval`, stalledInterval);
   if (lockDuration !== undefined) milliseconds(`${path}.lockDuration`, lockDuration);
+  if (unknownJobGraceMs !== undefined) zeroOrMilliseconds(`${path}.unknownJobGraceMs`, unknownJobGraceMs);
   if (heartbeatTTL !== undefined) milliseconds(`${path}.heartbeatTTL`, heartbeatTTL, 1000);
   if (prefetch !== undefined && !(Number.isInteger(prefetch) && prefetch >= 1 && prefetch <= MOST_PREFETCH)) {
     throw new InvalidOptionError(`${path}.prefetch must be a whole number from 1 to ${MOST_PREFETCH}.`);
@@ -178,9 +231,8 @@ function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly
   }
 }
 
-function onlyOne(path: string, value: number): void {
+function count(path: string, value: number): void {
   if (!Number.isInteger(value) || value < 1) throw new InvalidOptionError(`${path} must be a whole number from 1.`);
-  if (value > 1) throw new UnsupportedError(`${path} above 1 is not supported in this version; leave it at 1.`);
 }
 
 function positive(path: string, value: number): number {
@@ -201,6 +253,11 @@ export function milliseconds(path: string, value: unknown, unitMs = 1): number {
   if (typeof value === 'number' && value > 0 && value <= longest && isWhole) return value;
   const unit = unitMs === 1 ? 'whole number of milliseconds' : 'number of seconds';
   throw new InvalidOptionError(`${path} must be a ${unit} above 0, at most ${longest}.`);
+}
+
+/** As {@link milliseconds}, where 0 switches something off. */
+function zeroOrMilliseconds(path: string, value: unknown): number {
+  return value === 0 ? 0 : milliseconds(path, value);
 }
 
 /** @throws InvalidOptionError that names the unknown option and the known ones. */

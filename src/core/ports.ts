@@ -88,8 +88,16 @@ export type EnterHint =
 export interface Renewal {
   readonly claim: Claim;
   readonly idle: boolean;
-  /** The job that is running, whose lock in the store is kept alive. */
-  readonly runningJobId?: string;
+  /** The jobs that are running, whose locks in the store are kept alive. */
+  readonly runningJobIds?: readonly string[];
+}
+
+/** What a pod says of itself with each renewal. */
+export interface PodState {
+  /** Entity types that it takes more entities of. */
+  readonly types: readonly string[];
+  /** How many entities it works. */
+  readonly workers: number;
 }
 
 /** The answer to a renewal; positions are those of the request. */
@@ -97,6 +105,16 @@ export interface Renewed {
   readonly lost: readonly number[];
   /** Idle ones whose queue has something to do. */
   readonly kicked: readonly number[];
+  /** For each type in the request, how many entities its live pods work on average. */
+  readonly meanWorkers: readonly number[];
+}
+
+/** One step of a search through all queues. */
+export interface Discovered {
+  /** Where the search goes on; nothing when it is over, or another pod has searched within the interval. */
+  readonly next?: string;
+  /** How many entities were found that have work and were in no books. */
+  readonly found: number;
 }
 
 /**
@@ -130,12 +148,29 @@ export interface EntityStore {
    * `'hand-over'`: gives back what was fetched, gives up the claim and calls another pod.
    */
   release(claim: Claim, mode: 'idle' | 'hand-over'): Promise<boolean>;
-  /** Renews claims, on a connection that no other traffic delays, and says that this pod serves `types`. */
-  renew(renewals: readonly Renewal[], types: readonly string[]): Promise<Renewed>;
+  /**
+   * Leaves the entity to pods that know the name of `job`, which is the next: gives everything back and gives up the
+   * claim. Refused, without an error, once the job has been left for longer than `graceMs`: answers whether it was left.
+   */
+  leave(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean>;
+  /** Renews claims, on a connection that no other traffic delays, and tells others of this pod. */
+  renew(renewals: readonly Renewal[], pod: PodState): Promise<Renewed>;
   /** Entities of a type whose time to be looked at has come, the longest overdue first, from a position on. */
   due(type: string, from: number, limit: number): Promise<EntityRef[]>;
-  /** Waits for wake-ups of this pod; empty when none came within the store's own bound. */
-  wakeUps(): Promise<EntityRef[]>;
+  /**
+   * Waits for wake-ups of this pod, and for requests for a worker of `types`; empty when none came within the store's own
+   * bound.
+   */
+  wakeUps(types: readonly string[]): Promise<EntityRef[]>;
+  /** Asks any pod that has room to look at the entity: one that waits gets the request, or the first that has room again. */
+  requestWorker(entity: EntityRef): Promise<void>;
+  /** How many jobs of each entity wait or run. */
+  backlogs(entities: readonly EntityRef[]): Promise<number[]>;
+  /**
+   * Searches a part of all queues for work that came past this library (race 10), and enters what it finds into the books.
+   * @param from where the last step ended; without it a search begins, unless a pod has begun one within `intervalMs`.
+   */
+  discover(types: readonly string[], intervalMs: number, from?: string): Promise<Discovered>;
   /** True when answers are owed on the command connection and none at all has come for `ms`. */
   isSilentFor(ms: number): boolean;
   close(): Promise<void>;

@@ -18,6 +18,10 @@ export class PrefetchWindow {
     if (jobs > 0) this.size = 1;
   }
 
+  get isCareful(): boolean {
+    return this.careful > 0;
+  }
+
   reset(): void {
     this.size = 1;
   }

@@ -1,10 +1,12 @@
 /** The Nest module: options in, `QueueBus` out. Everything else is `runtime.ts`. */
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
+import { CronManagerService } from './cron-manager.service.js';
 import { AtomicQueuesEvents } from './events.js';
 import { HookOrderModule } from './hook-order.js';
 import type { AtomicQueuesModuleOptions } from './options.js';
 import { QueueBus } from './queue-bus.js';
 import { createRedisStore, MODULE_OPTIONS, Runtime, STORE_FACTORY } from './runtime.js';
+import { SpawnQueueService } from './spawn-queue.service.js';
 
 const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<AtomicQueuesModuleOptions>({
   optionsInjectionToken: MODULE_OPTIONS,
@@ -13,6 +15,8 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<AtomicQueuesMo
   .setFactoryMethodName('createAtomicQueuesOptions')
   .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
   .build();
+
+const services = [QueueBus, AtomicQueuesEvents, SpawnQueueService, CronManagerService];
 
 /**
  * One queue and one worker per entity.
@@ -29,7 +33,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<AtomicQueuesMo
  */
 @Module({
   imports: [HookOrderModule],
-  providers: [Runtime, QueueBus, AtomicQueuesEvents, { provide: STORE_FACTORY, useValue: createRedisStore }],
-  exports: [QueueBus, AtomicQueuesEvents],
+  providers: [...services, Runtime, { provide: STORE_FACTORY, useValue: createRedisStore }],
+  exports: services,
 })
 export class AtomicQueuesModule extends ConfigurableModuleClass {}

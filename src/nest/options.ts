@@ -15,10 +15,6 @@ export interface AtomicQueuesModuleOptions extends EngineOptions {
   keyPrefix?: string;
   /** How long an enqueue waits while Redis is away before it rejects, in ms. Default 5000. */
   commandTimeoutMs?: number;
-  /** The legacy scaler of handlers per entity; with one worker per entity, the only kind, it has nothing to do. */
-  enableCronManager?: boolean;
-  /** How often the legacy scaler looks, in ms. */
-  cronInterval?: number;
 }
 
 /** Makes the module's options; for `forRootAsync({ useClass })` and `useExisting`. */
@@ -37,6 +33,9 @@ const KNOWN = [
   'defaultJobOptions',
   'shutdownTimeoutMs',
   'currentJob',
+  'producerOnly',
+  'maxWorkersPerPod',
+  'discoveryIntervalMs',
 ];
 const KNOWN_REDIS = ['url', 'host', 'port', 'username', 'password', 'db', 'tls', 'family'];
 
@@ -54,11 +53,9 @@ export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
   if (!isRedis(redis)) checkKnown('redis', redis, KNOWN_REDIS);
   else checkInstance(redis);
   checkKind(options, 'keyPrefix', 'string');
-  checkKind(options, 'enableCronManager', 'boolean');
-  checkKind(options, 'currentJob', 'boolean');
-  for (const name of ['cronInterval', 'commandTimeoutMs'] as const) {
-    if (options[name] !== undefined) milliseconds(`AtomicQueuesModule.${name}`, options[name]);
-  }
+  for (const name of ['enableCronManager', 'currentJob', 'producerOnly'] as const) checkKind(options, name, 'boolean');
+  if (options.commandTimeoutMs !== undefined)
+    milliseconds('AtomicQueuesModule.commandTimeoutMs', options.commandTimeoutMs);
   if (options.keyPrefix === '' || /[{}\s]/.test(options.keyPrefix ?? '')) {
     throw new InvalidOptionError(
       'AtomicQueuesModule.keyPrefix must be a non-empty string without "{", "}" and white space.',

@@ -113,7 +113,7 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
       declaredTypes: Object.keys(this.options.entities ?? {}),
     });
     const config = resolveOptions({
-      ...engineOptions(this.options),
+      ...this.options,
       entities: mergeEntities(this.options.entities, processorOptions),
     });
     const events = this.events.sink;
@@ -132,7 +132,7 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
       throw error;
     }
     this.state = { name: 'started', parts };
-    if (parts.handlers.hostedTypes().length > 0) {
+    if (parts.handlers.hostedTypes().length > 0 && !parts.config.producerOnly) {
       this.hooksCheck = systemClock.after(SHUTDOWN_HOOKS_CHECK_MS, () => this.checkShutdownHooks());
     }
     this.resolveReady(parts);
@@ -185,15 +185,6 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
       this.ready.then(resolve, reject).finally(() => timer.cancel());
     });
   }
-}
-
-function engineOptions({
-  workerDefaults,
-  defaultJobOptions,
-  shutdownTimeoutMs,
-  currentJob,
-}: AtomicQueuesModuleOptions) {
-  return { workerDefaults, defaultJobOptions, shutdownTimeoutMs, currentJob };
 }
 
 /** Options of a processor win over those of its type in `entities`, one by one. */

@@ -3,9 +3,10 @@ import { entityWord } from '../../src/core/entity.js';
 import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { ManualClock } from '../support/clock.js';
-import { storeContract } from './store-contract.js';
+import { lifecycleContract } from './lifecycle-contract.js';
+import { type Cluster, storeContract } from './store-contract.js';
 
-storeContract('memory', async () => {
+async function createCluster(): Promise<Cluster> {
   const clock = new ManualClock();
   const server = new MemoryServer(clock, 3000);
   const stores: MemoryEntityStore[] = [];
@@ -25,10 +26,21 @@ storeContract('memory', async () => {
     async pause(entity, paused) {
       server.entity(entity).paused = paused;
     },
+    async timePasses(ms) {
+      clock.stall(ms);
+    },
+    async addPast(entity, data) {
+      const json = JSON.stringify(data);
+      const job = { id: 'past', name: 'withdraw', data: json, attempt: 0, stalled: 0, mustFail: undefined };
+      server.entity(entity).wait.push(job);
+    },
     failedIds: async entity => server.entity(entity).failed.map(({ id }) => id),
     dueScore: async entity => server.due.get(entityWord(entity)),
     async close() {
       for (const store of stores) await store.close();
     },
   };
-});
+}
+
+storeContract('memory', createCluster);
+lifecycleContract('memory', createCluster);

@@ -1,4 +1,6 @@
 import { RedisCluster } from '../support/redis-cluster.js';
+import { lifecycleContract } from './lifecycle-contract.js';
 import { storeContract } from './store-contract.js';
 
 storeContract('redis', async () => new RedisCluster());
+lifecycleContract('redis', async () => new RedisCluster());

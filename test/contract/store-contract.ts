@@ -6,7 +6,7 @@ import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError, StoreRefusedError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
 import type { Claim, EntityStore, FetchedJob, NewJob } from '../../src/core/ports.js';
-import { claimOf, done } from '../support/settlements.js';
+import { claimOf, done, serving } from '../support/settlements.js';
 
 /** Several pods on one store, and a hand on its clock. */
 export interface Cluster {
@@ -16,6 +16,10 @@ export interface Cluster {
   /** Every delayed job is due. */
   ripenDelayed(entity: EntityRef): Promise<void>;
   pause(entity: EntityRef, paused: boolean): Promise<void>;
+  /** That many milliseconds go by. */
+  timePasses(ms: number): Promise<void>;
+  /** Somebody adds a job without the library. */
+  addPast(entity: EntityRef, data: object): Promise<void>;
   failedIds(entity: EntityRef): Promise<string[]>;
   /** When the entity is to be looked at, or undefined when it is in no one's books. */
   dueScore(entity: EntityRef): Promise<number | undefined>;
@@ -102,7 +106,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await a.finish(claim, done(next[0]), 1);
       // Nothing has been called so far: this is the first wake-up.
       await b.enter(job(2), { epoch: 9, mayClaim: true });
-      expect(await a.wakeUps()).toEqual([entity]);
+      expect(await a.wakeUps([])).toEqual([entity]);
       expect(numbers((await a.take(claim)).jobs)).toEqual([2]);
     });
 
@@ -115,9 +119,9 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     });
 
     test('… and calls a pod that serves the type', async () => {
-      await a.renew([], ['account']);
+      await a.renew([], serving('account'));
       await b.enter(job(0), 'route-only');
-      expect(await a.wakeUps()).toEqual([entity]);
+      expect(await a.wakeUps([])).toEqual([entity]);
     });
 
     test('I3: with an old epoch nothing can be taken, ended or released', async () => {
@@ -161,7 +165,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const { claim, jobs } = await owned(2, 1);
       await cluster.expireLeases();
       expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
-      expect(await a.renew([{ claim, idle: false }], [])).toEqual({ lost: [], kicked: [] });
+      expect(await a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [], kicked: [] });
       expect(await b.look(entity, 1)).toBe('owned');
     });
 
@@ -229,7 +233,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     test('race 27: a renewal that was sent before the answer to a resync has come renews the claim', async () => {
       const { claim } = await owned(1, 1);
       const again = await a.resync(claim, 2, []);
-      expect(await a.renew([{ claim, idle: false }], [])).toEqual({ lost: [], kicked: [] });
+      expect(await a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [], kicked: [] });
       expect((await a.finish(again.claim, done(again.jobs[0]), 1)).jobs).toEqual([]);
     });
 
@@ -246,16 +250,16 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const { claim, jobs } = await owned(1, 1);
       await a.finish(claim, done(jobs[0]), 1);
       expect(await a.release(claim, 'idle')).toBe(true);
-      expect(await a.renew([{ claim, idle: true }], [])).toEqual({ lost: [0], kicked: [] });
+      expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [0], kicked: [] });
       expect(claimOf(await b.enter(job(1), { epoch: 1, mayClaim: true })).claim.epoch).toBe(1);
     });
 
     test('race 37: a renewal tells which idle workers have something to do', async () => {
       const { claim, jobs } = await owned(2, 2);
-      expect(await a.renew([{ claim, idle: true }], [])).toEqual({ lost: [], kicked: [0] });
+      expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [0] });
       await a.finish(claim, done(jobs[0]), 0);
       await a.finish(claim, done(jobs[1]), 0);
-      expect(await a.renew([{ claim, idle: true }], [])).toEqual({ lost: [], kicked: [] });
+      expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
     });
 
     test('release: refused while there is work; otherwise the entity is in no one’s books', async () => {
@@ -295,12 +299,12 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     });
 
     test('hand-over: what was fetched goes back in order, and another pod that serves the type is called', async () => {
-      await a.renew([], ['account']);
-      await b.renew([], ['account']);
+      await a.renew([], serving('account'));
+      await b.renew([], serving('account'));
       const { claim, jobs } = await owned(4, 3);
       await a.finish(claim, done(jobs[0]), 0);
       expect(await a.release(claim, 'hand-over')).toBe(true);
-      expect(await b.wakeUps()).toEqual([entity]);
+      expect(await b.wakeUps([])).toEqual([entity]);
       expect(await b.due('account', 0, 10)).toEqual([entity]);
       const taken = claimOf(await b.look(entity, 1));
       expect(taken.recovered).toBe(0);
@@ -332,7 +336,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const { claim, jobs } = await owned(2, 1);
       await cluster.pause(entity, true);
       expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
-      expect(await a.renew([{ claim, idle: true }], [])).toEqual({ lost: [], kicked: [] });
+      expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
       expect(await a.release(claim, 'idle')).toBe(true);
       expect(await a.look(entity, 2)).toBe('paused');
       expect(await cluster.dueScore(entity)).toBeDefined();

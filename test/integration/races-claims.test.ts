@@ -6,7 +6,7 @@ import type { Job } from 'bullmq';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { connect } from '../support/redis.js';
 import { RedisEntity } from '../support/redis-entity.js';
-import { claimOf, done } from '../support/settlements.js';
+import { claimOf, done, serving } from '../support/settlements.js';
 import { gate } from '../support/wait.js';
 
 describe('races about claims', () => {
@@ -32,7 +32,7 @@ describe('races about claims', () => {
   test('race 27: a claim that a failover has set back to an earlier epoch is not the one we know', async () => {
     const { claim } = await on.cold(on.a, 5);
     await on.redis.hset(fence(), 'epoch', '4');
-    expect(await on.a.renew([{ claim, idle: false }], [])).toEqual({ lost: [0], kicked: [] });
+    expect(await on.a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [0], kicked: [] });
     await expect(on.a.resync(claim, 6, [])).rejects.toBeInstanceOf(StaleClaimError);
   });
 
@@ -84,7 +84,7 @@ describe('races about claims', () => {
     const due = () => on.cluster.dueScore(on.entity);
     const until = async () => Number(await on.redis.hget(fence(), 'until'));
     const first = await due();
-    await on.a.renew([{ claim, idle: false }], []);
+    await on.a.renew([{ claim, idle: false }], serving());
     expect(await due()).toBeGreaterThan(first ?? 0);
     expect(await due()).toBe(await until());
     await on.redis.zadd(on.system('due:account'), 1, '42');
@@ -97,7 +97,7 @@ describe('races about claims', () => {
     const gone = { claim: { ...claim, entity: { type: 'account', id: 'gone' } }, idle: true };
     const renewals = [...Array(500).fill(gone), { claim, idle: true }, gone];
     const lost = [...renewals.keys()].filter(position => position !== 500);
-    expect(await on.a.renew(renewals, [])).toEqual({ lost, kicked: [500] });
+    expect(await on.a.renew(renewals, serving())).toMatchObject({ lost, kicked: [500] });
   });
 
   test('race 16: a paused entity is not looked at with every sweep', async () => {
@@ -120,7 +120,7 @@ describe('races about claims', () => {
     await on.redis.zadd(pods, Date.now() * 1000 - 2 * leaseUs, 'dead', Date.now() * 1000 - 20 * leaseUs, 'long dead');
     await on.b.enter(on.job(0), 'route-only');
     expect((await on.cluster.allKeys()).filter(key => key.includes(':wake'))).toEqual([]);
-    await on.a.renew([], ['account']);
+    await on.a.renew([], serving('account'));
     expect(await on.redis.zrange(pods, '0', '-1')).toEqual(['dead', 'a']);
     expect(await on.redis.pttl(pods)).toBeGreaterThan(0);
     await on.b.enter(on.job(1), 'route-only');
@@ -129,7 +129,7 @@ describe('races about claims', () => {
 
   test('race 36: of several pods each is called for some entities, and none calls itself', async () => {
     await on.redis.zadd(on.system('pods:account'), Date.now() * 1000, 'c');
-    for (const pod of [on.a, on.b]) await pod.renew([], ['account']);
+    for (const pod of [on.a, on.b]) await pod.renew([], serving('account'));
     for (let n = 0; n < 20; n++) await on.b.enter(on.job(0, {}, { type: 'account', id: `e${n}` }), 'route-only');
     const called = (await on.cluster.allKeys()).filter(key => key.includes(':wake'));
     expect(called).toEqual([on.system('pod:a:wake'), on.system('pod:c:wake')]);
@@ -146,7 +146,7 @@ describe('races about claims', () => {
     }
     const scores = await on.redis.zrange(on.system('pod:a:wake'), '0', '-1', 'WITHSCORES');
     expect(Number(scores[1])).toBeGreaterThan(1e15);
-    expect(await on.a.wakeUps()).toEqual(entities);
+    expect(await on.a.wakeUps([])).toEqual(entities);
   });
 
   test('race 14: no wait for wake-ups is without end, so that of a dead connection swallows none for long', async () => {
@@ -157,7 +157,7 @@ describe('races about claims', () => {
       if (args[0]?.toLowerCase() === 'bzpopmin' && args[1] === on.system('pod:b:wake')) seen.open(args);
     });
     await on.redis.zadd(on.system('pod:b:wake'), 1, 'account:42');
-    await on.b.wakeUps();
+    await on.b.wakeUps([]);
     const [, , seconds] = await seen.promise;
     expect(Number(seconds)).toBeGreaterThan(0);
     expect(Number(seconds)).toBeLessThanOrEqual(5);

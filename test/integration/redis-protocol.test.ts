@@ -10,7 +10,7 @@ import type { FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { redisUrl } from '../support/redis.js';
 import { RedisCluster } from '../support/redis-cluster.js';
-import { claimOf, done } from '../support/settlements.js';
+import { claimOf, done, serving } from '../support/settlements.js';
 import { eventually } from '../support/wait.js';
 
 describe('the protocol on Redis', () => {
@@ -266,7 +266,7 @@ describe('the protocol on Redis', () => {
       await a.finish(claim, done(jobs[0]), 1);
       await b.enter(job(1, {}, of), { epoch: 1, mayClaim: true });
     }
-    expect((await a.wakeUps()).map(({ id }) => id)).toEqual(['z', 'y', 'x']);
+    expect((await a.wakeUps([])).map(({ id }) => id)).toEqual(['z', 'y', 'x']);
   });
 
   test('names of queues and workers are the user’s, and the id in a queue’s name is as it stands in keys', async () => {
@@ -318,10 +318,10 @@ describe('the protocol on Redis', () => {
     const { claim, jobs } = await cold(a, 1);
     const lock = key(`${jobs[0]?.id}:lock`);
     await cluster.redis.pexpire(lock, 5000);
-    await a.renew([{ claim, idle: false, runningJobId: jobs[0]?.id }], []);
+    await a.renew([{ claim, idle: false, runningJobIds: jobs.map(({ id }) => id) }], serving());
     expect(await cluster.redis.pttl(lock)).toBeGreaterThan(20_000);
     await cluster.redis.del(lock);
-    await a.renew([{ claim, idle: false, runningJobId: jobs[0]?.id }], []);
+    await a.renew([{ claim, idle: false, runningJobIds: jobs.map(({ id }) => id) }], serving());
     expect(await cluster.redis.exists(lock)).toBe(0);
   });
 });

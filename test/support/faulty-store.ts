@@ -6,7 +6,7 @@ import { OutcomeUnknownError, StoreUnavailableError } from '../../src/core/error
 import type { EntityStore } from '../../src/core/ports.js';
 import { gate } from './wait.js';
 
-type Method = 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'release' | 'renew';
+type Method = 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'release' | 'leave' | 'renew';
 
 /**
  * `lose`: it is executed, and its answer never comes. `drop`: it is not executed, and no answer comes.
@@ -71,7 +71,7 @@ export class FaultyStore {
 }
 
 function isStep(name: string): boolean {
-  return ['enter', 'look', 'resync', 'take', 'finish', 'release', 'renew'].includes(name);
+  return ['enter', 'look', 'resync', 'take', 'finish', 'release', 'leave', 'renew'].includes(name);
 }
 
 async function broken(fault: Fault, call: () => Promise<unknown>): Promise<unknown> {

@@ -34,9 +34,12 @@ export class MemoryPods {
   readonly pods: Pod[] = [];
   /** Handlers return at once. */
   instant = true;
+  /** How many handlers of an entity may run at once. */
+  atOnce = 1;
 
-  async pod(name: string, options: EngineOptions = {}): Promise<Pod> {
-    const pod = new Pod(name, this, options);
+  /** @param jobNames the names of jobs that the pod has handlers for. */
+  async pod(name: string, options: EngineOptions = {}, jobNames: readonly string[] = ['*']): Promise<Pod> {
+    const pod = new Pod(name, this, options, jobNames);
     this.pods.push(pod);
     await pod.engine.connect();
     pod.engine.work();
@@ -62,8 +65,8 @@ export class MemoryPods {
   async handle(pod: string, n: number, context: JobContext): Promise<void> {
     const { entityId } = context;
     this.starts.push(`${pod}:${entityId}:${n}`);
-    const beside = this.running.find(other => other.entityId === entityId);
-    if (beside) throw new Error(`${pod}:${entityId}:${n} overlaps ${beside.pod}:${n}`);
+    const beside = this.running.filter(other => other.entityId === entityId);
+    if (beside.length >= this.atOnce) throw new Error(`${pod}:${entityId}:${n} overlaps ${beside[0]?.pod}:${n}`);
     if (this.instant) return;
     const ended: Gate = gate();
     const running: Running = {
@@ -112,25 +115,30 @@ export class Pod {
     readonly name: string,
     cluster: MemoryPods,
     options: EngineOptions,
+    jobNames: readonly string[],
   ) {
     const config = resolveOptions({ workerDefaults: { heartbeatTTL: LEASE_MS / 1000 }, ...options });
     this.store = new FaultyStore(new MemoryEntityStore(cluster.server, config, name));
     const handlers = new HandlerTable();
-    handlers.addJobHandler(
-      'account',
-      '*',
-      (job, context) => cluster.handle(name, (job.data as { n: number }).n, context),
-      name,
-    );
+    for (const jobName of jobNames) {
+      handlers.addJobHandler(
+        'account',
+        jobName,
+        (job, context) => cluster.handle(name, (job.data as { n: number }).n, context),
+        name,
+      );
+    }
     const events = { observed: true, emit: (event: LifecycleEvent) => void this.events.push(event) };
     const { clock } = cluster;
     this.engine = new Engine({ store: this.store.asStore(), config, handlers, clock, log: this.log, events });
   }
 
-  async add(entityId: string, ...ns: number[]): Promise<void> {
-    await Promise.all(
-      ns.map(n => this.engine.enqueue({ entityType: 'account', entityId, name: 'withdraw', data: { n } })),
-    );
+  add(entityId: string, ...ns: number[]): Promise<void> {
+    return this.addNamed('withdraw', entityId, ...ns);
+  }
+
+  async addNamed(name: string, entityId: string, ...ns: number[]): Promise<void> {
+    await Promise.all(ns.map(n => this.engine.enqueue({ entityType: 'account', entityId, name, data: { n } })));
     await settle();
   }
 }

@@ -1,5 +1,6 @@
 /** Several pods' stores on one real Redis, under one fresh prefix, without engines: for tests of the protocol itself. */
 import { randomBytes } from 'node:crypto';
+import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { EntityRef } from '../../src/core/entity.js';
 import type { EngineConfig } from '../../src/core/options.js';
@@ -57,6 +58,17 @@ export class RedisCluster {
   async pause(entity: EntityRef, paused: boolean): Promise<void> {
     if (paused) await this.redis.hset(`${this.base(entity)}:meta`, 'paused', '1');
     else await this.redis.hdel(`${this.base(entity)}:meta`, 'paused');
+  }
+
+  timePasses(ms: number): Promise<void> {
+    return new Promise(resolve => setTimeout(resolve, ms));
+  }
+
+  async addPast(entity: EntityRef, data: object): Promise<void> {
+    const { queue, prefix } = this.keys(entity);
+    const past = new Queue(queue, { prefix, connection: { url: redisUrl() } as never });
+    await past.add('withdraw', data);
+    await past.close();
   }
 
   failedIds(entity: EntityRef): Promise<string[]> {

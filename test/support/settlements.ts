@@ -1,5 +1,5 @@
 /** How tests of a store read its answers and end what they have fetched. */
-import type { Claimed, Entered, FetchedJob, Passed, Settlement } from '../../src/core/ports.js';
+import type { Claimed, Entered, FetchedJob, Passed, PodState, Settlement } from '../../src/core/ports.js';
 
 export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' = 'completed'): Settlement {
   if (!job) throw new Error('no job was fetched');
@@ -13,4 +13,9 @@ export function claimOf(answer: Entered | Claimed | Passed): Claimed {
   if (typeof answer === 'object' && 'route' in answer && answer.route === 'claimed') return answer.claimed;
   if (typeof answer === 'object' && 'claim' in answer) return answer;
   throw new Error(`expected a claim, got ${JSON.stringify(answer)}`);
+}
+
+/** What a pod says of itself that works nothing yet, and takes entities of these types. */
+export function serving(...types: string[]): PodState {
+  return { types, workers: 0 };
 }

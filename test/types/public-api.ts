@@ -9,12 +9,14 @@ import {
   AtomicQueuesModule,
   type AtomicQueuesModuleOptions,
   type AtomicQueuesOptionsFactory,
+  type CronManagerService,
   type EnqueuedJob,
   type JobContext,
   JobHandler,
   type QueueBus,
   QueueEntity,
   QueueEntityId,
+  type SpawnQueueService,
   WorkerProcessor,
 } from '../../src/index.js';
 
@@ -79,6 +81,11 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   await bus.enqueueJob({ entityType: 'account', name: 'audit' });
   // @ts-expect-error the scope says the type
   await bus.forEntity('account').enqueueJob({ entityType: 'order', entityId: 1, name: 'audit' });
+}
+
+export async function ask(spawn: SpawnQueueService, cron: CronManagerService): Promise<void> {
+  await spawn.request('account', 42n);
+  await cron.reconcile();
 }
 
 export const codeOf = (error: unknown): string | undefined =>

@@ -85,8 +85,8 @@ describe('leases and late answers', () => {
     await cluster.clock.advance(LEASE_MS / 3);
     const [{ id: jobId = '' } = {}] = cluster.server.entity({ type: 'account', id: '1' }).active;
     expect(a.store.lastArguments.get('renew')?.[0]).toMatchObject([
-      { claim: { entity: { id: '1' } }, idle: false, runningJobId: jobId },
-      { claim: { entity: { id: '2' } }, idle: true, runningJobId: undefined },
+      { claim: { entity: { id: '1' } }, idle: false, runningJobIds: [jobId] },
+      { claim: { entity: { id: '2' } }, idle: true, runningJobIds: [] },
     ]);
   });
 

@@ -2,6 +2,7 @@
 import { Inject, Injectable, Module, Scope } from '@nestjs/common';
 import { AuthenticationError } from '../../src/core/errors.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
+import { CronManagerService } from '../../src/nest/cron-manager.service.js';
 import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
 import { QueueBus } from '../../src/nest/queue-bus.js';
 import { SHUTDOWN_HOOKS_CHECK_MS, type StoreFactory } from '../../src/nest/runtime.js';
@@ -347,9 +348,10 @@ describe('shutdown', () => {
   );
 
   test.each([
-    ['nothing listens to SIGTERM: said a while after the start', false],
-    ['shutdown hooks are on: nothing is said', true],
-  ])('%s', async (_, isOn) => {
+    ['nothing listens to SIGTERM: said a while after the start', false, false, 1],
+    ['shutdown hooks are on: nothing is said', true, false, 0],
+    ['a pod that only enqueues has nothing to hand over: nothing is said', false, true, 0],
+  ])('%s', async (_, isOn, producerOnly, lines) => {
     @WorkerProcessor({ entityType: 'account' })
     class Accounts {
       @JobHandler('*')
@@ -363,13 +365,35 @@ describe('shutdown', () => {
       return { cancel() {} };
     };
     const log: string[] = [];
-    const app = await application([Accounts], { commandTimeoutMs: 1000 });
+    const app = await application([Accounts], { commandTimeoutMs: 1000, producerOnly });
     app.useLogger({ log() {}, error() {}, warn: message => log.push(String(message)) });
     if (isOn) app.enableShutdownHooks();
     await app.init();
     systemClock.after = after;
     check?.();
-    expect(log.filter(line => line.includes('app.enableShutdownHooks()'))).toHaveLength(isOn ? 0 : 1);
+    expect(log.filter(line => line.includes('app.enableShutdownHooks()'))).toHaveLength(lines);
+    await app.close();
+  });
+
+  test('the cron manager reconciles when it is asked to', async () => {
+    const ended = gate();
+    let atOnce = 0;
+    @WorkerProcessor({ entityType: 'account', maxWorkersPerEntity: 2 })
+    class Accounts {
+      @JobHandler('*')
+      async handle() {
+        atOnce++;
+        await ended.promise;
+      }
+    }
+    const app = await application([Accounts], { enableCronManager: true });
+    await app.init();
+    await app.get(QueueBus).enqueueJob(note);
+    await app.get(QueueBus).enqueueJob(note);
+    expect(atOnce).toBe(1);
+    await app.get(CronManagerService).reconcile();
+    await eventually('both run', () => atOnce === 2);
+    ended.open();
     await app.close();
   });
 

@@ -37,6 +37,21 @@ describe('options of the engine', () => {
     expect(config.entityType('constructor').idleTimeoutMs).toBe(15_000);
   });
 
+  test('several workers of an entity, each with several handlers: that many at once, without order', () => {
+    const entities = { game: { maxWorkersPerEntity: 3, workerConfig: { concurrency: 2 } } };
+    const type = resolveOptions({ entities }).entityType('game');
+    expect(type).toMatchObject({ handlersAtStart: 6, isOrdered: false });
+    expect(resolveOptions({ entities }).entityType('other')).toMatchObject({ handlersAtStart: 1, isOrdered: true });
+    const scaled = resolveOptions({ entities, enableCronManager: true });
+    expect(scaled.scaleEveryMs).toBe(5000);
+    expect(scaled.entityType('game').handlersAtStart).toBe(2);
+  });
+
+  test('a wait of 0 switches off', () => {
+    const config = resolveOptions({ discoveryIntervalMs: 0, workerDefaults: { unknownJobGraceMs: 0 } });
+    expect([config.discoveryMs, config.entityType('any').unknownJobGraceMs]).toEqual([0, 0]);
+  });
+
   test.each<[string, object, string, RegExp]>([
     [
       'a typo',
@@ -78,14 +93,12 @@ describe('options of the engine', () => {
     ['half a job', { workerDefaults: { prefetch: 0.5 } }, 'INVALID_OPTION', /prefetch.*whole number/],
     ['too many jobs', { workerDefaults: { prefetch: 5000 } }, 'INVALID_OPTION', /prefetch.*to 256/],
     ['half a millisecond', { workerDefaults: { lockDuration: 1.5 } }, 'INVALID_OPTION', /lockDuration.*whole number/],
-    [
-      'several workers',
-      { entities: { account: { maxWorkersPerEntity: 2 } } },
-      'UNSUPPORTED',
-      /maxWorkersPerEntity above 1/,
-    ],
-    ['concurrency', { workerDefaults: { concurrency: 4 } }, 'UNSUPPORTED', /concurrency above 1/],
-    ['no concurrency', { workerDefaults: { concurrency: 0 } }, 'INVALID_OPTION', /whole number from 1/],
+    ['no workers', { entities: { account: { maxWorkersPerEntity: 0 } } }, 'INVALID_OPTION', /whole number from 1/],
+    ['half a handler', { workerDefaults: { concurrency: 1.5 } }, 'INVALID_OPTION', /whole number from 1/],
+    ['no room', { maxWorkersPerPod: 0 }, 'INVALID_OPTION', /maxWorkersPerPod must be a whole number from 1/],
+    ['a negative interval', { cronInterval: -1 }, 'INVALID_OPTION', /cronInterval/],
+    ['a negative grace', { workerDefaults: { unknownJobGraceMs: -1 } }, 'INVALID_OPTION', /unknownJobGraceMs/],
+    ['a search without pause', { discoveryIntervalMs: 0.5 }, 'INVALID_OPTION', /discoveryIntervalMs/],
   ])('%s is refused', (_, options, code, message) => {
     expect(() => resolveOptions(options as EngineOptions)).toThrow(
       expect.objectContaining({ code, message: expect.stringMatching(message) }),

@@ -2,7 +2,7 @@
  * The state that all memory stores of one "cluster" share: what Redis is to the Redis store.
  * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
  */
-import { type EntityRef, entityWord } from '../../core/entity.js';
+import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import type { Clock } from '../../core/ports.js';
 
 export interface StoredJob {
@@ -12,6 +12,8 @@ export interface StoredJob {
   attempt: number;
   stalled: number;
   mustFail: string | undefined;
+  /** Since when it is left for pods that know its name. */
+  leftAtMs?: number;
   outcome?: { readonly kind: 'completed' | 'failed'; readonly value: string };
 }
 
@@ -35,8 +37,11 @@ export class MemoryServer {
   /** When to look at an entity that is not drained, in ms, by its word. */
   readonly due = new Map<string, number>();
   readonly wakeUps = new Map<string, { words: Set<string>; notify: (() => void) | undefined }>();
-  /** When each pod last said that it serves a type, by type. */
-  readonly pods = new Map<string, Map<string, number>>();
+  /** Entities for which a worker is asked, by their words. */
+  readonly requests = new Set<string>();
+  /** When each pod last said that it serves a type, and how many entities it works, by type. */
+  readonly pods = new Map<string, Map<string, { readonly seenAtMs: number; readonly workers: number }>>();
+  discoveredAtMs = Number.NEGATIVE_INFINITY;
   private ids = 0;
   private lastToken = 0;
 
@@ -133,13 +138,32 @@ export class MemoryServer {
     sleeper.notify?.();
   }
 
-  wakeAnother(podId: string, entity: StoredEntity): void {
+  /**
+   * Calls another pod that has room for the type, for one entity the same each time; where there is none, the first that
+   * has room finds the request.
+   */
+  callAnother(podId: string, entity: StoredEntity): void {
+    const others = this.livePods(entity.ref.type).flatMap(([other]) => (other === podId ? [] : [other]));
+    const hash = [...entity.ref.id].reduce((sum, letter) => (31 * sum + letter.charCodeAt(0)) % 65_521, 7);
+    const other = others[hash % others.length];
+    if (other === undefined) this.requestWorker(entity.ref);
+    else this.wake(other, entity);
+  }
+
+  requestWorker(ref: EntityRef): void {
+    this.requests.add(entityWord(ref));
+    for (const { notify } of this.wakeUps.values()) notify?.();
+  }
+
+  /** Takes the requests for workers of these types. */
+  takeRequests(types: readonly string[]): EntityRef[] {
+    const refs = [...this.requests].map(parseEntityWord).filter(({ type }) => types.includes(type));
+    for (const ref of refs) this.requests.delete(entityWord(ref));
+    return refs;
+  }
+
+  livePods(type: string) {
     const oldest = this.now() - this.leaseMs;
-    for (const [other, seenAtMs] of this.pods.get(entity.ref.type) ?? []) {
-      if (other !== podId && seenAtMs >= oldest) {
-        this.wake(other, entity);
-        return;
-      }
-    }
+    return [...(this.pods.get(type) ?? [])].filter(([, { seenAtMs }]) => seenAtMs >= oldest);
   }
 }

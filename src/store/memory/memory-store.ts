@@ -8,6 +8,7 @@ import type { EngineConfig } from '../../core/options.js';
 import type {
   Claim,
   Claimed,
+  Discovered,
   Entered,
   EnterHint,
   EntityStore,
@@ -15,6 +16,7 @@ import type {
   FetchedJob,
   NewJob,
   Passed,
+  PodState,
   Renewal,
   Renewed,
   Settlement,
@@ -94,7 +96,8 @@ export class MemoryEntityStore implements EntityStore {
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched> {
     return answer(() => {
       const entity = this.guard(claim);
-      if (entity.active.findIndex(({ id }) => id === settlement.job.id) > 0) throw overtakes(settlement.job.id);
+      const overtaken = entity.active.findIndex(({ id }) => id === settlement.job.id) > 0;
+      if (overtaken && this.config.entityType(entity.ref.type).isOrdered) throw overtakes(settlement.job.id);
       this.end(entity, settlement);
       return this.fetch(entity, take);
     });
@@ -112,17 +115,35 @@ export class MemoryEntityStore implements EntityStore {
       if (mode === 'idle' && !entity.paused) return false;
       entity.owner = undefined;
       this.server.due.set(entityWord(claim.entity), this.server.now() + (entity.paused ? PAUSED_LOOK_MS : 0));
-      if (mode === 'hand-over' && !entity.paused) this.server.wakeAnother(this.podId, entity);
+      if (mode === 'hand-over' && !entity.paused) this.server.callAnother(this.podId, entity);
       return true;
     });
   }
 
-  renew(renewals: readonly Renewal[], types: readonly string[]): Promise<Renewed> {
+  leave(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean> {
     return answer(() => {
-      for (const type of types) {
-        const pods = this.server.pods.get(type) ?? new Map<string, number>();
-        this.server.pods.set(type, pods.set(this.podId, this.server.now()));
-      }
+      const entity = this.guard(claim);
+      const stored = entity.active.find(({ id }) => id === job.id);
+      const now = this.server.now();
+      if (!stored || graceMs === 0) return false;
+      stored.leftAtMs ??= now;
+      if (now - stored.leftAtMs >= graceMs) return false;
+      for (const each of entity.active) each.attempt--;
+      this.server.giveBack(entity);
+      entity.owner = undefined;
+      this.server.due.set(entityWord(claim.entity), now);
+      return true;
+    });
+  }
+
+  renew(renewals: readonly Renewal[], { types, workers }: PodState): Promise<Renewed> {
+    return answer(() => {
+      const meanWorkers = types.map(type => {
+        const pods = this.server.pods.get(type) ?? new Map();
+        this.server.pods.set(type, pods.set(this.podId, { seenAtMs: this.server.now(), workers }));
+        const live = this.server.livePods(type);
+        return live.reduce((sum, [, { workers }]) => sum + workers, 0) / live.length;
+      });
       const lost: number[] = [];
       const kicked: number[] = [];
       for (const [position, { claim, idle }] of renewals.entries()) {
@@ -136,7 +157,7 @@ export class MemoryEntityStore implements EntityStore {
         this.server.due.set(entityWord(claim.entity), owner.untilMs);
         if (idle && !entity.paused && this.server.hasWork(entity)) kicked.push(position);
       }
-      return { lost, kicked };
+      return { lost, kicked, meanWorkers };
     });
   }
 
@@ -151,10 +172,11 @@ export class MemoryEntityStore implements EntityStore {
     );
   }
 
-  async wakeUps(): Promise<EntityRef[]> {
+  async wakeUps(types: readonly string[]): Promise<EntityRef[]> {
     const sleeper = this.server.wakeUps.get(this.podId) ?? { words: new Set<string>(), notify: undefined };
     this.server.wakeUps.set(this.podId, sleeper);
-    if (sleeper.words.size === 0 && !this.closed) {
+    const asked = this.server.takeRequests(types);
+    if (sleeper.words.size === 0 && asked.length === 0 && !this.closed) {
       await new Promise<void>(resolve => {
         const timer = this.server.clock.after(WAKE_UP_WAIT_MS, resolve);
         sleeper.notify = () => {
@@ -166,7 +188,33 @@ export class MemoryEntityStore implements EntityStore {
     }
     const words = [...sleeper.words];
     sleeper.words.clear();
-    return words.map(parseEntityWord);
+    return [...words.map(parseEntityWord), ...asked, ...this.server.takeRequests(types)];
+  }
+
+  async requestWorker(entity: EntityRef): Promise<void> {
+    this.server.requestWorker(entity);
+  }
+
+  async backlogs(entities: readonly EntityRef[]): Promise<number[]> {
+    return entities.map(ref => {
+      const entity = this.server.find(ref);
+      return entity ? entity.wait.length + entity.active.length : 0;
+    });
+  }
+
+  async discover(types: readonly string[], intervalMs: number): Promise<Discovered> {
+    const { server } = this;
+    if (server.now() - server.discoveredAtMs < intervalMs) return { found: 0 };
+    server.discoveredAtMs = server.now();
+    const forgotten = [...server.entities.values()].filter(
+      entity =>
+        types.includes(entity.ref.type) &&
+        (entity.owner?.untilMs ?? 0) <= server.now() &&
+        server.hasWork(entity) &&
+        !server.due.has(entityWord(entity.ref)),
+    );
+    for (const entity of forgotten) server.due.set(entityWord(entity.ref), server.now());
+    return { found: forgotten.length };
   }
 
   isSilentFor(): boolean {
@@ -183,10 +231,11 @@ export class MemoryEntityStore implements EntityStore {
     const { owner } = entity;
     if (owner?.podId === this.podId) {
       if (hint === 'route-only' || owner.epoch !== hint.epoch) return { route: 'unknown-claim' };
-      return { route: 'mine', fetched: entity.active.length > 0 ? { jobs: [] } : this.fetch(entity, 1) };
+      const isFree = entity.active.length < this.handlersOf(entity);
+      return { route: 'mine', fetched: isFree ? this.fetch(entity, 1) : { jobs: [] } };
     }
     if (owner && this.server.isOwnedByOther(entity, this.podId)) {
-      if (entity.active.length === 0) this.server.wake(owner.podId, entity);
+      if (entity.active.length < this.handlersOf(entity)) this.server.wake(owner.podId, entity);
       return { route: 'elsewhere' };
     }
     if (delayMs > 0) {
@@ -195,8 +244,14 @@ export class MemoryEntityStore implements EntityStore {
     }
     if (hint !== 'route-only' && hint.mayClaim) return { route: 'claimed', claimed: this.claim(entity, hint.epoch) };
     this.server.lowerDue(entity, this.server.now());
-    this.server.wakeAnother(this.podId, entity);
+    this.server.callAnother(this.podId, entity);
     return { route: 'nobody' };
+  }
+
+  /** How many handlers its type runs at once. */
+  private handlersOf({ ref }: StoredEntity): number {
+    const { concurrency, maxWorkers } = this.config.entityType(ref.type);
+    return concurrency * maxWorkers;
   }
 
   private claim(entity: StoredEntity, epoch: number, keepsToken = false): Claimed {

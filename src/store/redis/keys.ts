@@ -36,6 +36,16 @@ export class KeySpace {
       : { base: `${this.prefix}:${named}`, queue: named, prefix: this.prefix, type, id };
   }
 
+  /** What BullMQ writes when a job is added to the spawn queue of a type. */
+  spawnMarker(type: string): string {
+    return `${this.system}spawn:${encodeSegment(type)}:marker`;
+  }
+
+  /** A pattern that every queue with jobs has a key of. */
+  get allMeta(): string {
+    return `${this.prefix.replace(/[*?[\]\\]/g, '\\$&')}:*:meta`;
+  }
+
   wakeUps(podId: string): string {
     return `${this.system}pod:${podId}:wake`;
   }

@@ -13,13 +13,16 @@ import type {
   Claim,
   Claimed,
   Clock,
+  Discovered,
   Entered,
   EnterHint,
   EntityStore,
   Fetched,
+  FetchedJob,
   Log,
   NewJob,
   Passed,
+  PodState,
   Renewal,
   Renewed,
   Settlement,
@@ -57,6 +60,11 @@ const RENEWALS_PER_CALL = 500;
 /** Seconds that a wait for wake-ups lasts: what a half-open socket swallows is missed no longer (race 14). */
 const WAKE_UP_WAIT_SECONDS = 5;
 const WAKE_UPS_AT_ONCE = 256;
+/** Of each type: other pods may have room too. */
+const SPAWNS_AT_ONCE = 16;
+const BACKLOGS_PER_CALL = 256;
+/** Keys that one step of a search looks at; while it does, Redis does nothing else. */
+const KEYS_PER_STEP = 500;
 
 interface Ready {
   readonly bull: Bull;
@@ -146,6 +154,7 @@ export class RedisEntityStore implements EntityStore {
         mayClaim,
         this.takeOptions(job.entity),
         type.maxStalledCount,
+        type.concurrency * type.maxWorkers,
       ],
       answer => this.readEntered(answer, job.entity, hint),
     );
@@ -189,6 +198,7 @@ export class RedisEntityStore implements EntityStore {
       claim.epoch,
       take,
       this.takeOptions(claim.entity),
+      this.options.config.entityType(claim.entity.type).isOrdered ? 1 : 0,
       ...this.finishArguments(claim.entity, settlement),
     ];
     return this.parts.channel.call('finish', args, answer => {
@@ -207,19 +217,30 @@ export class RedisEntityStore implements EntityStore {
     });
   }
 
-  async renew(renewals: readonly Renewal[], types: readonly string[]): Promise<Renewed> {
+  leave(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean> {
+    const { base, type, id } = this.keySpace.of(claim.entity);
+    return this.parts.channel.call('leave', [base, type, id, claim.epoch, job.id, graceMs], answer => {
+      checkStale(answer, claim);
+      return answer[1] === '1';
+    });
+  }
+
+  async renew(renewals: readonly Renewal[], { types, workers }: PodState): Promise<Renewed> {
     const { podId, config, clock } = this.options;
-    const header = [podId, config.leaseMs * 1000, this.keySpace.system, types.length, ...types.map(encodeSegment)];
+    const pod = [workers, types.length, ...types.map(encodeSegment)];
+    const header = [podId, config.leaseMs * 1000, this.keySpace.system, ...pod];
     const lost: number[] = [];
     const kicked: number[] = [];
+    let meanWorkers: number[] = [];
     for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
       const args = renewals.slice(from, from + RENEWALS_PER_CALL).flatMap(renewal => this.renewalArguments(renewal));
       const renewing = this.heartbeatCommands.renewClaims(...header, ...args);
-      const [lostHere, kickedHere] = await answerOrDrop(this.heartbeat, renewing, config.leaseMs / 2, clock);
+      const [lostHere, kickedHere, means] = await answerOrDrop(this.heartbeat, renewing, config.leaseMs / 2, clock);
       lost.push(...lostHere.map(position => from + position));
       kicked.push(...kickedHere.map(position => from + position));
+      meanWorkers = means.map(Number);
     }
-    return { lost, kicked };
+    return { lost, kicked, meanWorkers };
   }
 
   due(type: string, from: number, limit: number): Promise<EntityRef[]> {
@@ -228,14 +249,47 @@ export class RedisEntityStore implements EntityStore {
     );
   }
 
-  async wakeUps(): Promise<EntityRef[]> {
+  async wakeUps(types: readonly string[]): Promise<EntityRef[]> {
     if (this.wakes.status !== 'ready') throw new StoreUnavailableError('Not connected to Redis.');
-    const key = this.keySpace.wakeUps(this.options.podId);
-    const waiting = this.wakes.bzpopmin(key, WAKE_UP_WAIT_SECONDS);
+    const own = this.keySpace.wakeUps(this.options.podId);
+    const keys = [own, ...types.map(type => this.keySpace.spawnMarker(type))];
+    const waiting = this.wakes.bzpopmin(...keys, WAKE_UP_WAIT_SECONDS);
     const first = await answerOrDrop(this.wakes, waiting, 2000 * WAKE_UP_WAIT_SECONDS, this.options.clock);
-    if (!first) return [];
-    const more = await this.wakes.zpopmin(key, WAKE_UPS_AT_ONCE);
+    // A request whose marker went to a connection that is dead is found when the wait is over.
+    if (first?.[0] !== own) return this.spawned(types);
+    const more = await this.wakes.zpopmin(own, WAKE_UPS_AT_ONCE);
     return [first[1], ...more.filter((_, index) => index % 2 === 0)].map(parseEntityWord);
+  }
+
+  /** Requests of the spawn queues, taken and done: what becomes of them is the look's business. */
+  private async spawned(types: readonly string[]): Promise<EntityRef[]> {
+    if (types.length === 0) return [];
+    const { options } = this.parts.bull.encodeCompleted({ removeOnComplete: true }, this.options.podId, 1000);
+    const args = [SPAWNS_AT_ONCE, options, ...types.map(encodeSegment)];
+    const words = await this.parts.channel.call('spawned', args, answer => answer.map(String));
+    return words.flatMap((type, index) => (index % 2 === 0 ? [parseEntityWord(`${type}:${words[index + 1]}`)] : []));
+  }
+
+  async requestWorker(entity: EntityRef): Promise<void> {
+    const { type, id } = this.keySpace.of(entity);
+    await this.parts.channel.call('requestWorker', [type, id], () => undefined);
+  }
+
+  async backlogs(entities: readonly EntityRef[]): Promise<number[]> {
+    const counts: number[] = [];
+    for (let from = 0; from < entities.length; from += BACKLOGS_PER_CALL) {
+      const bases = entities.slice(from, from + BACKLOGS_PER_CALL).map(entity => this.keySpace.of(entity).base);
+      counts.push(...(await this.parts.channel.call('backlogs', bases, answer => answer.map(Number))));
+    }
+    return counts;
+  }
+
+  discover(types: readonly string[], intervalMs: number, from = ''): Promise<Discovered> {
+    const args = [from, intervalMs, KEYS_PER_STEP, this.keySpace.allMeta, ...types.map(encodeSegment)];
+    return this.parts.channel.call('discover', args, ([next, found]) => ({
+      ...(next !== '' && { next: String(next) }),
+      found: Number(found),
+    }));
   }
 
   isSilentFor(ms: number): boolean {
@@ -253,7 +307,9 @@ export class RedisEntityStore implements EntityStore {
     return this.ready;
   }
 
-  private get heartbeatCommands(): { renewClaims(...args: (string | number)[]): Promise<[number[], number[]]> } {
+  private get heartbeatCommands(): {
+    renewClaims(...args: (string | number)[]): Promise<[number[], number[], string[]]>;
+  } {
     return this.heartbeat as never;
   }
 
@@ -278,10 +334,10 @@ export class RedisEntityStore implements EntityStore {
     return [job.id, type.lockDurationMs, outcome.kind, value, encoded.options, encoded.fields];
   }
 
-  private renewalArguments({ claim, idle, runningJobId }: Renewal): (string | number)[] {
+  private renewalArguments({ claim, idle, runningJobIds = [] }: Renewal): (string | number)[] {
     const { base, type, id } = this.keySpace.of(claim.entity);
     const { lockDurationMs } = this.options.config.entityType(claim.entity.type);
-    return [base, type, id, claim.epoch, idle ? 1 : 0, lockDurationMs, runningJobId ?? ''];
+    return [base, type, id, claim.epoch, idle ? 1 : 0, lockDurationMs, runningJobIds.length, ...runningJobIds];
   }
 
   private readEntered(answer: readonly unknown[], entity: EntityRef, hint: EnterHint): Entered {

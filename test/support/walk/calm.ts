@@ -7,9 +7,10 @@ import { LATEST_MS } from './wire.js';
 const LOOKED_AT_MS = LEASE_MS + 1300 + 1500;
 const PAUSED_LOOK_MS = 5000;
 const LONGEST_DELAY_MS = 3000;
-const WAKE_UP_WAIT_MS = 5000;
-/** Heartbeat and sweep. */
-const TIMERS_OF_AN_IDLE_POD = 2;
+/** The search for work that came past us. */
+const LONGEST_TIMER_MS = 120_000;
+/** Heartbeat, sweep and search. */
+const TIMERS_OF_AN_IDLE_POD = 3;
 
 export async function calm(cluster: MemoryCluster): Promise<void> {
   cluster.note('* all is healed');
@@ -109,7 +110,7 @@ async function close(cluster: MemoryCluster): Promise<void> {
     void pod.engine.close().then(() => closed++);
   }
   await cluster.settle();
-  await cluster.time.advance(2 * WAKE_UP_WAIT_MS);
+  await cluster.time.advance(LONGEST_TIMER_MS);
   if (closed < cluster.pods.length) cluster.violate('a pod without work does not close');
   for (const pod of cluster.pods) checkTimers(pod, 0, cluster.violate);
   if (cluster.time.pending > 0) cluster.violate(`${cluster.time.pending} timers are left`);

@@ -8,6 +8,7 @@ import { StaleClaimError } from '../../../src/core/errors.js';
 import { resolveOptions } from '../../../src/core/options.js';
 import type { Claim, EntityStore, Settlement } from '../../../src/core/ports.js';
 import { RedisCluster } from '../redis-cluster.js';
+import { serving } from '../settlements.js';
 import { EntityBook } from './books.js';
 import { Owner } from './owner.js';
 import { Random } from './random.js';
@@ -134,10 +135,10 @@ export class RedisWalk {
   async renew(podId: string): Promise<void> {
     const owners = this.owners.filter(owner => owner.podId === podId && owner.claim !== undefined);
     const renewals = owners.flatMap(({ claim, ready, running }) =>
-      claim ? [{ claim, idle: !running && ready.length === 0, runningJobId: running?.id }] : [],
+      claim ? [{ claim, idle: !running && ready.length === 0, runningJobIds: running ? [running.id] : [] }] : [],
     );
     const seen = await Promise.all(owners.map(({ entity }) => this.see(entity)));
-    const renewed = await this.stores.get(podId)?.renew(renewals, ['account']);
+    const renewed = await this.stores.get(podId)?.renew(renewals, serving('account'));
     this.note(podId, 'renews', JSON.stringify(renewals), JSON.stringify(renewed));
     for (const [at, owner] of owners.entries()) {
       const isOurs = seen[at]?.owner?.podId === podId && seen[at].owner.epoch >= (owner.claim?.epoch ?? 0);

@@ -10,10 +10,12 @@ import type {
   Claim,
   Claimed,
   Clock,
+  Discovered,
   Entered,
   EntityStore,
   NewJob,
   Passed,
+  PodState,
   Renewal,
   Renewed,
   Settlement,
@@ -76,24 +78,40 @@ export class WalkStore implements EntityStore {
     return this.send('release', args);
   }
 
-  renew(renewals: readonly Renewal[], types: readonly string[]): Promise<Renewed> {
+  leave(...args: Parameters<EntityStore['leave']>): Promise<boolean> {
+    return this.send('leave', args);
+  }
+
+  renew(renewals: readonly Renewal[], pod: PodState): Promise<Renewed> {
     const heard = ({ lost }: Renewed, sentAt: Moment) => {
       for (const [at, { claim }] of renewals.entries()) if (!lost.includes(at)) this.granted(claim, sentAt);
     };
-    return this.send('renew', [renewals, types], heard, this.parts.renewals);
+    return this.send('renew', [renewals, pod], heard, this.parts.renewals);
   }
 
   due(...args: Parameters<EntityStore['due']>): Promise<EntityRef[]> {
     return this.send('due', args);
   }
 
-  async wakeUps(): Promise<EntityRef[]> {
+  async wakeUps(types: readonly string[]): Promise<EntityRef[]> {
     const { real, renewals, tell, random } = this.parts;
     if (renewals.isDown) throw new StoreUnavailableError('not connected');
-    const entities = await real.wakeUps();
+    const entities = await real.wakeUps(types);
     await new Promise<void>(resolve => tell(resolve));
     if (renewals.isDown) throw new StoreUnavailableError('the connection broke');
     return random.chance(0.1) ? [] : entities;
+  }
+
+  requestWorker(...args: Parameters<EntityStore['requestWorker']>): Promise<void> {
+    return this.send('requestWorker', args);
+  }
+
+  backlogs(...args: Parameters<EntityStore['backlogs']>): Promise<number[]> {
+    return this.send('backlogs', args);
+  }
+
+  discover(...args: Parameters<EntityStore['discover']>): Promise<Discovered> {
+    return this.send('discover', args);
   }
 
   isSilentFor(ms: number): boolean {
@@ -143,6 +161,6 @@ export function entityOf({ method, args }: { method: string; args: readonly unkn
   const [first] = args;
   if (method === 'enter') return (first as NewJob).entity;
   if (method === 'look') return first as EntityRef;
-  if (method === 'due' || method === 'renew') return undefined;
+  if (['due', 'renew', 'requestWorker', 'backlogs', 'discover'].includes(method)) return undefined;
   return (first as Claim).entity;
 }

@@ -10,10 +10,12 @@
  * table. Neighbour: `hoist.ts` makes the helpers of a body once a batch.
  */
 import { claimLua } from './claim.lua.js';
+import { discoverLua } from './discover.lua.js';
 import { enterLua } from './enter.lua.js';
 import { finishLua } from './finish.lua.js';
 import { hoistDefinitions } from './hoist.js';
 import { lookLua } from './look.lua.js';
+import { spawnLua } from './spawn.lua.js';
 import { takeLua } from './take.lua.js';
 
 /** Bodies of scripts by name, and the names of the keys that each step gives them, in order. */
@@ -66,7 +68,8 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     const { definitions, rest } = hoistDefinitions(body);
     return `do\n${definitions}\nBULL.${name} = function(KEYS, ARGV)\n${rest}\nend\nend\n`;
   });
-  return [HEAD, ...functions, keysOf(keyNames), claimLua, takeLua, finishLua, enterLua, lookLua, LOOP].join('\n');
+  const ours = [claimLua, takeLua, finishLua, spawnLua, enterLua, lookLua, discoverLua];
+  return [HEAD, ...functions, keysOf(keyNames), ...ours, LOOP].join('\n');
 }
 
 /**

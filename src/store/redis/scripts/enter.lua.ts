@@ -57,28 +57,31 @@ local function wake(podId, T, I)
   redis.call('PEXPIRE', key, 60000)
 end
 
--- Calls one other live pod that serves the type: for one entity the same one each time, so that not all of them race
--- for it; for many entities all of them.
-local function wakeAnother(T, I)
+-- Calls one other live pod that has room for the type: for one entity the same one each time, so that not all of them
+-- race for it; for many entities all of them. Where there is none, the first that has room again will find the request.
+local function callAnother(T, I)
   local pods = redis.call('ZRANGEBYSCORE', sys .. 'pods:' .. T, string.format('%.0f', nowUs - leaseUs), '+inf')
   local others = {}
   table.sort(pods)
   for _, id in ipairs(pods) do if id ~= pod then others[#others + 1] = id end end
-  if #others == 0 then return end
+  if #others == 0 then
+    requestWorker(T, I)
+    return
+  end
   wake(others[tonumber(string.sub(redis.sha1hex(I), 1, 8), 16) % #others + 1], T, I)
 end
 
--- Where a job that was added goes; 'c' is the claim: owner, epoch, until, entity.
-local function route(B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled)
+-- Where a job that was added goes; 'c' is the claim: owner, epoch, until, entity. An active job will fetch its successor
+-- when it ends; only where handlers are free, a take or a call is needed.
+local function route(B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled, handlers)
   if c[1] == pod then
     if c[2] ~= epoch then return {'UNKNOWN', id} end
     local out = {'MINE', id, '-1'}
-    -- An active job will fetch its successor when it ends; only an empty active list needs a take.
-    if redis.call('EXISTS', B .. ':active') == 0 then take(B, 1, takeOpts, out, 3) end
+    if redis.call('LLEN', B .. ':active') < tonumber(handlers) then take(B, 1, takeOpts, out, 3) end
     return out
   end
   if c[1] and tonumber(c[3] or '0') > nowUs then
-    if redis.call('EXISTS', B .. ':active') == 0 then wake(c[1], T, I) end
+    if redis.call('LLEN', B .. ':active') < tonumber(handlers) then wake(c[1], T, I) end
     return {'ELSEWHERE', id}
   end
   redis.call('PERSIST', B .. ':events')
@@ -101,21 +104,21 @@ local function route(B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled
   end
   redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', atUs), I)
   if kind == 'delayed' then return {'DELAYED', id} end
-  wakeAnother(T, I)
+  callAnother(T, I)
   return {'NOBODY', id}
 end
 
--- enter: B T I | kind name timestamp data opts customId dedupKey | epoch mayClaim takeOpts maxStalled
+-- enter: B T I | kind name timestamp data opts customId dedupKey | epoch mayClaim takeOpts maxStalled handlers
 -- Returns {route, jobId, …}: MINE {againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
 -- UNKNOWN {why, if routing failed} | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code) |
 -- SHARED (jobId is another entity that has this queue: under one claim each would run the other's jobs)
-function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, epoch, mayClaim, takeOpts, maxStalled)
+function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, epoch, mayClaim, takeOpts, maxStalled, handlers)
   local c = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity')
   if c[4] and c[4] ~= T .. ':' .. I then return {'SHARED', c[4]} end
   local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
   if type(id) == 'number' then return {'REFUSED', id} end
   -- The job is added by now: an error from here on must not say that it was not.
-  local ok, answer = pcall(route, B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled)
+  local ok, answer = pcall(route, B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled, handlers)
   if ok then return answer end
   return {'UNKNOWN', id, type(answer) == 'table' and answer.err or tostring(answer)}
 end

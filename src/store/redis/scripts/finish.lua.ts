@@ -32,11 +32,11 @@ local function overtakes(B, jobId)
   return redis.call('LINDEX', active, -1) ~= jobId and redis.call('LPOS', active, jobId)
 end
 
--- finish: B epoch n takeOpts | jobId lockMs status value opts fields
+-- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
-function OPS.finish(B, epoch, n, takeOpts, jobId, lockMs, status, value, opts, fields)
+function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields)
   if not mine(B, epoch) then return {'STALE'} end
-  if overtakes(B, jobId) then return {'EARLY'} end
+  if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one.
   if n > 0 and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then n = 0 end

@@ -85,8 +85,36 @@ function OPS.release(B, T, I, epoch, mode)
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
   redis.call('EXPIRE', fence(B), 86400)
   lookAgain(T, I, paused and 5000000 or 0)
-  if mode == 'hand-over' and not paused then wakeAnother(T, I) end
+  if mode == 'hand-over' and not paused then callAnother(T, I) end
   return {'OK', '1'}
+end
+
+-- leave: B T I epoch jobId graceMs: gives everything back for pods that know the name of the next job (races 13, 32)
+-- Returns {'OK', '1'} when it is left, {'OK', '0'} when it was left for longer than that, {'STALE'}.
+function OPS.leave(B, T, I, epoch, jobId, graceMs)
+  if not mine(B, epoch) then return {'STALE'} end
+  local job = B .. ':' .. jobId
+  if graceMs == '0' or redis.call('EXISTS', job) == 0 then return {'OK', '0'} end
+  redis.call('HSETNX', job, 'left', nowMs)
+  if tonumber(nowMs) - tonumber(redis.call('HGET', job, 'left')) >= tonumber(graceMs) then return {'OK', '0'} end
+  -- none of them has started
+  for _, id in ipairs((giveBack(B))) do
+    if redis.call('EXISTS', B .. ':' .. id) == 1 then redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end
+  end
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
+  redis.call('EXPIRE', fence(B), 86400)
+  -- For whichever pod sweeps next: a call would go back and forth between two that don't know it.
+  lookAgain(T, I, 0)
+  return {'OK', '1'}
+end
+
+-- backlogs: B…; how many jobs wait or run
+function OPS.backlogs(...)
+  local out = {}
+  for i, B in ipairs({...}) do
+    out[i] = redis.call('LLEN', B .. ':wait') + redis.call('LLEN', B .. ':active') + redis.call('ZCARD', B .. ':prioritized')
+  end
+  return out
 end
 
 -- due: T from limit; the entities of a type whose time has come, the longest overdue first

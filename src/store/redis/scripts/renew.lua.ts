@@ -3,25 +3,32 @@
  * arrive after the lease has run out.
  *
  * KEYS  none
- * ARGV  podId leaseUs systemPrefix nTypes type… | (B T I epoch idle lockMs runningJobId)*
- * Returns {lost positions, kicked positions}, from 0
+ * ARGV  podId leaseUs systemPrefix workers nTypes type… | (B T I epoch idle lockMs nRunning jobId…)*
+ * Returns {lost positions, kicked positions, for each type the mean of workers of its pods}, from 0
  *
  * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24).
  */
 export const renewLua = /* lua */ `
-local pod, leaseUs, sys, nTypes = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local pod, leaseUs, sys, workers, nTypes = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], tonumber(ARGV[5])
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
-local lost, kicked = {}, {}
-for k = 5, 4 + nTypes do
+local lost, kicked, means = {}, {}, {}
+local function load(id) return sys .. 'pod:' .. id .. ':load' end
+redis.call('SET', load(pod), workers, 'PX', math.floor(leaseUs / 100))
+for k = 6, 5 + nTypes do
   local key = sys .. 'pods:' .. ARGV[k]
   redis.call('ZADD', key, string.format('%.0f', nowUs), pod)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', nowUs - 10 * leaseUs))
   redis.call('PEXPIRE', key, math.floor(leaseUs / 100))
+  local loads = {}
+  for i, id in ipairs(redis.call('ZRANGEBYSCORE', key, string.format('%.0f', nowUs - leaseUs), '+inf')) do loads[i] = load(id) end
+  local sum = 0
+  for _, count in ipairs(redis.call('MGET', unpack(loads))) do sum = sum + tonumber(count or '0') end
+  means[#means + 1] = string.format('%.1f', sum / #loads)
 end
-local position = 0
-for k = 5 + nTypes, #ARGV, 7 do
-  local B, T, I, epoch, idle, lockMs, running = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], ARGV[k + 6]
+local position, k = 0, 6 + nTypes
+while k <= #ARGV do
+  local B, T, I, epoch, idle, lockMs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], tonumber(ARGV[k + 6])
   local c = redis.call('HMGET', B .. ':$:worker', 'owner', 'epoch')
   -- a later epoch is ours too: a resync whose answer is still on its way
   if c[1] ~= pod or tonumber(c[2]) < tonumber(epoch) then
@@ -30,7 +37,9 @@ for k = 5 + nTypes, #ARGV, 7 do
     local untilUs = string.format('%.0f', nowUs + leaseUs)
     redis.call('HSET', B .. ':$:worker', 'until', untilUs)
     redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)
-    if running ~= '' then redis.call('SET', B .. ':' .. running .. ':lock', 'aq:' .. pod, 'PX', lockMs, 'XX') end
+    for r = k + 7, k + 6 + nRunning do
+      redis.call('SET', B .. ':' .. ARGV[r] .. ':lock', 'aq:' .. pod, 'PX', lockMs, 'XX')
+    end
     if idle == '1' then
       local work = redis.call('EXISTS', B .. ':wait', B .. ':active', B .. ':prioritized') > 0
       if not work then
@@ -41,6 +50,7 @@ for k = 5 + nTypes, #ARGV, 7 do
     end
   end
   position = position + 1
+  k = k + 7 + nRunning
 end
-return {lost, kicked}
+return {lost, kicked, means}
 `;

@@ -1,0 +1,54 @@
+/**
+ * Which entities this pod would rather not take: those beyond its share while others have less, and those whose next job
+ * it has left for pods that know it.
+ * Neighbour: `worker-manager.ts` asks here before it creates a worker, and knows how much room there is.
+ */
+import { type EntityRef, entityWord } from './entity.js';
+import type { Clock, FetchedJob, Log } from './ports.js';
+
+/** Entities beyond the average that a pod takes before it sends new ones to others. */
+const HEADROOM = 1.25;
+/** … and so few that it does not matter where they are. */
+const ALWAYS = 8;
+/** For so long a pod does not look at an entity that it has left: every other pod sweeps several times meanwhile. */
+const LEFT_MS = 5000;
+
+export class Admission {
+  private readonly shares = new Map<string, number>();
+  /** Until when each entity is left to others, the oldest first. */
+  private readonly left = new Map<string, number>();
+  /** Job names that were reported; there are as many as the code has. */
+  private readonly reported = new Set<string>();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly log: Log,
+  ) {}
+
+  /** What the pods of a type work on average, this one among them. */
+  onMeanWorkers(type: string, mean: number): void {
+    this.shares.set(type, ALWAYS + HEADROOM * mean);
+  }
+
+  /** Whether a new entity of the type belongs elsewhere. What others have left or lost is taken all the same (I7). */
+  hasItsShare(type: string, workers: number): boolean {
+    return workers >= (this.shares.get(type) ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** The next job of the entity has a name that no handler here knows. */
+  leave(entity: EntityRef, { name }: FetchedJob, graceMs: number): void {
+    const now = this.clock.monotonicMs();
+    for (const [word, untilMs] of this.left) if (untilMs <= now) this.left.delete(word);
+    this.left.set(entityWord(entity), now + LEFT_MS);
+    const what = `job "${name}" of entity type "${entity.type}"`;
+    if (this.reported.has(what)) return;
+    this.reported.add(what);
+    this.log.warn(
+      `No handler on this pod for ${what}; it is left for pods that have one, and fails after ${graceMs} ms (unknownJobGraceMs).`,
+    );
+  }
+
+  hasLeft(word: string): boolean {
+    return (this.left.get(word) ?? 0) > this.clock.monotonicMs();
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * The jobs of one entity on this pod, in their order: fetched and not started, running, ended and not confirmed.
+ *
+ * Owns: how many run at once (one, unless the type gives up order), and through `window.ts` how many are fetched ahead.
+ * Neighbours: `entity-worker.ts` owns the claim and says what may be done now; `job-execution.ts` runs a job.
+ */
+import type { EventSink } from './events.js';
+import { type JobExecution, runJob } from './job-execution.js';
+import type { Lease } from './lease.js';
+import { tellOfJob } from './news.js';
+import type { EntityTypeConfig } from './options.js';
+import type { Clock, FetchedJob, Settlement } from './ports.js';
+import { PrefetchWindow } from './window.js';
+
+export interface JobSurroundings {
+  readonly clock: Clock;
+  readonly execution: JobExecution;
+  readonly events: EventSink;
+}
+
+export interface JobEnd {
+  ended(settlement: Settlement, durationMs: number): void;
+  /** Never, if all is well: a handler that throws has ended. */
+  crashed(error: unknown): void;
+}
+
+export class JobLine {
+  private ready: FetchedJob[] = [];
+  private readonly running = new Set<string>();
+  private readonly unconfirmed = new Map<string, Settlement>();
+  private readonly window: PrefetchWindow;
+  /** How many handlers may run at once. */
+  handlers: number;
+
+  constructor(
+    type: EntityTypeConfig,
+    private readonly context: JobSurroundings,
+  ) {
+    this.window = new PrefetchWindow(type.prefetch);
+    this.handlers = type.handlersAtStart;
+  }
+
+  // ── fetched ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get next(): FetchedJob | undefined {
+    return this.ready[0];
+  }
+
+  add(jobs: readonly FetchedJob[]): void {
+    this.ready.push(...jobs);
+  }
+
+  /** What is fetched is given back by the store. */
+  clear(): void {
+    this.ready = [];
+  }
+
+  /** Jobs of a dead owner: they run one at a time until they are through, so that one that kills its pod is alone next time. */
+  beCareful(jobs: number): void {
+    this.window.beCareful(jobs);
+  }
+
+  /** How many to fetch with the end of a job. */
+  wanted(askedFor: number): number {
+    return this.window.wanted(this.ready.length, askedFor);
+  }
+
+  /** Whether a handler would be free for one more than what is at hand and asked for. */
+  lacks(askedFor: number): boolean {
+    return this.running.size + this.ready.length + askedFor < this.limit;
+  }
+
+  rest(): void {
+    this.window.reset();
+  }
+
+  // ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get isRunning(): boolean {
+    return this.running.size > 0;
+  }
+
+  get runningIds(): readonly string[] {
+    return [...this.running];
+  }
+
+  get hasFreeHandler(): boolean {
+    return this.running.size < this.limit;
+  }
+
+  /** Starts the next job, under a lease that is valid. */
+  start(job: FetchedJob, lease: Lease, { ended, crashed }: JobEnd): void {
+    const { clock, execution, events } = this.context;
+    this.ready.shift();
+    this.running.add(job.id);
+    tellOfJob(events, 'job.started', lease.claim, job);
+    const startedAtMs = clock.monotonicMs();
+    runJob(execution, job, lease).then(
+      settlement => {
+        this.running.delete(job.id);
+        const durationMs = clock.monotonicMs() - startedAtMs;
+        this.window.onJobEnd(durationMs);
+        ended(settlement, durationMs);
+      },
+      error => {
+        this.running.delete(job.id);
+        crashed(error);
+      },
+    );
+  }
+
+  private get limit(): number {
+    return this.window.isCareful ? 1 : this.handlers;
+  }
+
+  // ── ended ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Ends that the store has not confirmed, in their order. */
+  get settled(): readonly Settlement[] {
+    return [...this.unconfirmed.values()];
+  }
+
+  get isAllConfirmed(): boolean {
+    return this.unconfirmed.size === 0;
+  }
+
+  expectConfirmation(settlement: Settlement): void {
+    this.unconfirmed.set(settlement.job.id, settlement);
+  }
+
+  /** @param successors how many jobs came with the answer. */
+  confirmed({ job }: Settlement, successors: number): void {
+    this.unconfirmed.delete(job.id);
+    if (successors > 0) this.window.onSuccessor();
+  }
+
+  confirmedAll(): void {
+    this.unconfirmed.clear();
+  }
+}

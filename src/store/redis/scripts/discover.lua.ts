@@ -1,0 +1,40 @@
+/**
+ * The search for work that came past us: a queue with something to do that nobody owns and that is in no books is entered
+ * into `due` (race 10). A queue with work has a `meta` key; whose it is its fence says, or its own name.
+ */
+export const discoverLua = /* lua */ `
+local function entityOf(B)
+  local word = redis.call('HGET', fence(B), 'entity')
+  if word then return string.match(word, '^([^:]+):(.+)$') end
+  local root = string.sub(sys, 1, -3)
+  if string.sub(B, 1, #root) ~= root then return nil end
+  return string.match(string.sub(B, #root + 1), '^([^:]+):([^:]+):queue$')
+end
+
+local function isForgotten(B, T, I)
+  local c = redis.call('HMGET', fence(B), 'owner', 'until')
+  if c[1] and tonumber(c[2] or '0') > nowUs then return false end
+  return hasWork(B) and not redis.call('ZSCORE', sys .. 'due:' .. T, I)
+end
+
+-- discover: cursor ('' to begin) intervalMs count match type…
+-- Returns {next cursor ('' when the search is over, or another pod has begun one), how many were found}
+function OPS.discover(cursor, intervalMs, count, match, ...)
+  if cursor == '' then
+    if not redis.call('SET', sys .. 'discovery', pod, 'NX', 'PX', intervalMs) then return {'', 0} end
+    cursor = '0'
+  end
+  local hosted, found = {}, 0
+  for _, T in ipairs({...}) do hosted[T] = true end
+  local page = redis.call('SCAN', cursor, 'MATCH', match, 'COUNT', count)
+  for _, key in ipairs(page[2]) do
+    local B = string.sub(key, 1, -6)
+    local T, I = entityOf(B)
+    if T and hosted[T] and isForgotten(B, T, I) then
+      redis.call('ZADD', sys .. 'due:' .. T, string.format('%.0f', nowUs), I)
+      found = found + 1
+    end
+  end
+  return {page[1] == '0' and '' or page[1], found}
+end
+`;

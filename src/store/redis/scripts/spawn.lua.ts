@@ -1,0 +1,41 @@
+/**
+ * The spawn queue of an entity type: an ordinary BullMQ queue, `{prefix}:$:spawn` by name of the type, whose jobs ask
+ * any pod with room to look at an entity. A hint: `due` alone is the truth, and the sweep finds what is lost here.
+ */
+export const spawnLua = /* lua */ `
+local function spawnBase(T) return sys .. 'spawn:' .. T end
+
+-- Adds a request, one for each entity. Its id is none of the names that BullMQ uses itself.
+local function requestWorker(T, I)
+  local S = spawnBase(T)
+  local id = 'for-' .. I
+  if redis.call('EXISTS', S .. ':' .. id) == 0 then
+    BULL.addStandardJob(keysOf_addStandardJob(S), {{S .. ':', id, 'spawn', nowMs}, '{}', '{"removeOnComplete":true}'})
+  else
+    -- it was added before, and whoever was told may have died
+    redis.call('ZADD', S .. ':marker', 0, '0')
+  end
+end
+
+-- spawned: limit takeOpts type…: takes requests of these types, up to a limit for each
+-- Returns {type, id, type, id …}
+function OPS.spawned(limit, takeOpts, ...)
+  local out = {}
+  for _, T in ipairs({...}) do
+    local S = spawnBase(T)
+    for _ = 1, tonumber(limit) do
+      local r = BULL.moveToActive(keysOf_moveToActive(S), {S .. ':', nowMs, takeOpts})
+      if type(r[1]) ~= 'table' then break end
+      finishJob(S, r[2], 1000, 'completed', 'null', takeOpts, '', '0')
+      out[#out + 1] = T
+      out[#out + 1] = string.sub(r[2], 5)
+    end
+  end
+  return out
+end
+
+function OPS.requestWorker(T, I)
+  requestWorker(T, I)
+  return {'OK'}
+end
+`;

@@ -1,0 +1,168 @@
+/**
+ * The part of a store's contract that is about pods: several handlers at once, names that a pod does not know, requests
+ * for workers, the load of pods, and work that came past the library. Neighbour: `store-contract.ts`, jobs and claims.
+ */
+import type { EntityRef } from '../../src/core/entity.js';
+import { StaleClaimError } from '../../src/core/errors.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
+import type { EntityStore, FetchedJob, NewJob } from '../../src/core/ports.js';
+import { claimOf, done } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+export function lifecycleContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, pods: ${name}`, () => {
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    const other: EntityRef = { type: 'order', id: '1' };
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+
+    const job = (n: number, of = entity): NewJob => ({
+      entity: of,
+      name: 'withdraw',
+      data: JSON.stringify({ n }),
+      options: resolveOptions({}).entityType(of.type).jobOptions,
+    });
+    const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
+    const start = async (config: EngineConfig = resolveOptions({})) => {
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+    };
+
+    beforeEach(async () => {
+      cluster = await createCluster();
+    });
+    afterEach(() => cluster.close());
+
+    describe('several handlers at once', () => {
+      beforeEach(() => start(resolveOptions({ entities: { account: { maxWorkersPerEntity: 2 } } })));
+
+      test('an add brings the owner its job while a handler is free, and calls an owner elsewhere', async () => {
+        const { claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
+        const second = await a.enter(job(1), { epoch: 1, mayClaim: false });
+        expect(second.route === 'mine' && numbers(second.fetched.jobs)).toEqual([1]);
+        const third = await a.enter(job(2), { epoch: 1, mayClaim: false });
+        expect(third.route === 'mine' && third.fetched.jobs).toEqual([]);
+        await b.enter(job(3), 'route-only');
+        await a.finish(claim, done(second.route === 'mine' ? second.fetched.jobs[0] : undefined), 0);
+        await b.enter(job(4), 'route-only');
+        expect(await a.wakeUps([])).toEqual([entity]);
+      });
+
+      test('ends count in any order', async () => {
+        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
+        const second = await a.enter(job(1), { epoch: 1, mayClaim: false });
+        await a.finish(claim, done(second.route === 'mine' ? second.fetched.jobs[0] : undefined), 0);
+        await a.finish(claim, done(jobs[0]), 0);
+        expect(await a.release(claim, 'idle')).toBe(true);
+      });
+    });
+
+    describe('names that a pod does not know (races 13, 32)', () => {
+      beforeEach(() => start());
+
+      test('leaving gives all back in order, and the claim up; the entity is due, and no attempt is counted', async () => {
+        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
+        await a.enter(job(1), { epoch: 1, mayClaim: false });
+        const [first] = jobs;
+        if (!first) throw new Error('no job was fetched');
+        await a.take(claim);
+        expect(await a.leave(claim, first, 60_000)).toBe(true);
+        expect(await b.due('account', 0, 10)).toEqual([entity]);
+        const taken = claimOf(await b.look(entity, 1));
+        expect(taken.recovered).toBe(0);
+        expect(taken.jobs[0]).toMatchObject({ data: { n: 0 }, attempt: 1 });
+        expect(numbers((await b.take(taken.claim)).jobs)).toEqual([1]);
+      });
+
+      test('I3: a stale claim leaves nothing', async () => {
+        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
+        await cluster.expireLeases();
+        await b.look(entity, 1);
+        await expect(a.leave(claim, jobs[0] as FetchedJob, 60_000)).rejects.toBeInstanceOf(StaleClaimError);
+      });
+
+      test('not without a grace period, nor for a job that is gone, nor for longer than it', async () => {
+        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
+        const [first] = jobs;
+        if (!first) throw new Error('no job was fetched');
+        expect(await a.leave(claim, first, 0)).toBe(false);
+        expect(await a.leave(claim, { ...first, id: 'gone' }, 60_000)).toBe(false);
+        expect(await a.leave(claim, first, 60_000)).toBe(true);
+        const again = claimOf(await a.look(entity, 2));
+        await cluster.timePasses(5);
+        expect(await a.leave(again.claim, again.jobs[0] as FetchedJob, 1)).toBe(false);
+        expect((await a.finish(again.claim, done(again.jobs[0], 'failed'), 1)).jobs).toEqual([]);
+      });
+    });
+
+    describe('requests for a worker', () => {
+      beforeEach(() => start());
+
+      test('where no pod has room, the first that has some again gets the request, once; only for its types', async () => {
+        expect((await a.enter(job(0), 'route-only')).route).toBe('nobody');
+        expect((await a.enter(job(1, other), 'route-only')).route).toBe('nobody');
+        expect((await a.enter(job(2), 'route-only')).route).toBe('nobody');
+        expect(await b.wakeUps(['account'])).toEqual([entity]);
+        expect(await b.wakeUps(['account', 'order'])).toEqual([other]);
+      });
+
+      test('a pod that waits gets it at once', async () => {
+        const waiting = b.wakeUps(['account']);
+        await a.requestWorker(entity);
+        expect(await waiting).toEqual([entity]);
+      });
+
+      test('a hand-over asks too', async () => {
+        const { claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
+        expect(await a.release(claim, 'hand-over')).toBe(true);
+        expect(await b.wakeUps(['account'])).toEqual([entity]);
+      });
+    });
+
+    test('pods learn how many entities those of a type work on average', async () => {
+      await start();
+      await a.renew([], { types: ['account', 'order'], workers: 10 });
+      const { meanWorkers } = await b.renew([], { types: ['order', 'account', 'none'], workers: 4 });
+      expect(meanWorkers).toEqual([7, 7, 4]);
+    });
+
+    test('backlogs count what waits and what runs', async () => {
+      await start();
+      await a.enter(job(0), { epoch: 1, mayClaim: true });
+      await a.enter(job(1), { epoch: 1, mayClaim: false });
+      await b.enter(job(2), 'route-only');
+      expect(await a.backlogs([entity, other])).toEqual([3, 0]);
+    });
+
+    describe('race 10: work that came past the library', () => {
+      beforeEach(() => start());
+
+      const search = async (store: EntityStore, types: string[]) => {
+        let found = 0;
+        let next: string | undefined;
+        do {
+          const step = await store.discover(types, 60_000, next);
+          found += step.found;
+          next = step.next;
+        } while (next !== undefined);
+        return found;
+      };
+
+      test('is found by a search, once; what is owned or due is not', async () => {
+        await cluster.addPast(entity, { n: 0 });
+        await a.enter(job(1, other), 'route-only');
+        expect(await a.due('account', 0, 10)).toEqual([]);
+        expect(await search(a, ['account', 'order'])).toBe(1);
+        expect(await a.due('account', 0, 10)).toEqual([entity]);
+        expect(numbers(claimOf(await a.look(entity, 1)).jobs)).toEqual([0]);
+      });
+
+      test('one pod searches in an interval, and only for types that it serves', async () => {
+        await cluster.addPast(entity, { n: 0 });
+        expect(await search(a, ['order'])).toBe(0);
+        expect(await search(b, ['account'])).toBe(0);
+      });
+    });
+  });
+}

@@ -1,0 +1,128 @@
+/**
+ * Race 10: work that comes past the library, by BullMQ's own means, on real Redis: found within `discoveryIntervalMs`
+ * and a sweep, or at once where it is asked for.
+ */
+import { Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Queue } from 'bullmq';
+import {
+  AtomicQueuesModule,
+  type AtomicQueuesModuleOptions,
+  JobHandler,
+  QueueBus,
+  SpawnQueueService,
+  WorkerProcessor,
+} from '../../src/index.js';
+import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { eventually } from '../support/wait.js';
+
+const done: string[] = [];
+let mayFail = true;
+
+@WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: 0.2 })
+@Injectable()
+class Accounts {
+  @JobHandler('*')
+  run({ data }: { data: { n: string } }) {
+    if (data.n === 'failing' && mayFail) throw new Error('not yet');
+    done.push(data.n);
+  }
+}
+
+describe('work that comes past the library', () => {
+  const prefix = freshPrefix();
+  const redis = connect();
+  const closing: (() => Promise<unknown>)[] = [];
+
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+    done.length = 0;
+    mayFail = true;
+    await dropKeys(redis, prefix);
+  });
+  afterAll(() => redis.quit());
+
+  const start = async (options: Partial<AtomicQueuesModuleOptions> = {}) => {
+    const connection = { redis: { url: redisUrl() }, keyPrefix: prefix };
+    @Module({
+      imports: [AtomicQueuesModule.forRoot({ ...connection, discoveryIntervalMs: 300, ...options })],
+      providers: [Accounts],
+    })
+    class App {}
+    const app = await NestFactory.createApplicationContext(App, { logger: false });
+    closing.push(() => app.close());
+    return app;
+  };
+  const queueOf = (id: string, name = 'queue', of = `${prefix}:account:${id}`) => {
+    const queue = new Queue(name, { prefix: of, connection: { url: redisUrl() } as never });
+    closing.push(() => queue.close());
+    return queue;
+  };
+  const isReleased = async (id: string) => !(await redis.hexists(`${prefix}:account:${id}:queue:$:worker`, 'owner'));
+
+  test('a plain Queue.add to an entity that nobody has ever seen', async () => {
+    await start();
+    await queueOf('new').add('x', { n: 'added' });
+    await eventually('it runs', () => done.includes('added'));
+  });
+
+  test('a retry of a failed job, as Bull Board does it, on an entity that nobody owns any more', async () => {
+    const app = await start();
+    await app.get(QueueBus).enqueueJob({ entityType: 'account', entityId: '1', name: 'x', data: { n: 'failing' } });
+    await eventually(
+      'it fails, and the entity is released',
+      async () => (await redis.exists(`${prefix}:account:1:queue:failed`)) === 1 && (await isReleased('1')),
+    );
+    const [failed] = await queueOf('1').getFailed();
+    mayFail = false;
+    await failed?.retry();
+    await eventually('it runs again', () => done.includes('failing'));
+  });
+
+  test('a queue with a name of its own is known for a day after its last job', async () => {
+    const app = await start({ entities: { account: { queueName: id => `account-${id}` } } });
+    await app.get(QueueBus).enqueueJob({ entityType: 'account', entityId: '1', name: 'x', data: { n: 'first' } });
+    await eventually(
+      'it is released',
+      async () => done.includes('first') && !(await redis.hexists(`${prefix}:account-1:$:worker`, 'owner')),
+    );
+    await queueOf('1', 'account-1', prefix).add('x', { n: 'second' });
+    await eventually('it runs', () => done.includes('second'));
+  });
+
+  test('a queue that is resumed runs again', async () => {
+    const app = await start({ discoveryIntervalMs: 0 });
+    const queue = queueOf('1');
+    await queue.pause();
+    await app.get(QueueBus).enqueueJob({ entityType: 'account', entityId: '1', name: 'x', data: { n: 'paused' } });
+    await eventually(
+      'it is looked at',
+      async () => (await redis.zscore(`${prefix}:$:due:account`, '1')) !== null && (await isReleased('1')),
+    );
+    expect(done).toEqual([]);
+    await queue.resume();
+    await eventually('it runs', () => done.includes('paused'));
+  });
+
+  test('without a search it waits until somebody asks for a worker', async () => {
+    const app = await start({ discoveryIntervalMs: 0 });
+    await queueOf('1').add('x', { n: 'asked for' });
+    await app.get(SpawnQueueService).request('account', '1');
+    await eventually('it runs', () => done.includes('asked for'));
+    await expect(app.get(SpawnQueueService).request('account', '')).rejects.toMatchObject({ code: 'INVALID_ENTITY' });
+  });
+
+  test('what nobody has room for is in the spawn queue, an ordinary one of BullMQ', async () => {
+    const producer = await start({ producerOnly: true });
+    await producer
+      .get(QueueBus)
+      .enqueueJob({ entityType: 'account', entityId: 'a:1', name: 'x', data: { n: 'later' } });
+    const spawn = queueOf('', 'account', `${prefix}:$:spawn`);
+    const [request] = await spawn.getWaiting();
+    expect(request).toMatchObject({ id: 'for-a%3A1', name: 'spawn' });
+    await start({ workerDefaults: { stalledInterval: 60_000 } });
+    await eventually('it runs', () => done.includes('later'));
+    await eventually('the request is gone', async () => (await spawn.count()) === 0);
+    expect(await spawn.getJobCounts('completed', 'failed', 'active')).toEqual({ completed: 0, failed: 0, active: 0 });
+  });
+});
