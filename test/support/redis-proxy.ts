@@ -35,6 +35,7 @@ export class RedisProxy {
   private wires: Wire[] = [];
   private isArmed = false;
   private partition: Partition = 'none';
+  private heldRole: ConnectionRole | undefined;
   private delayMs = 0;
   private readonly counts = new Map<string, number>();
   private readonly server = createServer(pod => this.join(pod));
@@ -65,6 +66,15 @@ export class RedisProxy {
   block(partition: Partition): void {
     this.partition = partition;
     for (const wire of this.wires) this.pump(wire);
+  }
+
+  /** What a pod sends on connections of that role waits, and nothing else does; call the result to let it through. */
+  hold(role: ConnectionRole): () => void {
+    this.heldRole = role;
+    return () => {
+      this.heldRole = undefined;
+      for (const wire of this.wires) this.pump(wire);
+    };
   }
 
   /** Everything takes that long from now on, each way. */
@@ -148,6 +158,7 @@ export class RedisProxy {
   private pump(wire: Wire): void {
     for (const way of [wire.toRedis, wire.toPod]) {
       if (this.partition === 'both' || (this.partition === 'answers' && way === wire.toPod)) continue;
+      if (this.heldRole && this.heldRole === wire.role && way === wire.toRedis) continue;
       while (way[0] && way[0].atMs <= performance.now()) way.shift()?.pass();
       const next = way[0];
       if (next) setTimeout(() => this.pump(wire), Math.ceil(next.atMs - performance.now()));
