@@ -1,0 +1,125 @@
+// Switches off one guard of the protocol at a time and runs the tests that must miss it: `npm run test:mutations`, or
+// with a word to run only guards and files that contain it. A guard that no test misses is a test that is missing.
+//
+// Works on a copy in a temporary folder, so that an interrupted run leaves nothing behind, and on a Redis of its own,
+// so that what a broken protocol leaves there disturbs nobody.
+//
+// The lists are in test/mutations: what the guard does, which invariants and races it is for, its text in a file (`from`,
+// exactly once), what stands there without it (`to`), and the smallest set of test files that must miss it.
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Redis } from 'ioredis';
+import { claimGuards } from '../test/mutations/claims.mjs';
+import { coreGuards } from '../test/mutations/core.mjs';
+import { queueGuards } from '../test/mutations/queue.mjs';
+import { startRedis } from './dev-redis.mjs';
+
+/** A test that waits in vain is broken as well; it need not wait for long. */
+const TEST_TIMEOUT_MS = 8000;
+const RUN_TIMEOUT_MS = 120_000;
+
+const [word = ''] = process.argv.slice(2);
+const mutants = [...claimGuards, ...queueGuards, ...coreGuards].filter(({ guard, cites, file }) =>
+  `${guard} ${cites} ${file}`.includes(word),
+);
+const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
+for (const { guard, file } of outdated) {
+  console.error(`The list is out of date: the text of "${guard}" does not occur exactly once in ${file}.`);
+}
+if (outdated.length > 0) process.exit(1);
+if (mutants.length === 0) {
+  console.error(`No guard, and no file, contains "${word}".`);
+  process.exit(1);
+}
+
+const redis = await startRedis({ alwaysPrivate: true });
+const client = new Redis(redis.url);
+const copy = mkdtempSync(join(tmpdir(), 'atomic-queues-mutations-'));
+let child;
+process.once('exit', () => {
+  child?.kill('SIGKILL');
+  rmSync(copy, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
+for (const part of ['src', 'test', 'scripts', 'package.json', 'jest.config.mjs']) {
+  cpSync(part, join(copy, part), { recursive: true });
+}
+symlinkSync(resolve('node_modules'), join(copy, 'node_modules'));
+
+const survivors = (await isGreen()) ? await checkAll() : undefined;
+client.disconnect();
+await redis.stop();
+if (survivors !== undefined)
+  console.log(`${mutants.length - survivors} of ${mutants.length} guards are missed by a test when they are taken out`);
+process.exit(survivors === 0 ? 0 : 1);
+
+async function isGreen() {
+  const { failed, why } = await run([...new Set(mutants.flatMap(({ tests }) => tests))]);
+  if (!why && failed.length === 0) return true;
+  console.error(`The tests must be green before guards are switched off.\n${[...failed, why].join('\n')}`);
+  return false;
+}
+
+/** @returns how many survived */
+async function checkAll() {
+  let survived = 0;
+  for (const { guard, cites, file, from, to, tests } of mutants) {
+    const path = join(copy, file);
+    const source = readFileSync(path, 'utf8');
+    writeFileSync(
+      path,
+      source.replace(from, () => to),
+    );
+    const startedAt = performance.now();
+    const { failed, passed, why } = await run(tests);
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    writeFileSync(path, source);
+    // A mutant under which nothing works at all shows nothing about its guard.
+    const verdict =
+      failed.length === 0 ? (why ?? 'SURVIVED') : passed === 0 ? 'NO TEST PASSES: not a mutant' : failed[0];
+    const isKilled = failed.length > 0 && passed > 0;
+    if (!isKilled) survived++;
+    console.log(
+      `${isKilled ? 'killed' : 'ALIVE '} ${seconds.padStart(5)} s  ${guard} (${cites})\n${' '.repeat(16)}${verdict}`,
+    );
+  }
+  return survived;
+}
+
+/** Runs test files in the copy, on an empty Redis. */
+async function run(tests) {
+  await client.flushall();
+  const output = join(copy, 'results.json');
+  rmSync(output, { force: true });
+  const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', ...tests];
+  const args = [
+    '--runInBand',
+    '--forceExit',
+    '--silent',
+    `--testTimeout=${TEST_TIMEOUT_MS}`,
+    '--json',
+    `--outputFile=${output}`,
+  ];
+  child = spawn(process.execPath, [...jest, ...args], {
+    cwd: copy,
+    env: { ...process.env, REDIS_URL: redis.url },
+    stdio: 'ignore',
+    timeout: RUN_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+  });
+  await new Promise(resolve => child.once('exit', resolve));
+  try {
+    const { numPassedTests: passed, testResults } = JSON.parse(readFileSync(output, 'utf8'));
+    const failed = testResults
+      .flatMap(({ assertionResults }) => assertionResults)
+      .flatMap(({ status, fullName }) => (status === 'failed' ? [fullName] : []));
+    const broken = testResults.find(
+      ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
+    );
+    return { failed, passed, why: broken && `can't be loaded: ${broken.message.split('\n')[0]}` };
+  } catch {
+    return { failed: [], passed: 0, why: `did not end within ${RUN_TIMEOUT_MS / 1000} s` };
+  }
+}

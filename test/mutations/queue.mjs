@@ -1,0 +1,156 @@
+// Guards of jobs and of the calls that carry them, in Redis; for `scripts/mutation-check.mjs`.
+const CONTRACT = ['test/contract/redis.test.ts'];
+const PROTOCOL = ['test/integration/redis-protocol.test.ts'];
+const CLAIMS = ['test/integration/races-claims.test.ts'];
+const QUEUE = ['test/integration/races-queue.test.ts'];
+const CHANNEL = ['test/unit/channel.test.ts'];
+const MINE = "if not mine(B, epoch) then return {'STALE'} end\n";
+
+const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+
+export const queueGuards = [
+  {
+    guard: 'what a handler writes to its job: the claim is mine',
+    cites: 'race 18',
+    file: script('look'),
+    from: `${MINE}  local all`,
+    to: '  local all',
+    tests: PROTOCOL,
+  },
+  {
+    guard: 'EARLY: no end overtakes an older one',
+    cites: 'I6',
+    file: script('finish'),
+    from: "if overtakes(B, jobId) then return {'EARLY'} end\n",
+    to: '',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'a lock that expired or was stolen is set anew',
+    cites: 'race 5',
+    file: script('finish'),
+    from: 'if r == -2 or r == -6 then',
+    to: 'if false then',
+    tests: PROTOCOL,
+  },
+  {
+    guard: 'the end of a job that is gone leaves nothing in active',
+    cites: 'race 5',
+    file: script('finish'),
+    from: "if type(r) == 'number' and (r == -1 or r == -3) then",
+    to: 'if false then',
+    tests: PROTOCOL,
+  },
+  {
+    guard: 'giveBack keeps the order',
+    cites: 'I6',
+    file: script('claim'),
+    from: "redis.call('RPUSH', B .. ':wait', id)",
+    to: "redis.call('LPUSH', B .. ':wait', id)",
+    tests: CONTRACT,
+  },
+  {
+    guard: 'giveBack keeps the order, also of jobs with a priority',
+    cites: 'I6, race 10',
+    file: script('claim'),
+    from: '#active - position',
+    to: 'position',
+    tests: PROTOCOL,
+  },
+  {
+    guard: 'giveBack leaves jobs of a plain BullMQ worker alone',
+    cites: 'race 22',
+    file: script('claim'),
+    from: "if holder and string.sub(holder, 1, 3) ~= 'aq:' then",
+    to: 'if false then',
+    tests: PROTOCOL,
+  },
+  {
+    guard: 'a grant keeps the events from expiring',
+    cites: 'race 34',
+    file: script('claim'),
+    from: "  redis.call('PERSIST', B .. ':events')\n",
+    to: '',
+    tests: CLAIMS,
+  },
+  {
+    guard: 'a wreck of a job is no duplicate',
+    cites: 'race 38',
+    file: script('enter'),
+    from: 'if existed and not inSomeState(B, customId) then',
+    to: 'if false then',
+    tests: PROTOCOL,
+  },
+  {
+    guard: 'an add that fails half-way is undone',
+    cites: 'race 38',
+    file: script('enter'),
+    from: "if customId ~= '' and not existed then",
+    to: 'if false then',
+    tests: QUEUE,
+  },
+  {
+    guard: 'an error of a call is its own',
+    cites: 'race 19',
+    file: 'src/store/redis/scripts/dispatcher.ts',
+    from: 'local ok, answer = pcall(OPS[ARGV[at]], unpack(ARGV, at + 2, last))',
+    to: 'local ok, answer = true, OPS[ARGV[at]](unpack(ARGV, at + 2, last))',
+    tests: PROTOCOL,
+  },
+  {
+    guard: 'a release keeps the ids of a queue that holds jobs',
+    cites: 'race 9',
+    file: script('look'),
+    from: 'if kept == 0 and metaIsOurs(B) then',
+    to: 'if metaIsOurs(B) then',
+    tests: QUEUE,
+  },
+  {
+    guard: 'a release keeps what a person has set',
+    cites: 'race 9',
+    file: script('look'),
+    from: 'if kept == 0 and metaIsOurs(B) then',
+    to: 'if kept == 0 then',
+    tests: PROTOCOL,
+  },
+  {
+    guard: 'answers settle in the order of their calls',
+    cites: 'the order of replies',
+    file: 'src/store/redis/channel.ts',
+    from: 'for (const [index, call] of batch.calls.entries()) settle(call, answers[index]);',
+    to: 'for (const [index, call] of [...batch.calls.entries()].reverse()) settle(call, answers[index]);',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'what was sent on a connection that broke is not sent again',
+    cites: 'race 1',
+    file: 'src/store/redis/channel.ts',
+    from: 'rejectAll(batch, meaningOf(error));',
+    to: 'this.waiting.unshift(...batch.calls);',
+    tests: CHANNEL,
+  },
+  {
+    guard: 'nothing overtakes what Redis had no script for',
+    cites: 'race 17',
+    file: 'src/store/redis/channel.ts',
+    from: " || this.inFlight.some(batch => batch.state === 'unknown-script')",
+    to: '',
+    tests: CHANNEL,
+  },
+  {
+    guard: 'a connection that is only slow does not hang',
+    cites: 'race 29',
+    file: 'src/store/redis/channel.ts',
+    from: 'this.silentMs = this.heard || this.inFlight.length === 0 ? 0 :',
+    to: 'this.silentMs = this.inFlight.length === 0 ? 0 :',
+    tests: CHANNEL,
+  },
+  {
+    guard: 'numbers are written with all their digits',
+    cites: 'race 19',
+    file: script('claim'),
+    from: "token = string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs))",
+    to: "token = '' .. math.max(tonumber(token or '0') + 1, nowUs)",
+    tests: CLAIMS,
+  },
+];
