@@ -35,6 +35,7 @@ export class Engine {
   private readonly discovery: Discovery;
   private readonly scaler: Scaler | undefined;
   private readonly enqueuer: Enqueuer;
+  private isWorking = false;
   private connected: Promise<void> | undefined;
   private draining: Promise<EntityWorker[]> | undefined;
   private closing: Promise<void> | undefined;
@@ -66,6 +67,7 @@ export class Engine {
       () => {
         const { config, handlers } = this.parts;
         if (this.draining || config.producerOnly || handlers.hostedTypes().length === 0) return;
+        this.isWorking = true;
         this.manager.open();
         this.heartbeat.start();
         this.sources.start();
@@ -116,6 +118,7 @@ export class Engine {
       this.discovery.stop();
       this.scaler?.stop();
       this.draining = this.manager.drain(this.parts.config.shutdownTimeoutMs);
+      if (this.isWorking) this.heartbeat.announce();
     }
     return this.draining;
   }

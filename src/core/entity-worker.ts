@@ -134,6 +134,7 @@ export class EntityWorker {
   look(): void {
     this.epoch = this.context.nextEpoch();
     this.looking = true;
+    this.woken = false;
     const sentAt = momentOf(this.context.clock);
     this.answers.expect(this.context.store.look(this.entity, this.epoch), {
       use: answer => {
@@ -264,8 +265,10 @@ export class EntityWorker {
     if (jobs.next && jobs.hasFreeHandler) return this.startNext(jobs.next);
     if (this.woken && this.canFetch) this.fetch();
     else if (this.answers.count > 0 || jobs.isRunning) return false;
-    else if (!this.claim) this.end();
-    else this.rest();
+    else if (this.claim) this.rest();
+    // A wake-up while the look was under way may be of a job that it did not see.
+    else if (this.woken && !this.draining) this.look();
+    else this.end();
     return false;
   }
 

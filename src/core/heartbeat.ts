@@ -26,6 +26,8 @@ export class Heartbeat {
   private beating = false;
   private stopped = false;
   private warned = false;
+  /** Something has changed since the beat that is under way began. */
+  private isNews = false;
 
   constructor(private readonly parts: HeartbeatParts) {}
 
@@ -43,6 +45,12 @@ export class Heartbeat {
     if (!this.beating && !this.stopped) void this.beat();
   }
 
+  /** Tells others as soon as possible that this pod takes no more entities: their calls would be in vain. */
+  announce(): void {
+    this.isNews = this.beating;
+    this.request();
+  }
+
   private async beat(): Promise<void> {
     this.beating = true;
     this.timer?.cancel();
@@ -55,7 +63,10 @@ export class Heartbeat {
     }
     this.parts.manager.releaseIdle();
     this.beating = false;
-    if (!this.stopped) this.timer = this.parts.clock.after(this.parts.config.leaseMs / 3, () => void this.beat());
+    if (this.stopped) return;
+    const afterMs = this.isNews ? 0 : this.parts.config.leaseMs / 3;
+    this.isNews = false;
+    this.timer = this.parts.clock.after(afterMs, () => void this.beat());
   }
 
   private async renew(): Promise<void> {
@@ -67,11 +78,10 @@ export class Heartbeat {
       return renewal ? [{ worker, renewal }] : [];
     });
     const sentAt = momentOf(clock);
-    // A pod without room is not called.
-    const types = manager.hasRoom ? handlers.hostedTypes() : [];
+    const types = handlers.hostedTypes();
     const renewed = await store.renew(
       beats.map(beat => beat.renewal),
-      { types, workers: manager.size },
+      { types, takesMore: manager.hasRoom, workers: manager.size },
     );
     for (const [index, type] of types.entries()) manager.onMeanWorkers(type, renewed.meanWorkers[index] ?? 0);
     const lost = new Set(renewed.lost);

@@ -94,8 +94,10 @@ export interface Renewal {
 
 /** What a pod says of itself with each renewal. */
 export interface PodState {
-  /** Entity types that it takes more entities of. */
+  /** Entity types that it works. */
   readonly types: readonly string[];
+  /** Whether it has room for more of them; otherwise nobody calls it. */
+  readonly takesMore: boolean;
   /** How many entities it works. */
   readonly workers: number;
 }
@@ -105,7 +107,7 @@ export interface Renewed {
   readonly lost: readonly number[];
   /** Idle ones whose queue has something to do. */
   readonly kicked: readonly number[];
-  /** For each type in the request, how many entities its live pods work on average. */
+  /** For each type in the request, how many entities the pods that take more of it work on average. */
   readonly meanWorkers: readonly number[];
 }
 

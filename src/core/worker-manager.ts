@@ -67,7 +67,7 @@ export class WorkerManager {
   }
 
   get hasRoom(): boolean {
-    return this.workers.size < this.parts.config.maxWorkersPerPod;
+    return this.state === 'open' && this.workers.size < this.parts.config.maxWorkersPerPod;
   }
 
   /** The worker that an enqueue of this pod goes through: the present one, or a new one that may claim the entity. */
@@ -77,7 +77,7 @@ export class WorkerManager {
     if (present) return present;
     if (this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;
     const worker = this.create(entity, word);
-    if (!this.hasRoom && !worker) this.giveWay(1);
+    if (!worker && this.refused > 0) this.giveWay(1);
     return worker;
   }
 

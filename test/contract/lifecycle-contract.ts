@@ -6,7 +6,7 @@ import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
 import type { EntityStore, FetchedJob, NewJob } from '../../src/core/ports.js';
-import { claimOf, done } from '../support/settlements.js';
+import { claimOf, done, serving } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 export function lifecycleContract(name: string, createCluster: () => Promise<Cluster>): void {
@@ -122,9 +122,19 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
 
     test('pods learn how many entities those of a type work on average', async () => {
       await start();
-      await a.renew([], { types: ['account', 'order'], workers: 10 });
-      const { meanWorkers } = await b.renew([], { types: ['order', 'account', 'none'], workers: 4 });
+      await a.renew([], { ...serving('account', 'order'), workers: 10 });
+      const { meanWorkers } = await b.renew([], { ...serving('order', 'account', 'none'), workers: 4 });
       expect(meanWorkers).toEqual([7, 7, 4]);
+    });
+
+    test('a pod that takes no more is called no more', async () => {
+      await start();
+      await b.renew([], serving('account'));
+      await b.renew([], { ...serving('account'), takesMore: false });
+      await a.enter(job(0), 'route-only');
+      // Had b been called, there would be no request.
+      expect(await a.wakeUps(['account'])).toEqual([entity]);
+      expect(await b.due('account', 0, 10)).toEqual([entity]);
     });
 
     test('backlogs count what waits and what runs', async () => {

@@ -4,7 +4,7 @@
  */
 import { StaleClaimError } from '../../src/core/errors.js';
 import { RedisEntity } from '../support/redis-entity.js';
-import { claimOf, done } from '../support/settlements.js';
+import { claimOf, done, serving } from '../support/settlements.js';
 
 const HOUR_US = 3_600_000_000;
 
@@ -42,7 +42,7 @@ describe('races of time', () => {
     const ahead = await inAnHour();
     await on.redis.hset(fence(), 'until', ahead);
     await on.redis.zadd(on.system('due:account'), ahead, '42');
-    expect(await on.a.renew([{ claim, idle: false }], [])).toEqual({ lost: [], kicked: [] });
+    expect(await on.a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [], kicked: [] });
     expect(await until()).toBeLessThan(Number(ahead) - HOUR_US / 2);
     expect(await on.cluster.dueScore(on.entity)).toBe(await until());
   });
@@ -73,7 +73,7 @@ describe('races of time', () => {
     await expect(on.a.finish(claim, done(jobs[0]), 1)).rejects.toBeInstanceOf(StaleClaimError);
     await expect(on.a.release(claim, 'hand-over')).rejects.toBeInstanceOf(StaleClaimError);
     await expect(on.a.resync(claim, 2, [done(jobs[0])])).rejects.toBeInstanceOf(StaleClaimError);
-    expect(await on.a.renew([{ claim, idle: false }], [])).toEqual({ lost: [0], kicked: [] });
+    expect(await on.a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [0], kicked: [] });
     const taken = claimOf(await on.b.look(on.entity, 1));
     expect(BigInt(taken.claim.token)).toBeGreaterThan(BigInt(claim.token));
     expect(taken.jobs.map(({ data }) => data)).toEqual([{ n: 0 }]);

@@ -7,7 +7,7 @@ import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { connect } from '../support/redis.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { RedisProxy } from '../support/redis-proxy.js';
-import { claimOf, done } from '../support/settlements.js';
+import { claimOf, done, serving } from '../support/settlements.js';
 import { eventually } from '../support/wait.js';
 
 describe('calls that are on their way', () => {
@@ -52,10 +52,10 @@ describe('calls that are on their way', () => {
     const { claim, jobs } = await on.cold(far, 2);
     await far.finish(claim, done(jobs[0]), 1);
     const letThrough = proxy.hold('heartbeat');
-    const renewed = far.renew([{ claim, idle: true }], []);
+    const renewed = far.renew([{ claim, idle: true }], serving());
     expect(await far.release(claim, 'idle')).toBe(true);
     letThrough();
-    expect(await renewed).toEqual({ lost: [0], kicked: [] });
+    expect(await renewed).toMatchObject({ lost: [0], kicked: [] });
     expect(await on.redis.hkeys(fence())).toEqual(['token', 'entity']);
     expect(await on.redis.ttl(fence())).toBeGreaterThan(0);
     expect(await on.cluster.dueScore(on.entity)).toBeUndefined();
@@ -65,13 +65,13 @@ describe('calls that are on their way', () => {
     const { claim, jobs } = await on.cold(far, 2);
     await far.finish(claim, done(jobs[0]), 1);
     const letThrough = proxy.hold('heartbeat');
-    const renewed = far.renew([{ claim, idle: true }], []);
+    const renewed = far.renew([{ claim, idle: true }], serving());
     await far.release(claim, 'idle');
     // The epochs of two pods may be the same.
     await on.cold(on.b, 2, on.job(1));
     const held = await on.redis.hgetall(fence());
     letThrough();
-    expect(await renewed).toEqual({ lost: [0], kicked: [] });
+    expect(await renewed).toMatchObject({ lost: [0], kicked: [] });
     expect(await on.redis.hgetall(fence())).toEqual(held);
     expect(await on.cluster.dueScore(on.entity)).toBe(Number(held['until']));
   });
@@ -85,7 +85,7 @@ describe('calls that are on their way', () => {
     proxy.block('none');
     expect((await ended).jobs.map(({ data }) => data)).toEqual([{ n: 1 }]);
     expect(await on.redis.lrange(on.key('wait'), 0, -1)).toEqual([]);
-    expect(await far.renew([{ claim, idle: false }], [])).toEqual({ lost: [], kicked: [] });
+    expect(await far.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [], kicked: [] });
   });
 
   test('race 25: after such an outage an add of the pod gives it no second claim, and does not bring back what runs', async () => {
@@ -131,7 +131,7 @@ describe('calls that are on their way', () => {
   test('race 14: a wake-up that the server gives to a dead connection is made good by the renewal', async () => {
     const { claim, jobs } = await on.cold(far, 2);
     await far.finish(claim, done(jobs[0]), 1);
-    const swallowed = far.wakeUps().catch((error: Error) => error);
+    const swallowed = far.wakeUps([]).catch((error: Error) => error);
     const waits = async () => (await on.redis.client('LIST')) as string;
     await eventually('Redis holds the wait', async () => /far:wake-ups .*cmd=bzpopmin/.test(await waits()));
     proxy.abandon();
@@ -139,7 +139,7 @@ describe('calls that are on their way', () => {
     await on.b.enter(on.job(1), { epoch: 1, mayClaim: true });
     await eventually('the wake-up is gone', async () => (await on.redis.exists(on.system('pod:far:wake'))) === 0);
     await eventually('the pod is connected again', () =>
-      far.renew([{ claim, idle: true }], []).then(
+      far.renew([{ claim, idle: true }], serving()).then(
         ({ kicked }) => kicked.length === 1,
         () => false,
       ),

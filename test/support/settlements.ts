@@ -17,5 +17,5 @@ export function claimOf(answer: Entered | Claimed | Passed): Claimed {
 
 /** What a pod says of itself that works nothing yet, and takes entities of these types. */
 export function serving(...types: string[]): PodState {
-  return { types, workers: 0 };
+  return { types, takesMore: true, workers: 0 };
 }

@@ -108,6 +108,19 @@ describe('races of answers', () => {
     for (const handler of dead) await handler.end();
   });
 
+  test('race 4: a wake-up while the answer to an empty look is under way is not forgotten', async () => {
+    const producer = await cluster.pod('P', { producerOnly: true });
+    await cluster.clock.advance(LEASE_MS);
+    const late = a.store.hold('look');
+    cluster.server.lowerDue(stored(), cluster.clock.monotonicMs());
+    await cluster.clock.advance(1300);
+    await producer.add('1', 0);
+    expect(cluster.running).toEqual([]);
+    late();
+    await settle();
+    expect(cluster.starts).toEqual(starts('A', 0));
+  });
+
   test('race 11: what is added while the answer to an empty look is under way is found by the next sweep', async () => {
     const producer = a.store.asStore();
     const late = a.store.hold('look');
@@ -115,6 +128,8 @@ describe('races of answers', () => {
     await cluster.clock.advance(1300);
     expect(cluster.server.due.size).toBe(0);
     expect((await producer.enter(newJob(0), 'route-only')).route).toBe('nobody');
+    // The wake-up is lost.
+    cluster.server.wakeUps.get('A')?.words.clear();
     late();
     await settle();
     await cluster.clock.advance(1300);

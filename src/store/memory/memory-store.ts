@@ -136,13 +136,15 @@ export class MemoryEntityStore implements EntityStore {
     });
   }
 
-  renew(renewals: readonly Renewal[], { types, workers }: PodState): Promise<Renewed> {
+  renew(renewals: readonly Renewal[], { types, takesMore, workers }: PodState): Promise<Renewed> {
     return answer(() => {
       const meanWorkers = types.map(type => {
         const pods = this.server.pods.get(type) ?? new Map();
-        this.server.pods.set(type, pods.set(this.podId, { seenAtMs: this.server.now(), workers }));
+        if (takesMore) pods.set(this.podId, { seenAtMs: this.server.now(), workers });
+        else pods.delete(this.podId);
+        this.server.pods.set(type, pods);
         const live = this.server.livePods(type);
-        return live.reduce((sum, [, { workers }]) => sum + workers, 0) / live.length;
+        return live.reduce((sum, [, { workers }]) => sum + workers, 0) / Math.max(1, live.length);
       });
       const lost: number[] = [];
       const kicked: number[] = [];

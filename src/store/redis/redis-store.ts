@@ -225,9 +225,9 @@ export class RedisEntityStore implements EntityStore {
     });
   }
 
-  async renew(renewals: readonly Renewal[], { types, workers }: PodState): Promise<Renewed> {
+  async renew(renewals: readonly Renewal[], { types, takesMore, workers }: PodState): Promise<Renewed> {
     const { podId, config, clock } = this.options;
-    const pod = [workers, types.length, ...types.map(encodeSegment)];
+    const pod = [workers, takesMore ? 1 : 0, types.length, ...types.map(encodeSegment)];
     const header = [podId, config.leaseMs * 1000, this.keySpace.system, ...pod];
     const lost: number[] = [];
     const kicked: number[] = [];

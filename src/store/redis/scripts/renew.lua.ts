@@ -3,30 +3,34 @@
  * arrive after the lease has run out.
  *
  * KEYS  none
- * ARGV  podId leaseUs systemPrefix workers nTypes type… | (B T I epoch idle lockMs nRunning jobId…)*
- * Returns {lost positions, kicked positions, for each type the mean of workers of its pods}, from 0
+ * ARGV  podId leaseUs systemPrefix workers takesMore nTypes type… | (B T I epoch idle lockMs nRunning jobId…)*
+ * Returns {lost positions, kicked positions, for each type the mean of workers of the pods that take more}, from 0
  *
  * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24).
  */
 export const renewLua = /* lua */ `
-local pod, leaseUs, sys, workers, nTypes = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], tonumber(ARGV[5])
+local pod, leaseUs, sys, workers, takesMore, nTypes = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1', tonumber(ARGV[6])
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
 local lost, kicked, means = {}, {}, {}
 local function load(id) return sys .. 'pod:' .. id .. ':load' end
 redis.call('SET', load(pod), workers, 'PX', math.floor(leaseUs / 100))
-for k = 6, 5 + nTypes do
+for k = 7, 6 + nTypes do
   local key = sys .. 'pods:' .. ARGV[k]
-  redis.call('ZADD', key, string.format('%.0f', nowUs), pod)
+  if takesMore then
+    redis.call('ZADD', key, string.format('%.0f', nowUs), pod)
+  else
+    redis.call('ZREM', key, pod)
+  end
   redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', nowUs - 10 * leaseUs))
   redis.call('PEXPIRE', key, math.floor(leaseUs / 100))
   local loads = {}
   for i, id in ipairs(redis.call('ZRANGEBYSCORE', key, string.format('%.0f', nowUs - leaseUs), '+inf')) do loads[i] = load(id) end
   local sum = 0
-  for _, count in ipairs(redis.call('MGET', unpack(loads))) do sum = sum + tonumber(count or '0') end
-  means[#means + 1] = string.format('%.1f', sum / #loads)
+  for _, key in ipairs(loads) do sum = sum + tonumber(redis.call('GET', key) or '0') end
+  means[#means + 1] = string.format('%.1f', sum / math.max(1, #loads))
 end
-local position, k = 0, 6 + nTypes
+local position, k = 0, 7 + nTypes
 while k <= #ARGV do
   local B, T, I, epoch, idle, lockMs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], tonumber(ARGV[k + 6])
   local c = redis.call('HMGET', B .. ':$:worker', 'owner', 'epoch')
