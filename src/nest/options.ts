@@ -13,6 +13,11 @@ export interface AtomicQueuesModuleOptions extends EngineOptions {
   redis: RedisConnectionOptions;
   /** What every key in Redis begins with. Default `aq`. Services that share it share their entities. */
   keyPrefix?: string;
+  /**
+   * What to do at start where Redis drops keys when its memory is full (`maxmemory-policy` `allkeys-*`): jobs and claims
+   * would be lost without a word. `warn` (the default) logs it, `refuse` keeps the application from starting.
+   */
+  onEvictingRedis?: 'warn' | 'refuse';
   /** How long an enqueue waits while Redis is away before it rejects, in ms. Default 5000. */
   commandTimeoutMs?: number;
 }
@@ -36,6 +41,7 @@ const KNOWN = [
   'producerOnly',
   'maxWorkersPerPod',
   'discoveryIntervalMs',
+  'onEvictingRedis',
 ];
 const KNOWN_REDIS = ['url', 'host', 'port', 'username', 'password', 'db', 'tls', 'family'];
 
@@ -54,6 +60,9 @@ export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
   else checkInstance(redis);
   checkKind(options, 'keyPrefix', 'string');
   for (const name of ['enableCronManager', 'currentJob', 'producerOnly'] as const) checkKind(options, name, 'boolean');
+  if (![undefined, 'warn', 'refuse'].includes(options.onEvictingRedis)) {
+    throw new InvalidOptionError("AtomicQueuesModule.onEvictingRedis must be 'warn' or 'refuse'.");
+  }
   if (options.commandTimeoutMs !== undefined)
     milliseconds('AtomicQueuesModule.commandTimeoutMs', options.commandTimeoutMs);
   if (options.keyPrefix === '' || /[{}\s]/.test(options.keyPrefix ?? '')) {

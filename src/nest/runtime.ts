@@ -50,6 +50,7 @@ export const createRedisStore: StoreFactory = (options, config, events) =>
     clock: systemClock,
     log: nestLog(),
     events,
+    onEvictingRedis: options.onEvictingRedis,
     podId: randomBytes(6).toString('hex'),
   });
 

@@ -118,6 +118,52 @@ test(
   FAULT_MS,
 );
 
+test(
+  'the wall clock of every pod jumps an hour on, and two back: claims stay, nothing waits',
+  () =>
+    Scene.run({ pods: PODS }, async scene => {
+      scene.produce();
+      await scene.underWay();
+      const at = now();
+      for (let jump = 0; jump < 2; jump++) {
+        for (const pod of scene.pods.workingPods) scene.pods.jumpClock(pod);
+        const jumpedAt = now();
+        await scene.hasWorkedSince(jumpedAt);
+        await lasts(LEASE_MS / 2);
+        await scene.hasWorkedSince(now());
+      }
+      await scene.stopProducing();
+      await scene.allDone();
+      const silence = scene.silenceAfter(at);
+      const { reruns } = scene.expectClean('wall clock jumps by an hour, on and back', {
+        'longest silence ms': silence,
+      });
+      expect(reruns).toBe(0);
+      expect(silence).toBeLessThanOrEqual(LEASE_MS);
+    }),
+  FAULT_MS,
+);
+
+test(
+  'the owner of idle entities is dead, and nobody knows: a job that comes then runs within a lease and a sweep',
+  () =>
+    Scene.run({ pods: PODS }, async scene => {
+      for (const entityId of scene.entities) await scene.enqueue(entityId);
+      await scene.allDone();
+      const pods = scene.pods.workingPods;
+      const survivor = pods[0];
+      for (const pod of pods) if (pod !== survivor) await scene.pods.kill(pod);
+      const killedAt = now();
+      for (const entityId of scene.entities) await scene.enqueue(entityId);
+      await scene.hasWorkedSince(killedAt);
+      await scene.allDone();
+      const silence = scene.silenceAfter(killedAt);
+      scene.expectClean('owner of idle entities dead', { 'longest silence ms': silence });
+      expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  FAULT_MS,
+);
+
 function allRunning(runs: readonly Run[], entities: readonly string[]): boolean {
   return entities.every(id => runs.findLast(({ entityId }) => entityId === id)?.end === undefined);
 }

@@ -34,8 +34,10 @@ class DurableRedis {
 describe.each([
   ['everysec', 1],
   ['everysec', 6],
+  ['everysec', 12],
   ['always', 1],
   ['always', 6],
+  ['always', 12],
 ] as const)('a crash of Redis with appendfsync %s', (fsync, seconds) => {
   inFull(
     `${seconds} s down under load: nothing that was acknowledged is lost`,

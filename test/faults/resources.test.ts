@@ -1,4 +1,9 @@
 /** What runs short: memory and connections of Redis, time; and many entities at once. */
+import { startRedis } from '#dev-redis';
+import { resolveOptions } from '../../src/core/options.js';
+import { systemClock } from '../../src/nest/system.js';
+import { RedisEntityStore } from '../../src/store/redis/redis-store.js';
+import { RecordingLog } from '../support/log.js';
 import { FAULT_MS, inFull, now, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
 
@@ -148,6 +153,40 @@ inFull(
     }),
   FAULT_MS,
 );
+
+test('a Redis that evicts jobs: said loudly at start, or refused', async () => {
+  const redis = await startRedis({ alwaysPrivate: true, args: ['--maxmemory-policy', 'allkeys-lru'] });
+  try {
+    const log = new RecordingLog();
+    await expect(eviction(redis.url, 'refuse', log)).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringMatching(/allkeys-lru.*noeviction/),
+    });
+    expect(log.lines).toEqual([]);
+    await eviction(redis.url, 'warn', log);
+    expect(log.lines.join()).toMatch(/allkeys-lru: it drops jobs and claims.*noeviction/);
+  } finally {
+    await redis.stop();
+  }
+});
+
+async function eviction(url: string, onEvictingRedis: 'warn' | 'refuse', log: RecordingLog): Promise<void> {
+  const store = new RedisEntityStore({
+    redis: { url },
+    keyPrefix: 'aq',
+    commandTimeoutMs: 2000,
+    config: resolveOptions({}),
+    clock: systemClock,
+    log,
+    podId: 'pod',
+    onEvictingRedis,
+  });
+  try {
+    await store.start();
+  } finally {
+    await store.close();
+  }
+}
 
 /** The error of an enqueue that must be refused; its job does not count. */
 async function refusal(scene: Scene): Promise<unknown> {

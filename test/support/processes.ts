@@ -95,6 +95,11 @@ export class PodProcesses {
     this.live.get(pod)?.kill('SIGSTOP');
   }
 
+  /** The wall clock of the process jumps, an hour ahead and an hour behind in turn. */
+  jumpClock(pod: string): void {
+    this.live.get(pod)?.send('jump');
+  }
+
   /** SIGCONT. */
   thaw(pod: string): void {
     this.live.get(pod)?.kill('SIGCONT');

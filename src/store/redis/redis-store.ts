@@ -36,6 +36,7 @@ import {
   type RedisConnectionOptions,
   watchConnection,
 } from './connection.js';
+import { checkEviction, type EvictionResponse } from './eviction.js';
 import { KeySpace } from './keys.js';
 import { NativeJobs } from './native-job.js';
 import { type BuildNative, checkStale, type RedisJob, readFetched } from './replies.js';
@@ -51,6 +52,8 @@ export interface RedisStoreOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly events?: EventSink;
+  /** What is done where Redis may evict jobs. Default `warn`. */
+  readonly onEvictingRedis?: EvictionResponse;
   /** Random, and new with every process: claims of a former life are a stranger's. */
   readonly podId: string;
 }
@@ -119,6 +122,7 @@ export class RedisEntityStore implements EntityStore {
     );
     this.ready = { bull, channel, native };
     await Promise.all([connected(this.commands), connected(this.heartbeat), connected(this.wakes)]);
+    await checkEviction(this.commands, this.options.onEvictingRedis ?? 'warn', this.options.log);
   }
 
   queueName(entity: EntityRef): string {

@@ -3,9 +3,9 @@
  * line by line, each in the kernel's hands before the handler goes on, so that a SIGKILL loses none.
  *
  * Settings come by environment: POD, REDIS_URL, KEY_PREFIX, RECORD (the file), HANDLER_MS_MAX, IDLE_SECONDS,
- * HEARTBEAT_TTL (seconds), MAX_STALLED, COMMAND_TIMEOUT_MS, and DIE_AT, where it kills itself: `claim` (granted, with a job, that has
- * not started), `fetch` (a job was ended and the next one has come), `effect` (a handler has done its work, and nobody
- * knows). What a single job does comes with its data.
+ * HEARTBEAT_TTL (seconds), MAX_STALLED, COMMAND_TIMEOUT_MS, and DIE_AT, where it kills itself: `claim` (granted, with a
+ * job, that has not started), `fetch` (a job was ended and the next one has come), `effect` (a handler has done its work,
+ * and nobody knows). What a single job does comes with its data.
  */
 import { openSync, writeSync } from 'node:fs';
 import { Injectable, Module } from '@nestjs/common';
@@ -85,6 +85,15 @@ function dieOnAnswer(isTheOne: (call: string, answer: string) => boolean): void 
 // A job comes with its data.
 if (dieAt === 'claim') dieOnAnswer((_, answer) => answer.includes('CLAIMED') && answer.includes('"n":'));
 if (dieAt === 'fetch') dieOnAnswer((call, answer) => call.includes('finish') && answer.includes('"n":'));
+
+/** A message: somebody sets the wall clock an hour ahead, and with the next one an hour behind. */
+const trueNow = Date.now;
+let jumpMs = 0;
+process.on('message', () => {
+  jumpMs = jumpMs > 0 ? -3_600_000 : 3_600_000;
+  Date.now = () => trueNow() + jumpMs;
+});
+process.channel?.unref();
 
 const app = await NestFactory.createApplicationContext(PodModule, { logger: ['warn', 'error'] });
 app.enableShutdownHooks();
