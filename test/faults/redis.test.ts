@@ -1,35 +1,7 @@
 /** Faults of Redis: restarts, pauses, lost scripts and connections, keys that a person deleted. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type DevRedis, startRedis } from '#dev-redis';
+import { DurableRedis } from '../support/durable-redis.js';
 import { FAULT_MS, inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
-
-/** A server whose data outlives it. */
-class DurableRedis {
-  private readonly folder = mkdtempSync(join(tmpdir(), 'atomic-queues-aof-'));
-  private current: DevRedis | undefined;
-
-  constructor(private readonly fsync: string) {}
-
-  async start(): Promise<DevRedis> {
-    const args = ['--dir', this.folder, '--appendonly', 'yes', '--appendfsync', this.fsync];
-    this.current = await startRedis({ alwaysPrivate: true, args, port: this.current?.port });
-    return this.current;
-  }
-
-  /** SIGKILL of the server: no farewell, nothing saved but the log. */
-  async crash(): Promise<void> {
-    if (this.current?.pid) process.kill(this.current.pid, 'SIGKILL');
-    await this.current?.stop();
-  }
-
-  async end(): Promise<void> {
-    await this.current?.stop();
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-}
 
 describe.each([
   ['everysec', 1],

@@ -110,9 +110,9 @@ export class Scene {
   }
 
   /** Adds the next job; what is refused is counted, and its number given to the next. */
-  private async enqueueAnyhow(entityId: string): Promise<void> {
+  async enqueueAnyhow(entityId: string, data?: Data): Promise<void> {
     try {
-      await this.enqueue(entityId);
+      await this.enqueue(entityId, data);
     } catch (error) {
       const n = (this.added.get(entityId) ?? 0) - 1;
       const code = error instanceof AtomicQueuesError ? error.code : undefined;
@@ -166,8 +166,8 @@ export class Scene {
   }
 
   /** Waits until all that was acknowledged has run. */
-  async allDone(timeoutMs = 60_000): Promise<void> {
-    await eventually('all that was acknowledged has run', () => this.left() === 0, timeoutMs, POLL_MS);
+  async allDone(timeoutMs = 60_000, everyMs = POLL_MS): Promise<void> {
+    await eventually('all that was acknowledged has run', () => this.left() === 0, timeoutMs, everyMs);
   }
 
   private left(): number {

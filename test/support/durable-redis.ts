@@ -1,0 +1,30 @@
+/** A Redis of a test's own that can be killed and comes back with its append-only file. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DevRedis, startRedis } from '#dev-redis';
+
+/** A server whose data outlives it. */
+export class DurableRedis {
+  private readonly folder = mkdtempSync(join(tmpdir(), 'atomic-queues-aof-'));
+  private current: DevRedis | undefined;
+
+  constructor(private readonly fsync: string) {}
+
+  async start(): Promise<DevRedis> {
+    const args = ['--dir', this.folder, '--appendonly', 'yes', '--appendfsync', this.fsync];
+    this.current = await startRedis({ alwaysPrivate: true, args, port: this.current?.port });
+    return this.current;
+  }
+
+  /** SIGKILL of the server: no farewell, nothing saved but the log. */
+  async crash(): Promise<void> {
+    if (this.current?.pid) process.kill(this.current.pid, 'SIGKILL');
+    await this.current?.stop();
+  }
+
+  async end(): Promise<void> {
+    await this.current?.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
