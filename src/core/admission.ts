@@ -4,17 +4,24 @@
  * Neighbour: `worker-manager.ts` asks here before it creates a worker, and knows how much room there is.
  */
 import { type EntityRef, entityWord } from './entity.js';
-import type { Clock, FetchedJob, Log } from './ports.js';
+import type { Clock, FetchedJob, Log, TypeLoad } from './ports.js';
 
-/** Entities beyond the average that a pod takes before it sends new ones to others. */
+/** So many times the average a pod takes before it sends new ones to others … */
 const HEADROOM = 1.25;
-/** … and so few that it does not matter where they are. */
+/** … and so few it takes in any case: it does not matter where they are. */
 const ALWAYS = 8;
 /** For so long a pod does not look at an entity that it has left: every other pod sweeps several times meanwhile. */
 const LEFT_MS = 5000;
 
+/** What is known of the pods of a type: what they said last, and what has come here since. */
+interface Share extends TypeLoad {
+  /** How many entities this pod worked then. */
+  readonly own: number;
+  sentAway: number;
+}
+
 export class Admission {
-  private readonly shares = new Map<string, number>();
+  private readonly shares = new Map<string, Share>();
   /** Until when each entity is left to others, the oldest first. */
   private readonly left = new Map<string, number>();
   /** Job names that were reported; there are as many as the code has. */
@@ -25,14 +32,21 @@ export class Admission {
     private readonly log: Log,
   ) {}
 
-  /** What the pods of a type work on average, this one among them. */
-  onMeanWorkers(type: string, mean: number): void {
-    this.shares.set(type, ALWAYS + HEADROOM * mean);
+  onLoad(type: string, load: TypeLoad, own: number): void {
+    this.shares.set(type, { ...load, own, sentAway: 0 });
+  }
+
+  onSentAway(type: string): void {
+    const share = this.shares.get(type);
+    if (share) share.sentAway++;
   }
 
   /** Whether a new entity of the type belongs elsewhere. What others have left or lost is taken all the same (I7). */
-  hasItsShare(type: string, workers: number): boolean {
-    return workers >= (this.shares.get(type) ?? Number.POSITIVE_INFINITY);
+  hasItsShare(type: string, own: number): boolean {
+    const share = this.shares.get(type);
+    if (!share || share.pods < 2) return false;
+    const mean = (share.workers + share.sentAway + own - share.own) / share.pods;
+    return own >= Math.max(ALWAYS, HEADROOM * mean);
   }
 
   /** The next job of the entity has a name that no handler here knows. */

@@ -90,11 +90,9 @@ export class Enqueuer {
     const { entity } = job;
     const worker = this.manager.forEnqueue(entity);
     const entered = worker ? worker.enter(job) : this.store.enter(job, 'route-only');
-    return entered.then(({ jobId }) => ({
-      jobId,
-      entityType: entity.type,
-      entityId: entity.id,
-      queueName: this.store.queueName(entity),
-    }));
+    return entered.then(({ jobId, route }) => {
+      if (route === 'nobody') this.manager.onSentAway(entity.type);
+      return { jobId, entityType: entity.type, entityId: entity.id, queueName: this.store.queueName(entity) };
+    });
   }
 }

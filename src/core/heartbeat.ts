@@ -83,7 +83,10 @@ export class Heartbeat {
       beats.map(beat => beat.renewal),
       { types, takesMore: manager.hasRoom, workers: manager.size },
     );
-    for (const [index, type] of types.entries()) manager.onMeanWorkers(type, renewed.meanWorkers[index] ?? 0);
+    for (const [index, type] of types.entries()) {
+      const load = renewed.loads[index];
+      if (load) manager.onLoad(type, load);
+    }
     const lost = new Set(renewed.lost);
     const kicked = new Set(renewed.kicked);
     beats.forEach(({ worker, renewal }, position) => {

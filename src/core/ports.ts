@@ -107,8 +107,15 @@ export interface Renewed {
   readonly lost: readonly number[];
   /** Idle ones whose queue has something to do. */
   readonly kicked: readonly number[];
-  /** For each type in the request, how many entities the pods that take more of it work on average. */
-  readonly meanWorkers: readonly number[];
+  /** For each type in the request: the pods that take more of it, this one among them if it does. */
+  readonly loads: readonly TypeLoad[];
+}
+
+/** How much the pods that take more entities of a type have to do. */
+export interface TypeLoad {
+  readonly pods: number;
+  /** How many entities they work, of any type. */
+  readonly workers: number;
 }
 
 /** One step of a search through all queues. */

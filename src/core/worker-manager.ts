@@ -11,7 +11,7 @@ import { type EntityRef, entityWord } from './entity.js';
 import { EntityWorker, type WorkerContext } from './entity-worker.js';
 import { type EventSink, NO_EVENTS } from './events.js';
 import type { EngineConfig } from './options.js';
-import type { Clock, EntityStore, Log } from './ports.js';
+import type { Clock, EntityStore, Log, TypeLoad } from './ports.js';
 
 export interface ManagerParts {
   readonly store: EntityStore;
@@ -97,8 +97,13 @@ export class WorkerManager {
     return worker !== undefined;
   }
 
-  onMeanWorkers(type: string, mean: number): void {
-    this.admission.onMeanWorkers(type, mean);
+  onLoad(type: string, load: TypeLoad): void {
+    this.admission.onLoad(type, load, this.workers.size);
+  }
+
+  /** A job of an entity that nobody owned was added, and left to others. */
+  onSentAway(type: string): void {
+    this.admission.onSentAway(type);
   }
 
   // ── room ────────────────────────────────────────────────────────────────────────────────────────────────────────

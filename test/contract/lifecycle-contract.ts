@@ -120,11 +120,15 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       });
     });
 
-    test('pods learn how many entities those of a type work on average', async () => {
+    test('pods learn how many take more of a type, and how many entities they work', async () => {
       await start();
       await a.renew([], { ...serving('account', 'order'), workers: 10 });
-      const { meanWorkers } = await b.renew([], { ...serving('order', 'account', 'none'), workers: 4 });
-      expect(meanWorkers).toEqual([7, 7, 4]);
+      const { loads } = await b.renew([], { ...serving('order', 'account', 'none'), workers: 4 });
+      expect(loads).toEqual([
+        { pods: 2, workers: 14 },
+        { pods: 2, workers: 14 },
+        { pods: 1, workers: 4 },
+      ]);
     });
 
     test('a pod that takes no more is called no more', async () => {

@@ -109,6 +109,8 @@ describe('pods that share the load', () => {
     await cluster.clock.advance(LEASE_MS);
     for (let id = 0; id < 50; id++) await a.add(String(id), id);
     expect(cluster.starts).toHaveLength(50);
+    expect(cluster.server.requests.size).toBe(0);
+    expect(new Set(a.store.calls)).not.toContain('look');
     await cluster.close();
   });
 

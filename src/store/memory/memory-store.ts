@@ -138,13 +138,13 @@ export class MemoryEntityStore implements EntityStore {
 
   renew(renewals: readonly Renewal[], { types, takesMore, workers }: PodState): Promise<Renewed> {
     return answer(() => {
-      const meanWorkers = types.map(type => {
+      const loads = types.map(type => {
         const pods = this.server.pods.get(type) ?? new Map();
         if (takesMore) pods.set(this.podId, { seenAtMs: this.server.now(), workers });
         else pods.delete(this.podId);
         this.server.pods.set(type, pods);
         const live = this.server.livePods(type);
-        return live.reduce((sum, [, { workers }]) => sum + workers, 0) / Math.max(1, live.length);
+        return { pods: live.length, workers: live.reduce((sum, [, { workers }]) => sum + workers, 0) };
       });
       const lost: number[] = [];
       const kicked: number[] = [];
@@ -159,7 +159,7 @@ export class MemoryEntityStore implements EntityStore {
         this.server.due.set(entityWord(claim.entity), owner.untilMs);
         if (idle && !entity.paused && this.server.hasWork(entity)) kicked.push(position);
       }
-      return { lost, kicked, meanWorkers };
+      return { lost, kicked, loads };
     });
   }
 

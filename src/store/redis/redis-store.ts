@@ -26,6 +26,7 @@ import type {
   Renewal,
   Renewed,
   Settlement,
+  TypeLoad,
 } from '../../core/ports.js';
 import { Bull } from './bullmq.js';
 import { Channel } from './channel.js';
@@ -235,16 +236,16 @@ export class RedisEntityStore implements EntityStore {
     const header = [podId, config.leaseMs * 1000, this.keySpace.system, ...pod];
     const lost: number[] = [];
     const kicked: number[] = [];
-    let meanWorkers: number[] = [];
+    let loads: TypeLoad[] = [];
     for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
       const args = renewals.slice(from, from + RENEWALS_PER_CALL).flatMap(renewal => this.renewalArguments(renewal));
       const renewing = this.heartbeatCommands.renewClaims(...header, ...args);
-      const [lostHere, kickedHere, means] = await answerOrDrop(this.heartbeat, renewing, config.leaseMs / 2, clock);
+      const [lostHere, kickedHere, loadsNow] = await answerOrDrop(this.heartbeat, renewing, config.leaseMs / 2, clock);
       lost.push(...lostHere.map(position => from + position));
       kicked.push(...kickedHere.map(position => from + position));
-      meanWorkers = means.map(Number);
+      loads = loadsNow.map(([pods, workers]) => ({ pods, workers }));
     }
-    return { lost, kicked, meanWorkers };
+    return { lost, kicked, loads };
   }
 
   due(type: string, from: number, limit: number): Promise<EntityRef[]> {
@@ -312,7 +313,7 @@ export class RedisEntityStore implements EntityStore {
   }
 
   private get heartbeatCommands(): {
-    renewClaims(...args: (string | number)[]): Promise<[number[], number[], string[]]>;
+    renewClaims(...args: (string | number)[]): Promise<[number[], number[], [number, number][]]>;
   } {
     return this.heartbeat as never;
   }

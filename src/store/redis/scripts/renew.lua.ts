@@ -4,7 +4,7 @@
  *
  * KEYS  none
  * ARGV  podId leaseUs systemPrefix workers takesMore nTypes type… | (B T I epoch idle lockMs nRunning jobId…)*
- * Returns {lost positions, kicked positions, for each type the mean of workers of the pods that take more}, from 0
+ * Returns {lost positions, kicked positions, for each type {pods that take more, entities that they work}}, from 0
  *
  * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24).
  */
@@ -12,7 +12,7 @@ export const renewLua = /* lua */ `
 local pod, leaseUs, sys, workers, takesMore, nTypes = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1', tonumber(ARGV[6])
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
-local lost, kicked, means = {}, {}, {}
+local lost, kicked, loads = {}, {}, {}
 local function load(id) return sys .. 'pod:' .. id .. ':load' end
 redis.call('SET', load(pod), workers, 'PX', math.floor(leaseUs / 100))
 for k = 7, 6 + nTypes do
@@ -24,11 +24,9 @@ for k = 7, 6 + nTypes do
   end
   redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', nowUs - 10 * leaseUs))
   redis.call('PEXPIRE', key, math.floor(leaseUs / 100))
-  local loads = {}
-  for i, id in ipairs(redis.call('ZRANGEBYSCORE', key, string.format('%.0f', nowUs - leaseUs), '+inf')) do loads[i] = load(id) end
-  local sum = 0
-  for _, key in ipairs(loads) do sum = sum + tonumber(redis.call('GET', key) or '0') end
-  means[#means + 1] = string.format('%.1f', sum / math.max(1, #loads))
+  local sum, pods = 0, redis.call('ZRANGEBYSCORE', key, string.format('%.0f', nowUs - leaseUs), '+inf')
+  for _, id in ipairs(pods) do sum = sum + tonumber(redis.call('GET', load(id)) or '0') end
+  loads[#loads + 1] = {#pods, sum}
 end
 local position, k = 0, 7 + nTypes
 while k <= #ARGV do
@@ -56,5 +54,5 @@ while k <= #ARGV do
   position = position + 1
   k = k + 7 + nRunning
 end
-return {lost, kicked, means}
+return {lost, kicked, loads}
 `;
