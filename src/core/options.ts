@@ -19,6 +19,11 @@ export interface WorkerOptions {
   lockDuration?: number;
   /** How long a claim lives without renewal, in **seconds**; renewed every third of it. Default 3. */
   heartbeatTTL?: number;
+  /**
+   * How long a handler may block the event loop, by computing say, before its process counts as hung and loses its
+   * entities, in ms. Default 30000; 0 leaves it at what is left of `heartbeatTTL`.
+   */
+  eventLoopBlockLimitMs?: number;
   /** How often a job may lose its pod while it runs alone before it is failed. Default 1. */
   maxStalledCount?: number;
   /** Most jobs of one entity that are fetched ahead while it is busy. Default 32, at most 256. */
@@ -107,6 +112,7 @@ export interface EntityTypeConfig {
 /** All options as the core reads them. */
 export interface EngineConfig {
   readonly leaseMs: number;
+  readonly eventLoopBlockLimitMs: number;
   readonly sweepMs: number;
   readonly shutdownTimeoutMs: number;
   readonly currentJob: boolean;
@@ -126,7 +132,7 @@ const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1
 const MOST_PREFETCH = 256;
 
 const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStalledCount', 'unknownJobGraceMs'];
-const WORKER_KEYS = [...WORKER_CONFIG_KEYS, 'stalledInterval', 'heartbeatTTL'];
+const WORKER_KEYS = [...WORKER_CONFIG_KEYS, 'stalledInterval', 'heartbeatTTL', 'eventLoopBlockLimitMs'];
 const ENTITY_KEYS = [
   'queueName',
   'workerName',
@@ -152,6 +158,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
   const types = new Map<string, EntityTypeConfig>();
   return {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
+    eventLoopBlockLimitMs: defaults.eventLoopBlockLimitMs ?? 30_000,
     sweepMs: defaults.stalledInterval ?? 1000,
     shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
     currentJob: options.currentJob ?? true,
@@ -218,11 +225,12 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
 function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly string[]): void {
   checkKnown(path, worker, known);
   if (worker.concurrency !== undefined) count(`${path}.concurrency`, worker.concurrency);
-  const { stalledInterval, lockDuration, heartbeatTTL, prefetch, unknownJobGraceMs } = worker;
+  const { stalledInterval, lockDuration, heartbeatTTL, eventLoopBlockLimitMs, prefetch, unknownJobGraceMs } = worker;
   if (stalledInterval !== undefined) milliseconds(`${path}.stalledInterval`, stalledInterval);
   if (lockDuration !== undefined) milliseconds(`${path}.lockDuration`, lockDuration);
   if (unknownJobGraceMs !== undefined) zeroOrMilliseconds(`${path}.unknownJobGraceMs`, unknownJobGraceMs);
   if (heartbeatTTL !== undefined) milliseconds(`${path}.heartbeatTTL`, heartbeatTTL, 1000);
+  if (eventLoopBlockLimitMs !== undefined) zeroOrMilliseconds(`${path}.eventLoopBlockLimitMs`, eventLoopBlockLimitMs);
   if (prefetch !== undefined && !(Number.isInteger(prefetch) && prefetch >= 1 && prefetch <= MOST_PREFETCH)) {
     throw new InvalidOptionError(`${path}.prefetch must be a whole number from 1 to ${MOST_PREFETCH}.`);
   }

@@ -58,6 +58,7 @@ describe('a connection that hangs', () => {
   test('the heartbeat hangs: claims are renewed again, and work goes on', async () => {
     await enqueue(0);
     await runs(0);
+    await eventually('the heartbeat is connected', () => proxy.count('heartbeat') === 1);
     proxy.freeze('heartbeat');
     const frozen = await leaseUntil();
     await eventually('the claim is renewed on a new connection', async () => (await leaseUntil()) > frozen + 1e6);

@@ -3,6 +3,8 @@
  * would notice), a socket, a child process. It looks before the file's own top-level `afterAll`, so clean up in a
  * `describe`. What is left in Redis is checked by `leaks-in-redis.mjs`.
  */
+import diagnostics from 'node:diagnostics_channel';
+import type { Worker } from 'node:worker_threads';
 import { eventually } from './wait.js';
 
 /** Kinds of resources that outlive a test only by mistake. */
@@ -11,6 +13,11 @@ const KINDS = ['TCPSocketWrap', 'TCPServerWrap', 'ProcessWrap', 'Timeout'];
 /** Timers that code of the library has set, and where. */
 const timers = new Map<unknown, string>();
 const { setTimeout: set, clearTimeout: clear } = globalThis;
+const threads = new Set<Worker>();
+const onThread = (message: unknown) => threads.add((message as { worker: Worker }).worker);
+diagnostics.subscribe('worker_threads', onThread);
+/** What has ended has no id any more. */
+const liveThreads = () => [...threads].filter(({ threadId }) => threadId !== -1).map(() => 'thread');
 const held = () => process.getActiveResourcesInfo().filter(kind => KINDS.includes(kind));
 const before = held();
 
@@ -30,7 +37,8 @@ globalThis.clearTimeout = timer => {
 };
 
 afterAll(async () => {
-  const left = () => [...timers.values(), ...held().slice(before.length)];
+  diagnostics.unsubscribe('worker_threads', onThread);
+  const left = () => [...timers.values(), ...liveThreads(), ...held().slice(before.length)];
   // Closing a socket takes the other side; whatever is meant to end ends within a moment.
   await eventually('all that the tests started has ended', () => left().length === 0, 5000).catch(() => {
     throw new Error(`Tests of this file left running:\n  ${left().join('\n  ')}`);

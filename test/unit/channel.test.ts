@@ -45,11 +45,13 @@ describe('the command channel', () => {
   let clock: ManualClock;
   let channel: Channel;
   let outcomes: string[];
+  let onRead: () => void;
 
   beforeEach(() => {
     redis = new FakeRedis();
     clock = new ManualClock();
     outcomes = [];
+    onRead = () => {};
     channel = new Channel({
       redis: redis as never,
       script: 'return 1',
@@ -57,6 +59,7 @@ describe('the command channel', () => {
       timeoutMs: TIMEOUT_MS,
       watchMs: WATCH_MS,
       clock,
+      onRead: () => onRead(),
     });
   });
   afterEach(async () => {
@@ -88,6 +91,13 @@ describe('the command channel', () => {
     await settle();
   };
   const sent = () => redis.sent.map(({ what }) => what);
+
+  test('tells that a batch has been read before any caller goes on', async () => {
+    onRead = () => outcomes.push('read');
+    await send('a', 'b');
+    await answer(0, 1, 2);
+    expect(outcomes).toEqual(['read', 'a: 1', 'b: 2']);
+  });
 
   test('race 17: what Redis had no script for is sent again in its order, once nothing is under way, and nothing overtakes it', async () => {
     await send('a', 'b');

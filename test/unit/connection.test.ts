@@ -1,6 +1,6 @@
 /** What our connections take from an ioredis instance of the caller's, and what they don't. */
 import { Redis } from 'ioredis';
-import { createConnection } from '../../src/store/redis/connection.js';
+import { createConnection, sendable } from '../../src/store/redis/connection.js';
 
 test('where Redis is comes from the instance; what would change the meaning of answers does not', () => {
   const theirs = new Redis({
@@ -25,6 +25,23 @@ test('where Redis is comes from the instance; what would change the meaning of a
   });
   expect([ours.options.commandTimeout, ours.options.socketTimeout]).toEqual([undefined, undefined]);
   expect(theirs.status).toBe('wait');
+});
+
+test('an instance can be sent to a thread as its options, unless a function of it says how Redis is reached', () => {
+  const sentinels = [{ host: 'sentinel', port: 26_379 }];
+  const settings = { lazyConnect: true, sentinels, name: 'primary', password: 'secret', retryStrategy: () => 1 };
+  const sent = structuredClone(sendable(new Redis(settings)));
+  expect(createConnection(sent, 'heartbeat', 'pod').options).toMatchObject({
+    sentinels,
+    name: 'primary',
+    password: 'secret',
+    connectionName: 'atomic-queues:pod:heartbeat',
+    enableOfflineQueue: false,
+  });
+  const reached = sendable(new Redis({ ...settings, natMap: () => null }));
+  expect(() => structuredClone(reached)).toThrow(/could not be cloned/);
+  const options = { host: 'somewhere', tls: { ca: 'certificate' } };
+  expect(sendable(options)).toBe(options);
 });
 
 test.each([

@@ -6,7 +6,12 @@ import { PrefetchWindow } from '../../src/core/window.js';
 describe('options of the engine', () => {
   test('defaults', () => {
     const config = resolveOptions({});
-    expect(config).toMatchObject({ leaseMs: 3000, sweepMs: 1000, shutdownTimeoutMs: 10_000 });
+    expect(config).toMatchObject({
+      leaseMs: 3000,
+      eventLoopBlockLimitMs: 30_000,
+      sweepMs: 1000,
+      shutdownTimeoutMs: 10_000,
+    });
     expect(config.entityType('any')).toMatchObject({
       idleTimeoutMs: 15_000,
       lockDurationMs: 30_000,
@@ -14,6 +19,12 @@ describe('options of the engine', () => {
       maxStalledCount: 1,
       jobOptions: { removeOnComplete: true, removeOnFail: { count: 1000, age: 604_800 } },
     });
+  });
+
+  test('a blocked event loop is borne for as long as is said; 0 means not at all', () => {
+    for (const eventLoopBlockLimitMs of [0, 5000]) {
+      expect(resolveOptions({ workerDefaults: { eventLoopBlockLimitMs } })).toMatchObject({ eventLoopBlockLimitMs });
+    }
   });
 
   test('an entity type overrides the defaults of workers and of jobs', () => {
@@ -89,6 +100,18 @@ describe('options of the engine', () => {
       { workerDefaults: { heartbeatTTL: 1e7 } },
       'INVALID_OPTION',
       /seconds.*at most 2147483/,
+    ],
+    [
+      'half a millisecond of a block',
+      { workerDefaults: { eventLoopBlockLimitMs: 0.5 } },
+      'INVALID_OPTION',
+      /eventLoopBlockLimitMs.*whole number/,
+    ],
+    [
+      'a block of no number',
+      { workerDefaults: { eventLoopBlockLimitMs: Number.NaN } },
+      'INVALID_OPTION',
+      /eventLoopBlockLimitMs/,
     ],
     ['half a job', { workerDefaults: { prefetch: 0.5 } }, 'INVALID_OPTION', /prefetch.*whole number/],
     ['too many jobs', { workerDefaults: { prefetch: 5000 } }, 'INVALID_OPTION', /prefetch.*to 256/],

@@ -46,6 +46,8 @@ export interface ChannelOptions {
   /** How often the two are looked at. */
   readonly watchMs: number;
   readonly clock: Clock;
+  /** Called when the answers of a batch have been read, before any caller goes on with its own. */
+  readonly onRead: () => void;
 }
 
 export class Channel {
@@ -134,6 +136,7 @@ export class Channel {
     }
     this.heard = true;
     for (const [index, call] of batch.calls.entries()) settle(call, answers[index]);
+    this.options.onRead();
     if (answers.some(isFromReplica)) this.options.redis.disconnect(true);
     this.resendUnknown();
   }

@@ -14,6 +14,9 @@ export type RedisConnectionOptions =
   | Redis
   | ({ url?: string } & Pick<RedisOptions, 'host' | 'port' | 'username' | 'password' | 'db' | 'tls' | 'family'>);
 
+/** Where Redis is, without an instance. */
+export type PlainConnectionOptions = { url?: string } & RedisOptions;
+
 /** What a connection is for; its name in `CLIENT LIST`. */
 export type ConnectionRole = 'commands' | 'heartbeat' | 'wake-ups';
 
@@ -39,11 +42,24 @@ const OURS: RedisOptions = {
   blockingTimeout: undefined,
 };
 
-export function createConnection(target: RedisConnectionOptions, role: ConnectionRole, podId: string): Redis {
+export function createConnection(target: Redis | PlainConnectionOptions, role: ConnectionRole, podId: string): Redis {
   const ours = { ...OURS, connectionName: `atomic-queues:${podId}:${role}` };
   if (isRedis(target)) return target.duplicate(ours);
   const { url, ...rest } = target;
   return url === undefined ? new Redis({ ...rest, ...ours }) : new Redis(url, { ...rest, ...ours });
+}
+
+/** They say when to ask the sentinels again, which ioredis knows by itself. */
+const SENTINEL_STRATEGIES = ['sentinelRetryStrategy', 'sentinelReconnectStrategy'];
+
+/**
+ * Where Redis is, as it may be sent to a thread: an instance as its options, without those that every connection of
+ * ours sets, and without strategies. What functions are left say how Redis is reached, and can't be sent.
+ */
+export function sendable(target: RedisConnectionOptions): PlainConnectionOptions {
+  if (!isRedis(target)) return target;
+  const isLeftOut = (name: string) => name in OURS || SENTINEL_STRATEGIES.includes(name);
+  return Object.fromEntries(Object.entries(target.options).filter(([name]) => !isLeftOut(name)));
 }
 
 /** An ioredis instance, also one of another copy of ioredis than ours. */

@@ -1,8 +1,9 @@
 /**
  * The store on Redis and BullMQ: each method of the port as one step of a script.
  *
- * Owns: the three connections of a pod (commands, heartbeat, wake-ups: I9) and which op with which arguments.
- * Neighbours: `scripts/` say what a step does, `channel.ts` how steps travel, `replies.ts` what comes back.
+ * Owns: two of the three connections of a pod (commands, wake-ups: I9) and which op with which arguments.
+ * Neighbours: `scripts/` say what a step does, `channel.ts` how steps travel, `replies.ts` what comes back;
+ * `renewals.ts` has the third connection, for heartbeats.
  */
 import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
@@ -26,7 +27,6 @@ import type {
   Renewal,
   Renewed,
   Settlement,
-  TypeLoad,
 } from '../../core/ports.js';
 import { Bull } from './bullmq.js';
 import { Channel } from './channel.js';
@@ -40,9 +40,10 @@ import {
 import { checkEviction, type EvictionResponse } from './eviction.js';
 import { KeySpace } from './keys.js';
 import { NativeJobs } from './native-job.js';
+import type { RenewalArguments } from './renewal-connection.js';
+import { Renewals } from './renewals.js';
 import { type BuildNative, checkStale, type RedisJob, readFetched } from './replies.js';
 import { composeDispatcher } from './scripts/dispatcher.js';
-import { renewLua } from './scripts/renew.lua.js';
 
 export interface RedisStoreOptions {
   readonly redis: RedisConnectionOptions;
@@ -59,8 +60,6 @@ export interface RedisStoreOptions {
   readonly podId: string;
 }
 
-/** Claims in one renewal script; while it runs, Redis does nothing else. */
-const RENEWALS_PER_CALL = 500;
 /** Seconds that a wait for wake-ups lasts: what a half-open socket swallows is missed no longer (race 14). */
 const WAKE_UP_WAIT_SECONDS = 5;
 const WAKE_UPS_AT_ONCE = 256;
@@ -79,23 +78,29 @@ interface Ready {
 export class RedisEntityStore implements EntityStore {
   private readonly keySpace: KeySpace;
   private readonly commands: Redis;
-  private readonly heartbeat: Redis;
   private readonly wakes: Redis;
+  private readonly renewals: Renewals;
   private readonly buildNative: BuildNative;
   private readonly stopWatching: () => void;
   private ready: Ready | undefined;
 
   constructor(private readonly options: RedisStoreOptions) {
-    const { redis, podId, log } = options;
+    const { redis, podId, log, clock, config } = options;
     this.keySpace = new KeySpace(options.keyPrefix, options.config);
     this.commands = createConnection(redis, 'commands', podId);
-    this.heartbeat = createConnection(redis, 'heartbeat', podId);
     this.wakes = createConnection(redis, 'wake-ups', podId);
     this.stopWatching = watchConnection(this.commands, 'commands', log, options.events ?? NO_EVENTS);
-    // The other two fail and come back with the first; one line for an outage is enough.
-    this.heartbeat.on('error', () => {});
+    // It fails and comes back with the first; one line for an outage is enough.
     this.wakes.on('error', () => {});
-    this.heartbeat.defineCommand('renewClaims', { numberOfKeys: 0, lua: renewLua });
+    this.renewals = new Renewals({
+      redis,
+      podId,
+      systemPrefix: this.keySpace.system,
+      leaseMs: config.leaseMs,
+      blockLimitMs: config.eventLoopBlockLimitMs,
+      clock,
+      log,
+    });
     this.buildNative = (claim, id, fields) =>
       this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields);
   }
@@ -110,6 +115,7 @@ export class RedisEntityStore implements EntityStore {
       timeoutMs: commandTimeoutMs,
       watchMs: Math.min(commandTimeoutMs, config.leaseMs) / 4,
       clock,
+      onRead: () => this.renewals.tellGranted(),
     });
     const native = new NativeJobs(this.commands, (claim, body, keys, args) =>
       channel.call(
@@ -122,7 +128,7 @@ export class RedisEntityStore implements EntityStore {
       ),
     );
     this.ready = { bull, channel, native };
-    await Promise.all([connected(this.commands), connected(this.heartbeat), connected(this.wakes)]);
+    await Promise.all([connected(this.commands), connected(this.wakes)]);
     await checkEviction(this.commands, this.options.onEvictingRedis ?? 'warn', this.options.log);
   }
 
@@ -230,22 +236,11 @@ export class RedisEntityStore implements EntityStore {
     });
   }
 
-  async renew(renewals: readonly Renewal[], { types, takesMore, workers }: PodState): Promise<Renewed> {
-    const { podId, config, clock } = this.options;
-    const pod = [workers, takesMore ? 1 : 0, types.length, ...types.map(encodeSegment)];
-    const header = [podId, config.leaseMs * 1000, this.keySpace.system, ...pod];
-    const lost: number[] = [];
-    const kicked: number[] = [];
-    let loads: TypeLoad[] = [];
-    for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
-      const args = renewals.slice(from, from + RENEWALS_PER_CALL).flatMap(renewal => this.renewalArguments(renewal));
-      const renewing = this.heartbeatCommands.renewClaims(...header, ...args);
-      const [lostHere, kickedHere, loadsNow] = await answerOrDrop(this.heartbeat, renewing, config.leaseMs / 2, clock);
-      lost.push(...lostHere.map(position => from + position));
-      kicked.push(...kickedHere.map(position => from + position));
-      loads = loadsNow.map(([pods, workers]) => ({ pods, workers }));
-    }
-    return { lost, kicked, loads };
+  renew(renewals: readonly Renewal[], pod: PodState): Promise<Renewed> {
+    return this.renewals.renew(
+      renewals.map(renewal => this.renewalArguments(renewal)),
+      { ...pod, types: pod.types.map(encodeSegment) },
+    );
   }
 
   due(type: string, from: number, limit: number): Promise<EntityRef[]> {
@@ -298,24 +293,22 @@ export class RedisEntityStore implements EntityStore {
   }
 
   isSilentFor(ms: number): boolean {
-    return this.parts.channel.isSilentFor(ms);
+    const isSilent = this.parts.channel.isSilentFor(ms);
+    // Whoever asks lets the claims run out then; nothing may keep them behind his back (race 15).
+    if (isSilent) this.renewals.forget();
+    return isSilent;
   }
 
   async close(): Promise<void> {
     this.ready?.channel.close();
     this.stopWatching();
-    for (const redis of [this.wakes, this.commands, this.heartbeat]) redis.disconnect();
+    for (const redis of [this.wakes, this.commands]) redis.disconnect();
+    await this.renewals.close();
   }
 
   private get parts(): Ready {
     if (!this.ready) throw new StoreUnavailableError('The store has not been started.');
     return this.ready;
-  }
-
-  private get heartbeatCommands(): {
-    renewClaims(...args: (string | number)[]): Promise<[number[], number[], [number, number][]]>;
-  } {
-    return this.heartbeat as never;
   }
 
   private takeOptions(entity: EntityRef): string {
@@ -339,7 +332,7 @@ export class RedisEntityStore implements EntityStore {
     return [job.id, type.lockDurationMs, outcome.kind, value, encoded.options, encoded.fields];
   }
 
-  private renewalArguments({ claim, idle, runningJobIds = [] }: Renewal): (string | number)[] {
+  private renewalArguments({ claim, idle, runningJobIds = [] }: Renewal): RenewalArguments {
     const { base, type, id } = this.keySpace.of(claim.entity);
     const { lockDurationMs } = this.options.config.entityType(claim.entity.type);
     return [base, type, id, claim.epoch, idle ? 1 : 0, lockDurationMs, runningJobIds.length, ...runningJobIds];
@@ -386,7 +379,11 @@ export class RedisEntityStore implements EntityStore {
         `${answer[at + 2]} jobs of ${entityWord(entity)} are locked by a BullMQ Worker that is not ours; left alone. Don't attach one to this queue.`,
       );
     }
-    return { claim, recovered: Number(answer[at + 1]), ...readFetched(answer, at + 3, claim, this.buildNative) };
+    const fetched = readFetched(answer, at + 3, claim, this.buildNative);
+    this.renewals.granted(
+      this.renewalArguments({ claim, idle: false, runningJobIds: fetched.jobs.map(({ id }) => id) }),
+    );
+    return { claim, recovered: Number(answer[at + 1]), ...fetched };
   }
 
   private reportRefusedEnd({ entity }: Claim, { job, outcome }: Settlement, code: number): void {

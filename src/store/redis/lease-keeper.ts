@@ -1,0 +1,84 @@
+/**
+ * What the thread for renewals does of its own accord: it keeps the claims while the main thread is blocked.
+ *
+ * Owns: what is known of the pod's claims, when the main thread counts as blocked, and for how long that is borne.
+ * Neighbours: `renewal-thread.entry.ts` brings what the main thread says; `renewal-connection.ts` renews.
+ *
+ * A claim that was released, lost or taken meanwhile is not brought back: renewals are guarded by owner and epoch.
+ */
+import type { Clock, PodState, Renewed, Timer } from '../../core/ports.js';
+import type { RenewalArguments, Renewer } from './renewal-connection.js';
+
+export interface LeaseKeeperParts {
+  readonly renewer: Renewer;
+  readonly clock: Clock;
+  readonly leaseMs: number;
+  /** How long after its last word a main thread counts as blocked, and not as hung. */
+  readonly blockLimitMs: number;
+}
+
+export class LeaseKeeper implements Renewer {
+  private known: readonly RenewalArguments[] = [];
+  /** Granted since the last list. */
+  private fresh: RenewalArguments[] = [];
+  /** Granted before it: their workers may not have known yet when it was made, so that it lacks them. */
+  private freshBefore: readonly RenewalArguments[] = [];
+  private heardAtMs = 0;
+  private timer: Timer | undefined;
+  /** Silence of the main thread that is borne; none at first, since what is told first has waited for this thread to start. */
+  private patienceMs = 0;
+
+  constructor(private readonly parts: LeaseKeeperParts) {}
+
+  /** The main thread renews: these are all its claims. */
+  renew(renewals: readonly RenewalArguments[], pod: PodState): Promise<Renewed> {
+    this.hear();
+    this.known = renewals;
+    this.freshBefore = this.fresh;
+    this.fresh = [];
+    this.schedule(this.patienceMs);
+    return this.parts.renewer.renew(renewals, pod);
+  }
+
+  /** The main thread has got claims, and may be blocked by the first job of one before the next renewal. */
+  granted(renewals: readonly RenewalArguments[]): void {
+    this.hear();
+    this.fresh.push(...renewals);
+    if (!this.timer) this.schedule(this.patienceMs);
+  }
+
+  /** The main thread lives, and lets its claims run out (race 15). */
+  forget(): void {
+    this.timer?.cancel();
+    this.timer = undefined;
+    this.known = [];
+    this.fresh = [];
+    this.freshBefore = [];
+  }
+
+  private hear(): void {
+    this.heardAtMs = this.parts.clock.monotonicMs();
+  }
+
+  private schedule(ms: number): void {
+    this.timer?.cancel();
+    this.timer = this.parts.clock.after(ms, () => this.keep());
+  }
+
+  private keep(): void {
+    this.timer = undefined;
+    const { renewer, clock, leaseMs, blockLimitMs } = this.parts;
+    // A beat is a third of a lease; what is late by half of one is blocked.
+    this.patienceMs = leaseMs / 2;
+    const claims = new Map([...this.freshBefore, ...this.known, ...this.fresh].map(claim => [claim[0], claim]));
+    const isHung = clock.monotonicMs() - this.heardAtMs > blockLimitMs;
+    if (isHung || claims.size === 0) return;
+    this.schedule(leaseMs / 3);
+    // None as idle, and no types: nobody would hear of work, and a blocked pod takes on nothing new.
+    const renewals = [...claims.values()].map(
+      ([base, type, id, epoch, , ...running]): RenewalArguments => [base, type, id, epoch, 0, ...running],
+    );
+    // What fails is tried again with the next beat; the main thread's next renewal tells who can hear it.
+    renewer.renew(renewals, { types: [], takesMore: false, workers: renewals.length }).catch(() => {});
+  }
+}

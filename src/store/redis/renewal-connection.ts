@@ -1,0 +1,94 @@
+/**
+ * The pod's connection for heartbeats, and the renewal script on it. Lives in the thread for renewals, or in the main
+ * thread where there is none. Neighbours: `renewals.ts` decides which; `scripts/renew.lua.ts` says what a renewal does.
+ */
+import { once } from 'node:events';
+import type { Redis } from 'ioredis';
+import { messageOf, StoreUnavailableError } from '../../core/errors.js';
+import type { Clock, PodState, Renewed, TypeLoad } from '../../core/ports.js';
+import { answerOrDrop, createConnection, type PlainConnectionOptions } from './connection.js';
+import { renewLua } from './scripts/renew.lua.js';
+
+/** One claim as the script reads it. */
+export type RenewalArguments = readonly [
+  base: string,
+  type: string,
+  id: string,
+  epoch: number,
+  idle: 0 | 1,
+  lockMs: number,
+  nRunning: number,
+  ...runningJobIds: string[],
+];
+
+/** Whatever renews claims, and tells others of this pod; its types are encoded. */
+export interface Renewer {
+  renew(renewals: readonly RenewalArguments[], pod: PodState): Promise<Renewed>;
+}
+
+export interface HeartbeatOptions {
+  readonly redis: Redis | PlainConnectionOptions;
+  readonly podId: string;
+  /** What keys of the system begin with. */
+  readonly systemPrefix: string;
+  readonly leaseMs: number;
+}
+
+/** Claims in one renewal script; while it runs, Redis does nothing else. */
+const RENEWALS_PER_CALL = 500;
+
+export class RenewalConnection implements Renewer {
+  private readonly redis: Redis;
+
+  constructor(
+    private readonly options: HeartbeatOptions,
+    private readonly clock: Clock,
+  ) {
+    this.redis = createConnection(options.redis, 'heartbeat', options.podId);
+    // It fails and comes back with the command connection; one line for an outage is enough.
+    this.redis.on('error', () => {});
+    this.redis.defineCommand('renewClaims', { numberOfKeys: 0, lua: renewLua });
+  }
+
+  async renew(renewals: readonly RenewalArguments[], { types, takesMore, workers }: PodState): Promise<Renewed> {
+    if (this.redis.status !== 'ready') await this.connected();
+    const { podId, leaseMs, systemPrefix } = this.options;
+    const header = [podId, leaseMs * 1000, systemPrefix, workers, takesMore ? 1 : 0, types.length, ...types];
+    const lost: number[] = [];
+    const kicked: number[] = [];
+    let loads: TypeLoad[] = [];
+    for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
+      const renewing = this.commands.renewClaims(...header, ...renewals.slice(from, from + RENEWALS_PER_CALL).flat());
+      const [lostHere, kickedHere, loadsNow] = await answerOrDrop(this.redis, renewing, leaseMs / 2, this.clock);
+      lost.push(...lostHere.map(position => from + position));
+      kicked.push(...kickedHere.map(position => from + position));
+      loads = loadsNow.map(([pods, workers]) => ({ pods, workers }));
+    }
+    return { lost, kicked, loads };
+  }
+
+  close(): void {
+    this.redis.disconnect();
+  }
+
+  /** Connects, or waits for the next try; one that does not get through in time hangs, and is replaced (race 15). */
+  private async connected(): Promise<void> {
+    const { redis } = this;
+    const late = new AbortController();
+    const timer = this.clock.after(this.options.leaseMs, () => late.abort());
+    try {
+      const ready = once(redis, 'ready', { signal: late.signal });
+      if (redis.status === 'wait') redis.connect().catch(() => {});
+      await ready;
+    } catch (error) {
+      if (late.signal.aborted) redis.disconnect(true);
+      throw new StoreUnavailableError(`Redis can't be reached: ${messageOf(error)}`, { cause: error });
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  private get commands(): { renewClaims(...args: (string | number)[]): Promise<[number[], number[], [number, number][]]> } {
+    return this.redis as never;
+  }
+}

@@ -1,0 +1,175 @@
+/** When the thread for renewals renews of its own accord, what, and for how long. */
+
+import type { PodState } from '../../src/core/ports.js';
+import { LeaseKeeper } from '../../src/store/redis/lease-keeper.js';
+import type { RenewalArguments } from '../../src/store/redis/renewal-connection.js';
+import { ManualClock } from '../support/clock.js';
+
+const LEASE_MS = 3000;
+const BEAT_MS = LEASE_MS / 3;
+const BLOCK_LIMIT_MS = 10_000;
+
+const claim = (id: string, idle: 0 | 1 = 0, epoch = 1): RenewalArguments => [
+  `aq:account:${id}:queue`,
+  'account',
+  id,
+  epoch,
+  idle,
+  30_000,
+  1,
+  'job',
+];
+const POD = { types: ['account'], takesMore: true, workers: 1 };
+const NOTHING = { lost: [], kicked: [], meanWorkers: [] };
+
+describe('the lease keeper', () => {
+  let clock: ManualClock;
+  let keeper: LeaseKeeper;
+  /** `at: ids`, of the renewals that the keeper made; those of the main thread are left out. */
+  let renewed: {
+    readonly atMs: number;
+    readonly renewals: readonly RenewalArguments[];
+    readonly pod: PodState;
+  }[];
+  let fails: boolean;
+  let startMs: number;
+
+  const beat = (...claims: RenewalArguments[]) => {
+    void keeper.renew(claims, POD);
+    renewed.pop();
+  };
+  const times = () => renewed.map(({ atMs }) => atMs);
+  const ids = () => renewed.map(({ renewals }) => renewals.map(([, , id]) => id));
+
+  beforeEach(async () => {
+    clock = new ManualClock();
+    startMs = clock.monotonicMs();
+    renewed = [];
+    fails = false;
+    keeper = new LeaseKeeper({
+      renewer: {
+        async renew(renewals, pod) {
+          renewed.push({ atMs: clock.monotonicMs() - startMs, renewals, pod });
+          if (fails) throw new Error('not connected');
+          return NOTHING;
+        },
+      },
+      clock,
+      leaseMs: LEASE_MS,
+      blockLimitMs: BLOCK_LIMIT_MS,
+    });
+  });
+  /** The first beat of a pod, which has no claims yet. */
+  const start = async () => {
+    beat();
+    await clock.advance(0);
+  };
+
+  test('passes on what the main thread renews, and its answer', async () => {
+    expect(await keeper.renew([claim('1', 1)], POD)).toEqual(NOTHING);
+    expect(renewed).toEqual([{ atMs: 0, renewals: [claim('1', 1)], pod: POD }]);
+  });
+
+  test('leaves renewing to a main thread that beats', async () => {
+    await start();
+    for (let i = 0; i < 20; i++) {
+      beat(claim('1'));
+      await clock.advance(BEAT_MS * 1.4);
+    }
+    expect(renewed).toEqual([]);
+  });
+
+  test('renews from half a lease of silence on, each beat, without a gap of a lease', async () => {
+    await start();
+    beat(claim('1'), claim('2'));
+    await clock.advance(2 * LEASE_MS);
+    expect(times()).toEqual([1500, 2500, 3500, 4500, 5500]);
+    expect(ids().every(list => String(list) === '1,2')).toBe(true);
+  });
+
+  test('stops when the main thread counts as hung, and begins again when it is heard', async () => {
+    await start();
+    beat(claim('1'));
+    await clock.advance(10 * BLOCK_LIMIT_MS);
+    expect(times().at(-1)).toBeLessThanOrEqual(BLOCK_LIMIT_MS);
+    expect(times().at(-1)).toBeGreaterThan(BLOCK_LIMIT_MS - BEAT_MS);
+    expect(clock.pendingTimers).toBe(0);
+    renewed = [];
+    beat(claim('1'));
+    await clock.advance(LEASE_MS / 2);
+    expect(ids()).toEqual([['1']]);
+  });
+
+  test('no idle ones and no types: nobody would hear of work, and a blocked pod takes on nothing new', async () => {
+    await start();
+    beat(claim('1', 1));
+    await clock.advance(LEASE_MS / 2);
+    expect(renewed).toMatchObject([{ renewals: [claim('1', 0)], pod: { types: [], takesMore: false } }]);
+  });
+
+  test('renews what was granted since the last beat', async () => {
+    await start();
+    beat(claim('1'));
+    keeper.granted([claim('2')]);
+    await clock.advance(LEASE_MS / 2);
+    expect(ids()).toEqual([['1', '2']]);
+  });
+
+  test('renews what was granted before the last beat, whose list may lack it; after one more beat, only if it is listed', async () => {
+    await start();
+    keeper.granted([claim('2')]);
+    beat(claim('1'));
+    await clock.advance(LEASE_MS / 2);
+    beat(claim('1'));
+    await clock.advance(LEASE_MS / 2);
+    expect(ids()).toEqual([['2', '1'], ['1']]);
+  });
+
+  test('renews a claim once, under the epoch heard last', async () => {
+    await start();
+    beat(claim('1'));
+    keeper.granted([claim('1', 0, 2)]);
+    await clock.advance(LEASE_MS / 2);
+    expect(renewed).toMatchObject([{ renewals: [claim('1', 0, 2)] }]);
+  });
+
+  test('race 15: forgets all claims when the main thread lets them run out; those granted later are new', async () => {
+    await start();
+    beat(claim('1'));
+    keeper.granted([claim('2')]);
+    keeper.forget();
+    await clock.advance(2 * LEASE_MS);
+    expect(renewed).toEqual([]);
+    expect(clock.pendingTimers).toBe(0);
+    keeper.granted([claim('3')]);
+    await clock.advance(LEASE_MS / 2);
+    expect(ids()).toEqual([['3']]);
+  });
+
+  test('what waited for the thread to start is renewed at once', async () => {
+    beat();
+    keeper.granted([claim('1')]);
+    await clock.advance(0);
+    expect(ids()).toEqual([['1']]);
+  });
+
+  test('grants say that the main thread lives, and do not put off the renewal of the others', async () => {
+    await start();
+    beat(claim('1'));
+    for (let i = 0; i < 12; i++) {
+      await clock.advance(LEASE_MS / 3);
+      keeper.granted([claim(`new${i}`)]);
+    }
+    expect(times().at(0)).toBe(1500);
+    await clock.advance(BLOCK_LIMIT_MS);
+    expect(times().at(-1)).toBeGreaterThan(12 * BEAT_MS + BLOCK_LIMIT_MS - 2 * BEAT_MS);
+  });
+
+  test('a renewal that fails is made again with the next beat', async () => {
+    await start();
+    beat(claim('1'));
+    fails = true;
+    await clock.advance(LEASE_MS);
+    expect(times()).toEqual([1500, 2500]);
+  });
+});
