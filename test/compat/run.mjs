@@ -44,9 +44,15 @@ function npm(cwd, ...args) {
 /** What a user installs: the built package and its papers, nothing of the workshop. */
 function checkContents(files) {
   const strange = files.filter(file => !/^(dist\/|package\.json$|README\.md$|CHANGELOG\.md$|LICENSE$)/.test(file));
-  const missing = ['dist/esm/index.js', 'dist/esm/index.d.ts', 'dist/cjs/index.js', 'README.md', 'LICENSE'].filter(
-    file => !files.includes(file),
-  );
+  const thread = ['esm', 'cjs'].map(build => `dist/${build}/store/redis/renewal-thread.entry.js`);
+  const missing = [
+    'dist/esm/index.js',
+    'dist/esm/index.d.ts',
+    'dist/cjs/index.js',
+    'README.md',
+    'LICENSE',
+    ...thread,
+  ].filter(file => !files.includes(file));
   if (strange.length + missing.length > 0) throw new Error(`package: too much: ${strange}; missing: ${missing}`);
   process.stdout.write(`package: ${files.length} files\n`);
 }

@@ -38,9 +38,9 @@ test(
 );
 
 inFull(
-  'a handler blocks the event loop for two leases: taken over, only the fenced zombie beside its successor',
+  'a handler blocks the event loop for two leases, beyond its limit: taken over, only the fenced zombie beside its successor',
   () =>
-    Scene.run({ pods: PODS }, async scene => {
+    Scene.run({ pods: PODS, settings: { BLOCK_LIMIT_MS: '0' } }, async scene => {
       scene.produce();
       await scene.underWay();
       const blockedAt = now();

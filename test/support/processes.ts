@@ -13,6 +13,8 @@ export interface Run {
   readonly start: bigint;
   /** Undefined where the pod was killed meanwhile. */
   end?: bigint;
+  /** Whether the handler had been told to stop when it ended. */
+  aborted?: boolean;
 }
 
 interface Line {
@@ -22,6 +24,7 @@ interface Line {
   readonly entityId: string;
   readonly n: number;
   readonly token: string;
+  readonly aborted: boolean;
   readonly at: string;
 }
 
@@ -110,6 +113,16 @@ export class PodProcesses {
     return readFileSync(this.outputFile(pod), 'utf8');
   }
 
+  /** Its application closes, and nothing ends the process. @returns its exit code. */
+  async leave(pod: string): Promise<number | null> {
+    const child = this.live.get(pod);
+    if (!child) throw new Error(`${pod} does not live`);
+    this.live.delete(pod);
+    const exited = new Promise<number | null>(resolve => child.once('exit', resolve));
+    child.send('close');
+    return exited;
+  }
+
   async close(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     await Promise.all([...this.live.keys()].map(pod => this.end(pod, signal)));
     rmSync(this.folder, { recursive: true, force: true });
@@ -129,6 +142,7 @@ export class PodProcesses {
         }
         if (line.what === 'end' && run) {
           run.end = BigInt(line.at);
+          run.aborted = line.aborted;
           open.delete(key);
         } else {
           const { pod, entityId, n } = line;

@@ -3,11 +3,11 @@
  * line by line, each in the kernel's hands before the handler goes on, so that a SIGKILL loses none.
  *
  * Settings come by environment: POD, REDIS_URL, KEY_PREFIX, RECORD (the file), HANDLER_MS_MAX, IDLE_SECONDS,
- * HEARTBEAT_TTL (seconds), MAX_STALLED, COMMAND_TIMEOUT_MS, and DIE_AT, where it kills itself: `claim` (granted, with a
- * job, that has not started), `fetch` (a job was ended and the next one has come), `effect` (a handler has done its work,
- * and nobody knows). What a single job does comes with its data.
+ * HEARTBEAT_TTL (seconds), MAX_STALLED, COMMAND_TIMEOUT_MS, BLOCK_LIMIT_MS, and DIE_AT, where it kills itself: `claim`
+ * (granted, with a job, that has not started), `fetch` (a job was ended and the next one has come), `effect` (a handler
+ * has done its work, and nobody knows). What a single job does comes with its data.
  */
-import { openSync, writeSync } from 'node:fs';
+import { existsSync, openSync, writeSync } from 'node:fs';
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesModule, type JobContext, JobHandler, WorkerProcessor } from 'atomic-queues';
@@ -21,6 +21,8 @@ interface Work {
   readonly ms?: number;
   /** How long its handler blocks the event loop, the first time. */
   readonly blockMs?: number;
+  /** Or until that file exists, the first time. */
+  readonly blockUntil?: string;
   /** Its handler kills the process, every time. */
   readonly poison?: boolean;
 }
@@ -38,22 +40,29 @@ function die(): void {
 }
 
 /** Nanoseconds of the machine's monotonic clock: one for all processes. */
-function note(what: 'start' | 'end', entityId: string, n: number, token: string): void {
-  writeSync(record, `${JSON.stringify({ what, pod, entityId, n, token, at: String(process.hrtime.bigint()) })}\n`);
+function note(what: 'start' | 'end', entityId: string, n: number, { fencingToken, signal }: JobContext): void {
+  const at = String(process.hrtime.bigint());
+  writeSync(
+    record,
+    `${JSON.stringify({ what, pod, entityId, n, token: fencingToken, aborted: signal.aborted, at })}\n`,
+  );
 }
 
 @WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: Number(setting('IDLE_SECONDS', '15')) })
 @Injectable()
 class AccountProcessor {
   @JobHandler('*')
-  async handle(job: Job<Work>, entityId: string, { fencingToken }: JobContext) {
-    const { n, ms = Math.random() * handlerMsMax, blockMs = 0, poison } = job.data;
-    note('start', entityId, n, fencingToken);
+  async handle(job: Job<Work>, entityId: string, context: JobContext) {
+    const { n, ms = Math.random() * handlerMsMax, blockMs = 0, blockUntil, poison } = job.data;
+    note('start', entityId, n, context);
     if (poison) die();
-    for (const end = performance.now() + (job.attemptsStarted === 1 ? blockMs : 0); performance.now() < end; );
+    const isFirst = job.attemptsStarted === 1;
+    for (const end = performance.now() + (isFirst ? blockMs : 0); performance.now() < end; );
+    while (isFirst && blockUntil !== undefined && !existsSync(blockUntil));
     await (ms >= 1 ? new Promise(resolve => setTimeout(resolve, ms)) : null);
-    note('end', entityId, n, fencingToken);
+    note('end', entityId, n, context);
     if (dieAt === 'effect') die();
+    return pod;
   }
 }
 
@@ -66,6 +75,7 @@ class AccountProcessor {
       workerDefaults: {
         heartbeatTTL: Number(setting('HEARTBEAT_TTL', '3')),
         maxStalledCount: Number(setting('MAX_STALLED', '1')),
+        eventLoopBlockLimitMs: Number(setting('BLOCK_LIMIT_MS', '30000')),
       },
     }),
   ],
@@ -86,15 +96,21 @@ function dieOnAnswer(isTheOne: (call: string, answer: string) => boolean): void 
 if (dieAt === 'claim') dieOnAnswer((_, answer) => answer.includes('CLAIMED') && answer.includes('"n":'));
 if (dieAt === 'fetch') dieOnAnswer((call, answer) => call.includes('finish') && answer.includes('"n":'));
 
-/** A message: somebody sets the wall clock an hour ahead, and with the next one an hour behind. */
+/** Somebody sets the wall clock an hour ahead, and the next time an hour behind. */
 const trueNow = Date.now;
 let jumpMs = 0;
-process.on('message', () => {
+function jump(): void {
   jumpMs = jumpMs > 0 ? -3_600_000 : 3_600_000;
   Date.now = () => trueNow() + jumpMs;
-});
-process.channel?.unref();
+}
 
 const app = await NestFactory.createApplicationContext(PodModule, { logger: ['warn', 'error'] });
 app.enableShutdownHooks();
+process.on('message', async message => {
+  if (message === 'jump') return jump();
+  // `close`: its application; then it is to end of itself.
+  await app.close();
+  process.disconnect();
+});
+process.channel?.unref();
 process.send?.('ready');
