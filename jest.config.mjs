@@ -5,8 +5,7 @@ export default {
   testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
-    // A thread runs outside of Jest, and needs the compiled code.
-    '/renewal-thread\\.file\\.cjs$': '<rootDir>/dist/esm/store/redis/renewal-thread.file.cjs',
+    '/renewal-thread\\.file\\.cjs$': '<rootDir>/test/support/thread-file.cjs',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   transform: {

@@ -20,8 +20,10 @@ export interface WorkerOptions {
   /** How long a claim lives without renewal, in **seconds**; renewed every third of it. Default 3. */
   heartbeatTTL?: number;
   /**
-   * How long a handler may block the event loop, by computing say, before its process counts as hung and loses its
-   * entities, in ms. Default 30000; 0 leaves it at what is left of `heartbeatTTL`.
+   * How long a handler may block the event loop, by computing say, in ms; after that its process counts as hung and loses
+   * its entities. Meanwhile all of them wait. Default 30000. A thread sees to it: some 23 MB of memory, and 0.3 s of CPU when
+   * the pod starts; throughput is the same within the spread of runs. 0: no thread; a block of two thirds of `heartbeatTTL`
+   * may then be too long.
    */
   eventLoopBlockLimitMs?: number;
   /** How often a job may lose its pod while it runs alone before it is failed. Default 1. */

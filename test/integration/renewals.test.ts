@@ -80,7 +80,7 @@ describe('renewals', () => {
     ['a bundle, where the code of the thread is not found', () => ({})],
   ])('%s: from the main thread, with one warning that names the remedy', async (what, changed) => {
     if (what.startsWith('a bundle')) {
-      jest.unstable_mockModule('../../dist/esm/store/redis/renewal-thread.file.cjs', () => ({
+      jest.unstable_mockModule('../support/thread-file.cjs', () => ({
         threadFile: '/nowhere/renewal-thread.entry.js',
       }));
     }

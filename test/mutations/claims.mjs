@@ -4,6 +4,7 @@ const PROTOCOL = ['test/integration/redis-protocol.test.ts'];
 const CLAIMS = ['test/integration/races-claims.test.ts'];
 const WIRE = ['test/integration/races-wire.test.ts'];
 const CLOCK = ['test/integration/races-clock.test.ts'];
+const KEEPER = ['test/unit/lease-keeper.test.ts'];
 const MINE = "if not mine(B, epoch) then return {'STALE'} end\n";
 
 const script = name => `src/store/redis/scripts/${name}.lua.ts`;
@@ -250,5 +251,29 @@ export const claimGuards = [
     from: "  redis.call('PEXPIRE', key, 60000)\n",
     to: '',
     tests: PROTOCOL,
+  },
+  {
+    guard: 'a hung process is not kept its claims',
+    cites: 'I7',
+    file: 'src/store/redis/lease-keeper.ts',
+    from: 'if (isHung || ',
+    to: 'if (',
+    tests: KEEPER,
+  },
+  {
+    guard: 'claims that are to run out are forgotten',
+    cites: 'race 15',
+    file: 'src/store/redis/lease-keeper.ts',
+    from: '    this.known = [];\n',
+    to: '',
+    tests: KEEPER,
+  },
+  {
+    guard: 'what was granted when the last list was made is kept',
+    cites: 'I7',
+    file: 'src/store/redis/lease-keeper.ts',
+    from: '...this.freshBefore, ',
+    to: '',
+    tests: KEEPER,
   },
 ];

@@ -20,7 +20,7 @@ const claim = (id: string, idle: 0 | 1 = 0, epoch = 1): RenewalArguments => [
   'job',
 ];
 const POD = { types: ['account'], takesMore: true, workers: 1 };
-const NOTHING = { lost: [], kicked: [], meanWorkers: [] };
+const NOTHING = { lost: [], kicked: [], loads: [] };
 
 describe('the lease keeper', () => {
   let clock: ManualClock;
