@@ -37,6 +37,10 @@ test('3 processes, 20 entities, 12,300 commands in waves of 200: one at a time, 
   const pods = new PodProcesses(prefix);
   try {
     await Promise.all([pods.start(), pods.start(), pods.start()]);
+    await eventually(
+      'all are known to take entities',
+      async () => (await redis.zcard(`${prefix}:$:pods:account`)) === 3,
+    );
     const bus = producer.get(QueueBus);
     const next = new Map<string, number>();
     for (let sent = 0; sent < 12_300; ) {
