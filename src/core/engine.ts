@@ -118,7 +118,7 @@ export class Engine {
       this.discovery.stop();
       this.scaler?.stop();
       this.draining = this.manager.drain(this.parts.config.shutdownTimeoutMs);
-      if (this.isWorking) this.heartbeat.announce();
+      if (this.isWorking) this.heartbeat.request();
     }
     return this.draining;
   }

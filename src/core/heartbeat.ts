@@ -26,8 +26,7 @@ export class Heartbeat {
   private beating = false;
   private stopped = false;
   private warned = false;
-  /** Something has changed since the beat that is under way began. */
-  private isNews = false;
+  private isRequested = false;
 
   constructor(private readonly parts: HeartbeatParts) {}
 
@@ -40,15 +39,13 @@ export class Heartbeat {
     this.timer?.cancel();
   }
 
-  /** Renews now: a worker with work finds its lease run out. */
+  /**
+   * Renews now, or once more when the beat under way is through: a worker with work finds its lease run out, or this pod
+   * takes no more entities and others should not call it.
+   */
   request(): void {
-    if (!this.beating && !this.stopped) void this.beat();
-  }
-
-  /** Tells others as soon as possible that this pod takes no more entities: their calls would be in vain. */
-  announce(): void {
-    this.isNews = this.beating;
-    this.request();
+    if (this.beating) this.isRequested = true;
+    else if (!this.stopped) void this.beat();
   }
 
   private async beat(): Promise<void> {
@@ -64,8 +61,8 @@ export class Heartbeat {
     this.parts.manager.releaseIdle();
     this.beating = false;
     if (this.stopped) return;
-    const afterMs = this.isNews ? 0 : this.parts.config.leaseMs / 3;
-    this.isNews = false;
+    const afterMs = this.isRequested ? 0 : this.parts.config.leaseMs / 3;
+    this.isRequested = false;
     this.timer = this.parts.clock.after(afterMs, () => void this.beat());
   }
 

@@ -1,6 +1,8 @@
 /** What our connections take from an ioredis instance of the caller's, and what they don't. */
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { createConnection, sendable } from '../../src/store/redis/connection.js';
+import { eventually } from '../support/wait.js';
 
 test('where Redis is comes from the instance; what would change the meaning of answers does not', () => {
   const theirs = new Redis({
@@ -51,4 +53,18 @@ test.each([
 ])('an answer that says %s: %s, a new connection', (message, expected) => {
   const { reconnectOnError } = createConnection({ host: 'somewhere' }, 'commands', 'pod').options;
   expect(reconnectOnError?.(new Error(message))).toBe(expected);
+});
+
+test('race 15: a connection that is accepted and gets no answer is replaced, again and again', async () => {
+  const sockets: Socket[] = [];
+  const server = createServer(socket => sockets.push(socket.on('error', () => {})));
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const redis = createConnection({ host: '127.0.0.1', port }, 'commands', 'pod', 20);
+  redis.on('error', () => {});
+  redis.connect().catch(() => {});
+  await eventually('it has tried three times', () => sockets.length >= 3);
+  redis.disconnect();
+  for (const socket of sockets) socket.destroy();
+  await new Promise(resolve => server.close(resolve));
 });

@@ -21,6 +21,8 @@ export type PlainConnectionOptions = { url?: string } & RedisOptions;
 export type ConnectionRole = 'commands' | 'heartbeat' | 'wake-ups';
 
 const MAX_RECONNECT_DELAY_MS = 2000;
+/** From the moment the network accepts a connection until Redis answers on it. */
+const HANDSHAKE_MS = 5000;
 
 /** What a server answers that was the primary. */
 export const REPLICA_ERROR = /^(READONLY|MASTERDOWN)\b/;
@@ -42,8 +44,23 @@ const OURS: RedisOptions = {
   blockingTimeout: undefined,
 };
 
-export function createConnection(target: Redis | PlainConnectionOptions, role: ConnectionRole, podId: string): Redis {
-  const ours = { ...OURS, connectionName: `atomic-queues:${podId}:${role}` };
+/** A connection of ours, not yet connected. One that is accepted and then gets no answer is replaced (race 15). */
+export function createConnection(
+  target: Redis | PlainConnectionOptions,
+  role: ConnectionRole,
+  podId: string,
+  handshakeMs = HANDSHAKE_MS,
+): Redis {
+  const redis = newRedis(target, { ...OURS, connectionName: `atomic-queues:${podId}:${role}` });
+  let handshake: NodeJS.Timeout | undefined;
+  redis.on('connect', () => {
+    handshake = setTimeout(() => redis.disconnect(true), handshakeMs).unref();
+  });
+  for (const event of ['ready', 'close']) redis.on(event, () => clearTimeout(handshake));
+  return redis;
+}
+
+function newRedis(target: Redis | PlainConnectionOptions, ours: RedisOptions): Redis {
   if (isRedis(target)) return target.duplicate(ours);
   const { url, ...rest } = target;
   return url === undefined ? new Redis({ ...rest, ...ours }) : new Redis(url, { ...rest, ...ours });

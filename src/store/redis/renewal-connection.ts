@@ -88,7 +88,9 @@ export class RenewalConnection implements Renewer {
     }
   }
 
-  private get commands(): { renewClaims(...args: (string | number)[]): Promise<[number[], number[], [number, number][]]> } {
+  private get commands(): {
+    renewClaims(...args: (string | number)[]): Promise<[number[], number[], [number, number][]]>;
+  } {
     return this.redis as never;
   }
 }
