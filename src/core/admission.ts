@@ -63,6 +63,10 @@ export class Admission {
   }
 
   hasLeft(word: string): boolean {
-    return (this.left.get(word) ?? 0) > this.clock.monotonicMs();
+    const untilMs = this.left.get(word);
+    if (untilMs === undefined) return false;
+    if (untilMs > this.clock.monotonicMs()) return true;
+    this.left.delete(word);
+    return false;
   }
 }

@@ -32,6 +32,7 @@ import type {
   FetchedJob,
   Log,
   NewJob,
+  ReleaseMode,
   Renewal,
   Settlement,
   Timer,
@@ -60,6 +61,7 @@ export interface WorkerContext {
 /** Pauses between tries to begin anew while the store is away. */
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
+const LONG_RUN_MS = 1000;
 
 export class EntityWorker {
   private currentState: WorkerState = 'claiming';
@@ -77,9 +79,10 @@ export class EntityWorker {
   private looking = false;
   /** Something may be waiting that no owed answer will bring. */
   private woken = false;
-  private draining = false;
-  /** When it became idle, or began to work. */
-  private sinceMs: number;
+  /** Why it gives the entity up: the pod shuts down, others wait for its room, or the next job is for other pods. */
+  private leaving: 'shutdown' | 'room' | 'unknown job' | undefined;
+  private readonly createdAtMs: number;
+  private idleSinceMs = 0;
   private againTimer: Timer | undefined;
   private beginningAnew = false;
   private advancing = false;
@@ -91,7 +94,7 @@ export class EntityWorker {
     private readonly context: WorkerContext,
   ) {
     this.epoch = context.nextEpoch();
-    this.sinceMs = context.clock.monotonicMs();
+    this.createdAtMs = context.clock.monotonicMs();
     this.jobs = new JobLine(type, context);
   }
 
@@ -127,7 +130,7 @@ export class EntityWorker {
     if (this.currentState === 'lost' || this.currentState === 'ended') return 'route-only';
     // Whatever becomes of the release under way, what is enqueued after it claims anew (race 4).
     if (this.currentState === 'releasing') this.beginClaiming();
-    return { epoch: this.epoch, mayClaim: this.claim === undefined && !this.draining };
+    return { epoch: this.epoch, mayClaim: this.claim === undefined, atOnce: this.jobs.limit };
   }
 
   /** Looks at the entity: claims it if it has work and nobody owns it. */
@@ -158,9 +161,14 @@ export class EntityWorker {
     this.advance();
   }
 
-  /** For how long it has been idle, or has not; it is not known of one that is about to end. */
-  inStateForMs(): number {
-    return this.context.clock.monotonicMs() - this.sinceMs;
+  /** For how long it has been idle. */
+  get idleForMs(): number {
+    return this.context.clock.monotonicMs() - this.idleSinceMs;
+  }
+
+  /** For how long the entity has been worked here. */
+  get heldForMs(): number {
+    return this.context.clock.monotonicMs() - this.createdAtMs;
   }
 
   renewal(): Renewal | undefined {
@@ -172,6 +180,8 @@ export class EntityWorker {
   renewed(claim: Claim, sentAt: Moment): void {
     if (claim !== this.claim) return;
     this.lease?.renew(sentAt);
+    // A handler is free, and a wake-up may have been lost; an idle worker is told by the renewal itself.
+    if (this.isRunning && this.jobs.hasFreeHandler) this.woken = true;
     this.advance();
   }
 
@@ -194,12 +204,7 @@ export class EntityWorker {
 
   /** Gives the claim up if the worker has been idle for that long. A job at hand that waits for a valid lease is no idleness. */
   releaseIfIdleFor(ms: number): void {
-    if (
-      this.currentState === 'idle' &&
-      this.answers.count === 0 &&
-      !this.jobs.next &&
-      this.context.clock.monotonicMs() - this.sinceMs >= ms
-    )
+    if (this.currentState === 'idle' && this.answers.count === 0 && !this.jobs.next && this.idleForMs >= ms)
       this.release('idle');
   }
 
@@ -229,12 +234,34 @@ export class EntityWorker {
 
   /** Starts no further job; resolves when the running ones have ended and the entity is handed over. */
   drain(): Promise<void> {
-    this.draining = true;
+    this.leaving = 'shutdown';
     this.advance();
     return new Promise(resolve => {
       if (this.currentState === 'ended') resolve();
       else this.onEnd.push(resolve);
     });
+  }
+
+  /** Hands the entity over as soon as no handler runs, since others wait for its room. */
+  giveWay(): void {
+    this.leaving ??= 'room';
+    this.advance();
+  }
+
+  /** It was asked to give way and could not, as a handler runs for long: it goes on. */
+  stay(): void {
+    if (this.leaving === 'room') this.leaving = undefined;
+    this.advance();
+  }
+
+  /** Whether it could give way soon. */
+  get runsForLong(): boolean {
+    return this.jobs.longestRunMs >= LONG_RUN_MS;
+  }
+
+  /** What is enqueued for it now is for the next owner. */
+  get isLeaving(): boolean {
+    return this.leaving !== undefined;
   }
 
   // ── what comes next ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -267,7 +294,7 @@ export class EntityWorker {
     else if (this.answers.count > 0 || jobs.isRunning) return false;
     else if (this.claim) this.rest();
     // A wake-up while the look was under way may be of a job that it did not see.
-    else if (this.woken && !this.draining) this.look();
+    else if (this.woken && !this.isLeaving) this.look();
     else this.end();
     return false;
   }
@@ -281,7 +308,9 @@ export class EntityWorker {
   }
 
   private get isToHandOver(): boolean {
-    return this.draining && this.claim !== undefined && this.currentState !== 'releasing';
+    const { leaving } = this;
+    const isHandedOver = leaving === 'shutdown' || leaving === 'room';
+    return isHandedOver && this.claim !== undefined && this.currentState !== 'releasing';
   }
 
   /** One after the other: only when nothing is owed that may bring a job. Several at once: while there are free handlers. */
@@ -304,6 +333,7 @@ export class EntityWorker {
   private rest(): void {
     if (this.currentState === 'idle') return;
     this.jobs.rest();
+    this.idleSinceMs = this.context.clock.monotonicMs();
     this.setState('idle');
     tellOfWorker(this.context.events, 'worker.idle', this.claim);
   }
@@ -338,7 +368,7 @@ export class EntityWorker {
     jobs.expectConfirmation(settlement);
     // An end before this one may not have been executed; this one must not overtake it, and goes with it.
     if (this.failure) return;
-    const fetches = this.draining ? 0 : jobs.wanted(answers.fetches);
+    const fetches = this.isLeaving ? 0 : jobs.wanted(answers.fetches);
     answers.expect(this.context.store.finish(claim, settlement, fetches), {
       fetches,
       use: fetched => {
@@ -384,6 +414,7 @@ export class EntityWorker {
     this.lease = new Lease(claimed.claim, this.context.clock, this.context.leaseMs, sentAt);
     tellOfClaim(this.context.events, previous, claimed);
     if (claimed.recovered > 0) this.jobs.beCareful(claimed.recovered);
+    if (this.leaving === 'unknown job') this.leaving = undefined;
     this.setState('working');
     // A grant gives back whatever was fetched before it.
     this.jobs.clear();
@@ -442,11 +473,11 @@ export class EntityWorker {
   /** Every end is confirmed first, or made good: what is done must not be given back. */
   private handOver(): boolean {
     if (!this.jobs.isAllConfirmed) return false;
-    this.release('hand-over');
+    this.release(this.leaving === 'room' ? 'give-way' : 'hand-over');
     return true;
   }
 
-  private release(mode: 'idle' | 'hand-over'): void {
+  private release(mode: ReleaseMode): void {
     if (!this.claim) return;
     const { claim } = this;
     this.forgetAnswers();
@@ -471,17 +502,19 @@ export class EntityWorker {
    */
   private leave(claim: Claim, job: FetchedJob): boolean {
     // As with a hand-over, what is done is confirmed first.
-    if (this.jobs.isRunning || this.answers.count > 0) return false;
+    if (this.jobs.isRunning || !this.jobs.isAllConfirmed) return false;
+    this.forgetAnswers();
     this.setState('releasing');
+    this.leaving ??= 'unknown job';
     this.answers.expect(this.context.store.leave(claim, job, this.type.unknownJobGraceMs), {
       use: isLeft => {
         if (isLeft) {
-          this.jobs.clear();
           this.context.left(this, job);
           this.onReleased(claim);
+          this.woken = false;
         } else {
           this.overdue = job.id;
-          this.setState('working');
+          this.failure ??= new Error('the next job was left for long enough');
         }
       },
     });
@@ -503,9 +536,7 @@ export class EntityWorker {
   }
 
   private setState(state: WorkerState): void {
-    const isIdle = this.currentState === 'idle';
     this.currentState = state;
-    if (isIdle !== (state === 'idle')) this.sinceMs = this.context.clock.monotonicMs();
   }
 }
 

@@ -78,7 +78,7 @@ export class Heartbeat {
     const types = handlers.hostedTypes();
     const renewed = await store.renew(
       beats.map(beat => beat.renewal),
-      { types, takesMore: manager.hasRoom, workers: manager.size },
+      { types, takesMore: manager.takesMore, workers: manager.size },
     );
     for (const [index, type] of types.entries()) {
       const load = renewed.loads[index];

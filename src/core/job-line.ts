@@ -26,7 +26,8 @@ export interface JobEnd {
 
 export class JobLine {
   private ready: FetchedJob[] = [];
-  private readonly running = new Set<string>();
+  /** By id, since when. */
+  private readonly running = new Map<string, number>();
   private readonly unconfirmed = new Map<string, Settlement>();
   private readonly window: PrefetchWindow;
   /** How many handlers may run at once. */
@@ -81,20 +82,31 @@ export class JobLine {
   }
 
   get runningIds(): readonly string[] {
-    return [...this.running];
+    return [...this.running.keys()];
+  }
+
+  /** For how long the handler has run that began first. */
+  get longestRunMs(): number {
+    const [first] = this.running.values();
+    return first === undefined ? 0 : this.context.clock.monotonicMs() - first;
   }
 
   get hasFreeHandler(): boolean {
     return this.running.size < this.limit;
   }
 
+  /** How many jobs may run at once now. */
+  get limit(): number {
+    return this.window.isCareful ? 1 : this.handlers;
+  }
+
   /** Starts the next job, under a lease that is valid. */
   start(job: FetchedJob, lease: Lease, { ended, crashed }: JobEnd): void {
     const { clock, execution, events } = this.context;
     this.ready.shift();
-    this.running.add(job.id);
-    tellOfJob(events, 'job.started', lease.claim, job);
     const startedAtMs = clock.monotonicMs();
+    this.running.set(job.id, startedAtMs);
+    tellOfJob(events, 'job.started', lease.claim, job);
     runJob(execution, job, lease).then(
       settlement => {
         this.running.delete(job.id);
@@ -107,10 +119,6 @@ export class JobLine {
         crashed(error);
       },
     );
-  }
-
-  private get limit(): number {
-    return this.window.isCareful ? 1 : this.handlers;
   }
 
   // ── ended ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -23,14 +23,17 @@ const SWEEP_LIMIT = 100;
 /** Part of the sweep interval by which it varies, so that pods don't sweep in step. */
 const JITTER = 0.2;
 const PAUSE_AFTER_FAILURE_MS = 500;
+/** Between two sweeps, and two answers that bring no wake-up. */
+const LEAST_PAUSE_MS = 20;
 
 export class LookSources {
   private stopped = false;
   private timer: Timer | undefined;
   private warned = false;
   private sweeping = false;
-  /** Somebody asked for one while one was under way. */
-  private again = false;
+  /** The next sweep is not to wait for its time. */
+  private isHurried = false;
+  private sweeps = 0;
 
   constructor(private readonly parts: LookParts) {}
 
@@ -39,11 +42,11 @@ export class LookSources {
     void this.sweep();
   }
 
-  /** There is room again for what waits. */
+  /** There is room again for what waits. Not without a pause: whoever has made it may have failed. */
   sweepNow(): void {
-    if (this.stopped) return;
-    if (this.sweeping) this.again = true;
-    else void this.sweep();
+    if (this.stopped || this.isHurried) return;
+    this.isHurried = true;
+    if (!this.sweeping) this.schedule(LEAST_PAUSE_MS);
   }
 
   stop(): void {
@@ -54,14 +57,23 @@ export class LookSources {
   private async listen(): Promise<void> {
     while (!this.stopped) {
       try {
-        const { store, manager, handlers } = this.parts;
-        const types = manager.hasRoom ? handlers.hostedTypes() : [];
-        for (const entity of await store.wakeUps(types)) if (!this.stopped) manager.look(entity);
+        const { store, manager, handlers, clock } = this.parts;
+        const askedAtMs = clock.monotonicMs();
+        const types = manager.takesMore ? handlers.hostedTypes() : [];
+        const entities = await store.wakeUps(types);
+        for (const entity of entities) if (!this.stopped) manager.look(entity);
+        // An answer that brings nothing comes at the end of a wait; one that does not must not be asked for without end.
+        const isIdle = entities.length === 0 && clock.monotonicMs() - askedAtMs < LEAST_PAUSE_MS;
+        if (isIdle && !this.stopped) await this.pause(LEAST_PAUSE_MS);
       } catch {
         // The store logs that it is away; the sweep finds what was missed.
-        await new Promise<void>(resolve => this.parts.clock.after(PAUSE_AFTER_FAILURE_MS, resolve));
+        await this.pause(PAUSE_AFTER_FAILURE_MS);
       }
     }
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise(resolve => this.parts.clock.after(ms, resolve));
   }
 
   /** Page by page, until no more is due: a look takes its entity out of what is due, one that is ours stays there. */
@@ -72,37 +84,45 @@ export class LookSources {
     let page: readonly EntityRef[];
     do {
       page = await store.due(type, from, SWEEP_LIMIT);
-      for (const entity of page) {
+      const fresh = page.filter(({ id }) => !seen.has(id));
+      for (const { id } of fresh) seen.add(id);
+      from += page.length - fresh.length;
+      for (const entity of fresh) {
         if (this.stopped) return;
-        const isAsked = !seen.has(entity.id) && manager.look(entity);
-        if (!isAsked) from++;
-        seen.add(entity.id);
+        const isDealtWith = manager.hasRoom ? manager.look(entity) : !(await manager.peek(entity));
+        if (!isDealtWith) from++;
       }
-    } while (page.length === SWEEP_LIMIT && manager.waiting < SWEEP_LIMIT);
+    } while (page.length === SWEEP_LIMIT && !manager.hasFoundEnough);
   }
 
-  private scheduleSweep(): void {
-    const ms = this.parts.config.sweepMs * (1 + JITTER * (2 * Math.random() - 1));
+  private schedule(ms: number): void {
+    this.timer?.cancel();
     this.timer = this.parts.clock.after(ms, () => void this.sweep());
   }
 
   private async sweep(): Promise<void> {
+    const { handlers, manager, config, log } = this.parts;
     this.sweeping = true;
-    this.timer?.cancel();
-    this.parts.manager.sweepBegins();
+    this.isHurried = false;
+    manager.sweepBegins();
     try {
-      const { handlers, manager } = this.parts;
-      for (const type of handlers.hostedTypes()) await this.sweepType(type);
+      for (const type of this.inTurn(handlers.hostedTypes())) await this.sweepType(type);
       manager.makeRoom();
       this.warned = false;
     } catch (error) {
-      if (!this.warned && !this.stopped) this.parts.log.warn(`Sweep failed: ${messageOf(error)}`);
+      if (!this.warned && !this.stopped) log.warn(`Sweep failed: ${messageOf(error)}`);
       this.warned = true;
     }
     this.sweeping = false;
-    if (this.stopped) return;
-    if (!this.again) return this.scheduleSweep();
-    this.again = false;
-    void this.sweep();
+    if (!this.stopped) {
+      const jitter = 1 + JITTER * (2 * Math.random() - 1);
+      this.schedule(this.isHurried ? LEAST_PAUSE_MS : config.sweepMs * jitter);
+    }
+  }
+
+  /** Each type is the first in its turn: the first finds the room that there is. */
+  private inTurn(types: readonly string[]): readonly string[] {
+    const first = this.sweeps++ % Math.max(1, types.length);
+    return [...types.slice(first), ...types.slice(0, first)];
   }
 }

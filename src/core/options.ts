@@ -130,8 +130,8 @@ export interface EngineConfig {
 /** Completed jobs leave at once; failed ones stay for a person to see, bounded in number and age (7 days, in seconds). */
 const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1000, age: 7 * 24 * 3600 } };
 
-/** What is fetched must fit into one call when a worker begins anew. */
-const MOST_PREFETCH = 256;
+/** What is fetched, or runs, must fit into one call when a worker begins anew. */
+const MOST_AT_ONCE = 256;
 
 const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStalledCount', 'unknownJobGraceMs'];
 const WORKER_KEYS = [...WORKER_CONFIG_KEYS, 'stalledInterval', 'heartbeatTTL', 'eventLoopBlockLimitMs'];
@@ -153,7 +153,10 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
   const defaults = options.workerDefaults ?? {};
   const entities = options.entities ?? {};
   checkWorkerOptions('workerDefaults', defaults, WORKER_KEYS);
-  for (const [type, entity] of Object.entries(entities)) checkEntityOptions(`entities.${type}`, entity);
+  for (const [type, entity] of Object.entries(entities)) {
+    checkEntityOptions(`entities.${type}`, entity);
+    entityTypeConfig(type, entity, options);
+  }
   if (options.defaultJobOptions) checkJobOptions(options.defaultJobOptions, 'defaultJobOptions');
   if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
   const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
@@ -183,6 +186,11 @@ function entityTypeConfig(type: string, entity: EntityOptions = {}, options: Eng
   const worker = { ...options.workerDefaults, ...entity.workerConfig };
   const { queueName, maxWorkersPerEntity: maxWorkers = 1 } = entity;
   const { concurrency = 1 } = worker;
+  if (concurrency * maxWorkers > MOST_AT_ONCE) {
+    throw new InvalidOptionError(
+      `entities.${type}: maxWorkersPerEntity times concurrency is ${concurrency * maxWorkers}; it must be at most ${MOST_AT_ONCE}.`,
+    );
+  }
   return {
     type,
     queueName: queueName && (encodedId => checkQueueName(type, queueName(encodedId))),
@@ -233,8 +241,8 @@ function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly
   if (unknownJobGraceMs !== undefined) zeroOrMilliseconds(`${path}.unknownJobGraceMs`, unknownJobGraceMs);
   if (heartbeatTTL !== undefined) milliseconds(`${path}.heartbeatTTL`, heartbeatTTL, 1000);
   if (eventLoopBlockLimitMs !== undefined) zeroOrMilliseconds(`${path}.eventLoopBlockLimitMs`, eventLoopBlockLimitMs);
-  if (prefetch !== undefined && !(Number.isInteger(prefetch) && prefetch >= 1 && prefetch <= MOST_PREFETCH)) {
-    throw new InvalidOptionError(`${path}.prefetch must be a whole number from 1 to ${MOST_PREFETCH}.`);
+  if (prefetch !== undefined && !(Number.isInteger(prefetch) && prefetch >= 1 && prefetch <= MOST_AT_ONCE)) {
+    throw new InvalidOptionError(`${path}.prefetch must be a whole number from 1 to ${MOST_AT_ONCE}.`);
   }
   if (worker.maxStalledCount !== undefined && !(worker.maxStalledCount >= 0)) {
     throw new InvalidOptionError(`${path}.maxStalledCount must be 0 or more.`);

@@ -80,7 +80,12 @@ export type Entered = { readonly jobId: string } & (
 /** What a pod knows of an entity when it enqueues. A hint: the store decides (I1). */
 export type EnterHint =
   /** Fetch if this epoch is the current claim's; claim under it if nobody owns the entity and `mayClaim` says so. */
-  | { readonly epoch: number; readonly mayClaim: boolean }
+  | {
+      readonly epoch: number;
+      readonly mayClaim: boolean;
+      /** How many jobs this pod runs of the entity at once: it fetches while fewer are active. */
+      readonly atOnce: number;
+    }
   /** This pod does not work the entity. */
   | 'route-only';
 
@@ -126,6 +131,8 @@ export interface Discovered {
   readonly found: number;
 }
 
+export type ReleaseMode = 'idle' | 'hand-over' | 'give-way';
+
 /**
  * Jobs and claims of entities. Every method is one atomic step of the store.
  * Calls take effect in the order they are made, and the promises they return settle in that order.
@@ -141,6 +148,8 @@ export interface EntityStore {
   enter(job: NewJob, hint: EnterHint): Promise<Entered>;
   /** Claims the entity if it has work and nobody owns it, or sees to it that it is looked at when there is a reason. */
   look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed>;
+  /** As a look of a pod that has no room: whether there is something to claim. */
+  peek(entity: EntityRef): Promise<Passed | 'waiting'>;
   /**
    * The holder begins anew under a new epoch: finishes what is settled, gives back the rest, fetches one job, and makes
    * all its earlier calls stale. Refused when the entity has had another owner since.
@@ -154,9 +163,10 @@ export interface EntityStore {
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched>;
   /**
    * `'idle'`: gives the claim up if there is nothing to do; answers whether it did.
-   * `'hand-over'`: gives back what was fetched, gives up the claim and calls another pod.
+   * `'hand-over'`: gives back what was fetched, gives up the claim and calls another pod, or asks for one.
+   * `'give-way'`: as a hand-over; but where no other pod has room, what waits longer comes first.
    */
-  release(claim: Claim, mode: 'idle' | 'hand-over'): Promise<boolean>;
+  release(claim: Claim, mode: ReleaseMode): Promise<boolean>;
   /**
    * Leaves the entity to pods that know the name of `job`, which is the next: gives everything back and gives up the
    * claim. Refused, without an error, once the job has been left for longer than `graceMs`: answers whether it was left.

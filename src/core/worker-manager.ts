@@ -27,16 +27,23 @@ export interface ManagerParts {
 
 /** How long a busy worker keeps its room while other entities wait for some. */
 const SLICE_MS = 1000;
+/** How long a worker that was asked to give way is waited for; a handler may run for hours. */
+const YIELD_MS = 5000;
+const MOST_WAITING = 100;
 
 export class WorkerManager {
   private readonly workers = new Map<string, EntityWorker>();
   private readonly context: WorkerContext;
   private readonly admission: Admission;
   private epoch = 0;
-  /** Entities that found no room, since the last sweep began. */
-  private refused = 0;
-  /** Workers that were asked to give way since then. */
-  private readonly yielding = new Set<EntityWorker>();
+  /** How many entities the last sweep has found that this pod would claim if it had room … */
+  private waiting = 0;
+  /** … and the one under way so far. */
+  private found = 0;
+  /** An enqueue has found no room since then. */
+  private isWanted = false;
+  /** Workers that were asked to give way, and when. */
+  private readonly yielding = new Map<EntityWorker, number>();
   /** Entities are claimed only while it is open. */
   private state: 'not yet open' | 'open' | 'draining' = 'not yet open';
 
@@ -66,19 +73,25 @@ export class WorkerManager {
     return this.workers.size;
   }
 
+  /** Whether others may call this pod: what waits here already comes first. */
+  get takesMore(): boolean {
+    return this.hasRoom && this.waiting === 0;
+  }
+
   get hasRoom(): boolean {
     return this.state === 'open' && this.workers.size < this.parts.config.maxWorkersPerPod;
   }
 
-  /** The worker that an enqueue of this pod goes through: the present one, or a new one that may claim the entity. */
+  /**
+   * The worker that an enqueue of this pod goes through: the present one, or a new one that may claim the entity. None where
+   * others wait for the room that it would take, if only to learn that another pod has the entity.
+   */
   forEnqueue(entity: EntityRef): EntityWorker | undefined {
     const word = entityWord(entity);
     const present = this.workers.get(word);
-    if (present) return present;
-    if (this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;
-    const worker = this.create(entity, word);
-    if (!worker && this.refused > 0) this.giveWay(1);
-    return worker;
+    if (present) return present.isLeaving ? undefined : present;
+    if (this.waiting > 0 || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;
+    return this.create(entity, word);
   }
 
   /**
@@ -101,52 +114,76 @@ export class WorkerManager {
     this.admission.onLoad(type, load, this.workers.size);
   }
 
-  /** A job of an entity that nobody owned was added, and left to others. */
+  /** A job of an entity that nobody owned was added, and left to others: to this pod too, once it has room. */
   onSentAway(type: string): void {
     this.admission.onSentAway(type);
+    if (this.state !== 'open' || this.hasRoom || !this.parts.handlers.hosts(type)) return;
+    this.isWanted = true;
+    if (this.yielding.size === 0) this.askIdle(1);
   }
 
-  // ── room ────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── room (race 16) ──────────────────────────────────────────────────────────────────────────────────────────────
 
   sweepBegins(): void {
-    this.refused = 0;
-    this.yielding.clear();
-  }
-
-  /** How many entities that are due this pod would claim if it had room. */
-  get waiting(): number {
-    return this.refused;
-  }
-
-  /** After a sweep: idle workers give way for what waits, and then busy ones that have had their slice (race 16). */
-  makeRoom(): void {
-    if (this.refused === 0) return;
-    const missing = this.refused - this.giveWay(this.refused);
-    const busy = this.longestFirst('working').filter(worker => worker.inStateForMs() >= SLICE_MS);
-    for (const worker of busy.slice(0, missing)) {
-      this.yielding.add(worker);
-      void worker.drain();
+    this.found = 0;
+    this.isWanted = false;
+    const now = this.parts.clock.monotonicMs();
+    for (const [worker, askedAtMs] of this.yielding) {
+      if (now - askedAtMs < YIELD_MS) continue;
+      this.yielding.delete(worker);
+      worker.stay();
     }
   }
 
-  /**
-   * Asks idle workers to give way, the longest idle first.
-   * @returns how many have been asked, with those before.
-   */
-  private giveWay(count: number): number {
-    const missing = count - this.yielding.size;
-    if (missing <= 0) return count;
-    for (const worker of this.longestFirst('idle').slice(0, missing)) {
-      this.yielding.add(worker);
+  /** Whether this pod would claim the entity if it had room: it is asked of the store, which claims nothing. */
+  async peek(entity: EntityRef): Promise<boolean> {
+    const word = entityWord(entity);
+    if (this.workers.has(word) || this.admission.hasLeft(word)) return false;
+    const isWaiting = (await this.parts.store.peek(entity)) === 'waiting';
+    if (isWaiting) this.found++;
+    return isWaiting;
+  }
+
+  /** Whether a sweep has found as many as there can be room for soon. */
+  get hasFoundEnough(): boolean {
+    return this.found >= MOST_WAITING;
+  }
+
+  /** After a sweep: idle workers give way for what waits, and then busy ones that have had their slice. */
+  makeRoom(): void {
+    this.waiting = this.found;
+    if (this.state !== 'open' || this.waiting === 0) return;
+    this.askIdle(this.waiting - this.yielding.size);
+    const held = this.candidates('working', worker => worker.heldForMs).filter(
+      ({ heldForMs }) => heldForMs >= SLICE_MS,
+    );
+    // One whose handler runs for long gives way when it ends; of several handlers the others would stand still meanwhile.
+    const soon = held.filter(({ runsForLong }) => !runsForLong);
+    const late = held.filter(({ runsForLong, type }) => runsForLong && type.isOrdered);
+    for (const worker of [...soon, ...late].slice(0, Math.max(0, this.waiting - this.yielding.size))) {
+      this.ask(worker);
+      worker.giveWay();
+    }
+  }
+
+  /** Asks idle workers to give way, the longest idle first. */
+  private askIdle(count: number): void {
+    if (count <= 0) return;
+    for (const worker of this.candidates('idle', worker => worker.idleForMs).slice(0, count)) {
+      this.ask(worker);
       worker.releaseIfIdleFor(0);
     }
-    return this.yielding.size;
   }
 
-  private longestFirst(state: 'idle' | 'working'): EntityWorker[] {
+  private ask(worker: EntityWorker): void {
+    this.yielding.set(worker, this.parts.clock.monotonicMs());
+  }
+
+  /** Workers in that state that have not been asked, those with the most of something first. */
+  private candidates(state: 'idle' | 'working', most: (worker: EntityWorker) => number): EntityWorker[] {
     return [...this.workers.values()]
       .filter(worker => worker.state === state && !this.yielding.has(worker))
-      .sort((one, other) => other.inStateForMs() - one.inStateForMs());
+      .sort((one, other) => most(other) - most(one));
   }
 
   // ── all ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,10 +219,7 @@ export class WorkerManager {
   private create(entity: EntityRef, word: string): EntityWorker | undefined {
     if (this.state !== 'open' || !this.parts.handlers.hosts(entity.type) || this.admission.hasLeft(word))
       return undefined;
-    if (!this.hasRoom) {
-      this.refused++;
-      return undefined;
-    }
+    if (!this.hasRoom) return undefined;
     const worker = new EntityWorker(entity, this.parts.config.entityType(entity.type), this.context);
     this.workers.set(word, worker);
     return worker;
@@ -195,6 +229,7 @@ export class WorkerManager {
     const word = entityWord(worker.entity);
     if (this.workers.get(word) !== worker) return;
     this.workers.delete(word);
-    if (this.refused > 0 && this.state === 'open') this.parts.roomMade();
+    this.yielding.delete(worker);
+    if (this.state === 'open' && (this.waiting > 0 || this.isWanted)) this.parts.roomMade();
   }
 }

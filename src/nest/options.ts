@@ -15,7 +15,8 @@ export interface AtomicQueuesModuleOptions extends EngineOptions {
   keyPrefix?: string;
   /**
    * What to do at start where Redis drops keys when its memory is full (`maxmemory-policy` `allkeys-*`): jobs and claims
-   * would be lost without a word. `warn` (the default) logs it, `refuse` keeps the application from starting.
+   * would be lost without a word. `warn` (the default) logs it, `refuse` keeps the application from starting, if Redis is
+   * there within `commandTimeoutMs`; later the library stays closed, and says why.
    */
   onEvictingRedis?: 'warn' | 'refuse';
   /** How long an enqueue waits while Redis is away before it rejects, in ms. Default 5000. */

@@ -38,10 +38,10 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       beforeEach(() => start(resolveOptions({ entities: { account: { maxWorkersPerEntity: 2 } } })));
 
       test('an add brings the owner its job while a handler is free, and calls an owner elsewhere', async () => {
-        const { claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
-        const second = await a.enter(job(1), { epoch: 1, mayClaim: false });
+        const { claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
+        const second = await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
         expect(second.route === 'mine' && numbers(second.fetched.jobs)).toEqual([1]);
-        const third = await a.enter(job(2), { epoch: 1, mayClaim: false });
+        const third = await a.enter(job(2), { epoch: 1, mayClaim: false, atOnce: 2 });
         expect(third.route === 'mine' && third.fetched.jobs).toEqual([]);
         await b.enter(job(3), 'route-only');
         await a.finish(claim, done(second.route === 'mine' ? second.fetched.jobs[0] : undefined), 0);
@@ -50,8 +50,8 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       });
 
       test('ends count in any order', async () => {
-        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
-        const second = await a.enter(job(1), { epoch: 1, mayClaim: false });
+        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
+        const second = await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
         await a.finish(claim, done(second.route === 'mine' ? second.fetched.jobs[0] : undefined), 0);
         await a.finish(claim, done(jobs[0]), 0);
         expect(await a.release(claim, 'idle')).toBe(true);
@@ -62,8 +62,8 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       beforeEach(() => start());
 
       test('leaving gives all back in order, and the claim up; the entity is due, and no attempt is counted', async () => {
-        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
-        await a.enter(job(1), { epoch: 1, mayClaim: false });
+        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
+        await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
         const [first] = jobs;
         if (!first) throw new Error('no job was fetched');
         await a.take(claim);
@@ -76,14 +76,14 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       });
 
       test('I3: a stale claim leaves nothing', async () => {
-        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
+        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         await cluster.expireLeases();
         await b.look(entity, 1);
         await expect(a.leave(claim, jobs[0] as FetchedJob, 60_000)).rejects.toBeInstanceOf(StaleClaimError);
       });
 
       test('not without a grace period, nor for a job that is gone, nor for longer than it', async () => {
-        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
+        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         const [first] = jobs;
         if (!first) throw new Error('no job was fetched');
         expect(await a.leave(claim, first, 0)).toBe(false);
@@ -114,7 +114,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       });
 
       test('a hand-over asks too', async () => {
-        const { claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
+        const { claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         expect(await a.release(claim, 'hand-over')).toBe(true);
         expect(await b.wakeUps(['account'])).toEqual([entity]);
       });
@@ -143,8 +143,8 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
 
     test('backlogs count what waits and what runs', async () => {
       await start();
-      await a.enter(job(0), { epoch: 1, mayClaim: true });
-      await a.enter(job(1), { epoch: 1, mayClaim: false });
+      await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 });
+      await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
       await b.enter(job(2), 'route-only');
       expect(await a.backlogs([entity, other])).toEqual([3, 0]);
     });

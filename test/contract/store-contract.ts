@@ -51,15 +51,15 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
     /** Pod A owns the entity with the jobs 0 … n-1 waiting or, the first `fetch` of them, fetched. */
     const owned = async (n: number, fetch: number): Promise<{ claim: Claim; jobs: FetchedJob[] }> => {
-      const first = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true }));
-      for (let i = 1; i < n; i++) await a.enter(job(i), { epoch: 1, mayClaim: false });
+      const first = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      for (let i = 1; i < n; i++) await a.enter(job(i), { epoch: 1, mayClaim: false, atOnce: 1 });
       const jobs = [...first.jobs];
       while (jobs.length < fetch) jobs.push(...(await a.take(first.claim)).jobs);
       return { claim: first.claim, jobs };
     };
 
     test('a cold add claims the entity and brings the job, in one call', async () => {
-      const entered = await a.enter(job(7), { epoch: 1, mayClaim: true });
+      const entered = await a.enter(job(7), { epoch: 1, mayClaim: true, atOnce: 1 });
       const { claim, jobs, recovered } = claimOf(entered);
       expect(claim).toMatchObject({ entity, epoch: 1 });
       expect(Number(claim.token)).toBeGreaterThan(0);
@@ -70,7 +70,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
 
     test('an add of the owner brings the job only when nothing is fetched', async () => {
       const { claim, jobs } = await owned(1, 1);
-      expect(await a.enter(job(1), { epoch: 1, mayClaim: false })).toMatchObject({
+      expect(await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 1 })).toMatchObject({
         route: 'mine',
         fetched: { jobs: [] },
       });
@@ -80,7 +80,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     test('an idle owner gets the job with the answer to its add', async () => {
       const { claim, jobs } = await owned(1, 1);
       await a.finish(claim, done(jobs[0]), 1);
-      const entered = await a.enter(job(1), { epoch: 1, mayClaim: false });
+      const entered = await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
       expect(entered.route === 'mine' && numbers(entered.fetched.jobs)).toEqual([1]);
     });
 
@@ -94,18 +94,18 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
 
     test('I1: nobody else gets the entity while the lease lasts; its idle owner is called', async () => {
       const { claim, jobs } = await owned(1, 1);
-      expect((await b.enter(job(1), { epoch: 9, mayClaim: true })).route).toBe('elsewhere');
+      expect((await b.enter(job(1), { epoch: 9, mayClaim: true, atOnce: 1 })).route).toBe('elsewhere');
       expect(await b.look(entity, 10)).toBe('owned');
       expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
     });
 
     test('an add for a foreign entity wakes its owner only when nothing is fetched there', async () => {
       const { claim, jobs } = await owned(1, 1);
-      await b.enter(job(1), { epoch: 9, mayClaim: true });
+      await b.enter(job(1), { epoch: 9, mayClaim: true, atOnce: 1 });
       const { jobs: next } = await a.finish(claim, done(jobs[0]), 1);
       await a.finish(claim, done(next[0]), 1);
       // Nothing has been called so far: this is the first wake-up.
-      await b.enter(job(2), { epoch: 9, mayClaim: true });
+      await b.enter(job(2), { epoch: 9, mayClaim: true, atOnce: 1 });
       expect(await a.wakeUps([])).toEqual([entity]);
       expect(numbers((await a.take(claim)).jobs)).toEqual([2]);
     });
@@ -180,7 +180,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await a.finish(third.claim, failed(third.jobs[0]), 1);
       expect(await cluster.failedIds(entity)).toEqual([third.jobs[0]?.id]);
 
-      for (let i = 0; i < 3; i++) await a.enter(job(i), { epoch: 2, mayClaim: false });
+      for (let i = 0; i < 3; i++) await a.enter(job(i), { epoch: 2, mayClaim: false, atOnce: 1 });
       let owner = third.claim;
       for (let round = 0; round < 4; round++) {
         const [mine, other] = round % 2 === 0 ? [a, b] : [b, a];
@@ -238,8 +238,8 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     });
 
     test('race 26: a claim whose answer was lost is adopted, and its job is not lost', async () => {
-      await a.enter(job(0), { epoch: 1, mayClaim: true });
-      expect((await a.enter(job(1), { epoch: 2, mayClaim: true })).route).toBe('unknown-claim');
+      await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 });
+      expect((await a.enter(job(1), { epoch: 2, mayClaim: true, atOnce: 1 })).route).toBe('unknown-claim');
       const adopted = claimOf(await a.look(entity, 3));
       expect(numbers(adopted.jobs)).toEqual([0]);
       expect(adopted.jobs[0]?.mustFail).toBeUndefined();
@@ -251,7 +251,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await a.finish(claim, done(jobs[0]), 1);
       expect(await a.release(claim, 'idle')).toBe(true);
       expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [0], kicked: [] });
-      expect(claimOf(await b.enter(job(1), { epoch: 1, mayClaim: true })).claim.epoch).toBe(1);
+      expect(claimOf(await b.enter(job(1), { epoch: 1, mayClaim: true, atOnce: 1 })).claim.epoch).toBe(1);
     });
 
     test('race 37: a renewal tells which idle workers have something to do', async () => {
@@ -279,7 +279,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await a.finish(claim, done(jobs[0]), 1);
       const [released, entered] = await Promise.all([
         a.release(claim, 'idle'),
-        a.enter(job(1), { epoch: 2, mayClaim: true }),
+        a.enter(job(1), { epoch: 2, mayClaim: true, atOnce: 1 }),
       ]);
       expect(released).toBe(true);
       expect(numbers(claimOf(entered).jobs)).toEqual([1]);
@@ -314,7 +314,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     });
 
     test('a delayed job waits for its time, holds no worker, and is found when it has come', async () => {
-      expect((await a.enter(job(0, { delay: 60_000 }), { epoch: 1, mayClaim: true })).route).toBe('delayed');
+      expect((await a.enter(job(0, { delay: 60_000 }), { epoch: 1, mayClaim: true, atOnce: 1 })).route).toBe('delayed');
       expect(await a.due('account', 0, 10)).toEqual([]);
       expect(await cluster.dueScore(entity)).toBeDefined();
       expect(await a.look(entity, 2)).toBe('later');
@@ -324,7 +324,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
 
     test('an owner learns when its next delayed job is due, and a release keeps that time', async () => {
       const { claim, jobs } = await owned(1, 1);
-      await a.enter(job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false });
+      await a.enter(job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
       const { againInMs } = await a.finish(claim, done(jobs[0]), 1);
       expect(againInMs).toBeGreaterThan(50_000);
       expect(againInMs).toBeLessThanOrEqual(60_000);
@@ -345,8 +345,8 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     });
 
     test('the same job id twice is one job', async () => {
-      const first = await a.enter(job(0, { jobId: 'order-1' }), { epoch: 1, mayClaim: true });
-      const second = await a.enter(job(1, { jobId: 'order-1' }), { epoch: 1, mayClaim: false });
+      const first = await a.enter(job(0, { jobId: 'order-1' }), { epoch: 1, mayClaim: true, atOnce: 1 });
+      const second = await a.enter(job(1, { jobId: 'order-1' }), { epoch: 1, mayClaim: false, atOnce: 1 });
       expect([first.jobId, second.jobId]).toEqual(['order-1', 'order-1']);
       const { claim, jobs } = claimOf(first);
       expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
@@ -372,7 +372,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const calls = [
         a.finish(claim, done(jobs[0]), 1).then(note('finish')),
         a.take(old).then(note('never'), note('stale take')),
-        a.enter(job(9), { epoch: 1, mayClaim: false }).then(note('enter')),
+        a.enter(job(9), { epoch: 1, mayClaim: false, atOnce: 1 }).then(note('enter')),
         a.take(claim).then(note('take')),
         a.look({ type: 'account', id: 'other' }, 9).then(note('look')),
         a.release(old, 'idle').then(note('never'), note('stale release')),
@@ -393,7 +393,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const tokens: bigint[] = [];
       for (let round = 0; round < 6; round++) {
         const pod = round % 2 === 0 ? a : b;
-        const { claim, jobs } = claimOf(await pod.enter(job(round), { epoch: 100 + round, mayClaim: true }));
+        const { claim, jobs } = claimOf(await pod.enter(job(round), { epoch: 100 + round, mayClaim: true, atOnce: 1 }));
         tokens.push(BigInt(claim.token));
         await pod.finish(claim, done(jobs[0]), 1);
         await pod.release(claim, round % 3 === 0 ? 'hand-over' : 'idle');

@@ -110,7 +110,7 @@ describe('races about claims', () => {
 
   test('race 36: the owner is not called for work that the end of its job brings', async () => {
     await on.cold(on.a, 1);
-    await on.b.enter(on.job(1), { epoch: 1, mayClaim: true });
+    await on.b.enter(on.job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
     expect(await on.redis.exists(on.system('pod:a:wake'))).toBe(0);
   });
 
@@ -142,7 +142,7 @@ describe('races about claims', () => {
       await on.a.finish(claim, done(jobs[0]), 1);
     }
     for (const of of [...entities, ...entities.slice(0, 1)]) {
-      await on.b.enter(on.job(1, {}, of), { epoch: 1, mayClaim: true });
+      await on.b.enter(on.job(1, {}, of), { epoch: 1, mayClaim: true, atOnce: 1 });
     }
     const scores = await on.redis.zrange(on.system('pod:a:wake'), '0', '-1', 'WITHSCORES');
     expect(Number(scores[1])).toBeGreaterThan(1e15);

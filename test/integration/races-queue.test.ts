@@ -30,14 +30,14 @@ describe('races about the queue', () => {
   );
 
   test('race 9: nor of one with a delayed job, whose id would be given again', async () => {
-    const delayed = await on.a.enter(on.job(0, { delay: 60_000 }), { epoch: 1, mayClaim: false });
+    const delayed = await on.a.enter(on.job(0, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
     await on.released();
     expect((await on.a.enter(on.job(1), 'route-only')).jobId).not.toBe(delayed.jobId);
     expect(await on.redis.hget(on.key(delayed.jobId), 'data')).toBe('{"n":0}');
   });
 
   test('race 8: an id that BullMQ would split at its colons is refused', async () => {
-    const add = on.a.enter(on.job(1, { jobId: 'a:b:c' }), { epoch: 1, mayClaim: false });
+    const add = on.a.enter(on.job(1, { jobId: 'a:b:c' }), { epoch: 1, mayClaim: false, atOnce: 1 });
     await expect(add).rejects.toBeInstanceOf(InvalidOptionError);
   });
 
@@ -65,7 +65,7 @@ describe('races about the queue', () => {
 
   test('race 37: a delayed job whose time has come is something to do for an idle worker', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
-    await on.a.enter(on.job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false });
+    await on.a.enter(on.job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
     await on.a.finish(claim, done(jobs[0]), 1);
     expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
     await on.cluster.ripenDelayed(on.entity);

@@ -91,8 +91,8 @@ describe('calls that are on their way', () => {
   test('race 25: after such an outage an add of the pod gives it no second claim, and does not bring back what runs', async () => {
     const { claim, jobs } = await on.cold(far, 2);
     proxy.block('both');
-    const same = far.enter(on.job(1), { epoch: 2, mayClaim: true });
-    const newer = far.enter(on.job(2), { epoch: 3, mayClaim: true });
+    const same = far.enter(on.job(1), { epoch: 2, mayClaim: true, atOnce: 1 });
+    const newer = far.enter(on.job(2), { epoch: 3, mayClaim: true, atOnce: 1 });
     await on.cluster.expireLeases();
     proxy.block('none');
     expect(await same).toMatchObject({ route: 'mine', fetched: { jobs: [] } });
@@ -136,7 +136,7 @@ describe('calls that are on their way', () => {
     await eventually('Redis holds the wait', async () => /far:wake-ups .*cmd=bzpopmin/.test(await waits()));
     proxy.abandon();
     expect(await swallowed).toBeInstanceOf(Error);
-    await on.b.enter(on.job(1), { epoch: 1, mayClaim: true });
+    await on.b.enter(on.job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
     await eventually('the wake-up is gone', async () => (await on.redis.exists(on.system('pod:far:wake'))) === 0);
     await eventually('the pod is connected again', () =>
       far.renew([{ claim, idle: true }], serving()).then(

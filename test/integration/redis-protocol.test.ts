@@ -43,7 +43,7 @@ describe('the protocol on Redis', () => {
     outcome: { kind: 'failed', reason: 'because', stack: 'Error: because\n  at here' },
   });
   const cold = async (pod: RedisEntityStore, epoch: number, newJob = job(0)) =>
-    claimOf(await pod.enter(newJob, { epoch, mayClaim: true }));
+    claimOf(await pod.enter(newJob, { epoch, mayClaim: true, atOnce: 1 }));
   const key = (name: string) => `${cluster.base(entity)}:${name}`;
   const queue = () => {
     const { queue: name, prefix } = cluster.keys(entity);
@@ -121,8 +121,8 @@ describe('the protocol on Redis', () => {
 
   test('a plain BullMQ Queue reads everything: counts, jobs, their options and who works them', async () => {
     const { jobs } = await cold(a, 1);
-    await a.enter(job(1), { epoch: 1, mayClaim: false });
-    await a.enter(job(2, { delay: 60_000 }), { epoch: 1, mayClaim: false });
+    await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
+    await a.enter(job(2, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
     const bull = queueOnce();
     expect(await bull.getJobCounts('active', 'waiting', 'delayed')).toEqual({ active: 1, waiting: 1, delayed: 1 });
     const [active] = await bull.getJobs(['active']);
@@ -135,7 +135,7 @@ describe('the protocol on Redis', () => {
     await queueOnce().removeOrphanedJobs();
     expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
     for (const jobId of ['meta', 'wait', '$', '$:worker', 'a:b', '', '17']) {
-      await expect(a.enter(job(1, { jobId }), { epoch: 1, mayClaim: false })).rejects.toBeInstanceOf(
+      await expect(a.enter(job(1, { jobId }), { epoch: 1, mayClaim: false, atOnce: 1 })).rejects.toBeInstanceOf(
         InvalidOptionError,
       );
     }
@@ -143,7 +143,7 @@ describe('the protocol on Redis', () => {
 
   test('race 5: an expired or stolen lock, or a deleted hash, is the job’s own matter', async () => {
     const { claim, jobs } = await cold(a, 1);
-    for (let n = 1; n < 5; n++) await a.enter(job(n), { epoch: 1, mayClaim: false });
+    for (let n = 1; n < 5; n++) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
     await cluster.redis.del(key(`${jobs[0]?.id}:lock`));
     const [second] = (await a.finish(claim, done(jobs[0]), 1)).jobs;
     await cluster.redis.set(key(`${second?.id}:lock`), 'a-thief');
@@ -157,7 +157,7 @@ describe('the protocol on Redis', () => {
 
   test('a job whose hash was deleted while it waited fails instead of stopping the entity', async () => {
     const { claim, jobs } = await cold(a, 1);
-    const entered = await a.enter(job(1), { epoch: 1, mayClaim: false });
+    const entered = await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
     await cluster.redis.del(key(entered.jobId));
     const [wreck] = (await a.finish(claim, done(jobs[0]), 1)).jobs;
     expect(wreck?.mustFail).toMatch(/data of the job is gone/);
@@ -190,7 +190,9 @@ describe('the protocol on Redis', () => {
   test('race 38: an add that fails half-way leaves nothing, and can be tried again', async () => {
     await cluster.redis.set(key('wait'), 'not a list');
     for (const options of [{}, { jobId: 'order-1' }]) {
-      await expect(a.enter(job(0, options), { epoch: 1, mayClaim: true })).rejects.toBeInstanceOf(StoreRefusedError);
+      await expect(a.enter(job(0, options), { epoch: 1, mayClaim: true, atOnce: 1 })).rejects.toBeInstanceOf(
+        StoreRefusedError,
+      );
     }
     expect((await cluster.allKeys()).filter(name => name.startsWith(`${cluster.base(entity)}:`)).sort()).toEqual(
       [key('events'), key('id'), key('meta'), key('wait')].sort(),
@@ -211,7 +213,7 @@ describe('the protocol on Redis', () => {
     const added: Promise<unknown>[] = [];
     for (let n = 1; n <= 300; n++) {
       if (n % 50 === 1) await cluster.redis.script('FLUSH');
-      added.push(a.enter(job(n), { epoch: 1, mayClaim: false }));
+      added.push(a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 }));
       if (n % 7 === 0) await new Promise(resolve => setImmediate(resolve));
     }
     await Promise.all(added);
@@ -227,9 +229,9 @@ describe('the protocol on Redis', () => {
   test('race 19: an error of one call of a tick is that call’s own', async () => {
     await cluster.redis.set(`${cluster.base({ type: 'account', id: 'bad' })}:wait`, 'not a list');
     const outcomes = await Promise.allSettled([
-      a.enter(job(1), { epoch: 1, mayClaim: true }),
-      a.enter(job(2, {}, { type: 'account', id: 'bad' }), { epoch: 2, mayClaim: true }),
-      a.enter(job(3), { epoch: 1, mayClaim: false }),
+      a.enter(job(1), { epoch: 1, mayClaim: true, atOnce: 1 }),
+      a.enter(job(2, {}, { type: 'account', id: 'bad' }), { epoch: 2, mayClaim: true, atOnce: 1 }),
+      a.enter(job(3), { epoch: 1, mayClaim: false, atOnce: 1 }),
     ]);
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   });
@@ -243,7 +245,7 @@ describe('the protocol on Redis', () => {
     const { queue: name, prefix } = cluster.keys(entity);
     const worker = new Worker(name, () => held, { prefix, connection: { url: redisUrl() } as never });
     await eventually('the plain worker has the job', async () => (await cluster.redis.llen(key('active'))) === 1);
-    await a.enter(job(1), { epoch: 1, mayClaim: true });
+    await a.enter(job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
     expect(cluster.log.lines.join()).toMatch(/locked by a BullMQ Worker that is not ours/);
     expect(await cluster.redis.lrange(key('active'), 0, -1)).toHaveLength(2);
     release();
@@ -253,7 +255,7 @@ describe('the protocol on Redis', () => {
   test('race 36: wake-ups for a dead pod expire', async () => {
     const { claim, jobs } = await cold(a, 1);
     await a.finish(claim, done(jobs[0]), 1);
-    await b.enter(job(1), { epoch: 1, mayClaim: true });
+    await b.enter(job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
     const wakeUps = `${cluster.prefix}:$:pod:a:wake`;
     expect(await cluster.redis.zrange(wakeUps, '0', '-1')).toEqual(['account:42']);
     expect(await cluster.redis.pttl(wakeUps)).toBeGreaterThan(0);
@@ -264,7 +266,7 @@ describe('the protocol on Redis', () => {
       const of = { type: 'account', id };
       const { claim, jobs } = await cold(a, id.charCodeAt(0), job(0, {}, of));
       await a.finish(claim, done(jobs[0]), 1);
-      await b.enter(job(1, {}, of), { epoch: 1, mayClaim: true });
+      await b.enter(job(1, {}, of), { epoch: 1, mayClaim: true, atOnce: 1 });
     }
     expect((await a.wakeUps([])).map(({ id }) => id)).toEqual(['z', 'y', 'x']);
   });
@@ -281,7 +283,7 @@ describe('the protocol on Redis', () => {
   test('a queue has one entity: another that names it is refused, before anything is added', async () => {
     const [first, second] = ['named', 'sameName'].map(type => ({ type, id: '1' }));
     await a.enter(job(0, {}, first), 'route-only');
-    const refused = a.enter(job(1, {}, second), { epoch: 1, mayClaim: true });
+    const refused = a.enter(job(1, {}, second), { epoch: 1, mayClaim: true, atOnce: 1 });
     await expect(refused).rejects.toThrow(InvalidOptionError);
     await expect(refused).rejects.toThrow(/belongs to named:1; queueName must give sameName:1 one of its own/);
     expect(await cluster.redis.llen(`${cluster.prefix}:q-1:wait`)).toBe(1);
@@ -291,7 +293,7 @@ describe('the protocol on Redis', () => {
 
   test('a job whose routing fails is added all the same: its caller is not told otherwise, and it is found', async () => {
     await cluster.redis.set(key('active'), 'of a wrong type');
-    const entered = await a.enter(job(0), { epoch: 1, mayClaim: true });
+    const entered = await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 });
     expect(entered).toMatchObject({ route: 'unknown-claim', jobId: '1' });
     expect(cluster.log.lines.join()).toMatch(/Job 1 of account:42 was added; routing it failed: WRONGTYPE/);
     await cluster.redis.del(key('active'));

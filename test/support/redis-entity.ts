@@ -45,7 +45,7 @@ export class RedisEntity {
 
   /** Adds a job on a pod, which claims the entity with it. */
   async cold(pod: RedisEntityStore, epoch: number, job = this.job(0)): Promise<Claimed> {
-    return claimOf(await pod.enter(job, { epoch, mayClaim: true }));
+    return claimOf(await pod.enter(job, { epoch, mayClaim: true, atOnce: 1 }));
   }
 
   /** Pod A worked a job with that epoch, and has given the entity up. */

@@ -51,6 +51,7 @@ describe('a pod with room for two entities', () => {
     await cluster.clock.advance(10 * LEASE_MS);
     expect(cluster.running.map(({ n }) => n)).toEqual([0, 1]);
     await cluster.job(0).end();
+    await cluster.clock.advance(20);
     expect(cluster.running.map(({ n }) => n)).toEqual([1, 2]);
   });
 

@@ -13,7 +13,7 @@ export interface StoredJob {
   stalled: number;
   mustFail: string | undefined;
   /** Since when it is left for pods that know its name. */
-  leftAtMs?: number;
+  leftAtMs?: number | undefined;
   outcome?: { readonly kind: 'completed' | 'failed'; readonly value: string };
 }
 
@@ -138,16 +138,13 @@ export class MemoryServer {
     sleeper.notify?.();
   }
 
-  /**
-   * Calls another pod that has room for the type, for one entity the same each time; where there is none, the first that
-   * has room finds the request.
-   */
-  callAnother(podId: string, entity: StoredEntity): void {
+  /** Calls another pod that has room for the type, for one entity the same each time. @returns whether there is one. */
+  callAnother(podId: string, entity: StoredEntity): boolean {
     const others = this.livePods(entity.ref.type).flatMap(([other]) => (other === podId ? [] : [other]));
     const hash = [...entity.ref.id].reduce((sum, letter) => (31 * sum + letter.charCodeAt(0)) % 65_521, 7);
     const other = others[hash % others.length];
-    if (other === undefined) this.requestWorker(entity.ref);
-    else this.wake(other, entity);
+    if (other !== undefined) this.wake(other, entity);
+    return other !== undefined;
   }
 
   requestWorker(ref: EntityRef): void {

@@ -17,6 +17,7 @@ import type {
   NewJob,
   Passed,
   PodState,
+  ReleaseMode,
   Renewal,
   Renewed,
   Settlement,
@@ -58,25 +59,34 @@ export class MemoryEntityStore implements EntityStore {
   }
 
   look(ref: EntityRef, claimWith: number): Promise<Claimed | Passed> {
-    return answer((): Claimed | Passed => {
+    return answer(() => {
       const entity = this.server.entity(ref);
-      if (this.server.isOwnedByOther(entity, this.podId)) {
-        this.server.due.set(entityWord(ref), entity.owner?.untilMs ?? 0);
-        return 'owned';
-      }
-      // A call of ours that arrives late: what it would settle is the claim that came after it.
-      if (entity.owner?.podId === this.podId && entity.owner.epoch >= claimWith) return 'later';
-      if (!this.server.hasWork(entity)) {
-        this.server.settle(entity);
-        this.forget(entity);
-        return 'later';
-      }
-      if (entity.paused) {
-        this.server.due.set(entityWord(ref), this.server.now() + PAUSED_LOOK_MS);
-        return 'paused';
-      }
-      return this.claim(entity, claimWith);
+      const seen = this.see(entity, claimWith);
+      return seen === 'waiting' ? this.claim(entity, claimWith) : seen;
     });
+  }
+
+  peek(ref: EntityRef): Promise<Passed | 'waiting'> {
+    return answer(() => this.see(this.server.entity(ref), 0));
+  }
+
+  /** What there is to do about an entity, for a claim of that epoch. */
+  private see(entity: StoredEntity, claimWith: number): Passed | 'waiting' {
+    const { ref } = entity;
+    if (this.server.isOwnedByOther(entity, this.podId)) {
+      this.server.due.set(entityWord(ref), entity.owner?.untilMs ?? 0);
+      return 'owned';
+    }
+    // A call of ours that arrives late: what it would settle is the claim that came after it.
+    if (entity.owner?.podId === this.podId && entity.owner.epoch >= claimWith) return 'later';
+    if (!this.server.hasWork(entity)) {
+      this.server.settle(entity);
+      this.forget(entity);
+      return 'later';
+    }
+    if (!entity.paused) return 'waiting';
+    this.server.due.set(entityWord(ref), this.server.now() + PAUSED_LOOK_MS);
+    return 'paused';
   }
 
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed> {
@@ -85,6 +95,7 @@ export class MemoryEntityStore implements EntityStore {
       const { owner } = entity;
       if (owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch) throw stale(claim);
       for (const settlement of settled) this.end(entity, settlement);
+      this.giveBackUnstarted(entity);
       return this.claim(entity, epoch, true);
     });
   }
@@ -103,10 +114,10 @@ export class MemoryEntityStore implements EntityStore {
     });
   }
 
-  release(claim: Claim, mode: 'idle' | 'hand-over'): Promise<boolean> {
+  release(claim: Claim, mode: ReleaseMode): Promise<boolean> {
     return answer(() => {
       const entity = this.guard(claim);
-      if (mode === 'hand-over') this.server.giveBack(entity);
+      if (mode !== 'idle') this.giveBackUnstarted(entity);
       if (!this.server.hasWork(entity)) {
         this.server.settle(entity);
         this.forget(entity);
@@ -115,7 +126,10 @@ export class MemoryEntityStore implements EntityStore {
       if (mode === 'idle' && !entity.paused) return false;
       entity.owner = undefined;
       this.server.due.set(entityWord(claim.entity), this.server.now() + (entity.paused ? PAUSED_LOOK_MS : 0));
-      if (mode === 'hand-over' && !entity.paused) this.server.callAnother(this.podId, entity);
+      if (mode !== 'idle' && !entity.paused) {
+        const isCalled = this.server.callAnother(this.podId, entity);
+        if (!isCalled && mode === 'hand-over') this.server.requestWorker(entity.ref);
+      }
       return true;
     });
   }
@@ -127,9 +141,11 @@ export class MemoryEntityStore implements EntityStore {
       const now = this.server.now();
       if (!stored || graceMs === 0) return false;
       stored.leftAtMs ??= now;
-      if (now - stored.leftAtMs >= graceMs) return false;
-      for (const each of entity.active) each.attempt--;
-      this.server.giveBack(entity);
+      if (now - stored.leftAtMs >= graceMs) {
+        stored.leftAtMs = undefined;
+        return false;
+      }
+      this.giveBackUnstarted(entity);
       entity.owner = undefined;
       this.server.due.set(entityWord(claim.entity), now);
       return true;
@@ -213,7 +229,7 @@ export class MemoryEntityStore implements EntityStore {
         types.includes(entity.ref.type) &&
         (entity.owner?.untilMs ?? 0) <= server.now() &&
         server.hasWork(entity) &&
-        !server.due.has(entityWord(entity.ref)),
+        (server.due.get(entityWord(entity.ref)) ?? Number.POSITIVE_INFINITY) > server.now() + 2 * PAUSED_LOOK_MS,
     );
     for (const entity of forgotten) server.due.set(entityWord(entity.ref), server.now());
     return { found: forgotten.length };
@@ -233,7 +249,7 @@ export class MemoryEntityStore implements EntityStore {
     const { owner } = entity;
     if (owner?.podId === this.podId) {
       if (hint === 'route-only' || owner.epoch !== hint.epoch) return { route: 'unknown-claim' };
-      const isFree = entity.active.length < this.handlersOf(entity);
+      const isFree = entity.active.length < hint.atOnce;
       return { route: 'mine', fetched: isFree ? this.fetch(entity, 1) : { jobs: [] } };
     }
     if (owner && this.server.isOwnedByOther(entity, this.podId)) {
@@ -246,8 +262,14 @@ export class MemoryEntityStore implements EntityStore {
     }
     if (hint !== 'route-only' && hint.mayClaim) return { route: 'claimed', claimed: this.claim(entity, hint.epoch) };
     this.server.lowerDue(entity, this.server.now());
-    this.server.callAnother(this.podId, entity);
+    if (!this.server.callAnother(this.podId, entity)) this.server.requestWorker(entity.ref);
     return { route: 'nobody' };
+  }
+
+  /** Fetching what has not started was no attempt. */
+  private giveBackUnstarted(entity: StoredEntity): void {
+    for (const job of entity.active) job.attempt--;
+    this.server.giveBack(entity);
   }
 
   /** How many handlers its type runs at once. */

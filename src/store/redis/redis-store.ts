@@ -24,6 +24,7 @@ import type {
   NewJob,
   Passed,
   PodState,
+  ReleaseMode,
   Renewal,
   Renewed,
   Settlement,
@@ -166,6 +167,7 @@ export class RedisEntityStore implements EntityStore {
         this.takeOptions(job.entity),
         type.maxStalledCount,
         type.concurrency * type.maxWorkers,
+        hint === 'route-only' ? 0 : hint.atOnce,
       ],
       answer => this.readEntered(answer, job.entity, hint),
     );
@@ -181,6 +183,13 @@ export class RedisEntityStore implements EntityStore {
     const args = [keys.base, keys.type, keys.id, claimWith, this.takeOptions(entity), maxStalledCount];
     return this.parts.channel.call('look', args, answer =>
       answer[0] === 'CLAIMED' ? this.readClaimed(answer, 1, entity, claimWith) : passed(answer[0]),
+    );
+  }
+
+  peek(entity: EntityRef): Promise<Passed | 'waiting'> {
+    const { base, type, id } = this.keySpace.of(entity);
+    return this.parts.channel.call('look', [base, type, id, '', '', 0], ([answer]) =>
+      answer === 'WAITING' ? 'waiting' : passed(answer),
     );
   }
 
@@ -220,7 +229,7 @@ export class RedisEntityStore implements EntityStore {
     });
   }
 
-  release(claim: Claim, mode: 'idle' | 'hand-over'): Promise<boolean> {
+  release(claim: Claim, mode: ReleaseMode): Promise<boolean> {
     const { base, type, id } = this.keySpace.of(claim.entity);
     return this.parts.channel.call('release', [base, type, id, claim.epoch, mode], answer => {
       checkStale(answer, claim);

@@ -83,10 +83,10 @@ export class RedisActions {
   }
 
   private hintOf(owner: Owner): EnterHint {
-    if (owner.claim) return { epoch: owner.claim.epoch, mayClaim: false };
+    if (owner.claim) return { epoch: owner.claim.epoch, mayClaim: false, atOnce: 1 };
     // No claim beside a handler that has lost its entity.
     if (owner.running || this.walk.random.chance(0.2)) return 'route-only';
-    return { epoch: this.walk.nextEpoch(), mayClaim: true };
+    return { epoch: this.walk.nextEpoch(), mayClaim: true, atOnce: 1 };
   }
 
   private async look(): Promise<void> {

@@ -61,6 +61,10 @@ export class WalkStore implements EntityStore {
     });
   }
 
+  peek(...args: Parameters<EntityStore['peek']>) {
+    return this.send('peek', args) as ReturnType<EntityStore['peek']>;
+  }
+
   resync(...args: Parameters<EntityStore['resync']>): Promise<Claimed> {
     return this.send('resync', args, (answer: Claimed, sentAt) => this.granted(answer.claim, sentAt));
   }
@@ -160,7 +164,7 @@ export class WalkStore implements EntityStore {
 export function entityOf({ method, args }: { method: string; args: readonly unknown[] }): EntityRef | undefined {
   const [first] = args;
   if (method === 'enter') return (first as NewJob).entity;
-  if (method === 'look') return first as EntityRef;
+  if (method === 'look' || method === 'peek') return first as EntityRef;
   if (['due', 'renew', 'requestWorker', 'backlogs', 'discover'].includes(method)) return undefined;
   return (first as Claim).entity;
 }

@@ -14,6 +14,11 @@ local function mine(B, epoch)
   return c[1] == pod and c[2] == epoch
 end
 
+local function isForeign(B, id)
+  local holder = redis.call('GET', B .. ':' .. id .. ':lock')
+  return holder and string.sub(holder, 1, 3) ~= 'aq:'
+end
+
 -- Gives back what was fetched, in its old order. Active is newest first; what is pushed last is taken next. Jobs under
 -- a live lock that is not ours belong to a plain BullMQ worker: left alone.
 local function giveBack(B)
@@ -21,13 +26,11 @@ local function giveBack(B)
   local foreign = 0
   local active = redis.call('LRANGE', B .. ':active', 0, -1)
   for position, id in ipairs(active) do
-    local lock = B .. ':' .. id .. ':lock'
-    local holder = redis.call('GET', lock)
-    if holder and string.sub(holder, 1, 3) ~= 'aq:' then
+    if isForeign(B, id) then
       foreign = foreign + 1
     else
       redis.call('LREM', B .. ':active', 1, id)
-      redis.call('DEL', lock)
+      redis.call('DEL', B .. ':' .. id .. ':lock')
       redis.call('SREM', B .. ':stalled', id)
       if redis.call('EXISTS', B .. ':' .. id) == 1 then
         local priority = tonumber(redis.call('HGET', B .. ':' .. id, 'priority') or '0') or 0
@@ -41,6 +44,13 @@ local function giveBack(B)
       end
     end
   end
+  return back, foreign
+end
+
+-- Gives back what has certainly not started: fetching it was no attempt.
+local function giveBackUnstarted(B)
+  local back, foreign = giveBack(B)
+  for _, id in ipairs(back) do redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end
   return back, foreign
 end
 
@@ -68,7 +78,8 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
   if not keepsToken then
     token = string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs))
   end
-  local back, foreign = giveBack(B)
+  -- Who begins anew has told what it started: that is settled.
+  local back, foreign = (keepsToken and giveBackUnstarted or giveBack)(B)
   local recovered = 0
   if owner ~= pod and #back > 0 then
     recovered = #back

@@ -1,6 +1,6 @@
 /**
- * The search for work that came past us: a queue with something to do that nobody owns and that is in no books is entered
- * into `due` (race 10). A queue with work has a `meta` key; whose it is its fence says, or its own name.
+ * The search for work that came past us: a queue with something to do that nobody owns and that nobody is to look at soon is
+ * entered into `due` (race 10). A queue with work has a `meta` key; whose it is its fence says, or its own name.
  */
 export const discoverLua = /* lua */ `
 local function entityOf(B)
@@ -14,7 +14,10 @@ end
 local function isForgotten(B, T, I)
   local c = redis.call('HMGET', fence(B), 'owner', 'until')
   if c[1] and tonumber(c[2] or '0') > nowUs then return false end
-  return hasWork(B) and not redis.call('ZSCORE', sys .. 'due:' .. T, I)
+  if not hasWork(B) then return false end
+  -- What is to be looked at later only, as for a delayed job, is not known to have work now; a pause is looked at often.
+  local score = redis.call('ZSCORE', sys .. 'due:' .. T, I)
+  return not score or tonumber(score) > nowUs + 10000000
 end
 
 -- discover: cursor ('' to begin) intervalMs count match type…
@@ -23,6 +26,9 @@ function OPS.discover(cursor, intervalMs, count, match, ...)
   if cursor == '' then
     if not redis.call('SET', sys .. 'discovery', pod, 'NX', 'PX', intervalMs) then return {'', 0} end
     cursor = '0'
+  else
+    -- the interval begins when the search is over
+    redis.call('PEXPIRE', sys .. 'discovery', intervalMs)
   end
   local hosted, found = {}, 0
   for _, T in ipairs({...}) do hosted[T] = true end
@@ -31,7 +37,7 @@ function OPS.discover(cursor, intervalMs, count, match, ...)
     local B = string.sub(key, 1, -6)
     local T, I = entityOf(B)
     if T and hosted[T] and isForgotten(B, T, I) then
-      redis.call('ZADD', sys .. 'due:' .. T, string.format('%.0f', nowUs), I)
+      redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', nowUs), I)
       found = found + 1
     end
   end

@@ -51,10 +51,11 @@ end}
 `;
 
 const LOOP = /* lua */ `
+local function run(at, last) return OPS[ARGV[at]](unpack(ARGV, at + 2, last)) end
 local answers, at, call = {}, 4, 0
 while at < #ARGV do
   local last = at + 1 + ARGV[at + 1]
-  local ok, answer = pcall(OPS[ARGV[at]], unpack(ARGV, at + 2, last))
+  local ok, answer = pcall(run, at, last)
   if not ok then answer = {err = type(answer) == 'table' and answer.err or tostring(answer)} end
   call = call + 1
   answers[call] = answer

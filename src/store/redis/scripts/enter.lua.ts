@@ -58,26 +58,24 @@ local function wake(podId, T, I)
 end
 
 -- Calls one other live pod that has room for the type: for one entity the same one each time, so that not all of them
--- race for it; for many entities all of them. Where there is none, the first that has room again will find the request.
+-- race for it; for many entities all of them. Answers whether there is one.
 local function callAnother(T, I)
   local pods = redis.call('ZRANGEBYSCORE', sys .. 'pods:' .. T, string.format('%.0f', nowUs - leaseUs), '+inf')
   local others = {}
   table.sort(pods)
   for _, id in ipairs(pods) do if id ~= pod then others[#others + 1] = id end end
-  if #others == 0 then
-    requestWorker(T, I)
-    return
-  end
+  if #others == 0 then return false end
   wake(others[tonumber(string.sub(redis.sha1hex(I), 1, 8), 16) % #others + 1], T, I)
+  return true
 end
 
 -- Where a job that was added goes; 'c' is the claim: owner, epoch, until, entity. An active job will fetch its successor
 -- when it ends; only where handlers are free, a take or a call is needed.
-local function route(B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled, handlers)
+local function route(B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
   if c[1] == pod then
     if c[2] ~= epoch then return {'UNKNOWN', id} end
     local out = {'MINE', id, '-1'}
-    if redis.call('LLEN', B .. ':active') < tonumber(handlers) then take(B, 1, takeOpts, out, 3) end
+    if redis.call('LLEN', B .. ':active') < tonumber(mineAtOnce) then take(B, 1, takeOpts, out, 3) end
     return out
   end
   if c[1] and tonumber(c[3] or '0') > nowUs then
@@ -104,21 +102,22 @@ local function route(B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled
   end
   redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', atUs), I)
   if kind == 'delayed' then return {'DELAYED', id} end
-  callAnother(T, I)
+  -- the first pod that has room again will find the request
+  if not callAnother(T, I) then requestWorker(T, I) end
   return {'NOBODY', id}
 end
 
--- enter: B T I | kind name timestamp data opts customId dedupKey | epoch mayClaim takeOpts maxStalled handlers
+-- enter: B T I | kind name timestamp data opts customId dedupKey | epoch mayClaim takeOpts maxStalled handlers mineAtOnce
 -- Returns {route, jobId, …}: MINE {againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
 -- UNKNOWN {why, if routing failed} | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code) |
 -- SHARED (jobId is another entity that has this queue: under one claim each would run the other's jobs)
-function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, epoch, mayClaim, takeOpts, maxStalled, handlers)
+function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
   local c = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity')
   if c[4] and c[4] ~= T .. ':' .. I then return {'SHARED', c[4]} end
   local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
   if type(id) == 'number' then return {'REFUSED', id} end
   -- The job is added by now: an error from here on must not say that it was not.
-  local ok, answer = pcall(route, B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled, handlers)
+  local ok, answer = pcall(route, B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
   if ok then return answer end
   return {'UNKNOWN', id, type(answer) == 'table' and answer.err or tostring(answer)}
 end

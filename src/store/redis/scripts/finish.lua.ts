@@ -17,6 +17,14 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
     redis.call('SET', lock, lockToken, 'PX', lockMs)
     r = BULL.moveToFinished(keys, args)
   end
+  if r == -4 or r == -9 then
+    -- it has children that have not ended, or failed: nothing will end it later
+    local kept = {}
+    for name, value in pairs(cmsgpack.unpack(opts)) do kept[name] = value end
+    kept.keepJobs = {count = -1}
+    args = {jobId, nowMs, 'failedReason', 'it has completed, and has children that have not', 'failed', '0', B .. ':', kept, fields}
+    BULL.moveToFinished(keysOf_failed(B, jobId), args)
+  end
   if type(r) == 'number' and (r == -1 or r == -3) then
     -- its hash was deleted, or a person moved it: leave nothing of it behind
     redis.call('LREM', B .. ':active', 0, jobId)
@@ -26,10 +34,16 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
 end
 
 -- Whether an end overtakes that of an older job, which was refused: counted now, a crash would run the older one after it
--- (I6). Active is newest first. A job that is not in it is its own matter.
+-- (I6). Active is newest first. A job that is not in it is its own matter; so is one that a plain BullMQ worker holds.
 local function overtakes(B, jobId)
   local active = B .. ':active'
-  return redis.call('LINDEX', active, -1) ~= jobId and redis.call('LPOS', active, jobId)
+  if redis.call('LINDEX', active, -1) == jobId then return false end
+  local position = redis.call('LPOS', active, jobId)
+  if not position then return false end
+  for _, id in ipairs(redis.call('LRANGE', active, position + 1, -1)) do
+    if not isForeign(B, id) then return true end
+  end
+  return false
 end
 
 -- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields

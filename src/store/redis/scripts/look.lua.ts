@@ -46,12 +46,13 @@ local function lookAgain(T, I, afterUs)
   redis.call('ZADD', sys .. 'due:' .. T, string.format('%.0f', nowUs + afterUs), I)
 end
 
--- look: B T I epoch takeOpts maxStalled
--- Returns {'CLAIMED', token, recovered, foreign, againInMs, jobs…} | {'OWNED'} | {'PAUSED'} | {'LATER'} | {'STALE'}
+-- look: B T I epoch takeOpts maxStalled; without an epoch it claims nothing
+-- Returns {'CLAIMED', token, recovered, foreign, againInMs, jobs…} | {'OWNED'} | {'PAUSED'} | {'LATER'} | {'WAITING'} |
+-- {'STALE'}
 function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
   local c = redis.call('HMGET', fence(B), 'owner', 'until', 'epoch')
   -- A call of ours that arrives late: what it would settle is the claim that came after it.
-  if c[1] == pod and tonumber(epoch) <= tonumber(c[3] or '0') then return {'STALE'} end
+  if c[1] == pod and (tonumber(epoch) or 0) <= tonumber(c[3] or '0') then return {'STALE'} end
   if c[1] and c[1] ~= pod and tonumber(c[2] or '0') > nowUs then
     redis.call('ZADD', sys .. 'due:' .. T, c[2], I)
     return {'OWNED'}
@@ -64,6 +65,7 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
     lookAgain(T, I, 5000000)
     return {'PAUSED'}
   end
+  if epoch == '' then return {'WAITING'} end
   local token, recovered, foreign = grant(B, T, I, epoch, maxStalled)
   if not token then return {recovered} end
   local out = {'CLAIMED', token, recovered, foreign}
@@ -71,11 +73,12 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
   return out
 end
 
--- release: B T I epoch mode ('idle' | 'hand-over')
+-- release: B T I epoch mode ('idle' | 'hand-over' | 'give-way')
 -- Returns {'OK', '1'} when the claim is given up, {'OK', '0'} when there is work after all, {'STALE'}.
 function OPS.release(B, T, I, epoch, mode)
   if not mine(B, epoch) then return {'STALE'} end
-  if mode == 'hand-over' then giveBack(B) end
+  -- no handler runs, and every end is confirmed
+  if mode ~= 'idle' then giveBackUnstarted(B) end
   if not hasWork(B) then
     settle(B, T, I)
     return {'OK', '1'}
@@ -85,7 +88,7 @@ function OPS.release(B, T, I, epoch, mode)
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
   redis.call('EXPIRE', fence(B), 86400)
   lookAgain(T, I, paused and 5000000 or 0)
-  if mode == 'hand-over' and not paused then callAnother(T, I) end
+  if mode ~= 'idle' and not paused and not callAnother(T, I) and mode == 'hand-over' then requestWorker(T, I) end
   return {'OK', '1'}
 end
 
@@ -96,11 +99,12 @@ function OPS.leave(B, T, I, epoch, jobId, graceMs)
   local job = B .. ':' .. jobId
   if graceMs == '0' or redis.call('EXISTS', job) == 0 then return {'OK', '0'} end
   redis.call('HSETNX', job, 'left', nowMs)
-  if tonumber(nowMs) - tonumber(redis.call('HGET', job, 'left')) >= tonumber(graceMs) then return {'OK', '0'} end
-  -- none of them has started
-  for _, id in ipairs((giveBack(B))) do
-    if redis.call('EXISTS', B .. ':' .. id) == 1 then redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end
+  if tonumber(nowMs) - tonumber(redis.call('HGET', job, 'left')) >= tonumber(graceMs) then
+    -- tried again by a person, it has its time again
+    redis.call('HDEL', job, 'left')
+    return {'OK', '0'}
   end
+  giveBackUnstarted(B)
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
   redis.call('EXPIRE', fence(B), 86400)
   -- For whichever pod sweeps next: a call would go back and forth between two that don't know it.

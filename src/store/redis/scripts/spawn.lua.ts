@@ -27,8 +27,11 @@ function OPS.spawned(limit, takeOpts, ...)
       local r = BULL.moveToActive(keysOf_moveToActive(S), {S .. ':', nowMs, takeOpts})
       if type(r[1]) ~= 'table' then break end
       finishJob(S, r[2], 1000, 'completed', 'null', takeOpts, '', '0')
-      out[#out + 1] = T
-      out[#out + 1] = string.sub(r[2], 5)
+      -- What somebody else has added is no request.
+      if string.sub(r[2], 1, 4) == 'for-' then
+        out[#out + 1] = T
+        out[#out + 1] = string.sub(r[2], 5)
+      end
     end
   end
   return out
