@@ -202,10 +202,15 @@ export class EntityWorker {
     this.advance();
   }
 
-  /** Gives the claim up if the worker has been idle for that long. A job at hand that waits for a valid lease is no idleness. */
-  releaseIfIdleFor(ms: number): void {
-    if (this.currentState === 'idle' && this.answers.count === 0 && !this.jobs.next && this.idleForMs >= ms)
-      this.release('idle');
+  /**
+   * Gives the claim up if the worker has been idle for that long. A job at hand that waits for a valid lease is no idleness.
+   * @returns whether the store was asked to.
+   */
+  releaseIfIdleFor(ms: number): boolean {
+    const isIdle = this.currentState === 'idle' && this.answers.count === 0 && !this.jobs.next;
+    if (!isIdle || this.idleForMs < ms) return false;
+    this.release('idle');
+    return true;
   }
 
   /** Leaves the entity as it is, once the running handler has ended: the store is gone. */

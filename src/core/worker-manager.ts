@@ -154,36 +154,27 @@ export class WorkerManager {
     this.waiting = this.found;
     if (this.state !== 'open' || this.waiting === 0) return;
     this.askIdle(this.waiting - this.yielding.size);
-    const held = this.candidates('working', worker => worker.heldForMs).filter(
-      ({ heldForMs }) => heldForMs >= SLICE_MS,
-    );
+    const held = this.candidates(({ state, heldForMs }) => state !== 'claiming' && heldForMs >= SLICE_MS);
     // One whose handler runs for long gives way when it ends; of several handlers the others would stand still meanwhile.
     const soon = held.filter(({ runsForLong }) => !runsForLong);
     const late = held.filter(({ runsForLong, type }) => runsForLong && type.isOrdered);
     for (const worker of [...soon, ...late].slice(0, Math.max(0, this.waiting - this.yielding.size))) {
-      this.ask(worker);
       worker.giveWay();
+      this.yielding.set(worker, this.parts.clock.monotonicMs());
     }
   }
 
-  /** Asks idle workers to give way, the longest idle first. */
+  /** Lets idle workers go, the longest idle first. */
   private askIdle(count: number): void {
-    if (count <= 0) return;
-    for (const worker of this.candidates('idle', worker => worker.idleForMs).slice(0, count)) {
-      this.ask(worker);
-      worker.releaseIfIdleFor(0);
+    const idle = this.candidates(({ state }) => state === 'idle').sort((one, other) => other.idleForMs - one.idleForMs);
+    for (const worker of idle.slice(0, Math.max(0, count))) {
+      if (worker.releaseIfIdleFor(0)) this.yielding.set(worker, this.parts.clock.monotonicMs());
     }
   }
 
-  private ask(worker: EntityWorker): void {
-    this.yielding.set(worker, this.parts.clock.monotonicMs());
-  }
-
-  /** Workers in that state that have not been asked, those with the most of something first. */
-  private candidates(state: 'idle' | 'working', most: (worker: EntityWorker) => number): EntityWorker[] {
-    return [...this.workers.values()]
-      .filter(worker => worker.state === state && !this.yielding.has(worker))
-      .sort((one, other) => most(other) - most(one));
+  /** Workers that have not been asked, those that were made first before the others. */
+  private candidates(isOne: (worker: EntityWorker) => boolean): EntityWorker[] {
+    return [...this.workers.values()].filter(worker => !this.yielding.has(worker) && isOne(worker));
   }
 
   // ── all ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -92,7 +92,10 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
         const again = claimOf(await a.look(entity, 2));
         await cluster.timePasses(5);
         expect(await a.leave(again.claim, again.jobs[0] as FetchedJob, 1)).toBe(false);
-        expect((await a.finish(again.claim, done(again.jobs[0], 'failed'), 1)).jobs).toEqual([]);
+        // Tried again later, it has its time again.
+        expect(await a.leave(again.claim, again.jobs[0] as FetchedJob, 60_000)).toBe(true);
+        const last = claimOf(await a.look(entity, 3));
+        expect((await a.finish(last.claim, done(last.jobs[0], 'failed'), 1)).jobs).toEqual([]);
       });
     });
 
@@ -129,6 +132,31 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
         { pods: 2, workers: 14 },
         { pods: 1, workers: 4 },
       ]);
+    });
+
+    test('a peek says whether there is something to claim, and claims nothing', async () => {
+      await start();
+      expect(await a.peek(entity)).toBe('later');
+      await b.enter(job(0), 'route-only');
+      expect(await a.peek(entity)).toBe('waiting');
+      expect(await a.due('account', 0, 10)).toEqual([entity]);
+      await cluster.pause(entity, true);
+      expect(await a.peek(entity)).toBe('paused');
+      expect(await a.due('account', 0, 10)).toEqual([]);
+      await cluster.pause(entity, false);
+      const { claim } = claimOf(await b.look(entity, 1));
+      expect(await a.peek(entity)).toBe('owned');
+      expect(await b.peek(entity)).toBe('later');
+      expect((await b.take(claim)).jobs).toEqual([]);
+    });
+
+    test('giving way asks nobody: what waits longer comes first', async () => {
+      await start();
+      const { claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      expect(await a.release(claim, 'give-way')).toBe(true);
+      expect(await b.due('account', 0, 10)).toEqual([entity]);
+      await a.requestWorker(other);
+      expect(await b.wakeUps(['account', 'order'])).toEqual([other]);
     });
 
     test('a pod that takes no more is called no more', async () => {
@@ -170,6 +198,15 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
         expect(await search(a, ['account', 'order'])).toBe(1);
         expect(await a.due('account', 0, 10)).toEqual([entity]);
         expect(numbers(claimOf(await a.look(entity, 1)).jobs)).toEqual([0]);
+      });
+
+      test('also where the entity is to be looked at only tomorrow', async () => {
+        const { jobOptions } = resolveOptions({}).entityType('account');
+        await a.enter({ ...job(0), options: { ...jobOptions, delay: 86_400_000 } }, 'route-only');
+        await cluster.addPast(entity, { n: 1 });
+        expect(await a.due('account', 0, 10)).toEqual([]);
+        expect(await search(a, ['account'])).toBe(1);
+        expect(await a.due('account', 0, 10)).toEqual([entity]);
       });
 
       test('one pod searches in an interval, and only for types that it serves', async () => {

@@ -29,6 +29,27 @@ describe('races about the queue', () => {
     },
   );
 
+  test('race 22: a job that a plain BullMQ worker holds is overtaken by nobody', async () => {
+    await on.a.enter(on.job(0), 'route-only');
+    const id = (await on.redis.rpoplpush(on.key('wait'), on.key('active'))) ?? '';
+    await on.redis.set(on.key(`${id}:lock`), 'a worker of BullMQ', 'PX', 60_000);
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(1));
+    expect(jobs.map(({ data }) => data)).toEqual([{ n: 1 }]);
+    expect((await on.a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+  });
+
+  test('a job that has completed, and has children that have not, fails: it does not stand before its successors', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1);
+    await on.a.enter(on.job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
+    const id = jobs[0]?.id ?? '';
+    await on.redis.sadd(on.key(`${id}:dependencies`), 'elsewhere');
+    const next = await on.a.finish(claim, done(jobs[0]), 1);
+    expect(next.jobs.map(({ data }) => data)).toEqual([{ n: 1 }]);
+    expect(await on.redis.zrange(on.key('failed'), '0', '-1')).toEqual([id]);
+    expect(await on.redis.hget(on.key(id), 'failedReason')).toMatch(/children/);
+    expect((await on.a.finish(claim, done(next.jobs[0]), 1)).jobs).toEqual([]);
+  });
+
   test('race 9: nor of one with a delayed job, whose id would be given again', async () => {
     const delayed = await on.a.enter(on.job(0, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
     await on.released();

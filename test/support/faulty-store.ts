@@ -31,7 +31,7 @@ export class FaultyStore {
   }
 
   /** Runs something right before the next call of a method. */
-  before(method: Method, run: () => void): void {
+  before(method: keyof EntityStore, run: () => void): void {
     this.hooks.set(method, run);
   }
 

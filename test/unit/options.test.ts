@@ -117,6 +117,12 @@ describe('options of the engine', () => {
     ['too many jobs', { workerDefaults: { prefetch: 5000 } }, 'INVALID_OPTION', /prefetch.*to 256/],
     ['half a millisecond', { workerDefaults: { lockDuration: 1.5 } }, 'INVALID_OPTION', /lockDuration.*whole number/],
     ['no workers', { entities: { account: { maxWorkersPerEntity: 0 } } }, 'INVALID_OPTION', /whole number from 1/],
+    [
+      'more handlers than one call can end',
+      { entities: { account: { maxWorkersPerEntity: 20, workerConfig: { concurrency: 20 } } } },
+      'INVALID_OPTION',
+      /account: maxWorkersPerEntity times concurrency is 400; it must be at most 256/,
+    ],
     ['half a handler', { workerDefaults: { concurrency: 1.5 } }, 'INVALID_OPTION', /whole number from 1/],
     ['no room', { maxWorkersPerPod: 0 }, 'INVALID_OPTION', /maxWorkersPerPod must be a whole number from 1/],
     ['a negative interval', { cronInterval: -1 }, 'INVALID_OPTION', /cronInterval/],

@@ -98,6 +98,34 @@ describe('a rolling deploy', () => {
     expect(cluster.starts).toEqual(['new:1:1', 'new:1:2']);
   });
 
+  test('a stream of enqueues on the old pod does not keep the entity there', async () => {
+    const old = await cluster.pod('old', {}, ['pay']);
+    const fresh = await cluster.pod('new', {}, ['pay', 'refund']);
+    await cluster.clock.advance(LEASE_MS);
+    const later = () => ({ hold: new Promise<void>(resolve => void cluster.clock.after(20, resolve)) });
+    const enqueue = (name: string, n: number) => {
+      old.store.next('enter', later());
+      void old.engine.enqueue({ entityType: 'account', entityId: '1', name, data: { n } });
+    };
+    enqueue('refund', 0);
+    for (let n = 1; n < 200; n++) {
+      enqueue('pay', n);
+      await cluster.clock.advance(10);
+    }
+    await cluster.clock.advance(2000);
+    expect(cluster.starts).toEqual(Array.from({ length: 200 }, (_, n) => `new:1:${n}`));
+    expect(old.store.calls.filter(call => call === 'leave').length).toBeLessThan(5);
+    expect(fresh.log.lines).toEqual([]);
+  });
+
+  test('where several run at once it is left once too, and not looked at without end', async () => {
+    cluster.atOnce = 2;
+    const old = await cluster.pod('old', { entities: { account: { maxWorkersPerEntity: 2 } } }, ['pay']);
+    await old.addNamed('refund', '1', 1);
+    await cluster.clock.advance(4000);
+    expect(old.store.calls.filter(call => call === 'leave')).toHaveLength(1);
+  });
+
   test('the answer to leaving is lost: the worker begins anew, and leaves it again', async () => {
     const old = await cluster.pod('old', {}, ['pay']);
     old.store.next('leave', 'lose');

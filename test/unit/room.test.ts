@@ -63,6 +63,117 @@ describe('a pod with room for two entities', () => {
     expect(b.store.calls.filter(call => call === 'leave').length).toBeLessThanOrEqual(13);
   });
 
+  test('race 16: a handler that runs for hours does not keep the busy one beside it from giving way', async () => {
+    cluster.instant = false;
+    await a.add('long', 0);
+    await a.add('hot', ...Array.from({ length: 100 }, (_, i) => 100 + i));
+    await a.add('third', 9);
+    for (let round = 0; round < 40 && !cluster.starts.includes('A:third:9'); round++) {
+      await cluster.clock.advance(250);
+      await cluster.running.find(({ entityId }) => entityId === 'hot')?.end();
+    }
+    expect(cluster.starts).toContain('A:third:9');
+  });
+
+  test('race 16: an entity that rests for a moment between its jobs has its slice all the same', async () => {
+    cluster.instant = false;
+    await a.add('long', 0);
+    await a.add('1', 100);
+    await a.add('2', 7);
+    for (let n = 101; n < 160 && !cluster.starts.includes('A:2:7'); n++) {
+      await cluster.clock.advance(99);
+      await cluster.running.find(({ entityId }) => entityId === '1')?.end();
+      await cluster.clock.advance(1);
+      await a.add('1', n);
+    }
+    expect(cluster.starts).toContain('A:2:7');
+  });
+
+  test('race 16: enqueues without end, each owed an answer, keep neither the room of who gives way nor the work from others', async () => {
+    const one = await cluster.pod('one', { maxWorkersPerPod: 1 });
+    await a.engine.close();
+    const later = () => ({ hold: new Promise<void>(resolve => void cluster.clock.after(20, resolve)) });
+    let n = 100;
+    const enqueue = (entityId: string) => {
+      one.store.next('enter', later());
+      void one.engine.enqueue({ entityType: 'account', entityId, name: 'x', data: { n: n++ } });
+    };
+    enqueue('hot');
+    await cluster.clock.advance(50);
+    enqueue('other');
+    for (let i = 0; i < 500; i++) {
+      enqueue('hot');
+      await cluster.clock.advance(10);
+    }
+    const of = (id: string) => cluster.starts.filter(start => start.startsWith(`one:${id}:`)).length;
+    expect(of('other')).toBe(1);
+    expect(of('hot')).toBeGreaterThan(400);
+  });
+
+  test('enqueues to entities of other pods make nobody give way', async () => {
+    const b = await cluster.pod('B');
+    for (let id = 10; id < 17; id++) await b.add(String(id), id);
+    cluster.instant = false;
+    await a.add('1', 0, 1);
+    await a.add('2', 2, 3);
+    await cluster.clock.advance(1500);
+    a.store.before('due', () => {
+      for (let n = 100; n < 130; n++)
+        void a.engine.enqueue({ entityType: 'account', entityId: 10 + (n % 7), name: 'x', data: { n } });
+    });
+    await cluster.clock.advance(1300);
+    for (const n of [0, 2]) await cluster.job(n).end();
+    expect(cluster.starts.filter(start => start.startsWith('A:'))).toEqual(['A:1:0', 'A:2:2', 'A:1:1', 'A:2:3']);
+  });
+
+  test('a store that refuses is not asked without pause for want of room', async () => {
+    const one = await cluster.pod('one', { maxWorkersPerPod: 1 });
+    await a.engine.close();
+    const producer = await cluster.pod('P', { producerOnly: true });
+    let looks = 0;
+    const refuse = () => {
+      looks++;
+      one.store.next('look', 'refuse');
+      if (looks < 1000) one.store.before('look', refuse);
+    };
+    one.store.before('look', refuse);
+    await producer.add('1', 0);
+    await producer.add('2', 1);
+    await cluster.clock.advance(1000);
+    expect(looks).toBeLessThan(100);
+  });
+
+  test('race 16: paused entities that are due make no busy one give way', async () => {
+    for (let id = 10; id < 30; id++) cluster.server.entity({ type: 'account', id: String(id) }).paused = true;
+    const producer = await cluster.pod('P', { producerOnly: true });
+    for (let id = 10; id < 30; id++) await producer.add(String(id), id);
+    cluster.instant = false;
+    await cluster.clock.advance(3000);
+    await a.add('1', ...Array.from({ length: 100 }, (_, i) => 100 + i));
+    await a.add('2', ...Array.from({ length: 100 }, (_, i) => 200 + i));
+    const before = a.store.calls.filter(call => call === 'release').length;
+    for (let i = 0; i < 100; i++) {
+      await cluster.clock.advance(100);
+      for (const running of [...cluster.running]) await running.end();
+    }
+    expect(a.store.calls.filter(call => call === 'release').length).toBe(before);
+    for (let id = 10; id < 30; id++) cluster.server.entity({ type: 'account', id: String(id) }).paused = false;
+  });
+
+  test('giving way is no attempt of what was fetched', async () => {
+    cluster.instant = false;
+    for (const id of ['1', '2', '3']) await a.add(id, ...Array.from({ length: 20 }, (_, i) => 100 * Number(id) + i));
+    const attempts = new Set<number>();
+    for (let i = 0; i < 60; i++) {
+      await cluster.clock.advance(100);
+      for (const running of [...cluster.running]) {
+        attempts.add(running.context.attempt);
+        await running.end();
+      }
+    }
+    expect([...attempts]).toEqual([1]);
+  });
+
   test('race 16: one that is paused takes no room', async () => {
     const refs = ['1', '2'].map(id => ({ type: 'account', id }));
     for (const ref of refs) cluster.server.entity(ref).paused = true;

@@ -96,6 +96,50 @@ describe('an entity with three handlers at once', () => {
     expect(b.log.lines).toEqual([]);
   });
 
+  test('race 7: a job that kills its pod is blamed although more are enqueued meanwhile', async () => {
+    const dead = [];
+    await a.add('1', 0, 1);
+    let [dying, n] = [a, 2];
+    for (const name of ['B', 'C', 'D', 'E']) {
+      dying.store.break('drop');
+      dead.push(...cluster.running);
+      for (const handler of [...cluster.running]) cluster.forget(handler);
+      const next = await cluster.pod(name, options);
+      await cluster.clock.advance(2 * LEASE_MS);
+      await next.add('1', n++);
+      dying = next;
+    }
+    expect(entity()?.failed.map(({ data, outcome }) => [data, outcome?.value])).toContainEqual([
+      '{"n":0}',
+      'job stalled more than allowable limit',
+    ]);
+    for (const handler of dead) await handler.end();
+  });
+
+  test('work that no wake-up told of is found while another handler runs', async () => {
+    const b = await cluster.pod('B', { ...options, producerOnly: true });
+    await a.add('1', 0);
+    const wake = cluster.server.wake;
+    cluster.server.wake = () => {};
+    await b.add('1', 1);
+    cluster.server.wake = wake;
+    expect(running()).toEqual([0]);
+    await cluster.clock.advance(LEASE_MS / 3);
+    expect(running()).toEqual([0, 1]);
+  });
+
+  test('for room it gives way, but not while the others would wait for one that runs for long', async () => {
+    const small = await cluster.pod('S', { ...options, maxWorkersPerPod: 1 });
+    await a.engine.close();
+    await small.add('1', ...Array.from({ length: 100 }, (_, i) => i));
+    await small.add('2', 900);
+    for (let i = 0; i < 40; i++) {
+      await cluster.clock.advance(250);
+      for (const handler of [...cluster.running]) if (handler.n > 0) await handler.end();
+    }
+    expect(cluster.starts.length).toBeGreaterThan(70);
+  });
+
   test('a shutdown hands the entity over when all its handlers have ended', async () => {
     const b = await cluster.pod('B', options);
     await a.add('1', 0, 1, 2, 3);
