@@ -45,7 +45,7 @@ export interface EntityOptions {
   workerName?: (entityId: string) => string;
   /**
    * Workers of one entity at once, each of them with `concurrency` handlers, all on the pod that owns the entity, under
-   * its one claim and fencing token. Default 1; more gives up the order of its jobs.
+   * its one claim and fencing token. Default 1; more gives up the order of its jobs. Times `concurrency` at most 256.
    */
   maxWorkersPerEntity?: number;
   /** How long a worker outlives its last job, in seconds. Default 15. */
