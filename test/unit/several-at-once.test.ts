@@ -38,6 +38,15 @@ describe('an entity with three handlers at once', () => {
     expect(cluster.starts.every(start => start.startsWith('A:'))).toBe(true);
   });
 
+  test('race 21: a pod of another version, with another number of workers, is kept out by the same claim', async () => {
+    const b = await cluster.pod('B', { entities: { account: { maxWorkersPerEntity: 1 } } });
+    await a.add('1', 0);
+    await b.add('1', 1, 2);
+    await cluster.clock.advance(3 * LEASE_MS);
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
+    expect(new Set(cluster.running.map(({ context }) => context.fencingToken)).size).toBe(1);
+  });
+
   test('each end counts by itself, in any order', async () => {
     await a.add('1', 0, 1, 2);
     await cluster.job(1).end();
