@@ -516,7 +516,6 @@ export class EntityWorker {
         if (isLeft) {
           this.context.left(this, job);
           this.onReleased(claim);
-          this.woken = false;
         } else {
           this.overdue = job.id;
           this.failure ??= new Error('the next job was left for long enough');

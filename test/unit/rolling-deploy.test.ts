@@ -107,6 +107,11 @@ describe('a rolling deploy', () => {
       old.store.next('enter', later());
       void old.engine.enqueue({ entityType: 'account', entityId: '1', name, data: { n } });
     };
+    const answerLate = () => {
+      old.store.next('leave', later());
+      old.store.before('leave', answerLate);
+    };
+    old.store.before('leave', answerLate);
     enqueue('refund', 0);
     for (let n = 1; n < 200; n++) {
       enqueue('pay', n);
