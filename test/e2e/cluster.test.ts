@@ -148,7 +148,7 @@ test('1,000 entities on one pod: at most 4 connections; once idle, each leaves i
 }, 60_000);
 
 test('SIGTERM hands the entities over: in order, nothing twice, nothing lost', async () => {
-  const pods = new PodProcesses(prefix, { HANDLER_MS_MAX: '20' });
+  const pods = new PodProcesses(prefix, { HANDLER_MS_MAX: '50' });
   try {
     const first = await pods.start();
     const bus = producer.get(QueueBus);
