@@ -259,7 +259,7 @@ export class EntityWorker {
     this.advance();
   }
 
-  /** Whether it could give way soon. */
+  /** A handler runs for long: it can't give way soon. */
   get runsForLong(): boolean {
     return this.jobs.longestRunMs >= LONG_RUN_MS;
   }
