@@ -104,6 +104,8 @@ export interface EntityTypeConfig {
   readonly unknownJobGraceMs: number;
   readonly concurrency: number;
   readonly maxWorkers: number;
+  /** How many handlers of an entity run at once at most: those of all its workers. */
+  readonly maxHandlers: number;
   /** How many handlers a new worker runs at once. */
   readonly handlersAtStart: number;
   /** One job after the other, in order. */
@@ -153,14 +155,14 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
   const defaults = options.workerDefaults ?? {};
   const entities = options.entities ?? {};
   checkWorkerOptions('workerDefaults', defaults, WORKER_KEYS);
+  const types = new Map<string, EntityTypeConfig>();
   for (const [type, entity] of Object.entries(entities)) {
     checkEntityOptions(`entities.${type}`, entity);
-    entityTypeConfig(type, entity, options);
+    types.set(type, entityTypeConfig(type, entity, options));
   }
   if (options.defaultJobOptions) checkJobOptions(options.defaultJobOptions, 'defaultJobOptions');
   if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
   const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
-  const types = new Map<string, EntityTypeConfig>();
   return {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
     eventLoopBlockLimitMs: defaults.eventLoopBlockLimitMs ?? 30_000,
@@ -174,7 +176,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     entityType(type) {
       let config = types.get(type);
       if (!config) {
-        config = entityTypeConfig(type, Object.hasOwn(entities, type) ? entities[type] : undefined, options);
+        config = entityTypeConfig(type, {}, options);
         types.set(type, config);
       }
       return config;
@@ -182,13 +184,14 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
   };
 }
 
-function entityTypeConfig(type: string, entity: EntityOptions = {}, options: EngineOptions): EntityTypeConfig {
+function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOptions): EntityTypeConfig {
   const worker = { ...options.workerDefaults, ...entity.workerConfig };
   const { queueName, maxWorkersPerEntity: maxWorkers = 1 } = entity;
   const { concurrency = 1 } = worker;
-  if (concurrency * maxWorkers > MOST_AT_ONCE) {
+  const maxHandlers = concurrency * maxWorkers;
+  if (maxHandlers > MOST_AT_ONCE) {
     throw new InvalidOptionError(
-      `entities.${type}: maxWorkersPerEntity times concurrency is ${concurrency * maxWorkers}; it must be at most ${MOST_AT_ONCE}.`,
+      `entities.${type}: maxWorkersPerEntity times concurrency is ${maxHandlers}; it must be at most ${MOST_AT_ONCE}.`,
     );
   }
   return {
@@ -203,8 +206,9 @@ function entityTypeConfig(type: string, entity: EntityOptions = {}, options: Eng
     unknownJobGraceMs: worker.unknownJobGraceMs ?? 600_000,
     concurrency,
     maxWorkers,
-    handlersAtStart: options.enableCronManager ? concurrency : concurrency * maxWorkers,
-    isOrdered: concurrency * maxWorkers === 1,
+    maxHandlers,
+    handlersAtStart: options.enableCronManager ? concurrency : maxHandlers,
+    isOrdered: maxHandlers === 1,
     jobOptions: { ...RETENTION, ...options.defaultJobOptions, ...entity.defaultJobOptions },
   };
 }

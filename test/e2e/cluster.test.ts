@@ -9,7 +9,7 @@ import type { Redis } from 'ioredis';
 import { AtomicQueuesModule, JobHandler, QueueBus, WorkerProcessor } from '../../src/index.js';
 import { CLEAN, judge } from '../support/judge.js';
 import { PodProcesses } from '../support/processes.js';
-import { randomOf } from '../support/random.js';
+import { Random } from '../support/random.js';
 import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
 import { eventually } from '../support/wait.js';
 
@@ -68,7 +68,7 @@ test('4 pods, a random one killed every 2.5 s: nothing acknowledged is lost, no 
   // A minute by hand (KILL_SECONDS=60); a shorter cut of it in every run.
   const seconds = Number(process.env['KILL_SECONDS'] ?? 20);
   const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-  const random = randomOf(seed);
+  const random = new Random(seed);
   const pods = new PodProcesses(prefix, { HANDLER_MS_MAX: '4', MAX_STALLED: '100' });
   try {
     await Promise.all([pods.start(), pods.start(), pods.start(), pods.start()]);
@@ -80,14 +80,14 @@ test('4 pods, a random one killed every 2.5 s: nothing acknowledged is lost, no 
         const n = next.get(entityId) ?? 0;
         next.set(entityId, n + 1);
         await enqueue(bus, entityId, n);
-        await new Promise(resolve => setTimeout(resolve, random() * 40));
+        await new Promise(resolve => setTimeout(resolve, random.next() * 40));
       }
     };
     const starting: Promise<unknown>[] = [];
     const killer = (async () => {
       for (let at = Date.now() + KILL_EVERY_MS; at < end; at += KILL_EVERY_MS) {
         await new Promise(resolve => setTimeout(resolve, at - Date.now()));
-        const victim = pods.workingPods[Math.floor(random() * pods.workingPods.length)];
+        const victim = pods.workingPods[Math.floor(random.next() * pods.workingPods.length)];
         if (victim) await pods.kill(victim);
         starting.push(pods.start());
       }

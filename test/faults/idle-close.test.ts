@@ -9,7 +9,7 @@ import { resolveOptions } from '../../src/core/options.js';
 import type { EntityStore, NewJob } from '../../src/core/ports.js';
 import { systemClock } from '../../src/nest/system.js';
 import { RecordingLog } from '../support/log.js';
-import { randomOf } from '../support/random.js';
+import { Random } from '../support/random.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { FAULT_MS, isFull } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
@@ -21,7 +21,7 @@ test(
   `${ROUNDS} jobs that arrive exactly at idle close: each runs, once, in order`,
   async () => {
     const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-    const random = randomOf(seed);
+    const random = new Random(seed);
     const cluster = new RedisCluster();
     const config = resolveOptions({
       workerDefaults: { heartbeatTTL: 1, stalledInterval: 200 },
@@ -54,7 +54,7 @@ test(
           return (...args: Parameters<EntityStore['release']>) => {
             const { id } = args[0].entity;
             const isRound = args[1] === 'idle' && rounds < ROUNDS && ++rounds > 0;
-            if (isRound && random() < 0.5) add(id);
+            if (isRound && random.next() < 0.5) add(id);
             else if (isRound) setImmediate(add, id);
             return real.release(...args);
           };

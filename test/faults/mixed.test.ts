@@ -14,8 +14,9 @@ const PAUSE_MS = [LEASE_MS / 2, 2 * LEASE_MS] as const;
 
 type Fault = (scene: Scene, redis: DurableRedis) => Promise<void>;
 
-const one = (scene: Scene, of: readonly string[]) => of[Math.floor(scene.random() * of.length)] ?? '';
-const between = (scene: Scene, [least, most]: readonly [number, number]) => least + scene.random() * (most - least);
+const one = (scene: Scene, of: readonly string[]) => of[Math.floor(scene.random.next() * of.length)] ?? '';
+const between = (scene: Scene, [least, most]: readonly [number, number]) =>
+  least + scene.random.next() * (most - least);
 
 /** By name, and how often relative to the others. */
 const FAULTS: Readonly<Record<string, { weight: number; run: Fault }>> = {
@@ -55,7 +56,7 @@ const FAULTS: Readonly<Record<string, { weight: number; run: Fault }>> = {
     run: async scene => {
       const clients = String(await scene.admin.client('LIST')).split('\n');
       const ids = clients.flatMap(line => (line.includes('atomic-queues:') ? (/^id=(\d+)/.exec(line)?.[1] ?? []) : []));
-      for (const id of ids) if (scene.random() < 0.3) await scene.admin.client('KILL', 'ID', id).catch(() => {});
+      for (const id of ids) if (scene.random.next() < 0.3) await scene.admin.client('KILL', 'ID', id).catch(() => {});
     },
   },
   'CLIENT PAUSE': {

@@ -11,7 +11,7 @@ test(
     Scene.run({ pods: PODS }, async scene => {
       scene.produce();
       await scene.underWay();
-      const victim = scene.pods.workingPods[Math.floor(scene.random() * PODS)] ?? '';
+      const victim = scene.pods.workingPods[Math.floor(scene.random.next() * PODS)] ?? '';
       // Every entity is within a job when the pod is stopped: none is between the look at its lease and its first line.
       await Promise.all(scene.entities.map(entityId => scene.enqueue(entityId, { ms: 1000 })));
       await eventually('every entity runs its long job', () => allRunning(scene.runs(), scene.entities));

@@ -10,7 +10,7 @@ import { type DevRedis, startRedis } from '#dev-redis';
 import { AtomicQueuesError, AtomicQueuesModule, QueueBus } from '../../src/index.js';
 import { allWorkedSince, CLEAN, type FaultWindow, judge, longestSilence, type Verdict } from './judge.js';
 import { PodProcesses, type Run } from './processes.js';
-import { randomOf } from './random.js';
+import { Random } from './random.js';
 import { freshPrefix } from './redis.js';
 import { eventually } from './wait.js';
 
@@ -48,7 +48,7 @@ type Data = Readonly<Record<string, unknown>>;
 export class Scene {
   readonly prefix = freshPrefix();
   readonly seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-  readonly random = randomOf(this.seed);
+  readonly random = new Random(this.seed);
   readonly entities: readonly string[];
   readonly pods: PodProcesses;
   readonly admin: Redis;
@@ -131,7 +131,7 @@ export class Scene {
     this.producing = this.entities.map(async entityId => {
       while (this.isProducing) {
         await this.enqueueAnyhow(entityId);
-        await new Promise(resolve => setTimeout(resolve, this.random() * pauseMsMax));
+        await new Promise(resolve => setTimeout(resolve, this.random.next() * pauseMsMax));
       }
     });
   }

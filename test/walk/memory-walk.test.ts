@@ -4,10 +4,11 @@
  *
  * Other walks in every run. It prints its seeds: `SEED=n` repeats one walk exactly; `WALK_STEPS=n` walks longer.
  */
+
+import { Random } from '../support/random.js';
 import { Actions } from '../support/walk/actions.js';
 import { calm } from '../support/walk/calm.js';
 import { MemoryCluster } from '../support/walk/memory-cluster.js';
-import { Random } from '../support/walk/random.js';
 
 const STEPS = Number(process.env['WALK_STEPS'] ?? 100_000);
 const STEPS_OF_A_WALK = 200;

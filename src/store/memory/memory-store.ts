@@ -253,7 +253,8 @@ export class MemoryEntityStore implements EntityStore {
       return { route: 'mine', fetched: isFree ? this.fetch(entity, 1) : { jobs: [] } };
     }
     if (owner && this.server.isOwnedByOther(entity, this.podId)) {
-      if (entity.active.length < this.handlersOf(entity)) this.server.wake(owner.podId, entity);
+      if (entity.active.length < this.config.entityType(entity.ref.type).maxHandlers)
+        this.server.wake(owner.podId, entity);
       return { route: 'elsewhere' };
     }
     if (delayMs > 0) {
@@ -270,12 +271,6 @@ export class MemoryEntityStore implements EntityStore {
   private giveBackUnstarted(entity: StoredEntity): void {
     for (const job of entity.active) job.attempt--;
     this.server.giveBack(entity);
-  }
-
-  /** How many handlers its type runs at once. */
-  private handlersOf({ ref }: StoredEntity): number {
-    const { concurrency, maxWorkers } = this.config.entityType(ref.type);
-    return concurrency * maxWorkers;
   }
 
   private claim(entity: StoredEntity, epoch: number, keepsToken = false): Claimed {

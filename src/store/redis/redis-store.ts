@@ -166,7 +166,7 @@ export class RedisEntityStore implements EntityStore {
         mayClaim,
         this.takeOptions(job.entity),
         type.maxStalledCount,
-        type.concurrency * type.maxWorkers,
+        type.maxHandlers,
         hint === 'route-only' ? 0 : hint.atOnce,
       ],
       answer => this.readEntered(answer, job.entity, hint),

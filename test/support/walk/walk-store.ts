@@ -20,7 +20,7 @@ import type {
   Renewed,
   Settlement,
 } from '../../../src/core/ports.js';
-import type { Random } from './random.js';
+import type { Random } from '../random.js';
 import type { Grant } from './starts.js';
 import type { Wire } from './wire.js';
 

@@ -1,5 +1,5 @@
 /** How often what happens in a walk. */
-import type { Random } from './random.js';
+import type { Random } from '../random.js';
 import type { Trap } from './wire.js';
 
 export type ActionName = keyof typeof WEIGHTS;

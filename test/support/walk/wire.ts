@@ -7,7 +7,7 @@
  */
 import { OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../../src/core/errors.js';
 import type { Moment } from '../../../src/core/lease.js';
-import type { Random } from './random.js';
+import type { Random } from '../random.js';
 import type { WalkTime } from './time.js';
 
 export interface Call {

@@ -22,11 +22,16 @@ local function metaIsOurs(B)
   return true
 end
 
--- Gives up the claim of an entity that has nothing to run now. Its fence stays for a day; its queue leaves no key
--- unless some state of BullMQ still holds a job or a person has set something (I8, race 9).
-local function settle(B, T, I)
+-- Clears the owner and keeps the token: the fence stays for a day (I4).
+local function giveUp(B)
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
   redis.call('EXPIRE', fence(B), 86400)
+end
+
+-- Gives up the claim of an entity that has nothing to run now. Its queue leaves no key unless some state of BullMQ still
+-- holds a job or a person has set something (I8, race 9).
+local function settle(B, T, I)
+  giveUp(B)
   local due = sys .. 'due:' .. T
   local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
   if first[2] then
@@ -85,8 +90,7 @@ function OPS.release(B, T, I, epoch, mode)
   end
   local paused = isPaused(B)
   if mode == 'idle' and not paused then return {'OK', '0'} end
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
-  redis.call('EXPIRE', fence(B), 86400)
+  giveUp(B)
   lookAgain(T, I, paused and 5000000 or 0)
   if mode ~= 'idle' and not paused and not callAnother(T, I) and mode == 'hand-over' then requestWorker(T, I) end
   return {'OK', '1'}
@@ -105,8 +109,7 @@ function OPS.leave(B, T, I, epoch, jobId, graceMs)
     return {'OK', '0'}
   end
   giveBackUnstarted(B)
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
-  redis.call('EXPIRE', fence(B), 86400)
+  giveUp(B)
   -- For whichever pod sweeps next: a call would go back and forth between two that don't know it.
   lookAgain(T, I, 0)
   return {'OK', '1'}
