@@ -71,6 +71,7 @@ describe.each(['claim', 'fetch', 'effect'])('SIGKILL after %s', dieAt => {
           const others = scene.pods.workingPods;
           await scene.pods.start();
           await scene.pods.start({ DIE_AT: dieAt }).catch(() => {});
+          await scene.allKnown();
           // The others hand their entities over to the two.
           await Promise.all(others.map(pod => scene.pods.stop(pod)));
           await eventually('it has killed itself', () => scene.pods.deaths.size > before, 60_000);

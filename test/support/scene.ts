@@ -82,6 +82,7 @@ export class Scene {
     try {
       await scene.startProducer();
       await Promise.all(Array.from({ length: options.pods }, () => scene.pods.start()));
+      await scene.allKnown();
       await body(scene);
     } finally {
       scene.isProducing = false;
@@ -158,6 +159,15 @@ export class Scene {
   /** Waits until every entity has started a job since. */
   hasWorkedSince(at: bigint, entities: readonly string[] = this.entities): Promise<void> {
     return eventually('every entity is worked', () => allWorkedSince(this.runs(), at, entities), 60_000, POLL_MS);
+  }
+
+  /** Waits until each pod that lives has told the others of itself: from then on entities are handed over to it, too. */
+  allKnown(): Promise<void> {
+    const sinceUs = Date.now() * 1000;
+    return eventually('all pods are known', async () => {
+      const known = await this.admin.zcount(`${this.prefix}:$:pods:account`, sinceUs, '+inf');
+      return known >= this.pods.workingPods.length;
+    });
   }
 
   /** Waits until a job has run, at all, in every entity: all are claimed. */
