@@ -1,59 +1,69 @@
 /**
- * `npm run bench`: this library beside "one BullMQ queue and worker per entity", on the same workloads in one go.
- * A process and a fresh Redis for each run, the contenders in turn, medians with their spread, and the ratio.
+ * `npm run bench`: this library and its peers, on the same workloads in one go; see `--help`.
+ *
+ * A process and a fresh Redis for each run, the contenders in turn, medians with their spread.
  */
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { startRedis } from '#dev-redis';
-import { CONTENDERS, type Measured } from './contender.js';
-import { WORKLOADS } from './workloads.js';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { compare } from './bars.js';
+import { lossesSinceBaseline, saveBaseline } from './baseline.js';
+import { chart } from './chart.js';
+import { CONTENDERS } from './contenders/all.js';
+import { tellBars, tellWorkload } from './report.js';
+import { isRight, measureAll } from './results.js';
+import { SUITES } from './workloads.js';
 
-const RUNS = Number(process.argv.includes('--quick') ? 1 : (process.env['RUNS'] ?? 5));
+const HELP = `npm run bench -- [options]
+  --quick              few and short workloads, under three minutes
+  --growth             how the cost of a job grows: entities, pods, payload, persistence
+  --workloads a,b      only those whose name begins with one of these
+  --contenders a,b     only those whose name has one of these in it
+  --runs n             runs of each; the median counts (default 5; quick 3)
+  --out folder         where results.json and throughput.svg go (default build/bench)
+  --check              fails where a ratio has fallen by more than a quarter of benchmarks/baseline.json
+  --save-baseline      writes that file`;
 
-async function measureOnce(contender: string, workload: number): Promise<Measured> {
-  const redis = await startRedis({ alwaysPrivate: true });
-  try {
-    const child = fork(new URL('./contender.js', import.meta.url), [contender, String(workload), redis.url]);
-    const [measured] = await Promise.race([
-      once(child, 'message'),
-      once(child, 'exit').then(([code]) => {
-        throw new Error(`${contender} ended with code ${code}`);
-      }),
-    ]);
-    return measured as Measured;
-  } finally {
-    await redis.stop();
-  }
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    growth: { type: 'boolean', default: false },
+    workloads: { type: 'string' },
+    contenders: { type: 'string' },
+    runs: { type: 'string' },
+    out: { type: 'string', default: 'build/bench' },
+    check: { type: 'boolean', default: false },
+    'save-baseline': { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  process.stdout.write(`${HELP}\n`);
+  process.exit();
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-}
+const suite = values.quick ? 'quick' : values.growth ? 'growth' : 'peers';
+/** Who takes part where nothing else is said; this library does in any case. */
+const PARTICIPANTS = { peers: '', quick: 'worker per entity,hashed,groupmq at 64', growth: 'atomic-queues' };
+const RUNS = { peers: 5, quick: 3, growth: 3 };
 
-const names = Object.keys(CONTENDERS);
-let failed = false;
-for (const [index, workload] of WORKLOADS.entries()) {
-  const results = new Map<string, Measured[]>(names.map(name => [name, []]));
-  for (let run = 0; run < RUNS; run++) {
-    for (const name of names) results.get(name)?.push(await measureOnce(name, index));
-  }
-  const rows = names.map(name => {
-    const runs = results.get(name) ?? [];
-    const speeds = runs.map(({ jobsPerSecond }) => jobsPerSecond);
-    failed ||= runs.some(({ overlaps, disorder }) => overlaps > 0 || disorder > 0);
-    return {
-      contender: name,
-      'jobs/s': Math.round(median(speeds)),
-      spread: `${Math.round(Math.min(...speeds))}–${Math.round(Math.max(...speeds))}`,
-      'CPU s': median(runs.map(({ cpuSeconds }) => cpuSeconds)).toFixed(1),
-      'peak RSS MB': Math.round(median(runs.map(({ peakRssMb }) => peakRssMb))),
-      overlaps: Math.max(...runs.map(({ overlaps }) => overlaps)),
-      'out of order': Math.max(...runs.map(({ disorder }) => disorder)),
-    };
-  });
-  process.stdout.write(`\n${workload.name}, in waves of ${workload.wave}, median of ${RUNS}\n`);
-  console.table(rows);
-  const [ours, theirs] = rows;
-  if (ours && theirs) process.stdout.write(`ratio: ${(ours['jobs/s'] / theirs['jobs/s']).toFixed(2)}\n`);
+const wanted = values.workloads?.split(',');
+const workloads = SUITES[suite].filter(({ name }) => wanted?.some(start => name.startsWith(start)) ?? true);
+const parts = (values.contenders ?? PARTICIPANTS[suite]).split(',');
+const contenders = CONTENDERS.filter(({ name }, index) => index === 0 || parts.some(part => name.includes(part)));
+const results = await measureAll(workloads, contenders, Number(values.runs ?? RUNS[suite]), tellWorkload);
+
+mkdirSync(values.out, { recursive: true });
+writeFileSync(join(values.out, `${suite}.json`), `${JSON.stringify(results, null, 2)}\n`);
+if (suite === 'peers') {
+  tellBars(compare(results));
+  writeFileSync(join(values.out, 'throughput.svg'), chart(results, ['hot', 'seed', 'many', 'cold', 'wide', 'deep']));
 }
-process.exitCode = failed ? 1 : 0;
+if (values['save-baseline']) saveBaseline(results);
+
+const wrong = results.rows.filter(row => !isRight(row));
+for (const { workload, contender } of wrong) process.stderr.write(`${workload}: ${contender} broke its promise\n`);
+const losses = values.check ? lossesSinceBaseline(results) : [];
+for (const loss of losses) process.stderr.write(`slower than before: ${loss}\n`);
+// Only our own promise and speed are ours to keep.
+process.exitCode = losses.length > 0 || wrong.some(({ contender }) => contender === results.ours) ? 1 : 0;

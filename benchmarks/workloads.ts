@@ -1,23 +1,71 @@
-/** What is measured: so many jobs for so many entities, sent in waves. The same for every contender. */
+/**
+ * What is measured: so many jobs for so many entities, sent in waves or at a pace. The same for every contender.
+ * Job `k` belongs to entity `k % entities`.
+ */
 export interface Workload {
   readonly name: string;
   readonly entities: number;
   readonly jobs: number;
-  /** Enqueues under way at once. */
-  readonly wave: number;
+  /** That many enqueues are under way at once, and the next wave begins when all are acknowledged; or that many a second. */
+  readonly load: { readonly wave: number } | { readonly perSecond: number };
+  /** What each handler waits for. */
+  readonly handlerMs?: number;
+  /** Added to each round trip to Redis, on the way back. */
+  readonly networkMs?: number;
+  /** Processes that work; the first one sends. Default 1. */
+  readonly pods?: number;
+  readonly payloadBytes?: number;
+  /** Redis's `appendfsync`; without it nothing is written to disk. */
+  readonly persistence?: 'everysec' | 'always';
 }
 
-export const WORKLOADS: readonly Workload[] = [
-  { name: '20 entities × 615', entities: 20, jobs: 12_300, wave: 200 },
-  { name: '1,000 entities × 10', entities: 1000, jobs: 10_000, wave: 200 },
+const WAVE = { wave: 200 };
+
+const HOT: Workload = { name: 'hot', entities: 1, jobs: 5000, load: WAVE };
+const SEED: Workload = { name: 'seed', entities: 20, jobs: 12_300, load: WAVE };
+const MANY: Workload = { name: 'many', entities: 1000, jobs: 10_000, load: WAVE };
+const COLD: Workload = { name: 'cold', entities: 5000, jobs: 5000, load: WAVE };
+
+/** `npm run bench` */
+const PEERS: readonly Workload[] = [
+  HOT,
+  SEED,
+  MANY,
+  COLD,
+  { name: 'paced', entities: 200, jobs: 4000, load: { perSecond: 200 } },
+  { name: 'wide', entities: 200, jobs: 2000, load: WAVE, handlerMs: 10 },
+  { name: 'deep', entities: 20, jobs: 2000, load: WAVE, handlerMs: 10 },
+  { ...HOT, name: 'hot, 1 ms network', networkMs: 1 },
+  { ...SEED, name: 'seed, 1 ms network', networkMs: 1 },
+  { ...SEED, name: 'seed, 5 pods', pods: 5 },
 ];
 
-/** A way to run jobs, one at a time and in order per entity. */
-export interface Contender {
-  /** Resolves when it can be enqueued to; each job calls `handle`. */
-  start(handle: Handler): Promise<void>;
-  enqueue(entityId: string, n: number): Promise<unknown>;
-  stop(): Promise<void>;
-}
+/** `npm run bench -- --quick` */
+const QUICK: readonly Workload[] = [
+  HOT,
+  { ...SEED, jobs: 6000 },
+  { ...MANY, entities: 500, jobs: 5000 },
+  { ...COLD, entities: 1000, jobs: 1000 },
+];
 
-export type Handler = (entityId: string, n: number) => Promise<void>;
+/** `npm run bench -- --growth`: how the cost of a job grows. */
+const GROWTH: readonly Workload[] = [
+  ...[10, 100, 1000, 10_000, 100_000].map(entities => ({
+    name: `${entities.toLocaleString('en')} entities`,
+    entities,
+    jobs: Math.max(20_000, entities),
+    load: WAVE,
+  })),
+  ...[1, 2, 4, 8].map(pods => ({ ...SEED, name: `${pods} pods`, pods })),
+  ...[100, 1000, 10_000, 100_000].map(payloadBytes => ({
+    ...SEED,
+    name: `${payloadBytes.toLocaleString('en')} bytes`,
+    jobs: 4000,
+    payloadBytes,
+  })),
+  SEED,
+  { ...SEED, name: 'seed, AOF everysec', persistence: 'everysec' },
+  { ...SEED, name: 'seed, AOF always', persistence: 'always' },
+];
+
+export const SUITES = { peers: PEERS, quick: QUICK, growth: GROWTH } as const;

@@ -1,0 +1,37 @@
+/** The picture of a suite: jobs a second of each contender, a group of bars for each workload. */
+import { BarChart } from 'echarts/charts';
+import { GridComponent, LegendComponent, TitleComponent } from 'echarts/components';
+import * as echarts from 'echarts/core';
+import { SVGRenderer } from 'echarts/renderers';
+import type { Results } from './results.js';
+
+echarts.use([BarChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
+
+const WIDTH = 1000;
+const HEIGHT = 480;
+
+/** @param workloads which to draw; where a workload has no order or handlers that wait, its bars say something else */
+export function chart({ rows, ours }: Results, workloads: readonly string[]): string {
+  const drawn = workloads.filter(workload => rows.some(row => row.workload === workload));
+  const contenders = [...new Set(rows.map(row => row.contender))].filter(name => !name.startsWith('in one process'));
+  const svg = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height: HEIGHT });
+  svg.setOption({
+    animation: false,
+    backgroundColor: '#ffffff',
+    title: { text: 'Jobs per second, one process (more is better)', left: 'center' },
+    legend: { bottom: 0, itemGap: 14 },
+    grid: { top: 50, left: 60, right: 20, bottom: 90 },
+    xAxis: { type: 'category', data: drawn },
+    yAxis: { type: 'value' },
+    series: contenders.map(name => ({
+      type: 'bar',
+      name,
+      itemStyle: name === ours ? { color: '#d6336c' } : undefined,
+      data: drawn.map(
+        workload =>
+          rows.find(row => row.workload === workload && row.contender === name)?.jobsPerSecond.median.toFixed(0) ?? '-',
+      ),
+    })),
+  });
+  return svg.renderToSVGString();
+}

@@ -1,0 +1,88 @@
+/**
+ * Plain BullMQ, in the three ways in which it is used for this.
+ *
+ * Over several pods one worker at a time is had by BullMQ's global concurrency (a queue for each entity), or by giving
+ * each queue to one pod (hashed queues).
+ */
+import { crc32 } from 'node:zlib';
+import { type ConnectionOptions, Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import { type Contender, type ContenderKind, ONE_AT_A_TIME_IN_ORDER, type Payload, type Setup } from './contender.js';
+
+const HASHED_QUEUES = 16;
+const PLAIN_CONCURRENCY = 50;
+const ADD = { removeOnComplete: true } as const;
+
+function connect(redisUrl: string): ConnectionOptions {
+  return new Redis(redisUrl, { maxRetriesPerRequest: null }) as never;
+}
+
+/** A `Queue` and a `Worker` for each entity, made when its first job comes, since entities are not known beforehand. */
+function workerPerEntity(): Contender {
+  const queues = new Map<string, Queue>();
+  let make: (entity: string) => Queue;
+  return {
+    async start({ redisUrl, entities, pods, handle }: Setup) {
+      const shared = { connection: connect(redisUrl), prefix: 'bench' };
+      make = entity => {
+        const queue = new Queue(entity, shared);
+        queues.set(entity, queue);
+        new Worker<Payload>(entity, job => handle(entity, job.data), { ...shared, concurrency: 1 });
+        return queue;
+      };
+      // The pods that don't send have to know what there will be.
+      if (pods > 1) await Promise.all(entities.map(entity => make(entity).setGlobalConcurrency(1)));
+    },
+    enqueue: (entity, payload) => (queues.get(entity) ?? make(entity)).add('work', payload, ADD),
+  };
+}
+
+/** So many queues with a worker each; an entity's jobs all go into the same one. */
+function hashed(): Contender {
+  let queues: Queue[] = [];
+  return {
+    async start({ redisUrl, pod, pods, handle }: Setup) {
+      const shared = { connection: connect(redisUrl), prefix: 'bench' };
+      queues = Array.from({ length: HASHED_QUEUES }, (_, index) => new Queue(`queue${index}`, shared));
+      const mine = queues.filter((_, index) => index % pods === pod);
+      const workers = mine.map(
+        ({ name }) => new Worker<Payload>(name, ({ data }) => handle(data.entity, data), { ...shared, concurrency: 1 }),
+      );
+      await Promise.all([...queues, ...workers].map(part => part.waitUntilReady()));
+    },
+    enqueue: (entity, payload) => queues[crc32(entity) % HASHED_QUEUES]?.add('work', payload, ADD) ?? Promise.reject(),
+  };
+}
+
+/** One queue, many at once: no order at all. What order costs is to be seen beside it. */
+function plain(): Contender {
+  let queue: Queue;
+  return {
+    async start({ redisUrl, handle }: Setup) {
+      const shared = { connection: connect(redisUrl), prefix: 'bench' };
+      queue = new Queue('queue', shared);
+      const worker = new Worker<Payload>('queue', ({ data }) => handle(data.entity, data), {
+        ...shared,
+        concurrency: PLAIN_CONCURRENCY,
+      });
+      await Promise.all([queue.waitUntilReady(), worker.waitUntilReady()]);
+    },
+    enqueue: (_, payload) => queue.add('work', payload, ADD),
+  };
+}
+
+export const bullmqWorkerPerEntity: ContenderKind = {
+  name: 'bullmq, worker per entity',
+  keeps: ONE_AT_A_TIME_IN_ORDER,
+  create: workerPerEntity,
+};
+export const bullmqHashed: ContenderKind = {
+  name: `bullmq, ${HASHED_QUEUES} hashed queues`,
+  keeps: ONE_AT_A_TIME_IN_ORDER,
+  create: hashed,
+};
+export const bullmqPlain: ContenderKind = {
+  name: `bullmq, one queue, concurrency ${PLAIN_CONCURRENCY}, no order`,
+  keeps: { oneAtATime: false, order: false },
+  create: plain,
+};
