@@ -11,6 +11,7 @@ import type { Workload } from './workloads.js';
 export interface Measured extends Verdict {
   readonly cpuSeconds: number;
   readonly peakRssMb: number;
+  readonly grownRssMb: number;
   readonly redisCpuSeconds: number;
   readonly commandsPerJob: number;
   readonly connections: number;
@@ -28,7 +29,7 @@ export async function measure(contender: string, workload: Workload): Promise<Me
     fork(
       new URL('./pod.js', import.meta.url),
       [contender, JSON.stringify(workload), network?.url ?? server.url, String(pod)],
-      { serialization: 'advanced' },
+      { serialization: 'advanced', execArgv: ['--expose-gc'] },
     ),
   );
   try {
@@ -66,6 +67,7 @@ async function run(pods: readonly ChildProcess[], redis: Redis, { entities, jobs
     ...judge(records, entities),
     cpuSeconds: sum(reports.map(({ cpuSeconds }) => cpuSeconds)),
     peakRssMb: sum(reports.map(({ peakRssMb }) => peakRssMb)),
+    grownRssMb: sum(reports.map(({ grownRssMb }) => grownRssMb)),
     redisCpuSeconds: after.cpuSeconds - before.cpuSeconds,
     commandsPerJob: (after.commands - before.commands) / jobs,
     connections: after.connections,

@@ -12,6 +12,8 @@ export interface PodReport {
   readonly record: PodRecord;
   readonly cpuSeconds: number;
   readonly peakRssMb: number;
+  /** How much larger the process is than before its first job, garbage aside. */
+  readonly grownRssMb: number;
 }
 export type FromPod = { readonly ready: true } | { readonly ran: number } | PodReport;
 export type ToPod = 'send' | 'collect';
@@ -69,6 +71,8 @@ await kind.start({
   },
 });
 await sleep(SETTLE_MS);
+globalThis.gc?.();
+const rssBefore = process.memoryUsage.rss();
 const cpu = process.cpuUsage();
 let told = 0;
 setInterval(() => {
@@ -86,6 +90,12 @@ process.on('message', (message: ToPod) => {
     return;
   }
   const { user, system } = process.cpuUsage(cpu);
-  tell({ record, cpuSeconds: (user + system) / 1e6, peakRssMb: process.resourceUsage().maxRSS / 1024 });
+  globalThis.gc?.();
+  tell({
+    record,
+    cpuSeconds: (user + system) / 1e6,
+    peakRssMb: process.resourceUsage().maxRSS / 1024,
+    grownRssMb: (process.memoryUsage.rss() - rssBefore) / 2 ** 20,
+  });
 });
 tell({ ready: true });

@@ -24,6 +24,7 @@ export function tellWorkload({ name, entities, jobs, load, handlerMs, payloadByt
       'commands/job': row.commandsPerJob.median.toFixed(1),
       connections: row.connections.median,
       'peak RSS MB': Math.round(row.peakRssMb.median),
+      'grown by MB': Math.round(row.grownRssMb.median),
       overlaps: row.overlaps,
       'out of order': row.disorder,
       'lost or twice': row.wrongTotal,

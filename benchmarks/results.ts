@@ -40,6 +40,7 @@ const FIGURES: readonly Figure[] = [
   'commandsPerJob',
   'connections',
   'peakRssMb',
+  'grownRssMb',
 ];
 
 export async function measureAll(

@@ -50,6 +50,9 @@ const QUICK: readonly Workload[] = [
 
 /** `npm run bench -- --growth`: how the cost of a job grows. */
 const GROWTH: readonly Workload[] = [
+  // All workers are alive and idle at the end: what one more of them costs in memory.
+  { name: 'idle, 20 workers', entities: 20, jobs: 20_000, load: WAVE },
+  { name: 'idle, 20,000 workers', entities: 20_000, jobs: 20_000, load: WAVE },
   ...[10, 100, 1000, 10_000, 100_000].map(entities => ({
     name: `${entities.toLocaleString('en')} entities`,
     entities,

@@ -22,11 +22,15 @@ export const MAX_ENTITY_ID_LENGTH = 256;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const UNSAFE = /[%:{}$\s\u0000-\u001f\u007f]|\p{Surrogate}/gu;
 
+/** What most names are, told four times as fast. */
+const SAFE = /^[\w.@-]*$/;
+
 /**
  * Writes a name as a key segment. Injective: `%` is escaped too, and a lone surrogate (which UTF-8 would turn into
  * U+FFFD, the same for all of them) gets an escape of its own.
  */
 export function encodeSegment(name: string): string {
+  if (SAFE.test(name)) return name;
   return name.replace(UNSAFE, char => {
     const unit = char.charCodeAt(0);
     return unit < 0x100 ? `%${hex(unit, 2)}` : `%u${hex(unit, 4)}`;

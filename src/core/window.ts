@@ -5,6 +5,8 @@
 
 /** From this duration on a round trip is a small part of a job, and fetching ahead gains nothing. */
 const SLOW_JOB_MS = 20;
+/** With each end; four times as many in each round trip, until the window is full. */
+const MOST_AT_ONCE = 4;
 
 export class PrefetchWindow {
   private size = 1;
@@ -32,15 +34,15 @@ export class PrefetchWindow {
   }
 
   onSuccessor(): void {
-    if (this.careful === 0 && this.size < this.max) this.size++;
+    if (this.careful === 0) this.size = Math.min(this.max, 2 * this.size);
   }
 
   /**
-   * How many to fetch with the end of a job: 0, 1 or 2. One at least if none is at hand, whatever is asked for already:
+   * How many to fetch with the end of a job: from 0 to 4. One at least if none is at hand, whatever is asked for already:
    * an answer that is late may bring nothing, and who has added a job meanwhile counts on this fetch.
    */
   wanted(atHand: number, askedFor: number): number {
     const least = atHand === 0 ? 1 : 0;
-    return Math.max(least, Math.min(2, this.size - atHand - askedFor));
+    return Math.max(least, Math.min(MOST_AT_ONCE, this.size - atHand - askedFor));
   }
 }

@@ -19,6 +19,14 @@ describe('races about claims', () => {
 
   const fence = () => on.key('$:worker');
 
+  test('calls of one tick travel together, and each sees what those before it did to the claim', async () => {
+    const hint = { epoch: 1, mayClaim: true, atOnce: 1 };
+    const [first, second] = await Promise.all([on.a.enter(on.job(0), hint), on.a.enter(on.job(1), hint)]);
+    expect([first.route, second.route]).toEqual(['claimed', 'mine']);
+    const { claim, jobs } = claimOf(first);
+    expect((await on.a.finish(claim, done(jobs[0]), 1)).jobs).toHaveLength(1);
+  });
+
   test('races 2 and 27: after an outage longer than the lease the token stays, and a late call with an old epoch claims nothing', async () => {
     const { claim, jobs } = await on.cold(on.a, 5);
     await on.cluster.expireLeases();

@@ -55,7 +55,7 @@ describe('the protocol on Redis', () => {
     await a.finish(claim, done(jobs[0]), 1);
     await a.release(claim, 'idle');
     expect(await cluster.allKeys()).toEqual([key('$:worker'), key('events')].sort());
-    expect(await cluster.redis.hkeys(key('$:worker'))).toEqual(['token', 'entity']);
+    expect((await cluster.redis.hkeys(key('$:worker'))).sort()).toEqual(['entity', 'token']);
     expect(await cluster.redis.ttl(key('$:worker'))).toBeGreaterThan(80_000);
     expect(await cluster.redis.ttl(key('events'))).toBeLessThanOrEqual(60);
   });
@@ -282,8 +282,10 @@ describe('the protocol on Redis', () => {
 
   test('a queue has one entity: another that names it is refused, before anything is added', async () => {
     const [first, second] = ['named', 'sameName'].map(type => ({ type, id: '1' }));
-    await a.enter(job(0, {}, first), 'route-only');
+    // One tick, one script.
+    const added = a.enter(job(0, {}, first), 'route-only');
     const refused = a.enter(job(1, {}, second), { epoch: 1, mayClaim: true, atOnce: 1 });
+    expect(await added).toMatchObject({ route: 'nobody' });
     await expect(refused).rejects.toThrow(InvalidOptionError);
     await expect(refused).rejects.toThrow(/belongs to named:1; queueName must give sameName:1 one of its own/);
     expect(await cluster.redis.llen(`${cluster.prefix}:q-1:wait`)).toBe(1);

@@ -130,7 +130,7 @@ describe('the engine', () => {
     cluster.instant = false;
     await a.add('1', 0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
     for (const n of [0, 1, 2, 3]) await cluster.job(n).end();
-    expect(cluster.server.entity(ref).active).toHaveLength(4);
+    expect(cluster.server.entity(ref).active).toHaveLength(6);
     const b = await cluster.pod('B');
     a.store.break('drop');
     const dead = cluster.job(4);

@@ -216,11 +216,13 @@ test('data above the sizeLimit of its job is refused, by its bytes', () => {
 });
 
 describe('the prefetch window', () => {
-  test('widens by one with each successor, up to its bound, and falls to one for slow jobs', () => {
-    const window = new PrefetchWindow(4);
+  test('doubles with each successor, up to its bound, and falls to one for slow jobs', () => {
+    const window = new PrefetchWindow(6);
     expect(window.wanted(0, 0)).toBe(1);
+    window.onSuccessor();
+    expect([window.wanted(0, 0), window.wanted(1, 0)]).toEqual([2, 1]);
     for (let i = 0; i < 9; i++) window.onSuccessor();
-    expect([window.wanted(0, 0), window.wanted(1, 2), window.wanted(1, 3)]).toEqual([2, 1, 0]);
+    expect([window.wanted(0, 0), window.wanted(1, 2), window.wanted(1, 5)]).toEqual([4, 3, 0]);
     window.onJobEnd(25);
     expect([window.wanted(0, 0), window.wanted(1, 0)]).toEqual([1, 0]);
   });

@@ -8,10 +8,27 @@
 export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
 
+-- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
+local OWNER, EPOCH, UNTIL, ENTITY = 1, 2, 3, 4
+local claims = {}
+local function claimOf(B)
+  local claim = claims[B]
+  if not claim then
+    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity')
+    claims[B] = claim
+  end
+  return claim
+end
+
+-- Whether another pod owns it now.
+local function isOthers(claim)
+  return claim[OWNER] and claim[OWNER] ~= pod and tonumber(claim[UNTIL] or '0') > nowUs
+end
+
 -- The one guard. Whatever 'until' says: an outage longer than the lease is harmless where nobody took over.
 local function mine(B, epoch)
-  local c = redis.call('HMGET', fence(B), 'owner', 'epoch')
-  return c[1] == pod and c[2] == epoch
+  local claim = claimOf(B)
+  return claim[OWNER] == pod and claim[EPOCH] == epoch
 end
 
 local function isForeign(B, id)
@@ -68,13 +85,10 @@ end
 -- adoption after a lost answer. An epoch that is not newer is a call that arrives late. Only who knows its token keeps
 -- it: a claim that is adopted may be one that a failover has brought back, and another had a newer token meanwhile (I4).
 local function grant(B, T, I, epoch, maxStalled, keepsToken)
-  local c = redis.call('HMGET', fence(B), 'owner', 'token', 'epoch', 'until')
-  local owner, token = c[1], c[2]
-  if owner == pod then
-    if tonumber(epoch) <= tonumber(c[3] or '0') then return nil, 'STALE' end
-  elseif owner and tonumber(c[4] or '0') > nowUs then
-    return nil, 'OWNED'
-  end
+  local claim = claimOf(B)
+  local owner, token = claim[OWNER], redis.call('HGET', fence(B), 'token')
+  if owner == pod and tonumber(epoch) <= tonumber(claim[EPOCH] or '0') then return nil, 'STALE' end
+  if isOthers(claim) then return nil, 'OWNED' end
   if not keepsToken then
     token = string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs))
   end
@@ -85,8 +99,9 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
     recovered = #back
     if #back == 1 then blame(B, back[1], maxStalled) end
   end
-  redis.call('HSET', fence(B), 'owner', pod, 'token', token, 'epoch', epoch,
-    'until', string.format('%.0f', nowUs + leaseUs), 'entity', T .. ':' .. I)
+  claims[B] = nil
+  redis.call('HSET', fence(B), 'owner', pod, 'epoch', epoch, 'until', string.format('%.0f', nowUs + leaseUs),
+    'entity', T .. ':' .. I, 'token', token)
   redis.call('PERSIST', fence(B))
   redis.call('PERSIST', B .. ':events')
   redis.call('ZADD', sys .. 'due:' .. T, string.format('%.0f', nowUs + leaseUs), I)

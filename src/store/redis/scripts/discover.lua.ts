@@ -4,7 +4,7 @@
  */
 export const discoverLua = /* lua */ `
 local function entityOf(B)
-  local word = redis.call('HGET', fence(B), 'entity')
+  local word = claimOf(B)[ENTITY]
   if word then return string.match(word, '^([^:]+):(.+)$') end
   local root = string.sub(sys, 1, -3)
   if string.sub(B, 1, #root) ~= root then return nil end
@@ -12,8 +12,8 @@ local function entityOf(B)
 end
 
 local function isForgotten(B, T, I)
-  local c = redis.call('HMGET', fence(B), 'owner', 'until')
-  if c[1] and tonumber(c[2] or '0') > nowUs then return false end
+  local claim = claimOf(B)
+  if claim[OWNER] and tonumber(claim[UNTIL] or '0') > nowUs then return false end
   if not hasWork(B) then return false end
   -- What is to be looked at later only, as for a delayed job, is not known to have work now; a pause is looked at often.
   local score = redis.call('ZSCORE', sys .. 'due:' .. T, I)

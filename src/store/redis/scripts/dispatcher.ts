@@ -34,7 +34,14 @@ local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
 -- numbers are written with %.0f: Lua's own spelling of a large one loses digits
 local nowMs = string.format('%.0f', math.floor(nowUs / 1000))
-local OPS, BULL = {}, {}
+local OPS = {}
+
+-- BullMQ's bodies, each made when it is first called: a batch needs few of them.
+local MAKE = {}
+local BULL = setmetatable({}, {__index = function(made, name)
+  made[name] = MAKE[name]()
+  return made[name]
+end})
 
 -- What BullMQ's bodies see under this name. They only read what they unpack, so calls share it.
 local pack = cmsgpack.pack
@@ -67,7 +74,7 @@ return pack(answers)
 export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
   const functions = Object.entries(bodies).map(([name, body]) => {
     const { definitions, rest } = hoistDefinitions(body);
-    return `do\n${definitions}\nBULL.${name} = function(KEYS, ARGV)\n${rest}\nend\nend\n`;
+    return `MAKE.${name} = function()\n${definitions}\nreturn function(KEYS, ARGV)\n${rest}\nend\nend\n`;
   });
   const ours = [claimLua, takeLua, finishLua, spawnLua, enterLua, lookLua, discoverLua];
   return [HEAD, ...functions, keysOf(keyNames), ...ours, LOOP].join('\n');

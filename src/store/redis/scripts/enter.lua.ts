@@ -23,10 +23,14 @@ local function undo(B, id)
   redis.call('DEL', B .. ':' .. id)
 end
 
+-- The number that BullMQ gave last, as far as this batch knows.
+local lastIds = {}
+
 -- BullMQ's add. One that fails half-way is undone; a hash that an earlier one left behind, in no state at all, is no
 -- duplicate but a wreck, and makes way (race 38).
 local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
-  local lastId = redis.call('GET', B .. ':id') or '0'
+  local lastId = lastIds[B] or redis.call('GET', B .. ':id') or '0'
+  lastIds[B] = nil
   local existed = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
   if existed and not inSomeState(B, customId) then
     redis.call('DEL', B .. ':' .. customId)
@@ -40,7 +44,10 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
   else
     ok, id = pcall(BULL.addStandardJob, keysOf_addStandardJob(B), args)
   end
-  if ok then return id end
+  if ok then
+    if customId == '' then lastIds[B] = id end
+    return id
+  end
   if customId ~= '' and not existed then
     undo(B, customId)
   elseif customId == '' then
@@ -69,17 +76,17 @@ local function callAnother(T, I)
   return true
 end
 
--- Where a job that was added goes; 'c' is the claim: owner, epoch, until, entity. An active job will fetch its successor
--- when it ends; only where handlers are free, a take or a call is needed.
-local function route(B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
-  if c[1] == pod then
-    if c[2] ~= epoch then return {'UNKNOWN', id} end
+-- Where a job that was added goes. An active job will fetch its successor when it ends; only where handlers are free, a
+-- take or a call is needed.
+local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+  if claim[OWNER] == pod then
+    if claim[EPOCH] ~= epoch then return {'UNKNOWN', id} end
     local out = {'MINE', id, '-1'}
     if redis.call('LLEN', B .. ':active') < tonumber(mineAtOnce) then take(B, 1, takeOpts, out, 3) end
     return out
   end
-  if c[1] and tonumber(c[3] or '0') > nowUs then
-    if redis.call('LLEN', B .. ':active') < tonumber(handlers) then wake(c[1], T, I) end
+  if isOthers(claim) then
+    if redis.call('LLEN', B .. ':active') < tonumber(handlers) then wake(claim[OWNER], T, I) end
     return {'ELSEWHERE', id}
   end
   redis.call('PERSIST', B .. ':events')
@@ -91,7 +98,8 @@ local function route(B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled
       return out
     end
   end
-  if not c[4] then
+  if not claim[ENTITY] then
+    claims[B] = nil
     redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
     redis.call('EXPIRE', fence(B), 86400)
   end
@@ -112,12 +120,12 @@ end
 -- UNKNOWN {why, if routing failed} | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code) |
 -- SHARED (jobId is another entity that has this queue: under one claim each would run the other's jobs)
 function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
-  local c = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity')
-  if c[4] and c[4] ~= T .. ':' .. I then return {'SHARED', c[4]} end
+  local claim = claimOf(B)
+  if claim[ENTITY] and claim[ENTITY] ~= T .. ':' .. I then return {'SHARED', claim[ENTITY]} end
   local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
   if type(id) == 'number' then return {'REFUSED', id} end
   -- The job is added by now: an error from here on must not say that it was not.
-  local ok, answer = pcall(route, B, T, I, id, c, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+  local ok, answer = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
   if ok then return answer end
   return {'UNKNOWN', id, type(answer) == 'table' and answer.err or tostring(answer)}
 end

@@ -37,7 +37,7 @@ end
 -- (I6). Active is newest first. A job that is not in it is its own matter; so is one that a plain BullMQ worker holds.
 local function overtakes(B, jobId)
   local active = B .. ':active'
-  if redis.call('LINDEX', active, -1) == jobId then return false end
+  if redis.call('LINDEX', active, '-1') == jobId then return false end
   local position = redis.call('LPOS', active, jobId)
   if not position then return false end
   for _, id in ipairs(redis.call('LRANGE', active, position + 1, -1)) do
@@ -73,9 +73,10 @@ end
 -- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
 -- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
 function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
-  local c = redis.call('HMGET', fence(B), 'owner', 'epoch')
+  local claim = claimOf(B)
   -- Ours is any epoch between the one we know and the new one: the answer to an earlier resync may have been lost.
-  if c[1] ~= pod or tonumber(c[2]) < tonumber(epoch) or tonumber(c[2]) >= tonumber(newEpoch) then return {'STALE'} end
+  local known = claim[OWNER] == pod and tonumber(claim[EPOCH])
+  if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
   local settled = {...}
   for s = 1, #settled, 6 do
     finishJob(B, settled[s], settled[s + 1], settled[s + 2], settled[s + 3], settled[s + 4], settled[s + 5], '0')

@@ -24,6 +24,7 @@ end
 
 -- Clears the owner and keeps the token: the fence stays for a day (I4).
 local function giveUp(B)
+  claims[B] = nil
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
   redis.call('EXPIRE', fence(B), 86400)
 end
@@ -55,11 +56,11 @@ end
 -- Returns {'CLAIMED', token, recovered, foreign, againInMs, jobs…} | {'OWNED'} | {'PAUSED'} | {'LATER'} | {'WAITING'} |
 -- {'STALE'}
 function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
-  local c = redis.call('HMGET', fence(B), 'owner', 'until', 'epoch')
+  local claim = claimOf(B)
   -- A call of ours that arrives late: what it would settle is the claim that came after it.
-  if c[1] == pod and (tonumber(epoch) or 0) <= tonumber(c[3] or '0') then return {'STALE'} end
-  if c[1] and c[1] ~= pod and tonumber(c[2] or '0') > nowUs then
-    redis.call('ZADD', sys .. 'due:' .. T, c[2], I)
+  if claim[OWNER] == pod and (tonumber(epoch) or 0) <= tonumber(claim[EPOCH] or '0') then return {'STALE'} end
+  if isOthers(claim) then
+    redis.call('ZADD', sys .. 'due:' .. T, claim[UNTIL], I)
     return {'OWNED'}
   end
   if not hasWork(B) then
@@ -130,11 +131,11 @@ function OPS.due(T, from, limit)
 end
 
 -- touch: B epoch body nKeys KEYS… ARGV…: what a running handler writes to its own job (race 18)
-local TOUCH = {updateData = BULL.updateData, updateProgress = BULL.updateProgress, addLog = BULL.addLog, clearLogs = function(KEYS, ARGV)
+local function clearLogs(KEYS, ARGV)
   if ARGV[1] == '0' then return redis.call('DEL', KEYS[1]) end
   redis.call('LTRIM', KEYS[1], -tonumber(ARGV[1]), -1)
   return 0
-end}
+end
 
 function OPS.touch(B, epoch, body, nKeys, ...)
   if not mine(B, epoch) then return {'STALE'} end
@@ -142,6 +143,6 @@ function OPS.touch(B, epoch, body, nKeys, ...)
   for i, value in ipairs(all) do
     if i <= tonumber(nKeys) then keys[#keys + 1] = value else args[#args + 1] = value end
   end
-  return {'OK', TOUCH[body](keys, args)}
+  return {'OK', (body == 'clearLogs' and clearLogs or BULL[body])(keys, args)}
 end
 `;
