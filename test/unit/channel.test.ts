@@ -99,6 +99,13 @@ describe('the command channel', () => {
     expect(outcomes).toEqual(['read', 'a: 1', 'b: 2']);
   });
 
+  test('a full batch does not wait for the end of the tick; what is over goes with the tick', async () => {
+    for (let n = 1; n <= 65; n++) make(`${n}`);
+    expect(redis.sent).toHaveLength(1);
+    await settle();
+    expect(sent()).toEqual([`EVALSHA ${Array.from({ length: 64 }, (_, at) => at + 1)}`, 'EVALSHA 65']);
+  });
+
   test('race 17: what Redis had no script for is sent again in its order, once nothing is under way, and nothing overtakes it', async () => {
     await send('a', 'b');
     await send('c');

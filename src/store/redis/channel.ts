@@ -1,5 +1,5 @@
 /**
- * The command channel: all calls of one tick in one EVALSHA, answered in the order in which they were made.
+ * The command channel: all calls of one tick in one EVALSHA, or several if they are many, answered in the order in which they were made.
  *
  * Owns: batching, the bounds of a batch, deadlines while Redis is away, and what a failure means for each call: not
  * executed, or unknown. Nothing is resent unless it is certain that neither it nor anything after it was executed.
@@ -76,7 +76,9 @@ export class Channel {
       // Here, where an argument that is none is its caller's error, and not that of all calls of the tick.
       const size = args.reduce<number>((sum, arg) => sum + (typeof arg === 'number' ? 8 : arg.length), 0);
       this.waiting.push({ op, args, size, madeAtMs, decode, resolve: resolve as (value: unknown) => void, reject });
-      this.schedule();
+      // A full batch goes at once: Redis runs it while this tick makes the next.
+      if (this.waiting.length >= MAX_CALLS) this.flush();
+      else this.schedule();
     });
   }
 
@@ -99,11 +101,13 @@ export class Channel {
   private schedule(): void {
     if (this.flushScheduled) return;
     this.flushScheduled = true;
-    setImmediate(this.flush);
+    setImmediate(() => {
+      this.flushScheduled = false;
+      this.flush();
+    });
   }
 
   private readonly flush = (): void => {
-    this.flushScheduled = false;
     this.watch();
     // While a batch is known not to have run, nothing may overtake it.
     if (this.options.redis.status !== 'ready' || this.inFlight.some(batch => batch.state === 'unknown-script')) return;
