@@ -10,6 +10,7 @@ import { compare } from './bars.js';
 import { lossesSinceBaseline, saveBaseline } from './baseline.js';
 import { chart } from './chart.js';
 import { CONTENDERS } from './contenders/all.js';
+import { markdown } from './markdown.js';
 import { tellBars, tellWorkload } from './report.js';
 import { isRight, measureAll } from './results.js';
 import { SUITES } from './workloads.js';
@@ -20,7 +21,7 @@ const HELP = `npm run bench -- [options]
   --workloads a,b      only those whose name begins with one of these
   --contenders a,b     only those whose name has one of these in it
   --runs n             runs of each; the median counts (default 5; quick 3)
-  --out folder         where results.json and throughput.svg go (default build/bench)
+  --out folder         where the results go, as JSON, Markdown and a chart (default build/bench)
   --check              fails where a ratio has fallen by more than a quarter of benchmarks/baseline.json
   --save-baseline      writes that file`;
 
@@ -46,24 +47,36 @@ const suite = values.quick ? 'quick' : values.growth ? 'growth' : 'peers';
 /** Who takes part where nothing else is said; this library does in any case. */
 const PARTICIPANTS = { peers: '', quick: 'worker per entity,hashed,groupmq at 64', growth: 'atomic-queues' };
 const RUNS = { peers: 5, quick: 3, growth: 3 };
+const TITLES = { peers: 'This library and its peers', quick: 'The quick suite', growth: 'How the cost of a job grows' };
 
 const wanted = values.workloads?.split(',');
 const workloads = SUITES[suite].filter(({ name }) => wanted?.some(start => name.startsWith(start)) ?? true);
 const parts = (values.contenders ?? PARTICIPANTS[suite]).split(',');
 const contenders = CONTENDERS.filter(({ name }, index) => index === 0 || parts.some(part => name.includes(part)));
-const results = await measureAll(workloads, contenders, Number(values.runs ?? RUNS[suite]), tellWorkload);
+const runs = Number(values.runs ?? RUNS[suite]);
+const results = await measureAll(workloads, contenders, runs, tellWorkload);
+const bars = suite === 'peers' ? compare(results) : [];
+tellBars(bars);
+if (values['save-baseline']) saveBaseline(results);
 
 mkdirSync(values.out, { recursive: true });
-writeFileSync(join(values.out, `${suite}.json`), `${JSON.stringify(results, null, 2)}\n`);
-if (suite === 'peers') {
-  tellBars(compare(results));
-  writeFileSync(join(values.out, 'throughput.svg'), chart(results, ['hot', 'seed', 'many', 'cold', 'wide', 'deep']));
-}
-if (values['save-baseline']) saveBaseline(results);
+const write = (file: string, text: string) => writeFileSync(join(values.out, file), `${text}\n`);
+write(`${suite}.json`, JSON.stringify(results, null, 2));
+write(`${suite}.md`, markdown(TITLES[suite], results, bars));
+if (suite === 'peers') write('throughput.svg', chart(results, ['hot', 'seed', 'many', 'cold', 'wide', 'deep']));
 
 const wrong = results.rows.filter(row => !isRight(row));
 for (const { workload, contender } of wrong) process.stderr.write(`${workload}: ${contender} broke its promise\n`);
-const losses = values.check ? lossesSinceBaseline(results) : [];
+const losses = values.check ? await lossesSeenTwice() : [];
 for (const loss of losses) process.stderr.write(`slower than before: ${loss}\n`);
 // Only our own promise and speed are ours to keep.
 process.exitCode = losses.length > 0 || wrong.some(({ contender }) => contender === results.ours) ? 1 : 0;
+
+/** A neighbour on the machine may spoil a run; a loss shows again. */
+async function lossesSeenTwice(): Promise<string[]> {
+  const first = lossesSinceBaseline(results);
+  if (first.length === 0) return [];
+  process.stderr.write(`Measuring again, since it seems slower than before: ${first.join(' · ')}\n`);
+  const again = lossesSinceBaseline(await measureAll(workloads, contenders, runs, tellWorkload));
+  return again.filter(loss => first.some(other => other.split(':')[0] === loss.split(':')[0]));
+}
