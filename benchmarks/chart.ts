@@ -9,6 +9,8 @@ echarts.use([BarChart, GridComponent, LegendComponent, TitleComponent, SVGRender
 
 const WIDTH = 1000;
 const HEIGHT = 480;
+const OURS = '#d6336c';
+const PALETTE = [OURS, '#1c7ed6', '#74c0fc', '#e8590c', '#f59f00', '#ffd43b', '#94d82d', '#868e96', '#343a40'];
 
 /** @param workloads which to draw; where a workload has no order or handlers that wait, its bars say something else */
 export function chart({ rows, ours }: Results, workloads: readonly string[]): string {
@@ -19,19 +21,23 @@ export function chart({ rows, ours }: Results, workloads: readonly string[]): st
     animation: false,
     backgroundColor: '#ffffff',
     title: { text: 'Jobs per second, one process (more is better)', left: 'center' },
-    legend: { bottom: 0, itemGap: 14 },
+    color: PALETTE,
+    legend: { bottom: 0, itemGap: 36, textStyle: { fontSize: 11 } },
     grid: { top: 50, left: 60, right: 20, bottom: 90 },
     xAxis: { type: 'category', data: drawn },
     yAxis: { type: 'value' },
     series: contenders.map(name => ({
       type: 'bar',
       name,
-      itemStyle: name === ours ? { color: '#d6336c' } : undefined,
+      itemStyle: name === ours ? { color: OURS } : undefined,
       data: drawn.map(
         workload =>
           rows.find(row => row.workload === workload && row.contender === name)?.jobsPerSecond.median.toFixed(0) ?? '-',
       ),
     })),
   });
-  return svg.renderToSVGString();
+  const text = svg.renderToSVGString();
+  // Else it keeps the process alive.
+  svg.dispose();
+  return text;
 }

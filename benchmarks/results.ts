@@ -1,5 +1,5 @@
 /** The runs of a suite, each contender's in turn, as medians with their spread. */
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import { contender } from './contenders/all.js';
 import type { ContenderKind } from './contenders/contender.js';
 import { type Measured, measure } from './measure.js';
@@ -65,7 +65,7 @@ export async function measureAll(
     all.push(...rows);
   }
   const [cpu] = cpus();
-  const machine = `${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Linux ${release()}`;
+  const machine = `${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB`;
   return { machine, node: process.version, runs, ours: contenders[0]?.name ?? '', rows: all };
 }
 
