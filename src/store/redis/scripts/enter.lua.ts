@@ -45,7 +45,8 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
     ok, id = pcall(BULL.addStandardJob, keysOf_addStandardJob(B), args)
   end
   if ok then
-    if customId == '' then lastIds[B] = id end
+    -- a duplicate is answered with an older one
+    if customId == '' and dedupKey == '' then lastIds[B] = id end
     return id
   end
   if customId ~= '' and not existed then
