@@ -5,7 +5,7 @@
  * each queue to one pod (hashed queues).
  */
 import { crc32 } from 'node:zlib';
-import { type ConnectionOptions, Queue, Worker } from 'bullmq';
+import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { type Contender, type ContenderKind, ONE_AT_A_TIME_IN_ORDER, type Payload, type Setup } from './contender.js';
 
@@ -13,8 +13,8 @@ const HASHED_QUEUES = 16;
 const PLAIN_CONCURRENCY = 50;
 const ADD = { removeOnComplete: true } as const;
 
-function connect(redisUrl: string): ConnectionOptions {
-  return new Redis(redisUrl, { maxRetriesPerRequest: null }) as never;
+function connect(redisUrl: string): Redis {
+  return new Redis(redisUrl, { maxRetriesPerRequest: null });
 }
 
 /** A `Queue` and a `Worker` for each entity, made when its first job comes, since entities are not known beforehand. */
@@ -23,7 +23,7 @@ function workerPerEntity(): Contender {
   let make: (entity: string) => Queue;
   return {
     async start({ redisUrl, entities, pods, handle }: Setup) {
-      const shared = { connection: connect(redisUrl), prefix: 'bench' };
+      const shared = { connection: connect(redisUrl) as never, prefix: 'bench' };
       make = entity => {
         const queue = new Queue(entity, shared);
         queues.set(entity, queue);
@@ -42,7 +42,7 @@ function hashed(): Contender {
   let queues: Queue[] = [];
   return {
     async start({ redisUrl, pod, pods, handle }: Setup) {
-      const shared = { connection: connect(redisUrl), prefix: 'bench' };
+      const shared = { connection: connect(redisUrl) as never, prefix: 'bench' };
       queues = Array.from({ length: HASHED_QUEUES }, (_, index) => new Queue(`queue${index}`, shared));
       const mine = queues.filter((_, index) => index % pods === pod);
       const workers = mine.map(
@@ -54,17 +54,24 @@ function hashed(): Contender {
   };
 }
 
-/** One queue, many at once: no order at all. What order costs is to be seen beside it. */
-function plain(): Contender {
+/**
+ * One queue, many at once: no order at all. What order costs is to be seen beside it.
+ * @param around what is done around each handler
+ */
+export function oneQueue(
+  around?: (redis: Redis, entity: string, run: () => Promise<void>) => Promise<void>,
+): Contender {
   let queue: Queue;
   return {
     async start({ redisUrl, handle }: Setup) {
-      const shared = { connection: connect(redisUrl), prefix: 'bench' };
+      const redis = connect(redisUrl);
+      const shared = { connection: redis as never, prefix: 'bench' };
       queue = new Queue('queue', shared);
-      const worker = new Worker<Payload>('queue', ({ data }) => handle(data.entity, data), {
-        ...shared,
-        concurrency: PLAIN_CONCURRENCY,
-      });
+      const work = ({ data }: { data: Payload }) => {
+        const run = () => handle(data.entity, data);
+        return around ? around(redis, data.entity, run) : run();
+      };
+      const worker = new Worker<Payload>('queue', work, { ...shared, concurrency: PLAIN_CONCURRENCY });
       await Promise.all([queue.waitUntilReady(), worker.waitUntilReady()]);
     },
     enqueue: (_, payload) => queue.add('work', payload, ADD),
@@ -84,5 +91,5 @@ export const bullmqHashed: ContenderKind = {
 export const bullmqPlain: ContenderKind = {
   name: `bullmq, one queue, concurrency ${PLAIN_CONCURRENCY}, no order`,
   keeps: { oneAtATime: false, order: false },
-  create: plain,
+  create: () => oneQueue(),
 };

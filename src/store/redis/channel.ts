@@ -1,5 +1,6 @@
 /**
- * The command channel: all calls of one tick in one EVALSHA, or several if they are many, answered in the order in which they were made.
+ * The command channel: all calls of one tick in one EVALSHA, or several if they are many, answered in the order in which
+ * they were made.
  *
  * Owns: batching, the bounds of a batch, deadlines while Redis is away, and what a failure means for each call: not
  * executed, or unknown. Nothing is resent unless it is certain that neither it nor anything after it was executed.

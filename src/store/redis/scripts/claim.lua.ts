@@ -20,10 +20,9 @@ local function claimOf(B)
   return claim
 end
 
--- Whether another pod owns it now.
-local function isOthers(claim)
-  return claim[OWNER] and claim[OWNER] ~= pod and tonumber(claim[UNTIL] or '0') > nowUs
-end
+-- Whether a pod owns it now, and whether another one does.
+local function isLive(claim) return claim[OWNER] and tonumber(claim[UNTIL] or '0') > nowUs end
+local function isOthers(claim) return claim[OWNER] ~= pod and isLive(claim) end
 
 -- The one guard. Whatever 'until' says: an outage longer than the lease is harmless where nobody took over.
 local function mine(B, epoch)

@@ -12,8 +12,7 @@ local function entityOf(B)
 end
 
 local function isForgotten(B, T, I)
-  local claim = claimOf(B)
-  if claim[OWNER] and tonumber(claim[UNTIL] or '0') > nowUs then return false end
+  if isLive(claimOf(B)) then return false end
   if not hasWork(B) then return false end
   -- What is to be looked at later only, as for a delayed job, is not known to have work now; a pause is looked at often.
   local score = redis.call('ZSCORE', sys .. 'due:' .. T, I)
