@@ -28,7 +28,7 @@ export interface WorkerOptions {
   eventLoopBlockLimitMs?: number;
   /** How often a job may lose its pod while it runs alone before it is failed. Default 1. */
   maxStalledCount?: number;
-  /** Most jobs of one entity that are fetched ahead while it is busy. Default 32, at most 256. */
+  /** Most jobs of one entity that are fetched ahead while it is busy. Default 128, at most 256. */
   prefetch?: number;
   /**
    * How long a job of a name that no handler here knows is left for pods that do, in ms, while its entity waits; after
@@ -201,7 +201,7 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     idleTimeoutMs: (entity.idleTimeoutSeconds ?? 15) * 1000,
     defaultEntityId: entity.defaultEntityId,
     lockDurationMs: worker.lockDuration ?? 30_000,
-    prefetch: worker.prefetch ?? 32,
+    prefetch: worker.prefetch ?? 128,
     maxStalledCount: worker.maxStalledCount ?? 1,
     unknownJobGraceMs: worker.unknownJobGraceMs ?? 600_000,
     concurrency,

@@ -262,6 +262,33 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
     });
 
+    test('I7, race 37: many renewals in one: each entity moves on in its type’s books, and only those with work are told of', async () => {
+      const refs = ['account', 'order'].flatMap(type => ['1', '2', '3', '4'].map(id => ({ type, id })));
+      const claims: Claim[] = [];
+      for (const ref of refs) {
+        const { claim, jobs } = claimOf(
+          await a.enter({ ...job(0), entity: ref }, { epoch: 1, mayClaim: true, atOnce: 1 }),
+        );
+        await a.finish(claim, done(jobs[0]), 0);
+        claims.push(claim);
+      }
+      const add = (ref: EntityRef | undefined, options = {}) =>
+        a.enter({ ...job(1, options), entity: ref ?? entity }, { epoch: 1, mayClaim: false, atOnce: 0 });
+      await add(refs[1]);
+      await add(refs[2], { delay: 3_600_000 });
+      await add(refs[6], { delay: 60_000 });
+      await cluster.ripenDelayed(refs[6] ?? entity);
+      await add(refs[7]);
+      await cluster.pause(refs[7] ?? entity, true);
+      const before = await Promise.all(refs.map(ref => cluster.dueScore(ref)));
+      await cluster.timePasses(1);
+      const renewals = claims.map((claim, index) => ({ claim, idle: index !== 0 }));
+      expect(await a.renew(renewals, serving())).toMatchObject({ lost: [], kicked: [1, 6] });
+      for (const [index, ref] of refs.entries()) {
+        expect(await cluster.dueScore(ref)).toBeGreaterThan(before[index] ?? Number.POSITIVE_INFINITY);
+      }
+    });
+
     test('release: refused while there is work; otherwise the entity is in no one’s books', async () => {
       const { claim, jobs } = await owned(2, 1);
       expect(await a.release(claim, 'idle')).toBe(false);

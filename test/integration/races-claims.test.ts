@@ -78,6 +78,19 @@ describe('races about claims', () => {
     expect(await on.redis.ttl(on.key('events'))).toBe(-1);
   });
 
+  test.each([{}, { delay: 60_000 }])('race 34: nor do they under a job %j that nobody claims yet', async options => {
+    await on.released();
+    await on.b.enter(on.job(1, options), 'route-only');
+    expect(await on.redis.ttl(on.key('events'))).toBe(-1);
+  });
+
+  test('I4: a claim does not expire, whatever expiry its fence had', async () => {
+    await on.released();
+    expect(await on.redis.ttl(fence())).toBeGreaterThan(0);
+    await on.cold(on.b, 1);
+    expect(await on.redis.ttl(fence())).toBe(-1);
+  });
+
   test('race 31: a job for later does not put off the work that is there now', async () => {
     await on.b.enter(on.job(0), 'route-only');
     expect((await on.b.enter(on.job(1, { delay: 3_600_000 }), 'route-only')).route).toBe('delayed');

@@ -74,6 +74,14 @@ export const queueGuards = [
     tests: CLAIMS,
   },
   {
+    guard: 'the events of a queue that is left without an owner do not expire',
+    cites: 'race 34',
+    file: script('enter'),
+    from: "  redis.call('PERSIST', B .. ':events')\n",
+    to: '',
+    tests: CLAIMS,
+  },
+  {
     guard: 'a wreck of a job is no duplicate',
     cites: 'race 38',
     file: script('enter'),

@@ -15,7 +15,7 @@ describe('options of the engine', () => {
     expect(config.entityType('any')).toMatchObject({
       idleTimeoutMs: 15_000,
       lockDurationMs: 30_000,
-      prefetch: 32,
+      prefetch: 128,
       maxStalledCount: 1,
       jobOptions: { removeOnComplete: true, removeOnFail: { count: 1000, age: 604_800 } },
     });

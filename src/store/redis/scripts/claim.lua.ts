@@ -9,12 +9,12 @@ export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
 
 -- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
-local OWNER, EPOCH, UNTIL, ENTITY = 1, 2, 3, 4
+local OWNER, EPOCH, UNTIL, ENTITY, TOKEN = 1, 2, 3, 4, 5
 local claims = {}
 local function claimOf(B)
   local claim = claims[B]
   if not claim then
-    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity')
+    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token')
     claims[B] = claim
   end
   return claim
@@ -85,7 +85,7 @@ end
 -- it: a claim that is adopted may be one that a failover has brought back, and another had a newer token meanwhile (I4).
 local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local claim = claimOf(B)
-  local owner, token = claim[OWNER], redis.call('HGET', fence(B), 'token')
+  local owner, token = claim[OWNER], claim[TOKEN]
   if owner == pod and tonumber(epoch) <= tonumber(claim[EPOCH] or '0') then return nil, 'STALE' end
   if isOthers(claim) then return nil, 'OWNED' end
   if not keepsToken then
@@ -99,11 +99,13 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
     if #back == 1 then blame(B, back[1], maxStalled) end
   end
   claims[B] = nil
-  redis.call('HSET', fence(B), 'owner', pod, 'epoch', epoch, 'until', string.format('%.0f', nowUs + leaseUs),
+  local untilUs = string.format('%.0f', nowUs + leaseUs)
+  redis.call('HSET', fence(B), 'owner', pod, 'epoch', epoch, 'until', untilUs,
     'entity', T .. ':' .. I, 'token', token)
-  redis.call('PERSIST', fence(B))
+  -- a hash that is new has no expiry
+  if claim[ENTITY] then redis.call('PERSIST', fence(B)) end
   redis.call('PERSIST', B .. ':events')
-  redis.call('ZADD', sys .. 'due:' .. T, string.format('%.0f', nowUs + leaseUs), I)
+  redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)
   return token, recovered, foreign
 end
 `;

@@ -90,7 +90,6 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
     if redis.call('LLEN', B .. ':active') < tonumber(handlers) then wake(claim[OWNER], T, I) end
     return {'ELSEWHERE', id}
   end
-  redis.call('PERSIST', B .. ':events')
   if kind ~= 'delayed' and mayClaim == '1' then
     local token, recovered, foreign = grant(B, T, I, epoch, maxStalled)
     if token then
@@ -99,6 +98,7 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
       return out
     end
   end
+  redis.call('PERSIST', B .. ':events')
   if not claim[ENTITY] then
     claims[B] = nil
     redis.call('HSET', fence(B), 'entity', T .. ':' .. I)

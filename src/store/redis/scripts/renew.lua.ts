@@ -13,6 +13,7 @@ local pod, leaseUs, sys, workers, takesMore, nTypes = ARGV[1], tonumber(ARGV[2])
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
 local lost, kicked, loads = {}, {}, {}
+local STATES = {':wait', ':active', ':prioritized', ':delayed'}
 local function load(id) return sys .. 'pod:' .. id .. ':load' end
 redis.call('SET', load(pod), workers, 'PX', math.floor(leaseUs / 100))
 for k = 7, 6 + nTypes do
@@ -28,6 +29,10 @@ for k = 7, 6 + nTypes do
   for _, id in ipairs(pods) do sum = sum + tonumber(redis.call('GET', load(id)) or '0') end
   loads[#loads + 1] = {#pods, sum}
 end
+
+local untilUs = string.format('%.0f', nowUs + leaseUs)
+-- the entities of each type whose time moves on; the idle ones, and where their jobs would be
+local due, idlers, places = {}, {}, {}
 local position, k = 0, 7 + nTypes
 while k <= #ARGV do
   local B, T, I, epoch, idle, lockMs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], tonumber(ARGV[k + 6])
@@ -36,23 +41,36 @@ while k <= #ARGV do
   if c[1] ~= pod or tonumber(c[2]) < tonumber(epoch) then
     lost[#lost + 1] = position
   else
-    local untilUs = string.format('%.0f', nowUs + leaseUs)
     redis.call('HSET', B .. ':$:worker', 'until', untilUs)
-    redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)
+    due[T] = due[T] or {}
+    due[T][#due[T] + 1] = untilUs
+    due[T][#due[T] + 1] = I
     for r = k + 7, k + 6 + nRunning do
       redis.call('SET', B .. ':' .. ARGV[r] .. ':lock', 'aq:' .. pod, 'PX', lockMs, 'XX')
     end
     if idle == '1' then
-      local work = redis.call('EXISTS', B .. ':wait', B .. ':active', B .. ':prioritized') > 0
-      if not work then
-        local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
-        work = first[2] and tonumber(first[2]) / 0x1000 <= nowUs / 1000
-      end
-      if work and redis.call('HEXISTS', B .. ':meta', 'paused') == 0 then kicked[#kicked + 1] = position end
+      idlers[#idlers + 1] = {B, position}
+      for _, state in ipairs(STATES) do places[#places + 1] = B .. state end
     end
   end
   position = position + 1
   k = k + 7 + nRunning
+end
+for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end
+
+local function hasWork(B)
+  if redis.call('EXISTS', B .. ':wait', B .. ':active', B .. ':prioritized') == 0 then
+    local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
+    if not first[2] or tonumber(first[2]) / 0x1000 > nowUs / 1000 then return false end
+  end
+  return redis.call('HEXISTS', B .. ':meta', 'paused') == 0
+end
+
+-- Hardly ever is there anything where all are idle: asked at once for all of them.
+if #places > 0 and redis.call('EXISTS', unpack(places)) > 0 then
+  for _, idler in ipairs(idlers) do
+    if hasWork(idler[1]) then kicked[#kicked + 1] = idler[2] end
+  end
 end
 return {lost, kicked, loads}
 `;
