@@ -14,6 +14,7 @@ import { Redis } from 'ioredis';
 import { claimGuards } from '../test/mutations/claims.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
 import { queueGuards } from '../test/mutations/queue.mjs';
+import { triesGuards } from '../test/mutations/tries.mjs';
 import { startRedis } from './dev-redis.mjs';
 
 /** A test that waits in vain is broken as well; it need not wait for long. */
@@ -21,7 +22,7 @@ const TEST_TIMEOUT_MS = 8000;
 const RUN_TIMEOUT_MS = 120_000;
 
 const [word = ''] = process.argv.slice(2);
-const mutants = [...claimGuards, ...queueGuards, ...coreGuards].filter(({ guard, cites, file }) =>
+const mutants = [...claimGuards, ...queueGuards, ...coreGuards, ...triesGuards].filter(({ guard, cites, file }) =>
   `${guard} ${cites} ${file}`.includes(word),
 );
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);

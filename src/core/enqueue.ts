@@ -6,7 +6,7 @@
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
 import { BulkEnqueueError, ClosedError, InvalidCommandError, rejecting } from './errors.js';
-import { checkJobOptions, checkSize, encodeData } from './job-data.js';
+import { checkJobOptions, checkOrder, checkSize, encodeData } from './job-data.js';
 import type { EngineConfig } from './options.js';
 import type { EntityStore, JobOptions, NewJob } from './ports.js';
 import type { WorkerManager } from './worker-manager.js';
@@ -73,7 +73,9 @@ export class Enqueuer {
     const culprit = `Job "${name}"`;
     const entity = entityRef(entityType, entityId, culprit);
     if (options) checkJobOptions(options, culprit);
-    const { jobOptions } = this.config.entityType(entity.type);
+    const type = this.config.entityType(entity.type);
+    if (options) checkOrder(options, type, culprit);
+    const { jobOptions } = type;
     const encoded = encodeData(data, culprit);
     const merged = options ? { ...jobOptions, ...options } : jobOptions;
     checkSize(encoded, merged, culprit);

@@ -35,7 +35,15 @@ export type LifecycleEvent =
   | (OfEntity & { readonly type: 'scaler.terminated'; readonly workers: number; readonly backlog: number })
   | (OfJob & { readonly type: 'job.started' })
   | (OfJob & { readonly type: 'job.completed'; readonly durationMs: number })
+  /** It has failed for good: no try is left. */
   | (OfJob & { readonly type: 'job.failed'; readonly durationMs: number; readonly reason: string })
+  /** It has failed, and is tried again in `delayMs`. */
+  | (OfJob & {
+      readonly type: 'job.retried';
+      readonly durationMs: number;
+      readonly reason: string;
+      readonly delayMs: number;
+    })
   /** Its pod died while it ran alone; it runs again, or fails if that was once too often. */
   | (OfJob & { readonly type: 'job.stalled' })
   /** The connection that commands travel on. */

@@ -9,6 +9,7 @@ import {
   UnsupportedError,
 } from './errors.js';
 import type { JobOptions } from './ports.js';
+import { faultOfBackoff } from './retry.js';
 
 /** BullMQ's job options that this version honours. */
 const HONOURED = new Set([
@@ -23,13 +24,16 @@ const HONOURED = new Set([
   'deduplication',
   'telemetry',
   'attempts',
+  'backoff',
+  'priority',
+  'lifo',
 ]);
 
-/** Options of BullMQ that would break an entity's order or need what this version lacks, and why. */
+/** Options that give up the order of an entity's jobs. */
+const REORDERING = ['priority', 'lifo'];
+
+/** Options of BullMQ that need what this version lacks, and why. */
 const LATER: Readonly<Record<string, string>> = {
-  backoff: 'retries that keep the order come in a later version; retry inside the handler',
-  priority: 'an entity runs its jobs in the order in which they came',
-  lifo: 'an entity runs its jobs in the order in which they came',
   repeat: 'schedules come in a later version',
   parent: 'flows come in a later version',
   failParentOnFailure: 'flows come in a later version',
@@ -92,12 +96,28 @@ export function checkJobOptions(options: JobOptions, culprit: string): void {
       throw new InvalidOptionError(`${culprit} has "${name}", which must be a boolean, a number or { count?, age? }.`);
     }
   }
-  if (Number(options['attempts'] ?? 0) > 1) {
-    throw new UnsupportedError(`${culprit} asks for ${options['attempts']} attempts: ${LATER['backoff']}.`);
+  const fault = options['backoff'] === undefined ? undefined : faultOfBackoff(options['backoff']);
+  if (fault !== undefined) throw new InvalidOptionError(`${culprit} has a backoff that ${fault}.`);
+  if (options['lifo'] !== undefined && typeof options['lifo'] !== 'boolean') {
+    throw new InvalidOptionError(`${culprit} has the job option "lifo", which must be a boolean.`);
   }
 }
 
-const NUMBERS = ['attempts', 'delay', 'timestamp', 'stackTraceLimit', 'keepLogs', 'sizeLimit'];
+/** @throws InvalidOptionError when options would change the order of a type that keeps it. */
+export function checkOrder(
+  options: JobOptions,
+  { type, ordering }: { readonly type: string; readonly ordering: string },
+  culprit: string,
+): void {
+  const name = ordering === 'strict' && REORDERING.find(name => options[name]);
+  if (!name) return;
+  throw new InvalidOptionError(
+    `${culprit} has the job option "${name}", but an entity of type "${type}" runs its jobs in the order in which they came; ` +
+      `drop it, or give up the order: entities.${type}.ordering 'relaxed'.`,
+  );
+}
+
+const NUMBERS = ['attempts', 'delay', 'priority', 'timestamp', 'stackTraceLimit', 'keepLogs', 'sizeLimit'];
 
 function isCount(value: unknown): boolean {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0;

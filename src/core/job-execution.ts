@@ -7,6 +7,7 @@ import { entityWord } from './entity.js';
 import { JobAbandonedError, messageOf, stackOf } from './errors.js';
 import type { Lease } from './lease.js';
 import type { FetchedJob, Log, Settlement } from './ports.js';
+import { retryDelayMs } from './retry.js';
 
 export interface JobExecution {
   readonly handlers: HandlerTable;
@@ -31,8 +32,17 @@ export async function runJob(
     return { job, outcome: { kind: 'completed', value: resultAsJson(result, what, log) } };
   } catch (error) {
     const reason = messageOf(error);
-    log.warn(`${what()} failed: ${reason}`);
-    return { job, outcome: { kind: 'failed', reason, stack: stackOf(error) } };
+    const delayMs = retryDelayMs(job, error);
+    const again =
+      delayMs === undefined
+        ? ''
+        : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
+    log.warn(`${what()} failed${again}: ${reason}`);
+    const failure = { reason, stack: stackOf(error) };
+    return {
+      job,
+      outcome: delayMs === undefined ? { kind: 'failed', ...failure } : { kind: 'retrying', ...failure, delayMs },
+    };
   }
 }
 

@@ -26,6 +26,8 @@ export interface JobEnd {
 
 export class JobLine {
   private ready: FetchedJob[] = [];
+  /** A job goes back to the head of the queue, and behind it all that is fetched: nothing starts until the store answers. */
+  private retrying = false;
   /** By id, since when. */
   private readonly running = new Map<string, number>();
   private readonly unconfirmed = new Map<string, Settlement>();
@@ -34,7 +36,7 @@ export class JobLine {
   handlers: number;
 
   constructor(
-    type: EntityTypeConfig,
+    private readonly type: EntityTypeConfig,
     private readonly context: JobSurroundings,
   ) {
     this.window = new PrefetchWindow(type.prefetch);
@@ -44,7 +46,7 @@ export class JobLine {
   // ── fetched ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   get next(): FetchedJob | undefined {
-    return this.ready[0];
+    return this.retrying ? undefined : this.ready[0];
   }
 
   add(jobs: readonly FetchedJob[]): void {
@@ -54,6 +56,7 @@ export class JobLine {
   /** What is fetched is given back by the store. */
   clear(): void {
     this.ready = [];
+    this.retrying = false;
   }
 
   /** Jobs of a dead owner: they run one at a time until they are through, so that one that kills its pod is alone next time. */
@@ -61,9 +64,9 @@ export class JobLine {
     this.window.beCareful(jobs);
   }
 
-  /** How many to fetch with the end of a job. */
+  /** How many to fetch with the end of a job: one that is tried again is alone. */
   wanted(askedFor: number): number {
-    return this.window.wanted(this.ready.length, askedFor);
+    return this.retrying ? 1 : this.window.wanted(this.ready.length, askedFor);
   }
 
   /** Whether a handler would be free for one more than what is at hand and asked for. */
@@ -134,12 +137,23 @@ export class JobLine {
 
   expectConfirmation(settlement: Settlement): void {
     this.unconfirmed.set(settlement.job.id, settlement);
+    this.retrying = this.keepsPlace(settlement);
   }
 
   /** @param successors how many jobs came with the answer. */
-  confirmed({ job }: Settlement, successors: number): void {
-    this.unconfirmed.delete(job.id);
-    if (successors > 0) this.window.onSuccessor();
+  confirmed(settlement: Settlement, successors: number): void {
+    this.unconfirmed.delete(settlement.job.id);
+    if (this.keepsPlace(settlement)) {
+      this.clear();
+      this.window.reset();
+    } else if (successors > 0) {
+      this.window.onSuccessor();
+    }
+  }
+
+  /** Whether the job is the next one again, and what was fetched after it is given back (I6, race 6). */
+  private keepsPlace({ outcome }: Settlement): boolean {
+    return outcome.kind === 'retrying' && this.type.ordering === 'strict';
   }
 
   confirmedAll(): void {

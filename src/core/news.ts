@@ -40,7 +40,8 @@ export function tellOfEnd(events: EventSink, claim: Claim, { job, outcome }: Set
   if (!events.observed) return;
   const of = { ...ofJob(claim, job), durationMs };
   if (outcome.kind === 'completed') events.emit({ type: 'job.completed', ...of });
-  else events.emit({ type: 'job.failed', reason: outcome.reason, ...of });
+  else if (outcome.kind === 'failed') events.emit({ type: 'job.failed', reason: outcome.reason, ...of });
+  else events.emit({ type: 'job.retried', reason: outcome.reason, delayMs: outcome.delayMs, ...of });
 }
 
 function ofJob({ entity, token }: Claim, { id, name, attempt }: FetchedJob) {

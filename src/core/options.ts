@@ -6,7 +6,7 @@
  */
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError } from './errors.js';
-import { checkJobOptions } from './job-data.js';
+import { checkJobOptions, checkOrder } from './job-data.js';
 import type { JobOptions } from './ports.js';
 
 /** Options of how an entity type is worked. All are optional. */
@@ -37,6 +37,9 @@ export interface WorkerOptions {
   unknownJobGraceMs?: number;
 }
 
+/** Whether a job that fails keeps its place until it is through. */
+export type Ordering = 'strict' | 'relaxed';
+
 /** Options of one entity type. All are optional. */
 export interface EntityOptions {
   /** The name of the entity's BullMQ queue. Default `{keyPrefix}:{type}:{id}:queue`. Gets the id as it stands in keys. */
@@ -48,6 +51,12 @@ export interface EntityOptions {
    * its one claim and fencing token. Default 1; more gives up the order of its jobs. Times `concurrency` at most 256.
    */
   maxWorkersPerEntity?: number;
+  /**
+   * What becomes of the jobs behind one that has failed and has tries left (`attempts`). `'strict'`: they wait, through its
+   * backoff too, and the job keeps its place. `'relaxed'`: they go on, as with BullMQ; then `priority` and `lifo` may be
+   * used. Default `'strict'`; `'relaxed'` where several handlers run at once, which can't keep an order.
+   */
+  ordering?: Ordering;
   /** How long a worker outlives its last job, in seconds. Default 15. */
   idleTimeoutSeconds?: number;
   /** The property of a command that holds the entity id when no `@QueueEntityId` says so. */
@@ -110,6 +119,7 @@ export interface EntityTypeConfig {
   readonly handlersAtStart: number;
   /** One job after the other, in order. */
   readonly isOrdered: boolean;
+  readonly ordering: Ordering;
   readonly jobOptions: JobOptions;
 }
 
@@ -141,6 +151,7 @@ const ENTITY_KEYS = [
   'queueName',
   'workerName',
   'maxWorkersPerEntity',
+  'ordering',
   'idleTimeoutSeconds',
   'defaultEntityId',
   'workerConfig',
@@ -194,6 +205,15 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
       `entities.${type}: maxWorkersPerEntity times concurrency is ${maxHandlers}; it must be at most ${MOST_AT_ONCE}.`,
     );
   }
+  const isOrdered = maxHandlers === 1;
+  if (entity.ordering === 'strict' && !isOrdered) {
+    throw new InvalidOptionError(
+      `entities.${type}: ordering is 'strict', but ${maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency.`,
+    );
+  }
+  const ordering = entity.ordering ?? (isOrdered ? 'strict' : 'relaxed');
+  const jobOptions = { ...RETENTION, ...options.defaultJobOptions, ...entity.defaultJobOptions };
+  checkOrder(jobOptions, { type, ordering }, `defaultJobOptions of entity type "${type}"`);
   return {
     type,
     queueName: queueName && (encodedId => checkQueueName(type, queueName(encodedId))),
@@ -208,8 +228,9 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     maxWorkers,
     maxHandlers,
     handlersAtStart: options.enableCronManager ? concurrency : maxHandlers,
-    isOrdered: maxHandlers === 1,
-    jobOptions: { ...RETENTION, ...options.defaultJobOptions, ...entity.defaultJobOptions },
+    isOrdered,
+    ordering,
+    jobOptions,
   };
 }
 
@@ -230,6 +251,9 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
     throw new InvalidOptionError(`${path}.defaultEntityId must be the name of a property.`);
   }
   if (entity.defaultJobOptions) checkJobOptions(entity.defaultJobOptions, `${path}.defaultJobOptions`);
+  if (entity.ordering !== undefined && entity.ordering !== 'strict' && entity.ordering !== 'relaxed') {
+    throw new InvalidOptionError(`${path}.ordering must be 'strict' or 'relaxed'.`);
+  }
   if (entity.maxWorkersPerEntity !== undefined) count(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
   if (entity.idleTimeoutSeconds !== undefined) positive(`${path}.idleTimeoutSeconds`, entity.idleTimeoutSeconds);
   if (entity.workerConfig !== undefined)

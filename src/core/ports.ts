@@ -32,6 +32,9 @@ export interface FetchedJob {
   readonly data: unknown;
   /** Which start of this job this is, from 1. */
   readonly attempt: number;
+  /** How many tries have failed so far; a start whose pod died is none. */
+  readonly attemptsMade: number;
+  readonly options: JobOptions;
   /** Set when the job must not run but fail with this reason (it stalled too often, its data is gone). */
   readonly mustFail?: string;
   /** The job in the store's own form (a BullMQ `Job`); built when first asked for, guarded by the claim it was fetched under. */
@@ -43,7 +46,9 @@ export interface Settlement {
   readonly job: FetchedJob;
   readonly outcome:
     | { readonly kind: 'completed'; readonly value: string }
-    | { readonly kind: 'failed'; readonly reason: string; readonly stack: string };
+    | { readonly kind: 'failed'; readonly reason: string; readonly stack: string }
+    /** Failed, and to be tried again after so many ms. */
+    | { readonly kind: 'retrying'; readonly reason: string; readonly stack: string; readonly delayMs: number };
 }
 
 /** The answer to a fetch: jobs in their order, and, when it found too few, when to ask again (ms from now). */
@@ -157,7 +162,9 @@ export interface EntityStore {
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed>;
   take(claim: Claim): Promise<Fetched>;
   /**
-   * Ends a job and fetches up to `take` next ones. A job that is gone, or no longer active, is its own matter: no error.
+   * Ends a job and fetches up to `take` next ones. One that is to be tried again goes, where the type keeps its order, back
+   * to the head of the queue, behind it all that was fetched, and nothing is fetched before its time has come: what the
+   * answer brings is all that is fetched then. A job that is gone, or no longer active, is its own matter: no error.
    * Rejects with `StoreRefusedError` when an older job has not ended: its end was refused, and this one would overtake it.
    */
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched>;

@@ -4,6 +4,7 @@ import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { ManualClock } from '../support/clock.js';
 import { lifecycleContract } from './lifecycle-contract.js';
+import { retryContract } from './retry-contract.js';
 import { type Cluster, storeContract } from './store-contract.js';
 
 async function createCluster(): Promise<Cluster> {
@@ -31,8 +32,25 @@ async function createCluster(): Promise<Cluster> {
     },
     async addPast(entity, data) {
       const json = JSON.stringify(data);
-      const job = { id: 'past', name: 'withdraw', data: json, attempt: 0, stalled: 0, mustFail: undefined };
+      const job = {
+        id: 'past',
+        name: 'withdraw',
+        data: json,
+        options: {},
+        attempt: 0,
+        attemptsMade: 0,
+        stalled: 0,
+        mustFail: undefined,
+      };
       server.entity(entity).wait.push(job);
+    },
+    async endHold(entity) {
+      server.entity(entity).hold = undefined;
+    },
+    async removeJob(ref, jobId) {
+      const entity = server.entity(ref);
+      entity.wait = entity.wait.filter(({ id }) => id !== jobId);
+      entity.active = entity.active.filter(({ id }) => id !== jobId);
     },
     failedIds: async entity => server.entity(entity).failed.map(({ id }) => id),
     dueScore: async entity => server.due.get(entityWord(entity)),
@@ -44,3 +62,4 @@ async function createCluster(): Promise<Cluster> {
 
 storeContract('memory', createCluster);
 lifecycleContract('memory', createCluster);
+retryContract('memory', createCluster);

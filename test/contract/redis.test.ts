@@ -1,6 +1,8 @@
 import { RedisCluster } from '../support/redis-cluster.js';
 import { lifecycleContract } from './lifecycle-contract.js';
+import { retryContract } from './retry-contract.js';
 import { storeContract } from './store-contract.js';
 
 storeContract('redis', async () => new RedisCluster());
 lifecycleContract('redis', async () => new RedisCluster());
+retryContract('redis', async () => new RedisCluster());

@@ -20,6 +20,10 @@ export interface Cluster {
   timePasses(ms: number): Promise<void>;
   /** Somebody adds a job without the library. */
   addPast(entity: EntityRef, data: object): Promise<void>;
+  /** What the head of the queue waits for is over. */
+  endHold(entity: EntityRef): Promise<void>;
+  /** A person removes a job. */
+  removeJob(entity: EntityRef, jobId: string): Promise<void>;
   failedIds(entity: EntityRef): Promise<string[]>;
   /** When the entity is to be looked at, or undefined when it is in no one's books. */
   dueScore(entity: EntityRef): Promise<number | undefined>;

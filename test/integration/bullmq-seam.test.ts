@@ -9,6 +9,33 @@ test('the scripts of the installed BullMQ have the keys, in the order, that thei
   expect(scripts.keyNames).toEqual({
     addStandardJob: ['wait', 'paused', 'meta', 'id', 'completed', 'delayed', 'active', 'events', 'marker'],
     addDelayedJob: ['marker', 'meta', 'id', 'delayed', 'completed', 'events'],
+    addPrioritizedJob: ['marker', 'meta', 'id', 'prioritized', 'delayed', 'completed', 'active', 'events', 'pc'],
+    retryJob: [
+      'active',
+      'wait',
+      'paused',
+      '<job>',
+      'meta',
+      'events',
+      'delayed',
+      'prioritized',
+      'pc',
+      'marker',
+      'stalled',
+    ],
+    moveToDelayed: [
+      'marker',
+      'active',
+      'prioritized',
+      'delayed',
+      '<job>',
+      'events',
+      'meta',
+      'stalled',
+      'wait',
+      'limiter',
+      'pc',
+    ],
     moveToActive: [
       'wait',
       'active',
@@ -86,6 +113,24 @@ test('each body still says that it reads what it is given', async () => {
     'ARGV[6]  fetch next?',
     'ARGV[8]  opts',
     'ARGV[9]  job fields to update',
+  );
+  says('addPrioritizedJob', '[2]  custom id', '[3]  name', '[4]  timestamp', 'cmsgpack.unpack(ARGV[1])');
+  says(
+    'retryJob',
+    'ARGV[3]  pushCmd',
+    'ARGV[4]  jobId',
+    'ARGV[5]  token',
+    'ARGV[6]  optional job fields to update',
+    'rcall("HINCRBY", jobKey, "atm", 1)',
+  );
+  says(
+    'moveToDelayed',
+    'ARGV[3] the id of the job',
+    'ARGV[4] queue token',
+    'ARGV[5] delay value',
+    'ARGV[6] skip attempt',
+    'ARGV[7] optional job fields to update',
+    'ARGV[8] fetch next?',
   );
   says('updateData', 'KEYS[1] Job id key', 'ARGV[1] data');
 });

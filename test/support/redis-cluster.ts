@@ -71,6 +71,18 @@ export class RedisCluster {
     await past.close();
   }
 
+  async endHold(entity: EntityRef): Promise<void> {
+    const key = `${this.base(entity)}:$:worker`;
+    const hold = await this.redis.hget(key, 'hold');
+    if (hold) await this.redis.hset(key, 'hold', hold.replace(/^\d+/, '1'));
+  }
+
+  async removeJob(entity: EntityRef, jobId: string): Promise<void> {
+    const base = this.base(entity);
+    for (const list of ['wait', 'active']) await this.redis.lrem(`${base}:${list}`, 0, jobId);
+    await this.redis.del(`${base}:${jobId}`, `${base}:${jobId}:lock`);
+  }
+
   failedIds(entity: EntityRef): Promise<string[]> {
     return this.redis.zrange(`${this.base(entity)}:failed`, '0', '-1');
   }

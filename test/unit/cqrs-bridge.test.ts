@@ -49,7 +49,15 @@ class UnroutedHandler {
   async execute() {}
 }
 
-const job = (name: string, data: unknown) => ({ id: '1', name, data, attempt: 1, native: () => undefined });
+const job = (name: string, data: unknown) => ({
+  id: '1',
+  name,
+  data,
+  attempt: 1,
+  attemptsMade: 0,
+  options: {},
+  native: () => undefined,
+});
 
 const register = async (classes: (new () => object)[], bus: object = {}, declaredTypes: string[] = []) => {
   const handlers = new HandlerTable();

@@ -20,7 +20,9 @@ describe('the engine', () => {
       id: `planted-${n}`,
       name: 'withdraw',
       data: `{"n":${n}}`,
+      options: {},
       attempt: 0,
+      attemptsMade: 0,
       stalled: 0,
       mustFail: undefined,
     });

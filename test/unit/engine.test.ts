@@ -205,7 +205,16 @@ describe('the engine', () => {
   test('race 37: jobs that are fetched in the store’s books and unknown to the idle worker are found by the renewal', async () => {
     await a.add('1', 0);
     const entity = cluster.server.entity({ type: 'account', id: '1' });
-    entity.active.push({ id: 'x', name: 'withdraw', data: '{"n":1}', attempt: 1, stalled: 0, mustFail: undefined });
+    entity.active.push({
+      id: 'x',
+      name: 'withdraw',
+      data: '{"n":1}',
+      options: {},
+      attempt: 1,
+      attemptsMade: 0,
+      stalled: 0,
+      mustFail: undefined,
+    });
     await cluster.clock.advance(LEASE_MS / 3);
     await settle();
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);

@@ -1,6 +1,9 @@
 /** Options of the engine and of jobs: what is unknown, wrong, or not there yet, each with a typed error. */
-import { checkJobOptions, checkSize, encodeData } from '../../src/core/job-data.js';
-import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
+import { HandlerNotFoundError, JobAbandonedError } from '../../src/core/errors.js';
+import { checkJobOptions, checkOrder, checkSize, encodeData } from '../../src/core/job-data.js';
+import { type EngineOptions, type EntityOptions, resolveOptions } from '../../src/core/options.js';
+import type { FetchedJob, JobOptions } from '../../src/core/ports.js';
+import { retryDelayMs } from '../../src/core/retry.js';
 import { PrefetchWindow } from '../../src/core/window.js';
 
 describe('options of the engine', () => {
@@ -149,18 +152,14 @@ describe('options of a job', () => {
       delay: 5,
       removeOnComplete: 1,
       removeOnFail: { age: 5 },
-      attempts: 1,
+      attempts: 3,
       keepLogs: 3,
-      backoff: undefined,
+      backoff: { type: 'exponential', delay: 100, jitter: 0.5 },
     };
     expect(() => checkJobOptions(options, 'Job "x"')).not.toThrow();
   });
 
   test.each<[object, string]>([
-    [{ attempts: 3 }, 'UNSUPPORTED'],
-    [{ backoff: 1000 }, 'UNSUPPORTED'],
-    [{ priority: 1 }, 'UNSUPPORTED'],
-    [{ lifo: true }, 'UNSUPPORTED'],
     [{ repeat: { every: 5 } }, 'UNSUPPORTED'],
     [{ parent: { id: '1', queue: 'q' } }, 'UNSUPPORTED'],
     [{ dealy: 5 }, 'INVALID_OPTION'],
@@ -168,6 +167,14 @@ describe('options of a job', () => {
     [{ delay: Number.NaN }, 'INVALID_OPTION'],
     [{ delay: '5' }, 'INVALID_OPTION'],
     [{ attempts: '3' }, 'INVALID_OPTION'],
+    [{ backoff: -1 }, 'INVALID_OPTION'],
+    [{ backoff: '1 s' }, 'INVALID_OPTION'],
+    [{ backoff: { type: 'linear', delay: 5 } }, 'INVALID_OPTION'],
+    [{ backoff: { type: 'fixed', delay: Number.POSITIVE_INFINITY } }, 'INVALID_OPTION'],
+    [{ backoff: { type: 'fixed', delay: 5, jitter: 2 } }, 'INVALID_OPTION'],
+    [{ backoff: { type: 'fixed', dealy: 5 } }, 'INVALID_OPTION'],
+    [{ lifo: 'yes' }, 'INVALID_OPTION'],
+    [{ priority: -1 }, 'INVALID_OPTION'],
     [{ removeOnComplete: { count: 'x' } }, 'INVALID_OPTION'],
     [{ removeOnFail: 'never' }, 'INVALID_OPTION'],
     [{ removeOnFail: { days: 3 } }, 'INVALID_OPTION'],
@@ -175,6 +182,63 @@ describe('options of a job', () => {
     expect(() => checkJobOptions(options as Record<string, unknown>, 'Job "x"')).toThrow(
       expect.objectContaining({ code }),
     );
+  });
+});
+
+describe('the order of an entity', () => {
+  const config = (ordering?: 'strict' | 'relaxed', rest: EntityOptions = {}) =>
+    resolveOptions({ entities: { account: { ...(ordering && { ordering }), ...rest } } }).entityType('account');
+
+  test('is kept unless several handlers run at once, or the type gives it up', () => {
+    expect(config().ordering).toBe('strict');
+    expect(config('relaxed').ordering).toBe('relaxed');
+    expect(config(undefined, { maxWorkersPerEntity: 2 }).ordering).toBe('relaxed');
+    expect(() => config('strict', { maxWorkersPerEntity: 2 })).toThrow(/2 jobs of an entity may run at once/);
+    expect(() => config('loose' as 'strict')).toThrow(/ordering must be/);
+  });
+
+  test.each([{ priority: 1 }, { lifo: true }])('%j is for types that give it up', options => {
+    expect(() => checkOrder(options, config(), 'Job "x"')).toThrow(/"account".*order.*ordering 'relaxed'/);
+    expect(() => checkOrder(options, config('relaxed'), 'Job "x"')).not.toThrow();
+    expect(() => config('strict', { defaultJobOptions: options })).toThrow(/defaultJobOptions/);
+  });
+});
+
+describe('the next try', () => {
+  const job = (attemptsMade: number, options: object): FetchedJob => ({
+    id: '1',
+    name: 'x',
+    data: {},
+    attempt: 1,
+    attemptsMade,
+    options: options as JobOptions,
+    native: () => undefined,
+  });
+  const error = new Error('once more');
+  const unrecoverable = Object.assign(new Error('never'), { name: 'UnrecoverableError' });
+
+  test.each<[string, number, object, unknown, number | undefined]>([
+    ['none without attempts', 0, {}, error, undefined],
+    ['none with those of BullMQ’s default', 0, { attempts: 0 }, error, undefined],
+    ['at once', 0, { attempts: 2 }, error, 0],
+    ['none after the last', 1, { attempts: 2 }, error, undefined],
+    ['after a fixed time', 1, { attempts: 3, backoff: 50 }, error, 50],
+    ['after a fixed time, as an object', 1, { attempts: 3, backoff: { type: 'fixed', delay: 50 } }, error, 50],
+    ['twice as late each time', 2, { attempts: 9, backoff: { type: 'exponential', delay: 50 } }, error, 200],
+    [
+      'not later than a timer can wait',
+      40,
+      { attempts: 99, backoff: { type: 'exponential', delay: 50 } },
+      error,
+      2 ** 31 - 1,
+    ],
+    ['earlier by up to its jitter', 0, { attempts: 3, backoff: { type: 'fixed', delay: 100, jitter: 0.5 } }, error, 75],
+    ['none when the error says so', 0, { attempts: 3 }, unrecoverable, undefined],
+    ['none when the job must not run', 0, { attempts: 3 }, new JobAbandonedError('gone'), undefined],
+    ['none where nobody knows the name', 0, { attempts: 3 }, new HandlerNotFoundError('unknown'), undefined],
+    ['whatever was thrown', 0, { attempts: 3 }, undefined, 0],
+  ])('%s', (_, made, options, thrown, expected) => {
+    expect(retryDelayMs(job(made, options), thrown, () => 0.5)).toBe(expected);
   });
 });
 

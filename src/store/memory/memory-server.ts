@@ -3,13 +3,15 @@
  * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
  */
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
-import type { Clock } from '../../core/ports.js';
+import type { Clock, JobOptions } from '../../core/ports.js';
 
 export interface StoredJob {
   readonly id: string;
   readonly name: string;
   readonly data: string;
+  readonly options: JobOptions;
   attempt: number;
+  attemptsMade: number;
   stalled: number;
   mustFail: string | undefined;
   /** Since when it is left for pods that know its name. */
@@ -25,6 +27,8 @@ export interface StoredEntity {
   /** Failed jobs, kept for a person to see. */
   failed: StoredJob[];
   paused: boolean;
+  /** The head of the queue waits for its next try. */
+  hold?: { readonly jobId: string; readonly untilMs: number } | undefined;
   owner?: { readonly podId: string; epoch: number; untilMs: number };
   /** The fencing token of the present owner, or the last one. */
   token: number;
@@ -93,6 +97,13 @@ export class MemoryServer {
   hasWork(entity: StoredEntity): boolean {
     this.promote(entity);
     return entity.wait.length > 0 || entity.active.length > 0;
+  }
+
+  /** For how long the head of the queue waits for its next try. A hold of a job that is not the head any more is void. */
+  heldForMs(entity: StoredEntity): number | undefined {
+    const { hold } = entity;
+    if (!hold || hold.untilMs <= this.now() || entity.wait[0]?.id !== hold.jobId) return undefined;
+    return hold.untilMs - this.now();
   }
 
   /** Gives the claim to a pod; all that was fetched goes back in its order. Only a holder that knows its token keeps it. */

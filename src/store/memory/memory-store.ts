@@ -26,6 +26,7 @@ import { MAX_FAILED, type MemoryServer, type StoredEntity, type StoredJob } from
 
 const PAUSED_LOOK_MS = 5000;
 const WAKE_UP_WAIT_MS = 5000;
+const HOLD_LEAD_MS = 1000;
 
 export class MemoryEntityStore implements EntityStore {
   private closed = false;
@@ -50,7 +51,16 @@ export class MemoryEntityStore implements EntityStore {
       const delayMs = Number(job.options['delay'] ?? 0);
       const known = [...entity.wait, ...entity.active, ...entity.failed, ...entity.delayed.map(({ job }) => job)];
       if (!known.some(({ id }) => id === jobId)) {
-        const stored = { id: jobId, name: job.name, data: job.data, attempt: 0, stalled: 0, mustFail: undefined };
+        const stored = {
+          id: jobId,
+          name: job.name,
+          data: job.data,
+          options: job.options,
+          attempt: 0,
+          attemptsMade: 0,
+          stalled: 0,
+          mustFail: undefined,
+        };
         if (delayMs > 0) entity.delayed.push({ job: stored, atMs: this.server.now() + delayMs });
         else entity.wait.push(stored);
       }
@@ -84,16 +94,28 @@ export class MemoryEntityStore implements EntityStore {
       this.forget(entity);
       return 'later';
     }
-    if (!entity.paused) return 'waiting';
-    this.server.due.set(entityWord(ref), this.server.now() + PAUSED_LOOK_MS);
-    return 'paused';
+    if (entity.paused) {
+      this.server.due.set(entityWord(ref), this.server.now() + PAUSED_LOOK_MS);
+      return 'paused';
+    }
+    const heldForMs = this.heldForLong(entity);
+    if (heldForMs === undefined) return 'waiting';
+    this.server.due.set(entityWord(ref), this.server.now() + heldForMs - HOLD_LEAD_MS);
+    return 'later';
+  }
+
+  /** A worker that has only a hold before it goes, and is there again shortly before the hold ends. */
+  private heldForLong(entity: StoredEntity): number | undefined {
+    const heldForMs = this.server.heldForMs(entity);
+    return heldForMs !== undefined && heldForMs > HOLD_LEAD_MS ? heldForMs : undefined;
   }
 
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed> {
     return answer(() => {
-      const entity = this.server.entity(claim.entity);
-      const { owner } = entity;
-      if (owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch) throw stale(claim);
+      const entity = this.server.find(claim.entity);
+      const owner = entity?.owner;
+      if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch)
+        throw stale(claim);
       for (const settlement of settled) this.end(entity, settlement);
       this.giveBackUnstarted(entity);
       return this.claim(entity, epoch, true);
@@ -123,10 +145,12 @@ export class MemoryEntityStore implements EntityStore {
         this.forget(entity);
         return true;
       }
-      if (mode === 'idle' && !entity.paused) return false;
+      const heldForMs = this.heldForLong(entity);
+      const waitsForMs = entity.paused ? PAUSED_LOOK_MS : heldForMs === undefined ? 0 : heldForMs - HOLD_LEAD_MS;
+      if (mode === 'idle' && waitsForMs === 0) return false;
       entity.owner = undefined;
-      this.server.due.set(entityWord(claim.entity), this.server.now() + (entity.paused ? PAUSED_LOOK_MS : 0));
-      if (mode !== 'idle' && !entity.paused) {
+      this.server.due.set(entityWord(claim.entity), this.server.now() + waitsForMs);
+      if (mode !== 'idle' && waitsForMs === 0) {
         const isCalled = this.server.callAnother(this.podId, entity);
         if (!isCalled && mode === 'hand-over') this.server.requestWorker(entity.ref);
       }
@@ -173,7 +197,8 @@ export class MemoryEntityStore implements EntityStore {
         }
         owner.untilMs = this.server.now() + this.server.leaseMs;
         this.server.due.set(entityWord(claim.entity), owner.untilMs);
-        if (idle && !entity.paused && this.server.hasWork(entity)) kicked.push(position);
+        const hasWork = !entity.paused && this.server.hasWork(entity) && this.server.heldForMs(entity) === undefined;
+        if (idle && hasWork) kicked.push(position);
       }
       return { lost, kicked, loads };
     });
@@ -253,8 +278,8 @@ export class MemoryEntityStore implements EntityStore {
       return { route: 'mine', fetched: isFree ? this.fetch(entity, 1) : { jobs: [] } };
     }
     if (owner && this.server.isOwnedByOther(entity, this.podId)) {
-      if (entity.active.length < this.config.entityType(entity.ref.type).maxHandlers)
-        this.server.wake(owner.podId, entity);
+      const isFree = entity.active.length < this.config.entityType(entity.ref.type).maxHandlers;
+      if (isFree && this.server.heldForMs(entity) === undefined) this.server.wake(owner.podId, entity);
       return { route: 'elsewhere' };
     }
     if (delayMs > 0) {
@@ -285,6 +310,9 @@ export class MemoryEntityStore implements EntityStore {
 
   private fetch(entity: StoredEntity, limit: number): Fetched {
     this.server.promote(entity);
+    const heldForMs = this.server.heldForMs(entity);
+    if (heldForMs !== undefined) return { jobs: [], againInMs: Math.max(1, heldForMs) };
+    entity.hold = undefined;
     const jobs = entity.paused ? [] : entity.wait.splice(0, limit);
     for (const job of jobs) job.attempt++;
     entity.active.push(...jobs);
@@ -298,10 +326,31 @@ export class MemoryEntityStore implements EntityStore {
   private end(entity: StoredEntity, { job, outcome }: Settlement): void {
     const stored = entity.active.find(({ id }) => id === job.id);
     if (!stored) return;
+    if (outcome.kind === 'retrying') {
+      this.retry(entity, stored, job, outcome.delayMs);
+      return;
+    }
     entity.active = entity.active.filter(other => other !== stored);
     if (outcome.kind === 'failed') {
       stored.outcome = { kind: 'failed', value: outcome.reason };
       entity.failed = [...entity.failed, stored].slice(-MAX_FAILED);
+    }
+  }
+
+  /** Strict: the job is the head again, behind it all that was fetched. Else it goes behind all that waits, or is due later. */
+  private retry(entity: StoredEntity, stored: StoredJob, { attemptsMade }: FetchedJob, delayMs: number): void {
+    // The answer to the same end was lost, and the job has been fetched again.
+    if (stored.attemptsMade !== attemptsMade) return;
+    stored.attemptsMade++;
+    entity.active = entity.active.filter(other => other !== stored);
+    if (this.config.entityType(entity.ref.type).ordering === 'strict') {
+      this.giveBackUnstarted(entity);
+      entity.wait.unshift(stored);
+      if (delayMs > 0) entity.hold = { jobId: stored.id, untilMs: this.server.now() + delayMs };
+    } else if (delayMs > 0) {
+      entity.delayed.push({ job: stored, atMs: this.server.now() + delayMs });
+    } else {
+      entity.wait.push(stored);
     }
   }
 
@@ -338,6 +387,8 @@ function toFetched(job: StoredJob): FetchedJob {
     name: job.name,
     data: JSON.parse(job.data),
     attempt: job.attempt,
+    attemptsMade: job.attemptsMade,
+    options: job.options,
     mustFail: job.mustFail,
     native: () => ({ id: job.id, name: job.name, data: JSON.parse(job.data) }),
   };

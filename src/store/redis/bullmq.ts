@@ -15,7 +15,7 @@ import { type BullBodies, JOB_ID } from './scripts/dispatcher.js';
 
 /** An add as its script reads it. */
 export interface EncodedAdd {
-  readonly kind: 'standard' | 'delayed';
+  readonly kind: 'standard' | 'delayed' | 'prioritized';
   readonly timestamp: number;
   readonly options: string;
   readonly customId: string;
@@ -23,24 +23,29 @@ export interface EncodedAdd {
   readonly dedupKey: string;
 }
 
-/** An end as its script reads it. */
-export interface EncodedFinish {
-  readonly options: string;
-  /** '' for none. */
-  readonly fields: string;
+/** What a failed try writes into its job. */
+export interface FailureFields {
+  readonly failedReason: string;
+  /** Of all tries, as JSON text. */
+  readonly stacktrace: string;
 }
 
+const ADD = { standard: 'addStandardJob', delayed: 'addDelayedJob', prioritized: 'addPrioritizedJob' } as const;
 const BODIES = [
-  'addStandardJob',
-  'addDelayedJob',
+  ...Object.values(ADD),
   'moveToActive',
   'moveToFinished',
+  'retryJob',
+  'moveToDelayed',
   'updateData',
   'updateProgress',
   'addLog',
 ];
 const QUEUE = { name: 'queue', prefix: 'recorder' };
 const BASE = `${QUEUE.prefix}:${QUEUE.name}:`;
+
+/** Stacks that a job keeps where nothing else is said. */
+const MOST_STACKS = 10;
 
 /** Answers of a fetch that brought nothing; all that BullMQ wants to see when it is recorded. */
 const NOTHING = [0, 0, 0, 0];
@@ -141,8 +146,9 @@ export class Bull {
       const data = json.asJSON();
       (json as unknown as { validateOptions(data: unknown): void }).validateOptions(data);
       void this.backend.addJobToTransaction(this.client as never, data, json.id ?? '');
-      const kind = this.client.last?.name === 'addDelayedJob' ? 'delayed' : 'standard';
-      const { args } = this.client.recorded(kind === 'delayed' ? 'addDelayedJob' : 'addStandardJob');
+      // As BullMQ decides: a job for later gets its place among the others by its priority when it is due.
+      const kind = json.opts.delay ? 'delayed' : json.opts.priority ? 'prioritized' : 'standard';
+      const { args } = this.client.recorded(ADD[kind]);
       return { kind, options: asText(args[2]), json };
     } catch (error) {
       throw new InvalidOptionError(`BullMQ refused the job's options: ${messageOf(error)}.`);
@@ -161,10 +167,10 @@ export class Bull {
 
   /** What a fetch or an end needs; the same text serves both, since a fetch reads a part of them. */
   encodeTake(workerName: string, lockMs: number): string {
-    return this.encodeCompleted({}, workerName, lockMs).options;
+    return this.encodeCompleted({}, workerName, lockMs);
   }
 
-  encodeCompleted(options: JobsOptions, workerName: string, lockMs: number): EncodedFinish {
+  encodeCompleted(options: JobsOptions, workerName: string, lockMs: number): string {
     const key = JSON.stringify([workerName, lockMs, options.removeOnComplete, options.attempts]);
     let text = this.finishOptions.get(key);
     if (!text) {
@@ -181,28 +187,28 @@ export class Bull {
       if (this.finishOptions.size >= 1000) this.finishOptions.clear();
       this.finishOptions.set(key, text);
     }
-    return { options: text, fields: '' };
+    return text;
   }
 
+  /** @returns options and fields. */
   encodeFailed(
-    failure: { reason: string; stack: string },
+    fields: FailureFields,
     options: JobsOptions,
     workerName: string,
     lockMs: number,
-  ): EncodedFinish {
+  ): [options: string, fields: string] {
     Object.assign(this.workerOptions, { name: workerName, lockDuration: lockMs });
-    const fields = { failedReason: failure.reason, stacktrace: JSON.stringify([failure.stack]) };
     // A job whose hash was deleted has no options; BullMQ's body needs this one.
     const job = { id: 'id', opts: { attempts: 1, ...options } };
     const all = this.backend.moveToFailedArgs(
       job as never,
-      failure.reason,
+      fields.failedReason,
       options.removeOnFail as boolean,
       this.lockToken,
       false,
-      fields,
+      { ...fields },
     );
-    return { options: asText(this.finishArgument(all, 7)), fields: asText(this.finishArgument(all, 8)) };
+    return [asText(this.finishArgument(all, 7)), asText(this.finishArgument(all, 8))];
   }
 
   private finishArgument(all: readonly unknown[], index: number): unknown {
@@ -217,9 +223,37 @@ const unpackr = new Unpackr({ useRecords: false });
  * BullMQ's bodies take a missing value for none, and Redis's JSON knows no half of a surrogate pair.
  */
 function asText(packed: unknown): string {
-  return JSON.stringify(unpackr.unpack(packed as Buffer), (_key, value) =>
+  return toText(unpackr.unpack(packed as Buffer));
+}
+
+function toText(value: unknown): string {
+  return JSON.stringify(value, (_key, value) =>
     value === null ? undefined : typeof value === 'string' ? value.toWellFormed() : value,
   );
+}
+
+/** Fields of a job as a body reads them. */
+export function encodeFields(fields: FailureFields): string {
+  return toText(Object.entries(fields).flat());
+}
+
+/** What a try that failed writes, with the stacks of those before it: as many as `stackTraceLimit`, the latest. */
+export function failureFields(
+  { reason, stack }: { readonly reason: string; readonly stack: string },
+  earlier: string | undefined,
+  limit = MOST_STACKS,
+): FailureFields {
+  const stacks = limit > 0 ? [...stacksIn(earlier), stack].slice(-limit) : [];
+  return { failedReason: reason, stacktrace: JSON.stringify(stacks) };
+}
+
+function stacksIn(text: string | undefined): string[] {
+  try {
+    const stacks: unknown = JSON.parse(text ?? '[]');
+    return Array.isArray(stacks) ? stacks : [];
+  } catch {
+    return [];
+  }
 }
 
 /** Lets BullMQ run each step once and reads off which keys it gives, in which order. */
@@ -236,13 +270,29 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
   const addStandardJob = names('addStandardJob');
   await backend.addJobToTransaction(client as never, { ...json, opts: { delay: 1 } } as never, id);
   const addDelayedJob = names('addDelayedJob');
+  await backend.addJobToTransaction(client as never, { ...json, opts: { priority: 1 } } as never, id);
+  const addPrioritizedJob = names('addPrioritizedJob');
   await backend.moveToActive('token', 'name');
   const moveToActive = names('moveToActive');
   await backend.moveToFinished(id, backend.moveToCompletedArgs({ id, opts: {} } as never, 'null', true, 'token'));
   const completed = names('moveToFinished');
   await backend.moveToFinished(id, backend.moveToFailedArgs({ id, opts: {} } as never, 'why', true, 'token'));
   const failed = names('moveToFinished');
-  return { addStandardJob, addDelayedJob, moveToActive, completed, failed };
+  // Their names alone are of interest: that BullMQ dislikes the recorder's answer is not.
+  await backend.retryJob(id, false, 'token');
+  const retryJob = names('retryJob');
+  await backend.moveToDelayed(id, 1, 1, 'token');
+  const moveToDelayed = names('moveToDelayed');
+  return {
+    addStandardJob,
+    addDelayedJob,
+    addPrioritizedJob,
+    moveToActive,
+    completed,
+    failed,
+    retryJob,
+    moveToDelayed,
+  };
 }
 
 function withoutVersion(command: string): string {

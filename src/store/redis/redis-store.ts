@@ -29,7 +29,7 @@ import type {
   Renewed,
   Settlement,
 } from '../../core/ports.js';
-import { Bull } from './bullmq.js';
+import { Bull, encodeFields, failureFields } from './bullmq.js';
 import { Channel } from './channel.js';
 import {
   answerOrDrop,
@@ -273,7 +273,7 @@ export class RedisEntityStore implements EntityStore {
   /** Requests of the spawn queues, taken and done: what becomes of them is the look's business. */
   private async spawned(types: readonly string[]): Promise<EntityRef[]> {
     if (types.length === 0) return [];
-    const { options } = this.parts.bull.encodeCompleted({ removeOnComplete: true }, this.options.podId, 1000);
+    const options = this.parts.bull.encodeCompleted({ removeOnComplete: true }, this.options.podId, 1000);
     const args = [SPAWNS_AT_ONCE, options, ...types.map(encodeSegment)];
     const words = await this.parts.channel.call('spawned', args, answer => answer.map(String));
     return words.flatMap((type, index) => (index % 2 === 0 ? [parseEntityWord(`${type}:${words[index + 1]}`)] : []));
@@ -331,14 +331,24 @@ export class RedisEntityStore implements EntityStore {
 
   private finishArguments(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
     const type = this.options.config.entityType(entity.type);
+    const { lockDurationMs, jobOptions, ordering } = type;
     const name = this.workerName(type, entity);
-    const { options } = job as RedisJob;
+    const { options, stacks } = job as RedisJob;
     const { bull } = this.parts;
-    const [value, encoded] =
-      outcome.kind === 'completed'
-        ? [outcome.value, bull.encodeCompleted(options, name, type.lockDurationMs)]
-        : [outcome.reason, bull.encodeFailed(outcome, { ...type.jobOptions, ...options }, name, type.lockDurationMs)];
-    return [job.id, type.lockDurationMs, outcome.kind, value, encoded.options, encoded.fields];
+    const head = [job.id, lockDurationMs, outcome.kind];
+    if (outcome.kind === 'completed') {
+      return [...head, outcome.value, bull.encodeCompleted(options, name, lockDurationMs), ''];
+    }
+    const fields = failureFields(outcome, stacks, options.stackTraceLimit);
+    if (outcome.kind === 'failed') {
+      return [
+        ...head,
+        outcome.reason,
+        ...bull.encodeFailed(fields, { ...jobOptions, ...options }, name, lockDurationMs),
+      ];
+    }
+    const how = { made: job.attemptsMade, delayMs: outcome.delayMs, strict: ordering === 'strict' };
+    return [...head, JSON.stringify(how), '', encodeFields(fields)];
   }
 
   private renewalArguments({ claim, idle, runningJobIds = [] }: Renewal): RenewalArguments {
@@ -397,7 +407,7 @@ export class RedisEntityStore implements EntityStore {
 
   private reportRefusedEnd({ entity }: Claim, { job, outcome }: Settlement, code: number): void {
     this.options.log.warn(
-      `Job ${job.id} of ${entityWord(entity)} ${outcome.kind}, but BullMQ would not take it (code ${code}): it was removed or moved while it ran.`,
+      `Job ${job.id} of ${entityWord(entity)} has ended (${outcome.kind}), but BullMQ would not take it (code ${code}): it was removed or moved while it ran.`,
     );
   }
 }

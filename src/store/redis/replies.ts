@@ -4,11 +4,13 @@
  */
 import type { JobsOptions } from 'bullmq';
 import { messageOf, StaleClaimError } from '../../core/errors.js';
-import type { Claim, Fetched, FetchedJob } from '../../core/ports.js';
+import type { Claim, Fetched, FetchedJob, JobOptions } from '../../core/ports.js';
 
 /** A fetched job as this store knows it: the core's view and the options that its end needs. */
 export interface RedisJob extends FetchedJob {
-  readonly options: JobsOptions;
+  readonly options: JobsOptions & JobOptions;
+  /** Those of the tries before, as JSON text. */
+  readonly stacks: string | undefined;
 }
 
 export type BuildNative = (claim: Claim, id: string, fields: readonly string[]) => unknown;
@@ -35,8 +37,10 @@ export function readFetched(answer: readonly unknown[], at: number, claim: Claim
 function readJob(id: string, fields: readonly string[], claim: Claim, native: BuildNative): RedisJob {
   let name = '';
   let json: string | undefined;
-  let options: JobsOptions = {};
+  let options: RedisJob['options'] = {};
   let attempt = 1;
+  let attemptsMade = 0;
+  let stacks: string | undefined;
   let mustFail: string | undefined;
   for (let i = 0; i < fields.length; i += 2) {
     const value = fields[i + 1] ?? '';
@@ -44,6 +48,8 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
     else if (fields[i] === 'data') json = value;
     else if (fields[i] === 'opts') options = JSON.parse(value);
     else if (fields[i] === 'ats') attempt = Number(value);
+    else if (fields[i] === 'atm') attemptsMade = Number(value);
+    else if (fields[i] === 'stacktrace') stacks = value;
     else if (fields[i] === 'defa') mustFail = value;
   }
   let data: unknown;
@@ -62,8 +68,10 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
     name,
     data,
     attempt,
+    attemptsMade,
     mustFail,
     options,
+    stacks,
     native: () => (built ??= native(claim, id, fields)),
   };
 }

@@ -1,6 +1,6 @@
 /** What may happen to a cluster: one action at a time, chosen by chance. Times heal most of it; `calm.ts` heals the rest. */
 import type { StoredEntity } from '../../../src/store/memory/memory-server.js';
-import { LEASE_MS, type MemoryCluster } from './memory-cluster.js';
+import { LEASE_MS, LONGEST_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
 import { numberOf } from './seen.js';
 import type { WalkPod } from './walk-pod.js';
 import { type ActionName, KINDS, METHODS, weightsOf } from './weights.js';
@@ -42,6 +42,10 @@ export class Actions {
     const options = Array.from({ length: count }, () => ({
       ...(random.chance(0.2) && { jobId: `custom-${random.int(1, 6)}` }),
       ...(random.chance(0.15) && { delay: random.int(1, 3000) }),
+      ...(random.chance(0.4) && {
+        attempts: random.int(2, 3),
+        backoff: random.pick([0, 0, 20, 600, LONGEST_BACKOFF_MS]),
+      }),
     }));
     await this.cluster.enqueue(random.pick(able), random.pick(this.ids), options);
   }

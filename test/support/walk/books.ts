@@ -6,6 +6,13 @@ import { StaleClaimError, StoreRefusedError } from '../../../src/core/errors.js'
 import type { Claim } from '../../../src/core/ports.js';
 import { isSame, type Seen } from './seen.js';
 
+/** How a handler ended, and how many tries had failed before. */
+export interface End {
+  readonly n: number;
+  readonly kind: 'completed' | 'failed' | 'retrying';
+  readonly made: number;
+}
+
 /** One step of the store, with the entity before and after it. */
 export interface Step {
   readonly podId: string;
@@ -14,7 +21,7 @@ export interface Step {
   readonly claim?: Claim;
   /** The epoch under which it claims. */
   readonly epoch?: number;
-  readonly settled: readonly { readonly n: number; readonly kind: 'completed' | 'failed' }[];
+  readonly settled: readonly End[];
   readonly added?: { readonly n: number; readonly jobId: string | undefined };
   readonly before: Seen;
   readonly after: Seen;
@@ -43,6 +50,8 @@ export class EntityBook {
   /** How often a job lost its pod while it was the only one fetched. */
   readonly stalls = new Map<number, number>();
   readonly duplicates = new Set<number>();
+  /** How many tries of a job have failed: on a pod, and as the store has recorded. */
+  readonly tries = new Map<number, { ended: number; recorded: number }>();
   private readonly places = new Map<number, number>();
   private readonly byJobId = new Map<string, number>();
   private readonly jobIds = new Map<number, string>();
@@ -53,6 +62,15 @@ export class EntityBook {
     readonly word: string,
     private readonly violate: Violate,
   ) {}
+
+  triesOf(n: number): { ended: number; recorded: number } {
+    let tries = this.tries.get(n);
+    if (!tries) {
+      tries = { ended: 0, recorded: 0 };
+      this.tries.set(n, tries);
+    }
+    return tries;
+  }
 
   place(n: number): number {
     return this.places.get(n) ?? -1;
@@ -176,7 +194,7 @@ export class EntityBook {
   }
 
   /** I6: what is to run stands in the order in which it was taken; nothing is fetched of a paused queue. */
-  private checkOrder({ method, podId, before, after }: Step): void {
+  private checkOrder({ method, podId, before, after, nowMs }: Step): void {
     let last = -1;
     for (const n of [...after.active, ...after.wait]) {
       let place = this.places.get(n);
@@ -191,8 +209,11 @@ export class EntityBook {
         );
       last = place;
     }
-    if (after.paused && after.active.some(n => !before.active.includes(n)))
-      this.violate(`${method} of ${podId} fetches of ${this.word}, which is paused`);
+    const fetches = after.active.some(n => !before.active.includes(n));
+    if (after.paused && fetches) this.violate(`${method} of ${podId} fetches of ${this.word}, which is paused`);
+    const { hold } = before;
+    if (fetches && hold && hold.n === before.wait[0] && hold.untilMs > nowMs)
+      this.violate(`race 33: ${method} of ${podId} fetches of ${this.word}, where ${hold.n} waits for its next try`);
   }
 
   /** Jobs leave the queue only by their end. */
@@ -201,7 +222,7 @@ export class EntityBook {
     for (const n of [...before.wait, ...before.active, ...before.delayed]) {
       if (left.has(n)) continue;
       const end = settled.find(settlement => settlement.n === n);
-      if (!end) {
+      if (!end || end.kind === 'retrying') {
         this.violate(`I5: ${method} of ${podId} loses job ${n} of ${this.word}`);
         continue;
       }
@@ -211,8 +232,9 @@ export class EntityBook {
       if (end.kind === 'completed') this.forgetId(n);
     }
     if (error) return;
-    for (const { n } of settled) {
-      if (!this.recorded.has(n)) this.violate(`${method} of ${podId} does not record the end of job ${n}`);
+    for (const { n, kind, made } of settled) {
+      if (kind === 'retrying') this.triesOf(n).recorded = made + 1;
+      else if (!this.recorded.has(n)) this.violate(`${method} of ${podId} does not record the end of job ${n}`);
     }
   }
 

@@ -1,5 +1,5 @@
 /** The end of a walk: all is healed, and what the protocol promises for then is looked at. */
-import { LEASE_MS, type MemoryCluster } from './memory-cluster.js';
+import { LEASE_MS, LONGEST_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
 import type { WalkPod } from './walk-pod.js';
 import { LATEST_MS } from './wire.js';
 
@@ -45,8 +45,9 @@ async function heal(cluster: MemoryCluster): Promise<void> {
 /** I7, I3: whatever has work is worked, and whoever works without a right to it was told. */
 function checkWorked(cluster: MemoryCluster): void {
   const { server, time, violate } = cluster;
-  for (const [word, { wait, active, owner }] of server.entities) {
-    if (wait.length + active.length === 0) continue;
+  for (const [word, entity] of server.entities) {
+    const { wait, active, owner } = entity;
+    if (wait.length + active.length === 0 || server.heldForMs(entity) !== undefined) continue;
     const pod = cluster.pods.find(({ id }) => id === owner?.podId);
     const isRunning = cluster.running.some(running => running.word === word && running.pod === pod);
     const isWorked = pod && owner && owner.untilMs > time.nowMs && (pod.state === 'live' || isRunning);
@@ -65,7 +66,7 @@ async function finish(cluster: MemoryCluster): Promise<void> {
   cluster.instant = true;
   for (const handler of [...cluster.running]) handler.ended.open();
   await cluster.settle();
-  await cluster.time.advance(LONGEST_DELAY_MS + LOOKED_AT_MS + LEASE_MS);
+  await cluster.time.advance(LONGEST_DELAY_MS + LONGEST_BACKOFF_MS + LOOKED_AT_MS + LEASE_MS);
 }
 
 /** I5: nothing is lost, nothing that was refused has come. */

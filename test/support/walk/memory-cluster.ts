@@ -18,6 +18,7 @@ import { WalkTime } from './time.js';
 import { WalkPod } from './walk-pod.js';
 
 export const LEASE_MS = 3000;
+export const LONGEST_BACKOFF_MS = 4000;
 const TRACE_LENGTH = 160;
 /** More rounds of calls than this without any time passing are a loop. */
 const MOST_ROUNDS = 1000;
@@ -188,6 +189,7 @@ export class MemoryCluster {
     const start = {
       ...run,
       attempt: job.attempt,
+      made: job.attemptsMade,
       isDraining: pod.state === 'draining',
       grant: pod.store.grants.get(`${word} ${token}`),
       now: momentOf(pod.clock),
@@ -197,7 +199,7 @@ export class MemoryCluster {
     };
     checkStart(this.book(word), start, LEASE_MS, this.violate);
     if (this.instant || this.random.chance(0.4)) {
-      if (this.random.chance(0.15)) throw new Error('the handler threw');
+      if (!this.instant && this.random.chance(0.15)) throw new Error('the handler threw');
       return undefined;
     }
     await this.run({ ...run, pod, signal: context.signal, ended: gate() });
@@ -219,10 +221,11 @@ export class MemoryCluster {
 
   private ending(pod: WalkPod, claim: Claim, settlement: Settlement): void {
     const word = entityWord(claim.entity);
-    const { n, kind } = readSettlement(settlement);
+    const end = readSettlement(settlement);
+    const { n, kind } = end;
     const run = { podId: pod.id, word, n, token: Number(claim.token) };
     this.note('    ends', pod.id, word, n, kind);
-    checkEnd(this.book(word), run, kind, this.running, this.maxStalled, this.violate);
+    checkEnd(this.book(word), run, end, this.running, this.maxStalled, this.violate);
   }
 
   private forget(handler: WalkHandler): void {

@@ -41,6 +41,8 @@ export class Owner {
 
   confirmed(settlement: Settlement, fetched: Fetched): void {
     this.unconfirmed = this.unconfirmed.filter(other => other !== settlement);
+    // What was fetched after a job that is tried again is given back.
+    if (settlement.outcome.kind === 'retrying') this.ready = [];
     this.fetched(fetched);
   }
 

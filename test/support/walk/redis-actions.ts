@@ -72,6 +72,7 @@ export class RedisActions {
       ...jobOptions,
       ...(random.chance(0.2) && { jobId: `custom-${random.int(1, 5)}` }),
       ...(random.chance(0.1) && { delay: 1_000_000 }),
+      ...(random.chance(0.4) && { attempts: random.int(2, 3) }),
     };
     const job = { entity: owner.entity, name: 'withdraw', data: JSON.stringify({ n: walk.nextJob() }), options };
     const answer = await walk.call(owner, 'enter', job, this.hintOf(owner));
@@ -116,7 +117,8 @@ export class RedisActions {
   /** Ends the running handler, and tells the store; or the call is never executed, and the owner knows that it may not be. */
   private async tell(owner: Owner, isDropped: boolean): Promise<void> {
     const { random } = this.walk;
-    const settlement = this.walk.end(owner, random.chance(0.2) ? 'failed' : 'completed');
+    const backoffMs = this.isCalm || random.chance(0.5) ? 0 : 1_000_000;
+    const settlement = this.walk.end(owner, random.chance(0.3) ? 'failed' : 'completed', backoffMs);
     if (!settlement || !owner.claim) return;
     // With an answer missing the end goes with the new beginning, in one step.
     if (isDropped || owner.isBroken) {
@@ -206,7 +208,10 @@ export class RedisActions {
 
   private async ripen(): Promise<void> {
     this.walk.note('what is delayed is due');
-    for (const entity of this.walk.entities) await this.walk.cluster.ripenDelayed(entity);
+    for (const entity of this.walk.entities) {
+      await this.walk.cluster.ripenDelayed(entity);
+      await this.walk.cluster.endHold(entity);
+    }
   }
 
   private async deleteClaim(): Promise<void> {

@@ -6,7 +6,7 @@
 import { type EntityRef, entityWord } from '../../../src/core/entity.js';
 import { StaleClaimError } from '../../../src/core/errors.js';
 import { resolveOptions } from '../../../src/core/options.js';
-import type { Claim, EntityStore, Settlement } from '../../../src/core/ports.js';
+import type { Claim, EntityStore, FetchedJob, Settlement } from '../../../src/core/ports.js';
 import { Random } from '../random.js';
 import { RedisCluster } from '../redis-cluster.js';
 import { serving } from '../settlements.js';
@@ -154,16 +154,19 @@ export class RedisWalk {
     const job = owner.ready.shift();
     if (!job || !claim) return;
     owner.running = job;
+    // One that must fail has no handler.
+    this.tokens.delete(owner);
     if (job.mustFail !== undefined) return;
     const now = { monotonicMs: 0, wallMs: 0 };
     const run = runOf(owner, claim, (job.data as { n: number }).n);
     this.note(podId, 'starts', run.n, 'of', run.word);
     const beside = this.owners.flatMap(other =>
-      other !== owner && other.running && other.entity === entity ? [this.runningOf(other)] : [],
+      other !== owner && other.running && other.entity === entity ? (this.tokens.get(other) ?? []) : [],
     );
     const start = {
       ...run,
       attempt: job.attempt,
+      made: job.attemptsMade,
       isDraining: false,
       grant: { token: run.token, sentAt: now },
       now,
@@ -177,27 +180,28 @@ export class RedisWalk {
 
   private readonly tokens = new Map<Owner, Running>();
 
-  private runningOf(owner: Owner): Running {
-    const running = this.tokens.get(owner);
-    if (!running) throw new Error('it never started');
-    return running;
-  }
-
   /** The running handler returns, or throws. @returns what is to be told, unless the entity is lost. */
-  end(owner: Owner, kind: 'completed' | 'failed'): Settlement | undefined {
+  end(owner: Owner, kind: 'completed' | 'failed', backoffMs: number): Settlement | undefined {
     const { running: job, claim, entity } = owner;
     owner.running = undefined;
     if (!job || !claim) return undefined;
     const outcome =
       kind === 'completed' && job.mustFail === undefined
         ? ({ kind: 'completed', value: '1' } as const)
-        : ({ kind: 'failed', reason: 'because', stack: 'Error: because' } as const);
+        : outcomeOfFailure(job, backoffMs);
     const settlement = { job, outcome };
-    const run = runOf(owner, claim, readSettlement(settlement).n);
-    checkEnd(this.book(entity), run, outcome.kind, [], MAX_STALLED, this.violate);
+    const end = readSettlement(settlement);
+    const run = runOf(owner, claim, end.n);
+    checkEnd(this.book(entity), run, end, [], MAX_STALLED, this.violate);
     owner.unconfirmed.push(settlement);
     return settlement;
   }
+}
+
+function outcomeOfFailure({ mustFail, attemptsMade, options }: FetchedJob, delayMs: number): Settlement['outcome'] {
+  const failure = { reason: 'because', stack: 'Error: because' };
+  const isLast = mustFail !== undefined || attemptsMade + 1 >= Number(options['attempts'] ?? 1);
+  return isLast ? { kind: 'failed', ...failure } : { kind: 'retrying', ...failure, delayMs };
 }
 
 function runOf({ podId, entity }: Owner, claim: Claim, n: number): Running {

@@ -12,7 +12,7 @@ export async function seeInRedis(
   const base = cluster.base(entity);
   const answers = await cluster.redis
     .pipeline()
-    .hmget(`${base}:$:worker`, 'owner', 'epoch', 'until', 'token')
+    .hmget(`${base}:$:worker`, 'owner', 'epoch', 'until', 'token', 'hold')
     .lrange(`${base}:wait`, '0', '-1')
     .lrange(`${base}:active`, '0', '-1')
     .zrange(`${base}:delayed`, '0', '-1')
@@ -23,7 +23,7 @@ export async function seeInRedis(
     if (error) throw error;
     return answer;
   });
-  const [podId, epoch, untilUs, token] = claim as (string | null)[];
+  const [podId, epoch, untilUs, token, hold] = claim as (string | null)[];
   // BullMQ's lists are newest first.
   const oldestFirst = (ids: unknown) => (ids as string[]).reverse().map(numberOf);
   return {
@@ -34,5 +34,6 @@ export async function seeInRedis(
     delayed: (delayed as string[]).map(numberOf),
     failed: (failed as string[]).map(numberOf),
     paused: paused !== null,
+    hold: hold ? { n: numberOf(hold.slice(hold.indexOf(':') + 1)), untilMs: Number.parseInt(hold, 10) } : undefined,
   };
 }

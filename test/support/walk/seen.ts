@@ -9,6 +9,8 @@ export interface Seen {
   readonly delayed: readonly number[];
   readonly failed: readonly number[];
   readonly paused: boolean;
+  /** The head of the queue waits for its next try. */
+  readonly hold: { readonly n: number; readonly untilMs: number } | undefined;
 }
 
 export const NOTHING: Seen = {
@@ -19,6 +21,7 @@ export const NOTHING: Seen = {
   delayed: [],
   failed: [],
   paused: false,
+  hold: undefined,
 };
 
 const numbers = new WeakMap<StoredJob, number>();
@@ -35,6 +38,8 @@ export function numberOf(job: StoredJob): number {
 export function seeInMemory(server: MemoryServer, word: string): Seen {
   const entity = server.entities.get(word);
   if (!entity) return NOTHING;
+  const { hold } = entity;
+  const held = entity.wait.find(({ id }) => id === hold?.jobId);
   return {
     owner: entity.owner && { ...entity.owner },
     token: entity.token,
@@ -43,6 +48,7 @@ export function seeInMemory(server: MemoryServer, word: string): Seen {
     delayed: entity.delayed.map(({ job }) => numberOf(job)),
     failed: entity.failed.map(numberOf),
     paused: entity.paused,
+    hold: hold && held && { n: numberOf(held), untilMs: hold.untilMs },
   };
 }
 

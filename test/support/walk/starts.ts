@@ -3,7 +3,7 @@
  * order of the queue, within a lease that the pod knows to be valid.
  */
 import type { Moment } from '../../../src/core/lease.js';
-import type { EntityBook, Violate } from './books.js';
+import type { End, EntityBook, Violate } from './books.js';
 import type { Seen } from './seen.js';
 
 /** A handler that is running. */
@@ -22,6 +22,8 @@ export interface Grant {
 
 export interface Start extends Running {
   readonly attempt: number;
+  /** How many tries have failed, as the pod is told. */
+  readonly made: number;
   /** Whether the pod is shutting down. */
   readonly isDraining: boolean;
   readonly grant: Grant | undefined;
@@ -58,6 +60,9 @@ export function checkStart(book: EntityBook, start: Start, leaseMs: number, viol
   for (const open of book.openBefore(n)) {
     if (!stint.ended.has(open)) violate(`I6: ${what} before job ${open}`);
   }
+  const tries = book.triesOf(n);
+  if (!stint.isCut && (start.made < tries.recorded || start.made > tries.ended))
+    violate(`${what} after ${start.made} tries; ended ${tries.ended}, recorded ${tries.recorded}`);
   if (!stint.isCut) checkTruth(book, start, what, violate);
 }
 
@@ -75,7 +80,7 @@ function checkTruth(book: EntityBook, { podId, n, token, seen, serverNowMs }: St
 export function checkEnd(
   book: EntityBook,
   { podId, word, n, token }: Running,
-  kind: 'completed' | 'failed',
+  { kind, made, attempts }: Omit<End, 'n'> & { readonly attempts: number },
   running: readonly Running[],
   maxStalled: number,
   violate: Violate,
@@ -90,5 +95,13 @@ export function checkEnd(
   const isAbandoned = !stint.started.has(n);
   if (isAbandoned && (kind !== 'failed' || (book.stalls.get(n) ?? 0) <= maxStalled))
     violate(`race 7: ${what} as ${kind}, without having run it; it stalled ${book.stalls.get(n) ?? 0} times`);
-  stint.ended.set(n, kind);
+  const hasTriesLeft = made + 1 < attempts;
+  if (kind === 'failed' && !isAbandoned && hasTriesLeft)
+    violate(`${what} as failed after ${made} of ${attempts} tries`);
+  if (kind !== 'retrying') stint.ended.set(n, kind);
+  else if (!hasTriesLeft) violate(`${what} to be tried again after ${made} of ${attempts} tries`);
+  else {
+    stint.started.delete(n);
+    book.triesOf(n).ended++;
+  }
 }

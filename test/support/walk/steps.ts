@@ -109,7 +109,8 @@ export function readCall({ method, args }: Pick<Call, 'method' | 'args'>): ReadC
 }
 
 export function readSettlement({ job, outcome }: Settlement) {
-  return { n: (job.data as { n: number }).n, kind: outcome.kind };
+  const attempts = Number(job.options['attempts'] ?? 1);
+  return { n: (job.data as { n: number }).n, kind: outcome.kind, made: job.attemptsMade, attempts };
 }
 
 export function describe({ claim, epoch, settled, added }: Step): string {
@@ -122,7 +123,8 @@ export function describe({ claim, epoch, settled, added }: Step): string {
   return parts.filter(part => part).join(' ');
 }
 
-export function show({ owner, active, wait, delayed, paused }: Seen): string {
+export function show({ owner, active, wait, delayed, paused, hold }: Seen): string {
+  const held = hold ? ` held until ${hold.untilMs}` : '';
   const late = delayed.length > 0 ? ` later ${delayed}` : '';
-  return `[${owner ? `${owner.podId}/${owner.epoch}` : 'nobody'} ${active} | ${wait}${late}${paused ? ' paused' : ''}]`;
+  return `[${owner ? `${owner.podId}/${owner.epoch}` : 'nobody'} ${active} | ${wait}${held}${late}${paused ? ' paused' : ''}]`;
 }

@@ -40,6 +40,7 @@ export interface WalkStoreParts {
 export class WalkStore implements EntityStore {
   /** By entity, what the pod knows of its claims. */
   readonly grants = new Map<string, Grant>();
+  private readonly told = new WeakSet<Settlement>();
 
   constructor(private readonly parts: WalkStoreParts) {}
 
@@ -66,6 +67,8 @@ export class WalkStore implements EntityStore {
   }
 
   resync(...args: Parameters<EntityStore['resync']>): Promise<Claimed> {
+    const [claim, , settled] = args;
+    for (const settlement of settled) this.ending(claim, settlement);
     return this.send('resync', args, (answer: Claimed, sentAt) => this.granted(answer.claim, sentAt));
   }
 
@@ -74,8 +77,15 @@ export class WalkStore implements EntityStore {
   }
 
   finish(claim: Claim, settlement: Settlement, take: number) {
-    this.parts.ending(claim, settlement);
+    this.ending(claim, settlement);
     return this.send('finish', [claim, settlement, take]) as ReturnType<EntityStore['finish']>;
+  }
+
+  /** Once, with whichever call it travels first. */
+  private ending(claim: Claim, settlement: Settlement): void {
+    if (this.told.has(settlement)) return;
+    this.told.add(settlement);
+    this.parts.ending(claim, settlement);
   }
 
   release(...args: Parameters<EntityStore['release']>): Promise<boolean> {

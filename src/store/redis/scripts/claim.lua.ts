@@ -9,12 +9,12 @@ export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
 
 -- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
-local OWNER, EPOCH, UNTIL, ENTITY, TOKEN = 1, 2, 3, 4, 5
+local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD = 1, 2, 3, 4, 5, 6
 local claims = {}
 local function claimOf(B)
   local claim = claims[B]
   if not claim then
-    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token')
+    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold')
     claims[B] = claim
   end
   return claim
@@ -35,16 +35,32 @@ local function isForeign(B, id)
   return holder and string.sub(holder, 1, 3) ~= 'aq:'
 end
 
+-- For how many ms the head of the queue waits for its next try, or nil. The hold is '<until, ms>:<job id>'; that of a job
+-- which is not the head any more is void (race 33).
+local function heldForMs(B)
+  local hold = claimOf(B)[HOLD]
+  if not hold then return nil end
+  local untilMs, id = string.match(hold, '^(%d+):(.*)$')
+  local left = tonumber(untilMs) - tonumber(nowMs)
+  if left > 0 and redis.call('LINDEX', B .. ':wait', -1) == id then return left end
+  return nil
+end
+
+local function setHold(B, hold)
+  claims[B] = nil
+  if hold then redis.call('HSET', fence(B), 'hold', hold) else redis.call('HDEL', fence(B), 'hold') end
+end
+
 -- Gives back what was fetched, in its old order. Active is newest first; what is pushed last is taken next. Jobs under
--- a live lock that is not ours belong to a plain BullMQ worker: left alone.
-local function giveBack(B)
+-- a live lock that is not ours belong to a plain BullMQ worker: left alone. So is 'kept', if there is one.
+local function giveBack(B, kept)
   local back = {}
   local foreign = 0
   local active = redis.call('LRANGE', B .. ':active', 0, -1)
   for position, id in ipairs(active) do
     if isForeign(B, id) then
       foreign = foreign + 1
-    else
+    elseif id ~= kept then
       redis.call('LREM', B .. ':active', 1, id)
       redis.call('DEL', B .. ':' .. id .. ':lock')
       redis.call('SREM', B .. ':stalled', id)
@@ -64,8 +80,8 @@ local function giveBack(B)
 end
 
 -- Gives back what has certainly not started: fetching it was no attempt.
-local function giveBackUnstarted(B)
-  local back, foreign = giveBack(B)
+local function giveBackUnstarted(B, kept)
+  local back, foreign = giveBack(B, kept)
   for _, id in ipairs(back) do redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end
   return back, foreign
 end

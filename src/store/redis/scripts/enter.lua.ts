@@ -20,6 +20,7 @@ end
 local function undo(B, id)
   pcall(redis.call, 'LREM', B .. ':wait', 0, id)
   pcall(redis.call, 'ZREM', B .. ':delayed', id)
+  pcall(redis.call, 'ZREM', B .. ':prioritized', id)
   redis.call('DEL', B .. ':' .. id)
 end
 
@@ -41,6 +42,8 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
   local ok, id
   if kind == 'delayed' then
     ok, id = pcall(BULL.addDelayedJob, keysOf_addDelayedJob(B), args)
+  elseif kind == 'prioritized' then
+    ok, id = pcall(BULL.addPrioritizedJob, keysOf_addPrioritizedJob(B), args)
   else
     ok, id = pcall(BULL.addStandardJob, keysOf_addStandardJob(B), args)
   end
@@ -87,7 +90,7 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
     return out
   end
   if isOthers(claim) then
-    if redis.call('LLEN', B .. ':active') < tonumber(handlers) then wake(claim[OWNER], T, I) end
+    if redis.call('LLEN', B .. ':active') < tonumber(handlers) and not heldForMs(B) then wake(claim[OWNER], T, I) end
     return {'ELSEWHERE', id}
   end
   if kind ~= 'delayed' and mayClaim == '1' then

@@ -6,7 +6,7 @@
  */
 export const finishLua = /* lua */ `
 -- Ends one job under our lock; answers BullMQ's result: a job, a code below 0, or nothing.
-local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
+local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   local lock = B .. ':' .. jobId .. ':lock'
   local completed = status == 'completed'
   local keys = completed and keysOf_completed(B, jobId) or keysOf_failed(B, jobId)
@@ -25,12 +25,30 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
     args = {jobId, nowMs, 'failedReason', 'it has completed, and has children that have not', 'failed', '0', B .. ':', kept, fields}
     BULL.moveToFinished(keysOf_failed(B, jobId), args)
   end
-  if type(r) == 'number' and (r == -1 or r == -3) then
-    -- its hash was deleted, or a person moved it: leave nothing of it behind
-    redis.call('LREM', B .. ':active', 0, jobId)
-    redis.call('DEL', lock)
-  end
   return r
+end
+
+-- A failed try that is not the last, by BullMQ's own bodies. 'how' is JSON: {made, delayMs, strict}. Strict: what was fetched
+-- after the job goes back, and then the job, to the head of the queue, where a hold keeps it (I6, race 6). The answer to this
+-- end may have been lost, and the job fetched again: then its tries tell.
+local function retryJob(B, jobId, lockMs, how, fields)
+  local job, push = cjson.decode(how), 'LPUSH'
+  local made, priority = unpack(redis.call('HMGET', B .. ':' .. jobId, 'atm', 'priority'))
+  if tonumber(made or 0) ~= job.made then return 0 end
+  -- a job with a priority came past us; it has no place to keep
+  local strict = job.strict and tonumber(priority or 0) == 0
+  if strict then
+    giveBackUnstarted(B, jobId)
+    push = 'RPUSH'
+  end
+  redis.call('SET', B .. ':' .. jobId .. ':lock', lockToken, 'PX', lockMs)
+  if strict or job.delayMs == 0 then
+    local r = BULL.retryJob(keysOf_retryJob(B, jobId), {B .. ':', nowMs, push, jobId, lockToken, fields})
+    if r == 0 and strict and job.delayMs > 0 then setHold(B, string.format('%.0f:%s', nowMs + job.delayMs, jobId)) end
+    return r
+  end
+  return BULL.moveToDelayed(keysOf_moveToDelayed(B, jobId),
+    {B .. ':', nowMs, jobId, lockToken, job.delayMs, '0', fields, '0', ''})
 end
 
 -- Whether an end overtakes that of an older job, which was refused: counted now, a crash would run the older one after it
@@ -46,25 +64,45 @@ local function overtakes(B, jobId)
   return false
 end
 
+local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
+  local r
+  if status == 'retrying' then
+    r = retryJob(B, jobId, lockMs, value, fields)
+  else
+    r = endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
+  end
+  if type(r) == 'number' and (r == -1 or r == -3) then
+    -- its hash was deleted, or a person moved it: leave nothing of it behind
+    redis.call('LREM', B .. ':active', 0, jobId)
+    redis.call('DEL', B .. ':' .. jobId .. ':lock')
+  end
+  return r
+end
+
+-- What is written of a job that ends: 'retrying' has {made, delayMs, strict} as its value, and no opts.
 -- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
 function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields)
   if not mine(B, epoch) then return {'STALE'} end
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
-  -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one.
-  if n > 0 and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then n = 0 end
-  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, n > 0 and '1' or '0')
+  -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
+  local fetches = n > 0 and status ~= 'retrying' and not claimOf(B)[HOLD]
+  if fetches and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
+    n = 0
+    fetches = false
+  end
+  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, fetches and '1' or '0')
   local out = {'OK', 0, '-1'}
-  if type(r) == 'number' and r < 0 then
-    out[2] = r
-    take(B, n, takeOpts, out, 3)
-  elseif type(r) == 'table' and type(r[1]) == 'table' then
+  if type(r) == 'table' and type(r[1]) == 'table' then
     out[4] = r[2]
     out[5] = r[1]
     take(B, n - 1, takeOpts, out, 3)
   elseif type(r) == 'table' then
     out[3] = againIn(r)
+  else
+    if r and r < 0 then out[2] = r end
+    if not fetches or out[2] < 0 then take(B, n, takeOpts, out, 3) end
   end
   return out
 end

@@ -10,6 +10,13 @@ local function hasWork(B)
   return first[2] and tonumber(first[2]) / 0x1000 <= tonumber(nowMs)
 end
 
+-- Who has nothing to do but wait for a hold goes, and is there again shortly before it ends.
+local HOLD_LEAD_MS = 1000
+local function heldForLongMs(B)
+  local held = heldForMs(B)
+  return held and held > HOLD_LEAD_MS and held - HOLD_LEAD_MS
+end
+
 local function isPaused(B) return redis.call('HEXISTS', B .. ':meta', 'paused') == 1 end
 
 -- BullMQ writes these two of its own accord; any other field was set by a person.
@@ -22,16 +29,17 @@ local function metaIsOurs(B)
   return true
 end
 
--- Clears the owner and keeps the token: the fence stays for a day (I4).
-local function giveUp(B)
+-- Clears the owner and keeps the token: the fence stays for a day (I4), and a hold until it has ended.
+local function giveUp(B, heldMs)
   claims[B] = nil
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
-  redis.call('EXPIRE', fence(B), 86400)
+  redis.call('EXPIRE', fence(B), 86400 + math.ceil((heldMs or 0) / 1000))
 end
 
 -- Gives up the claim of an entity that has nothing to run now. Its queue leaves no key unless some state of BullMQ still
 -- holds a job or a person has set something (I8, race 9).
 local function settle(B, T, I)
+  if claimOf(B)[HOLD] then setHold(B, nil) end
   giveUp(B)
   local due = sys .. 'due:' .. T
   local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
@@ -71,6 +79,11 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
     lookAgain(T, I, 5000000)
     return {'PAUSED'}
   end
+  local held = heldForLongMs(B)
+  if held then
+    lookAgain(T, I, held * 1000)
+    return {'LATER'}
+  end
   if epoch == '' then return {'WAITING'} end
   local token, recovered, foreign = grant(B, T, I, epoch, maxStalled)
   if not token then return {recovered} end
@@ -89,11 +102,12 @@ function OPS.release(B, T, I, epoch, mode)
     settle(B, T, I)
     return {'OK', '1'}
   end
-  local paused = isPaused(B)
-  if mode == 'idle' and not paused then return {'OK', '0'} end
-  giveUp(B)
-  lookAgain(T, I, paused and 5000000 or 0)
-  if mode ~= 'idle' and not paused and not callAnother(T, I) and mode == 'hand-over' then requestWorker(T, I) end
+  local held = heldForLongMs(B) or 0
+  local waitsUs = isPaused(B) and 5000000 or held * 1000
+  if mode == 'idle' and waitsUs == 0 then return {'OK', '0'} end
+  giveUp(B, heldForMs(B))
+  lookAgain(T, I, waitsUs)
+  if mode ~= 'idle' and waitsUs == 0 and not callAnother(T, I) and mode == 'hand-over' then requestWorker(T, I) end
   return {'OK', '1'}
 end
 

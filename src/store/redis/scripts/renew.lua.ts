@@ -58,6 +58,12 @@ while k <= #ARGV do
 end
 for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end
 
+-- Whether the head of the queue waits for its next try; its worker knows until when.
+local function isHeld(B)
+  local untilMs, id = string.match(redis.call('HGET', B .. ':$:worker', 'hold') or '', '^(%d+):(.*)$')
+  return untilMs and tonumber(untilMs) > nowUs / 1000 and redis.call('LINDEX', B .. ':wait', -1) == id
+end
+
 local function hasWork(B)
   if redis.call('EXISTS', B .. ':wait', B .. ':active', B .. ':prioritized') == 0 then
     local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
@@ -69,7 +75,7 @@ end
 -- Hardly ever is there anything where all are idle: asked at once for all of them.
 if #places > 0 and redis.call('EXISTS', unpack(places)) > 0 then
   for _, idler in ipairs(idlers) do
-    if hasWork(idler[1]) then kicked[#kicked + 1] = idler[2] end
+    if hasWork(idler[1]) and not isHeld(idler[1]) then kicked[#kicked + 1] = idler[2] end
   end
 end
 return {lost, kicked, loads}

@@ -1,6 +1,7 @@
 /**
  * Fetching jobs: BullMQ's own `moveToActive`, as often as asked for.
  *
+ * A hold is in its way: nothing is fetched while the head of the queue waits for its next try (I6).
  * Answers of a fetch, in every op that fetches: {..., againInMs ('-1': not at all), id, fields, id, fields …}
  */
 export const takeLua = /* lua */ `
@@ -15,6 +16,12 @@ end
 local function take(B, n, opts, out, at)
   out[at] = '-1'
   if n < 1 then return end
+  local held = heldForMs(B)
+  if held then
+    out[at] = string.format('%.0f', held)
+    return
+  end
+  if claimOf(B)[HOLD] then setHold(B, nil) end
   local keys, args = keysOf_moveToActive(B), {B .. ':', nowMs, opts}
   for _ = 1, n do
     local r = BULL.moveToActive(keys, args)

@@ -1,0 +1,56 @@
+/**
+ * Whether a job that has failed is tried again, and when. BullMQ's rules: `attempts`, `backoff`, and errors that are marked
+ * as unrecoverable.
+ */
+import { HandlerNotFoundError, JobAbandonedError } from './errors.js';
+import type { FetchedJob, JobOptions } from './ports.js';
+
+interface Backoff {
+  readonly type: 'fixed' | 'exponential';
+  readonly delay?: number;
+  readonly jitter?: number;
+}
+
+/** The longest pause between two tries, in ms: 24 days, the longest that a timer can wait. */
+export const LONGEST_BACKOFF_MS = 2 ** 31 - 1;
+
+/** In how many ms a job is to be tried again that has failed with `error`; undefined when it has failed for good. */
+export function retryDelayMs(
+  { attemptsMade, options }: FetchedJob,
+  error: unknown,
+  random: () => number = Math.random,
+): number | undefined {
+  if (isUnrecoverable(error) || attemptsMade + 1 >= Number(options['attempts'] ?? 1)) return undefined;
+  const { type, delay = 0, jitter = 0 } = backoffOf(options);
+  const longest = type === 'exponential' ? delay * 2 ** attemptsMade : delay;
+  return Math.min(LONGEST_BACKOFF_MS, Math.round(longest * (1 - jitter * random())));
+}
+
+function backoffOf({ backoff }: JobOptions): Backoff {
+  if (typeof backoff === 'object' && backoff !== null) return backoff as Backoff;
+  return { type: 'fixed', delay: Number(backoff ?? 0) };
+}
+
+/** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
+function isUnrecoverable(error: unknown): boolean {
+  if (error instanceof JobAbandonedError || error instanceof HandlerNotFoundError) return true;
+  return error instanceof Error && error.name === 'UnrecoverableError';
+}
+
+/** What is wrong with `backoff`; nothing if it can be kept. */
+export function faultOfBackoff(backoff: unknown): string | undefined {
+  if (isDelay(backoff)) return undefined;
+  if (typeof backoff !== 'object' || backoff === null)
+    return 'must be milliseconds from 0, or { type, delay, jitter? }';
+  const { type, delay = 0, jitter = 0, ...others } = backoff as Partial<Record<string, unknown>>;
+  if (type !== 'fixed' && type !== 'exponential')
+    return `has the type ${JSON.stringify(type)}; known are "fixed" and "exponential"`;
+  if (!isDelay(delay)) return 'has a delay that is no number of milliseconds from 0';
+  if (typeof jitter !== 'number' || !(jitter >= 0 && jitter <= 1)) return 'has a jitter that is no number from 0 to 1';
+  const [unknown] = Object.keys(others);
+  return unknown === undefined ? undefined : `has the unknown property "${unknown}"`;
+}
+
+function isDelay(value: unknown): boolean {
+  return typeof value === 'number' && value >= 0 && value <= LONGEST_BACKOFF_MS;
+}

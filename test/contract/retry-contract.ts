@@ -1,0 +1,211 @@
+/**
+ * The part of a store's contract that is about tries: a job that has failed and is tried again keeps its place (I6, races 6
+ * and 33), or with `ordering: 'relaxed'` does not. Neighbour: `store-contract.ts`, jobs and claims.
+ */
+import type { EntityRef } from '../../src/core/entity.js';
+import { StaleClaimError } from '../../src/core/errors.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
+import type { Claim, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
+import { claimOf, done, serving } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+const LONG_MS = 60_000;
+const SHORT_MS = 900;
+
+export function retryContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, tries: ${name}`, () => {
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    let config: EngineConfig;
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+    let claim: Claim;
+    let first: FetchedJob;
+
+    const job = (n: number): NewJob => ({
+      entity,
+      name: 'withdraw',
+      data: JSON.stringify({ n }),
+      options: { ...config.entityType('account').jobOptions, attempts: 3 },
+    });
+    const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
+    const tries = (jobs: readonly FetchedJob[]) =>
+      jobs.map(({ data, attempt, attemptsMade }) => [(data as { n: number }).n, attempt, attemptsMade]);
+    const again = (fetched: FetchedJob | undefined, delayMs: number): Settlement => ({
+      job: done(fetched).job,
+      outcome: { kind: 'retrying', reason: 'because', stack: 'Error: because', delayMs },
+    });
+    const add = async (n: number) => {
+      const entered = await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      if (entered.route !== 'mine') throw new Error(`not mine but ${entered.route}`);
+      return entered.fetched;
+    };
+
+    const start = async (ordering: 'strict' | 'relaxed') => {
+      config = resolveOptions({ entities: { account: { ordering } } });
+      cluster = await createCluster();
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+      const claimed = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      claim = claimed.claim;
+      first = done(claimed.jobs[0]).job;
+      await add(1);
+      await add(2);
+    };
+    afterEach(() => cluster.close());
+
+    describe('strict', () => {
+      beforeEach(() => start('strict'));
+
+      test('race 6: A fails twice, B is fetched: A A A B C, and fetching B was no try of it', async () => {
+        expect(tries((await a.take(claim)).jobs)).toEqual([[1, 1, 0]]);
+        const second = await a.finish(claim, again(first, 0), 1);
+        expect(tries(second.jobs)).toEqual([[0, 2, 1]]);
+        const third = await a.finish(claim, again(second.jobs[0], 0), 1);
+        expect(tries(third.jobs)).toEqual([[0, 3, 2]]);
+        const next = await a.finish(claim, done(third.jobs[0]), 2);
+        expect(tries(next.jobs)).toEqual([
+          [1, 1, 0],
+          [2, 1, 0],
+        ]);
+      });
+
+      test('the last try keeps the stacks of all, and its reason', async () => {
+        const second = await a.finish(claim, again(first, 0), 1);
+        await a.finish(claim, done(second.jobs[0], 'failed'), 0);
+        expect(await cluster.failedIds(entity)).toEqual([first.id]);
+      });
+
+      test('through a backoff nothing is fetched, whoever asks; then the same job is the first', async () => {
+        const { jobs, againInMs } = await a.finish(claim, again(first, LONG_MS), 1);
+        expect(jobs).toEqual([]);
+        expect(againInMs).toBeGreaterThan(LONG_MS - 5000);
+        expect(againInMs).toBeLessThanOrEqual(LONG_MS);
+        expect((await a.take(claim)).againInMs).toBeGreaterThan(LONG_MS - 5000);
+        expect((await add(3)).againInMs).toBeGreaterThan(LONG_MS - 5000);
+        expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
+        await cluster.endHold(entity);
+        expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [0] });
+        const second = await a.take(claim);
+        expect(tries(second.jobs)).toEqual([[0, 2, 1]]);
+        expect(numbers((await a.finish(claim, done(second.jobs[0]), 3)).jobs)).toEqual([1, 2, 3]);
+      });
+
+      test('a short backoff ends of itself', async () => {
+        const { againInMs } = await a.finish(claim, again(first, 20), 1);
+        await cluster.timePasses((againInMs ?? 0) + 1);
+        expect(tries((await a.take(claim)).jobs)).toEqual([[0, 2, 1]]);
+      });
+
+      test('it outlives the owner: a look leaves the entity until shortly before the end, then claims it', async () => {
+        await a.finish(claim, again(first, LONG_MS), 1);
+        await cluster.expireLeases();
+        expect(await b.look(entity, 1)).toBe('later');
+        expect(await b.peek(entity)).toBe('later');
+        expect(await b.due('account', 0, 10)).toEqual([]);
+        expect(await cluster.dueScore(entity)).toBeDefined();
+        await cluster.endHold(entity);
+        const taken = claimOf(await b.look(entity, 2));
+        expect([tries(taken.jobs), taken.recovered]).toEqual([[[0, 2, 1]], 0]);
+        expect(numbers((await b.finish(taken.claim, done(taken.jobs[0]), 1)).jobs)).toEqual([1]);
+      });
+
+      test('a pod that claims an entity with a hold knows when to ask', async () => {
+        await a.finish(claim, again(first, SHORT_MS), 1);
+        await cluster.expireLeases();
+        const taken = claimOf(await b.look(entity, 1));
+        expect(taken.jobs).toEqual([]);
+        expect(taken.againInMs).toBeLessThanOrEqual(SHORT_MS);
+        expect(taken.againInMs).toBeGreaterThan(0);
+      });
+
+      test.each(['idle', 'hand-over', 'give-way'] as const)(
+        'released (%s) it calls nobody before its time',
+        async mode => {
+          await b.renew([], serving('account'));
+          await a.finish(claim, again(first, LONG_MS), 1);
+          expect(await a.release(claim, mode)).toBe(true);
+          expect(await b.due('account', 0, 10)).toEqual([]);
+          expect(await cluster.dueScore(entity)).toBeDefined();
+          await cluster.endHold(entity);
+          expect(tries(claimOf(await b.look(entity, 1)).jobs)).toEqual([[0, 2, 1]]);
+        },
+      );
+
+      test('a worker whose hold ends soon does not go; one that must calls another', async () => {
+        await b.renew([], serving('account'));
+        await a.finish(claim, again(first, SHORT_MS), 1);
+        expect(await a.release(claim, 'idle')).toBe(false);
+        expect(await a.release(claim, 'hand-over')).toBe(true);
+        expect(await b.wakeUps([])).toEqual([entity]);
+      });
+
+      test('a try whose answer was lost is not counted twice; one that was not executed is', async () => {
+        const settlement = again(first, 0);
+        await a.finish(claim, settlement, 1);
+        const resynced = await a.resync(claim, 2, [settlement]);
+        expect(tries(resynced.jobs)).toEqual([[0, 2, 1]]);
+        const last = await a.resync(resynced.claim, 3, [again(resynced.jobs[0], LONG_MS)]);
+        expect(last.jobs).toEqual([]);
+        expect(last.againInMs).toBeGreaterThan(LONG_MS - 5000);
+        await cluster.endHold(entity);
+        expect(tries((await a.take(last.claim)).jobs)).toEqual([[0, 3, 2]]);
+      });
+
+      test('a start whose pod died is no try', async () => {
+        await cluster.expireLeases();
+        const taken = claimOf(await b.look(entity, 1));
+        expect(tries(taken.jobs)).toEqual([[0, 2, 0]]);
+        expect(tries((await b.finish(taken.claim, again(taken.jobs[0], 0), 1)).jobs)).toEqual([[0, 3, 1]]);
+      });
+
+      test('race 33: a hold holds its own job, and no other', async () => {
+        await a.finish(claim, again(first, LONG_MS), 1);
+        await cluster.removeJob(entity, first.id);
+        const next = await a.take(claim);
+        expect(numbers(next.jobs)).toEqual([1]);
+        expect(numbers((await a.finish(claim, done(next.jobs[0]), 1)).jobs)).toEqual([2]);
+      });
+
+      test('I3: a stale claim holds nothing', async () => {
+        await a.resync(claim, 2, []);
+        await expect(a.finish(claim, again(first, LONG_MS), 1)).rejects.toBeInstanceOf(StaleClaimError);
+        await cluster.expireLeases();
+        expect(tries(claimOf(await b.look(entity, 1)).jobs)).toEqual([[0, 2, 0]]);
+      });
+
+      test('a try whose job is gone goes on to the next', async () => {
+        await cluster.removeJob(entity, first.id);
+        expect(numbers((await a.finish(claim, again(first, LONG_MS), 1)).jobs)).toEqual([1]);
+      });
+    });
+
+    describe('relaxed', () => {
+      beforeEach(() => start('relaxed'));
+
+      test('A fails once: A B C A', async () => {
+        const order: unknown[] = [];
+        let next: FetchedJob | undefined = (await a.finish(claim, again(first, 0), 1)).jobs[0];
+        while (next) {
+          order.push(...tries([next]));
+          [next] = (await a.finish(claim, done(next), 1)).jobs;
+        }
+        expect(order).toEqual([
+          [1, 1, 0],
+          [2, 1, 0],
+          [0, 2, 1],
+        ]);
+      });
+
+      test('with a backoff it joins the others when it is due', async () => {
+        const { jobs } = await a.finish(claim, again(first, LONG_MS), 1);
+        expect(numbers(jobs)).toEqual([1]);
+        const { jobs: more } = await a.finish(claim, done(jobs[0]), 1);
+        expect(numbers(more)).toEqual([2]);
+        expect((await a.finish(claim, done(more[0]), 1)).againInMs).toBeGreaterThan(LONG_MS - 5000);
+        await cluster.ripenDelayed(entity);
+        expect(tries((await a.take(claim)).jobs)).toEqual([[0, 2, 1]]);
+      });
+    });
+  });
+}

@@ -1,0 +1,128 @@
+/**
+ * Tries on real Redis: what stands in BullMQ's jobs, and what only Redis can get wrong. What every store must do is in
+ * `test/contract/retry-contract.ts`.
+ */
+import { Job } from 'bullmq';
+import { resolveOptions } from '../../src/core/options.js';
+import type { Claim, FetchedJob, Settlement } from '../../src/core/ports.js';
+import { RedisEntity } from '../support/redis-entity.js';
+import { claimOf, done, serving } from '../support/settlements.js';
+
+const LONG_MS = 60_000;
+const TRIES = { attempts: 3 };
+
+describe('tries', () => {
+  let on: RedisEntity;
+
+  beforeEach(async () => {
+    on = await RedisEntity.create();
+  });
+  afterEach(() => on.close());
+
+  const fence = () => on.key('$:worker');
+  const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
+  const again = (job: FetchedJob | undefined, delayMs: number, reason = 'because'): Settlement => ({
+    job: done(job).job,
+    outcome: { kind: 'retrying', reason, stack: `Error: ${reason}`, delayMs },
+  });
+  const add = (n: number, options = {}) => on.a.enter(on.job(n, options), { epoch: 1, mayClaim: false, atOnce: 1 });
+
+  test('each try leaves its reason and its stack, for any tool of BullMQ to see', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    const id = jobs[0]?.id ?? '';
+    const second = await on.a.finish(claim, again(jobs[0], 0, 'first'), 1);
+    expect(await Job.fromId(on.queue(), id)).toMatchObject({ attemptsMade: 1, failedReason: 'first' });
+    const third = await on.a.finish(claim, again(second.jobs[0], 0, 'second'), 1);
+    await on.a.finish(claim, done(third.jobs[0], 'failed'), 1);
+    expect(await Job.fromId(on.queue(), id)).toMatchObject({
+      attemptsMade: 3,
+      attemptsStarted: 3,
+      failedReason: 'because',
+      stacktrace: ['Error: first', 'Error: second', 'Error: because'],
+    });
+  });
+
+  test('stackTraceLimit', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, { ...TRIES, stackTraceLimit: 1 }));
+    const second = await on.a.finish(claim, again(jobs[0], 0, 'first'), 1);
+    await on.a.finish(claim, again(second.jobs[0], LONG_MS, 'second'), 1);
+    expect(await Job.fromId(on.queue(), jobs[0]?.id ?? '')).toMatchObject({ stacktrace: ['Error: second'] });
+  });
+
+  test('a hold longer than a day outlives the fence’s usual time', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await on.a.finish(claim, again(jobs[0], 48 * 3_600_000), 1);
+    expect(await on.a.release(claim, 'idle')).toBe(true);
+    expect(await on.redis.ttl(fence())).toBeGreaterThan(48 * 3600);
+  });
+
+  test('a hold that has ended is forgotten', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.cluster.endHold(on.entity);
+    expect((await on.a.take(claim)).jobs).toHaveLength(1);
+    expect(await on.redis.hexists(fence(), 'hold')).toBe(0);
+  });
+
+  test('I8: a drained entity keeps no hold', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.cluster.removeJob(on.entity, jobs[0]?.id ?? '');
+    expect(await on.a.release(claim, 'idle')).toBe(true);
+    expect(await on.redis.hexists(fence(), 'hold')).toBe(0);
+  });
+
+  test('an add of another pod calls nobody while a hold lasts', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    expect((await on.b.enter(on.job(1), 'route-only')).route).toBe('elsewhere');
+    expect(await on.redis.exists(on.system('pod:a:wake'))).toBe(0);
+    await on.cluster.removeJob(on.entity, jobs[0]?.id ?? '');
+    await on.b.enter(on.job(2), 'route-only');
+    expect(await on.a.wakeUps([])).toEqual([on.entity]);
+  });
+
+  test('race 33: an end does not fetch around a hold', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await add(1);
+    await on.redis.hset(fence(), 'hold', `${Date.now() + LONG_MS}:2`);
+    const { jobs: none, againInMs } = await on.a.finish(claim, done(jobs[0]), 1);
+    expect(none).toEqual([]);
+    expect(againInMs).toBeGreaterThan(LONG_MS - 5000);
+  });
+
+  test('race 33: a job of a priority, which came past us, waits for its time among those that are due later', async () => {
+    const bull = on.queue();
+    for (const n of [0, 1]) await bull.add('withdraw', { n }, { priority: 5, attempts: 2 });
+    await on.a.renew([], serving('account'));
+    const { claim, jobs } = claimOf(await on.a.look(on.entity, 1));
+    expect(numbers((await on.a.finish(claim, again(jobs[0], LONG_MS), 1)).jobs)).toEqual([1]);
+    expect(await on.redis.zcard(on.key('delayed'))).toBe(1);
+  });
+
+  test('a try whose lock was lost counts all the same (race 5)', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await on.redis.del(on.key(`${jobs[0]?.id}:lock`));
+    expect((await on.a.finish(claim, again(jobs[0], 0), 1)).jobs[0]).toMatchObject({ attempt: 2, attemptsMade: 1 });
+  });
+
+  test('relaxed types know priority and lifo', async () => {
+    const config = resolveOptions({ entities: { account: { ordering: 'relaxed' } } });
+    const pod = await on.cluster.pod(config, 'relaxed');
+    const { claim, jobs } = await on.cold(pod, 1);
+    const order: number[] = [];
+    const enter = (n: number, options: object) => pod.enter(on.job(n, { ...options }), 'route-only');
+    await enter(1, { priority: 9 });
+    await enter(2, { priority: 3 });
+    await enter(3, {});
+    await enter(4, { lifo: true });
+    await worked(claim, jobs[0]);
+    expect(order).toEqual([0, 4, 3, 2, 1]);
+
+    async function worked(under: Claim, job: FetchedJob | undefined): Promise<void> {
+      if (!job) return;
+      order.push(...numbers([job]));
+      await worked(under, (await pod.finish(under, done(job), 1)).jobs[0]);
+    }
+  });
+});
