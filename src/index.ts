@@ -20,7 +20,8 @@ export {
   UnsupportedError,
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
-export type { EntityOptions, WorkerOptions } from './core/options.js';
+export type { EntityOptions, OnExhausted, Ordering, WorkerOptions } from './core/options.js';
+export type { EntityStatus } from './core/ports.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
 export { currentJob, type JobContext } from './nest/current-job.js';
@@ -33,6 +34,7 @@ export {
   type QueueEntityOptions,
   WorkerProcessor,
 } from './nest/decorators.js';
+export { type EntityQueue, EntityQueues } from './nest/entity-queues.js';
 export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';

@@ -13,7 +13,7 @@ import type { EventSink } from './events.js';
 import { Heartbeat } from './heartbeat.js';
 import { LookSources } from './look.js';
 import type { EngineConfig } from './options.js';
-import type { Clock, EntityStore, Log } from './ports.js';
+import type { Clock, EntityControl, EntityStore, Log } from './ports.js';
 import { Scaler } from './scaler.js';
 import { WorkerManager } from './worker-manager.js';
 
@@ -86,6 +86,11 @@ export class Engine {
   /** Adds jobs in one go, in their order. On failure a BulkEnqueueError tells which were not added. */
   enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueuedJob[]> {
     return this.enqueuer.enqueueBulk(requests);
+  }
+
+  /** What a person does to one entity, wherever it is worked. */
+  get control(): EntityControl {
+    return this.parts.store.control;
   }
 
   /** Asks a pod that has room to look at the entity. */

@@ -161,6 +161,13 @@ export class EntityWorker {
     this.advance();
   }
 
+  /** A person has changed the queue: once no handler runs it begins anew, and what it had fetched goes back. */
+  recall(): void {
+    if (!this.claim || this.currentState === 'releasing') return;
+    this.failure ??= new Error('its queue was paused or resumed');
+    this.advance();
+  }
+
   /** For how long it has been idle. */
   get idleForMs(): number {
     return this.context.clock.monotonicMs() - this.idleSinceMs;

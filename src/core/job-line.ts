@@ -111,7 +111,8 @@ export class JobLine {
     this.running.set(job.id, startedAtMs);
     tellOfJob(events, 'job.started', lease.claim, job);
     runJob(execution, job, lease).then(
-      settlement => {
+      end => {
+        const settlement = this.settle(end);
         this.running.delete(job.id);
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);
@@ -122,6 +123,12 @@ export class JobLine {
         crashed(error);
       },
     );
+  }
+
+  /** A job that has used up its tries blocks its entity where its type says so, unless a person has given it up. */
+  private settle({ job, outcome }: Settlement): Settlement {
+    const blocks = outcome.kind === 'failed' && this.type.onExhausted === 'block' && !job.isSkipped;
+    return blocks ? { job, outcome: { ...outcome, kind: 'blocked' } } : { job, outcome };
   }
 
   // ── ended ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +160,7 @@ export class JobLine {
 
   /** Whether the job is the next one again, and what was fetched after it is given back (I6, race 6). */
   private keepsPlace({ outcome }: Settlement): boolean {
-    return outcome.kind === 'retrying' && this.type.ordering === 'strict';
+    return outcome.kind === 'blocked' || (outcome.kind === 'retrying' && this.type.ordering === 'strict');
   }
 
   confirmedAll(): void {

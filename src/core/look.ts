@@ -61,7 +61,11 @@ export class LookSources {
         const askedAtMs = clock.monotonicMs();
         const types = manager.takesMore ? handlers.hostedTypes() : [];
         const entities = await store.wakeUps(types);
-        for (const entity of entities) if (!this.stopped) manager.look(entity);
+        for (const entity of entities) {
+          if (this.stopped) break;
+          if (entity.isRecall) manager.recall(entity);
+          else manager.look(entity);
+        }
         // An answer that brings nothing comes at the end of a wait; one that does not must not be asked for without end.
         const isIdle = entities.length === 0 && clock.monotonicMs() - askedAtMs < LEAST_PAUSE_MS;
         if (isIdle && !this.stopped) await this.pause(LEAST_PAUSE_MS);

@@ -40,8 +40,9 @@ export function tellOfEnd(events: EventSink, claim: Claim, { job, outcome }: Set
   if (!events.observed) return;
   const of = { ...ofJob(claim, job), durationMs };
   if (outcome.kind === 'completed') events.emit({ type: 'job.completed', ...of });
-  else if (outcome.kind === 'failed') events.emit({ type: 'job.failed', reason: outcome.reason, ...of });
-  else events.emit({ type: 'job.retried', reason: outcome.reason, delayMs: outcome.delayMs, ...of });
+  else if (outcome.kind === 'retrying')
+    events.emit({ type: 'job.retried', reason: outcome.reason, delayMs: outcome.delayMs, ...of });
+  else events.emit({ type: `job.${outcome.kind}`, reason: outcome.reason, ...of });
 }
 
 function ofJob({ entity, token }: Claim, { id, name, attempt }: FetchedJob) {

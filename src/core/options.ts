@@ -40,6 +40,9 @@ export interface WorkerOptions {
 /** Whether a job that fails keeps its place until it is through. */
 export type Ordering = 'strict' | 'relaxed';
 
+/** What becomes of a job that has used up its tries. */
+export type OnExhausted = 'skip' | 'block';
+
 /** Options of one entity type. All are optional. */
 export interface EntityOptions {
   /** The name of the entity's BullMQ queue. Default `{keyPrefix}:{type}:{id}:queue`. Gets the id as it stands in keys. */
@@ -57,6 +60,11 @@ export interface EntityOptions {
    * used. Default `'strict'`; `'relaxed'` where several handlers run at once, which can't keep an order.
    */
   ordering?: Ordering;
+  /**
+   * What becomes of a job that has used up its tries. `'skip'`: it goes to the failed ones, and the next runs. `'block'`: the
+   * entity waits until a person decides, see `EntityQueues`. Default `'skip'`.
+   */
+  onExhausted?: OnExhausted;
   /** How long a worker outlives its last job, in seconds. Default 15. */
   idleTimeoutSeconds?: number;
   /** The property of a command that holds the entity id when no `@QueueEntityId` says so. */
@@ -120,6 +128,7 @@ export interface EntityTypeConfig {
   /** One job after the other, in order. */
   readonly isOrdered: boolean;
   readonly ordering: Ordering;
+  readonly onExhausted: OnExhausted;
   readonly jobOptions: JobOptions;
 }
 
@@ -152,6 +161,7 @@ const ENTITY_KEYS = [
   'workerName',
   'maxWorkersPerEntity',
   'ordering',
+  'onExhausted',
   'idleTimeoutSeconds',
   'defaultEntityId',
   'workerConfig',
@@ -211,6 +221,12 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
       `entities.${type}: ordering is 'strict', but ${maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency.`,
     );
   }
+  const onExhausted = entity.onExhausted ?? 'skip';
+  if (onExhausted === 'block' && !isOrdered) {
+    throw new InvalidOptionError(
+      `entities.${type}: onExhausted is 'block', but ${maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency.`,
+    );
+  }
   const ordering = entity.ordering ?? (isOrdered ? 'strict' : 'relaxed');
   const jobOptions = { ...RETENTION, ...options.defaultJobOptions, ...entity.defaultJobOptions };
   checkOrder(jobOptions, { type, ordering }, `defaultJobOptions of entity type "${type}"`);
@@ -230,6 +246,7 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     handlersAtStart: options.enableCronManager ? concurrency : maxHandlers,
     isOrdered,
     ordering,
+    onExhausted,
     jobOptions,
   };
 }
@@ -253,6 +270,9 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
   if (entity.defaultJobOptions) checkJobOptions(entity.defaultJobOptions, `${path}.defaultJobOptions`);
   if (entity.ordering !== undefined && entity.ordering !== 'strict' && entity.ordering !== 'relaxed') {
     throw new InvalidOptionError(`${path}.ordering must be 'strict' or 'relaxed'.`);
+  }
+  if (entity.onExhausted !== undefined && entity.onExhausted !== 'skip' && entity.onExhausted !== 'block') {
+    throw new InvalidOptionError(`${path}.onExhausted must be 'skip' or 'block'.`);
   }
   if (entity.maxWorkersPerEntity !== undefined) count(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
   if (entity.idleTimeoutSeconds !== undefined) positive(`${path}.idleTimeoutSeconds`, entity.idleTimeoutSeconds);

@@ -35,6 +35,8 @@ export interface FetchedJob {
   /** How many tries have failed so far; a start whose pod died is none. */
   readonly attemptsMade: number;
   readonly options: JobOptions;
+  /** A person has given it up: it fails whatever its type does with jobs that have used up their tries. */
+  readonly isSkipped?: boolean;
   /** Set when the job must not run but fail with this reason (it stalled too often, its data is gone). */
   readonly mustFail?: string;
   /** The job in the store's own form (a BullMQ `Job`); built when first asked for, guarded by the claim it was fetched under. */
@@ -46,8 +48,9 @@ export interface Settlement {
   readonly job: FetchedJob;
   readonly outcome:
     | { readonly kind: 'completed'; readonly value: string }
-    | { readonly kind: 'failed'; readonly reason: string; readonly stack: string }
-    /** Failed, and to be tried again after so many ms. */
+    /** For good. `blocked`: its entity waits until a person decides what becomes of it. */
+    | { readonly kind: 'failed' | 'blocked'; readonly reason: string; readonly stack: string }
+    /** To be tried again after so many ms. */
     | { readonly kind: 'retrying'; readonly reason: string; readonly stack: string; readonly delayMs: number };
 }
 
@@ -184,10 +187,14 @@ export interface EntityStore {
   /** Entities of a type whose time to be looked at has come, the longest overdue first, from a position on. */
   due(type: string, from: number, limit: number): Promise<EntityRef[]>;
   /**
+   * What a person does to one entity.
+   */
+  readonly control: EntityControl;
+  /**
    * Waits for wake-ups of this pod, and for requests for a worker of `types`; empty when none came within the store's own
    * bound.
    */
-  wakeUps(types: readonly string[]): Promise<EntityRef[]>;
+  wakeUps(types: readonly string[]): Promise<WakeUp[]>;
   /** Asks any pod that has room to look at the entity: one that waits gets the request, or the first that has room again. */
   requestWorker(entity: EntityRef): Promise<void>;
   /** How many jobs of each entity wait or run. */
@@ -200,6 +207,39 @@ export interface EntityStore {
   /** True when answers are owed on the command connection and none at all has come for `ms`. */
   isSilentFor(ms: number): boolean;
   close(): Promise<void>;
+}
+
+/** An entity that this pod should look at. */
+export interface WakeUp extends EntityRef {
+  /** Its queue was paused or resumed: whoever works it lets the running job end, and looks at the queue anew. */
+  readonly isRecall?: true;
+}
+
+/** What becomes of a job that blocks its entity: all its tries anew, to the failed ones, or removed. */
+export type Unblocking = 'retry' | 'skip' | 'drop';
+
+/** What there is of one entity. */
+export interface EntityStatus {
+  /** Jobs that wait for their turn. */
+  readonly waiting: number;
+  /** Jobs that run, or are fetched ahead by the pod that works the entity. */
+  readonly active: number;
+  /** Jobs for later. */
+  readonly delayed: number;
+  /** Failed jobs that are kept. */
+  readonly failed: number;
+  readonly isPaused: boolean;
+  /** The job that has used up its tries, and for which all others wait (`onExhausted: 'block'`). */
+  readonly blockedBy?: { readonly jobId: string; readonly reason: string };
+}
+
+/** What a person does to one entity, wherever it is worked. Each is one atomic step of the store. */
+export interface EntityControl {
+  /** Pauses or resumes. The owner is told: it lets only the running job end, and gives back what it has fetched. */
+  pause(entity: EntityRef, isPaused: boolean): Promise<void>;
+  /** Decides about the job that blocks the entity. @returns whether there was one. */
+  unblock(entity: EntityRef, how: Unblocking): Promise<boolean>;
+  status(entity: EntityRef): Promise<EntityStatus>;
 }
 
 /** Runs one job to its end. What it returns is stored as the job's result. */

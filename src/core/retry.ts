@@ -23,7 +23,9 @@ export function retryDelayMs(
   if (isUnrecoverable(error) || attemptsMade + 1 >= Number(options['attempts'] ?? 1)) return undefined;
   const { type, delay = 0, jitter = 0 } = backoffOf(options);
   const longest = type === 'exponential' ? delay * 2 ** attemptsMade : delay;
-  return Math.min(LONGEST_BACKOFF_MS, Math.round(longest * (1 - jitter * random())));
+  const ms = Math.round(longest * (1 - jitter * random()));
+  // Options of a job that came past this library are nobody's: what is no time is none.
+  return Number.isNaN(ms) ? 0 : Math.min(LONGEST_BACKOFF_MS, Math.max(0, ms));
 }
 
 function backoffOf({ backoff }: JobOptions): Backoff {

@@ -110,6 +110,11 @@ export class WorkerManager {
     return worker !== undefined;
   }
 
+  /** Its queue was changed by a person: whoever works it here looks at it anew. */
+  recall(entity: EntityRef): void {
+    this.workers.get(entityWord(entity))?.recall();
+  }
+
   onLoad(type: string, load: TypeLoad): void {
     this.admission.onLoad(type, load, this.workers.size);
   }

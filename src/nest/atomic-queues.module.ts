@@ -1,6 +1,7 @@
 /** The Nest module: options in, `QueueBus` out. Everything else is `runtime.ts`. */
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import { CronManagerService } from './cron-manager.service.js';
+import { EntityQueues } from './entity-queues.js';
 import { AtomicQueuesEvents } from './events.js';
 import { HookOrderModule } from './hook-order.js';
 import type { AtomicQueuesModuleOptions } from './options.js';
@@ -16,7 +17,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<AtomicQueuesMo
   .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
   .build();
 
-const services = [QueueBus, AtomicQueuesEvents, SpawnQueueService, CronManagerService];
+const services = [QueueBus, EntityQueues, AtomicQueuesEvents, SpawnQueueService, CronManagerService];
 
 /**
  * One queue and one worker per entity.

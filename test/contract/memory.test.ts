@@ -3,6 +3,7 @@ import { entityWord } from '../../src/core/entity.js';
 import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { ManualClock } from '../support/clock.js';
+import { controlContract } from './control-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { retryContract } from './retry-contract.js';
 import { type Cluster, storeContract } from './store-contract.js';
@@ -63,3 +64,4 @@ async function createCluster(): Promise<Cluster> {
 storeContract('memory', createCluster);
 lifecycleContract('memory', createCluster);
 retryContract('memory', createCluster);
+controlContract('memory', createCluster);

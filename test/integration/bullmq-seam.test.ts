@@ -36,6 +36,8 @@ test('the scripts of the installed BullMQ have the keys, in the order, that thei
       'limiter',
       'pc',
     ],
+    pause: ['wait', 'paused', 'meta', 'prioritized', 'events', 'delayed', 'marker'],
+    resume: ['paused', 'wait', 'meta', 'prioritized', 'events', 'delayed', 'marker'],
     moveToActive: [
       'wait',
       'active',
@@ -132,6 +134,8 @@ test('each body still says that it reads what it is given', async () => {
     'ARGV[7] optional job fields to update',
     'ARGV[8] fetch next?',
   );
+  says('pause', "ARGV[1] 'paused' or 'resumed'", "ARGV[2] '1' to emit event", 'return legacyPausedRemaining');
+  says('removeJob', 'KEYS[1] jobKey', 'KEYS[2] repeat key', 'ARGV[1] jobId', 'ARGV[2] remove children');
   says('updateData', 'KEYS[1] Job id key', 'ARGV[1] data');
 });
 

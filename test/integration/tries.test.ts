@@ -85,19 +85,100 @@ describe('tries', () => {
   test('race 33: an end does not fetch around a hold', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await add(1);
-    await on.redis.hset(fence(), 'hold', `${Date.now() + LONG_MS}:2`);
+    await on.redis.hset(fence(), 'hold', `${Date.now() + LONG_MS}:${LONG_MS}:0:2`);
+    await on.redis.hset(on.key('2'), 'atm', 0);
     const { jobs: none, againInMs } = await on.a.finish(claim, done(jobs[0]), 1);
     expect(none).toEqual([]);
     expect(againInMs).toBeGreaterThan(LONG_MS - 5000);
   });
 
-  test('race 33: a job of a priority, which came past us, waits for its time among those that are due later', async () => {
+  test('race 33: a job of a priority, which came past us, keeps its place too; what was fetched after it goes back', async () => {
     const bull = on.queue();
     for (const n of [0, 1]) await bull.add('withdraw', { n }, { priority: 5, attempts: 2 });
-    await on.a.renew([], serving('account'));
+    for (const n of [2, 3]) await on.b.enter(on.job(n), 'route-only');
     const { claim, jobs } = claimOf(await on.a.look(on.entity, 1));
-    expect(numbers((await on.a.finish(claim, again(jobs[0], LONG_MS), 1)).jobs)).toEqual([1]);
-    expect(await on.redis.zcard(on.key('delayed'))).toBe(1);
+    expect(numbers(jobs)).toEqual([2]);
+    const next = await on.a.finish(claim, done(jobs[0]), 3);
+    expect(numbers(next.jobs)).toEqual([3, 0, 1]);
+    await on.a.finish(claim, done(next.jobs[0]), 0);
+    await add(4);
+    await on.a.finish(claim, again(next.jobs[1], LONG_MS), 1);
+    expect(await on.redis.llen(on.key('active'))).toBe(0);
+    await on.cluster.endHold(on.entity);
+    const { jobs: rest } = await on.a.finish(claim, done((await on.a.take(claim)).jobs[0]), 3);
+    expect(numbers(rest)).toEqual([4, 1]);
+    expect(rest.map(({ attempt }) => attempt)).toEqual([1, 1]);
+  });
+
+  test('race 33: a hold is of one try of one job: another with its id does not inherit it', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, { ...TRIES, jobId: 'pay-1' }));
+    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.cluster.removeJob(on.entity, 'pay-1');
+    const entered = await add(1, { jobId: 'pay-1' });
+    expect(entered.route === 'mine' && numbers(entered.fetched.jobs)).toEqual([1]);
+  });
+
+  test('race 33: nor does a hold outlive the hash of its job', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await add(1);
+    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.redis.del(on.key(String(jobs[0]?.id)));
+    expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ kicked: [0] });
+    expect((await on.a.take(claim)).jobs).toMatchObject([
+      { id: jobs[0]?.id, mustFail: expect.stringContaining('gone') },
+    ]);
+  });
+
+  test('a job that steps in front of a held one does not end its backoff', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.queue().add('withdraw', { n: 1 }, { lifo: true });
+    const first = await on.a.take(claim);
+    expect(numbers(first.jobs)).toEqual([1]);
+    expect((await on.a.finish(claim, done(first.jobs[0]), 1)).againInMs).toBeGreaterThan(LONG_MS - 5000);
+  });
+
+  test('race 20: Redis’s clock steps back: the entity does not wait for it', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    const hold = (await on.redis.hget(fence(), 'hold')) ?? '';
+    await on.redis.hset(
+      fence(),
+      'hold',
+      hold.replace(/^\d+/, until => String(Number(until) + 3_600_000)),
+    );
+    expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ kicked: [0] });
+    expect(numbers((await on.a.take(claim)).jobs)).toEqual([0]);
+  });
+
+  test('race 13: how long a job was left for pods that know its name is of one try', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    expect(await on.a.leave(claim, done(jobs[0]).job, LONG_MS)).toBe(true);
+    const known = claimOf(await on.b.look(on.entity, 1));
+    await on.b.finish(known.claim, again(known.jobs[0], LONG_MS), 1);
+    expect(await on.redis.hexists(on.key(String(jobs[0]?.id)), 'left')).toBe(0);
+  });
+
+  test('a later try whose job is gone leaves nothing active', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await add(1);
+    const second = await on.a.finish(claim, again(jobs[0], 0), 1);
+    await on.redis.del(on.key(String(jobs[0]?.id)));
+    expect(numbers((await on.a.finish(claim, again(second.jobs[0], 0), 1)).jobs)).toEqual([1]);
+    expect(await on.redis.lrange(on.key('active'), 0, -1)).toEqual(['2']);
+  });
+
+  test('race 10: what waits for its next try is not taken for work that came past us', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.a.release(claim, 'idle');
+    expect(await on.b.discover(['account'], 1)).toMatchObject({ found: 0 });
+    // Its successors are, once a person has removed it.
+    await on.b.enter(on.job(1), 'route-only');
+    await on.cluster.removeJob(on.entity, String(jobs[0]?.id));
+    await on.redis.zadd(on.system('due:account'), (Date.now() + LONG_MS) * 1000, on.entity.id);
+    await on.cluster.timePasses(2);
+    expect(await on.b.discover(['account'], 1)).toMatchObject({ found: 1 });
   });
 
   test('a try whose lock was lost counts all the same (race 5)', async () => {

@@ -5,6 +5,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import type { JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import { type DevRedis, startRedis } from '#dev-redis';
 import { AtomicQueuesError, AtomicQueuesModule, QueueBus } from '../../src/index.js';
@@ -101,12 +102,12 @@ export class Scene {
   }
 
   /** Adds the next job of an entity. */
-  async enqueue(entityId: string, data: Data = {}): Promise<number> {
+  async enqueue(entityId: string, data: Data = {}, options?: JobsOptions): Promise<number> {
     if (!this.producer) throw new Error('The scene has not been set.');
     const n = this.added.get(entityId) ?? 0;
     this.added.set(entityId, n + 1);
     const job = { entityType: 'account', entityId, name: 'work', data: { ...data, n } };
-    await this.producer.get(QueueBus).enqueueJob(job);
+    await this.producer.get(QueueBus).enqueueJob(job, options);
     return n;
   }
 

@@ -236,6 +236,8 @@ describe('the next try', () => {
     ['none when the error says so', 0, { attempts: 3 }, unrecoverable, undefined],
     ['none when the job must not run', 0, { attempts: 3 }, new JobAbandonedError('gone'), undefined],
     ['none where nobody knows the name', 0, { attempts: 3 }, new HandlerNotFoundError('unknown'), undefined],
+    ['at once where the backoff is no time', 0, { attempts: 3, backoff: 'exponential' }, error, 0],
+    ['nor where its delay is none', 0, { attempts: 3, backoff: { type: 'fixed', delay: '5s' } }, error, 0],
     ['whatever was thrown', 0, { attempts: 3 }, undefined, 0],
   ])('%s', (_, made, options, thrown, expected) => {
     expect(retryDelayMs(job(made, options), thrown, () => 0.5)).toBe(expected);

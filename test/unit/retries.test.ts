@@ -117,6 +117,58 @@ describe('a job that is tried again', () => {
     expect(numbers()).toEqual([0, 1, 2, 3, 0]);
   });
 
+  describe('with its tries used up', () => {
+    const block = tries(2, 0, { entities: { account: { onExhausted: 'block' } } });
+    const one = { type: 'account', id: '1' };
+
+    test('it blocks its entity, and no other, until a person decides', async () => {
+      a = await cluster.pod('A', block);
+      await a.add('1', 0, 1);
+      for (const _ of [1, 2]) await cluster.job(0).fail();
+      await a.add('1', 2);
+      await a.add('2', 10);
+      await cluster.clock.advance(60_000);
+      expect(numbers()).toEqual([0, 0, 10]);
+      expect(a.events.at(-1)).toBeDefined();
+      expect(a.events).toContainEqual(expect.objectContaining({ type: 'job.blocked', jobId: '1', attempt: 2 }));
+      await a.engine.control.unblock(one, 'retry');
+      await cluster.clock.advance(5000);
+      await cluster.job(0).end();
+      await cluster.job(1).end();
+      await cluster.job(2).end();
+      await cluster.job(10).end();
+      expect(numbers()).toEqual([0, 0, 10, 0, 1, 2]);
+    });
+
+    test('skipped, it fails without running, and does not block again', async () => {
+      a = await cluster.pod('A', block);
+      await a.add('1', 0, 1);
+      for (const _ of [1, 2]) await cluster.job(0).fail();
+      await a.engine.control.unblock(one, 'skip');
+      await settle();
+      await cluster.job(1).end();
+      expect(numbers()).toEqual([0, 0, 1]);
+      expect(failedReasons()).toEqual(['the handler threw']);
+    });
+  });
+
+  test('a pause: the running job ends, what was fetched waits, and goes on with the resume', async () => {
+    a = await cluster.pod('A');
+    const b = await cluster.pod('B');
+    const one = { type: 'account', id: '1' };
+    await a.add('1', ...Array.from({ length: 10 }, (_, n) => n));
+    for (const n of [0, 1, 2]) await cluster.job(n).end();
+    await b.engine.control.pause(one, true);
+    await settle();
+    await cluster.job(3).end();
+    await cluster.clock.advance(2000);
+    expect(cluster.running).toHaveLength(0);
+    await b.engine.control.pause(one, false);
+    await cluster.clock.advance(20);
+    for (let n = 4; n < 10; n++) await cluster.job(n).end();
+    expect(numbers()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
   describe('through its backoff', () => {
     test('its successors wait, and what is added; all in order', async () => {
       a = await cluster.pod('A', tries(2, BACKOFF_MS));

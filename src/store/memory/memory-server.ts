@@ -16,6 +16,8 @@ export interface StoredJob {
   mustFail: string | undefined;
   /** Since when it is left for pods that know its name. */
   leftAtMs?: number | undefined;
+  /** A person has given it up. */
+  isSkipped?: boolean;
   outcome?: { readonly kind: 'completed' | 'failed'; readonly value: string };
 }
 
@@ -28,10 +30,18 @@ export interface StoredEntity {
   failed: StoredJob[];
   paused: boolean;
   /** The head of the queue waits for its next try. */
-  hold?: { readonly jobId: string; readonly untilMs: number } | undefined;
+  hold?: Hold | undefined;
   owner?: { readonly podId: string; epoch: number; untilMs: number };
   /** The fencing token of the present owner, or the last one. */
   token: number;
+}
+
+/** Why the head of the queue waits: of one try of one job. */
+export interface Hold {
+  readonly jobId: string;
+  readonly attemptsMade: number;
+  readonly untilMs: number;
+  readonly reason: string;
 }
 
 export const MAX_FAILED = 1000;
@@ -102,8 +112,22 @@ export class MemoryServer {
   /** For how long the head of the queue waits for its next try. A hold of a job that is not the head any more is void. */
   heldForMs(entity: StoredEntity): number | undefined {
     const { hold } = entity;
-    if (!hold || hold.untilMs <= this.now() || entity.wait[0]?.id !== hold.jobId) return undefined;
+    const [head] = entity.wait;
+    if (!hold || hold.untilMs <= this.now()) return undefined;
+    if (head?.id !== hold.jobId || head.attemptsMade !== hold.attemptsMade) return undefined;
     return hold.untilMs - this.now();
+  }
+
+  /** The job that has used up its tries and blocks the entity until a person decides: its hold has no end. */
+  blockerOf(entity: StoredEntity): StoredJob | undefined {
+    return this.heldForMs(entity) === Number.POSITIVE_INFINITY ? entity.wait[0] : undefined;
+  }
+
+  /** A drained entity leaves nothing (I8) but what a person has set, or is to see. */
+  forget(entity: StoredEntity): void {
+    const jobs = [entity.wait, entity.active, entity.delayed, entity.failed];
+    if (jobs.some(({ length }) => length > 0) || entity.paused || entity.owner) return;
+    this.entities.delete(entityWord(entity.ref));
   }
 
   /** Gives the claim to a pod; all that was fetched goes back in its order. Only a holder that knows its token keeps it. */
@@ -129,6 +153,7 @@ export class MemoryServer {
   /** Gives up the claim of an entity that has nothing to run now. */
   settle(entity: StoredEntity): void {
     entity.owner = undefined;
+    entity.hold = undefined;
     const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
     if (Number.isFinite(next)) this.due.set(entityWord(entity.ref), next);
     else this.due.delete(entityWord(entity.ref));
@@ -140,12 +165,21 @@ export class MemoryServer {
   }
 
   wake(podId: string, entity: StoredEntity): void {
+    this.tell(podId, entityWord(entity.ref));
+  }
+
+  /** What a person does to a queue its owner is to see, also in the midst of its work; no word begins with `$`. */
+  recall(podId: string, entity: StoredEntity): void {
+    this.tell(podId, `$${entityWord(entity.ref)}`);
+  }
+
+  private tell(podId: string, word: string): void {
     let sleeper = this.wakeUps.get(podId);
     if (!sleeper) {
       sleeper = { words: new Set(), notify: undefined };
       this.wakeUps.set(podId, sleeper);
     }
-    sleeper.words.add(entityWord(entity.ref));
+    sleeper.words.add(word);
     sleeper.notify?.();
   }
 

@@ -21,7 +21,9 @@ import type {
   Renewal,
   Renewed,
   Settlement,
+  WakeUp,
 } from '../../core/ports.js';
+import { MemoryControl } from './memory-control.js';
 import { MAX_FAILED, type MemoryServer, type StoredEntity, type StoredJob } from './memory-server.js';
 
 const PAUSED_LOOK_MS = 5000;
@@ -29,13 +31,16 @@ const WAKE_UP_WAIT_MS = 5000;
 const HOLD_LEAD_MS = 1000;
 
 export class MemoryEntityStore implements EntityStore {
+  readonly control: MemoryControl;
   private closed = false;
 
   constructor(
     private readonly server: MemoryServer,
     private readonly config: EngineConfig,
     private readonly podId: string,
-  ) {}
+  ) {
+    this.control = new MemoryControl(server, podId);
+  }
 
   async start(): Promise<void> {}
 
@@ -91,7 +96,7 @@ export class MemoryEntityStore implements EntityStore {
     if (entity.owner?.podId === this.podId && entity.owner.epoch >= claimWith) return 'later';
     if (!this.server.hasWork(entity)) {
       this.server.settle(entity);
-      this.forget(entity);
+      this.server.forget(entity);
       return 'later';
     }
     if (entity.paused) {
@@ -107,6 +112,7 @@ export class MemoryEntityStore implements EntityStore {
   /** A worker that has only a hold before it goes, and is there again shortly before the hold ends. */
   private heldForLong(entity: StoredEntity): number | undefined {
     const heldForMs = this.server.heldForMs(entity);
+    if (heldForMs === Number.POSITIVE_INFINITY) return PAUSED_LOOK_MS + HOLD_LEAD_MS;
     return heldForMs !== undefined && heldForMs > HOLD_LEAD_MS ? heldForMs : undefined;
   }
 
@@ -142,7 +148,7 @@ export class MemoryEntityStore implements EntityStore {
       if (mode !== 'idle') this.giveBackUnstarted(entity);
       if (!this.server.hasWork(entity)) {
         this.server.settle(entity);
-        this.forget(entity);
+        this.server.forget(entity);
         return true;
       }
       const heldForMs = this.heldForLong(entity);
@@ -215,7 +221,7 @@ export class MemoryEntityStore implements EntityStore {
     );
   }
 
-  async wakeUps(types: readonly string[]): Promise<EntityRef[]> {
+  async wakeUps(types: readonly string[]): Promise<WakeUp[]> {
     const sleeper = this.server.wakeUps.get(this.podId) ?? { words: new Set<string>(), notify: undefined };
     this.server.wakeUps.set(this.podId, sleeper);
     const asked = this.server.takeRequests(types);
@@ -231,7 +237,7 @@ export class MemoryEntityStore implements EntityStore {
     }
     const words = [...sleeper.words];
     sleeper.words.clear();
-    return [...words.map(parseEntityWord), ...asked, ...this.server.takeRequests(types)];
+    return [...words.map(readWakeUp), ...asked, ...this.server.takeRequests(types)];
   }
 
   async requestWorker(entity: EntityRef): Promise<void> {
@@ -254,6 +260,7 @@ export class MemoryEntityStore implements EntityStore {
         types.includes(entity.ref.type) &&
         (entity.owner?.untilMs ?? 0) <= server.now() &&
         server.hasWork(entity) &&
+        !(server.due.has(entityWord(entity.ref)) && this.heldForLong(entity) !== undefined) &&
         (server.due.get(entityWord(entity.ref)) ?? Number.POSITIVE_INFINITY) > server.now() + 2 * PAUSED_LOOK_MS,
     );
     for (const entity of forgotten) server.due.set(entityWord(entity.ref), server.now());
@@ -311,8 +318,11 @@ export class MemoryEntityStore implements EntityStore {
   private fetch(entity: StoredEntity, limit: number): Fetched {
     this.server.promote(entity);
     const heldForMs = this.server.heldForMs(entity);
+    if (heldForMs === Number.POSITIVE_INFINITY) return { jobs: [] };
     if (heldForMs !== undefined) return { jobs: [], againInMs: Math.max(1, heldForMs) };
-    entity.hold = undefined;
+    const { hold } = entity;
+    const isOver = hold && (hold.untilMs <= this.server.now() || !entity.wait.some(({ id }) => id === hold.jobId));
+    if (isOver) entity.hold = undefined;
     const jobs = entity.paused ? [] : entity.wait.splice(0, limit);
     for (const job of jobs) job.attempt++;
     entity.active.push(...jobs);
@@ -326,8 +336,9 @@ export class MemoryEntityStore implements EntityStore {
   private end(entity: StoredEntity, { job, outcome }: Settlement): void {
     const stored = entity.active.find(({ id }) => id === job.id);
     if (!stored) return;
-    if (outcome.kind === 'retrying') {
-      this.retry(entity, stored, job, outcome.delayMs);
+    if (outcome.kind === 'retrying' || outcome.kind === 'blocked') {
+      // The answer to the same end was lost, and the job has been fetched again.
+      if (stored.attempt === job.attempt) this.retry(entity, stored, outcome);
       return;
     }
     entity.active = entity.active.filter(other => other !== stored);
@@ -338,15 +349,16 @@ export class MemoryEntityStore implements EntityStore {
   }
 
   /** Strict: the job is the head again, behind it all that was fetched. Else it goes behind all that waits, or is due later. */
-  private retry(entity: StoredEntity, stored: StoredJob, { attemptsMade }: FetchedJob, delayMs: number): void {
-    // The answer to the same end was lost, and the job has been fetched again.
-    if (stored.attemptsMade !== attemptsMade) return;
+  private retry(entity: StoredEntity, stored: StoredJob, outcome: TriedAgain): void {
+    const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
     stored.attemptsMade++;
     entity.active = entity.active.filter(other => other !== stored);
-    if (this.config.entityType(entity.ref.type).ordering === 'strict') {
+    if (outcome.kind === 'blocked' || this.config.entityType(entity.ref.type).ordering === 'strict') {
       this.giveBackUnstarted(entity);
       entity.wait.unshift(stored);
-      if (delayMs > 0) entity.hold = { jobId: stored.id, untilMs: this.server.now() + delayMs };
+      const { id, attemptsMade } = stored;
+      const untilMs = this.server.now() + delayMs;
+      if (delayMs > 0) entity.hold = { jobId: id, attemptsMade, untilMs, reason: outcome.reason };
     } else if (delayMs > 0) {
       entity.delayed.push({ job: stored, atMs: this.server.now() + delayMs });
     } else {
@@ -359,18 +371,18 @@ export class MemoryEntityStore implements EntityStore {
     if (!entity || entity.owner?.podId !== this.podId || entity.owner.epoch !== claim.epoch) throw stale(claim);
     return entity;
   }
-
-  /** A drained entity leaves nothing (I8) but what a person has set. */
-  private forget(entity: StoredEntity): void {
-    if (entity.delayed.length > 0 || entity.failed.length > 0 || entity.paused) return;
-    this.server.entities.delete(entityWord(entity.ref));
-  }
 }
 
 type Routed =
   | { readonly route: 'mine'; readonly fetched: Fetched }
   | { readonly route: 'claimed'; readonly claimed: Claimed }
   | { readonly route: 'unknown-claim' | 'elsewhere' | 'nobody' | 'delayed' };
+
+type TriedAgain = Exclude<Settlement['outcome'], { readonly kind: 'completed' }>;
+
+function readWakeUp(word: string): WakeUp {
+  return word.startsWith('$') ? { ...parseEntityWord(word.slice(1)), isRecall: true } : parseEntityWord(word);
+}
 
 /** Runs a step now; its answer comes in the order of the calls. */
 function answer<T>(step: () => T): Promise<T> {
@@ -390,6 +402,7 @@ function toFetched(job: StoredJob): FetchedJob {
     attemptsMade: job.attemptsMade,
     options: job.options,
     mustFail: job.mustFail,
+    isSkipped: job.isSkipped,
     native: () => ({ id: job.id, name: job.name, data: JSON.parse(job.data) }),
   };
 }

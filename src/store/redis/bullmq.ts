@@ -37,6 +37,8 @@ const BODIES = [
   'moveToFinished',
   'retryJob',
   'moveToDelayed',
+  'pause',
+  'removeJob',
   'updateData',
   'updateProgress',
   'addLog',
@@ -283,6 +285,10 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
   const retryJob = names('retryJob');
   await backend.moveToDelayed(id, 1, 1, 'token');
   const moveToDelayed = names('moveToDelayed');
+  await backend.pause(true);
+  const pause = names('pause');
+  await backend.pause(false);
+  const resume = names('pause');
   return {
     addStandardJob,
     addDelayedJob,
@@ -292,6 +298,8 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
     failed,
     retryJob,
     moveToDelayed,
+    pause,
+    resume,
   };
 }
 

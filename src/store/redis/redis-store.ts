@@ -28,6 +28,7 @@ import type {
   Renewal,
   Renewed,
   Settlement,
+  WakeUp,
 } from '../../core/ports.js';
 import { Bull, encodeFields, failureFields } from './bullmq.js';
 import { Channel } from './channel.js';
@@ -38,6 +39,7 @@ import {
   type RedisConnectionOptions,
   watchConnection,
 } from './connection.js';
+import { RedisControl } from './control.js';
 import { checkEviction, type EvictionResponse } from './eviction.js';
 import { KeySpace } from './keys.js';
 import { NativeJobs } from './native-job.js';
@@ -83,6 +85,7 @@ export class RedisEntityStore implements EntityStore {
   private readonly renewals: Renewals;
   private readonly buildNative: BuildNative;
   private readonly stopWatching: () => void;
+  readonly control: RedisControl;
   private ready: Ready | undefined;
 
   constructor(private readonly options: RedisStoreOptions) {
@@ -102,6 +105,7 @@ export class RedisEntityStore implements EntityStore {
       clock,
       log,
     });
+    this.control = new RedisControl(() => this.parts.channel, this.keySpace);
     this.buildNative = (claim, id, fields) =>
       this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields);
   }
@@ -258,7 +262,7 @@ export class RedisEntityStore implements EntityStore {
     );
   }
 
-  async wakeUps(types: readonly string[]): Promise<EntityRef[]> {
+  async wakeUps(types: readonly string[]): Promise<WakeUp[]> {
     if (this.wakes.status !== 'ready') throw new StoreUnavailableError('Not connected to Redis.');
     const own = this.keySpace.wakeUps(this.options.podId);
     const keys = [own, ...types.map(type => this.keySpace.spawnMarker(type))];
@@ -267,7 +271,7 @@ export class RedisEntityStore implements EntityStore {
     // A request whose marker went to a connection that is dead is found when the wait is over.
     if (first?.[0] !== own) return this.spawned(types);
     const more = await this.wakes.zpopmin(own, WAKE_UPS_AT_ONCE);
-    return [first[1], ...more.filter((_, index) => index % 2 === 0)].map(parseEntityWord);
+    return [first[1], ...more.filter((_, index) => index % 2 === 0)].map(readWakeUp);
   }
 
   /** Requests of the spawn queues, taken and done: what becomes of them is the look's business. */
@@ -347,7 +351,11 @@ export class RedisEntityStore implements EntityStore {
         ...bull.encodeFailed(fields, { ...jobOptions, ...options }, name, lockDurationMs),
       ];
     }
-    const how = { made: job.attemptsMade, delayMs: outcome.delayMs, strict: ordering === 'strict' };
+    const { attempt } = job;
+    const how =
+      outcome.kind === 'retrying'
+        ? { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' }
+        : { attempt, strict: true };
     return [...head, JSON.stringify(how), '', encodeFields(fields)];
   }
 
@@ -410,6 +418,11 @@ export class RedisEntityStore implements EntityStore {
       `Job ${job.id} of ${entityWord(entity)} has ended (${outcome.kind}), but BullMQ would not take it (code ${code}): it was removed or moved while it ran.`,
     );
   }
+}
+
+/** No encoded name begins with `$`. */
+function readWakeUp(word: string): WakeUp {
+  return word.startsWith('$') ? { ...parseEntityWord(word.slice(1)), isRecall: true } : parseEntityWord(word);
 }
 
 function passed(answer: unknown): Passed {

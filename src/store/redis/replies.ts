@@ -42,6 +42,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
   let attemptsMade = 0;
   let stacks: string | undefined;
   let mustFail: string | undefined;
+  let isSkipped = false;
   for (let i = 0; i < fields.length; i += 2) {
     const value = fields[i + 1] ?? '';
     if (fields[i] === 'name') name = value;
@@ -51,6 +52,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
     else if (fields[i] === 'atm') attemptsMade = Number(value);
     else if (fields[i] === 'stacktrace') stacks = value;
     else if (fields[i] === 'defa') mustFail = value;
+    else if (fields[i] === 'skip') isSkipped = true;
   }
   let data: unknown;
   if (json === undefined) {
@@ -70,6 +72,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
     attempt,
     attemptsMade,
     mustFail,
+    isSkipped,
     options,
     stacks,
     native: () => (built ??= native(claim, id, fields)),

@@ -25,6 +25,8 @@ interface Work {
   readonly blockUntil?: string;
   /** Its handler kills the process, every time. */
   readonly poison?: boolean;
+  /** How many of its tries fail. */
+  readonly failures?: number;
 }
 
 const setting = (name: string, otherwise = '') => process.env[name] ?? otherwise;
@@ -53,7 +55,7 @@ function note(what: 'start' | 'end', entityId: string, n: number, { fencingToken
 class AccountProcessor {
   @JobHandler('*')
   async handle(job: Job<Work>, entityId: string, context: JobContext) {
-    const { n, ms = Math.random() * handlerMsMax, blockMs = 0, blockUntil, poison } = job.data;
+    const { n, ms = Math.random() * handlerMsMax, blockMs = 0, blockUntil, poison, failures = 0 } = job.data;
     note('start', entityId, n, context);
     if (poison) die();
     const isFirst = job.attemptsStarted === 1;
@@ -62,6 +64,7 @@ class AccountProcessor {
     await (ms >= 1 ? new Promise(resolve => setTimeout(resolve, ms)) : null);
     note('end', entityId, n, context);
     if (dieAt === 'effect') die();
+    if (job.attemptsMade < failures) throw new Error('not this time');
     return pod;
   }
 }

@@ -3,13 +3,13 @@
  * Neighbours: `starts.ts` checks what the pods do with what they are given; `seen.ts` is where the facts come from.
  */
 import { StaleClaimError, StoreRefusedError } from '../../../src/core/errors.js';
-import type { Claim } from '../../../src/core/ports.js';
+import type { Claim, Settlement } from '../../../src/core/ports.js';
 import { isSame, type Seen } from './seen.js';
 
 /** How a handler ended, and how many tries had failed before. */
 export interface End {
   readonly n: number;
-  readonly kind: 'completed' | 'failed' | 'retrying';
+  readonly kind: Settlement['outcome']['kind'];
   readonly made: number;
 }
 
@@ -37,7 +37,7 @@ export interface Stint {
   isCut: boolean;
   readonly started: Set<number>;
   /** Ended here, whether or not the store has recorded it. */
-  readonly ended: Map<number, 'completed' | 'failed'>;
+  readonly ended: Map<number, End['kind']>;
 }
 
 export type Violate = (what: string) => void;

@@ -34,6 +34,6 @@ export async function seeInRedis(
     delayed: (delayed as string[]).map(numberOf),
     failed: (failed as string[]).map(numberOf),
     paused: paused !== null,
-    hold: hold ? { n: numberOf(hold.slice(hold.indexOf(':') + 1)), untilMs: Number.parseInt(hold, 10) } : undefined,
+    hold: hold ? { n: numberOf(hold.split(':').slice(3).join(':')), untilMs: Number.parseInt(hold, 10) } : undefined,
   };
 }

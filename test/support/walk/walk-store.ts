@@ -44,6 +44,10 @@ export class WalkStore implements EntityStore {
 
   constructor(private readonly parts: WalkStoreParts) {}
 
+  get control() {
+    return this.parts.real.control;
+  }
+
   async start(): Promise<void> {}
 
   queueName(entity: EntityRef): string {

@@ -35,20 +35,46 @@ local function isForeign(B, id)
   return holder and string.sub(holder, 1, 3) ~= 'aq:'
 end
 
--- For how many ms the head of the queue waits for its next try, or nil. The hold is '<until, ms>:<job id>'; that of a job
--- which is not the head any more is void (race 33).
-local function heldForMs(B)
+-- Until when, and for how long, a hold lasts that only a person ends, in ms: longer than any clock counts.
+local BLOCKED_MS = 9e15
+
+-- Why the head of the queue waits, a hold: '<until>:<how long>:<tries so far>:<job id>', in ms.
+local function holdOf(B)
   local hold = claimOf(B)[HOLD]
   if not hold then return nil end
-  local untilMs, id = string.match(hold, '^(%d+):(.*)$')
-  local left = tonumber(untilMs) - tonumber(nowMs)
-  if left > 0 and redis.call('LINDEX', B .. ':wait', -1) == id then return left end
-  return nil
+  local untilMs, delayMs, made, id = string.match(hold, '^(%d+):(%d+):(%d+):(.*)$')
+  return {left = tonumber(untilMs) - tonumber(nowMs), delayMs = tonumber(delayMs), made = made, id = id}
+end
+
+-- More may be left than it lasts: then Redis's clock has stepped back, and the entity does not wait for it (race 20).
+local function isOver(hold) return hold.left <= 0 or hold.left > hold.delayMs end
+
+-- For how many ms the head of the queue waits for its next try, and its id, or nil. A hold is of one try of one job: that of
+-- another, or of a job which is not the head any more, is void (race 33).
+local function heldForMs(B)
+  local hold = holdOf(B)
+  if not hold or isOver(hold) or redis.call('LINDEX', B .. ':wait', -1) ~= hold.id then return nil end
+  if redis.call('HGET', B .. ':' .. hold.id, 'atm') ~= hold.made then return nil end
+  return hold.left, hold.id
+end
+
+local function isBlocked(heldMs) return heldMs ~= nil and heldMs > BLOCKED_MS / 2 end
+
+-- The id of the job that has used up its tries and blocks the entity until a person decides.
+local function blockerOf(B)
+  local held, id = heldForMs(B)
+  return isBlocked(held) and id or nil
 end
 
 local function setHold(B, hold)
   claims[B] = nil
   if hold then redis.call('HSET', fence(B), 'hold', hold) else redis.call('HDEL', fence(B), 'hold') end
+end
+
+-- A hold that is over, or of a job that waits no more. One whose job is not the head at the moment may be needed again.
+local function forgetHold(B)
+  local hold = holdOf(B)
+  if hold and (isOver(hold) or not redis.call('LPOS', B .. ':wait', hold.id)) then setHold(B, nil) end
 end
 
 -- Gives back what was fetched, in its old order. Active is newest first; what is pushed last is taken next. Jobs under

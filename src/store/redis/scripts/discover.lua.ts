@@ -16,6 +16,7 @@ local function isForgotten(B, T, I)
   if not hasWork(B) then return false end
   -- What is to be looked at later only, as for a delayed job, is not known to have work now; a pause is looked at often.
   local score = redis.call('ZSCORE', sys .. 'due:' .. T, I)
+  if score and heldForLongMs(B) then return false end
   return not score or tonumber(score) > nowUs + 10000000
 end
 

@@ -10,6 +10,7 @@
  * table. Neighbour: `hoist.ts` makes the helpers of a body once a batch.
  */
 import { claimLua } from './claim.lua.js';
+import { controlLua } from './control.lua.js';
 import { discoverLua } from './discover.lua.js';
 import { enterLua } from './enter.lua.js';
 import { finishLua } from './finish.lua.js';
@@ -76,7 +77,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     const { definitions, rest } = hoistDefinitions(body);
     return `MAKE.${name} = function()\n${definitions}\nreturn function(KEYS, ARGV)\n${rest}\nend\nend\n`;
   });
-  const ours = [claimLua, takeLua, finishLua, spawnLua, enterLua, lookLua, discoverLua];
+  const ours = [claimLua, takeLua, finishLua, spawnLua, enterLua, lookLua, discoverLua, controlLua];
   return [HEAD, ...functions, keysOf(keyNames), ...ours, LOOP].join('\n');
 }
 

@@ -62,11 +62,15 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
 end
 
 -- A wake-up is a hint in the set of one pod, which may be dead: it expires.
-local function wake(podId, T, I)
+local function tell(podId, word)
   local key = sys .. 'pod:' .. podId .. ':wake'
-  redis.call('ZADD', key, 'NX', string.format('%.0f', nowUs), T .. ':' .. I)
+  redis.call('ZADD', key, 'NX', string.format('%.0f', nowUs), word)
   redis.call('PEXPIRE', key, 60000)
 end
+local function wake(podId, T, I) tell(podId, T .. ':' .. I) end
+
+-- What a person does to a queue its owner is to see, also in the midst of its work; no name begins with '$'.
+local function recall(podId, T, I) tell(podId, '$' .. T .. ':' .. I) end
 
 -- Calls one other live pod that has room for the type: for one entity the same one each time, so that not all of them
 -- race for it; for many entities all of them. Answers whether there is one.

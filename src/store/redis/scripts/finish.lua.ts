@@ -9,6 +9,8 @@ export const finishLua = /* lua */ `
 local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   local lock = B .. ':' .. jobId .. ':lock'
   local completed = status == 'completed'
+  -- tried again by a person, it has its tries again
+  if not completed then redis.call('HDEL', B .. ':' .. jobId, 'skip') end
   local keys = completed and keysOf_completed(B, jobId) or keysOf_failed(B, jobId)
   local args = {jobId, nowMs, completed and 'returnvalue' or 'failedReason', value, status, fetch, B .. ':', opts, fields}
   local r = BULL.moveToFinished(keys, args)
@@ -28,27 +30,30 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   return r
 end
 
--- A failed try that is not the last, by BullMQ's own bodies. 'how' is JSON: {made, delayMs, strict}. Strict: what was fetched
--- after the job goes back, and then the job, to the head of the queue, where a hold keeps it (I6, race 6). The answer to this
--- end may have been lost, and the job fetched again: then its tries tell.
+-- A failed try after which the job is kept, by BullMQ's own bodies. 'how' is JSON: {attempt, delayMs, strict}. Strict: all that
+-- was fetched goes back, the job itself last, to the head of the queue, where a hold keeps it (I6, race 6). Without delayMs
+-- only a person ends the hold. The answer to this end may have been lost: the job waits again, or was fetched anew.
 local function retryJob(B, jobId, lockMs, how, fields)
-  local job, push = cjson.decode(how), 'LPUSH'
-  local made, priority = unpack(redis.call('HMGET', B .. ':' .. jobId, 'atm', 'priority'))
-  if tonumber(made or 0) ~= job.made then return 0 end
-  -- a job with a priority came past us; it has no place to keep
-  local strict = job.strict and tonumber(priority or 0) == 0
-  if strict then
-    giveBackUnstarted(B, jobId)
-    push = 'RPUSH'
+  local try, job = cjson.decode(how), B .. ':' .. jobId
+  local delayMs = try.delayMs or BLOCKED_MS
+  if tonumber(redis.call('HGET', job, 'ats') or try.attempt) ~= try.attempt then return 0 end
+  if try.strict then giveBackUnstarted(B, jobId) end
+  redis.call('HDEL', job, 'left')
+  redis.call('SET', job .. ':lock', lockToken, 'PX', lockMs)
+  if not try.strict and delayMs > 0 then
+    return BULL.moveToDelayed(keysOf_moveToDelayed(B, jobId),
+      {B .. ':', nowMs, jobId, lockToken, delayMs, '0', fields, '0', ''})
   end
-  redis.call('SET', B .. ':' .. jobId .. ':lock', lockToken, 'PX', lockMs)
-  if strict or job.delayMs == 0 then
-    local r = BULL.retryJob(keysOf_retryJob(B, jobId), {B .. ':', nowMs, push, jobId, lockToken, fields})
-    if r == 0 and strict and job.delayMs > 0 then setHold(B, string.format('%.0f:%s', nowMs + job.delayMs, jobId)) end
-    return r
+  local push = try.strict and 'RPUSH' or 'LPUSH'
+  local r = BULL.retryJob(keysOf_retryJob(B, jobId), {B .. ':', nowMs, push, jobId, lockToken, fields})
+  if r ~= 0 or not try.strict then return r end
+  -- BullMQ puts one with a priority among its peers (race 33)
+  if redis.call('ZREM', B .. ':prioritized', jobId) == 1 then redis.call('RPUSH', B .. ':wait', jobId) end
+  if delayMs > 0 then
+    local untilMs = try.delayMs and nowMs + delayMs or BLOCKED_MS
+    setHold(B, string.format('%.0f:%.0f:%s:%s', untilMs, delayMs, redis.call('HGET', job, 'atm'), jobId))
   end
-  return BULL.moveToDelayed(keysOf_moveToDelayed(B, jobId),
-    {B .. ':', nowMs, jobId, lockToken, job.delayMs, '0', fields, '0', ''})
+  return r
 end
 
 -- Whether an end overtakes that of an older job, which was refused: counted now, a crash would run the older one after it
@@ -66,7 +71,7 @@ end
 
 local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   local r
-  if status == 'retrying' then
+  if status == 'retrying' or status == 'blocked' then
     r = retryJob(B, jobId, lockMs, value, fields)
   else
     r = endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
@@ -79,7 +84,7 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   return r
 end
 
--- What is written of a job that ends: 'retrying' has {made, delayMs, strict} as its value, and no opts.
+-- Of a job that ends: 'retrying' and 'blocked' have {attempt, delayMs, strict} as their value, and no opts.
 -- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
 function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields)
@@ -87,7 +92,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
-  local fetches = n > 0 and status ~= 'retrying' and not claimOf(B)[HOLD]
+  local fetches = n > 0 and (status == 'completed' or status == 'failed') and not claimOf(B)[HOLD]
   if fetches and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
     fetches = false

@@ -12,8 +12,10 @@ end
 
 -- Who has nothing to do but wait for a hold goes, and is there again shortly before it ends.
 local HOLD_LEAD_MS = 1000
+local PAUSED_LOOK_MS = 5000
 local function heldForLongMs(B)
   local held = heldForMs(B)
+  if isBlocked(held) then return PAUSED_LOOK_MS end
   return held and held > HOLD_LEAD_MS and held - HOLD_LEAD_MS
 end
 
@@ -33,7 +35,8 @@ end
 local function giveUp(B, heldMs)
   claims[B] = nil
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
-  redis.call('EXPIRE', fence(B), 86400 + math.ceil((heldMs or 0) / 1000))
+  -- a block has no end; PERSIST is not needed, since no claim has an expiry
+  if not isBlocked(heldMs) then redis.call('EXPIRE', fence(B), 86400 + math.ceil((heldMs or 0) / 1000)) end
 end
 
 -- Gives up the claim of an entity that has nothing to run now. Its queue leaves no key unless some state of BullMQ still
@@ -76,7 +79,7 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
     return {'LATER'}
   end
   if isPaused(B) then
-    lookAgain(T, I, 5000000)
+    lookAgain(T, I, PAUSED_LOOK_MS * 1000)
     return {'PAUSED'}
   end
   local held = heldForLongMs(B)
@@ -103,7 +106,7 @@ function OPS.release(B, T, I, epoch, mode)
     return {'OK', '1'}
   end
   local held = heldForLongMs(B) or 0
-  local waitsUs = isPaused(B) and 5000000 or held * 1000
+  local waitsUs = isPaused(B) and PAUSED_LOOK_MS * 1000 or held * 1000
   if mode == 'idle' and waitsUs == 0 then return {'OK', '0'} end
   giveUp(B, heldForMs(B))
   lookAgain(T, I, waitsUs)

@@ -60,8 +60,11 @@ for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(move
 
 -- Whether the head of the queue waits for its next try; its worker knows until when.
 local function isHeld(B)
-  local untilMs, id = string.match(redis.call('HGET', B .. ':$:worker', 'hold') or '', '^(%d+):(.*)$')
-  return untilMs and tonumber(untilMs) > nowUs / 1000 and redis.call('LINDEX', B .. ':wait', -1) == id
+  local hold = redis.call('HGET', B .. ':$:worker', 'hold') or ''
+  local untilMs, delayMs, made, id = string.match(hold, '^(%d+):(%d+):(%d+):(.*)$')
+  local left = untilMs and tonumber(untilMs) - nowUs / 1000
+  return left and left > 0 and left <= tonumber(delayMs) + 1
+    and redis.call('LINDEX', B .. ':wait', -1) == id and redis.call('HGET', B .. ':' .. id, 'atm') == made
 end
 
 local function hasWork(B)

@@ -18,10 +18,10 @@ local function take(B, n, opts, out, at)
   if n < 1 then return end
   local held = heldForMs(B)
   if held then
-    out[at] = string.format('%.0f', held)
+    if not isBlocked(held) then out[at] = string.format('%.0f', held) end
     return
   end
-  if claimOf(B)[HOLD] then setHold(B, nil) end
+  forgetHold(B)
   local keys, args = keysOf_moveToActive(B), {B .. ':', nowMs, opts}
   for _ = 1, n do
     local r = BULL.moveToActive(keys, args)

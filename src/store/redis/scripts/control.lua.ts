@@ -1,0 +1,67 @@
+/**
+ * What a person does to one entity, wherever it is worked. Whoever owns it is recalled: it lets only the running job end, and
+ * looks at its queue anew.
+ * Neighbour: `take.lua.ts` and BullMQ's bodies see to it that nothing is fetched of a queue that is paused or blocked.
+ */
+export const controlLua = /* lua */ `
+-- Sees to it that somebody looks at an entity that may have something to do from now on.
+local function lookNow(B, T, I)
+  local claim = claimOf(B)
+  if isLive(claim) then
+    wake(claim[OWNER], T, I)
+  elseif hasWork(B) then
+    redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', nowUs), I)
+    if not callAnother(T, I) then requestWorker(T, I) end
+  end
+end
+
+-- pause: B T I how ('paused' | 'resumed'); returns {how many jobs an old version's pause still holds back}
+function OPS.pause(B, T, I, how)
+  local keys = how == 'paused' and keysOf_pause(B) or keysOf_resume(B)
+  local left = BULL.pause(keys, {how, '1'})
+  local claim = claimOf(B)
+  if isLive(claim) then
+    recall(claim[OWNER], T, I)
+  elseif how == 'resumed' then
+    lookNow(B, T, I)
+  elseif not claim[ENTITY] then
+    -- the queue has keys now; the fence says whose they are
+    claims[B] = nil
+    redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
+    redis.call('EXPIRE', fence(B), 86400)
+  end
+  return {left}
+end
+
+-- unblock: B T I how ('retry' | 'skip' | 'drop'); returns {'1'} when a job blocked the entity
+function OPS.unblock(B, T, I, how)
+  local id = blockerOf(B)
+  if not id then return {'0'} end
+  local job = B .. ':' .. id
+  if how == 'retry' then
+    redis.call('HSET', job, 'atm', '0')
+    redis.call('HDEL', job, 'defa', 'stc')
+  elseif how == 'skip' then
+    redis.call('HSET', job, 'defa', redis.call('HGET', job, 'failedReason') or 'skipped', 'skip', '1')
+  else
+    BULL.removeJob({job, B .. ':repeat'}, {id, '0', B .. ':'})
+  end
+  setHold(B, nil)
+  lookNow(B, T, I)
+  return {'1'}
+end
+
+-- status: B; returns {waiting, active, delayed, failed, paused ('1' | '0'), id of the job that blocks it, and why, or ''}
+function OPS.status(B)
+  local id = blockerOf(B) or ''
+  return {
+    redis.call('LLEN', B .. ':wait') + redis.call('ZCARD', B .. ':prioritized'),
+    redis.call('LLEN', B .. ':active'),
+    redis.call('ZCARD', B .. ':delayed'),
+    redis.call('ZCARD', B .. ':failed'),
+    isPaused(B) and '1' or '0',
+    id,
+    id ~= '' and redis.call('HGET', B .. ':' .. id, 'failedReason') or '',
+  }
+end
+`;

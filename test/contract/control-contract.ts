@@ -1,0 +1,165 @@
+/**
+ * The part of a store's contract that is about what a person does to an entity: pauses it, and decides about a job that has
+ * used up its tries. Neighbour: `retry-contract.ts`, the tries.
+ */
+import type { EntityRef } from '../../src/core/entity.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
+import type { Claim, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
+import { claimOf, done, serving } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+export function controlContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, control: ${name}`, () => {
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    let config: EngineConfig;
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+    let claim: Claim;
+    let first: FetchedJob;
+
+    const job = (n: number): NewJob => ({
+      entity,
+      name: 'withdraw',
+      data: JSON.stringify({ n }),
+      options: { ...config.entityType('account').jobOptions, attempts: 2 },
+    });
+    const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
+    const blocking = (fetched: FetchedJob | undefined): Settlement => ({
+      job: done(fetched).job,
+      outcome: { kind: 'blocked', reason: 'because', stack: 'Error: because' },
+    });
+
+    beforeEach(async () => {
+      config = resolveOptions({ entities: { account: { onExhausted: 'block' } } });
+      cluster = await createCluster();
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+      const claimed = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      claim = claimed.claim;
+      first = done(claimed.jobs[0]).job;
+      for (const n of [1, 2]) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+    });
+    afterEach(() => cluster.close());
+
+    test('what there is of an entity; nothing of one that nobody knows', async () => {
+      await b.enter({ ...job(3), options: { delay: 60_000 } }, 'route-only');
+      const status = { waiting: 2, active: 1, delayed: 1, failed: 0, isPaused: false };
+      expect(await b.control.status(entity)).toEqual(status);
+      await a.finish(claim, done(first, 'failed'), 0);
+      expect(await b.control.status(entity)).toEqual({ ...status, active: 0, failed: 1 });
+      const none = { waiting: 0, active: 0, delayed: 0, failed: 0, isPaused: false };
+      expect(await b.control.status({ type: 'account', id: 'nobody' })).toEqual(none);
+    });
+
+    describe('a pause', () => {
+      test('its owner is recalled, also in the midst of its work, and gives back what it has fetched', async () => {
+        await a.take(claim);
+        await b.control.pause(entity, true);
+        expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
+        const resynced = await a.resync(claim, 2, [done(first)]);
+        expect(resynced.jobs).toEqual([]);
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 2, active: 0, isPaused: true });
+      });
+
+      test('a resume recalls the owner, and the first that waits is the next', async () => {
+        await b.control.pause(entity, true);
+        await a.wakeUps([]);
+        const resynced = await a.resync(claim, 2, [done(first)]);
+        await b.control.pause(entity, false);
+        expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
+        expect(numbers((await a.resync(resynced.claim, 3, [])).jobs)).toEqual([1]);
+      });
+
+      test('of an entity without an owner: nothing is claimed; with the resume a pod is called', async () => {
+        await a.finish(claim, done(first), 0);
+        await a.release(claim, 'hand-over');
+        await b.control.pause(entity, true);
+        expect(await a.look(entity, 5)).toBe('paused');
+        await a.renew([], serving('account'));
+        await b.control.pause(entity, false);
+        expect(await a.due('account', 0, 10)).toEqual([entity]);
+        expect(await a.wakeUps([])).toEqual([entity]);
+        expect(numbers(claimOf(await a.look(entity, 6)).jobs)).toEqual([1]);
+      });
+
+      test('I8: an entity that has only been paused and resumed leaves nothing in the books', async () => {
+        const idle = { type: 'account', id: 'idle' };
+        await a.control.pause(idle, true);
+        expect(await a.control.status(idle)).toMatchObject({ isPaused: true });
+        await a.control.pause(idle, false);
+        expect(await a.control.status(idle)).toMatchObject({ isPaused: false });
+        expect(await cluster.dueScore(idle)).toBeUndefined();
+      });
+    });
+
+    describe('a job that has used up its tries and blocks its entity', () => {
+      test('nothing is fetched, and no time is told; what is fetched already goes back', async () => {
+        await a.take(claim);
+        expect(await a.finish(claim, blocking(first), 1)).toEqual({ jobs: [] });
+        expect(await a.take(claim)).toEqual({ jobs: [] });
+        expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
+        const blockedBy = { jobId: first.id, reason: 'because' };
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 3, active: 0, blockedBy });
+      });
+
+      test('it outlives its owner; a look leaves it, and comes back', async () => {
+        await a.finish(claim, blocking(first), 1);
+        expect(await a.release(claim, 'idle')).toBe(true);
+        expect(await b.look(entity, 1)).toBe('later');
+        expect(await b.due('account', 0, 10)).toEqual([]);
+        expect(await cluster.dueScore(entity)).toBeDefined();
+        expect(await b.control.status(entity)).toMatchObject({ blockedBy: { jobId: first.id } });
+      });
+
+      test('an end whose answer was lost blocks once', async () => {
+        await a.finish(claim, blocking(first), 1);
+        const resynced = await a.resync(claim, 2, [blocking(first)]);
+        expect(resynced.jobs).toEqual([]);
+        await b.control.unblock(entity, 'retry');
+        expect((await a.take(resynced.claim)).jobs[0]).toMatchObject({ data: { n: 0 }, attemptsMade: 0 });
+      });
+
+      test('retry: all its tries anew, before all others; its owner is woken', async () => {
+        await a.finish(claim, blocking(first), 1);
+        expect(await b.control.unblock(entity, 'retry')).toBe(true);
+        expect(await a.wakeUps([])).toEqual([entity]);
+        const again = await a.take(claim);
+        expect(again.jobs[0]).toMatchObject({ data: { n: 0 }, attempt: 2, attemptsMade: 0 });
+        expect(numbers((await a.finish(claim, done(again.jobs[0]), 2)).jobs)).toEqual([1, 2]);
+        expect(await b.control.status(entity)).not.toHaveProperty('blockedBy');
+      });
+
+      test('skip: it is to fail with its reason, and not to block again; the next one runs', async () => {
+        await a.finish(claim, blocking(first), 1);
+        expect(await b.control.unblock(entity, 'skip')).toBe(true);
+        const skipped = await a.take(claim);
+        expect(skipped.jobs[0]).toMatchObject({ id: first.id, mustFail: 'because', isSkipped: true });
+        expect(numbers((await a.finish(claim, done(skipped.jobs[0], 'failed'), 1)).jobs)).toEqual([1]);
+        expect(await cluster.failedIds(entity)).toEqual([first.id]);
+      });
+
+      test('drop: it is gone, and the next one runs', async () => {
+        await a.finish(claim, blocking(first), 1);
+        expect(await b.control.unblock(entity, 'drop')).toBe(true);
+        expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
+        expect(await cluster.failedIds(entity)).toEqual([]);
+      });
+
+      test('without an owner a pod is called', async () => {
+        await a.finish(claim, blocking(first), 1);
+        await a.release(claim, 'idle');
+        await b.renew([], serving('account'));
+        expect(await a.control.unblock(entity, 'retry')).toBe(true);
+        expect(await b.wakeUps([])).toEqual([entity]);
+        expect(numbers(claimOf(await b.look(entity, 1)).jobs)).toEqual([0]);
+      });
+
+      test('where none does, there is nothing to decide', async () => {
+        expect(await b.control.unblock(entity, 'drop')).toBe(false);
+        expect(await b.control.unblock({ type: 'account', id: 'nobody' }, 'retry')).toBe(false);
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 2, active: 1 });
+      });
+    });
+  });
+}

@@ -1,0 +1,104 @@
+/** `EntityQueues` in an application, on real Redis: a pause, and a job that blocks its entity. */
+import { Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { UnrecoverableError } from 'bullmq';
+import { AtomicQueuesModule, EntityQueues, JobHandler, QueueBus, WorkerProcessor } from '../../src/index.js';
+import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { eventually, type Gate, gate } from '../support/wait.js';
+
+const started: number[] = [];
+let failing: ((n: number) => unknown) | undefined;
+let held: Gate | undefined;
+
+@WorkerProcessor({ entityType: 'account', onExhausted: 'block' })
+@Injectable()
+class Accounts {
+  @JobHandler('*')
+  async run({ data }: { data: { n: number } }) {
+    started.push(data.n);
+    const error = failing?.(data.n);
+    if (error) throw error;
+    await held?.promise;
+  }
+}
+
+describe('EntityQueues', () => {
+  const prefix = freshPrefix();
+  const redis = connect();
+  const connection = { redis: { url: redisUrl() }, keyPrefix: prefix };
+  @Module({ imports: [AtomicQueuesModule.forRoot(connection)], providers: [Accounts] })
+  class Worker {}
+  @Module({ imports: [AtomicQueuesModule.forRoot({ ...connection, producerOnly: true })] })
+  class Operator {}
+  const create = (module: unknown) => NestFactory.createApplicationContext(module as never, { logger: false });
+  let apps: Awaited<ReturnType<typeof create>>[] = [];
+
+  beforeEach(async () => {
+    apps = [await create(Worker), await create(Operator)];
+  });
+  afterEach(async () => {
+    failing = undefined;
+    held?.open();
+    held = undefined;
+    started.length = 0;
+    for (const app of apps) await app.close();
+    await dropKeys(redis, prefix);
+  });
+  afterAll(() => redis.quit());
+
+  const account = () => apps[1]?.get(EntityQueues).of('account', 1) as ReturnType<EntityQueues['of']>;
+  const add = (...ns: number[]) =>
+    Promise.all(
+      ns.map(n =>
+        apps[0]
+          ?.get(QueueBus)
+          .enqueueJob({ entityType: 'account', entityId: 1, name: 'x', data: { n } }, { attempts: 2, backoff: 1 }),
+      ),
+    );
+
+  test('a pause by another pod: the running job ends, nothing else starts, whatever comes', async () => {
+    held = gate();
+    await add(0, 1, 2, 3);
+    await eventually('the first runs', () => started.length === 1);
+    await account().pause();
+    held.open();
+    held = undefined;
+    await eventually('nothing is fetched any more', async () => (await account().status()).active === 0);
+    expect(await account().status()).toEqual({ waiting: 3, active: 0, delayed: 0, failed: 0, isPaused: true });
+    await add(4);
+    await account().resume();
+    await eventually('all have run', () => started.length === 5);
+    expect(started).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test('a job that has used up its tries blocks its entity until a person decides', async () => {
+    failing = n => n === 0 && new Error('no such account');
+    await add(0, 1);
+    await eventually('it blocks', async () => (await account().status()).blockedBy !== undefined);
+    expect((await account().status()).blockedBy).toEqual({ jobId: '1', reason: 'no such account' });
+    expect(started).toEqual([0, 0]);
+    failing = undefined;
+    expect(await account().retryBlocked()).toBe(true);
+    await eventually('all have run', () => started.length === 4);
+    expect(started).toEqual([0, 0, 0, 1]);
+    expect(await account().retryBlocked()).toBe(false);
+  });
+
+  test('so does one whose error is unrecoverable, at once; skipped or dropped it makes way', async () => {
+    failing = n => n < 2 && new UnrecoverableError('never');
+    await add(0, 1, 2);
+    await eventually('the first blocks', async () => (await account().status()).blockedBy?.jobId === '1');
+    await account().skipBlocked();
+    await eventually('the second blocks', async () => (await account().status()).blockedBy?.jobId === '2');
+    await account().dropBlocked();
+    await eventually('the third runs', () => started.includes(2));
+    expect(started).toEqual([0, 1, 2]);
+    await eventually('one has failed', async () => (await account().status()).failed === 1);
+  });
+
+  test('what can’t be an entity is refused', () => {
+    expect(() => apps[1]?.get(EntityQueues).of('account', '')).toThrow(
+      expect.objectContaining({ code: 'INVALID_ENTITY' }),
+    );
+  });
+});
