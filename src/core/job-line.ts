@@ -4,6 +4,7 @@
  * Owns: how many run at once (one, unless the type gives up order), and through `window.ts` how many are fetched ahead.
  * Neighbours: `entity-worker.ts` owns the claim and says what may be done now; `job-execution.ts` runs a job.
  */
+import { entityWord } from './entity.js';
 import type { EventSink } from './events.js';
 import { type JobExecution, runJob } from './job-execution.js';
 import type { Lease } from './lease.js';
@@ -112,7 +113,7 @@ export class JobLine {
     tellOfJob(events, 'job.started', lease.claim, job);
     runJob(execution, job, lease).then(
       end => {
-        const settlement = this.settle(end);
+        const settlement = this.settle(end, lease);
         this.running.delete(job.id);
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);
@@ -126,9 +127,12 @@ export class JobLine {
   }
 
   /** A job that has used up its tries blocks its entity where its type says so, unless a person has given it up. */
-  private settle({ job, outcome }: Settlement): Settlement {
-    const blocks = outcome.kind === 'failed' && this.type.onExhausted === 'block' && !job.isSkipped;
-    return blocks ? { job, outcome: { ...outcome, kind: 'blocked' } } : { job, outcome };
+  private settle({ job, outcome }: Settlement, { claim }: Lease): Settlement {
+    if (outcome.kind !== 'failed' || this.type.onExhausted !== 'block' || job.isSkipped) return { job, outcome };
+    this.context.execution.log.error(
+      `Job ${job.id} ("${job.name}") has used up its tries, and blocks ${entityWord(claim.entity)} until somebody decides: EntityQueues.of(…), retryBlocked(), skipBlocked() or dropBlocked().`,
+    );
+    return { job, outcome: { ...outcome, kind: 'blocked' } };
   }
 
   // ── ended ───────────────────────────────────────────────────────────────────────────────────────────────────────

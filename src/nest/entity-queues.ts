@@ -10,8 +10,8 @@ import { Runtime } from './runtime.js';
  */
 export interface EntityQueue {
   /**
-   * Lets nothing more start; what is enqueued waits. The running job ends; the pod that runs it hears of the pause within a
-   * round trip, and may start one more job until then.
+   * Lets nothing more start; what is enqueued waits, and the running job ends. The pod that works the entity hears of it
+   * within a round trip; what it has fetched and starts until then still runs.
    */
   pause(): Promise<void>;
   /** Takes a {@link EntityQueue.pause} back. */

@@ -138,6 +138,16 @@ describe('tries', () => {
     expect((await on.a.finish(claim, done(first.jobs[0]), 1)).againInMs).toBeGreaterThan(LONG_MS - 5000);
   });
 
+  test('nor does it wait for that backoff when its pod dies', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
+    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.queue().add('withdraw', { n: 1 }, { lifo: true });
+    expect(numbers((await on.a.take(claim)).jobs)).toEqual([1]);
+    expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ kicked: [0] });
+    await on.cluster.expireLeases();
+    expect(numbers(claimOf(await on.b.look(on.entity, 1)).jobs)).toEqual([1]);
+  });
+
   test('race 20: Redis’s clock steps back: the entity does not wait for it', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await on.a.finish(claim, again(jobs[0], LONG_MS), 1);

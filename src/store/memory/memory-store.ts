@@ -103,7 +103,8 @@ export class MemoryEntityStore implements EntityStore {
       this.server.due.set(entityWord(ref), this.server.now() + PAUSED_LOOK_MS);
       return 'paused';
     }
-    const heldForMs = this.heldForLong(entity);
+    // What a dead owner had fetched, which somebody has put before the head, does not wait with it.
+    const heldForMs = entity.active.length === 0 ? this.heldForLong(entity) : undefined;
     if (heldForMs === undefined) return 'waiting';
     this.server.due.set(entityWord(ref), this.server.now() + heldForMs - HOLD_LEAD_MS);
     return 'later';
@@ -203,8 +204,8 @@ export class MemoryEntityStore implements EntityStore {
         }
         owner.untilMs = this.server.now() + this.server.leaseMs;
         this.server.due.set(entityWord(claim.entity), owner.untilMs);
-        const hasWork = !entity.paused && this.server.hasWork(entity) && this.server.heldForMs(entity) === undefined;
-        if (idle && hasWork) kicked.push(position);
+        const isHeld = entity.active.length === 0 && this.server.heldForMs(entity) !== undefined;
+        if (idle && !entity.paused && !isHeld && this.server.hasWork(entity)) kicked.push(position);
       }
       return { lost, kicked, loads };
     });

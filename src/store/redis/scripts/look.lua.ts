@@ -82,7 +82,8 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
     lookAgain(T, I, PAUSED_LOOK_MS * 1000)
     return {'PAUSED'}
   end
-  local held = heldForLongMs(B)
+  -- what a dead owner had fetched, which somebody has put before the head, does not wait with it
+  local held = redis.call('EXISTS', B .. ':active') == 0 and heldForLongMs(B)
   if held then
     lookAgain(T, I, held * 1000)
     return {'LATER'}

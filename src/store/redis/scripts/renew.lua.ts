@@ -58,8 +58,9 @@ while k <= #ARGV do
 end
 for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end
 
--- Whether the head of the queue waits for its next try; its worker knows until when.
+-- Whether all waits for the next try of the head; its worker knows until when.
 local function isHeld(B)
+  if redis.call('EXISTS', B .. ':active') == 1 then return false end
   local hold = redis.call('HGET', B .. ':$:worker', 'hold') or ''
   local untilMs, delayMs, made, id = string.match(hold, '^(%d+):(%d+):(%d+):(.*)$')
   local left = untilMs and tonumber(untilMs) - nowUs / 1000
