@@ -1,4 +1,5 @@
 /** What may happen to a cluster: one action at a time, chosen by chance. Times heal most of it; `calm.ts` heals the rest. */
+import { MemoryControl } from '../../../src/store/memory/memory-control.js';
 import type { StoredEntity } from '../../../src/store/memory/memory-server.js';
 import { LEASE_MS, LONGEST_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
 import { numberOf } from './seen.js';
@@ -7,12 +8,15 @@ import { type ActionName, KINDS, METHODS, weightsOf } from './weights.js';
 
 export class Actions {
   readonly weights: Record<ActionName, number>;
+  /** A person, on no pod of these. */
+  private readonly operator: MemoryControl;
   private readonly ids: readonly string[];
   private readonly mostPods: number;
 
   constructor(private readonly cluster: MemoryCluster) {
     const { random } = cluster;
     this.weights = weightsOf(random);
+    this.operator = new MemoryControl(cluster.server, 'operator');
     this.ids = ['1', '2', '3'].slice(0, random.int(1, 3));
     this.mostPods = random.int(2, 5);
   }
@@ -169,14 +173,14 @@ export class Actions {
   private pause(): void {
     const id = this.cluster.random.pick(this.ids);
     this.note('pauses', id);
-    this.cluster.server.entity({ type: 'account', id }).paused = true;
+    void this.operator.pause({ type: 'account', id }, true);
   }
 
   private resume(): void {
     const paused = [...this.cluster.server.entities].find(([, entity]) => entity.paused);
     if (!paused) return;
     this.note('resumes', paused[0]);
-    this.cluster.resume(...paused);
+    void this.operator.pause(paused[1].ref, false);
   }
 
   private jumpWall(): void {
