@@ -183,6 +183,12 @@ export class Actions {
     void this.operator.pause(paused[1].ref, false);
   }
 
+  private unblock(): void {
+    const { random, server } = this.cluster;
+    const blocked = [...server.entities.values()].filter(entity => server.blockerOf(entity));
+    if (blocked.length > 0) this.cluster.unblock(random.pick(blocked), random.pick(['retry', 'skip', 'drop']));
+  }
+
   private jumpWall(): void {
     const { random, time } = this.cluster;
     const ms = random.int(1, random.chance(0.5) ? 100_000 : LEASE_MS);

@@ -3,7 +3,7 @@
  * Neighbours: `starts.ts` checks what the pods do with what they are given; `seen.ts` is where the facts come from.
  */
 import { StaleClaimError, StoreRefusedError } from '../../../src/core/errors.js';
-import type { Claim, Settlement } from '../../../src/core/ports.js';
+import type { Claim, Settlement, Unblocking } from '../../../src/core/ports.js';
 import { isSame, type Seen } from './seen.js';
 
 /** How a handler ended, and how many tries had failed before. */
@@ -40,6 +40,11 @@ export interface Stint {
   readonly ended: Map<number, End['kind']>;
 }
 
+/** Whether the job stays in the queue. */
+export function isKept(kind: End['kind']): boolean {
+  return kind === 'retrying' || kind === 'blocked';
+}
+
 export type Violate = (what: string) => void;
 
 export class EntityBook {
@@ -62,6 +67,18 @@ export class EntityBook {
     readonly word: string,
     private readonly violate: Violate,
   ) {}
+
+  /** Given up by a person: they fail without running. */
+  readonly skipped = new Set<number>();
+
+  unblock(n: number, how: Unblocking): void {
+    if (how === 'drop') this.remove(n);
+    else if (how === 'skip') this.skipped.add(n);
+    else {
+      this.tries.delete(n);
+      this.stalls.delete(n);
+    }
+  }
 
   triesOf(n: number): { ended: number; recorded: number } {
     let tries = this.tries.get(n);
@@ -222,7 +239,7 @@ export class EntityBook {
     for (const n of [...before.wait, ...before.active, ...before.delayed]) {
       if (left.has(n)) continue;
       const end = settled.find(settlement => settlement.n === n);
-      if (!end || end.kind === 'retrying') {
+      if (!end || isKept(end.kind)) {
         this.violate(`I5: ${method} of ${podId} loses job ${n} of ${this.word}`);
         continue;
       }
@@ -233,7 +250,8 @@ export class EntityBook {
     }
     if (error) return;
     for (const { n, kind, made } of settled) {
-      if (kind === 'retrying') this.triesOf(n).recorded = made + 1;
+      // Where it was recorded already, and its answer lost, it counts no second time.
+      if (isKept(kind)) this.triesOf(n).recorded = before.active.includes(n) ? made + 1 : this.triesOf(n).recorded;
       else if (!this.recorded.has(n)) this.violate(`${method} of ${podId} does not record the end of job ${n}`);
     }
   }

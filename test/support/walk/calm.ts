@@ -67,6 +67,15 @@ async function finish(cluster: MemoryCluster): Promise<void> {
   for (const handler of [...cluster.running]) handler.ended.open();
   await cluster.settle();
   await cluster.time.advance(LONGEST_DELAY_MS + LONGEST_BACKOFF_MS + LOOKED_AT_MS + LEASE_MS);
+  // A job whose pods have died too often blocks, too: until none does.
+  for (let blocked = blockedIn(cluster); blocked.length > 0; blocked = blockedIn(cluster)) {
+    for (const entity of blocked) cluster.unblock(entity, 'skip');
+    await cluster.time.advance(LOOKED_AT_MS);
+  }
+}
+
+function blockedIn({ server }: MemoryCluster) {
+  return [...server.entities.values()].filter(entity => server.blockerOf(entity));
 }
 
 /** I5: nothing is lost, nothing that was refused has come. */

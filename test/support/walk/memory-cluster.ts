@@ -6,12 +6,13 @@ import { entityWord } from '../../../src/core/entity.js';
 import { BulkEnqueueError, NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/errors.js';
 import { momentOf } from '../../../src/core/lease.js';
 import { type EngineConfig, resolveOptions } from '../../../src/core/options.js';
-import type { Claim, FetchedJob, JobContext, Settlement } from '../../../src/core/ports.js';
+import type { Claim, FetchedJob, JobContext, Settlement, Unblocking } from '../../../src/core/ports.js';
+import { MemoryControl } from '../../../src/store/memory/memory-control.js';
 import { MemoryServer, type StoredEntity } from '../../../src/store/memory/memory-server.js';
 import { Random } from '../random.js';
 import { type Gate, gate } from '../wait.js';
 import { EntityBook } from './books.js';
-import { type Seen, seeInMemory } from './seen.js';
+import { numberOf, type Seen, seeInMemory } from './seen.js';
 import { checkEnd, checkStart, type Running } from './starts.js';
 import { readSettlement, runBatch } from './steps.js';
 import { WalkTime } from './time.js';
@@ -59,7 +60,7 @@ export class MemoryCluster {
         maxStalledCount: this.maxStalled,
         prefetch: this.random.pick([1, 2, 4, 32]),
       },
-      entities: { account: { idleTimeoutSeconds: idle } },
+      entities: { account: { idleTimeoutSeconds: idle, onExhausted: this.random.pick(['skip', 'skip', 'block']) } },
       shutdownTimeoutMs: 3000,
     });
   }
@@ -126,6 +127,15 @@ export class MemoryCluster {
     entity.paused = false;
     const { wait, active, delayed, failed, owner } = entity;
     if (!owner && [wait, active, delayed, failed].every(jobs => jobs.length === 0)) this.server.entities.delete(word);
+  }
+
+  /** A person decides about the job that blocks an entity, if one does. */
+  unblock(entity: StoredEntity, how: Unblocking): void {
+    const job = this.server.blockerOf(entity);
+    if (!job) return;
+    this.note('* decides to', how, numberOf(job), 'of', entity.ref.id);
+    this.book(entityWord(entity.ref)).unblock(numberOf(job), how);
+    void new MemoryControl(this.server, 'operator').unblock(entity.ref, how);
   }
 
   see(word: string): Seen {

@@ -3,7 +3,7 @@
  * order of the queue, within a lease that the pod knows to be valid.
  */
 import type { Moment } from '../../../src/core/lease.js';
-import type { End, EntityBook, Violate } from './books.js';
+import { type End, type EntityBook, isKept, type Violate } from './books.js';
 import type { Seen } from './seen.js';
 
 /** A handler that is running. */
@@ -93,13 +93,14 @@ export function checkEnd(
   }
   if (running.some(other => other.podId === podId && other.n === n)) violate(`${what} while its handler runs`);
   const isAbandoned = !stint.started.has(n);
-  if (isAbandoned && (kind !== 'failed' || (book.stalls.get(n) ?? 0) <= maxStalled))
+  const mayFail = book.skipped.has(n) || (book.stalls.get(n) ?? 0) > maxStalled;
+  const isForGood = kind === 'failed' || kind === 'blocked';
+  if (isAbandoned && !(mayFail && isForGood))
     violate(`race 7: ${what} as ${kind}, without having run it; it stalled ${book.stalls.get(n) ?? 0} times`);
   const hasTriesLeft = made + 1 < attempts;
-  if (kind === 'failed' && !isAbandoned && hasTriesLeft)
-    violate(`${what} as failed after ${made} of ${attempts} tries`);
-  if (kind !== 'retrying') stint.ended.set(n, kind);
-  else if (!hasTriesLeft) violate(`${what} to be tried again after ${made} of ${attempts} tries`);
+  if (isForGood && !isAbandoned && hasTriesLeft) violate(`${what} as failed after ${made} of ${attempts} tries`);
+  if (kind === 'retrying' && !hasTriesLeft) violate(`${what} to be tried again after ${made} of ${attempts} tries`);
+  if (!isKept(kind)) stint.ended.set(n, kind);
   else {
     stint.started.delete(n);
     book.triesOf(n).ended++;

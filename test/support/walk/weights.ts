@@ -23,6 +23,7 @@ const WEIGHTS = {
   drain: 0.5,
   pause: 0.7,
   resume: 2,
+  unblock: 2,
   jumpWall: 1,
   deleteClaim: 0.5,
   removeJob: 0.5,
