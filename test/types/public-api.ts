@@ -11,6 +11,9 @@ import {
   type AtomicQueuesOptionsFactory,
   type CronManagerService,
   type EnqueuedJob,
+  type EntityQueue,
+  type EntityQueues,
+  type EntityStatus,
   type JobContext,
   JobHandler,
   type QueueBus,
@@ -87,6 +90,26 @@ export async function ask(spawn: SpawnQueueService, cron: CronManagerService): P
   await spawn.request('account', 42n);
   await cron.reconcile();
 }
+
+export async function operate(queues: EntityQueues): Promise<string | undefined> {
+  const account: EntityQueue = queues.of('account', 42);
+  await account.pause();
+  const { waiting, blockedBy }: EntityStatus = await account.status();
+  // @ts-expect-error nobody retries what may not block
+  blockedBy.jobId.trim();
+  // @ts-expect-error an entity has a type and an id
+  queues.of('account');
+  return waiting > 0 ? blockedBy?.reason : undefined;
+}
+
+export const ORDERED: AtomicQueuesModuleOptions = {
+  redis: {},
+  entities: {
+    account: { ordering: 'strict', onExhausted: 'block' },
+    // @ts-expect-error it is 'strict' or 'relaxed'
+    order: { ordering: 'loose' },
+  },
+};
 
 export const codeOf = (error: unknown): string | undefined =>
   error instanceof AtomicQueuesError ? error.code : undefined;
