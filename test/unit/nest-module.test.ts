@@ -259,6 +259,20 @@ describe('start', () => {
     await app.close();
   });
 
+  test('I10: what is wrong with a type that no option names fails at start, not with its first job', async () => {
+    @WorkerProcessor({ entityType: 'account' })
+    class Accounts {
+      @JobHandler('*')
+      run() {}
+    }
+    const imports = [AtomicQueuesModule.forRoot({ redis, defaultJobOptions: { priority: 3 } })];
+    const app = await compile({ imports, providers: [Accounts] });
+    await expect(app.init()).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining('priority'),
+    });
+  });
+
   test('refused credentials: the start fails, nothing stays connected, waiting enqueues learn the cause', async () => {
     let closed = 0;
     const app = await application([], {}, (options, config) => {
