@@ -1,9 +1,10 @@
 /** The module in a Nest application: its forms, what is checked at start, and the order of start and shutdown. */
 import { Inject, Injectable, Module, Scope } from '@nestjs/common';
+import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import { AuthenticationError } from '../../src/core/errors.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import { CronManagerService } from '../../src/nest/cron-manager.service.js';
-import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
+import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
 import { QueueBus } from '../../src/nest/queue-bus.js';
 import { SHUTDOWN_HOOKS_CHECK_MS, type StoreFactory } from '../../src/nest/runtime.js';
 import { systemClock } from '../../src/nest/system.js';
@@ -260,13 +261,16 @@ describe('start', () => {
   });
 
   test('I10: what is wrong with a type that no option names fails at start, not with its first job', async () => {
-    @WorkerProcessor({ entityType: 'account' })
-    class Accounts {
-      @JobHandler('*')
-      run() {}
+    @QueueEntity('account')
+    class Withdraw {
+      @QueueEntityId() readonly accountId!: string;
     }
-    const imports = [AtomicQueuesModule.forRoot({ redis, defaultJobOptions: { priority: 3 } })];
-    const app = await compile({ imports, providers: [Accounts] });
+    @CommandHandler(Withdraw)
+    class WithdrawHandler {
+      async execute() {}
+    }
+    const imports = [CqrsModule, AtomicQueuesModule.forRoot({ redis, defaultJobOptions: { priority: 3 } })];
+    const app = await compile({ imports, providers: [WithdrawHandler] });
     await expect(app.init()).rejects.toMatchObject({
       code: 'INVALID_OPTION',
       message: expect.stringContaining('priority'),
