@@ -228,6 +228,12 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     );
   }
   const ordering = entity.ordering ?? (isOrdered ? 'strict' : 'relaxed');
+  // With lifo others would walk past the job that blocks.
+  if (onExhausted === 'block' && ordering !== 'strict') {
+    throw new InvalidOptionError(
+      `entities.${type}: onExhausted is 'block', which needs the order of its jobs; leave out ordering 'relaxed'.`,
+    );
+  }
   const jobOptions = { ...RETENTION, ...options.defaultJobOptions, ...entity.defaultJobOptions };
   checkOrder(jobOptions, { type, ordering }, `defaultJobOptions of entity type "${type}"`);
   return {

@@ -195,6 +195,8 @@ describe('the order of an entity', () => {
     expect(config(undefined, { maxWorkersPerEntity: 2 }).ordering).toBe('relaxed');
     expect(() => config('strict', { maxWorkersPerEntity: 2 })).toThrow(/2 jobs of an entity may run at once/);
     expect(() => config('loose' as 'strict')).toThrow(/ordering must be/);
+    expect(() => config('relaxed', { onExhausted: 'block' })).toThrow(/onExhausted is 'block'.*order/);
+    expect(() => config(undefined, { onExhausted: 'block', maxWorkersPerEntity: 2 })).toThrow(/may run at once/);
   });
 
   test.each([{ priority: 1 }, { lifo: true }])('%j is for types that give it up', options => {
