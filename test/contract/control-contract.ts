@@ -62,6 +62,15 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await b.control.status(entity)).toMatchObject({ waiting: 2, active: 0, isPaused: true });
       });
 
+      test('an owner whose lease has passed is recalled, too: nobody takes over what is paused', async () => {
+        await a.take(claim);
+        await cluster.expireLeases();
+        await b.control.pause(entity, true);
+        expect(await b.look(entity, 1)).toBe('paused');
+        expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
+        expect((await a.resync(claim, 2, [done(first)])).jobs).toEqual([]);
+      });
+
       test('a resume recalls the owner, and the first that waits is the next', async () => {
         await b.control.pause(entity, true);
         await a.wakeUps([]);

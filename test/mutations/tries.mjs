@@ -122,8 +122,8 @@ export const triesGuards = [
     guard: 'a pause recalls the owner',
     cites: 'I6',
     file: script('control'),
-    from: '    recall(claim[OWNER], T, I)\n',
-    to: '    wake(claim[OWNER], T, I)\n',
+    from: 'then recall(claim[OWNER], T, I) end',
+    to: 'then wake(claim[OWNER], T, I) end',
     tests: CONTRACT,
   },
   {

@@ -12,9 +12,9 @@ export class MemoryControl implements EntityControl {
   async pause(ref: EntityRef, isPaused: boolean): Promise<void> {
     const entity = this.server.entity(ref);
     entity.paused = isPaused;
-    const owner = this.liveOwner(entity);
-    if (owner !== undefined) this.server.recall(owner, entity);
-    else if (!isPaused) this.lookNow(entity);
+    // Also one whose lease has passed: nobody takes over what is paused, and it may come back.
+    if (entity.owner) this.server.recall(entity.owner.podId, entity);
+    if (!isPaused && this.liveOwner(entity) === undefined) this.lookNow(entity);
   }
 
   async unblock(ref: EntityRef, how: Unblocking): Promise<boolean> {

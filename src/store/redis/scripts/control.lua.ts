@@ -20,9 +20,10 @@ function OPS.pause(B, T, I, how)
   local keys = how == 'paused' and keysOf_pause(B) or keysOf_resume(B)
   local left = BULL.pause(keys, {how, '1'})
   local claim = claimOf(B)
-  if isLive(claim) then
-    recall(claim[OWNER], T, I)
-  elseif how == 'resumed' then
+  -- also one whose lease has passed: nobody takes over what is paused, and it may come back
+  if claim[OWNER] then recall(claim[OWNER], T, I) end
+  if isLive(claim) then return {left} end
+  if how == 'resumed' then
     lookNow(B, T, I)
   elseif not claim[ENTITY] then
     -- the queue has keys now; the fence says whose they are
