@@ -7,7 +7,7 @@
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError } from './errors.js';
 import { checkJobOptions, checkOrder } from './job-data.js';
-import type { JobOptions } from './ports.js';
+import { type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
 /** Options of how an entity type is worked. All are optional. */
 export interface WorkerOptions {
@@ -215,27 +215,9 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
       `entities.${type}: maxWorkersPerEntity times concurrency is ${maxHandlers}; it must be at most ${MOST_AT_ONCE}.`,
     );
   }
-  const isOrdered = maxHandlers === 1;
-  if (entity.ordering === 'strict' && !isOrdered) {
-    throw new InvalidOptionError(
-      `entities.${type}: ordering is 'strict', but ${maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency.`,
-    );
-  }
-  const onExhausted = entity.onExhausted ?? 'skip';
-  if (onExhausted === 'block' && !isOrdered) {
-    throw new InvalidOptionError(
-      `entities.${type}: onExhausted is 'block', but ${maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency.`,
-    );
-  }
-  const ordering = entity.ordering ?? (isOrdered ? 'strict' : 'relaxed');
-  // With lifo others would walk past the job that blocks.
-  if (onExhausted === 'block' && ordering !== 'strict') {
-    throw new InvalidOptionError(
-      `entities.${type}: onExhausted is 'block', which needs the order of its jobs; leave out ordering 'relaxed'.`,
-    );
-  }
+  const order = orderOf(type, entity, maxHandlers);
   const jobOptions = { ...RETENTION, ...options.defaultJobOptions, ...entity.defaultJobOptions };
-  checkOrder(jobOptions, { type, ordering }, `defaultJobOptions of entity type "${type}"`);
+  checkOrder(jobOptions, { type, ordering: order.ordering }, `defaultJobOptions of entity type "${type}"`);
   return {
     type,
     queueName: queueName && (encodedId => checkQueueName(type, queueName(encodedId))),
@@ -250,11 +232,32 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     maxWorkers,
     maxHandlers,
     handlersAtStart: options.enableCronManager ? concurrency : maxHandlers,
-    isOrdered,
-    ordering,
-    onExhausted,
+    ...order,
     jobOptions,
   };
+}
+
+/** Which order a type keeps, and what it does with jobs that have used up their tries. */
+function orderOf(
+  type: string,
+  entity: EntityOptions,
+  maxHandlers: number,
+): Pick<EntityTypeConfig, 'isOrdered' | 'ordering' | 'onExhausted'> {
+  const isOrdered = maxHandlers === 1;
+  const { ordering = isOrdered ? 'strict' : 'relaxed', onExhausted = 'skip' } = entity;
+  const asked = entity.ordering === 'strict' ? 'ordering' : onExhausted === 'block' ? 'onExhausted' : undefined;
+  if (asked && !isOrdered) {
+    throw new InvalidOptionError(
+      `entities.${type}: ${asked} is '${entity[asked]}', but ${maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency.`,
+    );
+  }
+  // With lifo others would walk past the job that blocks.
+  if (onExhausted === 'block' && ordering !== 'strict') {
+    throw new InvalidOptionError(
+      `entities.${type}: onExhausted is 'block', which needs the order of its jobs; leave out ordering 'relaxed'.`,
+    );
+  }
+  return { isOrdered, ordering, onExhausted };
 }
 
 /**
@@ -311,9 +314,6 @@ function positive(path: string, value: number): number {
   if (typeof value !== 'number' || !(value > 0)) throw new InvalidOptionError(`${path} must be a number above 0.`);
   return value;
 }
-
-/** Above it, a timer of Node fires at once. */
-export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * A duration that a timer may be set to: whole milliseconds, or seconds and parts of them (`unitMs` 1000).

@@ -186,9 +186,7 @@ export interface EntityStore {
   renew(renewals: readonly Renewal[], pod: PodState): Promise<Renewed>;
   /** Entities of a type whose time to be looked at has come, the longest overdue first, from a position on. */
   due(type: string, from: number, limit: number): Promise<EntityRef[]>;
-  /**
-   * What a person does to one entity.
-   */
+  /** What a person does to one entity. */
   readonly control: EntityControl;
   /**
    * Waits for wake-ups of this pod, and for requests for a worker of `types`; empty when none came within the store's own
@@ -258,6 +256,9 @@ export interface JobContext<Native = unknown> {
   /** The job in the store's own form. */
   readonly job: Native;
 }
+
+/** Above it, a timer of Node fires at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** A cancellable timer. */
 export interface Timer {

@@ -3,7 +3,7 @@
  * as unrecoverable.
  */
 import { HandlerNotFoundError, JobAbandonedError } from './errors.js';
-import type { FetchedJob, JobOptions } from './ports.js';
+import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
 interface Backoff {
   readonly type: 'fixed' | 'exponential';
@@ -11,10 +11,7 @@ interface Backoff {
   readonly jitter?: number;
 }
 
-/** The longest pause between two tries, in ms: 24 days, the longest that a timer can wait. */
-export const LONGEST_BACKOFF_MS = 2 ** 31 - 1;
-
-/** In how many ms a job is to be tried again that has failed with `error`; undefined when it has failed for good. */
+/** In how many ms a job is to be tried again that has failed with `error`, 24 days at most; undefined when it has failed for good. */
 export function retryDelayMs(
   { attemptsMade, options }: FetchedJob,
   error: unknown,
@@ -25,7 +22,7 @@ export function retryDelayMs(
   const longest = type === 'exponential' ? delay * 2 ** attemptsMade : delay;
   const ms = Math.round(longest * (1 - jitter * random()));
   // Options of a job that came past this library are nobody's: what is no time is none.
-  return Number.isNaN(ms) ? 0 : Math.min(LONGEST_BACKOFF_MS, Math.max(0, ms));
+  return Number.isNaN(ms) ? 0 : Math.min(LONGEST_TIMER_MS, Math.max(0, ms));
 }
 
 function backoffOf({ backoff }: JobOptions): Backoff {
@@ -54,5 +51,5 @@ export function faultOfBackoff(backoff: unknown): string | undefined {
 }
 
 function isDelay(value: unknown): boolean {
-  return typeof value === 'number' && value >= 0 && value <= LONGEST_BACKOFF_MS;
+  return typeof value === 'number' && value >= 0 && value <= LONGEST_TIMER_MS;
 }

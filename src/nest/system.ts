@@ -1,7 +1,6 @@
 /** The core's ports onto this process: its clocks, and Nest's logger. */
 import { Logger } from '@nestjs/common';
-import { LONGEST_TIMER_MS } from '../core/options.js';
-import type { Clock, Log } from '../core/ports.js';
+import { type Clock, LONGEST_TIMER_MS, type Log } from '../core/ports.js';
 
 export const systemClock: Clock = {
   monotonicMs: () => performance.now(),

@@ -5,7 +5,7 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
 import type { Claim, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
-import { claimOf, done, serving } from '../support/settlements.js';
+import { claimOf, done, numbers, serving } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 export function controlContract(name: string, createCluster: () => Promise<Cluster>): void {
@@ -24,7 +24,6 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       data: JSON.stringify({ n }),
       options: { ...config.entityType('account').jobOptions, attempts: 2 },
     });
-    const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
     const blocking = (fetched: FetchedJob | undefined): Settlement => ({
       job: done(fetched).job,
       outcome: { kind: 'blocked', reason: 'because', stack: 'Error: because' },

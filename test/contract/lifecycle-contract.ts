@@ -6,7 +6,7 @@ import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
 import type { EntityStore, FetchedJob, NewJob } from '../../src/core/ports.js';
-import { claimOf, done, serving } from '../support/settlements.js';
+import { claimOf, done, numbers, serving } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 export function lifecycleContract(name: string, createCluster: () => Promise<Cluster>): void {
@@ -23,7 +23,6 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       data: JSON.stringify({ n }),
       options: resolveOptions({}).entityType(of.type).jobOptions,
     });
-    const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
     const start = async (config: EngineConfig = resolveOptions({})) => {
       a = await cluster.pod(config);
       b = await cluster.pod(config);

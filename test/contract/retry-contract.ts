@@ -6,7 +6,7 @@ import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
 import type { Claim, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
-import { claimOf, done, serving } from '../support/settlements.js';
+import { claimOf, done, numbers, serving } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 const LONG_MS = 60_000;
@@ -28,7 +28,6 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
       data: JSON.stringify({ n }),
       options: { ...config.entityType('account').jobOptions, attempts: 3 },
     });
-    const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
     const tries = (jobs: readonly FetchedJob[]) =>
       jobs.map(({ data, attempt, attemptsMade }) => [(data as { n: number }).n, attempt, attemptsMade]);
     const again = (fetched: FetchedJob | undefined, delayMs: number): Settlement => ({

@@ -6,7 +6,7 @@ import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError, StoreRefusedError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
 import type { Claim, EntityStore, FetchedJob, NewJob } from '../../src/core/ports.js';
-import { claimOf, done, serving } from '../support/settlements.js';
+import { claimOf, done, numbers, serving } from '../support/settlements.js';
 
 /** Several pods on one store, and a hand on its clock. */
 export interface Cluster {
@@ -52,7 +52,6 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       options: { ...config.entityType('account').jobOptions, ...options },
     });
     const failed = (fetched: FetchedJob | undefined) => done(fetched, 'failed');
-    const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
     /** Pod A owns the entity with the jobs 0 … n-1 waiting or, the first `fetch` of them, fetched. */
     const owned = async (n: number, fetch: number): Promise<{ claim: Claim; jobs: FetchedJob[] }> => {
       const first = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));

@@ -6,7 +6,7 @@ import { Job } from 'bullmq';
 import { resolveOptions } from '../../src/core/options.js';
 import type { Claim, FetchedJob, Settlement } from '../../src/core/ports.js';
 import { RedisEntity } from '../support/redis-entity.js';
-import { claimOf, done, serving } from '../support/settlements.js';
+import { claimOf, done, numbers, serving } from '../support/settlements.js';
 
 const LONG_MS = 60_000;
 const TRIES = { attempts: 3 };
@@ -20,7 +20,6 @@ describe('tries', () => {
   afterEach(() => on.close());
 
   const fence = () => on.key('$:worker');
-  const numbers = (jobs: readonly FetchedJob[]) => jobs.map(({ data }) => (data as { n: number }).n);
   const again = (job: FetchedJob | undefined, delayMs: number, reason = 'because'): Settlement => ({
     job: done(job).job,
     outcome: { kind: 'retrying', reason, stack: `Error: ${reason}`, delayMs },

@@ -15,6 +15,11 @@ export function claimOf(answer: Entered | Claimed | Passed): Claimed {
   throw new Error(`expected a claim, got ${JSON.stringify(answer)}`);
 }
 
+/** Which jobs they are: each test numbers its own. */
+export function numbers(jobs: readonly FetchedJob[]): number[] {
+  return jobs.map(({ data }) => (data as { n: number }).n);
+}
+
 /** What a pod says of itself that works nothing yet, and takes entities of these types. */
 export function serving(...types: string[]): PodState {
   return { types, takesMore: true, workers: 0 };
