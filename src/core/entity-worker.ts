@@ -113,11 +113,12 @@ export class EntityWorker {
   /** Adds a job of this pod, in the one call that may also bring the claim, or the job itself. */
   enter(job: NewJob): Promise<Entered> {
     const sentAt = momentOf(this.context.clock);
+    this.lease?.rouse();
     const entered = this.context.store.enter(job, this.enterHint());
     this.answers.expect(entered, {
       use: answer => {
         if (answer.route === 'claimed') this.onGranted(answer.claimed, sentAt);
-        else if (answer.route === 'mine') this.onFetched(answer.fetched);
+        else if (answer.route === 'mine') this.onTaken(answer.fetched, sentAt);
         else if (answer.route === 'unknown-claim' && !this.claim && !this.looking) this.look();
       },
       tolerates: isNotExecuted,
@@ -179,14 +180,27 @@ export class EntityWorker {
   }
 
   renewal(): Renewal | undefined {
-    if (!this.claim || this.currentState === 'lost' || this.currentState === 'ended') return undefined;
-    return { claim: this.claim, idle: this.currentState === 'idle', runningJobIds: this.jobs.runningIds };
+    const { lease } = this;
+    if (!lease || this.currentState === 'lost' || this.currentState === 'ended') return undefined;
+    const idle = this.currentState === 'idle';
+    return lease.isToRenew(idle) ? { claim: lease.claim, idle, runningJobIds: this.jobs.runningIds } : undefined;
   }
 
-  /** The renewal of `claim`, sent at `sentAt`, was granted. */
-  renewed(claim: Claim, sentAt: Moment): void {
+  /** Its claim rests: it has no renewal of its own at the moment. */
+  get isResting(): boolean {
+    return this.lease?.isResting ?? false;
+  }
+
+  /** Its claim is renewed with the next beat, also if it rests. */
+  rouse(): void {
+    this.lease?.rouse();
+  }
+
+  /** The renewal of `claim`, sent at `sentAt`, was granted, perhaps as one that rests. */
+  renewed(claim: Claim, sentAt: Moment, isToRest: boolean): void {
     if (claim !== this.claim) return;
     this.lease?.renew(sentAt);
+    if (isToRest) this.lease?.rests();
     // A handler is free, and a wake-up may have been lost; an idle worker is told by the renewal itself.
     if (this.isRunning && this.jobs.hasFreeHandler) this.woken = true;
     this.advance();
@@ -393,10 +407,21 @@ export class EntityWorker {
   private fetch(): void {
     if (!this.claim) return;
     this.woken = false;
-    this.answers.expect(this.context.store.take(this.claim), { fetches: 1, use: fetched => this.onFetched(fetched) });
+    const sentAt = momentOf(this.context.clock);
+    this.lease?.rouse();
+    this.answers.expect(this.context.store.take(this.claim), {
+      fetches: 1,
+      use: fetched => this.onTaken(fetched, sentAt),
+    });
   }
 
   // ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What an idle worker has asked for. */
+  private onTaken(fetched: Fetched, sentAt: Moment): void {
+    if (fetched.isRoused) this.lease?.renew(sentAt);
+    this.onFetched(fetched);
+  }
 
   private onFetched(fetched: Fetched): void {
     this.jobs.add(fetched.jobs);

@@ -7,7 +7,7 @@
 
 import type { HandlerTable } from './dispatch.js';
 import { messageOf } from './errors.js';
-import { momentOf } from './lease.js';
+import { type Moment, mayHavePassed, momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
 import type { Clock, EntityStore, Log, Timer } from './ports.js';
 import type { WorkerManager } from './worker-manager.js';
@@ -27,8 +27,12 @@ export class Heartbeat {
   private stopped = false;
   private warned = false;
   private isRequested = false;
+  /** When the last renewal that was answered had been sent. */
+  private renewedAt: Moment;
 
-  constructor(private readonly parts: HeartbeatParts) {}
+  constructor(private readonly parts: HeartbeatParts) {
+    this.renewedAt = momentOf(parts.clock);
+  }
 
   start(): void {
     void this.beat();
@@ -86,10 +90,23 @@ export class Heartbeat {
     }
     const lost = new Set(renewed.lost);
     const kicked = new Set(renewed.kicked);
+    const resting = new Set(renewed.resting);
     beats.forEach(({ worker, renewal }, position) => {
       if (lost.has(position)) worker.lose(renewal.claim);
-      else worker.renewed(renewal.claim, sentAt);
+      else worker.renewed(renewal.claim, sentAt, resting.has(position));
       if (kicked.has(position)) worker.kick();
     });
+    this.onAnswer(sentAt);
+  }
+
+  /** Where this pod was not heard for a lease, others may have taken what rests here: each claim is asked after now (I3). */
+  private onAnswer(sentAt: Moment): void {
+    const { manager, clock, config } = this.parts;
+    const wasSilent = mayHavePassed(clock, config.leaseMs, this.renewedAt);
+    this.renewedAt = sentAt;
+    if (!wasSilent) return;
+    const resting = [...manager.all()].filter(({ isResting }) => isResting);
+    for (const worker of resting) worker.rouse();
+    if (resting.length > 0) this.isRequested = true;
   }
 }

@@ -1,9 +1,12 @@
 /**
- * One claim as its pod holds it: how long it may still start jobs under it (I2), and the signal by which handlers learn
- * that it is lost. Valid for less time than Redis grants, by two clocks.
+ * One claim as its pod holds it: how long it may still start jobs under it (I2), when to renew it, and the signal by which
+ * handlers learn that it is lost. Valid for less time than Redis grants, by two clocks.
  *
  * Counted from *sending* the renewal that was granted, so never longer than Redis counts. The larger age of the two
  * clocks wins: a suspended machine stops the monotonic one, a person sets the other back.
+ *
+ * The claim of an idle worker whose queue is empty *rests*: it lasts as long as its pod's renewals are heard, and is renewed
+ * itself only now and then. It is roused by the fetch that finds work, which renews the lease; nothing starts before that.
  */
 import type { Claim, Clock } from './ports.js';
 
@@ -17,14 +20,25 @@ export function momentOf(clock: Clock): Moment {
   return { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
 }
 
-/** Part of the lease that is not used: clocks of two machines run at slightly different speeds. */
+/** Part of a lease that is not used: clocks of two machines run at slightly different speeds. */
 const MARGIN = 0.05;
+
+/** Whether a lease that began then may have passed. */
+export function mayHavePassed(clock: Clock, leaseMs: number, since: Moment): boolean {
+  const ageMs = Math.max(clock.monotonicMs() - since.monotonicMs, clock.wallMs() - since.wallMs);
+  return ageMs >= leaseMs * (1 - MARGIN);
+}
+
+/** How many leases long a claim rests, unless its pod falls silent; it is renewed in the first third of that. */
+export const REST_LEASES = 10;
 
 export class Lease {
   /** Made when first asked for: most handlers never do. */
   private abort: AbortController | undefined;
   private reason: Error | undefined;
   private renewedAt: Moment;
+  /** `asked`: a renewal is under way that may let it rest, and nothing that could rouse it was sent since. */
+  private rest: 'awake' | 'asked' | 'resting' = 'awake';
 
   constructor(
     readonly claim: Claim,
@@ -37,6 +51,28 @@ export class Lease {
 
   renew(sentAt: Moment): void {
     if (sentAt.monotonicMs >= this.renewedAt.monotonicMs) this.renewedAt = sentAt;
+  }
+
+  /** Whether the claim belongs into the renewal that is about to be sent, for a worker that is idle or not. */
+  isToRenew(isIdle: boolean): boolean {
+    const isDue = mayHavePassed(this.clock, (this.leaseMs * REST_LEASES) / 3, this.renewedAt);
+    if (this.rest === 'resting' && !isDue) return false;
+    this.rest = isIdle ? 'asked' : 'awake';
+    return true;
+  }
+
+  /** The store has let the claim rest, in answer to the last renewal. */
+  rests(): void {
+    if (this.rest === 'asked') this.rest = 'resting';
+  }
+
+  get isResting(): boolean {
+    return this.rest === 'resting';
+  }
+
+  /** Something is sent that may rouse the claim, or nobody knows whether it still rests: the next renewal takes it along. */
+  rouse(): void {
+    this.rest = 'awake';
   }
 
   /** Aborted when handlers under this claim are to stop. */
@@ -55,10 +91,6 @@ export class Lease {
   }
 
   isValid(): boolean {
-    const age = Math.max(
-      this.clock.monotonicMs() - this.renewedAt.monotonicMs,
-      this.clock.wallMs() - this.renewedAt.wallMs,
-    );
-    return age < this.leaseMs * (1 - MARGIN);
+    return !mayHavePassed(this.clock, this.leaseMs, this.renewedAt);
   }
 }

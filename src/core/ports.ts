@@ -58,6 +58,8 @@ export interface Settlement {
 export interface Fetched {
   readonly jobs: readonly FetchedJob[];
   readonly againInMs?: number;
+  /** The claim has rested; this step has roused and renewed it. */
+  readonly isRoused?: boolean;
 }
 
 /** The answer to a claim that was granted. */
@@ -120,6 +122,11 @@ export interface Renewed {
   readonly lost: readonly number[];
   /** Idle ones whose queue has something to do. */
   readonly kicked: readonly number[];
+  /**
+   * Idle ones whose queue is empty: while this pod is heard they last `REST_LEASES`, without a renewal of their own, or until
+   * an `enter` or a `take` of theirs rouses them.
+   */
+  readonly resting: readonly number[];
   /** For each type in the request: the pods that take more of it, this one among them if it does. */
   readonly loads: readonly TypeLoad[];
 }

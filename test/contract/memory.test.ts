@@ -5,12 +5,13 @@ import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { ManualClock } from '../support/clock.js';
 import { controlContract } from './control-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
+import { restContract } from './rest-contract.js';
 import { retryContract } from './retry-contract.js';
 import { type Cluster, storeContract } from './store-contract.js';
 
-async function createCluster(): Promise<Cluster> {
+async function createCluster(leaseMs = 3000): Promise<Cluster> {
   const clock = new ManualClock();
-  const server = new MemoryServer(clock, 3000);
+  const server = new MemoryServer(clock, leaseMs);
   const stores: MemoryEntityStore[] = [];
   return {
     async pod(config) {
@@ -55,13 +56,21 @@ async function createCluster(): Promise<Cluster> {
     },
     failedIds: async entity => server.entity(entity).failed.map(({ id }) => id),
     dueScore: async entity => server.due.get(entityWord(entity)),
+    async dueInMs(entity) {
+      const score = server.due.get(entityWord(entity));
+      return score === undefined ? undefined : score - server.now();
+    },
+    async fallSilent() {
+      server.alive.clear();
+    },
     async close() {
       for (const store of stores) await store.close();
     },
   };
 }
 
-storeContract('memory', createCluster);
-lifecycleContract('memory', createCluster);
-retryContract('memory', createCluster);
-controlContract('memory', createCluster);
+storeContract('memory', () => createCluster());
+restContract('memory', ({ leaseMs }) => createCluster(leaseMs));
+lifecycleContract('memory', () => createCluster());
+retryContract('memory', () => createCluster());
+controlContract('memory', () => createCluster());

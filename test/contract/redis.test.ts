@@ -1,10 +1,12 @@
 import { RedisCluster } from '../support/redis-cluster.js';
 import { controlContract } from './control-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
+import { restContract } from './rest-contract.js';
 import { retryContract } from './retry-contract.js';
 import { storeContract } from './store-contract.js';
 
 storeContract('redis', async () => new RedisCluster());
+restContract('redis', async () => new RedisCluster());
 lifecycleContract('redis', async () => new RedisCluster());
 retryContract('redis', async () => new RedisCluster());
 controlContract('redis', async () => new RedisCluster());

@@ -27,6 +27,10 @@ export interface Cluster {
   failedIds(entity: EntityRef): Promise<string[]>;
   /** When the entity is to be looked at, or undefined when it is in no one's books. */
   dueScore(entity: EntityRef): Promise<number | undefined>;
+  /** As that, in ms from now. */
+  dueInMs(entity: EntityRef): Promise<number | undefined>;
+  /** No pod has been heard for a lease; no other time goes by. */
+  fallSilent(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -137,6 +137,13 @@ export class Pod {
     return this.addNamed('withdraw', entityId, ...ns);
   }
 
+  /** Adds a job for the next hour: its entity is idle, and does not rest. */
+  async addForLater(entityId: string, n: number): Promise<void> {
+    const options = { delay: 3_600_000 };
+    await this.engine.enqueue({ entityType: 'account', entityId, name: 'withdraw', data: { n }, options });
+    await settle();
+  }
+
   async addNamed(name: string, entityId: string, ...ns: number[]): Promise<void> {
     await Promise.all(ns.map(n => this.engine.enqueue({ entityType: 'account', entityId, name, data: { n } })));
     await settle();

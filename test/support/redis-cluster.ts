@@ -93,6 +93,18 @@ export class RedisCluster {
     return score === null ? undefined : Number(score);
   }
 
+  async dueInMs(entity: EntityRef): Promise<number | undefined> {
+    const score = await this.dueScore(entity);
+    if (score === undefined) return undefined;
+    const [seconds, micros] = await this.redis.time();
+    return (score - Number(seconds) * 1_000_000 - Number(micros)) / 1000;
+  }
+
+  async fallSilent(): Promise<void> {
+    const alive = (await this.allKeys()).filter(key => key.endsWith(':alive'));
+    if (alive.length > 0) await this.redis.del(...alive);
+  }
+
   allKeys(): Promise<string[]> {
     return keysUnder(this.redis, this.prefix);
   }

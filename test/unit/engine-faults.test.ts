@@ -78,6 +78,7 @@ describe('the engine', () => {
   test('I6: a job that waits for a valid lease is not forgotten by an idle release on the renewal that brings it', async () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
+    await a.addForLater('1', 9);
     await cluster.clock.advance(14_500);
     const renewed = a.store.hold('renew');
     await cluster.clock.advance(LEASE_MS);

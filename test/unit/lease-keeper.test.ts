@@ -20,7 +20,7 @@ const claim = (id: string, idle: 0 | 1 = 0, epoch = 1): RenewalArguments => [
   'job',
 ];
 const POD = { types: ['account'], takesMore: true, workers: 1 };
-const NOTHING = { lost: [], kicked: [], loads: [] };
+const NOTHING = { lost: [], kicked: [], resting: [], loads: [] };
 
 describe('the lease keeper', () => {
   let clock: ManualClock;
@@ -35,7 +35,7 @@ describe('the lease keeper', () => {
   let startMs: number;
 
   const beat = (...claims: RenewalArguments[]) => {
-    void keeper.renew(claims, POD);
+    void keeper.renew(claims, { ...POD, workers: claims.length });
     renewed.pop();
   };
   const times = () => renewed.map(({ atMs }) => atMs);
@@ -100,11 +100,23 @@ describe('the lease keeper', () => {
     expect(ids()).toEqual([['1']]);
   });
 
-  test('no idle ones and no types: nobody would hear of work, and a blocked pod takes on nothing new', async () => {
+  test('idle ones as idle, so that they go on to rest; no types: a blocked pod takes on nothing new', async () => {
     await start();
-    beat(claim('1', 1));
+    beat(claim('1', 1), claim('2'));
     await clock.advance(LEASE_MS / 2);
-    expect(renewed).toMatchObject([{ renewals: [claim('1', 0)], pod: { types: [], takesMore: false } }]);
+    const pod = { types: [], takesMore: false, workers: 2 };
+    expect(renewed).toMatchObject([{ renewals: [claim('1', 1), claim('2')], pod }]);
+  });
+
+  test('lets the pod be heard while all its claims rest, and none is in its list', async () => {
+    await start();
+    void keeper.renew([], { ...POD, workers: 3 });
+    renewed.pop();
+    await clock.advance(LEASE_MS / 2);
+    expect(renewed).toMatchObject([{ renewals: [], pod: { workers: 3 } }]);
+    keeper.forget();
+    await clock.advance(10 * LEASE_MS);
+    expect(renewed).toHaveLength(1);
   });
 
   test('renews what was granted since the last beat', async () => {

@@ -182,8 +182,7 @@ describe('leases and late answers', () => {
     cluster.instant = true;
     cluster.server.wake = () => {};
     await a.add('1', 0);
-    const delayed = { entityType: 'account', entityId: '1', name: 'w', data: { n: 9 }, options: { delay: 60_000 } };
-    await a.engine.enqueue(delayed);
+    await a.addForLater('1', 9);
     await b.add('1', 1);
     expect(cluster.starts).toEqual(starts(0));
     await cluster.clock.advance(LEASE_MS / 3);

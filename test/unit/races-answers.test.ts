@@ -49,6 +49,7 @@ describe('races of answers', () => {
     const b = await cluster.pod('B');
     cluster.instant = true;
     await a.add('1', 0);
+    await a.addForLater('1', 9);
     await cluster.clock.advance(14_500);
     // By its own clocks A has no lease any more, and none of the next renewals brings one; in the store it is the owner.
     cluster.clock.jumpWall(LEASE_MS);

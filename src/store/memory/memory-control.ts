@@ -14,7 +14,7 @@ export class MemoryControl implements EntityControl {
     entity.paused = isPaused;
     // Also one whose lease has passed: nobody takes over what is paused, and it may come back.
     if (entity.owner) this.server.recall(entity.owner.podId, entity);
-    if (!isPaused && this.liveOwner(entity) === undefined) this.lookNow(entity);
+    if (!isPaused && !this.server.liveOwner(entity)) this.lookNow(entity);
   }
 
   async unblock(ref: EntityRef, how: Unblocking): Promise<boolean> {
@@ -31,9 +31,8 @@ export class MemoryControl implements EntityControl {
       job.isSkipped = true;
     }
     entity.hold = undefined;
-    const owner = this.liveOwner(entity);
-    if (owner === undefined) this.lookNow(entity);
-    else this.server.wake(owner, entity);
+    if (this.server.liveOwner(entity)) this.server.callOwner(entity);
+    else this.lookNow(entity);
     return true;
   }
 
@@ -48,10 +47,6 @@ export class MemoryControl implements EntityControl {
       isPaused: entity?.paused ?? false,
       ...(blocker && { blockedBy: { jobId: blocker.id, reason: entity?.hold?.reason ?? '' } }),
     };
-  }
-
-  private liveOwner({ owner }: StoredEntity): string | undefined {
-    return owner && owner.untilMs > this.server.now() ? owner.podId : undefined;
   }
 
   /** Sees to it that somebody looks at an entity that may have something to do from now on. */

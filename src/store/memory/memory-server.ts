@@ -31,7 +31,7 @@ export interface StoredEntity {
   paused: boolean;
   /** The head of the queue waits for its next try. */
   hold?: Hold | undefined;
-  owner?: { readonly podId: string; epoch: number; untilMs: number };
+  owner?: { readonly podId: string; epoch: number; untilMs: number; rests?: boolean };
   /** The fencing token of the present owner, or the last one. */
   token: number;
 }
@@ -55,6 +55,8 @@ export class MemoryServer {
   readonly requests = new Set<string>();
   /** When each pod last said that it serves a type, and how many entities it works, by type. */
   readonly pods = new Map<string, Map<string, { readonly seenAtMs: number; readonly workers: number }>>();
+  /** Until when each pod counts as heard: claims that rest live as long. */
+  readonly alive = new Map<string, number>();
   discoveredAtMs = Number.NEGATIVE_INFINITY;
   private ids = 0;
   private lastToken = 0;
@@ -94,7 +96,23 @@ export class MemoryServer {
   }
 
   isOwnedByOther(entity: StoredEntity, podId: string): boolean {
-    return entity.owner !== undefined && entity.owner.podId !== podId && entity.owner.untilMs > this.now();
+    const owner = this.liveOwner(entity);
+    return owner !== undefined && owner.podId !== podId;
+  }
+
+  liveOwner({ owner }: StoredEntity): StoredEntity['owner'] {
+    if (!owner || owner.untilMs <= this.now()) return undefined;
+    return owner.rests && (this.alive.get(owner.podId) ?? 0) <= this.now() ? undefined : owner;
+  }
+
+  /** The owner has something to do: a claim that rested lasts a lease from now on. @returns whether it did. */
+  rouse(entity: StoredEntity): boolean {
+    const { owner } = entity;
+    if (!owner?.rests) return false;
+    owner.rests = false;
+    owner.untilMs = this.now() + this.leaseMs;
+    this.due.set(entityWord(entity.ref), owner.untilMs);
+    return true;
   }
 
   promote(entity: StoredEntity): void {
@@ -166,6 +184,13 @@ export class MemoryServer {
 
   wake(podId: string, entity: StoredEntity): void {
     this.tell(podId, entityWord(entity.ref));
+  }
+
+  /** Tells the owner of work. The word may be lost, and the owner dead; who rests is not looked at soon by itself (I7). */
+  callOwner(entity: StoredEntity): void {
+    if (!entity.owner) return;
+    this.wake(entity.owner.podId, entity);
+    if (entity.owner.rests) this.lowerDue(entity, this.now() + this.leaseMs);
   }
 
   /** What a person does to a queue its owner is to see, also in the midst of its work; no word begins with `$`. */

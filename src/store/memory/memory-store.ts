@@ -4,6 +4,7 @@
  */
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import { overtakes, StaleClaimError } from '../../core/errors.js';
+import { REST_LEASES } from '../../core/lease.js';
 import type { EngineConfig } from '../../core/options.js';
 import type {
   Claim,
@@ -89,7 +90,10 @@ export class MemoryEntityStore implements EntityStore {
   private see(entity: StoredEntity, claimWith: number): Passed | 'waiting' {
     const { ref } = entity;
     if (this.server.isOwnedByOther(entity, this.podId)) {
-      this.server.due.set(entityWord(ref), entity.owner?.untilMs ?? 0);
+      // Before its time, where it rests: there may be work, of which its owner has not heard.
+      if (entity.owner?.rests) this.server.callOwner(entity);
+      const { rests, untilMs = 0 } = entity.owner ?? {};
+      this.server.due.set(entityWord(ref), rests ? this.server.now() + this.server.leaseMs : untilMs);
       return 'owned';
     }
     // A call of ours that arrives late: what it would settle is the claim that came after it.
@@ -130,7 +134,7 @@ export class MemoryEntityStore implements EntityStore {
   }
 
   take(claim: Claim): Promise<Fetched> {
-    return answer(() => this.fetch(this.guard(claim), 1));
+    return answer(() => this.taken(this.guard(claim), 1));
   }
 
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched> {
@@ -193,8 +197,10 @@ export class MemoryEntityStore implements EntityStore {
         const live = this.server.livePods(type);
         return { pods: live.length, workers: live.reduce((sum, [, { workers }]) => sum + workers, 0) };
       });
+      this.server.alive.set(this.podId, this.server.now() + this.server.leaseMs);
       const lost: number[] = [];
       const kicked: number[] = [];
+      const resting: number[] = [];
       for (const [position, { claim, idle }] of renewals.entries()) {
         const entity = this.server.find(claim.entity);
         const owner = entity?.owner;
@@ -202,12 +208,14 @@ export class MemoryEntityStore implements EntityStore {
           lost.push(position);
           continue;
         }
-        owner.untilMs = this.server.now() + this.server.leaseMs;
+        owner.rests = idle && [entity.wait, entity.active, entity.delayed].every(({ length }) => length === 0);
+        if (owner.rests) resting.push(position);
+        owner.untilMs = this.server.now() + this.server.leaseMs * (owner.rests ? REST_LEASES : 1);
         this.server.due.set(entityWord(claim.entity), owner.untilMs);
         const isHeld = entity.active.length === 0 && this.server.heldForMs(entity) !== undefined;
         if (idle && !entity.paused && !isHeld && this.server.hasWork(entity)) kicked.push(position);
       }
-      return { lost, kicked, loads };
+      return { lost, kicked, resting, loads };
     });
   }
 
@@ -259,7 +267,7 @@ export class MemoryEntityStore implements EntityStore {
     const forgotten = [...server.entities.values()].filter(
       entity =>
         types.includes(entity.ref.type) &&
-        (entity.owner?.untilMs ?? 0) <= server.now() &&
+        !server.liveOwner(entity) &&
         server.hasWork(entity) &&
         !(server.due.has(entityWord(entity.ref)) && this.heldForLong(entity) !== undefined) &&
         (server.due.get(entityWord(entity.ref)) ?? Number.POSITIVE_INFINITY) > server.now() + 2 * PAUSED_LOOK_MS,
@@ -281,13 +289,15 @@ export class MemoryEntityStore implements EntityStore {
   private route(entity: StoredEntity, hint: EnterHint, delayMs: number): Routed {
     const { owner } = entity;
     if (owner?.podId === this.podId) {
-      if (hint === 'route-only' || owner.epoch !== hint.epoch) return { route: 'unknown-claim' };
-      const isFree = entity.active.length < hint.atOnce;
-      return { route: 'mine', fetched: isFree ? this.fetch(entity, 1) : { jobs: [] } };
+      if (hint === 'route-only' || owner.epoch !== hint.epoch) {
+        if (owner.rests) this.server.callOwner(entity);
+        return { route: 'unknown-claim' };
+      }
+      return { route: 'mine', fetched: this.taken(entity, entity.active.length < hint.atOnce ? 1 : 0) };
     }
     if (owner && this.server.isOwnedByOther(entity, this.podId)) {
       const isFree = entity.active.length < this.config.entityType(entity.ref.type).maxHandlers;
-      if (isFree && this.server.heldForMs(entity) === undefined) this.server.wake(owner.podId, entity);
+      if (owner.rests || (isFree && this.server.heldForMs(entity) === undefined)) this.server.callOwner(entity);
       return { route: 'elsewhere' };
     }
     if (delayMs > 0) {
@@ -314,6 +324,13 @@ export class MemoryEntityStore implements EntityStore {
       recovered,
       ...this.fetch(entity, 1),
     };
+  }
+
+  /** What an idle worker asks for. */
+  private taken(entity: StoredEntity, limit: number): Fetched {
+    const isRoused = this.server.rouse(entity);
+    const fetched = limit > 0 ? this.fetch(entity, limit) : { jobs: [] };
+    return isRoused ? { ...fetched, isRoused } : fetched;
   }
 
   private fetch(entity: StoredEntity, limit: number): Fetched {

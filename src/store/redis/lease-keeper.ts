@@ -4,7 +4,8 @@
  * Owns: what is known of the pod's claims, when the main thread counts as blocked, and for how long that is borne.
  * Neighbours: `renewal-thread.entry.ts` brings what the main thread says; `renewal-connection.ts` renews.
  *
- * A claim that was released, lost or taken meanwhile is not brought back: renewals are guarded by owner and epoch.
+ * A claim that was released, lost or taken meanwhile is not brought back: renewals are guarded by owner and epoch. One that
+ * rests needs no renewal; it lives while this pod is heard at all.
  */
 import type { Clock, PodState, Renewed, Timer } from '../../core/ports.js';
 import type { RenewalArguments, Renewer } from './renewal-connection.js';
@@ -23,6 +24,8 @@ export class LeaseKeeper implements Renewer {
   private fresh: RenewalArguments[] = [];
   /** Granted before it: their workers may not have known yet when it was made, so that it lacks them. */
   private freshBefore: readonly RenewalArguments[] = [];
+  /** How many entities this pod works, also those whose claims rest. */
+  private workers = 0;
   private heardAtMs = 0;
   private timer: Timer | undefined;
   /** Silence of the main thread that is borne; none at first, since what is told first has waited for this thread to start. */
@@ -34,6 +37,7 @@ export class LeaseKeeper implements Renewer {
   renew(renewals: readonly RenewalArguments[], pod: PodState): Promise<Renewed> {
     this.hear();
     this.known = renewals;
+    this.workers = pod.workers;
     this.freshBefore = this.fresh;
     this.fresh = [];
     this.schedule(this.patienceMs);
@@ -52,6 +56,7 @@ export class LeaseKeeper implements Renewer {
     this.timer?.cancel();
     this.timer = undefined;
     this.known = [];
+    this.workers = 0;
     this.fresh = [];
     this.freshBefore = [];
   }
@@ -72,13 +77,12 @@ export class LeaseKeeper implements Renewer {
     this.patienceMs = leaseMs / 2;
     const claims = new Map([...this.freshBefore, ...this.known, ...this.fresh].map(claim => [claim[0], claim]));
     const isHung = clock.monotonicMs() - this.heardAtMs > blockLimitMs;
-    if (isHung || claims.size === 0) return;
+    if (isHung || claims.size + this.workers === 0) return;
     this.schedule(leaseMs / 3);
-    // None as idle, and no types: nobody would hear of work, and a blocked pod takes on nothing new.
-    const renewals = [...claims.values()].map(
-      ([base, type, id, epoch, , ...running]): RenewalArguments => [base, type, id, epoch, 0, ...running],
-    );
+    // As idle as the main thread said: its next renewal is told of work again. No types: a blocked pod takes on nothing new.
+    const renewals = [...claims.values()];
+    const pod = { types: [], takesMore: false, workers: Math.max(this.workers, renewals.length) };
     // What fails is tried again with the next beat; the main thread's next renewal tells who can hear it.
-    renewer.renew(renewals, { types: [], takesMore: false, workers: renewals.length }).catch(() => {});
+    renewer.renew(renewals, pod).catch(() => {});
   }
 }

@@ -208,10 +208,11 @@ export class RedisEntityStore implements EntityStore {
   }
 
   take(claim: Claim): Promise<Fetched> {
-    const { base } = this.keySpace.of(claim.entity);
-    return this.parts.channel.call('take', [base, claim.epoch, this.takeOptions(claim.entity)], answer => {
+    const { base, type, id } = this.keySpace.of(claim.entity);
+    const args = [base, type, id, claim.epoch, this.takeOptions(claim.entity)];
+    return this.parts.channel.call('take', args, answer => {
       checkStale(answer, claim);
-      return readFetched(answer, 1, claim, this.buildNative);
+      return this.readTaken(answer, 1, claim);
     });
   }
 
@@ -374,7 +375,7 @@ export class RedisEntityStore implements EntityStore {
         return {
           jobId,
           route: 'mine',
-          fetched: readFetched(answer, 2, { entity, token: '', epoch }, this.buildNative),
+          fetched: this.readTaken(answer, 2, { entity, token: '', epoch }),
         };
       case 'CLAIMED':
         return { jobId, route: 'claimed', claimed: this.readClaimed(answer, 2, entity, epoch) };
@@ -398,6 +399,20 @@ export class RedisEntityStore implements EntityStore {
     }
   }
 
+  /** Reads `roused, againInMs, jobs…`. */
+  private readTaken(answer: readonly unknown[], at: number, claim: Claim): Fetched {
+    const fetched = readFetched(answer, at + 1, claim, this.buildNative);
+    if (answer[at] !== '1') return fetched;
+    this.tellRenewals(claim, fetched);
+    return { ...fetched, isRoused: true };
+  }
+
+  /** A claim is to be kept from now on, also if its first job should block this thread. */
+  private tellRenewals(claim: Claim, { jobs }: Fetched): void {
+    const runningJobIds = jobs.map(({ id }) => id);
+    this.renewals.granted(this.renewalArguments({ claim, idle: false, runningJobIds }));
+  }
+
   /** Reads `token, recovered, foreign, againInMs, jobs…`. */
   private readClaimed(answer: readonly unknown[], at: number, entity: EntityRef, epoch: number): Claimed {
     const claim: Claim = { entity, token: String(answer[at]), epoch };
@@ -407,9 +422,7 @@ export class RedisEntityStore implements EntityStore {
       );
     }
     const fetched = readFetched(answer, at + 3, claim, this.buildNative);
-    this.renewals.granted(
-      this.renewalArguments({ claim, idle: false, runningJobIds: fetched.jobs.map(({ id }) => id) }),
-    );
+    this.tellRenewals(claim, fetched);
     return { claim, recovered: Number(answer[at + 1]), ...fetched };
   }
 

@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import type { Redis } from 'ioredis';
 import { messageOf, StoreUnavailableError } from '../../core/errors.js';
+import { REST_LEASES } from '../../core/lease.js';
 import type { Clock, PodState, Renewed, TypeLoad } from '../../core/ports.js';
 import { answerOrDrop, createConnection, type PlainConnectionOptions } from './connection.js';
 import { renewLua } from './scripts/renew.lua.js';
@@ -53,18 +54,27 @@ export class RenewalConnection implements Renewer {
   async renew(renewals: readonly RenewalArguments[], { types, takesMore, workers }: PodState): Promise<Renewed> {
     if (this.redis.status !== 'ready') await this.connected();
     const { podId, leaseMs, systemPrefix } = this.options;
-    const header = [podId, leaseMs * 1000, systemPrefix, workers, takesMore ? 1 : 0, types.length, ...types];
+    const leaseUs = leaseMs * 1000;
+    const pod = [workers, takesMore ? 1 : 0, types.length, ...types];
+    const header = [podId, leaseUs, leaseUs * REST_LEASES, systemPrefix, ...pod];
     const lost: number[] = [];
     const kicked: number[] = [];
+    const resting: number[] = [];
     let loads: TypeLoad[] = [];
     for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
       const renewing = this.commands.renewClaims(...header, ...renewals.slice(from, from + RENEWALS_PER_CALL).flat());
-      const [lostHere, kickedHere, loadsNow] = await answerOrDrop(this.redis, renewing, leaseMs / 2, this.clock);
+      const [lostHere, kickedHere, restingHere, loadsNow] = await answerOrDrop(
+        this.redis,
+        renewing,
+        leaseMs / 2,
+        this.clock,
+      );
       lost.push(...lostHere.map(position => from + position));
       kicked.push(...kickedHere.map(position => from + position));
+      resting.push(...restingHere.map(position => from + position));
       loads = loadsNow.map(([pods, workers]) => ({ pods, workers }));
     }
-    return { lost, kicked, loads };
+    return { lost, kicked, resting, loads };
   }
 
   close(): void {
@@ -89,7 +99,7 @@ export class RenewalConnection implements Renewer {
   }
 
   private get commands(): {
-    renewClaims(...args: (string | number)[]): Promise<[number[], number[], [number, number][]]>;
+    renewClaims(...args: (string | number)[]): Promise<[number[], number[], number[], [number, number][]]>;
   } {
     return this.redis as never;
   }

@@ -4,24 +4,30 @@
  * A pod never uses an epoch twice, so owner and epoch together name one claim; the token is the fence for the world
  * outside. Release keeps the token: the hash is also the fence, and expires a day after its last use. It says whose queue
  * it is, too.
+ *
+ * A claim that rests is of an idle worker whose queue was empty: it has a long 'until', and is live only while its owner's
+ * renewals are heard. Whoever puts work before a claim that rests sees to it that the entity is looked at within a lease (I7).
  */
 export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
 
 -- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
-local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD = 1, 2, 3, 4, 5, 6
+local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS = 1, 2, 3, 4, 5, 6, 7
 local claims = {}
 local function claimOf(B)
   local claim = claims[B]
   if not claim then
-    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold')
+    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests')
     claims[B] = claim
   end
   return claim
 end
 
 -- Whether a pod owns it now, and whether another one does.
-local function isLive(claim) return claim[OWNER] and tonumber(claim[UNTIL] or '0') > nowUs end
+local function isLive(claim)
+  if not claim[OWNER] or tonumber(claim[UNTIL] or '0') <= nowUs then return false end
+  return not claim[RESTS] or redis.call('EXISTS', sys .. 'pod:' .. claim[OWNER] .. ':alive') == 1
+end
 local function isOthers(claim) return claim[OWNER] ~= pod and isLive(claim) end
 
 -- The one guard. Whatever 'until' says: an outage longer than the lease is harmless where nobody took over.
@@ -122,6 +128,20 @@ local function blame(B, id, maxStalled)
   end
 end
 
+-- The time of the next look, where it is later. Only whoever looks, or renews, moves it on.
+local function lookBy(T, I, atUs) redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', atUs), I) end
+
+-- The owner has something to do: a claim that rested lasts a lease from now on. Answers '1' then.
+local function rouse(B, T, I)
+  if not claimOf(B)[RESTS] then return '0' end
+  claims[B] = nil
+  local untilUs = string.format('%.0f', nowUs + leaseUs)
+  redis.call('HSET', fence(B), 'until', untilUs)
+  redis.call('HDEL', fence(B), 'rests')
+  redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)
+  return '1'
+end
+
 -- Grants the claim for an epoch, or answers nil and why not. Four cases: first claim, takeover, the holder begins anew,
 -- adoption after a lost answer. An epoch that is not newer is a call that arrives late. Only who knows its token keeps
 -- it: a claim that is adopted may be one that a failover has brought back, and another had a newer token meanwhile (I4).
@@ -144,6 +164,7 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local untilUs = string.format('%.0f', nowUs + leaseUs)
   redis.call('HSET', fence(B), 'owner', pod, 'epoch', epoch, 'until', untilUs,
     'entity', T .. ':' .. I, 'token', token)
+  if claim[RESTS] then redis.call('HDEL', fence(B), 'rests') end
   -- a hash that is new has no expiry
   if claim[ENTITY] then redis.call('PERSIST', fence(B)) end
   redis.call('PERSIST', B .. ':events')

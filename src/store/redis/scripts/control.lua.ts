@@ -8,9 +8,9 @@ export const controlLua = /* lua */ `
 local function lookNow(B, T, I)
   local claim = claimOf(B)
   if isLive(claim) then
-    wake(claim[OWNER], T, I)
+    callOwner(claim, T, I)
   elseif hasWork(B) then
-    redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', nowUs), I)
+    lookBy(T, I, nowUs)
     if not callAnother(T, I) then requestWorker(T, I) end
   end
 end

@@ -37,7 +37,7 @@ function OPS.discover(cursor, intervalMs, count, match, ...)
     local B = string.sub(key, 1, -6)
     local T, I = entityOf(B)
     if T and hosted[T] and isForgotten(B, T, I) then
-      redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', nowUs), I)
+      lookBy(T, I, nowUs)
       found = found + 1
     end
   end

@@ -72,6 +72,12 @@ local function wake(podId, T, I) tell(podId, T .. ':' .. I) end
 -- What a person does to a queue its owner is to see, also in the midst of its work; no name begins with '$'.
 local function recall(podId, T, I) tell(podId, '$' .. T .. ':' .. I) end
 
+-- Tells the owner of work. The word may be lost, and the owner may be dead; who rests is not looked at soon by itself.
+local function callOwner(claim, T, I)
+  wake(claim[OWNER], T, I)
+  if claim[RESTS] then lookBy(T, I, nowUs + leaseUs) end
+end
+
 -- Calls one other live pod that has room for the type: for one entity the same one each time, so that not all of them
 -- race for it; for many entities all of them. Answers whether there is one.
 local function callAnother(T, I)
@@ -88,13 +94,17 @@ end
 -- take or a call is needed.
 local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
   if claim[OWNER] == pod then
-    if claim[EPOCH] ~= epoch then return {'UNKNOWN', id} end
-    local out = {'MINE', id, '-1'}
-    if redis.call('LLEN', B .. ':active') < tonumber(mineAtOnce) then take(B, 1, takeOpts, out, 3) end
+    if claim[EPOCH] ~= epoch then
+      if claim[RESTS] then callOwner(claim, T, I) end
+      return {'UNKNOWN', id}
+    end
+    local out = {'MINE', id, rouse(B, T, I), '-1'}
+    if redis.call('LLEN', B .. ':active') < tonumber(mineAtOnce) then take(B, 1, takeOpts, out, 4) end
     return out
   end
   if isOthers(claim) then
-    if redis.call('LLEN', B .. ':active') < tonumber(handlers) and not heldForMs(B) then wake(claim[OWNER], T, I) end
+    local isBusy = redis.call('LLEN', B .. ':active') >= tonumber(handlers) or heldForMs(B)
+    if claim[RESTS] or not isBusy then callOwner(claim, T, I) end
     return {'ELSEWHERE', id}
   end
   if kind ~= 'delayed' and mayClaim == '1' then
@@ -116,7 +126,7 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
     local score = redis.call('ZSCORE', B .. ':delayed', id)
     if score then atUs = math.floor(tonumber(score) / 0x1000) * 1000 end
   end
-  redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', atUs), I)
+  lookBy(T, I, atUs)
   if kind == 'delayed' then return {'DELAYED', id} end
   -- the first pod that has room again will find the request
   if not callAnother(T, I) then requestWorker(T, I) end
@@ -124,7 +134,7 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
 end
 
 -- enter: B T I | kind name timestamp data opts customId dedupKey | epoch mayClaim takeOpts maxStalled handlers mineAtOnce
--- Returns {route, jobId, …}: MINE {againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
+-- Returns {route, jobId, …}: MINE {roused, againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
 -- UNKNOWN {why, if routing failed} | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code) |
 -- SHARED (jobId is another entity that has this queue: under one claim each would run the other's jobs)
 function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)

@@ -34,7 +34,7 @@ end
 -- Clears the owner and keeps the token: the fence stays for a day (I4), and a hold until it has ended.
 local function giveUp(B, heldMs)
   claims[B] = nil
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until')
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests')
   -- a block has no end; PERSIST is not needed, since no claim has an expiry
   if not isBlocked(heldMs) then redis.call('EXPIRE', fence(B), 86400 + math.ceil((heldMs or 0) / 1000)) end
 end
@@ -71,7 +71,13 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
   -- A call of ours that arrives late: what it would settle is the claim that came after it.
   if claim[OWNER] == pod and (tonumber(epoch) or 0) <= tonumber(claim[EPOCH] or '0') then return {'STALE'} end
   if isOthers(claim) then
-    redis.call('ZADD', sys .. 'due:' .. T, claim[UNTIL], I)
+    if claim[RESTS] then
+      -- before its time: there may be work, of which its owner has not heard
+      wake(claim[OWNER], T, I)
+      lookAgain(T, I, leaseUs)
+    else
+      redis.call('ZADD', sys .. 'due:' .. T, claim[UNTIL], I)
+    end
     return {'OWNED'}
   end
   if not hasWork(B) then

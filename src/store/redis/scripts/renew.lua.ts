@@ -3,20 +3,24 @@
  * arrive after the lease has run out.
  *
  * KEYS  none
- * ARGV  podId leaseUs systemPrefix workers takesMore nTypes type… | (B T I epoch idle lockMs nRunning jobId…)*
- * Returns {lost positions, kicked positions, for each type {pods that take more, entities that they work}}, from 0
+ * ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… | (B T I epoch idle lockMs nRunning jobId…)*
+ * Returns {lost positions, kicked positions, resting positions, for each type {pods that take more, entities that they work}},
+ * from 0
  *
- * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24).
+ * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24). The claim of an idle worker rests
+ * where its queue is empty: renewed for long, and live while this pod is heard, which its key 'alive' says for a lease.
  */
 export const renewLua = /* lua */ `
-local pod, leaseUs, sys, workers, takesMore, nTypes = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5] == '1', tonumber(ARGV[6])
+local pod, leaseUs, restUs, sys = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local workers, takesMore, nTypes = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7])
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
-local lost, kicked, loads = {}, {}, {}
+local lost, kicked, resting, loads = {}, {}, {}, {}
 local STATES = {':wait', ':active', ':prioritized', ':delayed'}
-local function load(id) return sys .. 'pod:' .. id .. ':load' end
-redis.call('SET', load(pod), workers, 'PX', math.floor(leaseUs / 100))
-for k = 7, 6 + nTypes do
+-- how many entities it works
+local function alive(id) return sys .. 'pod:' .. id .. ':alive' end
+redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))
+for k = 8, 7 + nTypes do
   local key = sys .. 'pods:' .. ARGV[k]
   if takesMore then
     redis.call('ZADD', key, string.format('%.0f', nowUs), pod)
@@ -26,38 +30,49 @@ for k = 7, 6 + nTypes do
   redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', nowUs - 10 * leaseUs))
   redis.call('PEXPIRE', key, math.floor(leaseUs / 100))
   local sum, pods = 0, redis.call('ZRANGEBYSCORE', key, string.format('%.0f', nowUs - leaseUs), '+inf')
-  for _, id in ipairs(pods) do sum = sum + tonumber(redis.call('GET', load(id)) or '0') end
+  for _, id in ipairs(pods) do sum = sum + tonumber(redis.call('GET', alive(id)) or '0') end
   loads[#loads + 1] = {#pods, sum}
 end
 
-local untilUs = string.format('%.0f', nowUs + leaseUs)
+local untilUs, restUntilUs = string.format('%.0f', nowUs + leaseUs), string.format('%.0f', nowUs + restUs)
 -- the entities of each type whose time moves on; the idle ones, and where their jobs would be
 local due, idlers, places = {}, {}, {}
-local position, k = 0, 7 + nTypes
+local function moveOn(T, I, atUs)
+  due[T] = due[T] or {}
+  due[T][#due[T] + 1] = atUs
+  due[T][#due[T] + 1] = I
+end
+local function keep(B, T, I, rested)
+  redis.call('HSET', B .. ':$:worker', 'until', untilUs)
+  if rested then redis.call('HDEL', B .. ':$:worker', 'rests') end
+  moveOn(T, I, untilUs)
+end
+local function rest(B, T, I)
+  redis.call('HSET', B .. ':$:worker', 'until', restUntilUs, 'rests', '1')
+  moveOn(T, I, restUntilUs)
+end
+
+local position, k = 0, 8 + nTypes
 while k <= #ARGV do
   local B, T, I, epoch, idle, lockMs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], tonumber(ARGV[k + 6])
-  local c = redis.call('HMGET', B .. ':$:worker', 'owner', 'epoch')
+  local c = redis.call('HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests')
   -- a later epoch is ours too: a resync whose answer is still on its way
   if c[1] ~= pod or tonumber(c[2]) < tonumber(epoch) then
     lost[#lost + 1] = position
   else
-    redis.call('HSET', B .. ':$:worker', 'until', untilUs)
-    due[T] = due[T] or {}
-    due[T][#due[T] + 1] = untilUs
-    due[T][#due[T] + 1] = I
     for r = k + 7, k + 6 + nRunning do
       redis.call('SET', B .. ':' .. ARGV[r] .. ':lock', 'aq:' .. pod, 'PX', lockMs, 'XX')
     end
     if idle == '1' then
-      idlers[#idlers + 1] = {B, position}
+      idlers[#idlers + 1] = {B, T, I, position, c[3]}
       for _, state in ipairs(STATES) do places[#places + 1] = B .. state end
+    else
+      keep(B, T, I, c[3])
     end
   end
   position = position + 1
   k = k + 7 + nRunning
 end
-for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end
-
 -- Whether all waits for the next try of the head; its worker knows until when.
 local function isHeld(B)
   if redis.call('EXISTS', B .. ':active') == 1 then return false end
@@ -77,10 +92,18 @@ local function hasWork(B)
 end
 
 -- Hardly ever is there anything where all are idle: asked at once for all of them.
-if #places > 0 and redis.call('EXISTS', unpack(places)) > 0 then
-  for _, idler in ipairs(idlers) do
-    if hasWork(idler[1]) and not isHeld(idler[1]) then kicked[#kicked + 1] = idler[2] end
+local areEmpty = #places == 0 or redis.call('EXISTS', unpack(places)) == 0
+local function isEmpty(B) return redis.call('EXISTS', B .. STATES[1], B .. STATES[2], B .. STATES[3], B .. STATES[4]) == 0 end
+for _, idler in ipairs(idlers) do
+  local B, T, I, position, rested = unpack(idler)
+  if areEmpty or isEmpty(B) then
+    resting[#resting + 1] = position
+    rest(B, T, I)
+  else
+    keep(B, T, I, rested)
+    if hasWork(B) and not isHeld(B) then kicked[#kicked + 1] = position end
   end
 end
-return {lost, kicked, loads}
+for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end
+return {lost, kicked, resting, loads}
 `;

@@ -2,7 +2,8 @@
  * Fetching jobs: BullMQ's own `moveToActive`, as often as asked for.
  *
  * A hold is in its way: nothing is fetched while the head of the queue waits for its next try (I6).
- * Answers of a fetch, in every op that fetches: {..., againInMs ('-1': not at all), id, fields, id, fields …}
+ * Answers of a fetch, in every op that fetches: {..., againInMs ('-1': not at all), id, fields, id, fields …}; before them,
+ * where an idle worker asks, '1' when its claim rested and was roused.
  */
 export const takeLua = /* lua */ `
 -- Of a fetch that brought no job: {0, 0, ms of rate limit, time of the next delayed job}
@@ -35,10 +36,10 @@ local function take(B, n, opts, out, at)
 end
 
 -- take: the owner of an idle worker asks for a job
-function OPS.take(B, epoch, opts)
+function OPS.take(B, T, I, epoch, opts)
   if not mine(B, epoch) then return {'STALE'} end
-  local out = {'OK'}
-  take(B, 1, opts, out, 2)
+  local out = {'OK', rouse(B, T, I)}
+  take(B, 1, opts, out, 3)
   return out
 end
 `;
