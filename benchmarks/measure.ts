@@ -1,5 +1,6 @@
 /** One run: a Redis of its own, a process for each pod, and what it cost. */
 import { type ChildProcess, fork } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
 import type { FromPod, PodReport, ToPod } from './pod.js';
@@ -42,7 +43,8 @@ export async function measure(contender: string, workload: Workload): Promise<Me
   }
 }
 
-async function run(pods: readonly ChildProcess[], redis: Redis, { entities, jobs }: Workload): Promise<Measured> {
+async function run(pods: readonly ChildProcess[], redis: Redis, workload: Workload): Promise<Measured> {
+  const { entities, jobs, lingerMs = 0 } = workload;
   await Promise.all(pods.map(pod => answer(pod, message => 'ready' in message)));
   const before = await redisCost(redis);
   const ran = new Map<ChildProcess, number>();
@@ -54,6 +56,7 @@ async function run(pods: readonly ChildProcess[], redis: Redis, { entities, jobs
   );
   tell(pods[0], 'send');
   await Promise.race(done);
+  await sleep(lingerMs);
   const after = await redisCost(redis);
   const reports = await Promise.all(
     pods.map(async pod => {

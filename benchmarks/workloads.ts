@@ -15,6 +15,8 @@ export interface Workload {
   /** Processes that work; the first one sends. Default 1. */
   readonly pods?: number;
   readonly payloadBytes?: number;
+  /** For how long costs are counted on after the last job: that of idle workers, and of their end. */
+  readonly lingerMs?: number;
   /** Redis's `appendfsync`; without it nothing is written to disk. */
   readonly persistence?: 'everysec' | 'always';
 }
@@ -59,11 +61,13 @@ const GROWTH: readonly Workload[] = [
     jobs: 20_000,
     load: WAVE,
   })),
+  // Each has a whole life: claimed, idle, released and gone.
   ...[1000, 10_000, 100_000].map(entities => ({
-    name: `${entities.toLocaleString('en')} entities, a job each`,
+    name: `${entities.toLocaleString('en')} lives`,
     entities,
     jobs: entities,
     load: WAVE,
+    lingerMs: 20_000,
   })),
   ...[1, 2, 4, 8].map(pods => ({ ...SEED, name: `${pods} pods`, pods })),
   ...[100, 1000, 10_000, 100_000].map(payloadBytes => ({

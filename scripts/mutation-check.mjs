@@ -14,6 +14,7 @@ import { Redis } from 'ioredis';
 import { claimGuards } from '../test/mutations/claims.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
 import { queueGuards } from '../test/mutations/queue.mjs';
+import { restGuards } from '../test/mutations/rest.mjs';
 import { triesGuards } from '../test/mutations/tries.mjs';
 import { startRedis } from './dev-redis.mjs';
 
@@ -22,8 +23,8 @@ const TEST_TIMEOUT_MS = 8000;
 const RUN_TIMEOUT_MS = 120_000;
 
 const [word = ''] = process.argv.slice(2);
-const mutants = [...claimGuards, ...queueGuards, ...coreGuards, ...triesGuards].filter(({ guard, cites, file }) =>
-  `${guard} ${cites} ${file}`.includes(word),
+const mutants = [...claimGuards, ...queueGuards, ...coreGuards, ...triesGuards, ...restGuards].filter(
+  ({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word),
 );
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {

@@ -75,6 +75,8 @@ export class EntityWorker {
     this.advance();
   });
   private failure: Error | undefined;
+  /** A person has paused the queue: what is fetched goes back. */
+  private recalled = false;
   /** A look is under way that may bring the claim; a second one would take from the first what it has fetched. */
   private looking = false;
   /** Something may be waiting that no owed answer will bring. */
@@ -162,11 +164,10 @@ export class EntityWorker {
     this.advance();
   }
 
-  /** A person has changed the queue: once no handler runs it begins anew, and what it had fetched goes back. */
+  /** A person has paused the queue: what is fetched and has not started goes back. */
   recall(): void {
-    if (!this.claim || this.currentState === 'releasing') return;
-    this.failure ??= new Error('its queue was paused or resumed');
-    this.advance();
+    this.recalled = true;
+    this.wake();
   }
 
   /** For how long it has been idle. */
@@ -182,7 +183,8 @@ export class EntityWorker {
   renewal(): Renewal | undefined {
     const { lease } = this;
     if (!lease || this.currentState === 'lost' || this.currentState === 'ended') return undefined;
-    const idle = this.currentState === 'idle';
+    // While an answer is owed it may be roused at any moment: that renewal must not let it rest.
+    const idle = this.currentState === 'idle' && this.answers.count === 0;
     return lease.isToRenew(idle) ? { claim: lease.claim, idle, runningJobIds: this.jobs.runningIds } : undefined;
   }
 
@@ -315,6 +317,7 @@ export class EntityWorker {
     if (this.currentState === 'ended') return false;
     const { jobs } = this;
     if (this.currentState === 'lost' || this.failure || this.isToHandOver) return !jobs.isRunning && this.stop();
+    if (this.recalled && this.claim && this.currentState !== 'releasing') this.giveBack(this.claim);
     if (jobs.next && jobs.hasFreeHandler) return this.startNext(jobs.next);
     if (this.woken && this.canFetch) this.fetch();
     else if (this.answers.count > 0 || jobs.isRunning) return false;
@@ -399,7 +402,21 @@ export class EntityWorker {
       fetches,
       use: fetched => {
         jobs.confirmed(settlement, fetched.jobs.length);
+        if (fetched.isRecalled && !jobs.isHalted) this.recalled = true;
         this.onFetched(fetched);
+      },
+    });
+  }
+
+  /** Nothing starts before the answer; what earlier calls bring until then is given back, too. */
+  private giveBack(claim: Claim): void {
+    const { jobs } = this;
+    this.recalled = false;
+    jobs.halt();
+    this.answers.expect(this.context.store.giveBack(claim, jobs.keptIds), {
+      use: () => {
+        jobs.goOn();
+        this.woken = true;
       },
     });
   }

@@ -7,7 +7,7 @@
 
 import type { HandlerTable } from './dispatch.js';
 import { messageOf } from './errors.js';
-import { type Moment, mayHavePassed, momentOf } from './lease.js';
+import { momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
 import type { Clock, EntityStore, Log, Timer } from './ports.js';
 import type { WorkerManager } from './worker-manager.js';
@@ -27,12 +27,10 @@ export class Heartbeat {
   private stopped = false;
   private warned = false;
   private isRequested = false;
-  /** When the last renewal that was answered had been sent. */
-  private renewedAt: Moment;
+  /** Nobody knows whether the last renewal was executed. */
+  private isUnsure = false;
 
-  constructor(private readonly parts: HeartbeatParts) {
-    this.renewedAt = momentOf(parts.clock);
-  }
+  constructor(private readonly parts: HeartbeatParts) {}
 
   start(): void {
     void this.beat();
@@ -61,6 +59,7 @@ export class Heartbeat {
     } catch (error) {
       if (!this.warned && !this.stopped) this.parts.log.warn(`Renewing claims failed: ${messageOf(error)}`);
       this.warned = true;
+      this.isUnsure = true;
     }
     this.parts.manager.releaseIdle();
     this.beating = false;
@@ -96,16 +95,13 @@ export class Heartbeat {
       else worker.renewed(renewal.claim, sentAt, resting.has(position));
       if (kicked.has(position)) worker.kick();
     });
-    this.onAnswer(sentAt);
+    if (!renewed.wasHeard || this.isUnsure) this.rouseAll();
+    this.isUnsure = false;
   }
 
   /** Where this pod was not heard for a lease, others may have taken what rests here: each claim is asked after now (I3). */
-  private onAnswer(sentAt: Moment): void {
-    const { manager, clock, config } = this.parts;
-    const wasSilent = mayHavePassed(clock, config.leaseMs, this.renewedAt);
-    this.renewedAt = sentAt;
-    if (!wasSilent) return;
-    const resting = [...manager.all()].filter(({ isResting }) => isResting);
+  private rouseAll(): void {
+    const resting = [...this.parts.manager.all()].filter(({ isResting }) => isResting);
     for (const worker of resting) worker.rouse();
     if (resting.length > 0) this.isRequested = true;
   }

@@ -27,8 +27,8 @@ export interface JobEnd {
 
 export class JobLine {
   private ready: FetchedJob[] = [];
-  /** A job goes back to the head of the queue, and behind it all that is fetched: nothing starts until the store answers. */
-  private retrying = false;
+  /** How many answers are owed before which nothing starts: the store gives back what is fetched until then. */
+  private halts = 0;
   /** By id, since when. */
   private readonly running = new Map<string, number>();
   private readonly unconfirmed = new Map<string, Settlement>();
@@ -47,17 +47,38 @@ export class JobLine {
   // ── fetched ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   get next(): FetchedJob | undefined {
-    return this.retrying ? undefined : this.ready[0];
+    return this.isHalted ? undefined : this.ready[0];
   }
 
   add(jobs: readonly FetchedJob[]): void {
     this.ready.push(...jobs);
   }
 
-  /** What is fetched is given back by the store. */
+  /** What is fetched is given back by the store, and what is owed is nobody's. */
   clear(): void {
     this.ready = [];
-    this.retrying = false;
+    this.halts = 0;
+  }
+
+  get isHalted(): boolean {
+    return this.halts > 0;
+  }
+
+  /** The store is asked to give back what is fetched: nothing of it starts any more. */
+  halt(): void {
+    this.halts++;
+  }
+
+  /** It has answered: what came before is given back. */
+  goOn(): void {
+    this.halts--;
+    this.ready = [];
+    this.window.reset();
+  }
+
+  /** Jobs that the store must not give back: those that run here, or have ended and are not confirmed. */
+  get keptIds(): readonly string[] {
+    return [...this.unconfirmed.keys(), ...this.running.keys()];
   }
 
   /** Jobs of a dead owner: they run one at a time until they are through, so that one that kills its pod is alone next time. */
@@ -65,9 +86,9 @@ export class JobLine {
     this.window.beCareful(jobs);
   }
 
-  /** How many to fetch with the end of a job: one that is tried again is alone. */
+  /** How many to fetch with the end of a job; no more than one before it is known what is fetched. */
   wanted(askedFor: number): number {
-    return this.retrying ? 1 : this.window.wanted(this.ready.length, askedFor);
+    return this.isHalted ? 1 : this.window.wanted(this.ready.length, askedFor);
   }
 
   /** Whether a handler would be free for one more than what is at hand and asked for. */
@@ -148,15 +169,14 @@ export class JobLine {
 
   expectConfirmation(settlement: Settlement): void {
     this.unconfirmed.set(settlement.job.id, settlement);
-    this.retrying = this.keepsPlace(settlement);
+    if (this.keepsPlace(settlement)) this.halt();
   }
 
   /** @param successors how many jobs came with the answer. */
   confirmed(settlement: Settlement, successors: number): void {
     this.unconfirmed.delete(settlement.job.id);
     if (this.keepsPlace(settlement)) {
-      this.clear();
-      this.window.reset();
+      this.goOn();
     } else if (successors > 0) {
       this.window.onSuccessor();
     }

@@ -56,7 +56,7 @@ export class Lease {
   /** Whether the claim belongs into the renewal that is about to be sent, for a worker that is idle or not. */
   isToRenew(isIdle: boolean): boolean {
     const isDue = mayHavePassed(this.clock, (this.leaseMs * REST_LEASES) / 3, this.renewedAt);
-    if (this.rest === 'resting' && !isDue) return false;
+    if (isIdle && this.rest === 'resting' && !isDue) return false;
     this.rest = isIdle ? 'asked' : 'awake';
     return true;
   }

@@ -60,6 +60,8 @@ export interface Fetched {
   readonly againInMs?: number;
   /** The claim has rested; this step has roused and renewed it. */
   readonly isRoused?: boolean;
+  /** The queue was paused since the claim began, or since the last {@link EntityStore.giveBack}: what is fetched is to go back. */
+  readonly isRecalled?: boolean;
 }
 
 /** The answer to a claim that was granted. */
@@ -127,6 +129,8 @@ export interface Renewed {
    * an `enter` or a `take` of theirs rouses them.
    */
   readonly resting: readonly number[];
+  /** Whether another renewal of this pod was made within a lease before; else others may have taken what rested. */
+  readonly wasHeard: boolean;
   /** For each type in the request: the pods that take more of it, this one among them if it does. */
   readonly loads: readonly TypeLoad[];
 }
@@ -178,6 +182,8 @@ export interface EntityStore {
    * Rejects with `StoreRefusedError` when an older job has not ended: its end was refused, and this one would overtake it.
    */
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched>;
+  /** Gives all that is fetched back to the head of the queue, in its order, but `kept`: what has started, or has ended here. */
+  giveBack(claim: Claim, kept: readonly string[]): Promise<void>;
   /**
    * `'idle'`: gives the claim up if there is nothing to do; answers whether it did.
    * `'hand-over'`: gives back what was fetched, gives up the claim and calls another pod, or asks for one.
@@ -216,7 +222,7 @@ export interface EntityStore {
 
 /** An entity that this pod should look at. */
 export interface WakeUp extends EntityRef {
-  /** Its queue was paused or resumed: whoever works it lets the running job end, and looks at the queue anew. */
+  /** Its queue was paused: what its owner has fetched and not started is to go back. */
   readonly isRecall?: true;
 }
 
@@ -240,7 +246,7 @@ export interface EntityStatus {
 
 /** What a person does to one entity, wherever it is worked. Each is one atomic step of the store. */
 export interface EntityControl {
-  /** Pauses or resumes. The owner is told: it lets only the running job end, and gives back what it has fetched. */
+  /** Pauses or resumes. With a pause the owner is recalled: it gives back what it has fetched and not started. */
   pause(entity: EntityRef, isPaused: boolean): Promise<void>;
   /** Decides about the job that blocks the entity. @returns whether there was one. */
   unblock(entity: EntityRef, how: Unblocking): Promise<boolean>;

@@ -143,7 +143,9 @@ export class WorkerManager {
   /** Whether this pod would claim the entity if it had room: it is asked of the store, which claims nothing. */
   async peek(entity: EntityRef): Promise<boolean> {
     const word = entityWord(entity);
-    if (this.workers.has(word) || this.admission.hasLeft(word)) return false;
+    const present = this.workers.get(word);
+    present?.wake();
+    if (present || this.admission.hasLeft(word)) return false;
     const isWaiting = (await this.parts.store.peek(entity)) === 'waiting';
     if (isWaiting) this.found++;
     return isWaiting;

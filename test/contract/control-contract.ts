@@ -3,6 +3,7 @@
  * used up its tries. Neighbour: `retry-contract.ts`, the tries.
  */
 import type { EntityRef } from '../../src/core/entity.js';
+import { StaleClaimError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
 import type { Claim, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
 import { claimOf, done, numbers, serving } from '../support/settlements.js';
@@ -52,13 +53,41 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
     });
 
     describe('a pause', () => {
-      test('its owner is recalled, also in the midst of its work, and gives back what it has fetched', async () => {
+      test('its owner is recalled, also in the midst of its work, and gives back what it has not started', async () => {
         await a.take(claim);
         await b.control.pause(entity, true);
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
-        const resynced = await a.resync(claim, 2, [done(first)]);
-        expect(resynced.jobs).toEqual([]);
-        expect(await b.control.status(entity)).toMatchObject({ waiting: 2, active: 0, isPaused: true });
+        await a.giveBack(claim, [first.id]);
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 2, active: 1, isPaused: true });
+        expect(await a.finish(claim, done(first), 1)).toEqual({ jobs: [] });
+        await b.control.pause(entity, false);
+        const next = await a.take(claim);
+        expect(next.jobs[0]).toMatchObject({ data: { n: 1 }, attempt: 1 });
+      });
+
+      test('the word may be lost: the end of a job tells its owner, until it has given back, or begun anew', async () => {
+        await b.control.pause(entity, true);
+        expect(await a.finish(claim, done(first), 1)).toEqual({ jobs: [], isRecalled: true });
+        await a.giveBack(claim, []);
+        await b.control.pause(entity, false);
+        const { jobs } = await a.take(claim);
+        const ended = await a.finish(claim, done(jobs[0]), 1);
+        expect(ended.isRecalled).toBeUndefined();
+        await b.control.pause(entity, true);
+        const resynced = await a.resync(claim, 2, [done(ended.jobs[0])]);
+        await b.control.pause(entity, false);
+        await a.enter(job(3), { epoch: 2, mayClaim: false, atOnce: 0 });
+        const last = await a.take(resynced.claim);
+        expect(await a.finish(resynced.claim, done(last.jobs[0]), 1)).toEqual({ jobs: [] });
+      });
+
+      test('I3: who is not the owner gives nothing back', async () => {
+        await a.take(claim);
+        const resynced = await a.resync(claim, 2, []);
+        await expect(a.giveBack(claim, [])).rejects.toThrow(StaleClaimError);
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 2, active: 1 });
+        await a.giveBack(resynced.claim, []);
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 3, active: 0 });
       });
 
       test('an owner whose lease has passed is recalled, too: nobody takes over what is paused', async () => {
@@ -67,16 +96,25 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await b.control.pause(entity, true);
         expect(await b.look(entity, 1)).toBe('paused');
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
-        expect((await a.resync(claim, 2, [done(first)])).jobs).toEqual([]);
       });
 
-      test('a resume recalls the owner, and the first that waits is the next', async () => {
+      test('a pause of what is paused recalls nobody; a resume wakes the owner, which goes on', async () => {
         await b.control.pause(entity, true);
         await a.wakeUps([]);
-        const resynced = await a.resync(claim, 2, [done(first)]);
+        await a.giveBack(claim, [first.id]);
+        await b.control.pause(entity, true);
+        await a.finish(claim, done(first), 1);
         await b.control.pause(entity, false);
-        expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
-        expect(numbers((await a.resync(resynced.claim, 3, [])).jobs)).toEqual([1]);
+        expect(await a.wakeUps([])).toEqual([entity]);
+        expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
+      });
+
+      test('a claim that was recalled is a new one to whoever takes it over', async () => {
+        await b.control.pause(entity, true);
+        await b.control.pause(entity, false);
+        await cluster.expireLeases();
+        const taken = claimOf(await b.look(entity, 1));
+        expect((await b.finish(taken.claim, done(taken.jobs[0]), 1)).isRecalled).toBeUndefined();
       });
 
       test('of an entity without an owner: nothing is claimed; with the resume a pod is called', async () => {

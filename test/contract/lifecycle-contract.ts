@@ -145,7 +145,11 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       await cluster.pause(entity, false);
       const { claim } = claimOf(await b.look(entity, 1));
       expect(await a.peek(entity)).toBe('owned');
+      // Who asks does not know of a claim of its own (race 26).
+      expect(await b.peek(entity)).toBe('waiting');
+      await cluster.pause(entity, true);
       expect(await b.peek(entity)).toBe('later');
+      await cluster.pause(entity, false);
       expect((await b.take(claim)).jobs).toEqual([]);
     });
 

@@ -29,6 +29,11 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
       options: { ...config.entityType('account').jobOptions, ...options },
     });
     const renew = (idle = true) => a.renew([{ claim, idle }], serving('account'));
+    /** It rests, and its pod has no claims in its list any more. */
+    const rests = async () => {
+      expect(await renew()).toMatchObject({ resting: [0] });
+      await a.renew([], serving('account'));
+    };
     const dueInMs = async () => (await cluster.dueInMs(entity)) ?? Number.POSITIVE_INFINITY;
 
     /** Pod A has worked job 0, and is idle. */
@@ -120,14 +125,32 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
       expect(numbers(claimOf(await b.look(entity, 8)).jobs)).toEqual([1]);
     });
 
-    test('I7: who looks before its time wakes the owner again, and looks again within a lease', async () => {
-      await renew();
+    test('I7: … or heard, and without a worker: work cuts the rest short, and no later work makes it longer', async () => {
+      await rests();
       await b.enter(job(1), claiming);
-      expect(await a.wakeUps([])).toEqual([entity]);
-      await cluster.timePasses(0.3 * LEASE_MS);
+      await cluster.timePasses(0.6 * LEASE_MS);
+      await a.renew([], serving('account'));
       expect(await b.look(entity, 8)).toBe('owned');
+      expect((await b.enter(job(2), claiming)).route).toBe('elsewhere');
+      await cluster.timePasses(0.6 * LEASE_MS);
+      expect(await b.due('account', 0, 10)).toEqual([entity]);
+      expect(numbers(claimOf(await b.look(entity, 9)).jobs)).toEqual([1]);
+    });
+
+    test('… unless its owner has heard of the work by then', async () => {
+      await rests();
+      await b.enter(job(1), claiming);
+      await cluster.timePasses(0.6 * LEASE_MS);
+      expect(await a.take(claim)).toMatchObject({ isRoused: true });
+      await cluster.timePasses(0.6 * LEASE_MS);
+      expect(await b.look(entity, 9)).toBe('owned');
+    });
+
+    test('race 10: a search finds work that came past us before it, and calls its owner', async () => {
+      await renew();
+      await cluster.addPast(entity, { n: 1 });
+      expect(await b.discover(['account'], 60_000)).toMatchObject({ found: 1 });
       expect(await a.wakeUps([])).toEqual([entity]);
-      expect(await dueInMs()).toBeGreaterThan(0.75 * LEASE_MS);
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
     });
 

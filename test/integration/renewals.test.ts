@@ -20,6 +20,7 @@ import { eventually } from '../support/wait.js';
 
 const LEASE_MS = 1000;
 const POD = { types: ['account'], takesMore: true, workers: 1 };
+const ANSWER = { lost: [0], kicked: [], resting: [], loads: [{ pods: 1, workers: 1 }] };
 const prefix = freshPrefix();
 
 describe('renewals', () => {
@@ -62,12 +63,7 @@ describe('renewals', () => {
 
   test('through the thread: an answer for each, one connection, and an end to both', async () => {
     renewals = await make({});
-    expect(await renewals.renew([claim], POD)).toEqual({
-      lost: [0],
-      kicked: [],
-      resting: [],
-      loads: [{ pods: 1, workers: 1 }],
-    });
+    expect(await renewals.renew([claim], POD)).toMatchObject(ANSWER);
     expect([await connections(), await isServed()]).toEqual([1, 1]);
     await renewals.close();
     await expect(renewals.renew([], POD)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
@@ -76,12 +72,7 @@ describe('renewals', () => {
 
   test('through the thread to where an instance leads, whose own strategies are left out', async () => {
     renewals = await make({ redis: instance({ retryStrategy: () => 1, reconnectOnError: () => false }) });
-    expect(await renewals.renew([claim], POD)).toEqual({
-      lost: [0],
-      kicked: [],
-      resting: [],
-      loads: [{ pods: 1, workers: 1 }],
-    });
+    expect(await renewals.renew([claim], POD)).toMatchObject(ANSWER);
     expect(log.lines).toEqual([]);
   });
 
@@ -96,12 +87,7 @@ describe('renewals', () => {
     }
     renewals = await make(changed());
     for (let beat = 0; beat < 3; beat++) {
-      expect(await renewals.renew([claim], POD)).toEqual({
-        lost: [0],
-        kicked: [],
-        resting: [],
-        loads: [{ pods: 1, workers: 1 }],
-      });
+      expect(await renewals.renew([claim], POD)).toMatchObject(ANSWER);
     }
     expect([await connections(), await isServed()]).toEqual([1, 1]);
     expect(log.lines).toEqual([expect.stringMatching(/^warn .*external.*eventLoopBlockLimitMs to 0/)]);
@@ -109,12 +95,7 @@ describe('renewals', () => {
 
   test('eventLoopBlockLimitMs 0: from the main thread, as was asked for', async () => {
     renewals = await make({ blockLimitMs: 0 });
-    expect(await renewals.renew([claim], POD)).toEqual({
-      lost: [0],
-      kicked: [],
-      resting: [],
-      loads: [{ pods: 1, workers: 1 }],
-    });
+    expect(await renewals.renew([claim], POD)).toMatchObject(ANSWER);
     expect(log.lines).toEqual([]);
   });
 });

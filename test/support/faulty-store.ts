@@ -6,13 +6,15 @@ import { OutcomeUnknownError, StoreUnavailableError } from '../../src/core/error
 import type { EntityStore } from '../../src/core/ports.js';
 import { gate } from './wait.js';
 
-type Method = 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'release' | 'leave' | 'renew';
+const STEPS = ['enter', 'look', 'resync', 'take', 'finish', 'giveBack', 'release', 'leave', 'renew'] as const;
+type Method = (typeof STEPS)[number];
 
 /**
  * `lose`: it is executed, and its answer never comes. `drop`: it is not executed, and no answer comes.
  * `refuse`: it is not executed, and says so. `hold`: it is executed, and its answer comes when the test opens the gate.
+ * `delay`: it is executed when the test opens the gate.
  */
-export type Fault = 'lose' | 'drop' | 'refuse' | { readonly hold: Promise<void> };
+export type Fault = 'lose' | 'drop' | 'refuse' | { readonly hold: Promise<void> } | { readonly delay: Promise<void> };
 
 export class FaultyStore {
   readonly calls: string[] = [];
@@ -51,6 +53,13 @@ export class FaultyStore {
     return () => open();
   }
 
+  /** Delays the next call of a method; call the result to let it through. */
+  delay(method: Method): () => void {
+    const { promise, open } = gate();
+    this.next(method, { delay: promise });
+    return () => open();
+  }
+
   asStore(): EntityStore {
     return new Proxy(this.real, {
       get: (real, name: keyof EntityStore) => {
@@ -72,13 +81,17 @@ export class FaultyStore {
 }
 
 function isStep(name: string): boolean {
-  return ['enter', 'look', 'resync', 'take', 'finish', 'release', 'leave', 'renew'].includes(name);
+  return (STEPS as readonly string[]).includes(name);
 }
 
 async function broken(fault: Fault, call: () => Promise<unknown>): Promise<unknown> {
   const lost = new OutcomeUnknownError('the connection broke');
   if (fault === 'drop') throw lost;
   if (fault === 'refuse') throw new StoreUnavailableError('not sent in time');
+  if (typeof fault === 'object' && 'delay' in fault) {
+    await fault.delay;
+    return call();
+  }
   const answer = call();
   if (fault === 'lose') {
     await answer.catch(() => {});

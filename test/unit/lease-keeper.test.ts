@@ -20,7 +20,7 @@ const claim = (id: string, idle: 0 | 1 = 0, epoch = 1): RenewalArguments => [
   'job',
 ];
 const POD = { types: ['account'], takesMore: true, workers: 1 };
-const NOTHING = { lost: [], kicked: [], resting: [], loads: [] };
+const NOTHING = { lost: [], kicked: [], resting: [], wasHeard: true, loads: [] };
 
 describe('the lease keeper', () => {
   let clock: ManualClock;
@@ -32,6 +32,7 @@ describe('the lease keeper', () => {
     readonly pod: PodState;
   }[];
   let fails: boolean;
+  let wasHeard: boolean;
   let startMs: number;
 
   const beat = (...claims: RenewalArguments[]) => {
@@ -46,12 +47,13 @@ describe('the lease keeper', () => {
     startMs = clock.monotonicMs();
     renewed = [];
     fails = false;
+    wasHeard = true;
     keeper = new LeaseKeeper({
       renewer: {
         async renew(renewals, pod) {
           renewed.push({ atMs: clock.monotonicMs() - startMs, renewals, pod });
           if (fails) throw new Error('not connected');
-          return NOTHING;
+          return { ...NOTHING, wasHeard };
         },
       },
       clock,
@@ -117,6 +119,16 @@ describe('the lease keeper', () => {
     keeper.forget();
     await clock.advance(10 * LEASE_MS);
     expect(renewed).toHaveLength(1);
+  });
+
+  test('what it finds out about a silence of the pod the main thread is told with its next renewal', async () => {
+    await start();
+    beat(claim('1'));
+    wasHeard = false;
+    await clock.advance(LEASE_MS / 2);
+    wasHeard = true;
+    expect(await keeper.renew([claim('1')], POD)).toMatchObject({ wasHeard: false });
+    expect(await keeper.renew([claim('1')], POD)).toMatchObject({ wasHeard: true });
   });
 
   test('renews what was granted since the last beat', async () => {

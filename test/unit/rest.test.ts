@@ -101,8 +101,41 @@ describe('a claim that rests', () => {
     expect(renewed()).toBe(1);
   });
 
+  test.each(['enter', 'take'] as const)(
+    'I1: … also when the renewal was sent after the %s, and overtook it',
+    async method => {
+      const b = await cluster.pod('B');
+      await a.add('1', 0);
+      await cluster.clock.advance(2 * LEASE_MS);
+      cluster.instant = false;
+      const letThrough = a.store.delay(method);
+      const adding = method === 'enter' ? a.add('1', 1) : b.add('1', 1);
+      await settle();
+      await beat();
+      letThrough();
+      await adding;
+      await settle();
+      expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
+      await cluster.clock.advance(2 * LEASE_MS);
+      expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
+      await cluster.job(1).end();
+    },
+  );
+
+  test('I7: a job whose add has waited for longer than a lease starts with the next renewal', async () => {
+    await a.add('1', 0);
+    await cluster.clock.advance(2 * LEASE_MS);
+    const letThrough = a.store.delay('enter');
+    const adding = a.add('1', 1);
+    await cluster.clock.advance(LEASE_MS + BEAT_MS);
+    letThrough();
+    await adding;
+    await settle();
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
+  });
+
   test('I7: a lost wake-up is made good within a lease and a sweep', async () => {
-    const b = await cluster.pod('B');
+    const b = await cluster.pod('B', { producerOnly: true });
     await a.add('1', 0);
     await cluster.clock.advance(2 * LEASE_MS);
     const { wake } = cluster.server;
@@ -112,6 +145,36 @@ describe('a claim that rests', () => {
     expect(cluster.starts).toEqual(['A:1:0']);
     await cluster.clock.advance(LEASE_MS + 1500);
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
+  });
+
+  test('race 16: … also by a pod that has no room for more', async () => {
+    const full = await cluster.pod('B', { maxWorkersPerPod: 1 });
+    await full.add('2', 0);
+    await cluster.clock.advance(BEAT_MS + 200);
+    const { wake } = cluster.server;
+    cluster.server.wake = () => {};
+    await a.engine.close();
+    const producer = await cluster.pod('C', { producerOnly: true });
+    await producer.add('2', 1);
+    cluster.server.wake = wake;
+    await cluster.clock.advance(LEASE_MS + 1500);
+    expect(cluster.starts).toEqual(['B:2:0', 'B:2:1']);
+  });
+
+  test('I7: the owner is killed after others have asked it: its work waits for a lease and a sweep, and no longer', async () => {
+    const b = await cluster.pod('B');
+    await a.add('1', 0);
+    await cluster.clock.advance(BEAT_MS);
+    a.store.break('drop');
+    cluster.server.wake = () => {};
+    await b.add('1', 1);
+    // Its thread keeps it heard.
+    for (let ms = 0; ms < LEASE_MS; ms += BEAT_MS) {
+      cluster.server.alive.set('A', cluster.clock.monotonicMs() + LEASE_MS);
+      await beat();
+    }
+    await cluster.clock.advance(1500);
+    expect(cluster.starts).toEqual(['A:1:0', 'B:1:1']);
   });
 
   test('I3: a pod that was not heard for a lease learns at once what it has lost meanwhile', async () => {

@@ -11,10 +11,11 @@ export class MemoryControl implements EntityControl {
 
   async pause(ref: EntityRef, isPaused: boolean): Promise<void> {
     const entity = this.server.entity(ref);
+    const was = entity.paused;
     entity.paused = isPaused;
-    // Also one whose lease has passed: nobody takes over what is paused, and it may come back.
-    if (entity.owner) this.server.recall(entity.owner.podId, entity);
-    if (!isPaused && !this.server.liveOwner(entity)) this.lookNow(entity);
+    if (!isPaused) this.lookNow(entity);
+    // Also an owner whose lease has passed: nobody takes over what is paused, and it may come back.
+    else if (!was) this.server.recall(entity);
   }
 
   async unblock(ref: EntityRef, how: Unblocking): Promise<boolean> {
@@ -31,8 +32,7 @@ export class MemoryControl implements EntityControl {
       job.isSkipped = true;
     }
     entity.hold = undefined;
-    if (this.server.liveOwner(entity)) this.server.callOwner(entity);
-    else this.lookNow(entity);
+    this.lookNow(entity);
     return true;
   }
 
@@ -51,7 +51,12 @@ export class MemoryControl implements EntityControl {
 
   /** Sees to it that somebody looks at an entity that may have something to do from now on. */
   private lookNow(entity: StoredEntity): void {
+    if (this.server.liveOwner(entity)) {
+      this.server.callOwner(entity);
+      return;
+    }
     if (!this.server.hasWork(entity)) {
+      this.server.settle(entity);
       this.server.forget(entity);
       return;
     }

@@ -31,7 +31,7 @@ export interface StoredEntity {
   paused: boolean;
   /** The head of the queue waits for its next try. */
   hold?: Hold | undefined;
-  owner?: { readonly podId: string; epoch: number; untilMs: number; rests?: boolean };
+  owner?: { readonly podId: string; epoch: number; untilMs: number; rests?: boolean; isRecalled?: boolean };
   /** The fencing token of the present owner, or the last one. */
   token: number;
 }
@@ -168,6 +168,15 @@ export class MemoryServer {
     entity.active = [];
   }
 
+  /** Fetching what has not started was no attempt. */
+  giveBackUnstarted(entity: StoredEntity, kept: readonly string[] = []): void {
+    const stay = entity.active.filter(({ id }) => kept.includes(id));
+    entity.active = entity.active.filter(({ id }) => !kept.includes(id));
+    for (const job of entity.active) job.attempt--;
+    this.giveBack(entity);
+    entity.active = stay;
+  }
+
   /** Gives up the claim of an entity that has nothing to run now. */
   settle(entity: StoredEntity): void {
     entity.owner = undefined;
@@ -186,16 +195,27 @@ export class MemoryServer {
     this.tell(podId, entityWord(entity.ref));
   }
 
-  /** Tells the owner of work. The word may be lost, and the owner dead; who rests is not looked at soon by itself (I7). */
+  /**
+   * Tells the owner of work. The word may be lost, and the owner dead, or without a worker: a claim that rests lasts no longer
+   * than a lease from now on (I7).
+   */
   callOwner(entity: StoredEntity): void {
-    if (!entity.owner) return;
-    this.wake(entity.owner.podId, entity);
-    if (entity.owner.rests) this.lowerDue(entity, this.now() + this.leaseMs);
+    const { owner } = entity;
+    if (!owner) return;
+    this.wake(owner.podId, entity);
+    if (!owner.rests) return;
+    owner.untilMs = Math.min(owner.untilMs, this.now() + this.leaseMs);
+    this.lowerDue(entity, owner.untilMs);
   }
 
-  /** What a person does to a queue its owner is to see, also in the midst of its work; no word begins with `$`. */
-  recall(podId: string, entity: StoredEntity): void {
-    this.tell(podId, `$${entityWord(entity.ref)}`);
+  /**
+   * A person has paused the queue: its owner is to give back what it has fetched. The word is the quick way; the mark tells
+   * with the next end of a job, whatever becomes of the word. No word begins with `$`.
+   */
+  recall({ ref, owner }: StoredEntity): void {
+    if (!owner) return;
+    owner.isRecalled = true;
+    this.tell(owner.podId, `$${entityWord(ref)}`);
   }
 
   private tell(podId: string, word: string): void {

@@ -90,14 +90,13 @@ export class MemoryEntityStore implements EntityStore {
   private see(entity: StoredEntity, claimWith: number): Passed | 'waiting' {
     const { ref } = entity;
     if (this.server.isOwnedByOther(entity, this.podId)) {
-      // Before its time, where it rests: there may be work, of which its owner has not heard.
-      if (entity.owner?.rests) this.server.callOwner(entity);
-      const { rests, untilMs = 0 } = entity.owner ?? {};
-      this.server.due.set(entityWord(ref), rests ? this.server.now() + this.server.leaseMs : untilMs);
+      this.server.due.set(entityWord(ref), entity.owner?.untilMs ?? 0);
       return 'owned';
     }
     // A call of ours that arrives late: what it would settle is the claim that came after it.
-    if (entity.owner?.podId === this.podId && entity.owner.epoch >= claimWith) return 'later';
+    // Who asks only, without room, does not know of a claim of ours: an answer was lost (race 26).
+    if (entity.owner?.podId === this.podId && entity.owner.epoch >= claimWith)
+      return claimWith === 0 && !entity.paused && this.server.hasWork(entity) ? 'waiting' : 'later';
     if (!this.server.hasWork(entity)) {
       this.server.settle(entity);
       this.server.forget(entity);
@@ -128,7 +127,7 @@ export class MemoryEntityStore implements EntityStore {
       if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch)
         throw stale(claim);
       for (const settlement of settled) this.end(entity, settlement);
-      this.giveBackUnstarted(entity);
+      this.server.giveBackUnstarted(entity);
       return this.claim(entity, epoch, true);
     });
   }
@@ -143,14 +142,23 @@ export class MemoryEntityStore implements EntityStore {
       const overtaken = entity.active.findIndex(({ id }) => id === settlement.job.id) > 0;
       if (overtaken && this.config.entityType(entity.ref.type).isOrdered) throw overtakes(settlement.job.id);
       this.end(entity, settlement);
-      return this.fetch(entity, take);
+      const fetched = this.fetch(entity, take);
+      return entity.owner?.isRecalled ? { ...fetched, isRecalled: true } : fetched;
+    });
+  }
+
+  giveBack(claim: Claim, kept: readonly string[]): Promise<void> {
+    return answer(() => {
+      const entity = this.guard(claim);
+      this.server.giveBackUnstarted(entity, kept);
+      if (entity.owner) entity.owner.isRecalled = false;
     });
   }
 
   release(claim: Claim, mode: ReleaseMode): Promise<boolean> {
     return answer(() => {
       const entity = this.guard(claim);
-      if (mode !== 'idle') this.giveBackUnstarted(entity);
+      if (mode !== 'idle') this.server.giveBackUnstarted(entity);
       if (!this.server.hasWork(entity)) {
         this.server.settle(entity);
         this.server.forget(entity);
@@ -180,7 +188,7 @@ export class MemoryEntityStore implements EntityStore {
         stored.leftAtMs = undefined;
         return false;
       }
-      this.giveBackUnstarted(entity);
+      this.server.giveBackUnstarted(entity);
       entity.owner = undefined;
       this.server.due.set(entityWord(claim.entity), now);
       return true;
@@ -197,6 +205,7 @@ export class MemoryEntityStore implements EntityStore {
         const live = this.server.livePods(type);
         return { pods: live.length, workers: live.reduce((sum, [, { workers }]) => sum + workers, 0) };
       });
+      const wasHeard = (this.server.alive.get(this.podId) ?? 0) > this.server.now();
       this.server.alive.set(this.podId, this.server.now() + this.server.leaseMs);
       const lost: number[] = [];
       const kicked: number[] = [];
@@ -215,7 +224,7 @@ export class MemoryEntityStore implements EntityStore {
         const isHeld = entity.active.length === 0 && this.server.heldForMs(entity) !== undefined;
         if (idle && !entity.paused && !isHeld && this.server.hasWork(entity)) kicked.push(position);
       }
-      return { lost, kicked, resting, loads };
+      return { lost, kicked, resting, wasHeard, loads };
     });
   }
 
@@ -264,15 +273,20 @@ export class MemoryEntityStore implements EntityStore {
     const { server } = this;
     if (server.now() - server.discoveredAtMs < intervalMs) return { found: 0 };
     server.discoveredAtMs = server.now();
-    const forgotten = [...server.entities.values()].filter(
-      entity =>
-        types.includes(entity.ref.type) &&
-        !server.liveOwner(entity) &&
-        server.hasWork(entity) &&
-        !(server.due.has(entityWord(entity.ref)) && this.heldForLong(entity) !== undefined) &&
-        (server.due.get(entityWord(entity.ref)) ?? Number.POSITIVE_INFINITY) > server.now() + 2 * PAUSED_LOOK_MS,
-    );
-    for (const entity of forgotten) server.due.set(entityWord(entity.ref), server.now());
+    const isForgotten = (entity: StoredEntity) => {
+      // Who rests does not look at its queue soon.
+      if (server.liveOwner(entity) && !entity.owner?.rests) return false;
+      if (!types.includes(entity.ref.type) || !server.hasWork(entity)) return false;
+      if (server.liveOwner(entity)) return true;
+      const score = server.due.get(entityWord(entity.ref)) ?? Number.POSITIVE_INFINITY;
+      if (Number.isFinite(score) && this.heldForLong(entity) !== undefined) return false;
+      return score > server.now() + 2 * PAUSED_LOOK_MS;
+    };
+    const forgotten = [...server.entities.values()].filter(isForgotten);
+    for (const entity of forgotten) {
+      if (server.liveOwner(entity)) server.callOwner(entity);
+      else server.due.set(entityWord(entity.ref), server.now());
+    }
     return { found: forgotten.length };
   }
 
@@ -308,12 +322,6 @@ export class MemoryEntityStore implements EntityStore {
     this.server.lowerDue(entity, this.server.now());
     if (!this.server.callAnother(this.podId, entity)) this.server.requestWorker(entity.ref);
     return { route: 'nobody' };
-  }
-
-  /** Fetching what has not started was no attempt. */
-  private giveBackUnstarted(entity: StoredEntity): void {
-    for (const job of entity.active) job.attempt--;
-    this.server.giveBack(entity);
   }
 
   private claim(entity: StoredEntity, epoch: number, keepsToken = false): Claimed {
@@ -372,7 +380,7 @@ export class MemoryEntityStore implements EntityStore {
     stored.attemptsMade++;
     entity.active = entity.active.filter(other => other !== stored);
     if (outcome.kind === 'blocked' || this.config.entityType(entity.ref.type).ordering === 'strict') {
-      this.giveBackUnstarted(entity);
+      this.server.giveBackUnstarted(entity);
       entity.wait.unshift(stored);
       const { id, attemptsMade } = stored;
       const untilMs = this.server.now() + delayMs;

@@ -2,10 +2,12 @@
  * What a person does to one entity, on Redis. Neighbours: `scripts/control.lua.ts` says what each step does;
  * `core/ports.ts` what it means.
  */
-import type { EntityRef } from '../../core/entity.js';
+import { type EntityRef, entityWord } from '../../core/entity.js';
+import { StoreRefusedError } from '../../core/errors.js';
 import type { EntityControl, EntityStatus, Unblocking } from '../../core/ports.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
+import { sharedQueue } from './replies.js';
 
 export class RedisControl implements EntityControl {
   constructor(
@@ -20,7 +22,13 @@ export class RedisControl implements EntityControl {
   }
 
   unblock(entity: EntityRef, how: Unblocking): Promise<boolean> {
-    return this.call(entity, 'unblock', how, ([was]) => was === '1');
+    return this.call(entity, 'unblock', how, ([was, code]) => {
+      if (was === 'REFUSED')
+        throw new StoreRefusedError(
+          `BullMQ would not remove the job that blocks ${entityWord(entity)} (code ${code}); it may belong to a job scheduler.`,
+        );
+      return was === '1';
+    });
   }
 
   status(entity: EntityRef): Promise<EntityStatus> {
@@ -37,6 +45,9 @@ export class RedisControl implements EntityControl {
 
   private call<T>(entity: EntityRef, op: string, how: string, read: (answer: readonly unknown[]) => T): Promise<T> {
     const { base, type, id } = this.keySpace.of(entity);
-    return this.channel().call(op, [base, type, id, how], read);
+    return this.channel().call(op, [base, type, id, how], answer => {
+      if (answer[0] === 'SHARED') throw sharedQueue(base, entity, answer[1]);
+      return read(answer);
+    });
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A server that evicts keys when its memory is full loses jobs and claims without a word; asked for once, at start.
- * `volatile-*` evicts only what expires anyway: of ours, hints and the fences of idle entities (whose tokens go on growing
- * by Redis's clock).
+ * `volatile-*` evicts only what expires anyway: of ours, hints, the fences of idle entities (whose tokens go on growing by
+ * Redis's clock), and that a pod is alive, so that its idle entities may move.
  */
 import type { Redis } from 'ioredis';
 import { messageOf, UnsupportedError } from '../../core/errors.js';

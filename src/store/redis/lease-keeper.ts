@@ -26,6 +26,8 @@ export class LeaseKeeper implements Renewer {
   private freshBefore: readonly RenewalArguments[] = [];
   /** How many entities this pod works, also those whose claims rest. */
   private workers = 0;
+  /** A renewal of this thread has found that the pod had not been heard for a lease; the main thread is told with its next. */
+  private wasSilent = false;
   private heardAtMs = 0;
   private timer: Timer | undefined;
   /** Silence of the main thread that is borne; none at first, since what is told first has waited for this thread to start. */
@@ -34,14 +36,17 @@ export class LeaseKeeper implements Renewer {
   constructor(private readonly parts: LeaseKeeperParts) {}
 
   /** The main thread renews: these are all its claims. */
-  renew(renewals: readonly RenewalArguments[], pod: PodState): Promise<Renewed> {
+  async renew(renewals: readonly RenewalArguments[], pod: PodState): Promise<Renewed> {
     this.hear();
     this.known = renewals;
     this.workers = pod.workers;
     this.freshBefore = this.fresh;
     this.fresh = [];
     this.schedule(this.patienceMs);
-    return this.parts.renewer.renew(renewals, pod);
+    const renewed = await this.parts.renewer.renew(renewals, pod);
+    const wasHeard = renewed.wasHeard && !this.wasSilent;
+    this.wasSilent = false;
+    return { ...renewed, wasHeard };
   }
 
   /** The main thread has got claims, and may be blocked by the first job of one before the next renewal. */
@@ -83,6 +88,9 @@ export class LeaseKeeper implements Renewer {
     const renewals = [...claims.values()];
     const pod = { types: [], takesMore: false, workers: Math.max(this.workers, renewals.length) };
     // What fails is tried again with the next beat; the main thread's next renewal tells who can hear it.
-    renewer.renew(renewals, pod).catch(() => {});
+    const onAnswer = ({ wasHeard }: Renewed) => {
+      if (!wasHeard) this.wasSilent = true;
+    };
+    renewer.renew(renewals, pod).then(onAnswer, () => {});
   }
 }

@@ -45,7 +45,7 @@ import { KeySpace } from './keys.js';
 import { NativeJobs } from './native-job.js';
 import type { RenewalArguments } from './renewal-connection.js';
 import { Renewals } from './renewals.js';
-import { type BuildNative, checkStale, type RedisJob, readFetched } from './replies.js';
+import { type BuildNative, checkStale, type RedisJob, readFetched, sharedQueue } from './replies.js';
 import { composeDispatcher } from './scripts/dispatcher.js';
 
 export interface RedisStoreOptions {
@@ -230,8 +230,14 @@ export class RedisEntityStore implements EntityStore {
       checkStale(answer, claim);
       if (answer[0] === 'EARLY') throw overtakes(settlement.job.id);
       if (Number(answer[1]) < 0) this.reportRefusedEnd(claim, settlement, Number(answer[1]));
-      return readFetched(answer, 2, claim, this.buildNative);
+      const fetched = readFetched(answer, 2, claim, this.buildNative);
+      return answer[0] === 'RECALLED' ? { ...fetched, isRecalled: true } : fetched;
     });
+  }
+
+  giveBack(claim: Claim, kept: readonly string[]): Promise<void> {
+    const { base } = this.keySpace.of(claim.entity);
+    return this.parts.channel.call('giveBack', [base, claim.epoch, ...kept], answer => checkStale(answer, claim));
   }
 
   release(claim: Claim, mode: ReleaseMode): Promise<boolean> {
@@ -385,9 +391,7 @@ export class RedisEntityStore implements EntityStore {
         }
         return { jobId, route: 'unknown-claim' };
       case 'SHARED':
-        throw new InvalidOptionError(
-          `The queue ${this.queueName(entity)} belongs to ${jobId}; queueName must give ${entityWord(entity)} one of its own.`,
-        );
+        throw sharedQueue(this.queueName(entity), entity, jobId);
       case 'ELSEWHERE':
         return { jobId, route: 'elsewhere' };
       case 'DELAYED':

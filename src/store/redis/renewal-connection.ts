@@ -60,10 +60,11 @@ export class RenewalConnection implements Renewer {
     const lost: number[] = [];
     const kicked: number[] = [];
     const resting: number[] = [];
+    let wasHeard = true;
     let loads: TypeLoad[] = [];
     for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
       const renewing = this.commands.renewClaims(...header, ...renewals.slice(from, from + RENEWALS_PER_CALL).flat());
-      const [lostHere, kickedHere, restingHere, loadsNow] = await answerOrDrop(
+      const [lostHere, kickedHere, restingHere, heard, loadsNow] = await answerOrDrop(
         this.redis,
         renewing,
         leaseMs / 2,
@@ -72,9 +73,10 @@ export class RenewalConnection implements Renewer {
       lost.push(...lostHere.map(position => from + position));
       kicked.push(...kickedHere.map(position => from + position));
       resting.push(...restingHere.map(position => from + position));
+      wasHeard &&= heard === 1;
       loads = loadsNow.map(([pods, workers]) => ({ pods, workers }));
     }
-    return { lost, kicked, resting, loads };
+    return { lost, kicked, resting, wasHeard, loads };
   }
 
   close(): void {
@@ -99,7 +101,7 @@ export class RenewalConnection implements Renewer {
   }
 
   private get commands(): {
-    renewClaims(...args: (string | number)[]): Promise<[number[], number[], number[], [number, number][]]>;
+    renewClaims(...args: (string | number)[]): Promise<[number[], number[], number[], 0 | 1, [number, number][]]>;
   } {
     return this.redis as never;
   }

@@ -3,7 +3,8 @@
  * Layouts are told in the scripts: `take.lua.ts` for jobs, each op for its own.
  */
 import type { JobsOptions } from 'bullmq';
-import { messageOf, StaleClaimError } from '../../core/errors.js';
+import { type EntityRef, entityWord } from '../../core/entity.js';
+import { InvalidOptionError, messageOf, StaleClaimError } from '../../core/errors.js';
 import type { Claim, Fetched, FetchedJob, JobOptions } from '../../core/ports.js';
 
 /** A fetched job as this store knows it: the core's view and the options that its end needs. */
@@ -22,6 +23,13 @@ export function checkStale(answer: readonly unknown[], claim: Claim): void {
       `This pod no longer owns ${claim.entity.type} ${JSON.stringify(claim.entity.id)} (token ${claim.token}); nothing was changed.`,
     );
   }
+}
+
+/** Two entities that a type's `queueName` gives one queue: under one claim each would run the other's jobs. */
+export function sharedQueue(base: string, entity: EntityRef, whose: unknown): InvalidOptionError {
+  return new InvalidOptionError(
+    `The queue ${base} belongs to ${whose}; queueName must give ${entityWord(entity)} one of its own.`,
+  );
 }
 
 /** Reads `againInMs, id, fields, id, fields …` from a position on. */

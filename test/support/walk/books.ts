@@ -16,7 +16,7 @@ export interface End {
 /** One step of the store, with the entity before and after it. */
 export interface Step {
   readonly podId: string;
-  readonly method: 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'release';
+  readonly method: 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'giveBack' | 'release';
   /** The claim that guards it. */
   readonly claim?: Claim;
   /** The epoch under which it claims. */
@@ -258,10 +258,12 @@ export class EntityBook {
 
   /** Races 25 and 28: what has ended here is not given back. */
   private checkGivenBack({ method, podId, claim, after, error }: Step): void {
-    if (error || !claim || (method !== 'resync' && method !== 'release')) return;
+    if (error || !claim || !['resync', 'release', 'giveBack'].includes(method)) return;
     const stint = this.stints.get(Number(claim.token));
     if (!stint || (method === 'release' && after.owner?.podId === podId)) return;
-    const back = [...after.active, ...after.wait].find(n => stint.ended.has(n));
+    // What has started, or ended, and is not confirmed stays where it is when only the rest is given back.
+    const given = method === 'giveBack' ? after.wait : [...after.active, ...after.wait];
+    const back = given.find(n => stint.ended.has(n) || (method === 'giveBack' && stint.started.has(n)));
     if (back !== undefined)
       this.violate(`race 28: ${method} of ${podId} gives back job ${back} of ${this.word}, which has ended there`);
   }

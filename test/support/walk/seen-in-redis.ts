@@ -12,7 +12,7 @@ export async function seeInRedis(
   const base = cluster.base(entity);
   const answers = await cluster.redis
     .pipeline()
-    .hmget(`${base}:$:worker`, 'owner', 'epoch', 'until', 'token', 'hold')
+    .hmget(`${base}:$:worker`, 'owner', 'epoch', 'until', 'token', 'hold', 'rests')
     .lrange(`${base}:wait`, '0', '-1')
     .lrange(`${base}:active`, '0', '-1')
     .zrange(`${base}:delayed`, '0', '-1')
@@ -23,11 +23,13 @@ export async function seeInRedis(
     if (error) throw error;
     return answer;
   });
-  const [podId, epoch, untilUs, token, hold] = claim as (string | null)[];
+  const [podId, epoch, until, token, hold, rests] = claim as (string | null)[];
+  const isHeard = !rests || (await cluster.redis.exists(`${cluster.prefix}:$:pod:${podId}:alive`)) === 1;
+  const untilMs = isHeard ? Number(until) / 1000 : 0;
   // BullMQ's lists are newest first.
   const oldestFirst = (ids: unknown) => (ids as string[]).reverse().map(numberOf);
   return {
-    owner: podId ? { podId, epoch: Number(epoch), untilMs: Number(untilUs) / 1000 } : undefined,
+    owner: podId ? { podId, epoch: Number(epoch), untilMs } : undefined,
     token: Number(token ?? 0),
     wait: oldestFirst(wait),
     active: oldestFirst(active),

@@ -1,7 +1,8 @@
 /** An entity as a store has it at one moment, jobs by the number that the walk gave them. */
-import type { MemoryServer, StoredJob } from '../../../src/store/memory/memory-server.js';
+import type { MemoryServer, StoredEntity, StoredJob } from '../../../src/store/memory/memory-server.js';
 
 export interface Seen {
+  /** Until when: of a claim that rests as long as its pod is heard. */
   readonly owner: { readonly podId: string; readonly epoch: number; readonly untilMs: number } | undefined;
   readonly token: number;
   readonly wait: readonly number[];
@@ -41,7 +42,7 @@ export function seeInMemory(server: MemoryServer, word: string): Seen {
   const { hold } = entity;
   const held = entity.wait.find(({ id }) => id === hold?.jobId);
   return {
-    owner: entity.owner && { ...entity.owner },
+    owner: entity.owner && { ...entity.owner, untilMs: liveUntilMs(server, entity.owner) },
     token: entity.token,
     wait: entity.wait.map(numberOf),
     active: entity.active.map(numberOf),
@@ -50,6 +51,10 @@ export function seeInMemory(server: MemoryServer, word: string): Seen {
     paused: entity.paused,
     hold: hold && held && { n: numberOf(held), untilMs: hold.untilMs },
   };
+}
+
+function liveUntilMs(server: MemoryServer, { podId, untilMs, rests }: NonNullable<StoredEntity['owner']>): number {
+  return rests ? Math.min(untilMs, server.alive.get(podId) ?? 0) : untilMs;
 }
 
 /** What a step of the store may have changed, without what time alone changes. */

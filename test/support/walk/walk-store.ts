@@ -13,6 +13,7 @@ import type {
   Discovered,
   Entered,
   EntityStore,
+  Fetched,
   NewJob,
   Passed,
   PodState,
@@ -40,6 +41,8 @@ export interface WalkStoreParts {
 export class WalkStore implements EntityStore {
   /** By entity, what the pod knows of its claims. */
   readonly grants = new Map<string, Grant>();
+  /** By entity and epoch. */
+  private readonly claims = new Map<string, Claim>();
   private readonly told = new WeakSet<Settlement>();
 
   constructor(private readonly parts: WalkStoreParts) {}
@@ -57,6 +60,10 @@ export class WalkStore implements EntityStore {
   enter(...args: Parameters<EntityStore['enter']>): Promise<Entered> {
     return this.send('enter', args, (answer: Entered, sentAt) => {
       if (answer.route === 'claimed') this.granted(answer.claimed.claim, sentAt);
+      if (answer.route !== 'mine' || !answer.fetched.isRoused) return;
+      const [{ entity }, hint] = args;
+      const claim = this.claims.get(`${entityWord(entity)} ${hint === 'route-only' ? 0 : hint.epoch}`);
+      if (claim) this.granted(claim, sentAt);
     });
   }
 
@@ -76,8 +83,10 @@ export class WalkStore implements EntityStore {
     return this.send('resync', args, (answer: Claimed, sentAt) => this.granted(answer.claim, sentAt));
   }
 
-  take(...args: Parameters<EntityStore['take']>) {
-    return this.send('take', args) as ReturnType<EntityStore['take']>;
+  take(...args: Parameters<EntityStore['take']>): Promise<Fetched> {
+    return this.send('take', args, ({ isRoused }: Fetched, sentAt) => {
+      if (isRoused) this.granted(args[0], sentAt);
+    });
   }
 
   finish(claim: Claim, settlement: Settlement, take: number) {
@@ -90,6 +99,10 @@ export class WalkStore implements EntityStore {
     if (this.told.has(settlement)) return;
     this.told.add(settlement);
     this.parts.ending(claim, settlement);
+  }
+
+  giveBack(...args: Parameters<EntityStore['giveBack']>): Promise<void> {
+    return this.send('giveBack', args);
   }
 
   release(...args: Parameters<EntityStore['release']>): Promise<boolean> {
@@ -143,6 +156,7 @@ export class WalkStore implements EntityStore {
   }
 
   private granted(claim: Claim, sentAt: Moment): void {
+    this.claims.set(`${entityWord(claim.entity)} ${claim.epoch}`, claim);
     const token = Number(claim.token);
     const key = `${entityWord(claim.entity)} ${token}`;
     const known = this.grants.get(key);

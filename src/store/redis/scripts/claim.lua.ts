@@ -6,18 +6,18 @@
  * it is, too.
  *
  * A claim that rests is of an idle worker whose queue was empty: it has a long 'until', and is live only while its owner's
- * renewals are heard. Whoever puts work before a claim that rests sees to it that the entity is looked at within a lease (I7).
+ * renewals are heard. Work cuts the rest short: the claim lasts a lease from then on, unless its owner hears of it (I7).
  */
 export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
 
 -- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
-local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS = 1, 2, 3, 4, 5, 6, 7
+local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL = 1, 2, 3, 4, 5, 6, 7, 8
 local claims = {}
 local function claimOf(B)
   local claim = claims[B]
   if not claim then
-    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests')
+    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests', 'recall')
     claims[B] = claim
   end
   return claim
@@ -72,6 +72,12 @@ local function blockerOf(B)
   return isBlocked(held) and id or nil
 end
 
+-- Whether a job that waits further back blocks the entity: somebody has put others before it.
+local function isBlockedBehind(B)
+  local hold = holdOf(B)
+  return hold and isBlocked(hold.left) and redis.call('LPOS', B .. ':wait', hold.id)
+end
+
 local function setHold(B, hold)
   claims[B] = nil
   if hold then redis.call('HSET', fence(B), 'hold', hold) else redis.call('HDEL', fence(B), 'hold') end
@@ -84,7 +90,7 @@ local function forgetHold(B)
 end
 
 -- Gives back what was fetched, in its old order. Active is newest first; what is pushed last is taken next. Jobs under
--- a live lock that is not ours belong to a plain BullMQ worker: left alone. So is 'kept', if there is one.
+-- a live lock that is not ours belong to a plain BullMQ worker: left alone. So are those that 'kept' has as keys.
 local function giveBack(B, kept)
   local back = {}
   local foreign = 0
@@ -92,7 +98,7 @@ local function giveBack(B, kept)
   for position, id in ipairs(active) do
     if isForeign(B, id) then
       foreign = foreign + 1
-    elseif id ~= kept then
+    elseif not (kept and kept[id]) then
       redis.call('LREM', B .. ':active', 1, id)
       redis.call('DEL', B .. ':' .. id .. ':lock')
       redis.call('SREM', B .. ':stalled', id)
@@ -164,7 +170,7 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local untilUs = string.format('%.0f', nowUs + leaseUs)
   redis.call('HSET', fence(B), 'owner', pod, 'epoch', epoch, 'until', untilUs,
     'entity', T .. ':' .. I, 'token', token)
-  if claim[RESTS] then redis.call('HDEL', fence(B), 'rests') end
+  if claim[RESTS] or claim[RECALL] then redis.call('HDEL', fence(B), 'rests', 'recall') end
   -- a hash that is new has no expiry
   if claim[ENTITY] then redis.call('PERSIST', fence(B)) end
   redis.call('PERSIST', B .. ':events')

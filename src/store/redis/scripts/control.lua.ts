@@ -1,6 +1,6 @@
 /**
- * What a person does to one entity, wherever it is worked. Whoever owns it is recalled: it lets only the running job end, and
- * looks at its queue anew.
+ * What a person does to one entity, wherever it is worked. With a pause its owner is recalled: what it has fetched and not
+ * started goes back.
  * Neighbour: `take.lua.ts` and BullMQ's bodies see to it that nothing is fetched of a queue that is paused or blocked.
  */
 export const controlLua = /* lua */ `
@@ -8,34 +8,43 @@ export const controlLua = /* lua */ `
 local function lookNow(B, T, I)
   local claim = claimOf(B)
   if isLive(claim) then
-    callOwner(claim, T, I)
+    callOwner(B, T, I)
   elseif hasWork(B) then
     lookBy(T, I, nowUs)
     if not callAnother(T, I) then requestWorker(T, I) end
+  else
+    -- a person's wish was all that kept it
+    settle(B, T, I)
   end
 end
 
--- pause: B T I how ('paused' | 'resumed'); returns {how many jobs an old version's pause still holds back}
+-- pause: B T I how ('paused' | 'resumed'); returns {how many jobs an old version's pause still holds back}, {'SHARED', whose}
 function OPS.pause(B, T, I, how)
+  local whose = sharedWith(B, T, I)
+  if whose then return {'SHARED', whose} end
+  local was = isPaused(B)
   local keys = how == 'paused' and keysOf_pause(B) or keysOf_resume(B)
   local left = BULL.pause(keys, {how, '1'})
   local claim = claimOf(B)
-  -- also one whose lease has passed: nobody takes over what is paused, and it may come back
-  if claim[OWNER] then recall(claim[OWNER], T, I) end
-  if isLive(claim) then return {left} end
   if how == 'resumed' then
     lookNow(B, T, I)
-  elseif not claim[ENTITY] then
+  elseif claim[OWNER] then
+    -- also one whose lease has passed: nobody takes over what is paused, and it may come back
+    if not was then recall(B, claim[OWNER], T, I) end
+  else
     -- the queue has keys now; the fence says whose they are
     claims[B] = nil
     redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
     redis.call('EXPIRE', fence(B), 86400)
   end
+  if not isLive(claim) and not hasWork(B) then redis.call('EXPIRE', B .. ':events', 60) end
   return {left}
 end
 
--- unblock: B T I how ('retry' | 'skip' | 'drop'); returns {'1'} when a job blocked the entity
+-- unblock: B T I how ('retry' | 'skip' | 'drop'); returns {'1'} when a job blocked the entity, {'REFUSED', BullMQ's code}
 function OPS.unblock(B, T, I, how)
+  local whose = sharedWith(B, T, I)
+  if whose then return {'SHARED', whose} end
   local id = blockerOf(B)
   if not id then return {'0'} end
   local job = B .. ':' .. id
@@ -45,7 +54,8 @@ function OPS.unblock(B, T, I, how)
   elseif how == 'skip' then
     redis.call('HSET', job, 'defa', redis.call('HGET', job, 'failedReason') or 'skipped', 'skip', '1')
   else
-    BULL.removeJob({job, B .. ':repeat'}, {id, '0', B .. ':'})
+    local r = BULL.removeJob({job, B .. ':repeat'}, {id, '0', B .. ':'})
+    if r ~= 1 then return {'REFUSED', r} end
   end
   setHold(B, nil)
   lookNow(B, T, I)

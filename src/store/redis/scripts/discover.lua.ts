@@ -12,7 +12,9 @@ local function entityOf(B)
 end
 
 local function isForgotten(B, T, I)
-  if isLive(claimOf(B)) then return false end
+  local claim = claimOf(B)
+  -- who rests does not look at its queue soon
+  if isLive(claim) then return claim[RESTS] and hasWork(B) end
   if not hasWork(B) then return false end
   -- What is to be looked at later only, as for a delayed job, is not known to have work now; a pause is looked at often.
   local score = redis.call('ZSCORE', sys .. 'due:' .. T, I)
@@ -37,7 +39,7 @@ function OPS.discover(cursor, intervalMs, count, match, ...)
     local B = string.sub(key, 1, -6)
     local T, I = entityOf(B)
     if T and hosted[T] and isForgotten(B, T, I) then
-      lookBy(T, I, nowUs)
+      if isLive(claimOf(B)) then callOwner(B, T, I) else lookBy(T, I, nowUs) end
       found = found + 1
     end
   end

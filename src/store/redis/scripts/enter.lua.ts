@@ -69,13 +69,30 @@ local function tell(podId, word)
 end
 local function wake(podId, T, I) tell(podId, T .. ':' .. I) end
 
--- What a person does to a queue its owner is to see, also in the midst of its work; no name begins with '$'.
-local function recall(podId, T, I) tell(podId, '$' .. T .. ':' .. I) end
+-- A person has paused the queue: its owner is to give back what it has fetched. The word is the quick way; the mark in the
+-- claim tells with the next end of a job, whatever becomes of the word. No name begins with '$'.
+local function recall(B, podId, T, I)
+  claims[B] = nil
+  redis.call('HSET', fence(B), 'recall', '1')
+  tell(podId, '$' .. T .. ':' .. I)
+end
 
--- Tells the owner of work. The word may be lost, and the owner may be dead; who rests is not looked at soon by itself.
-local function callOwner(claim, T, I)
+-- Whose queue it is, if another entity's: under one claim each would run the other's jobs.
+local function sharedWith(B, T, I)
+  local whose = claimOf(B)[ENTITY]
+  return whose and whose ~= T .. ':' .. I and whose or nil
+end
+
+-- Tells the owner of work. The word may be lost, and the owner dead, or without a worker: a claim that rests lasts no longer
+-- than a lease from now on.
+local function callOwner(B, T, I)
+  local claim = claimOf(B)
   wake(claim[OWNER], T, I)
-  if claim[RESTS] then lookBy(T, I, nowUs + leaseUs) end
+  if not claim[RESTS] then return end
+  claims[B] = nil
+  local untilUs = math.min(tonumber(claim[UNTIL]), nowUs + leaseUs)
+  redis.call('HSET', fence(B), 'until', string.format('%.0f', untilUs))
+  lookBy(T, I, untilUs)
 end
 
 -- Calls one other live pod that has room for the type: for one entity the same one each time, so that not all of them
@@ -95,7 +112,7 @@ end
 local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
   if claim[OWNER] == pod then
     if claim[EPOCH] ~= epoch then
-      if claim[RESTS] then callOwner(claim, T, I) end
+      if claim[RESTS] then callOwner(B, T, I) end
       return {'UNKNOWN', id}
     end
     local out = {'MINE', id, rouse(B, T, I), '-1'}
@@ -104,7 +121,7 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
   end
   if isOthers(claim) then
     local isBusy = redis.call('LLEN', B .. ':active') >= tonumber(handlers) or heldForMs(B)
-    if claim[RESTS] or not isBusy then callOwner(claim, T, I) end
+    if claim[RESTS] or not isBusy then callOwner(B, T, I) end
     return {'ELSEWHERE', id}
   end
   if kind ~= 'delayed' and mayClaim == '1' then
@@ -136,10 +153,10 @@ end
 -- enter: B T I | kind name timestamp data opts customId dedupKey | epoch mayClaim takeOpts maxStalled handlers mineAtOnce
 -- Returns {route, jobId, …}: MINE {roused, againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
 -- UNKNOWN {why, if routing failed} | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code) |
--- SHARED (jobId is another entity that has this queue: under one claim each would run the other's jobs)
+-- SHARED (jobId is another entity that has this queue)
 function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
-  local claim = claimOf(B)
-  if claim[ENTITY] and claim[ENTITY] ~= T .. ':' .. I then return {'SHARED', claim[ENTITY]} end
+  local claim, whose = claimOf(B), sharedWith(B, T, I)
+  if whose then return {'SHARED', whose} end
   local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
   if type(id) == 'number' then return {'REFUSED', id} end
   -- The job is added by now: an error from here on must not say that it was not.

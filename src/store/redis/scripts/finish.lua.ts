@@ -32,12 +32,12 @@ end
 
 -- A failed try after which the job is kept, by BullMQ's own bodies. 'how' is JSON: {attempt, delayMs, strict}. Strict: all that
 -- was fetched goes back, the job itself last, to the head of the queue, where a hold keeps it (I6, race 6). Without delayMs
--- only a person ends the hold. The answer to this end may have been lost: the job waits again, or was fetched anew.
+-- only a person ends the hold; it outlives those of jobs that were put before its own, which are tried again at once. The answer to this end may have been lost: the job waits again, or was fetched anew.
 local function retryJob(B, jobId, lockMs, how, fields)
   local try, job = cjson.decode(how), B .. ':' .. jobId
   local delayMs = try.delayMs or BLOCKED_MS
   if tonumber(redis.call('HGET', job, 'ats') or try.attempt) ~= try.attempt then return 0 end
-  if try.strict then giveBackUnstarted(B, jobId) end
+  if try.strict then giveBackUnstarted(B, {[jobId] = true}) end
   redis.call('HDEL', job, 'left')
   redis.call('SET', job .. ':lock', lockToken, 'PX', lockMs)
   if not try.strict and delayMs > 0 then
@@ -49,7 +49,7 @@ local function retryJob(B, jobId, lockMs, how, fields)
   if r ~= 0 or not try.strict then return r end
   -- BullMQ puts one with a priority among its peers (race 33)
   if redis.call('ZREM', B .. ':prioritized', jobId) == 1 then redis.call('RPUSH', B .. ':wait', jobId) end
-  if delayMs > 0 then
+  if delayMs > 0 and not isBlockedBehind(B) then
     local untilMs = try.delayMs and nowMs + delayMs or BLOCKED_MS
     setHold(B, string.format('%.0f:%.0f:%s:%s', untilMs, delayMs, redis.call('HGET', job, 'atm'), jobId))
   end
@@ -86,7 +86,8 @@ end
 
 -- Of a job that ends: 'retrying' and 'blocked' have {attempt, delayMs, strict} as their value, and no opts.
 -- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields
--- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
+-- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'RECALLED', …} as that, when the queue was paused and what is
+-- fetched is to go back. {'EARLY'} when an older job has not ended; {'STALE'}.
 function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields)
   if not mine(B, epoch) then return {'STALE'} end
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
@@ -98,7 +99,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
     fetches = false
   end
   local r = finishJob(B, jobId, lockMs, status, value, opts, fields, fetches and '1' or '0')
-  local out = {'OK', 0, '-1'}
+  local out = {claimOf(B)[RECALL] and 'RECALLED' or 'OK', 0, '-1'}
   if type(r) == 'table' and type(r[1]) == 'table' then
     out[4] = r[2]
     out[5] = r[1]

@@ -32,11 +32,13 @@ local function metaIsOurs(B)
 end
 
 -- Clears the owner and keeps the token: the fence stays for a day (I4), and a hold until it has ended.
-local function giveUp(B, heldMs)
+local function giveUp(B)
+  local hold = holdOf(B)
+  local leftMs = hold and not isOver(hold) and hold.left or 0
   claims[B] = nil
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests')
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall')
   -- a block has no end; PERSIST is not needed, since no claim has an expiry
-  if not isBlocked(heldMs) then redis.call('EXPIRE', fence(B), 86400 + math.ceil((heldMs or 0) / 1000)) end
+  if not isBlocked(leftMs) then redis.call('EXPIRE', fence(B), 86400 + math.ceil(leftMs / 1000)) end
 end
 
 -- Gives up the claim of an entity that has nothing to run now. Its queue leaves no key unless some state of BullMQ still
@@ -68,16 +70,13 @@ end
 -- {'STALE'}
 function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
   local claim = claimOf(B)
-  -- A call of ours that arrives late: what it would settle is the claim that came after it.
-  if claim[OWNER] == pod and (tonumber(epoch) or 0) <= tonumber(claim[EPOCH] or '0') then return {'STALE'} end
+  -- A call of ours that arrives late: what it would settle is the claim that came after it. Who asks only, without room,
+  -- does not know of a claim of ours: an answer was lost (race 26).
+  if claim[OWNER] == pod and (tonumber(epoch) or 0) <= tonumber(claim[EPOCH] or '0') then
+    return {epoch == '' and hasWork(B) and not isPaused(B) and 'WAITING' or 'STALE'}
+  end
   if isOthers(claim) then
-    if claim[RESTS] then
-      -- before its time: there may be work, of which its owner has not heard
-      wake(claim[OWNER], T, I)
-      lookAgain(T, I, leaseUs)
-    else
-      redis.call('ZADD', sys .. 'due:' .. T, claim[UNTIL], I)
-    end
+    redis.call('ZADD', sys .. 'due:' .. T, claim[UNTIL], I)
     return {'OWNED'}
   end
   if not hasWork(B) then
@@ -85,6 +84,8 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
     return {'LATER'}
   end
   if isPaused(B) then
+    -- for as long as it takes it is known whose queue it is
+    if not claim[OWNER] then redis.call('EXPIRE', fence(B), 86400) end
     lookAgain(T, I, PAUSED_LOOK_MS * 1000)
     return {'PAUSED'}
   end
@@ -102,6 +103,17 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
   return out
 end
 
+-- giveBack: B epoch | id… of what has started, or has ended and is not confirmed
+function OPS.giveBack(B, epoch, ...)
+  if not mine(B, epoch) then return {'STALE'} end
+  local kept = {}
+  for _, id in ipairs({...}) do kept[id] = true end
+  giveBackUnstarted(B, kept)
+  claims[B] = nil
+  redis.call('HDEL', fence(B), 'recall')
+  return {'OK'}
+end
+
 -- release: B T I epoch mode ('idle' | 'hand-over' | 'give-way')
 -- Returns {'OK', '1'} when the claim is given up, {'OK', '0'} when there is work after all, {'STALE'}.
 function OPS.release(B, T, I, epoch, mode)
@@ -115,7 +127,7 @@ function OPS.release(B, T, I, epoch, mode)
   local held = heldForLongMs(B) or 0
   local waitsUs = isPaused(B) and PAUSED_LOOK_MS * 1000 or held * 1000
   if mode == 'idle' and waitsUs == 0 then return {'OK', '0'} end
-  giveUp(B, heldForMs(B))
+  giveUp(B)
   lookAgain(T, I, waitsUs)
   if mode ~= 'idle' and waitsUs == 0 and not callAnother(T, I) and mode == 'hand-over' then requestWorker(T, I) end
   return {'OK', '1'}

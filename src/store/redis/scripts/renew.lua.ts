@@ -4,8 +4,8 @@
  *
  * KEYS  none
  * ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… | (B T I epoch idle lockMs nRunning jobId…)*
- * Returns {lost positions, kicked positions, resting positions, for each type {pods that take more, entities that they work}},
- * from 0
+ * Returns {lost positions, kicked positions, resting positions, 1 if this pod was heard within a lease before, for each type
+ * {pods that take more, entities that they work}}; positions from 0
  *
  * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24). The claim of an idle worker rests
  * where its queue is empty: renewed for long, and live while this pod is heard, which its key 'alive' says for a lease.
@@ -19,6 +19,7 @@ local lost, kicked, resting, loads = {}, {}, {}, {}
 local STATES = {':wait', ':active', ':prioritized', ':delayed'}
 -- how many entities it works
 local function alive(id) return sys .. 'pod:' .. id .. ':alive' end
+local wasHeard = redis.call('EXISTS', alive(pod))
 redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))
 for k = 8, 7 + nTypes do
   local key = sys .. 'pods:' .. ARGV[k]
@@ -105,5 +106,5 @@ for _, idler in ipairs(idlers) do
   end
 end
 for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end
-return {lost, kicked, resting, loads}
+return {lost, kicked, resting, wasHeard, loads}
 `;
