@@ -27,6 +27,16 @@ describe('races about claims', () => {
     expect((await on.a.finish(claim, done(jobs[0]), 1)).jobs).toHaveLength(1);
   });
 
+  test('I8: of a claim that rested and was recalled a release leaves the fence', async () => {
+    const { claim, jobs } = await on.cold(on.a, 1);
+    await on.a.finish(claim, done(jobs[0]), 1);
+    expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ resting: [0] });
+    await on.b.control.pause(on.entity, true);
+    await on.b.control.pause(on.entity, false);
+    expect(await on.a.release(claim, 'idle')).toBe(true);
+    expect(Object.keys(await on.redis.hgetall(fence())).sort()).toEqual(['entity', 'token']);
+  });
+
   test('races 2 and 27: after an outage longer than the lease the token stays, and a late call with an old epoch claims nothing', async () => {
     const { claim, jobs } = await on.cold(on.a, 5);
     await on.cluster.expireLeases();

@@ -24,12 +24,12 @@ export const restGuards = [
     tests: CONTRACT,
   },
   {
-    guard: 'a claim that is given up does not rest',
-    cites: 'I1',
+    guard: 'of a claim that is given up the fence is left',
+    cites: 'I8',
     file: script('look'),
     from: "'owner', 'epoch', 'until', 'rests', 'recall')",
-    to: "'owner', 'epoch', 'until', 'recall')",
-    tests: CONTRACT,
+    to: "'owner', 'epoch', 'until')",
+    tests: ['test/integration/races-claims.test.ts'],
   },
   {
     guard: 'a fetch rouses a claim that rests',

@@ -20,7 +20,7 @@ describe('a claim that rests', () => {
   afterEach(() => cluster.close());
 
   const stored = () => cluster.server.entity({ type: 'account', id: '1' });
-  const renewed = () => (a.store.lastArguments.get('renew')?.[0] as Renewal[]).length;
+  const renewed = () => ((a.store.lastArguments.get('renew') ?? [[]])[0] as Renewal[]).length;
   const beat = () => cluster.clock.advance(BEAT_MS);
 
   test('is renewed now and then only', async () => {
