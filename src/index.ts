@@ -4,6 +4,7 @@ export type { EntityId, EntityRef } from './core/entity.js';
 export {
   AtomicQueuesError,
   AuthenticationError,
+  BacklogFullError,
   BulkEnqueueError,
   ClosedError,
   HandlerConflictError,
@@ -38,6 +39,6 @@ export { type EntityQueue, EntityQueues } from './nest/entity-queues.js';
 export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';
-export { type NamedJob, QueueBus, type ScopedQueueBus } from './nest/queue-bus.js';
+export { type EnqueueOptions, type NamedJob, QueueBus, type ScopedQueueBus } from './nest/queue-bus.js';
 export { SpawnQueueService } from './nest/spawn-queue.service.js';
 export type { RedisConnectionOptions } from './store/redis/connection.js';

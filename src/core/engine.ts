@@ -52,7 +52,7 @@ export class Engine {
     this.sources = new LookSources({ ...parts, manager });
     this.discovery = new Discovery(parts);
     if (config.scaleEveryMs !== undefined) this.scaler = new Scaler(config.scaleEveryMs, { ...parts, manager });
-    this.enqueuer = new Enqueuer(store, config, this.manager);
+    this.enqueuer = new Enqueuer(store, config, this.manager, parts.clock);
   }
 
   /** Resolves when the store is connected: jobs can be added. Rejects when that can't be, as on wrong credentials. */

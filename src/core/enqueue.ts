@@ -5,10 +5,18 @@
 
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
-import { BulkEnqueueError, ClosedError, InvalidCommandError, rejecting } from './errors.js';
-import { checkJobOptions, checkOrder, checkSize, encodeData } from './job-data.js';
+import {
+  BacklogFullError,
+  BulkEnqueueError,
+  ClosedError,
+  InvalidCommandError,
+  InvalidOptionError,
+  rejecting,
+} from './errors.js';
+import { checkJobOptions, checkOrder, checkSize, encodeData, withIdempotency } from './job-data.js';
+import { momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
-import type { EntityStore, JobOptions, NewJob } from './ports.js';
+import type { Clock, Entered, EntityStore, JobOptions, NewJob } from './ports.js';
 import type { WorkerManager } from './worker-manager.js';
 
 /** A job as a user asks for it. */
@@ -39,6 +47,7 @@ export class Enqueuer {
     private readonly store: EntityStore,
     private readonly config: EngineConfig,
     private readonly manager: WorkerManager,
+    private readonly clock: Clock,
   ) {}
 
   /** One promise a job and not four: that is a tenth of what a job costs. */
@@ -46,13 +55,21 @@ export class Enqueuer {
     return rejecting(() => this.send(this.check(request)));
   }
 
-  /** All are checked before any is sent; they travel together, and keep their order. */
+  /**
+   * All are checked before any is sent; they travel together, and keep their order. Where a type bounds its backlogs they are
+   * added in one step, all or none.
+   */
   async enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueuedJob[]> {
+    if (requests.some(({ options }) => options?.['idempotencyKey'] !== undefined)) {
+      throw new InvalidOptionError('An idempotencyKey is of one command; enqueue those of a bulk one by one.');
+    }
     const jobs = requests.map(request => this.check(request));
-    const outcomes = await Promise.allSettled(jobs.map(job => this.send(job)));
+    const isBounded = jobs.some(({ entity }) => this.config.entityType(entity.type).maxPending !== undefined);
+    const outcomes = await Promise.allSettled(isBounded ? this.sendTogether(jobs) : jobs.map(job => this.send(job)));
     const errors = outcomes.map(outcome => (outcome.status === 'rejected' ? (outcome.reason as Error) : undefined));
     const failed = errors.filter(error => error !== undefined);
     if (failed.length > 0) {
+      if (failed[0] instanceof BacklogFullError) throw failed[0];
       throw new BulkEnqueueError(
         `${failed.length} of ${jobs.length} jobs were not added, or nobody knows; the first: ${failed[0]?.message}`,
         errors,
@@ -65,13 +82,14 @@ export class Enqueuer {
     this.closed = true;
   }
 
-  private check({ entityType, entityId, name, data, options }: JobRequest): NewJob {
+  private check({ entityType, entityId, name, data, options: asked }: JobRequest): NewJob {
     if (this.closed) throw new ClosedError();
     if (typeof name !== 'string' || name === '') {
       throw new InvalidCommandError(`A job of entity type "${entityType}" has no name; give a non-empty string.`);
     }
     const culprit = `Job "${name}"`;
     const entity = entityRef(entityType, entityId, culprit);
+    const options = asked && withIdempotency(asked, culprit);
     if (options) checkJobOptions(options, culprit);
     const type = this.config.entityType(entity.type);
     if (options) checkOrder(options, type, culprit);
@@ -89,9 +107,25 @@ export class Enqueuer {
   }
 
   private send(job: NewJob): Promise<EnqueuedJob> {
-    const { entity } = job;
-    const worker = this.manager.forEnqueue(entity);
-    const entered = worker ? worker.enter(job) : this.store.enter(job, 'route-only');
+    const worker = this.manager.forEnqueue(job.entity);
+    return this.enqueued(job, worker ? worker.enter(job) : this.store.enter(job, 'route-only'));
+  }
+
+  private sendTogether(jobs: readonly NewJob[]): Promise<EnqueuedJob>[] {
+    const workers = jobs.map(job => this.manager.forEnqueue(job.entity));
+    const sentAt = momentOf(this.clock);
+    const entered = this.store.enterAll(
+      jobs.map((job, index) => [job, workers[index]?.enterHint() ?? 'route-only'] as const),
+    );
+    return jobs.flatMap((job, index) => {
+      const answer = entered[index];
+      if (!answer) return [];
+      const worker = workers[index];
+      return [this.enqueued(job, worker ? worker.expectEntered(answer, sentAt) : answer)];
+    });
+  }
+
+  private enqueued({ entity }: NewJob, entered: Promise<Entered>): Promise<EnqueuedJob> {
     return entered.then(({ jobId, route }) => {
       if (route === 'nobody') this.manager.onSentAway(entity.type);
       return { jobId, entityType: entity.type, entityId: entity.id, queueName: this.store.queueName(entity) };

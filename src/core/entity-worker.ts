@@ -115,8 +115,11 @@ export class EntityWorker {
   /** Adds a job of this pod, in the one call that may also bring the claim, or the job itself. */
   enter(job: NewJob): Promise<Entered> {
     const sentAt = momentOf(this.context.clock);
-    this.lease?.rouse();
-    const entered = this.context.store.enter(job, this.enterHint());
+    return this.expectEntered(this.context.store.enter(job, this.enterHint()), sentAt);
+  }
+
+  /** The answer to an add of this pod that was sent at that moment, with a hint of this worker. */
+  expectEntered(entered: Promise<Entered>, sentAt: Moment): Promise<Entered> {
     this.answers.expect(entered, {
       use: answer => {
         if (answer.route === 'claimed') this.onGranted(answer.claimed, sentAt);
@@ -129,7 +132,8 @@ export class EntityWorker {
   }
 
   /** What an enqueue of this pod asks for; never believed for safety: the store decides. */
-  private enterHint(): EnterHint {
+  enterHint(): EnterHint {
+    this.lease?.rouse();
     if (this.currentState === 'lost' || this.currentState === 'ended') return 'route-only';
     // Whatever becomes of the release under way, what is enqueued after it claims anew (race 4).
     if (this.currentState === 'releasing') this.beginClaiming();

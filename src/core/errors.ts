@@ -101,6 +101,25 @@ export class StoreRefusedError extends NotExecutedError {
   }
 }
 
+/** An entity has as many jobs as its type allows (`maxPending`). Nothing was added, of a bulk nothing at all: try again later. */
+export class BacklogFullError extends NotExecutedError {
+  readonly entityType: string;
+  readonly entityId: string;
+
+  constructor(
+    { type, id }: { readonly type: string; readonly id: string },
+    /** How many jobs an entity of the type may have that have not ended. */
+    readonly maxPending: number,
+  ) {
+    super(
+      'BACKLOG_FULL',
+      `${type} ${JSON.stringify(id)} has no room for what was enqueued: at most ${maxPending} of its jobs may wait and run (entities.${type}.maxPending). Try again later.`,
+    );
+    this.entityType = type;
+    this.entityId = id;
+  }
+}
+
 /** The refusal of an end that would count before that of an older job of its entity (I6). */
 export function overtakes(jobId: string): StoreRefusedError {
   return new StoreRefusedError(

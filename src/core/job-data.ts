@@ -78,6 +78,27 @@ function refuseLoss(key: string, value: unknown): unknown {
   throw new TypeError(`property "${key}" is a ${kind}`);
 }
 
+const DAY_MS = 24 * 3600 * 1000;
+
+/**
+ * `idempotencyKey` in BullMQ's terms: a deduplication that outlives the job.
+ * @throws InvalidOptionError
+ */
+export function withIdempotency(options: JobOptions, culprit: string): JobOptions {
+  const { idempotencyKey: id, idempotencyTtlMs: ttl, ...others } = options;
+  if (id === undefined && ttl === undefined) return options;
+  if (typeof id !== 'string' || id === '') {
+    throw new InvalidOptionError(`${culprit} has an idempotencyKey that is no string, or an empty one.`);
+  }
+  if (ttl !== undefined && !(Number.isInteger(ttl) && Number(ttl) > 0)) {
+    throw new InvalidOptionError(`${culprit} has an idempotencyTtlMs that is no whole number of milliseconds above 0.`);
+  }
+  if (others['deduplication'] !== undefined) {
+    throw new InvalidOptionError(`${culprit} has an idempotencyKey and a deduplication; give one of them.`);
+  }
+  return { ...others, deduplication: { id, ttl: ttl ?? DAY_MS } };
+}
+
 /** @throws InvalidOptionError for what BullMQ doesn't know, UnsupportedError for what this version does not honour. */
 export function checkJobOptions(options: JobOptions, culprit: string): void {
   for (const [name, value] of Object.entries(options)) {

@@ -50,6 +50,11 @@ export interface EntityOptions {
   /** The name recorded as `processedBy` on the jobs. Default: the pod's. */
   workerName?: (entityId: string) => string;
   /**
+   * How many jobs an entity may have that have not ended, those for later among them; an enqueue beyond that rejects with
+   * `BacklogFullError`. Default: as many as Redis can hold.
+   */
+  maxPending?: number;
+  /**
    * Workers of one entity at once, each of them with `concurrency` handlers, all on the pod that owns the entity, under
    * its one claim and fencing token. Default 1; more gives up the order of its jobs. Times `concurrency` at most 256.
    */
@@ -129,6 +134,7 @@ export interface EntityTypeConfig {
   readonly isOrdered: boolean;
   readonly ordering: Ordering;
   readonly onExhausted: OnExhausted;
+  readonly maxPending: number | undefined;
   readonly jobOptions: JobOptions;
 }
 
@@ -158,6 +164,7 @@ const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStall
 const WORKER_KEYS = [...WORKER_CONFIG_KEYS, 'stalledInterval', 'heartbeatTTL', 'eventLoopBlockLimitMs'];
 const ENTITY_KEYS = [
   'queueName',
+  'maxPending',
   'workerName',
   'maxWorkersPerEntity',
   'ordering',
@@ -233,6 +240,7 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     maxHandlers,
     handlersAtStart: options.enableCronManager ? concurrency : maxHandlers,
     ...order,
+    maxPending: entity.maxPending,
     jobOptions,
   };
 }
@@ -283,6 +291,7 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
   if (entity.onExhausted !== undefined && entity.onExhausted !== 'skip' && entity.onExhausted !== 'block') {
     throw new InvalidOptionError(`${path}.onExhausted must be 'skip' or 'block'.`);
   }
+  if (entity.maxPending !== undefined) count(`${path}.maxPending`, entity.maxPending);
   if (entity.maxWorkersPerEntity !== undefined) count(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
   if (entity.idleTimeoutSeconds !== undefined) positive(`${path}.idleTimeoutSeconds`, entity.idleTimeoutSeconds);
   if (entity.workerConfig !== undefined)

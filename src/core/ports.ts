@@ -163,8 +163,16 @@ export interface EntityStore {
   start(): Promise<void>;
   /** Name of the entity's BullMQ queue. */
   queueName(entity: EntityRef): string;
-  /** Adds a job and routes it, in one step on every path. */
+  /**
+   * Adds a job and routes it, in one step on every path. Rejects with `BacklogFullError` where the entity has as many as its
+   * type allows.
+   */
   enter(job: NewJob, hint: EnterHint): Promise<Entered>;
+  /**
+   * As many enters, in one step: where one entity has no room for its jobs, none is added, and all reject with
+   * `BacklogFullError`. What is wrong with one job otherwise is its own matter.
+   */
+  enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[];
   /** Claims the entity if it has work and nobody owns it, or sees to it that it is looked at when there is a reason. */
   look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed>;
   /** As a look of a pod that has no room: whether there is something to claim. */

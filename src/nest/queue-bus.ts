@@ -23,14 +23,25 @@ export interface NamedJob {
   data?: unknown;
 }
 
+/** Options of one job: those of BullMQ, and what makes an enqueue safe to repeat. */
+export interface EnqueueOptions extends JobsOptions {
+  /**
+   * An enqueue with the key of an earlier one of its entity adds nothing, and resolves with the id of that job, also when it
+   * has completed or failed by then. So what was rejected as "outcome unknown" can be tried again. Not for a bulk.
+   */
+  idempotencyKey?: string;
+  /** For how long the key is known, in ms, from the first enqueue on. Default 86400000, a day. */
+  idempotencyTtlMs?: number;
+}
+
 /** A queue bus for one entity type: {@link QueueBus.forEntity}, {@link QueueBus.forProcessor}. */
 export interface ScopedQueueBus {
   /** As {@link QueueBus.enqueue}; the class needs no `@QueueEntity`. */
-  enqueue(command: object, options?: JobsOptions): Promise<EnqueuedJob>;
+  enqueue(command: object, options?: EnqueueOptions): Promise<EnqueuedJob>;
   /** As {@link QueueBus.enqueueBulk}. */
-  enqueueBulk(commands: readonly object[], options?: JobsOptions): Promise<EnqueuedJob[]>;
+  enqueueBulk(commands: readonly object[], options?: EnqueueOptions): Promise<EnqueuedJob[]>;
   /** As {@link QueueBus.enqueueJob}. */
-  enqueueJob(job: Omit<NamedJob, 'entityType'>, options?: JobsOptions): Promise<EnqueuedJob>;
+  enqueueJob(job: Omit<NamedJob, 'entityType'>, options?: EnqueueOptions): Promise<EnqueuedJob>;
 }
 
 /** What a scoped bus knows beforehand. */
@@ -58,17 +69,17 @@ export class QueueBus {
    * everything that was enqueued for the entity before.
    * @param options BullMQ's job options; those that would break the order are refused.
    */
-  enqueue(command: object, options?: JobsOptions): Promise<EnqueuedJob> {
+  enqueue(command: object, options?: EnqueueOptions): Promise<EnqueuedJob> {
     return this.send(command, options, undefined);
   }
 
   /** Adds commands in one go. All are checked first; the order within an entity is that of the array. */
-  enqueueBulk(commands: readonly object[], options?: JobsOptions): Promise<EnqueuedJob[]> {
+  enqueueBulk(commands: readonly object[], options?: EnqueueOptions): Promise<EnqueuedJob[]> {
     return this.sendBulk(commands, options, undefined);
   }
 
   /** Adds a job by name, without a class. */
-  enqueueJob(job: NamedJob, options?: JobsOptions): Promise<EnqueuedJob> {
+  enqueueJob(job: NamedJob, options?: EnqueueOptions): Promise<EnqueuedJob> {
     return this.sendNamed(job, options, undefined);
   }
 
@@ -99,13 +110,13 @@ export class QueueBus {
     };
   }
 
-  private send(command: object, options: JobsOptions | undefined, scope: Scope | undefined): Promise<EnqueuedJob> {
+  private send(command: object, options: EnqueueOptions | undefined, scope: Scope | undefined): Promise<EnqueuedJob> {
     return this.through(scope, ready => ready.engine.enqueue(this.request(ready, command, options, scope)));
   }
 
   private sendBulk(
     commands: readonly object[],
-    options: JobsOptions | undefined,
+    options: EnqueueOptions | undefined,
     scope: Scope | undefined,
   ): Promise<EnqueuedJob[]> {
     return this.through(scope, ready => {
@@ -116,7 +127,7 @@ export class QueueBus {
 
   private sendNamed(
     job: Omit<NamedJob, 'entityType'> & { entityType?: string },
-    options: JobsOptions | undefined,
+    options: EnqueueOptions | undefined,
     scope: Scope | undefined,
   ): Promise<EnqueuedJob> {
     return this.through(scope, ready => {
@@ -141,7 +152,7 @@ export class QueueBus {
   private request(
     ready: Started,
     command: object,
-    options: JobsOptions | undefined,
+    options: EnqueueOptions | undefined,
     scope: Scope | undefined,
   ): JobRequest {
     const known = this.commandClass(classOf(command), ready);

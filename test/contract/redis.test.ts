@@ -1,5 +1,6 @@
 import { RedisCluster } from '../support/redis-cluster.js';
 import { controlContract } from './control-contract.js';
+import { intakeContract } from './intake-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { restContract } from './rest-contract.js';
 import { retryContract } from './retry-contract.js';
@@ -10,3 +11,4 @@ restContract('redis', async () => new RedisCluster());
 lifecycleContract('redis', async () => new RedisCluster());
 retryContract('redis', async () => new RedisCluster());
 controlContract('redis', async () => new RedisCluster());
+intakeContract('redis', async () => new RedisCluster());

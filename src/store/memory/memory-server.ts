@@ -57,6 +57,7 @@ export class MemoryServer {
   readonly pods = new Map<string, Map<string, { readonly seenAtMs: number; readonly workers: number }>>();
   /** Until when each pod counts as heard: claims that rest live as long. */
   readonly alive = new Map<string, number>();
+  private readonly deduplications = new Map<string, { readonly jobId: string; readonly untilMs: number }>();
   discoveredAtMs = Number.NEGATIVE_INFINITY;
   private ids = 0;
   private lastToken = 0;
@@ -78,6 +79,28 @@ export class MemoryServer {
 
   now(): number {
     return this.clock.monotonicMs();
+  }
+
+  /** The id of the job that is known under that deduplication, of which nothing else may be left. */
+  deduplicated(ref: EntityRef, { deduplication }: JobOptions): string | undefined {
+    const { id } = (deduplication ?? {}) as { id?: string };
+    const known = id === undefined ? undefined : this.deduplications.get(`${entityWord(ref)} ${id}`);
+    return known && known.untilMs > this.now() ? known.jobId : undefined;
+  }
+
+  remember(ref: EntityRef, { deduplication }: JobOptions, jobId: string): void {
+    const { id, ttl } = (deduplication ?? {}) as { id?: string; ttl?: number };
+    if (id === undefined) return;
+    const untilMs = ttl === undefined ? Number.POSITIVE_INFINITY : this.now() + ttl;
+    this.deduplications.set(`${entityWord(ref)} ${id}`, { jobId, untilMs });
+    for (const [key, { untilMs }] of this.deduplications) if (untilMs <= this.now()) this.deduplications.delete(key);
+  }
+
+  /** A job has ended: where its deduplication has no time of its own, it ends with it. */
+  forgetDeduplication(ref: EntityRef, { deduplication }: JobOptions): void {
+    const { id } = (deduplication ?? {}) as { id?: string };
+    const key = `${entityWord(ref)} ${id}`;
+    if (this.deduplications.get(key)?.untilMs === Number.POSITIVE_INFINITY) this.deduplications.delete(key);
   }
 
   find(ref: EntityRef): StoredEntity | undefined {

@@ -7,7 +7,7 @@
  */
 import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
-import { InvalidOptionError, overtakes, rejecting, StoreUnavailableError } from '../../core/errors.js';
+import { overtakes, rejecting, StoreUnavailableError } from '../../core/errors.js';
 import { type EventSink, NO_EVENTS } from '../../core/events.js';
 import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
 import type {
@@ -40,12 +40,13 @@ import {
   watchConnection,
 } from './connection.js';
 import { RedisControl } from './control.js';
+import { Entering } from './entering.js';
 import { checkEviction, type EvictionResponse } from './eviction.js';
 import { KeySpace } from './keys.js';
 import { NativeJobs } from './native-job.js';
 import type { RenewalArguments } from './renewal-connection.js';
 import { Renewals } from './renewals.js';
-import { type BuildNative, checkStale, type RedisJob, readFetched, sharedQueue } from './replies.js';
+import { type BuildNative, checkStale, type RedisJob, readFetched } from './replies.js';
 import { composeDispatcher } from './scripts/dispatcher.js';
 
 export interface RedisStoreOptions {
@@ -83,6 +84,7 @@ export class RedisEntityStore implements EntityStore {
   private readonly commands: Redis;
   private readonly wakes: Redis;
   private readonly renewals: Renewals;
+  private readonly entering: Entering;
   private readonly buildNative: BuildNative;
   private readonly stopWatching: () => void;
   readonly control: RedisControl;
@@ -106,6 +108,15 @@ export class RedisEntityStore implements EntityStore {
       log,
     });
     this.control = new RedisControl(() => this.parts.channel, this.keySpace);
+    this.entering = new Entering({
+      keySpace: this.keySpace,
+      config,
+      log,
+      ready: () => this.parts,
+      takeOptions: entity => this.takeOptions(entity),
+      readTaken: (...args) => this.readTaken(...args),
+      readClaimed: (...args) => this.readClaimed(...args),
+    });
     this.buildNative = (claim, id, fields) =>
       this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields);
   }
@@ -143,38 +154,11 @@ export class RedisEntityStore implements EntityStore {
   }
 
   enter(job: NewJob, hint: EnterHint): Promise<Entered> {
-    return rejecting(() => this.sendEnter(job, hint));
+    return rejecting(() => this.entering.enter(job, hint));
   }
 
-  private sendEnter(job: NewJob, hint: EnterHint): Promise<Entered> {
-    const keys = this.keySpace.of(job.entity);
-    const type = this.options.config.entityType(job.entity.type);
-    const { bull, channel } = this.parts;
-    const add = bull.encodeAdd(job, keys);
-    const epoch = hint === 'route-only' ? '' : hint.epoch;
-    const mayClaim = hint !== 'route-only' && hint.mayClaim ? '1' : '0';
-    return channel.call(
-      'enter',
-      [
-        keys.base,
-        keys.type,
-        keys.id,
-        add.kind,
-        job.name,
-        add.timestamp,
-        job.data,
-        add.options,
-        add.customId,
-        add.dedupKey,
-        epoch,
-        mayClaim,
-        this.takeOptions(job.entity),
-        type.maxStalledCount,
-        type.maxHandlers,
-        hint === 'route-only' ? 0 : hint.atOnce,
-      ],
-      answer => this.readEntered(answer, job.entity, hint),
-    );
+  enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[] {
+    return this.entering.enterAll(jobs);
   }
 
   look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
@@ -370,37 +354,6 @@ export class RedisEntityStore implements EntityStore {
     const { base, type, id } = this.keySpace.of(claim.entity);
     const { lockDurationMs } = this.options.config.entityType(claim.entity.type);
     return [base, type, id, claim.epoch, idle ? 1 : 0, lockDurationMs, runningJobIds.length, ...runningJobIds];
-  }
-
-  private readEntered(answer: readonly unknown[], entity: EntityRef, hint: EnterHint): Entered {
-    const jobId = String(answer[1]);
-    const epoch = hint === 'route-only' ? 0 : hint.epoch;
-    switch (answer[0]) {
-      case 'MINE':
-        // The worker that gave the epoch knows its token; a job needs the epoch only to be guarded.
-        return {
-          jobId,
-          route: 'mine',
-          fetched: this.readTaken(answer, 2, { entity, token: '', epoch }),
-        };
-      case 'CLAIMED':
-        return { jobId, route: 'claimed', claimed: this.readClaimed(answer, 2, entity, epoch) };
-      case 'UNKNOWN':
-        if (answer[2] !== undefined) {
-          this.options.log.warn(`Job ${jobId} of ${entityWord(entity)} was added; routing it failed: ${answer[2]}`);
-        }
-        return { jobId, route: 'unknown-claim' };
-      case 'SHARED':
-        throw sharedQueue(this.queueName(entity), entity, jobId);
-      case 'ELSEWHERE':
-        return { jobId, route: 'elsewhere' };
-      case 'DELAYED':
-        return { jobId, route: 'delayed' };
-      case 'NOBODY':
-        return { jobId, route: 'nobody' };
-      default:
-        throw new InvalidOptionError(`BullMQ refused the job (code ${jobId}); check its options.`);
-    }
   }
 
   /** Reads `roused, againInMs, jobs…`. */

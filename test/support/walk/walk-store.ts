@@ -67,6 +67,10 @@ export class WalkStore implements EntityStore {
     });
   }
 
+  enterAll(): never {
+    throw new Error('no walk enters in bulk');
+  }
+
   look(...args: Parameters<EntityStore['look']>): Promise<Claimed | Passed> {
     return this.send('look', args, (answer: Claimed | Passed, sentAt) => {
       if (typeof answer !== 'string') this.granted(answer.claim, sentAt);

@@ -150,18 +150,52 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
   return {'NOBODY', id}
 end
 
--- enter: B T I | kind name timestamp data opts customId dedupKey | epoch mayClaim takeOpts maxStalled handlers mineAtOnce
+-- How many jobs have not ended.
+local function pendingOf(B)
+  return redis.call('LLEN', B .. ':wait') + redis.call('LLEN', B .. ':active')
+    + redis.call('ZCARD', B .. ':prioritized') + redis.call('ZCARD', B .. ':delayed')
+end
+
+-- Whether an add brings a job: one with an id, or a key, that is known adds nothing.
+local function isNew(B, customId, dedupKey)
+  if customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1 then return false end
+  return dedupKey == '' or redis.call('EXISTS', dedupKey) == 0
+end
+
+-- enter: B T I | kind name timestamp data opts customId dedupKey maxPending ('': no bound) |
+-- epoch mayClaim takeOpts maxStalled handlers mineAtOnce
 -- Returns {route, jobId, …}: MINE {roused, againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
 -- UNKNOWN {why, if routing failed} | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code) |
--- SHARED (jobId is another entity that has this queue)
-function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+-- SHARED (jobId is another entity that has this queue) | FULL
+function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
   local claim, whose = claimOf(B), sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
+  if maxPending ~= '' and pendingOf(B) >= tonumber(maxPending) and isNew(B, customId, dedupKey) then return {'FULL'} end
   local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
   if type(id) == 'number' then return {'REFUSED', id} end
   -- The job is added by now: an error from here on must not say that it was not.
   local ok, answer = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
   if ok then return answer end
   return {'UNKNOWN', id, type(answer) == 'table' and answer.err or tostring(answer)}
+end
+
+-- enterAll: for each job the arguments of its enter, as JSON. Returns {answer, answer …}, or {'FULL', number of the job that has no
+-- room} when nothing was added.
+function OPS.enterAll(...)
+  local jobs, room, answers = {}, {}, {}
+  for i, text in ipairs({...}) do
+    local job = cjson.decode(text)
+    local B, customId, dedupKey, maxPending = job[1], job[9], job[10], job[11]
+    if maxPending ~= '' and isNew(B, customId, dedupKey) then
+      room[B] = (room[B] or tonumber(maxPending) - pendingOf(B)) - 1
+      if room[B] < 0 then return {'FULL', i} end
+    end
+    jobs[i] = job
+  end
+  for i, job in ipairs(jobs) do
+    local ok, answer = pcall(OPS.enter, unpack(job))
+    answers[i] = ok and answer or {err = type(answer) == 'table' and answer.err or tostring(answer)}
+  end
+  return answers
 end
 `;

@@ -1,0 +1,142 @@
+/**
+ * The part of a store's contract that is about what may come in: bounded backlogs, many jobs in one step, and what is enqueued
+ * for the second time. Neighbour: `store-contract.ts`, all other adds.
+ */
+import type { EntityRef } from '../../src/core/entity.js';
+import { BacklogFullError } from '../../src/core/errors.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
+import type { Claim, Entered, EntityStore, NewJob } from '../../src/core/ports.js';
+import { claimOf, done, numbers } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+export function intakeContract(name: string, createCluster: (config: EngineConfig) => Promise<Cluster>): void {
+  describe(`the contract of a store, what comes in: ${name}`, () => {
+    const config = resolveOptions({ entities: { account: { maxPending: 3 } } });
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    const other: EntityRef = { type: 'account', id: 'other' };
+    const mine = { epoch: 1, mayClaim: true, atOnce: 1 };
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+
+    beforeEach(async () => {
+      cluster = await createCluster(config);
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+    });
+    afterEach(() => cluster.close());
+
+    const job = (n: number, options: Record<string, unknown> = {}, of = entity): NewJob => ({
+      entity: of,
+      name: 'withdraw',
+      data: JSON.stringify({ n, text: '"…\u2028' }),
+      options: { ...config.entityType('account').jobOptions, ...options },
+    });
+    const status = (of = entity) => b.control.status(of);
+    const cold = async (): Promise<{ claim: Claim; entered: Entered }> => {
+      const entered = await a.enter(job(0), mine);
+      return { claim: claimOf(entered).claim, entered };
+    };
+
+    describe('a bounded backlog', () => {
+      test('what is beyond it is refused with a typed error, from any pod, and changes nothing', async () => {
+        const { claim, entered } = await cold();
+        await a.enter(job(1), mine);
+        await b.enter(job(2, { delay: 60_000 }), 'route-only');
+        await expect(b.enter(job(3), 'route-only')).rejects.toThrow(BacklogFullError);
+        await expect(a.enter(job(3), mine)).rejects.toMatchObject({
+          code: 'BACKLOG_FULL',
+          entityType: 'account',
+          entityId: entity.id,
+          maxPending: 3,
+        });
+        expect(await status()).toMatchObject({ waiting: 1, active: 1, delayed: 1 });
+        const { jobs } = claimOf(entered);
+        expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+        expect((await a.enter(job(3), mine)).route).toBe('mine');
+      });
+
+      test('what is known already is no job more', async () => {
+        await cold();
+        const known = await a.enter(job(1, { jobId: 'x' }), mine);
+        const once = await a.enter(job(2, { deduplication: { id: 'k', ttl: 60_000 } }), mine);
+        expect((await b.enter(job(3, { jobId: 'x' }), 'route-only')).jobId).toBe(known.jobId);
+        expect((await b.enter(job(4, { deduplication: { id: 'k', ttl: 60_000 } }), 'route-only')).jobId).toBe(
+          once.jobId,
+        );
+        await expect(b.enter(job(5, { jobId: 'y' }), 'route-only')).rejects.toThrow(BacklogFullError);
+      });
+    });
+
+    describe('many in one step', () => {
+      test('each gets the answer that it would get alone; they keep their order', async () => {
+        const [first, second, third] = await Promise.all(
+          a.enterAll([
+            [job(0), mine],
+            [job(7, {}, other), 'route-only'],
+            [job(1), mine],
+          ]),
+        );
+        if (!first || !second || !third) throw new Error('an answer is missing');
+        const { claim, jobs } = claimOf(first);
+        expect(jobs[0]?.data).toEqual({ n: 0, text: '"…\u2028' });
+        expect([second.route, third.route]).toEqual(['nobody', 'mine']);
+        expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+        expect(await status(other)).toMatchObject({ waiting: 1 });
+      });
+
+      test('where one entity has no room, nothing is added to any', async () => {
+        await cold();
+        const entered = b.enterAll([
+          [job(7, {}, other), 'route-only'],
+          [job(1), 'route-only'],
+          [job(2), 'route-only'],
+          [job(3), 'route-only'],
+        ]);
+        const outcomes = await Promise.allSettled(entered);
+        expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected', 'rejected']);
+        expect(outcomes[0]).toMatchObject({ reason: { code: 'BACKLOG_FULL', entityId: entity.id } });
+        expect(await status()).toMatchObject({ waiting: 0, active: 1 });
+        expect(await status(other)).toMatchObject({ waiting: 0, active: 0 });
+        const two = b.enterAll([
+          [job(1), 'route-only'],
+          [job(2), 'route-only'],
+        ]);
+        expect((await Promise.all(two)).map(({ route }) => route)).toEqual(['elsewhere', 'elsewhere']);
+      });
+    });
+
+    describe('a job with an idempotency key', () => {
+      const once = (n: number, ttl = 60_000) => job(n, { deduplication: { id: 'key', ttl } });
+
+      test('the second is the first, while it waits, while it runs, and when it has ended', async () => {
+        const entered = await a.enter(once(0), mine);
+        const { claim, jobs } = claimOf(entered);
+        expect(await b.enter(once(1), 'route-only')).toMatchObject({ jobId: entered.jobId });
+        expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+        expect((await b.enter(once(2), 'route-only')).jobId).toBe(entered.jobId);
+        expect((await a.take(claim)).jobs).toEqual([]);
+        await a.release(claim, 'idle');
+        expect((await b.enter(once(3), 'route-only')).jobId).toBe(entered.jobId);
+        expect(await status()).toMatchObject({ waiting: 0, active: 0 });
+      });
+
+      test('… also when it has failed; another entity has keys of its own', async () => {
+        const entered = await a.enter(once(0), mine);
+        const { claim, jobs } = claimOf(entered);
+        await a.finish(claim, done(jobs[0], 'failed'), 0);
+        expect((await a.enter(once(1), mine)).jobId).toBe(entered.jobId);
+        const elsewhere = { ...once(2), entity: other };
+        await b.enter(elsewhere, 'route-only');
+        expect(await status(other)).toMatchObject({ waiting: 1 });
+      });
+
+      test('until its time is over', async () => {
+        await a.enter(once(0, 50), mine);
+        await cluster.timePasses(60);
+        await a.enter(once(1, 50), mine);
+        expect(await status()).toMatchObject({ waiting: 1, active: 1 });
+      });
+    });
+  });
+}
