@@ -7,6 +7,7 @@ export {
   BacklogFullError,
   BulkEnqueueError,
   ClosedError,
+  DrainTimeoutError,
   HandlerConflictError,
   HandlerNotFoundError,
   InvalidCommandError,
@@ -22,7 +23,7 @@ export {
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
 export type { EntityOptions, OnExhausted, Ordering, WorkerOptions } from './core/options.js';
-export type { EntityStatus } from './core/ports.js';
+export type { EntityStatus, JobState, JobView } from './core/ports.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
 export { currentJob, type JobContext } from './nest/current-job.js';

@@ -120,6 +120,13 @@ export class BacklogFullError extends NotExecutedError {
   }
 }
 
+/** `drain()` has waited for as long as it was told to, and the entity still has jobs. Nothing was changed. */
+export class DrainTimeoutError extends AtomicQueuesError {
+  constructor(message: string) {
+    super('DRAIN_TIMEOUT', message);
+  }
+}
+
 /** The refusal of an end that would count before that of an older job of its entity (I6). */
 export function overtakes(jobId: string): StoreRefusedError {
   return new StoreRefusedError(

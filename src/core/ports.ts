@@ -60,7 +60,7 @@ export interface Fetched {
   readonly againInMs?: number;
   /** The claim has rested; this step has roused and renewed it. */
   readonly isRoused?: boolean;
-  /** The queue was paused since the claim began, or since the last {@link EntityStore.giveBack}: what is fetched is to go back. */
+  /** The queue was paused, or emptied, since the claim began or the last {@link EntityStore.giveBack}: that is to be done now. */
   readonly isRecalled?: boolean;
 }
 
@@ -190,7 +190,10 @@ export interface EntityStore {
    * Rejects with `StoreRefusedError` when an older job has not ended: its end was refused, and this one would overtake it.
    */
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched>;
-  /** Gives all that is fetched back to the head of the queue, in its order, but `kept`: what has started, or has ended here. */
+  /**
+   * Gives all that is fetched back to the head of the queue, in its order, but `kept`: what has started, or has ended here.
+   * Where a person has emptied the queue meanwhile, it is removed. Before that a recalled owner is given nothing new.
+   */
   giveBack(claim: Claim, kept: readonly string[]): Promise<void>;
   /**
    * `'idle'`: gives the claim up if there is nothing to do; answers whether it did.
@@ -230,7 +233,7 @@ export interface EntityStore {
 
 /** An entity that this pod should look at. */
 export interface WakeUp extends EntityRef {
-  /** Its queue was paused: what its owner has fetched and not started is to go back. */
+  /** Its queue was paused, or emptied: what its owner has fetched and not started is to be given back. */
   readonly isRecall?: true;
 }
 
@@ -252,6 +255,28 @@ export interface EntityStatus {
   readonly blockedBy?: { readonly jobId: string; readonly reason: string };
 }
 
+/** Where jobs of an entity may be; `waiting` has all that wait for their turn, the next one first. */
+export type JobState = 'waiting' | 'active' | 'delayed' | 'failed' | 'completed';
+
+/** A job as a person sees it. */
+export interface JobView {
+  readonly jobId: string;
+  readonly name: string;
+  readonly data: unknown;
+  /** When it was enqueued, in ms since 1970. */
+  readonly enqueuedAtMs: number;
+  /** How many tries have failed. */
+  readonly attemptsMade: number;
+  /** Why the last one failed. */
+  readonly failedReason?: string;
+}
+
+/** Where BullMQ finds a queue. */
+export interface QueueLocation {
+  readonly name: string;
+  readonly prefix: string;
+}
+
 /** What a person does to one entity, wherever it is worked. Each is one atomic step of the store. */
 export interface EntityControl {
   /** Pauses or resumes. With a pause the owner is recalled: it gives back what it has fetched and not started. */
@@ -259,6 +284,11 @@ export interface EntityControl {
   /** Decides about the job that blocks the entity. @returns whether there was one. */
   unblock(entity: EntityRef, how: Unblocking): Promise<boolean>;
   status(entity: EntityRef): Promise<EntityStatus>;
+  /** Removes all that waits, also for later; the owner is recalled, and what it has fetched and not started goes, too. */
+  drop(entity: EntityRef): Promise<void>;
+  /** Jobs in one state, from a position on: those that are next first, and of those that have ended the latest. */
+  list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]>;
+  locate(entity: EntityRef): QueueLocation;
 }
 
 /** Runs one job to its end. What it returns is stored as the job's result. */

@@ -1,8 +1,14 @@
 /** The queues of entities, for whoever operates them. Neighbour: `core/ports.ts` says what each verb does. */
 import { Inject, Injectable } from '@nestjs/common';
-import { type EntityId, entityRef } from '../core/entity.js';
-import type { EntityControl, EntityStatus } from '../core/ports.js';
-import { Runtime } from './runtime.js';
+import type { Queue } from 'bullmq';
+import { type EntityId, type EntityRef, entityRef, entityWord } from '../core/entity.js';
+import { DrainTimeoutError, InvalidOptionError } from '../core/errors.js';
+import { milliseconds } from '../core/options.js';
+import type { EntityControl, EntityStatus, JobState, JobView } from '../core/ports.js';
+import { openQueue } from '../store/redis/open-queue.js';
+import type { AtomicQueuesModuleOptions } from './options.js';
+import { MODULE_OPTIONS, Runtime } from './runtime.js';
+import { systemClock } from './system.js';
 
 /**
  * The queue of one entity: {@link EntityQueues.of}. Every call is one round trip, takes effect wherever the entity is worked,
@@ -16,6 +22,29 @@ export interface EntityQueue {
   pause(): Promise<void>;
   /** Takes a {@link EntityQueue.pause} back. */
   resume(): Promise<void>;
+  /**
+   * Removes all jobs that wait, also those for later. The running one ends. What the pod that works the entity has fetched ahead
+   * goes as soon as it hears of it; should the pod die before, that runs.
+   */
+  drop(): Promise<void>;
+  /**
+   * Resolves when the entity has no job left that waits, runs or is for later, as far as can be seen from one moment to the next.
+   * Of a paused or blocked entity it resolves after somebody has decided.
+   * @param timeoutMs how long to wait at most, in ms. Default: as long as it takes.
+   * @throws DrainTimeoutError
+   */
+  drain(options?: { timeoutMs?: number }): Promise<void>;
+  /**
+   * Jobs in one state: those that are next first, and of those that have ended the latest.
+   * @param from the first one's position, from 0. Default 0.
+   * @param limit Default 100.
+   */
+  list(state: JobState, options?: { from?: number; limit?: number }): Promise<JobView[]>;
+  /**
+   * BullMQ's own `Queue`, for whatever works on one. Close it when you are done: it has a connection of its own. What it adds,
+   * retries or promotes comes past this library, and is found within `discoveryIntervalMs`; a `Worker` must not be attached.
+   */
+  getQueue(): Promise<Queue>;
   /** How many jobs there are, whether it is paused, and which job blocks it. */
   status(): Promise<EntityStatus>;
   /**
@@ -40,7 +69,10 @@ export interface EntityQueue {
  */
 @Injectable()
 export class EntityQueues {
-  constructor(@Inject(Runtime) private readonly runtime: Runtime) {}
+  constructor(
+    @Inject(Runtime) private readonly runtime: Runtime,
+    @Inject(MODULE_OPTIONS) private readonly options: AtomicQueuesModuleOptions,
+  ) {}
 
   /** @throws InvalidEntityError when the type or the id can't name an entity. */
   of(entityType: string, entityId: EntityId): EntityQueue {
@@ -49,6 +81,13 @@ export class EntityQueues {
     return {
       pause: async () => (await control()).pause(entity, true),
       resume: async () => (await control()).pause(entity, false),
+      drop: async () => (await control()).drop(entity),
+      drain: async ({ timeoutMs } = {}) => drained(await control(), entity, timeoutMs),
+      list: async (state, { from = 0, limit = 100 } = {}) => {
+        checkList(state, from, limit);
+        return (await control()).list(entity, state, from, limit);
+      },
+      getQueue: async () => openQueue((await control()).locate(entity), this.options.redis),
       status: async () => (await control()).status(entity),
       retryBlocked: async () => (await control()).unblock(entity, 'retry'),
       skipBlocked: async () => (await control()).unblock(entity, 'skip'),
@@ -56,3 +95,37 @@ export class EntityQueues {
     };
   }
 }
+
+const FIRST_LOOK_MS = 20;
+const LAST_LOOK_MS = 500;
+
+/** Asks again and again: an event may be lost, a queue can't. */
+async function drained(control: EntityControl, entity: EntityRef, timeoutMs?: number): Promise<void> {
+  if (timeoutMs !== undefined) milliseconds('timeoutMs of drain()', timeoutMs);
+  const startedAtMs = systemClock.monotonicMs();
+  for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_LOOK_MS)) {
+    const { waiting, active, delayed } = await control.status(entity);
+    if (waiting + active + delayed === 0) return;
+    const leftMs = timeoutMs === undefined ? pauseMs : startedAtMs + timeoutMs - systemClock.monotonicMs();
+    if (leftMs <= 0) {
+      throw new DrainTimeoutError(
+        `${entityWord(entity)} is not drained after ${timeoutMs} ms: ${waiting} jobs wait, ${active} run or are fetched, ${delayed} are for later.`,
+      );
+    }
+    await new Promise<void>(resolve => systemClock.after(Math.min(pauseMs, leftMs), resolve));
+  }
+}
+
+const STATES: readonly string[] = ['waiting', 'active', 'delayed', 'failed', 'completed'] satisfies JobState[];
+
+function checkList(state: JobState, from: number, limit: number): void {
+  if (!STATES.includes(state)) {
+    throw new InvalidOptionError(`list() knows no state ${JSON.stringify(state)}; known: ${STATES.join(', ')}.`);
+  }
+  if (!(Number.isInteger(from) && from >= 0 && Number.isInteger(limit) && limit >= 1 && limit <= MOST_LISTED)) {
+    throw new InvalidOptionError(`list() needs a whole number "from" from 0, and a "limit" from 1 to ${MOST_LISTED}.`);
+  }
+}
+
+/** While a list is read, Redis does nothing else. */
+const MOST_LISTED = 1000;

@@ -5,7 +5,7 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
+import type { Claim, EntityStore, FetchedJob, JobState, NewJob, Settlement } from '../../src/core/ports.js';
 import { claimOf, done, numbers, serving } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
@@ -137,6 +137,85 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await a.control.status(idle)).toMatchObject({ isPaused: false });
         expect(await cluster.dueScore(idle)).toBeUndefined();
       });
+    });
+
+    describe('dropping what waits', () => {
+      test('all that waits goes, also for later; what has started ends, and what comes after it runs', async () => {
+        await a.take(claim);
+        await b.enter({ ...job(3), options: { delay: 60_000 } }, 'route-only');
+        await b.control.drop(entity);
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 0, active: 2, delayed: 0 });
+        await b.enter(job(4), 'route-only');
+        expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
+        expect(await a.take(claim)).toEqual({ jobs: [] });
+        await a.giveBack(claim, [first.id]);
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 1, active: 1 });
+        expect(numbers((await a.finish(claim, done(first), 1)).jobs)).toEqual([4]);
+      });
+
+      test('the word may be lost: the end of a job tells, and fetches nothing that would then go, too', async () => {
+        const { jobs } = await a.take(claim);
+        await b.control.drop(entity);
+        await b.enter(job(4), 'route-only');
+        expect(await a.finish(claim, done(first), 5)).toEqual({ jobs: [], isRecalled: true });
+        await a.giveBack(claim, []);
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 1, active: 0 });
+        expect(await a.finish(claim, done(jobs[0]), 1)).toMatchObject({ jobs: [{ data: { n: 4 } }] });
+      });
+
+      test('an owner that begins anew, or is paused meanwhile, gives back nothing either', async () => {
+        await a.take(claim);
+        await b.control.drop(entity);
+        await b.control.pause(entity, true);
+        await a.giveBack(claim, [first.id]);
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 0, active: 1 });
+        await b.control.pause(entity, false);
+        await b.enter(job(5), 'route-only');
+        await a.take(claim);
+        await b.control.drop(entity);
+        expect((await a.resync(claim, 2, [done(first)])).jobs).toEqual([]);
+        expect(await b.control.status(entity)).toMatchObject({ waiting: 0, active: 0 });
+      });
+
+      test('a job that waits for its next try goes, and holds nothing any more', async () => {
+        const { id } = first;
+        const retrying = { kind: 'retrying', reason: 'because', stack: '', delayMs: 60_000 } as const;
+        await a.finish(claim, { job: first, outcome: retrying }, 1);
+        expect((await b.control.list(entity, 'waiting', 0, 9)).map(({ jobId }) => jobId)[0]).toBe(id);
+        await b.control.drop(entity);
+        await a.enter(job(4), { epoch: 1, mayClaim: false, atOnce: 0 });
+        expect(numbers((await a.take(claim)).jobs)).toEqual([4]);
+      });
+
+      test('I8: an entity without an owner is in no one’s books then', async () => {
+        await a.finish(claim, done(first), 0);
+        await a.release(claim, 'hand-over');
+        expect(await cluster.dueScore(entity)).toBeDefined();
+        await b.control.drop(entity);
+        expect(await cluster.dueScore(entity)).toBeUndefined();
+        expect(await a.look(entity, 5)).toBe('later');
+      });
+    });
+
+    test('a list of jobs in one state: the next ones first, of those that have ended the latest', async () => {
+      const all = async (state: JobState, from = 0, limit = 9) =>
+        (await b.control.list(entity, state, from, limit)).map(({ data }) => (data as { n: number }).n);
+      await b.enter({ ...job(3), options: { delay: 60_000 } }, 'route-only');
+      const { jobs } = await a.take(claim);
+      await a.enter(job(4), { epoch: 1, mayClaim: false, atOnce: 1 });
+      await a.enter(job(5), { epoch: 1, mayClaim: false, atOnce: 1 });
+      expect(await all('waiting')).toEqual([2, 4, 5]);
+      expect(await all('waiting', 1, 1)).toEqual([4]);
+      expect(await all('waiting', 3)).toEqual([]);
+      expect(await all('active')).toEqual([0, 1]);
+      expect(await all('delayed')).toEqual([3]);
+      await a.finish(claim, done(first, 'failed'), 0);
+      await a.finish(claim, done(jobs[0], 'failed'), 0);
+      expect(await all('failed')).toEqual([1, 0]);
+      const [view] = await b.control.list(entity, 'failed', 1, 1);
+      expect(view).toMatchObject({ jobId: first.id, name: 'withdraw', failedReason: 'because' });
+      expect(Math.abs((view?.enqueuedAtMs ?? 0) - Date.now())).toBeLessThan(name === 'memory' ? Infinity : 60_000);
+      expect(await all('completed')).toEqual([]);
     });
 
     describe('a job that has used up its tries and blocks its entity', () => {

@@ -40,6 +40,7 @@ async function createCluster(leaseMs = 3000): Promise<Cluster> {
         name: 'withdraw',
         data: json,
         options: {},
+        enqueuedAtMs: 0,
         attempt: 0,
         attemptsMade: 0,
         stalled: 0,

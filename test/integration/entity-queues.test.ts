@@ -96,6 +96,50 @@ describe('EntityQueues', () => {
     await eventually('one has failed', async () => (await account().status()).failed === 1);
   });
 
+  test('drop: what waits goes, the running job ends, and what is enqueued then runs', async () => {
+    held = gate();
+    await add(0, 1, 2, 3);
+    await eventually('the first runs', () => started.length === 1);
+    await account().drop();
+    await add(4);
+    held.open();
+    held = undefined;
+    await account().drain({ timeoutMs: 5000 });
+    expect(started).toEqual([0, 4]);
+  });
+
+  test('drain: resolves when nothing is left; says what is when it takes too long', async () => {
+    held = gate();
+    await add(0, 1);
+    await eventually('the first runs', () => started.length === 1);
+    await expect(account().drain({ timeoutMs: 50 })).rejects.toMatchObject({
+      code: 'DRAIN_TIMEOUT',
+      message: expect.stringMatching(/account:1 is not drained after 50 ms: 1 jobs wait, 1 run/),
+    });
+    const drained = account().drain();
+    held.open();
+    held = undefined;
+    await drained;
+    expect(started).toEqual([0, 1]);
+    await expect(account().drain({ timeoutMs: -1 })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+  });
+
+  test('list and getQueue: what waits, for a person and for a tool', async () => {
+    await account().pause();
+    await add(0, 1, 2);
+    const listed = await account().list('waiting', { from: 1, limit: 1 });
+    expect(listed).toMatchObject([{ jobId: '2', name: 'x', data: { n: 1 }, attemptsMade: 0 }]);
+    const queue = await account().getQueue();
+    expect((await queue.getJobs(['wait'])).map(({ id }) => id).sort()).toEqual(['1', '2', '3']);
+    expect(await queue.isPaused()).toBe(true);
+    await queue.close();
+    for (const [state, options] of [['nowhere'], ['waiting', { from: -1 }], ['failed', { limit: 0 }]] as const) {
+      await expect(account().list(state as 'failed', options)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    }
+    await account().resume();
+    await account().drain();
+  });
+
   test('what can’t be an entity is refused', () => {
     expect(() => apps[1]?.get(EntityQueues).of('account', '')).toThrow(
       expect.objectContaining({ code: 'INVALID_ENTITY' }),

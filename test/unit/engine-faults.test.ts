@@ -21,6 +21,7 @@ describe('the engine', () => {
       name: 'withdraw',
       data: `{"n":${n}}`,
       options: {},
+      enqueuedAtMs: 0,
       attempt: 0,
       attemptsMade: 0,
       stalled: 0,

@@ -1,7 +1,8 @@
 /** What a person does to one entity, in memory. Neighbour: `memory-server.ts` has the rules that it changes. */
 import { type EntityRef, entityWord } from '../../core/entity.js';
-import type { EntityControl, EntityStatus, Unblocking } from '../../core/ports.js';
-import type { MemoryServer, StoredEntity } from './memory-server.js';
+import { UnsupportedError } from '../../core/errors.js';
+import type { EntityControl, EntityStatus, JobState, JobView, Unblocking } from '../../core/ports.js';
+import type { Hold, MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
 
 export class MemoryControl implements EntityControl {
   constructor(
@@ -15,7 +16,7 @@ export class MemoryControl implements EntityControl {
     entity.paused = isPaused;
     if (!isPaused) this.lookNow(entity);
     // Also an owner whose lease has passed: nobody takes over what is paused, and it may come back.
-    else if (!was) this.server.recall(entity);
+    else if (!was) this.server.recall(entity, 'pause');
   }
 
   async unblock(ref: EntityRef, how: Unblocking): Promise<boolean> {
@@ -26,7 +27,7 @@ export class MemoryControl implements EntityControl {
       return false;
     }
     if (how === 'retry') Object.assign(job, { attemptsMade: 0, stalled: 0, mustFail: undefined });
-    else if (how === 'drop') entity.wait = entity.wait.filter(other => other !== job);
+    else if (how === 'drop') this.server.drop(entity, [job]);
     else {
       job.mustFail = entity.hold?.reason;
       job.isSkipped = true;
@@ -49,6 +50,30 @@ export class MemoryControl implements EntityControl {
     };
   }
 
+  async drop(ref: EntityRef): Promise<void> {
+    const entity = this.server.entity(ref);
+    this.server.drop(entity, [...entity.wait, ...entity.delayed.map(({ job }) => job)]);
+    this.server.recall(entity, 'drop');
+    if (!this.server.liveOwner(entity)) this.lookNow(entity);
+  }
+
+  async list(ref: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
+    const entity = this.server.find(ref);
+    const delayed = [...(entity?.delayed ?? [])].sort((a, b) => a.atMs - b.atMs).map(({ job }) => job);
+    const jobs = {
+      waiting: entity?.wait ?? [],
+      active: entity?.active ?? [],
+      delayed,
+      failed: [...(entity?.failed ?? [])].reverse(),
+      completed: [],
+    }[state];
+    return jobs.slice(from, from + limit).map(job => viewOf(job, entity?.hold));
+  }
+
+  locate(): never {
+    throw new UnsupportedError('There is no BullMQ queue in memory.');
+  }
+
   /** Sees to it that somebody looks at an entity that may have something to do from now on. */
   private lookNow(entity: StoredEntity): void {
     if (this.server.liveOwner(entity)) {
@@ -63,4 +88,16 @@ export class MemoryControl implements EntityControl {
     this.server.due.set(entityWord(entity.ref), this.server.now());
     if (!this.server.callAnother(this.podId, entity)) this.server.requestWorker(entity.ref);
   }
+}
+
+function viewOf({ id, name, data, enqueuedAtMs, attemptsMade, outcome }: StoredJob, hold?: Hold): JobView {
+  const failedReason = outcome?.value ?? (hold?.jobId === id ? hold.reason : undefined);
+  return {
+    jobId: id,
+    name,
+    data: JSON.parse(data),
+    enqueuedAtMs,
+    attemptsMade,
+    ...(failedReason !== undefined && { failedReason }),
+  };
 }

@@ -10,6 +10,7 @@ export interface StoredJob {
   readonly name: string;
   readonly data: string;
   readonly options: JobOptions;
+  readonly enqueuedAtMs: number;
   attempt: number;
   attemptsMade: number;
   stalled: number;
@@ -21,6 +22,9 @@ export interface StoredJob {
   outcome?: { readonly kind: 'completed' | 'failed'; readonly value: string };
 }
 
+/** Why an owner is to give back what it has fetched. */
+export type Recall = 'pause' | 'drop';
+
 export interface StoredEntity {
   readonly ref: EntityRef;
   wait: StoredJob[];
@@ -31,7 +35,7 @@ export interface StoredEntity {
   paused: boolean;
   /** The head of the queue waits for its next try. */
   hold?: Hold | undefined;
-  owner?: { readonly podId: string; epoch: number; untilMs: number; rests?: boolean; isRecalled?: boolean };
+  owner?: { readonly podId: string; epoch: number; untilMs: number; rests?: boolean; recall?: Recall | undefined };
   /** The fencing token of the present owner, or the last one. */
   token: number;
 }
@@ -82,24 +86,22 @@ export class MemoryServer {
   }
 
   /** The id of the job that is known under that deduplication, of which nothing else may be left. */
-  deduplicated(ref: EntityRef, { deduplication }: JobOptions): string | undefined {
-    const { id } = (deduplication ?? {}) as { id?: string };
-    const known = id === undefined ? undefined : this.deduplications.get(`${entityWord(ref)} ${id}`);
+  deduplicated(ref: EntityRef, options: JobOptions): string | undefined {
+    const known = this.deduplications.get(keyOf(ref, options));
     return known && known.untilMs > this.now() ? known.jobId : undefined;
   }
 
-  remember(ref: EntityRef, { deduplication }: JobOptions, jobId: string): void {
-    const { id, ttl } = (deduplication ?? {}) as { id?: string; ttl?: number };
+  remember(ref: EntityRef, options: JobOptions, jobId: string): void {
+    const { id, ttl } = (options['deduplication'] ?? {}) as { id?: string; ttl?: number };
     if (id === undefined) return;
     const untilMs = ttl === undefined ? Number.POSITIVE_INFINITY : this.now() + ttl;
-    this.deduplications.set(`${entityWord(ref)} ${id}`, { jobId, untilMs });
+    this.deduplications.set(keyOf(ref, options), { jobId, untilMs });
     for (const [key, { untilMs }] of this.deduplications) if (untilMs <= this.now()) this.deduplications.delete(key);
   }
 
   /** A job has ended: where its deduplication has no time of its own, it ends with it. */
-  forgetDeduplication(ref: EntityRef, { deduplication }: JobOptions): void {
-    const { id } = (deduplication ?? {}) as { id?: string };
-    const key = `${entityWord(ref)} ${id}`;
+  forgetDeduplication(ref: EntityRef, options: JobOptions): void {
+    const key = keyOf(ref, options);
     if (this.deduplications.get(key)?.untilMs === Number.POSITIVE_INFINITY) this.deduplications.delete(key);
   }
 
@@ -191,13 +193,22 @@ export class MemoryServer {
     entity.active = [];
   }
 
-  /** Fetching what has not started was no attempt. */
+  /** Fetching what has not started was no attempt. If a person has emptied the queue since, it is removed. */
   giveBackUnstarted(entity: StoredEntity, kept: readonly string[] = []): void {
     const stay = entity.active.filter(({ id }) => kept.includes(id));
     entity.active = entity.active.filter(({ id }) => !kept.includes(id));
     for (const job of entity.active) job.attempt--;
-    this.giveBack(entity);
+    if (entity.owner?.recall === 'drop') this.drop(entity, entity.active);
+    else this.giveBack(entity);
     entity.active = stay;
+  }
+
+  /** Removes jobs of a queue, wherever in it they are. */
+  drop(entity: StoredEntity, jobs: readonly StoredJob[]): void {
+    for (const { options } of jobs) this.deduplications.delete(keyOf(entity.ref, options));
+    entity.wait = entity.wait.filter(job => !jobs.includes(job));
+    entity.delayed = entity.delayed.filter(({ job }) => !jobs.includes(job));
+    entity.active = entity.active.filter(job => !jobs.includes(job));
   }
 
   /** Gives up the claim of an entity that has nothing to run now. */
@@ -232,12 +243,12 @@ export class MemoryServer {
   }
 
   /**
-   * A person has paused the queue: its owner is to give back what it has fetched. The word is the quick way; the mark tells
+   * A person has paused the queue, or emptied it: its owner is to give back what it has fetched. The word is the quick way; the mark tells
    * with the next end of a job, whatever becomes of the word. No word begins with `$`.
    */
-  recall({ ref, owner }: StoredEntity): void {
-    if (!owner) return;
-    owner.isRecalled = true;
+  recall({ ref, owner, active }: StoredEntity, why: Recall): void {
+    if (!owner || active.length === 0) return;
+    owner.recall = owner.recall === 'drop' ? 'drop' : why;
     this.tell(owner.podId, `$${entityWord(ref)}`);
   }
 
@@ -276,4 +287,8 @@ export class MemoryServer {
     const oldest = this.now() - this.leaseMs;
     return [...(this.pods.get(type) ?? [])].filter(([, { seenAtMs }]) => seenAtMs >= oldest);
   }
+}
+
+function keyOf(ref: EntityRef, { deduplication }: JobOptions): string {
+  return `${entityWord(ref)} ${(deduplication as { id?: string } | undefined)?.id}`;
 }

@@ -100,6 +100,7 @@ export class MemoryEntityStore implements EntityStore {
         name: job.name,
         data: job.data,
         options: job.options,
+        enqueuedAtMs: this.server.clock.wallMs(),
         attempt: 0,
         attemptsMade: 0,
         stalled: 0,
@@ -180,7 +181,7 @@ export class MemoryEntityStore implements EntityStore {
       if (overtaken && this.config.entityType(entity.ref.type).isOrdered) throw overtakes(settlement.job.id);
       this.end(entity, settlement);
       const fetched = this.fetch(entity, take);
-      return entity.owner?.isRecalled ? { ...fetched, isRecalled: true } : fetched;
+      return entity.owner?.recall ? { ...fetched, isRecalled: true } : fetched;
     });
   }
 
@@ -188,7 +189,7 @@ export class MemoryEntityStore implements EntityStore {
     return answer(() => {
       const entity = this.guard(claim);
       this.server.giveBackUnstarted(entity, kept);
-      if (entity.owner) entity.owner.isRecalled = false;
+      if (entity.owner) entity.owner.recall = undefined;
     });
   }
 
@@ -380,6 +381,8 @@ export class MemoryEntityStore implements EntityStore {
 
   private fetch(entity: StoredEntity, limit: number): Fetched {
     this.server.promote(entity);
+    // What is fetched is to be given back first.
+    if (entity.owner?.recall) return { jobs: [] };
     const heldForMs = this.server.heldForMs(entity);
     if (heldForMs === Number.POSITIVE_INFINITY) return { jobs: [] };
     if (heldForMs !== undefined) return { jobs: [], againInMs: Math.max(1, heldForMs) };

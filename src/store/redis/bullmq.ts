@@ -39,6 +39,7 @@ const BODIES = [
   'moveToDelayed',
   'pause',
   'removeJob',
+  'drain',
   'updateData',
   'updateProgress',
   'addLog',
@@ -289,6 +290,8 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
   const pause = names('pause');
   await backend.pause(false);
   const resume = names('pause');
+  await backend.drain(true);
+  const drain = names('drain');
   return {
     addStandardJob,
     addDelayedJob,
@@ -300,6 +303,7 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
     moveToDelayed,
     pause,
     resume,
+    drain,
   };
 }
 

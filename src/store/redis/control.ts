@@ -4,7 +4,7 @@
  */
 import { type EntityRef, entityWord } from '../../core/entity.js';
 import { StoreRefusedError } from '../../core/errors.js';
-import type { EntityControl, EntityStatus, Unblocking } from '../../core/ports.js';
+import type { EntityControl, EntityStatus, JobState, JobView, QueueLocation, Unblocking } from '../../core/ports.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
 import { sharedQueue } from './replies.js';
@@ -43,11 +43,57 @@ export class RedisControl implements EntityControl {
     }));
   }
 
-  private call<T>(entity: EntityRef, op: string, how: string, read: (answer: readonly unknown[]) => T): Promise<T> {
+  drop(entity: EntityRef): Promise<void> {
+    return this.call(entity, 'drop', undefined, () => undefined);
+  }
+
+  list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
+    const { base } = this.keySpace.of(entity);
+    return this.channel().call('list', [base, state, from, limit], fields => {
+      const views: JobView[] = [];
+      for (let at = 0; at < fields.length; at += FIELDS)
+        views.push(readView(fields.slice(at, at + FIELDS).map(String)));
+      return views;
+    });
+  }
+
+  locate(entity: EntityRef): QueueLocation {
+    const { queue, prefix } = this.keySpace.of(entity);
+    return { name: queue, prefix };
+  }
+
+  private call<T>(
+    entity: EntityRef,
+    op: string,
+    how: string | undefined,
+    read: (answer: readonly unknown[]) => T,
+  ): Promise<T> {
     const { base, type, id } = this.keySpace.of(entity);
-    return this.channel().call(op, [base, type, id, how], answer => {
+    const args = how === undefined ? [base, type, id] : [base, type, id, how];
+    return this.channel().call(op, args, answer => {
       if (answer[0] === 'SHARED') throw sharedQueue(base, entity, answer[1]);
       return read(answer);
     });
   }
+}
+
+const FIELDS = 6;
+
+/** Reads `id, name, data, timestamp, tries, why the last one failed`. */
+function readView([jobId = '', name = '', json = '', timestamp, tries, failedReason]: readonly string[]): JobView {
+  let data: unknown;
+  try {
+    data = JSON.parse(json);
+  } catch {
+    // Somebody has written it by hand, or deleted it: it is shown as it is.
+    data = json;
+  }
+  return {
+    jobId,
+    name,
+    data,
+    enqueuedAtMs: Number(timestamp),
+    attemptsMade: Number(tries),
+    ...(failedReason !== '' && { failedReason: String(failedReason) }),
+  };
 }

@@ -117,9 +117,14 @@ local function giveBack(B, kept)
   return back, foreign
 end
 
--- Gives back what has certainly not started: fetching it was no attempt.
+-- Gives back what has certainly not started: fetching it was no attempt. If a person has emptied the queue since it was
+-- fetched, it is removed.
 local function giveBackUnstarted(B, kept)
   local back, foreign = giveBack(B, kept)
+  if claimOf(B)[RECALL] == 'drop' then
+    for _, id in ipairs(back) do BULL.removeJob({B .. ':' .. id, B .. ':repeat'}, {id, '0', B .. ':'}) end
+    return {}, foreign
+  end
   for _, id in ipairs(back) do redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end
   return back, foreign
 end

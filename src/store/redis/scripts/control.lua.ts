@@ -30,7 +30,7 @@ function OPS.pause(B, T, I, how)
     lookNow(B, T, I)
   elseif claim[OWNER] then
     -- also one whose lease has passed: nobody takes over what is paused, and it may come back
-    if not was then recall(B, claim[OWNER], T, I) end
+    if not was then recall(B, T, I, 'pause') end
   else
     -- the queue has keys now; the fence says whose they are
     claims[B] = nil
@@ -39,6 +39,16 @@ function OPS.pause(B, T, I, how)
   end
   if not isLive(claim) and not hasWork(B) then redis.call('EXPIRE', B .. ':events', 60) end
   return {left}
+end
+
+-- drop: B T I; all that waits, also for later, and what was fetched and has not started; returns {'OK'}, {'SHARED', whose}
+function OPS.drop(B, T, I)
+  local whose = sharedWith(B, T, I)
+  if whose then return {'SHARED', whose} end
+  BULL.drain(keysOf_drain(B), {B .. ':', '1'})
+  recall(B, T, I, 'drop')
+  if not isLive(claimOf(B)) then lookNow(B, T, I) end
+  return {'OK'}
 end
 
 -- unblock: B T I how ('retry' | 'skip' | 'drop'); returns {'1'} when a job blocked the entity, {'REFUSED', BullMQ's code}
@@ -74,5 +84,33 @@ function OPS.status(B)
     id,
     id ~= '' and redis.call('HGET', B .. ':' .. id, 'failedReason') or '',
   }
+end
+
+-- Ids from a position on: of lists, whose next one is at their end, or of sets, lowest scores first or last.
+local function idsIn(B, state, from, limit)
+  local last = from + limit - 1
+  if state == 'delayed' then return redis.call('ZRANGE', B .. ':delayed', from, last) end
+  if state == 'failed' or state == 'completed' then return redis.call('ZREVRANGE', B .. ':' .. state, from, last) end
+  local list = B .. (state == 'active' and ':active' or ':wait')
+  local ids = {}
+  local part = redis.call('LRANGE', list, -1 - last, -1 - from)
+  for i = #part, 1, -1 do ids[#ids + 1] = part[i] end
+  if state == 'waiting' and #ids < limit then
+    local before = math.max(0, from - redis.call('LLEN', list))
+    local more = redis.call('ZRANGE', B .. ':prioritized', before, before + limit - #ids - 1)
+    for _, id in ipairs(more) do ids[#ids + 1] = id end
+  end
+  return ids
+end
+
+-- list: B state from limit; returns for each job id, name, data, timestamp, tries, why the last one failed
+function OPS.list(B, state, from, limit)
+  local out = {}
+  for _, id in ipairs(idsIn(B, state, tonumber(from), tonumber(limit))) do
+    out[#out + 1] = id
+    local fields = redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'timestamp', 'atm', 'failedReason')
+    for f = 1, 5 do out[#out + 1] = fields[f] or '' end
+  end
+  return out
 end
 `;

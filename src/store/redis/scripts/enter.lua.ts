@@ -69,12 +69,14 @@ local function tell(podId, word)
 end
 local function wake(podId, T, I) tell(podId, T .. ':' .. I) end
 
--- A person has paused the queue: its owner is to give back what it has fetched. The word is the quick way; the mark in the
--- claim tells with the next end of a job, whatever becomes of the word. No name begins with '$'.
-local function recall(B, podId, T, I)
+-- A person has paused the queue, or emptied it ('drop'): its owner is to give back what it has fetched. The word is the quick
+-- way; the mark in the claim tells with the next end of a job, whatever becomes of the word. No name begins with '$'.
+local function recall(B, T, I, why)
+  local claim = claimOf(B)
+  if not claim[OWNER] or redis.call('EXISTS', B .. ':active') == 0 then return end
   claims[B] = nil
-  redis.call('HSET', fence(B), 'recall', '1')
-  tell(podId, '$' .. T .. ':' .. I)
+  redis.call('HSET', fence(B), 'recall', claim[RECALL] == 'drop' and 'drop' or why)
+  tell(claim[OWNER], '$' .. T .. ':' .. I)
 end
 
 -- Whose queue it is, if another entity's: under one claim each would run the other's jobs.

@@ -93,7 +93,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
-  local fetches = n > 0 and (status == 'completed' or status == 'failed') and not claimOf(B)[HOLD]
+  local fetches = n > 0 and (status == 'completed' or status == 'failed') and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
   if fetches and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
     fetches = false

@@ -16,7 +16,8 @@ end
 -- Appends up to n jobs to 'out' and writes at out[at] when it makes sense to ask again.
 local function take(B, n, opts, out, at)
   out[at] = '-1'
-  if n < 1 then return end
+  -- what is fetched is to be given back first
+  if n < 1 or claimOf(B)[RECALL] then return end
   local held = heldForMs(B)
   if held then
     if not isBlocked(held) then out[at] = string.format('%.0f', held) end

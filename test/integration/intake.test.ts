@@ -1,0 +1,113 @@
+/** What may come in, in an application on real Redis: idempotency keys, and bounded backlogs. */
+import { Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import {
+  AtomicQueuesModule,
+  BacklogFullError,
+  EntityQueues,
+  JobHandler,
+  QueueBus,
+  QueueEntity,
+  QueueEntityId,
+  WorkerProcessor,
+} from '../../src/index.js';
+import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { type Gate, gate } from '../support/wait.js';
+
+const started: number[] = [];
+let held: Gate | undefined;
+
+@QueueEntity('account')
+class Deposit {
+  constructor(
+    @QueueEntityId() readonly accountId: string,
+    readonly n: number,
+  ) {}
+}
+
+@WorkerProcessor({ entityType: 'account', maxPending: 3 })
+@Injectable()
+class Accounts {
+  @JobHandler('*')
+  async run({ data }: { data: { n: number } }) {
+    started.push(data.n);
+    await held?.promise;
+  }
+}
+
+describe('what comes in', () => {
+  const prefix = freshPrefix();
+  const redis = connect();
+  const connection = { redis: { url: redisUrl() }, keyPrefix: prefix };
+  @Module({ imports: [AtomicQueuesModule.forRoot(connection)], providers: [Accounts] })
+  class App {}
+  let app: Awaited<ReturnType<typeof NestFactory.createApplicationContext>>;
+
+  beforeEach(async () => {
+    app = await NestFactory.createApplicationContext(App, { logger: false });
+  });
+  afterEach(async () => {
+    held?.open();
+    held = undefined;
+    started.length = 0;
+    await app.close();
+    await dropKeys(redis, prefix);
+  });
+  afterAll(() => redis.quit());
+
+  const bus = () => app.get(QueueBus);
+  const drained = (id: string) => app.get(EntityQueues).of('account', id).drain({ timeoutMs: 5000 });
+
+  test('an enqueue with the key of an earlier one adds nothing, also when that has completed', async () => {
+    const first = await bus().enqueue(new Deposit('1', 0), { idempotencyKey: 'request-7' });
+    const again = await bus().enqueue(new Deposit('1', 1), { idempotencyKey: 'request-7' });
+    await drained('1');
+    const late = await bus().enqueue(new Deposit('1', 2), { idempotencyKey: 'request-7' });
+    const other = await bus().enqueue(new Deposit('2', 3), { idempotencyKey: 'request-7' });
+    await drained('2');
+    await drained('1');
+    expect([again.jobId, late.jobId]).toEqual([first.jobId, first.jobId]);
+    expect(other.queueName).not.toBe(first.queueName);
+    expect(started).toEqual([0, 3]);
+  });
+
+  test('what can’t be a key, or its time, is refused; so is one key for a bulk', async () => {
+    const refused = [
+      { idempotencyKey: '' },
+      { idempotencyTtlMs: 5 },
+      { idempotencyKey: 'a', idempotencyTtlMs: 0 },
+      { idempotencyKey: 'a', deduplication: { id: 'b' } },
+    ];
+    for (const options of refused) {
+      await expect(bus().enqueue(new Deposit('1', 0), options)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    }
+    await expect(bus().enqueueBulk([new Deposit('1', 0)], { idempotencyKey: 'a' })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    });
+    expect(started).toEqual([]);
+  });
+
+  test('an entity with as many jobs as its type allows takes no more; of a bulk nothing', async () => {
+    held = gate();
+    await bus().enqueueBulk([0, 1].map(n => new Deposit('1', n)));
+    const bulk = bus().enqueueBulk([new Deposit('2', 9), new Deposit('1', 2), new Deposit('1', 3)]);
+    await expect(bulk).rejects.toBeInstanceOf(BacklogFullError);
+    await expect(bulk).rejects.toMatchObject({ entityType: 'account', entityId: '1', maxPending: 3 });
+    await bus().enqueue(new Deposit('1', 4));
+    await expect(bus().enqueue(new Deposit('1', 5))).rejects.toMatchObject({ code: 'BACKLOG_FULL' });
+    held.open();
+    held = undefined;
+    await drained('1');
+    await bus().enqueueBulk([5, 6].map(n => new Deposit('1', n)));
+    await drained('1');
+    expect(started).toEqual([0, 1, 4, 5, 6]);
+  });
+
+  test('a bulk of a bounded type keeps its order, and is worked as it comes', async () => {
+    for (let n = 0; n < 30; n += 3) {
+      await bus().enqueueBulk([n, n + 1, n + 2].map(n => new Deposit('1', n)));
+      await drained('1');
+    }
+    expect(started).toEqual(Array.from({ length: 30 }, (_, n) => n));
+  });
+});
