@@ -22,11 +22,12 @@ export {
   UnsupportedError,
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
-export type { EntityOptions, OnExhausted, Ordering, WorkerOptions } from './core/options.js';
-export type { EntityStatus, JobState, JobView } from './core/ports.js';
+export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
+export type { DeadLetter, EntityStatus, JobState, JobView } from './core/ports.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
 export { currentJob, type JobContext } from './nest/current-job.js';
+export type { DeadLetterQueue } from './nest/dead-letter-queue.js';
 export {
   JobCommand,
   JobHandler,
@@ -36,7 +37,7 @@ export {
   type QueueEntityOptions,
   WorkerProcessor,
 } from './nest/decorators.js';
-export { type EntityQueue, EntityQueues } from './nest/entity-queues.js';
+export { type EntityQueue, EntityQueues, type EntityTypeQueues } from './nest/entity-queues.js';
 export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';

@@ -13,7 +13,7 @@ import type { EventSink } from './events.js';
 import { Heartbeat } from './heartbeat.js';
 import { LookSources } from './look.js';
 import type { EngineConfig } from './options.js';
-import type { Clock, EntityControl, EntityStore, Log } from './ports.js';
+import type { Clock, DeadLetters, EntityControl, EntityStore, Log } from './ports.js';
 import { Scaler } from './scaler.js';
 import { WorkerManager } from './worker-manager.js';
 
@@ -91,6 +91,10 @@ export class Engine {
   /** What a person does to one entity, wherever it is worked. */
   get control(): EntityControl {
     return this.parts.store.control;
+  }
+
+  get deadLetters(): DeadLetters {
+    return this.parts.store.deadLetters;
   }
 
   /** Asks a pod that has room to look at the entity. */

@@ -39,6 +39,8 @@ export type LifecycleEvent =
   | (OfJob & { readonly type: 'job.failed'; readonly durationMs: number; readonly reason: string })
   /** … and its entity waits until a person decides (`onExhausted: 'block'`). */
   | (OfJob & { readonly type: 'job.blocked'; readonly durationMs: number; readonly reason: string })
+  /** … and has become a dead letter (`onExhausted: 'deadLetter'`). */
+  | (OfJob & { readonly type: 'job.dead'; readonly durationMs: number; readonly reason: string })
   /** It has failed, and is tried again in `delayMs`. */
   | (OfJob & {
       readonly type: 'job.retried';

@@ -53,6 +53,8 @@ export class Heartbeat {
   private async beat(): Promise<void> {
     this.beating = true;
     this.timer?.cancel();
+    const { clock, config } = this.parts;
+    const begunAtMs = clock.monotonicMs();
     try {
       await this.renew();
       this.warned = false;
@@ -64,9 +66,11 @@ export class Heartbeat {
     this.parts.manager.releaseIdle();
     this.beating = false;
     if (this.stopped) return;
-    const afterMs = this.isRequested ? 0 : this.parts.config.leaseMs / 3;
+    // From beat to beat: under load one takes its time.
+    const restMs = config.leaseMs / 3 - (clock.monotonicMs() - begunAtMs);
+    const afterMs = this.isRequested ? 0 : Math.max(restMs, config.leaseMs / 12);
     this.isRequested = false;
-    this.timer = this.parts.clock.after(afterMs, () => void this.beat());
+    this.timer = clock.after(afterMs, () => void this.beat());
   }
 
   private async renew(): Promise<void> {

@@ -147,9 +147,11 @@ export class JobLine {
     );
   }
 
-  /** A job that has used up its tries blocks its entity where its type says so, unless a person has given it up. */
+  /** A job that has used up its tries becomes what its type says, unless a person has given it up. */
   private settle({ job, outcome }: Settlement, { claim }: Lease): Settlement {
-    if (outcome.kind !== 'failed' || this.type.onExhausted !== 'block' || job.isSkipped) return { job, outcome };
+    const { onExhausted } = this.type;
+    if (outcome.kind !== 'failed' || onExhausted === 'skip' || job.isSkipped) return { job, outcome };
+    if (onExhausted === 'deadLetter') return { job, outcome: { ...outcome, kind: 'dead' } };
     this.context.execution.log.warn(
       `Job ${job.id} ("${job.name}") has used up its tries, and blocks ${entityWord(claim.entity)} until somebody decides: EntityQueues.of(…), retryBlocked(), skipBlocked() or dropBlocked().`,
     );

@@ -41,7 +41,14 @@ export interface WorkerOptions {
 export type Ordering = 'strict' | 'relaxed';
 
 /** What becomes of a job that has used up its tries. */
-export type OnExhausted = 'skip' | 'block';
+export type OnExhausted = 'skip' | 'block' | 'deadLetter';
+const ON_EXHAUSTED: readonly unknown[] = ['skip', 'block', 'deadLetter'] satisfies OnExhausted[];
+
+/** At most `max` starts in each span of `durationMs`, in ms, which begins with the first of them. */
+export interface RateLimit {
+  readonly max: number;
+  readonly durationMs: number;
+}
 
 /** Options of one entity type. All are optional. */
 export interface EntityOptions {
@@ -54,6 +61,8 @@ export interface EntityOptions {
    * `BacklogFullError`. Default: as many as Redis can hold.
    */
   maxPending?: number;
+  /** How many jobs of one entity start within a time; the others wait for the next. Default: as many as there are. */
+  rateLimit?: RateLimit;
   /**
    * Workers of one entity at once, each of them with `concurrency` handlers, all on the pod that owns the entity, under
    * its one claim and fencing token. Default 1; more gives up the order of its jobs. Times `concurrency` at most 256.
@@ -135,6 +144,7 @@ export interface EntityTypeConfig {
   readonly ordering: Ordering;
   readonly onExhausted: OnExhausted;
   readonly maxPending: number | undefined;
+  readonly rateLimit: RateLimit | undefined;
   readonly jobOptions: JobOptions;
 }
 
@@ -165,6 +175,7 @@ const WORKER_KEYS = [...WORKER_CONFIG_KEYS, 'stalledInterval', 'heartbeatTTL', '
 const ENTITY_KEYS = [
   'queueName',
   'maxPending',
+  'rateLimit',
   'workerName',
   'maxWorkersPerEntity',
   'ordering',
@@ -232,7 +243,8 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     idleTimeoutMs: (entity.idleTimeoutSeconds ?? 15) * 1000,
     defaultEntityId: entity.defaultEntityId,
     lockDurationMs: worker.lockDuration ?? 30_000,
-    prefetch: worker.prefetch ?? 128,
+    // What is fetched has had its turn: it would have it again, were it given back.
+    prefetch: entity.rateLimit ? 1 : (worker.prefetch ?? 128),
     maxStalledCount: worker.maxStalledCount ?? 1,
     unknownJobGraceMs: worker.unknownJobGraceMs ?? 600_000,
     concurrency,
@@ -241,6 +253,7 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     handlersAtStart: options.enableCronManager ? concurrency : maxHandlers,
     ...order,
     maxPending: entity.maxPending,
+    rateLimit: entity.rateLimit,
     jobOptions,
   };
 }
@@ -288,14 +301,24 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
   if (entity.ordering !== undefined && entity.ordering !== 'strict' && entity.ordering !== 'relaxed') {
     throw new InvalidOptionError(`${path}.ordering must be 'strict' or 'relaxed'.`);
   }
-  if (entity.onExhausted !== undefined && entity.onExhausted !== 'skip' && entity.onExhausted !== 'block') {
-    throw new InvalidOptionError(`${path}.onExhausted must be 'skip' or 'block'.`);
+  if (entity.onExhausted !== undefined && !ON_EXHAUSTED.includes(entity.onExhausted)) {
+    throw new InvalidOptionError(`${path}.onExhausted must be 'skip', 'block' or 'deadLetter'.`);
   }
+  if (entity.rateLimit !== undefined) checkRateLimit(`${path}.rateLimit`, entity.rateLimit);
   if (entity.maxPending !== undefined) count(`${path}.maxPending`, entity.maxPending);
   if (entity.maxWorkersPerEntity !== undefined) count(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
   if (entity.idleTimeoutSeconds !== undefined) positive(`${path}.idleTimeoutSeconds`, entity.idleTimeoutSeconds);
   if (entity.workerConfig !== undefined)
     checkWorkerOptions(`${path}.workerConfig`, entity.workerConfig, WORKER_CONFIG_KEYS);
+}
+
+function checkRateLimit(path: string, rateLimit: RateLimit): void {
+  if (typeof rateLimit !== 'object' || rateLimit === null) {
+    throw new InvalidOptionError(`${path} must be { max, durationMs }.`);
+  }
+  checkKnown(path, rateLimit, ['max', 'durationMs']);
+  count(`${path}.max`, rateLimit.max);
+  milliseconds(`${path}.durationMs`, rateLimit.durationMs);
 }
 
 function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly string[]): void {

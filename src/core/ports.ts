@@ -48,8 +48,8 @@ export interface Settlement {
   readonly job: FetchedJob;
   readonly outcome:
     | { readonly kind: 'completed'; readonly value: string }
-    /** For good. `blocked`: its entity waits until a person decides what becomes of it. */
-    | { readonly kind: 'failed' | 'blocked'; readonly reason: string; readonly stack: string }
+    /** For good. `blocked`: its entity waits until a person decides what becomes of it; `dead`: it becomes a dead letter. */
+    | { readonly kind: 'failed' | 'blocked' | 'dead'; readonly reason: string; readonly stack: string }
     /** To be tried again after so many ms. */
     | { readonly kind: 'retrying'; readonly reason: string; readonly stack: string; readonly delayMs: number };
 }
@@ -212,6 +212,7 @@ export interface EntityStore {
   due(type: string, from: number, limit: number): Promise<EntityRef[]>;
   /** What a person does to one entity. */
   readonly control: EntityControl;
+  readonly deadLetters: DeadLetters;
   /**
    * Waits for wake-ups of this pod, and for requests for a worker of `types`; empty when none came within the store's own
    * bound.
@@ -250,6 +251,7 @@ export interface EntityStatus {
   readonly delayed: number;
   /** Failed jobs that are kept. */
   readonly failed: number;
+  /** By itself, or with its type. */
   readonly isPaused: boolean;
   /** The job that has used up its tries, and for which all others wait (`onExhausted: 'block'`). */
   readonly blockedBy?: { readonly jobId: string; readonly reason: string };
@@ -281,6 +283,8 @@ export interface QueueLocation {
 export interface EntityControl {
   /** Pauses or resumes. With a pause the owner is recalled: it gives back what it has fetched and not started. */
   pause(entity: EntityRef, isPaused: boolean): Promise<void>;
+  /** As {@link pause}, all entities of a type, also those that come later; beside it each may be paused by itself. */
+  pauseType(type: string, isPaused: boolean): Promise<void>;
   /** Decides about the job that blocks the entity. @returns whether there was one. */
   unblock(entity: EntityRef, how: Unblocking): Promise<boolean>;
   status(entity: EntityRef): Promise<EntityStatus>;
@@ -289,6 +293,34 @@ export interface EntityControl {
   /** Jobs in one state, from a position on: those that are next first, and of those that have ended the latest. */
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]>;
   locate(entity: EntityRef): QueueLocation;
+}
+
+/** A job that had used up its tries (`onExhausted: 'deadLetter'`). */
+export interface DeadLetter extends Omit<JobView, 'jobId'> {
+  readonly letterId: string;
+  readonly entityId: string;
+  /** The id that it had in the queue of its entity. */
+  readonly jobId: string;
+  /** When its last try failed, in ms since 1970. */
+  readonly diedAtMs: number;
+  readonly failedReason: string;
+  /** Of its tries, the latest last; as many as `stackTraceLimit`. */
+  readonly stacks: readonly string[];
+}
+
+/** The dead letters of entity types. They stay until a person decides. */
+export interface DeadLetters {
+  /** From a position on, the oldest first. */
+  list(type: string, from: number, limit: number): Promise<DeadLetter[]>;
+  /**
+   * Its job joins the queue of its entity, with all its tries, in the step that removes the letter.
+   * @returns the job's new id; nothing when there is no such letter.
+   */
+  replay(type: string, letterId: string): Promise<string | undefined>;
+  /** @returns whether there was one. */
+  remove(type: string, letterId: string): Promise<boolean>;
+  /** Where BullMQ finds the letters of a type, as failed jobs. */
+  locate(type: string): QueueLocation;
 }
 
 /** Runs one job to its end. What it returns is stored as the job's result. */

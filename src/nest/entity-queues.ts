@@ -6,6 +6,7 @@ import { DrainTimeoutError, InvalidOptionError } from '../core/errors.js';
 import { milliseconds } from '../core/options.js';
 import type { EntityControl, EntityStatus, JobState, JobView } from '../core/ports.js';
 import { openQueue } from '../store/redis/open-queue.js';
+import { checkPage, type DeadLetterQueue, deadLetterQueue } from './dead-letter-queue.js';
 import type { AtomicQueuesModuleOptions } from './options.js';
 import { MODULE_OPTIONS, Runtime } from './runtime.js';
 import { systemClock } from './system.js';
@@ -58,6 +59,13 @@ export interface EntityQueue {
   dropBlocked(): Promise<boolean>;
 }
 
+/** The queues of all entities of a type: {@link EntityQueues.ofType}. */
+export interface EntityTypeQueues {
+  /** As {@link EntityQueue.pause}; an entity that is paused by itself stays so when the type is resumed. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+}
+
 /**
  * Operates the queue of an entity, from any pod.
  *
@@ -94,6 +102,29 @@ export class EntityQueues {
       dropBlocked: async () => (await control()).unblock(entity, 'drop'),
     };
   }
+
+  /**
+   * All entities of a type, those that come later among them.
+   * @throws InvalidEntityError when the type can't name one.
+   */
+  ofType(entityType: string): EntityTypeQueues {
+    const { type } = entityRef(entityType, 'any', 'EntityQueues.ofType()');
+    const control = async (): Promise<EntityControl> => (await this.runtime.started).engine.control;
+    return {
+      pause: async () => (await control()).pauseType(type, true),
+      resume: async () => (await control()).pauseType(type, false),
+    };
+  }
+
+  /**
+   * The dead letters of a type.
+   * @throws InvalidEntityError when the type can't name one.
+   */
+  deadLetters(entityType: string): DeadLetterQueue {
+    const { type } = entityRef(entityType, 'any', 'EntityQueues.deadLetters()');
+    const letters = async () => (await this.runtime.started).engine.deadLetters;
+    return deadLetterQueue(type, letters, this.options.redis);
+  }
 }
 
 const FIRST_LOOK_MS = 20;
@@ -122,10 +153,5 @@ function checkList(state: JobState, from: number, limit: number): void {
   if (!STATES.includes(state)) {
     throw new InvalidOptionError(`list() knows no state ${JSON.stringify(state)}; known: ${STATES.join(', ')}.`);
   }
-  if (!(Number.isInteger(from) && from >= 0 && Number.isInteger(limit) && limit >= 1 && limit <= MOST_LISTED)) {
-    throw new InvalidOptionError(`list() needs a whole number "from" from 0, and a "limit" from 1 to ${MOST_LISTED}.`);
-  }
+  checkPage(from, limit);
 }
-
-/** While a list is read, Redis does nothing else. */
-const MOST_LISTED = 1000;

@@ -139,6 +139,44 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       });
     });
 
+    describe('a pause of a whole type', () => {
+      test('nothing is fetched of any of its entities, present or to come; their owners are recalled', async () => {
+        await a.take(claim);
+        await b.control.pauseType('account', true);
+        expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
+        await a.giveBack(claim, [first.id]);
+        expect(await a.finish(claim, done(first), 4)).toEqual({ jobs: [] });
+        expect(await a.take(claim)).toEqual({ jobs: [] });
+        const late = { type: 'account', id: 'late' };
+        const entered = claimOf(await b.enter({ ...job(7), entity: late }, { epoch: 1, mayClaim: true, atOnce: 1 }));
+        expect(entered.jobs).toEqual([]);
+        expect(await b.control.status(late)).toMatchObject({ waiting: 1, isPaused: true });
+        expect(await b.renew([{ claim: entered.claim, idle: true }], serving())).toMatchObject({ kicked: [] });
+        expect(await b.release(entered.claim, 'idle')).toBe(true);
+        expect(await a.look(late, 9)).toBe('paused');
+        const order = { type: 'order', id: '1' };
+        const other = await b.enter({ ...job(8), entity: order }, { epoch: 1, mayClaim: true, atOnce: 1 });
+        expect(numbers(claimOf(other).jobs)).toEqual([8]);
+      });
+
+      test('with the resume all go on, but those that are paused by themselves', async () => {
+        const late = { type: 'account', id: 'late' };
+        await b.control.pauseType('account', true);
+        await a.wakeUps([]);
+        await a.giveBack(claim, [first.id]);
+        await a.finish(claim, done(first), 4);
+        await b.enter({ ...job(7), entity: late }, 'route-only');
+        await b.control.pause(late, true);
+        expect(await b.look(late, 1)).toBe('paused');
+        await b.control.pauseType('account', false);
+        expect(await a.wakeUps([])).toEqual([entity]);
+        expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
+        expect(await b.look(late, 2)).toBe('paused');
+        await b.control.pause(late, false);
+        expect(numbers(claimOf(await b.look(late, 3)).jobs)).toEqual([7]);
+      });
+    });
+
     describe('dropping what waits', () => {
       test('all that waits goes, also for later; what has started ends, and what comes after it runs', async () => {
         await a.take(claim);

@@ -11,7 +11,9 @@ import type { Cluster } from './store-contract.js';
 
 export function intakeContract(name: string, createCluster: (config: EngineConfig) => Promise<Cluster>): void {
   describe(`the contract of a store, what comes in: ${name}`, () => {
-    const config = resolveOptions({ entities: { account: { maxPending: 3 } } });
+    const config = resolveOptions({
+      entities: { account: { maxPending: 3 }, paced: { rateLimit: { max: 2, durationMs: 300 } } },
+    });
     const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     const other: EntityRef = { type: 'account', id: 'other' };
     const mine = { epoch: 1, mayClaim: true, atOnce: 1 };
@@ -65,6 +67,27 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
           once.jobId,
         );
         await expect(b.enter(job(5, { jobId: 'y' }), 'route-only')).rejects.toThrow(BacklogFullError);
+      });
+    });
+
+    describe('a limited rate', () => {
+      const paced: EntityRef = { type: 'paced', id: '1' };
+
+      test('that many are fetched within a time, then the answer says when there are more', async () => {
+        const entered = await a.enter(job(0, {}, paced), mine);
+        for (const n of [1, 2, 3]) await a.enter(job(n, {}, paced), mine);
+        const { claim, jobs } = claimOf(entered);
+        const second = await a.finish(claim, done(jobs[0]), 1);
+        expect(numbers(second.jobs)).toEqual([1]);
+        const none = await a.finish(claim, done(second.jobs[0]), 1);
+        expect(none.jobs).toEqual([]);
+        expect(none.againInMs).toBeGreaterThan(0);
+        expect(none.againInMs).toBeLessThanOrEqual(300);
+        expect((await a.take(claim)).jobs).toEqual([]);
+        await cluster.timePasses(320);
+        const third = await a.take(claim);
+        expect(numbers(third.jobs)).toEqual([2]);
+        expect(numbers((await a.finish(claim, done(third.jobs[0]), 4)).jobs)).toEqual([3]);
       });
     });
 

@@ -1,5 +1,6 @@
 import { RedisCluster } from '../support/redis-cluster.js';
 import { controlContract } from './control-contract.js';
+import { deadLetterContract } from './dead-letter-contract.js';
 import { intakeContract } from './intake-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { restContract } from './rest-contract.js';
@@ -12,3 +13,4 @@ lifecycleContract('redis', async () => new RedisCluster());
 retryContract('redis', async () => new RedisCluster());
 controlContract('redis', async () => new RedisCluster());
 intakeContract('redis', async () => new RedisCluster());
+deadLetterContract('redis', async () => new RedisCluster());

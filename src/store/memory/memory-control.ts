@@ -1,5 +1,5 @@
 /** What a person does to one entity, in memory. Neighbour: `memory-server.ts` has the rules that it changes. */
-import { type EntityRef, entityWord } from '../../core/entity.js';
+import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import { UnsupportedError } from '../../core/errors.js';
 import type { EntityControl, EntityStatus, JobState, JobView, Unblocking } from '../../core/ports.js';
 import type { Hold, MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
@@ -17,6 +17,18 @@ export class MemoryControl implements EntityControl {
     if (!isPaused) this.lookNow(entity);
     // Also an owner whose lease has passed: nobody takes over what is paused, and it may come back.
     else if (!was) this.server.recall(entity, 'pause');
+  }
+
+  async pauseType(type: string, isPaused: boolean): Promise<void> {
+    if (isPaused) this.server.pausedTypes.add(type);
+    else this.server.pausedTypes.delete(type);
+    for (const word of [...this.server.due.keys()]) {
+      const ref = parseEntityWord(word);
+      const entity = this.server.find(ref);
+      if (ref.type !== type || !entity) continue;
+      if (isPaused) this.server.recall(entity, 'pause');
+      else this.lookNow(entity);
+    }
   }
 
   async unblock(ref: EntityRef, how: Unblocking): Promise<boolean> {
@@ -45,7 +57,7 @@ export class MemoryControl implements EntityControl {
       active: entity?.active.length ?? 0,
       delayed: entity?.delayed.length ?? 0,
       failed: entity?.failed.length ?? 0,
-      isPaused: entity?.paused ?? false,
+      isPaused: (entity?.paused ?? false) || this.server.pausedTypes.has(ref.type),
       ...(blocker && { blockedBy: { jobId: blocker.id, reason: entity?.hold?.reason ?? '' } }),
     };
   }
@@ -75,7 +87,7 @@ export class MemoryControl implements EntityControl {
   }
 
   /** Sees to it that somebody looks at an entity that may have something to do from now on. */
-  private lookNow(entity: StoredEntity): void {
+  lookNow(entity: StoredEntity): void {
     if (this.server.liveOwner(entity)) {
       this.server.callOwner(entity);
       return;

@@ -3,7 +3,7 @@
  * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
  */
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
-import type { Clock, JobOptions } from '../../core/ports.js';
+import type { Clock, DeadLetter, JobOptions } from '../../core/ports.js';
 
 export interface StoredJob {
   readonly id: string;
@@ -33,6 +33,8 @@ export interface StoredEntity {
   /** Failed jobs, kept for a person to see. */
   failed: StoredJob[];
   paused: boolean;
+  /** How many have been fetched in the span of its rate limit, which ends then. */
+  spent?: { readonly untilMs: number; count: number } | undefined;
   /** The head of the queue waits for its next try. */
   hold?: Hold | undefined;
   owner?: { readonly podId: string; epoch: number; untilMs: number; rests?: boolean; recall?: Recall | undefined };
@@ -61,6 +63,9 @@ export class MemoryServer {
   readonly pods = new Map<string, Map<string, { readonly seenAtMs: number; readonly workers: number }>>();
   /** Until when each pod counts as heard: claims that rest live as long. */
   readonly alive = new Map<string, number>();
+  readonly pausedTypes = new Set<string>();
+  /** By type, the oldest first. */
+  readonly letters = new Map<string, DeadLetter[]>();
   private readonly deduplications = new Map<string, { readonly jobId: string; readonly untilMs: number }>();
   discoveredAtMs = Number.NEGATIVE_INFINITY;
   private ids = 0;
@@ -138,6 +143,10 @@ export class MemoryServer {
     owner.untilMs = this.now() + this.leaseMs;
     this.due.set(entityWord(entity.ref), owner.untilMs);
     return true;
+  }
+
+  isPaused({ paused, ref }: StoredEntity): boolean {
+    return paused || this.pausedTypes.has(ref.type);
   }
 
   promote(entity: StoredEntity): void {

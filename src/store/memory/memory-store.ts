@@ -25,6 +25,7 @@ import type {
   WakeUp,
 } from '../../core/ports.js';
 import { MemoryControl } from './memory-control.js';
+import { MemoryDeadLetters } from './memory-dead-letters.js';
 import { MAX_FAILED, type MemoryServer, type StoredEntity, type StoredJob } from './memory-server.js';
 
 const PAUSED_LOOK_MS = 5000;
@@ -33,6 +34,7 @@ const HOLD_LEAD_MS = 1000;
 
 export class MemoryEntityStore implements EntityStore {
   readonly control: MemoryControl;
+  readonly deadLetters: MemoryDeadLetters;
   private closed = false;
 
   constructor(
@@ -41,6 +43,7 @@ export class MemoryEntityStore implements EntityStore {
     private readonly podId: string,
   ) {
     this.control = new MemoryControl(server, podId);
+    this.deadLetters = new MemoryDeadLetters(server, this.control);
   }
 
   async start(): Promise<void> {}
@@ -134,13 +137,13 @@ export class MemoryEntityStore implements EntityStore {
     // A call of ours that arrives late: what it would settle is the claim that came after it.
     // Who asks only, without room, does not know of a claim of ours: an answer was lost (race 26).
     if (entity.owner?.podId === this.podId && entity.owner.epoch >= claimWith)
-      return claimWith === 0 && !entity.paused && this.server.hasWork(entity) ? 'waiting' : 'later';
+      return claimWith === 0 && !this.server.isPaused(entity) && this.server.hasWork(entity) ? 'waiting' : 'later';
     if (!this.server.hasWork(entity)) {
       this.server.settle(entity);
       this.server.forget(entity);
       return 'later';
     }
-    if (entity.paused) {
+    if (this.server.isPaused(entity)) {
       this.server.due.set(entityWord(ref), this.server.now() + PAUSED_LOOK_MS);
       return 'paused';
     }
@@ -203,7 +206,11 @@ export class MemoryEntityStore implements EntityStore {
         return true;
       }
       const heldForMs = this.heldForLong(entity);
-      const waitsForMs = entity.paused ? PAUSED_LOOK_MS : heldForMs === undefined ? 0 : heldForMs - HOLD_LEAD_MS;
+      const waitsForMs = this.server.isPaused(entity)
+        ? PAUSED_LOOK_MS
+        : heldForMs === undefined
+          ? 0
+          : heldForMs - HOLD_LEAD_MS;
       if (mode === 'idle' && waitsForMs === 0) return false;
       entity.owner = undefined;
       this.server.due.set(entityWord(claim.entity), this.server.now() + waitsForMs);
@@ -260,7 +267,7 @@ export class MemoryEntityStore implements EntityStore {
         owner.untilMs = this.server.now() + this.server.leaseMs * (owner.rests ? REST_LEASES : 1);
         this.server.due.set(entityWord(claim.entity), owner.untilMs);
         const isHeld = entity.active.length === 0 && this.server.heldForMs(entity) !== undefined;
-        if (idle && !entity.paused && !isHeld && this.server.hasWork(entity)) kicked.push(position);
+        if (idle && !this.server.isPaused(entity) && !isHeld && this.server.hasWork(entity)) kicked.push(position);
       }
       return { lost, kicked, resting, wasHeard, loads };
     });
@@ -389,7 +396,12 @@ export class MemoryEntityStore implements EntityStore {
     const { hold } = entity;
     const isOver = hold && (hold.untilMs <= this.server.now() || !entity.wait.some(({ id }) => id === hold.jobId));
     if (isOver) entity.hold = undefined;
-    const jobs = entity.paused ? [] : entity.wait.splice(0, limit);
+    const room = this.server.isPaused(entity) ? 0 : this.roomInRate(entity, limit);
+    if (entity.spent && room === 0 && !this.server.isPaused(entity) && entity.wait.length > 0) {
+      return { jobs: [], againInMs: Math.max(1, entity.spent.untilMs - this.server.now()) };
+    }
+    const jobs = entity.wait.splice(0, room);
+    if (entity.spent) entity.spent.count += jobs.length;
     for (const job of jobs) job.attempt++;
     entity.active.push(...jobs);
     const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
@@ -397,6 +409,15 @@ export class MemoryEntityStore implements EntityStore {
     return jobs.length < limit && Number.isFinite(next)
       ? { jobs: fetched, againInMs: Math.max(1, next - this.server.now()) }
       : { jobs: fetched };
+  }
+
+  /** How many of so many jobs may be fetched now, where a type limits the rate of its entities. */
+  private roomInRate(entity: StoredEntity, limit: number): number {
+    const { rateLimit } = this.config.entityType(entity.ref.type);
+    if (!rateLimit) return limit;
+    const now = this.server.now();
+    if ((entity.spent?.untilMs ?? 0) <= now) entity.spent = { untilMs: now + rateLimit.durationMs, count: 0 };
+    return Math.max(0, Math.min(limit, rateLimit.max - (entity.spent?.count ?? 0)));
   }
 
   private end(entity: StoredEntity, { job, outcome }: Settlement): void {
@@ -409,6 +430,7 @@ export class MemoryEntityStore implements EntityStore {
     }
     entity.active = entity.active.filter(other => other !== stored);
     this.server.forgetDeduplication(entity.ref, stored.options);
+    if (outcome.kind === 'dead') this.deadLetters.bury(entity, stored, outcome);
     if (outcome.kind === 'failed') {
       stored.outcome = { kind: 'failed', value: outcome.reason };
       entity.failed = [...entity.failed, stored].slice(-MAX_FAILED);

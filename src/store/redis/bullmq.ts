@@ -50,6 +50,13 @@ const BASE = `${QUEUE.prefix}:${QUEUE.name}:`;
 /** Stacks that a job keeps where nothing else is said. */
 const MOST_STACKS = 10;
 
+/** A worker as BullMQ's bodies see it. */
+export interface WorkerView {
+  readonly name: string;
+  readonly lockDuration: number;
+  readonly limiter: { readonly max: number; readonly duration: number } | undefined;
+}
+
 /** Answers of a fetch that brought nothing; all that BullMQ wants to see when it is recorded. */
 const NOTHING = [0, 0, 0, 0];
 
@@ -102,7 +109,7 @@ export class Bull {
     private readonly client: RecordingClient,
     private readonly backend: RedisQueueBackend,
     /** BullMQ reads these while it builds arguments. */
-    private readonly workerOptions: { lockDuration: number; name: string },
+    private readonly workerOptions: WorkerView,
     private readonly lockToken: string,
     keyNames: BullBodies['keyNames'],
   ) {
@@ -113,7 +120,7 @@ export class Bull {
   /** @throws UnsupportedError when the installed BullMQ does not have what this library builds on. */
   static async load(lockToken: string): Promise<Bull> {
     const client = new RecordingClient();
-    const workerOptions = { lockDuration: 0, name: '' };
+    const workerOptions: WorkerView = { lockDuration: 0, name: '', limiter: undefined };
     const options = { connection: client, prefix: QUEUE.prefix, skipVersionCheck: true, skipWaitingForReady: true };
     const backend = createRedisBackend(QUEUE.name, Object.assign(workerOptions, options) as never);
     await backend.waitUntilReady();
@@ -169,15 +176,16 @@ export class Bull {
   }
 
   /** What a fetch or an end needs; the same text serves both, since a fetch reads a part of them. */
-  encodeTake(workerName: string, lockMs: number): string {
-    return this.encodeCompleted({}, workerName, lockMs);
+  encodeTake(worker: WorkerView): string {
+    return this.encodeCompleted({}, worker);
   }
 
-  encodeCompleted(options: JobsOptions, workerName: string, lockMs: number): string {
-    const key = JSON.stringify([workerName, lockMs, options.removeOnComplete, options.attempts]);
+  encodeCompleted(options: JobsOptions, worker: WorkerView): string {
+    const { name, lockDuration, limiter } = worker;
+    const key = JSON.stringify([name, lockDuration, limiter, options.removeOnComplete, options.attempts]);
     let text = this.finishOptions.get(key);
     if (!text) {
-      Object.assign(this.workerOptions, { name: workerName, lockDuration: lockMs });
+      Object.assign(this.workerOptions, worker);
       const job = { id: 'id', opts: options };
       const all = this.backend.moveToCompletedArgs(
         job as never,
@@ -194,13 +202,8 @@ export class Bull {
   }
 
   /** @returns options and fields. */
-  encodeFailed(
-    fields: FailureFields,
-    options: JobsOptions,
-    workerName: string,
-    lockMs: number,
-  ): [options: string, fields: string] {
-    Object.assign(this.workerOptions, { name: workerName, lockDuration: lockMs });
+  encodeFailed(fields: FailureFields, options: JobsOptions, worker: WorkerView): [options: string, fields: string] {
+    Object.assign(this.workerOptions, worker);
     // A job whose hash was deleted has no options; BullMQ's body needs this one.
     const job = { id: 'id', opts: { attempts: 1, ...options } };
     const all = this.backend.moveToFailedArgs(

@@ -2,12 +2,12 @@
  * What a person does to one entity, on Redis. Neighbours: `scripts/control.lua.ts` says what each step does;
  * `core/ports.ts` what it means.
  */
-import { type EntityRef, entityWord } from '../../core/entity.js';
+import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
 import { StoreRefusedError } from '../../core/errors.js';
 import type { EntityControl, EntityStatus, JobState, JobView, QueueLocation, Unblocking } from '../../core/ports.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
-import { sharedQueue } from './replies.js';
+import { readData, sharedQueue } from './replies.js';
 
 export class RedisControl implements EntityControl {
   constructor(
@@ -32,8 +32,8 @@ export class RedisControl implements EntityControl {
   }
 
   status(entity: EntityRef): Promise<EntityStatus> {
-    const { base } = this.keySpace.of(entity);
-    return this.channel().call('status', [base], ([waiting, active, delayed, failed, paused, jobId, reason]) => ({
+    const { base, type } = this.keySpace.of(entity);
+    return this.channel().call('status', [base, type], ([waiting, active, delayed, failed, paused, jobId, reason]) => ({
       waiting: Number(waiting),
       active: Number(active),
       delayed: Number(delayed),
@@ -41,6 +41,19 @@ export class RedisControl implements EntityControl {
       isPaused: paused === '1',
       ...(jobId !== '' && { blockedBy: { jobId: String(jobId), reason: String(reason) } }),
     }));
+  }
+
+  async pauseType(type: string, isPaused: boolean): Promise<void> {
+    const T = encodeSegment(type);
+    const how = isPaused ? 'paused' : 'resumed';
+    await this.channel().call('pauseType', [T, how], () => undefined);
+    for (let cursor: string | undefined = '0'; cursor !== undefined; ) {
+      const page: string[] = await this.channel().call('entitiesOf', [T, cursor, PAGE], found => found.map(String));
+      const [next, ...ids] = page;
+      const told = ids.flatMap(id => [this.keySpace.of(parseEntityWord(`${T}:${id}`)).base, id]);
+      if (told.length > 0) await this.channel().call('tellOfType', [T, ...told], () => undefined);
+      cursor = next === '0' ? undefined : next;
+    }
   }
 
   drop(entity: EntityRef): Promise<void> {
@@ -79,19 +92,15 @@ export class RedisControl implements EntityControl {
 
 const FIELDS = 6;
 
+/** Entities that are told in one step. */
+const PAGE = 500;
+
 /** Reads `id, name, data, timestamp, tries, why the last one failed`. */
 function readView([jobId = '', name = '', json = '', timestamp, tries, failedReason]: readonly string[]): JobView {
-  let data: unknown;
-  try {
-    data = JSON.parse(json);
-  } catch {
-    // Somebody has written it by hand, or deleted it: it is shown as it is.
-    data = json;
-  }
   return {
     jobId,
     name,
-    data,
+    data: readData(json),
     enqueuedAtMs: Number(timestamp),
     attemptsMade: Number(tries),
     ...(failedReason !== '' && { failedReason: String(failedReason) }),

@@ -41,6 +41,11 @@ export class KeySpace {
     return `${this.system}spawn:${encodeSegment(type)}:marker`;
   }
 
+  /** Where BullMQ finds the dead letters of a type. */
+  deadLetters(type: string): { name: string; prefix: string } {
+    return { name: encodeSegment(type), prefix: `${this.system}dead` };
+  }
+
   /** A pattern that every queue with jobs has a key of. */
   get allMeta(): string {
     return `${this.prefix.replace(/[*?[\]\\]/g, '\\$&')}:*:meta`;

@@ -30,7 +30,7 @@ import type {
   Settlement,
   WakeUp,
 } from '../../core/ports.js';
-import { Bull, encodeFields, failureFields } from './bullmq.js';
+import { Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';
 import { Channel } from './channel.js';
 import {
   answerOrDrop,
@@ -40,6 +40,7 @@ import {
   watchConnection,
 } from './connection.js';
 import { RedisControl } from './control.js';
+import { RedisDeadLetters } from './dead-letters.js';
 import { Entering } from './entering.js';
 import { checkEviction, type EvictionResponse } from './eviction.js';
 import { KeySpace } from './keys.js';
@@ -88,6 +89,7 @@ export class RedisEntityStore implements EntityStore {
   private readonly buildNative: BuildNative;
   private readonly stopWatching: () => void;
   readonly control: RedisControl;
+  readonly deadLetters: RedisDeadLetters;
   private ready: Ready | undefined;
 
   constructor(private readonly options: RedisStoreOptions) {
@@ -108,6 +110,7 @@ export class RedisEntityStore implements EntityStore {
       log,
     });
     this.control = new RedisControl(() => this.parts.channel, this.keySpace);
+    this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace);
     this.entering = new Entering({
       keySpace: this.keySpace,
       config,
@@ -268,7 +271,14 @@ export class RedisEntityStore implements EntityStore {
   /** Requests of the spawn queues, taken and done: what becomes of them is the look's business. */
   private async spawned(types: readonly string[]): Promise<EntityRef[]> {
     if (types.length === 0) return [];
-    const options = this.parts.bull.encodeCompleted({ removeOnComplete: true }, this.options.podId, 1000);
+    const options = this.parts.bull.encodeCompleted(
+      { removeOnComplete: true },
+      {
+        name: this.options.podId,
+        lockDuration: 1000,
+        limiter: undefined,
+      },
+    );
     const args = [SPAWNS_AT_ONCE, options, ...types.map(encodeSegment)];
     const words = await this.parts.channel.call('spawned', args, answer => answer.map(String));
     return words.flatMap((type, index) => (index % 2 === 0 ? [parseEntityWord(`${type}:${words[index + 1]}`)] : []));
@@ -317,30 +327,32 @@ export class RedisEntityStore implements EntityStore {
 
   private takeOptions(entity: EntityRef): string {
     const type = this.options.config.entityType(entity.type);
-    return this.parts.bull.encodeTake(this.workerName(type, entity), type.lockDurationMs);
+    return this.parts.bull.encodeTake(this.workerOf(type, entity));
   }
 
-  private workerName(type: EntityTypeConfig, entity: EntityRef): string {
-    return type.workerName?.(entity.id) ?? this.options.podId;
+  private workerOf({ workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
+    return {
+      name: workerName?.(entity.id) ?? this.options.podId,
+      lockDuration: lockDurationMs,
+      limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
+    };
   }
 
   private finishArguments(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
     const type = this.options.config.entityType(entity.type);
     const { lockDurationMs, jobOptions, ordering } = type;
-    const name = this.workerName(type, entity);
+    const worker = this.workerOf(type, entity);
     const { options, stacks } = job as RedisJob;
     const { bull } = this.parts;
     const head = [job.id, lockDurationMs, outcome.kind];
     if (outcome.kind === 'completed') {
-      return [...head, outcome.value, bull.encodeCompleted(options, name, lockDurationMs), ''];
+      return [...head, outcome.value, bull.encodeCompleted(options, worker), ''];
     }
     const fields = failureFields(outcome, stacks, options.stackTraceLimit);
-    if (outcome.kind === 'failed') {
-      return [
-        ...head,
-        outcome.reason,
-        ...bull.encodeFailed(fields, { ...jobOptions, ...options }, name, lockDurationMs),
-      ];
+    if (outcome.kind === 'failed' || outcome.kind === 'dead') {
+      // A dead letter is all that is kept of its job.
+      const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
+      return [...head, outcome.reason, ...bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker)];
     }
     const { attempt } = job;
     const how =

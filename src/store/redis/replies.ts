@@ -32,6 +32,15 @@ export function sharedQueue(base: string, entity: EntityRef, whose: unknown): In
   );
 }
 
+/** Data for a person to see: what somebody has written by hand is shown as it is. */
+export function readData(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return json;
+  }
+}
+
 /** Reads `againInMs, id, fields, id, fields …` from a position on. */
 export function readFetched(answer: readonly unknown[], at: number, claim: Claim, native: BuildNative): Fetched {
   const jobs: RedisJob[] = [];

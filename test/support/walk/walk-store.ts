@@ -51,6 +51,10 @@ export class WalkStore implements EntityStore {
     return this.parts.real.control;
   }
 
+  get deadLetters() {
+    return this.parts.real.deadLetters;
+  }
+
   async start(): Promise<void> {}
 
   queueName(entity: EntityRef): string {

@@ -36,6 +36,19 @@ local function mine(B, epoch)
   return claim[OWNER] == pod and claim[EPOCH] == epoch
 end
 
+-- Whether a person has paused all entities of the type; asked once a batch.
+local pausedTypes = {}
+local function isTypePaused(T)
+  if pausedTypes[T] == nil then pausedTypes[T] = redis.call('EXISTS', sys .. 'paused:' .. T) == 1 end
+  return pausedTypes[T]
+end
+
+-- As that, of a queue with a claim.
+local function isPausedByType(B)
+  local word = claimOf(B)[ENTITY]
+  return word and isTypePaused(string.match(word, '^[^:]+'))
+end
+
 local function isForeign(B, id)
   local holder = redis.call('GET', B .. ':' .. id .. ':lock')
   return holder and string.sub(holder, 1, 3) ~= 'aq:'

@@ -22,7 +22,7 @@ end
 function OPS.pause(B, T, I, how)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  local was = isPaused(B)
+  local was = redis.call('HEXISTS', B .. ':meta', 'paused') == 1
   local keys = how == 'paused' and keysOf_pause(B) or keysOf_resume(B)
   local left = BULL.pause(keys, {how, '1'})
   local claim = claimOf(B)
@@ -32,13 +32,34 @@ function OPS.pause(B, T, I, how)
     -- also one whose lease has passed: nobody takes over what is paused, and it may come back
     if not was then recall(B, T, I, 'pause') end
   else
-    -- the queue has keys now; the fence says whose they are
-    claims[B] = nil
-    redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
-    redis.call('EXPIRE', fence(B), 86400)
+    hasJobs(B, T, I)
   end
   if not isLive(claim) and not hasWork(B) then redis.call('EXPIRE', B .. ':events', 60) end
   return {left}
+end
+
+-- pauseType: T how; takes effect with the next fetch of any of its entities
+function OPS.pauseType(T, how)
+  pausedTypes[T] = nil
+  if how == 'resumed' then redis.call('DEL', sys .. 'paused:' .. T) else redis.call('SET', sys .. 'paused:' .. T, '1') end
+  return {'OK'}
+end
+
+-- entitiesOf: T cursor count; those that are not drained. Returns {next cursor, I…}
+function OPS.entitiesOf(T, cursor, count)
+  local page = redis.call('ZSCAN', sys .. 'due:' .. T, cursor, 'COUNT', count)
+  local out = {page[1]}
+  for k = 1, #page[2], 2 do out[#out + 1] = page[2][k] end
+  return out
+end
+
+-- tellOfType: T (B I)*; its pause, or the end of it, is told to those who work the entities
+function OPS.tellOfType(T, ...)
+  local isNow, all = isTypePaused(T), {...}
+  for k = 1, #all, 2 do
+    if isNow then recall(all[k], T, all[k + 1], 'pause') else lookNow(all[k], T, all[k + 1]) end
+  end
+  return {'OK'}
 end
 
 -- drop: B T I; all that waits, also for later, and what was fetched and has not started; returns {'OK'}, {'SHARED', whose}
@@ -72,15 +93,15 @@ function OPS.unblock(B, T, I, how)
   return {'1'}
 end
 
--- status: B; returns {waiting, active, delayed, failed, paused ('1' | '0'), id of the job that blocks it, and why, or ''}
-function OPS.status(B)
+-- status: B T; returns {waiting, active, delayed, failed, paused ('1' | '0'), id of the job that blocks it, and why, or ''}
+function OPS.status(B, T)
   local id = blockerOf(B) or ''
   return {
     redis.call('LLEN', B .. ':wait') + redis.call('ZCARD', B .. ':prioritized'),
     redis.call('LLEN', B .. ':active'),
     redis.call('ZCARD', B .. ':delayed'),
     redis.call('ZCARD', B .. ':failed'),
-    isPaused(B) and '1' or '0',
+    (isTypePaused(T) or isPaused(B)) and '1' or '0',
     id,
     id ~= '' and redis.call('HGET', B .. ':' .. id, 'failedReason') or '',
   }

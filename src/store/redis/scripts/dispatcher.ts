@@ -11,6 +11,7 @@
  */
 import { claimLua } from './claim.lua.js';
 import { controlLua } from './control.lua.js';
+import { buryLua, deadLettersLua } from './dead.lua.js';
 import { discoverLua } from './discover.lua.js';
 import { enterLua } from './enter.lua.js';
 import { finishLua } from './finish.lua.js';
@@ -77,7 +78,18 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     const { definitions, rest } = hoistDefinitions(body);
     return `MAKE.${name} = function()\n${definitions}\nreturn function(KEYS, ARGV)\n${rest}\nend\nend\n`;
   });
-  const ours = [claimLua, takeLua, finishLua, spawnLua, enterLua, lookLua, discoverLua, controlLua];
+  const ours = [
+    claimLua,
+    takeLua,
+    buryLua,
+    finishLua,
+    spawnLua,
+    enterLua,
+    lookLua,
+    discoverLua,
+    controlLua,
+    deadLettersLua,
+  ];
   return [HEAD, ...functions, keysOf(keyNames), ...ours, LOOP].join('\n');
 }
 

@@ -109,6 +109,15 @@ local function callAnother(T, I)
   return true
 end
 
+-- A queue without an owner has jobs: its events stay, and the fence says whose it is.
+local function hasJobs(B, T, I)
+  redis.call('PERSIST', B .. ':events')
+  if claimOf(B)[ENTITY] then return end
+  claims[B] = nil
+  redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
+  redis.call('EXPIRE', fence(B), 86400)
+end
+
 -- Where a job that was added goes. An active job will fetch its successor when it ends; only where handlers are free, a
 -- take or a call is needed.
 local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
@@ -134,12 +143,7 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
       return out
     end
   end
-  redis.call('PERSIST', B .. ':events')
-  if not claim[ENTITY] then
-    claims[B] = nil
-    redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
-    redis.call('EXPIRE', fence(B), 86400)
-  end
+  hasJobs(B, T, I)
   local atUs = nowUs
   if kind == 'delayed' then
     local score = redis.call('ZSCORE', B .. ':delayed', id)

@@ -73,6 +73,10 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   local r
   if status == 'retrying' or status == 'blocked' then
     r = retryJob(B, jobId, lockMs, value, fields)
+  elseif status == 'dead' then
+    local was = remains(B, jobId)
+    r = endJob(B, jobId, lockMs, 'failed', value, opts, fields, fetch)
+    if was and (type(r) ~= 'number' or r >= 0) then bury(B, jobId, was, fields) end
   else
     r = endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   end
@@ -93,7 +97,8 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
-  local fetches = n > 0 and (status == 'completed' or status == 'failed') and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
+  local fetches = n > 0 and status ~= 'retrying' and status ~= 'blocked' and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
+    and not isPausedByType(B)
   if fetches and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
     fetches = false

@@ -19,7 +19,7 @@ local function heldForLongMs(B)
   return held and held > HOLD_LEAD_MS and held - HOLD_LEAD_MS
 end
 
-local function isPaused(B) return redis.call('HEXISTS', B .. ':meta', 'paused') == 1 end
+local function isPaused(B) return redis.call('HEXISTS', B .. ':meta', 'paused') == 1 or isPausedByType(B) end
 
 -- BullMQ writes these two of its own accord; any other field was set by a person.
 local OWN_META = {['opts.maxLenEvents'] = true, version = true}

@@ -74,6 +74,12 @@ while k <= #ARGV do
   position = position + 1
   k = k + 7 + nRunning
 end
+local pausedTypes = {}
+local function isPaused(B, T)
+  if pausedTypes[T] == nil then pausedTypes[T] = redis.call('EXISTS', sys .. 'paused:' .. T) == 1 end
+  return pausedTypes[T] or redis.call('HEXISTS', B .. ':meta', 'paused') == 1
+end
+
 -- Whether all waits for the next try of the head; its worker knows until when.
 local function isHeld(B)
   if redis.call('EXISTS', B .. ':active') == 1 then return false end
@@ -84,12 +90,12 @@ local function isHeld(B)
     and redis.call('LINDEX', B .. ':wait', -1) == id and redis.call('HGET', B .. ':' .. id, 'atm') == made
 end
 
-local function hasWork(B)
+local function hasWork(B, T)
   if redis.call('EXISTS', B .. ':wait', B .. ':active', B .. ':prioritized') == 0 then
     local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
     if not first[2] or tonumber(first[2]) / 0x1000 > nowUs / 1000 then return false end
   end
-  return redis.call('HEXISTS', B .. ':meta', 'paused') == 0
+  return not isPaused(B, T)
 end
 
 -- Hardly ever is there anything where all are idle: asked at once for all of them.
@@ -102,7 +108,7 @@ for _, idler in ipairs(idlers) do
     rest(B, T, I)
   else
     keep(B, T, I, rested)
-    if hasWork(B) and not isHeld(B) then kicked[#kicked + 1] = position end
+    if hasWork(B, T) and not isHeld(B) then kicked[#kicked + 1] = position end
   end
 end
 for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end

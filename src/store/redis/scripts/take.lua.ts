@@ -17,7 +17,7 @@ end
 local function take(B, n, opts, out, at)
   out[at] = '-1'
   -- what is fetched is to be given back first
-  if n < 1 or claimOf(B)[RECALL] then return end
+  if n < 1 or claimOf(B)[RECALL] or isPausedByType(B) then return end
   local held = heldForMs(B)
   if held then
     if not isBlocked(held) then out[at] = string.format('%.0f', held) end

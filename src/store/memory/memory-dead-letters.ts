@@ -1,0 +1,79 @@
+/** Dead letters in memory. Neighbour: `memory-store.ts` ends the jobs that become some. */
+import { UnsupportedError } from '../../core/errors.js';
+import type { DeadLetter, DeadLetters, JobOptions } from '../../core/ports.js';
+import type { MemoryControl } from './memory-control.js';
+import type { MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
+
+interface StoredLetter extends DeadLetter {
+  readonly json: string;
+  readonly options: JobOptions;
+}
+
+export class MemoryDeadLetters implements DeadLetters {
+  constructor(
+    private readonly server: MemoryServer,
+    private readonly control: MemoryControl,
+  ) {}
+
+  bury({ ref }: StoredEntity, job: StoredJob, { reason, stack }: { reason: string; stack: string }): void {
+    const letter: StoredLetter = {
+      letterId: this.server.nextId(),
+      entityId: ref.id,
+      jobId: job.id,
+      name: job.name,
+      data: JSON.parse(job.data),
+      enqueuedAtMs: job.enqueuedAtMs,
+      diedAtMs: this.server.clock.wallMs(),
+      attemptsMade: job.attemptsMade + 1,
+      failedReason: reason,
+      stacks: [stack],
+      json: job.data,
+      options: job.options,
+    };
+    this.server.letters.set(ref.type, [...this.of(ref.type), letter]);
+  }
+
+  async list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
+    return this.of(type)
+      .slice(from, from + limit)
+      .map(({ json, options, ...letter }) => letter);
+  }
+
+  async replay(type: string, letterId: string): Promise<string | undefined> {
+    const letter = this.of(type).find(letter => letter.letterId === letterId);
+    if (!letter) return undefined;
+    await this.remove(type, letterId);
+    const { jobId: _, delay: __, deduplication: ___, ...options } = letter.options;
+    const entity = this.server.entity({ type, id: letter.entityId });
+    const id = this.server.nextId();
+    entity.wait.push({
+      id,
+      name: letter.name,
+      data: letter.json,
+      options,
+      enqueuedAtMs: this.server.clock.wallMs(),
+      attempt: 0,
+      attemptsMade: 0,
+      stalled: 0,
+      mustFail: undefined,
+    });
+    this.control.lookNow(entity);
+    return id;
+  }
+
+  async remove(type: string, letterId: string): Promise<boolean> {
+    const letters = this.of(type);
+    const left = letters.filter(letter => letter.letterId !== letterId);
+    if (left.length > 0) this.server.letters.set(type, left);
+    else this.server.letters.delete(type);
+    return left.length < letters.length;
+  }
+
+  locate(): never {
+    throw new UnsupportedError('There is no BullMQ queue in memory.');
+  }
+
+  private of(type: string): readonly StoredLetter[] {
+    return (this.server.letters.get(type) ?? []) as StoredLetter[];
+  }
+}

@@ -1,0 +1,76 @@
+/** Dead letters on Redis. Neighbours: `scripts/dead.lua.ts` says what each step does; `core/ports.ts` what it means. */
+import { encodeSegment, parseEntityWord } from '../../core/entity.js';
+import { StoreRefusedError } from '../../core/errors.js';
+import type { DeadLetter, DeadLetters, QueueLocation } from '../../core/ports.js';
+import type { Channel } from './channel.js';
+import type { KeySpace } from './keys.js';
+import { readData, sharedQueue } from './replies.js';
+
+export class RedisDeadLetters implements DeadLetters {
+  constructor(
+    private readonly channel: () => Channel,
+    private readonly keySpace: KeySpace,
+  ) {}
+
+  list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
+    const T = encodeSegment(type);
+    return this.channel().call('letters', [T, from, limit], fields => {
+      const letters: DeadLetter[] = [];
+      for (let at = 0; at < fields.length; at += FIELDS) letters.push(readLetter(T, fields.slice(at).map(String)));
+      return letters;
+    });
+  }
+
+  async replay(type: string, letterId: string): Promise<string | undefined> {
+    const T = encodeSegment(type);
+    const word = await this.channel().call('letterOf', [T, letterId], ([id]) => String(id));
+    if (word === '') return undefined;
+    const entity = parseEntityWord(`${T}:${word}`);
+    const { base } = this.keySpace.of(entity);
+    return this.channel().call('replay', [base, T, word, letterId], ([answer, detail]) => {
+      if (answer === 'SHARED') throw sharedQueue(base, entity, detail);
+      if (answer === 'REFUSED') {
+        throw new StoreRefusedError(`BullMQ refused the job of dead letter ${letterId} of ${type} (code ${detail}).`);
+      }
+      return answer === '' ? undefined : String(answer);
+    });
+  }
+
+  remove(type: string, letterId: string): Promise<boolean> {
+    return this.channel().call('removeLetter', [encodeSegment(type), letterId], ([removed]) => removed === 1);
+  }
+
+  locate(type: string): QueueLocation {
+    return this.keySpace.deadLetters(type);
+  }
+}
+
+const FIELDS = 10;
+
+/** Reads `letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks`. */
+function readLetter(type: string, fields: readonly string[]): DeadLetter {
+  const [
+    letterId = '',
+    id = '',
+    jobId = '',
+    name = '',
+    data = '',
+    enqueuedAt,
+    diedAt,
+    tries,
+    failedReason = '',
+    stacks,
+  ] = fields;
+  return {
+    letterId,
+    entityId: parseEntityWord(`${type}:${id}`).id,
+    jobId,
+    name,
+    data: readData(data),
+    enqueuedAtMs: Number(enqueuedAt),
+    diedAtMs: Number(diedAt),
+    attemptsMade: Number(tries),
+    failedReason,
+    stacks: readData(stacks ?? '[]') as string[],
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * Dead letters: jobs that have used up their tries, of all entities of a type, in one queue that nobody works,
+ * `{prefix}:$:dead` by name of the type. A letter is a failed job there, with its history; tools of BullMQ can read it.
+ * Burying a job is one step with its end, replaying it one with its add: nothing is lost in between, or there twice.
+ * Neighbour: `finish.lua.ts` ends jobs.
+ */
+export const buryLua = /* lua */ `
+local function deadBase(T) return sys .. 'dead:' .. T end
+
+-- What a job was, before its end removes it.
+local function remains(B, id)
+  local fields = redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'opts', 'timestamp', 'atm', 'ats')
+  return fields[1] and fields
+end
+
+-- 'failure' has names and values of the fields that a failure writes, by turns.
+local function bury(B, id, was, failure)
+  local T, I = string.match(claimOf(B)[ENTITY], '^([^:]+):(.+)$')
+  local S = deadBase(T)
+  local letter = tostring(redis.call('INCR', S .. ':id'))
+  local fields = cmsgpack.unpack(failure)
+  redis.call('HSET', S .. ':' .. letter, 'name', was[1], 'data', was[2] or 'null', 'opts', was[3] or '{}', 'timestamp', was[4] or nowMs,
+    'atm', string.format('%.0f', tonumber(was[5] or '0') + 1), 'ats', was[6] or '1', 'finishedOn', nowMs,
+    'entity', I, 'jobId', id, unpack(fields))
+  redis.call('ZADD', S .. ':failed', letter, letter)
+end
+`;
+
+export const deadLettersLua = /* lua */ `
+-- letters: T from limit; the oldest first
+-- Returns for each {letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks}
+local LETTER = {'entity', 'jobId', 'name', 'data', 'timestamp', 'finishedOn', 'atm', 'failedReason', 'stacktrace'}
+function OPS.letters(T, from, limit)
+  local S, out = deadBase(T), {}
+  for _, letter in ipairs(redis.call('ZRANGE', S .. ':failed', from, from + limit - 1)) do
+    out[#out + 1] = letter
+    local fields = redis.call('HMGET', S .. ':' .. letter, unpack(LETTER))
+    for f = 1, #LETTER do out[#out + 1] = fields[f] or '' end
+  end
+  return out
+end
+
+-- letterOf: T letter; whose it is, or ''
+function OPS.letterOf(T, letter)
+  return {redis.call('HGET', deadBase(T) .. ':' .. letter, 'entity') or ''}
+end
+
+local function removeLetter(T, letter)
+  local S = deadBase(T)
+  redis.call('ZREM', S .. ':failed', letter)
+  return redis.call('DEL', S .. ':' .. letter)
+end
+
+function OPS.removeLetter(T, letter) return {removeLetter(T, letter)} end
+
+-- replay: B T I letter; its job joins the queue of its entity, with all its tries, under a new id
+-- Returns {jobId}, {''} when there is no such letter, {'SHARED', whose}, {'REFUSED', BullMQ's code}
+function OPS.replay(B, T, I, letter)
+  local whose = sharedWith(B, T, I)
+  if whose then return {'SHARED', whose} end
+  local fields = redis.call('HMGET', deadBase(T) .. ':' .. letter, 'entity', 'name', 'data', 'opts')
+  if fields[1] ~= I then return {''} end
+  local opts = cjson.decode(fields[4])
+  -- what was about its first way in
+  opts.jobId, opts.delay, opts.de, opts.timestamp, opts.parent, opts['repeat'] = nil, nil, nil, nil, nil, nil
+  local kind = opts.priority and tonumber(opts.priority) > 0 and 'prioritized' or 'standard'
+  local id = addJob(B, kind, fields[2], nowMs, fields[3], opts, '', '')
+  if type(id) == 'number' then return {'REFUSED', id} end
+  removeLetter(T, letter)
+  hasJobs(B, T, I)
+  lookNow(B, T, I)
+  return {id}
+end
+`;

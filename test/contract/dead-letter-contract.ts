@@ -1,0 +1,116 @@
+/** The part of a store's contract that is about dead letters: jobs that have used up their tries and are kept for a person. */
+import type { EntityRef } from '../../src/core/entity.js';
+import { StaleClaimError } from '../../src/core/errors.js';
+import { resolveOptions } from '../../src/core/options.js';
+import type { Claim, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
+import { claimOf, done, numbers } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+export function deadLetterContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, dead letters: ${name}`, () => {
+    const config = resolveOptions({ entities: { account: { onExhausted: 'deadLetter' } } });
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+    let claim: Claim;
+    let first: FetchedJob;
+
+    const job = (n: number, options: Record<string, unknown> = {}): NewJob => ({
+      entity,
+      name: 'withdraw',
+      data: JSON.stringify({ n }),
+      options: { ...config.entityType('account').jobOptions, ...options },
+    });
+    const dead = (fetched: FetchedJob | undefined): Settlement => ({
+      job: done(fetched).job,
+      outcome: { kind: 'dead', reason: 'because', stack: 'Error: because' },
+    });
+    const letters = (type = 'account') => b.deadLetters.list(type, 0, 9);
+    const letterIds = async () => (await letters()).map(({ letterId }) => letterId);
+
+    beforeEach(async () => {
+      cluster = await createCluster();
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+      const entered = await a.enter(job(0, { jobId: 'first', attempts: 3, deduplication: { id: 'k', ttl: 60_000 } }), {
+        epoch: 1,
+        mayClaim: true,
+        atOnce: 1,
+      });
+      const claimed = claimOf(entered);
+      claim = claimed.claim;
+      first = done(claimed.jobs[0]).job;
+      for (const n of [1, 2]) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+    });
+    afterEach(() => cluster.close());
+
+    test('a job becomes one with its end, and the next comes with the answer', async () => {
+      expect(numbers((await a.finish(claim, dead(first), 2)).jobs)).toEqual([1, 2]);
+      const [letter, ...others] = await letters();
+      expect(others).toEqual([]);
+      expect(letter).toMatchObject({
+        entityId: entity.id,
+        jobId: 'first',
+        name: 'withdraw',
+        data: { n: 0 },
+        attemptsMade: 1,
+        failedReason: 'because',
+        stacks: ['Error: because'],
+      });
+      expect(letter?.diedAtMs).toBeGreaterThanOrEqual(letter?.enqueuedAtMs ?? Infinity);
+      expect(await b.control.status(entity)).toMatchObject({ failed: 0, active: 2 });
+      expect(await letters('order')).toEqual([]);
+    });
+
+    test('I5: an end whose answer was lost makes one letter, a stale one none', async () => {
+      await a.finish(claim, dead(first), 0);
+      const resynced = await a.resync(claim, 2, [dead(first)]);
+      expect(await letters()).toHaveLength(1);
+      expect(numbers(resynced.jobs)).toEqual([1]);
+      await expect(a.finish(claim, dead(resynced.jobs[0]), 0)).rejects.toThrow(StaleClaimError);
+      expect(await letters()).toHaveLength(1);
+      await a.resync(resynced.claim, 3, [dead(resynced.jobs[0])]);
+      expect((await letters()).map(({ data }) => data)).toEqual([{ n: 0 }, { n: 1 }]);
+    });
+
+    test('I6: replayed, the jobs join the queue in the order of their letters, with all their tries', async () => {
+      const { jobs } = await a.finish(claim, dead(first), 2);
+      await a.finish(claim, dead(jobs[0]), 0);
+      await a.enter(job(3), { epoch: 1, mayClaim: false, atOnce: 1 });
+      for (const letterId of await letterIds()) expect(await b.deadLetters.replay('account', letterId)).toBeDefined();
+      expect(await letters()).toEqual([]);
+      const next = await a.finish(claim, done(jobs[1]), 3);
+      expect(numbers(next.jobs)).toEqual([3, 0, 1]);
+      expect(next.jobs[1]).toMatchObject({ name: 'withdraw', attempt: 1, attemptsMade: 0, options: { attempts: 3 } });
+      expect(next.jobs[1]?.id).not.toBe('first');
+    });
+
+    test('I7: a replay wakes the owner, or calls for one', async () => {
+      const { jobs } = await a.finish(claim, dead(first), 2);
+      await a.finish(claim, dead(jobs[0]), 0);
+      await a.finish(claim, done(jobs[1]), 0);
+      const [one = '', two = ''] = await letterIds();
+      await b.deadLetters.replay('account', one);
+      expect(await a.wakeUps([])).toEqual([entity]);
+      const taken = await a.take(claim);
+      await a.finish(claim, done(taken.jobs[0]), 0);
+      expect(await a.release(claim, 'idle')).toBe(true);
+      await a.deadLetters.replay('account', two);
+      expect(await b.due('account', 0, 9)).toEqual([entity]);
+      expect(numbers(claimOf(await b.look(entity, 5)).jobs)).toEqual([1]);
+    });
+
+    test('a letter is replayed once, or removed', async () => {
+      const { jobs } = await a.finish(claim, dead(first), 1);
+      await a.finish(claim, dead(jobs[0]), 0);
+      const [one = '', two = ''] = await letterIds();
+      expect(await b.deadLetters.replay('account', one)).toBeDefined();
+      expect(await b.deadLetters.replay('account', one)).toBeUndefined();
+      expect(await b.deadLetters.remove('account', two)).toBe(true);
+      expect(await b.deadLetters.remove('account', two)).toBe(false);
+      expect(await b.deadLetters.replay('account', two)).toBeUndefined();
+      expect(await b.control.status(entity)).toMatchObject({ waiting: 2 });
+    });
+  });
+}
