@@ -5,14 +5,7 @@
 
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
-import {
-  BacklogFullError,
-  BulkEnqueueError,
-  ClosedError,
-  InvalidCommandError,
-  InvalidOptionError,
-  rejecting,
-} from './errors.js';
+import { BulkEnqueueError, ClosedError, InvalidCommandError, InvalidOptionError, rejecting } from './errors.js';
 import { checkJobOptions, checkOrder, checkSize, encodeData, withIdempotency } from './job-data.js';
 import { momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
@@ -69,7 +62,8 @@ export class Enqueuer {
     const errors = outcomes.map(outcome => (outcome.status === 'rejected' ? (outcome.reason as Error) : undefined));
     const failed = errors.filter(error => error !== undefined);
     if (failed.length > 0) {
-      if (failed[0] instanceof BacklogFullError) throw failed[0];
+      // One error for all: in one step none was added.
+      if (isBounded && failed.length === jobs.length && new Set(failed).size === 1) throw failed[0];
       throw new BulkEnqueueError(
         `${failed.length} of ${jobs.length} jobs were not added, or nobody knows; the first: ${failed[0]?.message}`,
         errors,

@@ -170,7 +170,7 @@ export interface EntityStore {
   enter(job: NewJob, hint: EnterHint): Promise<Entered>;
   /**
    * As many enters, in one step: where one entity has no room for its jobs, none is added, and all reject with
-   * `BacklogFullError`. What is wrong with one job otherwise is its own matter.
+   * `BacklogFullError`. What is wrong with one job otherwise is its own matter. Never throws.
    */
   enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[];
   /** Claims the entity if it has work and nobody owns it, or sees to it that it is looked at when there is a reason. */

@@ -103,6 +103,14 @@ describe('what comes in', () => {
     expect(started).toEqual([0, 1, 4, 5, 6]);
   });
 
+  test('a bulk that is too large for one step is refused as a whole, and holds no room', async () => {
+    const bulk = Array.from({ length: 5001 }, (_, n) => new Deposit(String(n), n));
+    await expect(bus().enqueueBulk(bulk)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    await bus().enqueue(new Deposit('7', 7));
+    await drained('7');
+    expect(started).toEqual([7]);
+  });
+
   test('a bulk of a bounded type keeps its order, and is worked as it comes', async () => {
     for (let n = 0; n < 30; n += 3) {
       await bus().enqueueBulk([n, n + 1, n + 2].map(n => new Deposit('1', n)));

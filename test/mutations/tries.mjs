@@ -122,8 +122,8 @@ export const triesGuards = [
     guard: 'a pause recalls the owner',
     cites: 'I6',
     file: script('control'),
-    from: 'then recall(B, claim[OWNER], T, I) end',
-    to: 'then wake(claim[OWNER], T, I) end',
+    from: "if not was then recall(B, T, I, 'pause') end",
+    to: 'if not was then wake(claim[OWNER], T, I) end',
     tests: CONTRACT,
   },
   {
@@ -146,8 +146,8 @@ export const triesGuards = [
     guard: 'an end does not fetch around a hold',
     cites: 'race 33',
     file: script('finish'),
-    from: "(status == 'completed' or status == 'failed') and not claimOf(B)[HOLD]",
-    to: "(status == 'completed' or status == 'failed')",
+    from: "status ~= 'blocked' and not claimOf(B)[HOLD]",
+    to: "status ~= 'blocked'",
     tests: TRIES,
   },
   {

@@ -2,6 +2,7 @@
 import { UnsupportedError } from '../../core/errors.js';
 import type { DeadLetter, DeadLetters, JobOptions } from '../../core/ports.js';
 import type { MemoryControl } from './memory-control.js';
+import type { MemoryIntake } from './memory-intake.js';
 import type { MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
 
 interface StoredLetter extends DeadLetter {
@@ -13,6 +14,7 @@ export class MemoryDeadLetters implements DeadLetters {
   constructor(
     private readonly server: MemoryServer,
     private readonly control: MemoryControl,
+    private readonly intake: MemoryIntake,
   ) {}
 
   bury({ ref }: StoredEntity, job: StoredJob, { reason, stack }: { reason: string; stack: string }): void {
@@ -46,17 +48,7 @@ export class MemoryDeadLetters implements DeadLetters {
     const { jobId: _, delay: __, deduplication: ___, ...options } = letter.options;
     const entity = this.server.entity({ type, id: letter.entityId });
     const id = this.server.nextId();
-    entity.wait.push({
-      id,
-      name: letter.name,
-      data: letter.json,
-      options,
-      enqueuedAtMs: this.server.clock.wallMs(),
-      attempt: 0,
-      attemptsMade: 0,
-      stalled: 0,
-      mustFail: undefined,
-    });
+    entity.wait.push(this.intake.stored(id, { name: letter.name, data: letter.json, options }));
     this.control.lookNow(entity);
     return id;
   }

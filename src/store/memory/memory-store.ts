@@ -3,7 +3,7 @@
  * without a server; every step takes effect when it is called, and answers in the order of the calls.
  */
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
-import { BacklogFullError, overtakes, StaleClaimError } from '../../core/errors.js';
+import { overtakes, StaleClaimError } from '../../core/errors.js';
 import { REST_LEASES } from '../../core/lease.js';
 import type { EngineConfig } from '../../core/options.js';
 import type {
@@ -26,6 +26,7 @@ import type {
 } from '../../core/ports.js';
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
+import { MemoryIntake } from './memory-intake.js';
 import { MAX_FAILED, type MemoryServer, type StoredEntity, type StoredJob } from './memory-server.js';
 
 const PAUSED_LOOK_MS = 5000;
@@ -35,6 +36,7 @@ const HOLD_LEAD_MS = 1000;
 export class MemoryEntityStore implements EntityStore {
   readonly control: MemoryControl;
   readonly deadLetters: MemoryDeadLetters;
+  private readonly intake: MemoryIntake;
   private closed = false;
 
   constructor(
@@ -43,7 +45,8 @@ export class MemoryEntityStore implements EntityStore {
     private readonly podId: string,
   ) {
     this.control = new MemoryControl(server, podId);
-    this.deadLetters = new MemoryDeadLetters(server, this.control);
+    this.intake = new MemoryIntake(server, config);
+    this.deadLetters = new MemoryDeadLetters(server, this.control, this.intake);
   }
 
   async start(): Promise<void> {}
@@ -54,64 +57,22 @@ export class MemoryEntityStore implements EntityStore {
 
   enter(job: NewJob, hint: EnterHint): Promise<Entered> {
     return answer(() => {
-      this.checkRoom([job]);
+      this.intake.checkRoom([job]);
       return this.add(job, hint);
     });
   }
 
   enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[] {
     try {
-      this.checkRoom(jobs.map(([job]) => job));
+      this.intake.checkRoom(jobs.map(([job]) => job));
     } catch (error) {
       return jobs.map(() => Promise.reject(error));
     }
     return jobs.map(([job, hint]) => answer(() => this.add(job, hint)));
   }
 
-  /** @throws BacklogFullError when these jobs are more than their entities have room for. */
-  private checkRoom(jobs: readonly NewJob[]): void {
-    const room = new Map<string, number>();
-    for (const job of jobs) {
-      const { maxPending } = this.config.entityType(job.entity.type);
-      const entity = this.server.find(job.entity);
-      if (maxPending === undefined || this.knownId(job, entity) !== undefined) continue;
-      const word = entityWord(job.entity);
-      const pending = entity ? entity.wait.length + entity.active.length + entity.delayed.length : 0;
-      const left = (room.get(word) ?? maxPending - pending) - 1;
-      if (left < 0) throw new BacklogFullError(job.entity, maxPending);
-      room.set(word, left);
-    }
-  }
-
-  /** The id of the job that was added before, under the same id or idempotency key: an add adds nothing. */
-  private knownId({ options, entity: ref }: NewJob, entity: StoredEntity | undefined): string | undefined {
-    const known = this.server.deduplicated(ref, options);
-    if (known !== undefined || !entity) return known;
-    const jobs = [...entity.wait, ...entity.active, ...entity.failed, ...entity.delayed.map(({ job }) => job)];
-    return jobs.find(({ id }) => id === options['jobId'])?.id;
-  }
-
   private add(job: NewJob, hint: EnterHint): Entered {
-    const entity = this.server.entity(job.entity);
-    const known = this.knownId(job, entity);
-    const jobId = known ?? (job.options['jobId'] as string | undefined) ?? this.server.nextId();
-    const delayMs = Number(job.options['delay'] ?? 0);
-    if (known === undefined) {
-      this.server.remember(job.entity, job.options, jobId);
-      const stored = {
-        id: jobId,
-        name: job.name,
-        data: job.data,
-        options: job.options,
-        enqueuedAtMs: this.server.clock.wallMs(),
-        attempt: 0,
-        attemptsMade: 0,
-        stalled: 0,
-        mustFail: undefined,
-      };
-      if (delayMs > 0) entity.delayed.push({ job: stored, atMs: this.server.now() + delayMs });
-      else entity.wait.push(stored);
-    }
+    const { entity, jobId, delayMs } = this.intake.takeIn(job);
     return { jobId, ...this.route(entity, hint, delayMs) };
   }
 

@@ -161,7 +161,11 @@ export class RedisEntityStore implements EntityStore {
   }
 
   enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[] {
-    return this.entering.enterAll(jobs);
+    try {
+      return this.entering.enterAll(jobs);
+    } catch (error) {
+      return jobs.map(() => Promise.reject(error));
+    }
   }
 
   look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {

@@ -1,0 +1,61 @@
+/** Jobs on their way in, in memory: what is known already, and whether there is room. Neighbour: `memory-store.ts` routes them. */
+import { entityWord } from '../../core/entity.js';
+import { BacklogFullError } from '../../core/errors.js';
+import type { EngineConfig } from '../../core/options.js';
+import type { NewJob } from '../../core/ports.js';
+import type { MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
+
+export interface TakenIn {
+  readonly entity: StoredEntity;
+  readonly jobId: string;
+  readonly delayMs: number;
+}
+
+export class MemoryIntake {
+  constructor(
+    private readonly server: MemoryServer,
+    private readonly config: EngineConfig,
+  ) {}
+
+  /** @throws BacklogFullError when these jobs are more than their entities have room for. */
+  checkRoom(jobs: readonly NewJob[]): void {
+    const room = new Map<string, number>();
+    for (const job of jobs) {
+      const { maxPending } = this.config.entityType(job.entity.type);
+      const entity = this.server.find(job.entity);
+      if (maxPending === undefined || this.knownId(job, entity) !== undefined) continue;
+      const word = entityWord(job.entity);
+      const pending = entity ? entity.wait.length + entity.active.length + entity.delayed.length : 0;
+      const left = (room.get(word) ?? maxPending - pending) - 1;
+      if (left < 0) throw new BacklogFullError(job.entity, maxPending);
+      room.set(word, left);
+    }
+  }
+
+  takeIn(job: NewJob): TakenIn {
+    const entity = this.server.entity(job.entity);
+    const delayMs = Number(job.options['delay'] ?? 0);
+    const known = this.knownId(job, entity);
+    if (known !== undefined) return { entity, jobId: known, delayMs };
+    const jobId = (job.options['jobId'] as string | undefined) ?? this.server.nextId();
+    this.server.remember(job.entity, job.options, jobId);
+    const stored = this.stored(jobId, job);
+    if (delayMs > 0) entity.delayed.push({ job: stored, atMs: this.server.now() + delayMs });
+    else entity.wait.push(stored);
+    return { entity, jobId, delayMs };
+  }
+
+  /** A job that has not been tried. */
+  stored(id: string, { name, data, options }: Pick<NewJob, 'name' | 'data' | 'options'>): StoredJob {
+    const enqueuedAtMs = this.server.clock.wallMs();
+    return { id, name, data, options, enqueuedAtMs, attempt: 0, attemptsMade: 0, stalled: 0, mustFail: undefined };
+  }
+
+  /** The id of the job that was added before, under the same id or idempotency key: an add adds nothing. */
+  private knownId({ options, entity: ref }: NewJob, entity: StoredEntity | undefined): string | undefined {
+    const known = this.server.deduplicated(ref, options);
+    if (known !== undefined || !entity) return known;
+    const jobs = [...entity.wait, ...entity.active, ...entity.failed, ...entity.delayed.map(({ job }) => job)];
+    return jobs.find(({ id }) => id === options['jobId'])?.id;
+  }
+}
