@@ -12,7 +12,7 @@ import { MODULE_OPTIONS, Runtime } from './runtime.js';
 import { systemClock } from './system.js';
 
 /**
- * The queue of one entity: {@link EntityQueues.of}. Every call is one round trip, takes effect wherever the entity is worked,
+ * The queue of one entity: {@link EntityQueues.of}. What changes it is one step, takes effect wherever the entity is worked,
  * and outlives restarts. All reject with `StoreUnavailableError` (nothing was done) or `OutcomeUnknownError`.
  */
 export interface EntityQueue {

@@ -260,8 +260,8 @@ export const claimGuards = [
     guard: 'a renewal tells idle workers that have work from those that have none',
     cites: 'race 37',
     file: script('renew'),
-    from: 'if hasWork(B, T) and not isHeld',
-    to: 'if not isHeld',
+    from: 'if not hasWork(B) or isTypePaused(T)',
+    to: 'if isTypePaused(T)',
     tests: CONTRACT,
   },
   {

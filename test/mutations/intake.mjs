@@ -96,8 +96,8 @@ export const intakeGuards = [
     guard: 'a renewal wakes nobody of a type that is paused',
     cites: 'race 37',
     file: script('renew'),
-    from: '  return pausedTypes[T] or',
-    to: '  return false or',
+    from: ' or isTypePaused(T) or',
+    to: ' or',
     tests: CONTRACT,
   },
   {

@@ -33,9 +33,9 @@ export const triesGuards = [
   {
     guard: 'a hold holds its own job only',
     cites: 'race 33',
-    file: script('claim'),
-    from: "or redis.call('LINDEX', B .. ':wait', -1) ~= hold.id then return nil end",
-    to: 'then return nil end',
+    file: script('queue'),
+    from: " or redis.call('LINDEX', B .. ':wait', -1) ~= hold.id then return false end",
+    to: ' then return false end',
     tests: TRIES,
   },
   {
@@ -73,15 +73,15 @@ export const triesGuards = [
   {
     guard: 'a hold is of one try',
     cites: 'race 33',
-    file: script('claim'),
-    from: "if redis.call('HGET', B .. ':' .. hold.id, 'atm') ~= hold.made then return nil end",
-    to: '',
+    file: script('queue'),
+    from: "  return redis.call('HGET', B .. ':' .. hold.id, 'atm') == hold.made",
+    to: '  return true',
     tests: TRIES,
   },
   {
     guard: 'a hold that seems longer than it is has ended',
     cites: 'race 20',
-    file: script('claim'),
+    file: script('queue'),
     from: 'hold.left <= 0 or hold.left > hold.delayMs',
     to: 'hold.left <= 0',
     tests: TRIES,
@@ -186,8 +186,8 @@ export const triesGuards = [
     guard: 'a renewal wakes nobody for what waits for its next try',
     cites: 'race 37',
     file: script('renew'),
-    from: ' and not isHeld(B)',
-    to: '',
+    from: " == 1 or not holds(B, parseHold(redis.call('HGET', B .. ':$:worker', 'hold')))",
+    to: ' == 1 or true',
     tests: CONTRACT,
   },
   {

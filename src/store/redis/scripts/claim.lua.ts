@@ -36,14 +36,7 @@ local function mine(B, epoch)
   return claim[OWNER] == pod and claim[EPOCH] == epoch
 end
 
--- Whether a person has paused all entities of the type; asked once a batch.
-local pausedTypes = {}
-local function isTypePaused(T)
-  if pausedTypes[T] == nil then pausedTypes[T] = redis.call('EXISTS', sys .. 'paused:' .. T) == 1 end
-  return pausedTypes[T]
-end
-
--- As that, of a queue with a claim.
+-- Whether its type is paused, of a queue that somebody knows.
 local function isPausedByType(B)
   local word = claimOf(B)[ENTITY]
   return word and isTypePaused(string.match(word, '^[^:]+'))
@@ -57,24 +50,12 @@ end
 -- Until when, and for how long, a hold lasts that only a person ends, in ms: longer than any clock counts.
 local BLOCKED_MS = 9e15
 
--- Why the head of the queue waits, a hold: '<until>:<how long>:<tries so far>:<job id>', in ms.
-local function holdOf(B)
-  local hold = claimOf(B)[HOLD]
-  if not hold then return nil end
-  local untilMs, delayMs, made, id = string.match(hold, '^(%d+):(%d+):(%d+):(.*)$')
-  return {left = tonumber(untilMs) - tonumber(nowMs), delayMs = tonumber(delayMs), made = made, id = id}
-end
+local function holdOf(B) return parseHold(claimOf(B)[HOLD]) end
 
--- More may be left than it lasts: then Redis's clock has stepped back, and the entity does not wait for it (race 20).
-local function isOver(hold) return hold.left <= 0 or hold.left > hold.delayMs end
-
--- For how many ms the head of the queue waits for its next try, and its id, or nil. A hold is of one try of one job: that of
--- another, or of a job which is not the head any more, is void (race 33).
+-- For how many ms the head of the queue waits for its next try, and its id, or nil.
 local function heldForMs(B)
   local hold = holdOf(B)
-  if not hold or isOver(hold) or redis.call('LINDEX', B .. ':wait', -1) ~= hold.id then return nil end
-  if redis.call('HGET', B .. ':' .. hold.id, 'atm') ~= hold.made then return nil end
-  return hold.left, hold.id
+  if holds(B, hold) then return hold.left, hold.id end
 end
 
 local function isBlocked(heldMs) return heldMs ~= nil and heldMs > BLOCKED_MS / 2 end

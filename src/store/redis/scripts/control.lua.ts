@@ -22,7 +22,7 @@ end
 function OPS.pause(B, T, I, how)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  local was = redis.call('HEXISTS', B .. ':meta', 'paused') == 1
+  local was = isPausedByItself(B)
   local keys = how == 'paused' and keysOf_pause(B) or keysOf_resume(B)
   local left = BULL.pause(keys, {how, '1'})
   local claim = claimOf(B)

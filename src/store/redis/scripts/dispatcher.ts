@@ -17,6 +17,7 @@ import { enterLua } from './enter.lua.js';
 import { finishLua } from './finish.lua.js';
 import { hoistDefinitions } from './hoist.js';
 import { lookLua } from './look.lua.js';
+import { queueLua } from './queue.lua.js';
 import { spawnLua } from './spawn.lua.js';
 import { takeLua } from './take.lua.js';
 
@@ -79,6 +80,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     return `MAKE.${name} = function()\n${definitions}\nreturn function(KEYS, ARGV)\n${rest}\nend\nend\n`;
   });
   const ours = [
+    queueLua,
     claimLua,
     takeLua,
     buryLua,

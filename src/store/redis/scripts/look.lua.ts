@@ -3,13 +3,6 @@
  * Look and removal are one step, so a job that is added in between is never forgotten (race 11).
  */
 export const lookLua = /* lua */ `
--- Redis has no empty lists: a key that exists has a job in it.
-local function hasWork(B)
-  if redis.call('EXISTS', B .. ':wait', B .. ':active', B .. ':prioritized') > 0 then return true end
-  local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
-  return first[2] and tonumber(first[2]) / 0x1000 <= tonumber(nowMs)
-end
-
 -- Who has nothing to do but wait for a hold goes, and is there again shortly before it ends.
 local HOLD_LEAD_MS = 1000
 local PAUSED_LOOK_MS = 5000
@@ -19,7 +12,7 @@ local function heldForLongMs(B)
   return held and held > HOLD_LEAD_MS and held - HOLD_LEAD_MS
 end
 
-local function isPaused(B) return redis.call('HEXISTS', B .. ':meta', 'paused') == 1 or isPausedByType(B) end
+local function isPaused(B) return isPausedByItself(B) or isPausedByType(B) end
 
 -- BullMQ writes these two of its own accord; any other field was set by a person.
 local OWN_META = {['opts.maxLenEvents'] = true, version = true}

@@ -10,11 +10,14 @@
  * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24). The claim of an idle worker rests
  * where its queue is empty: renewed for long, and live while this pod is heard, which its key 'alive' says for a lease.
  */
+import { queueLua } from './queue.lua.js';
+
 export const renewLua = /* lua */ `
 local pod, leaseUs, restUs, sys = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local workers, takesMore, nTypes = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7])
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
+${queueLua}
 local lost, kicked, resting, loads = {}, {}, {}, {}
 local STATES = {':wait', ':active', ':prioritized', ':delayed'}
 -- how many entities it works
@@ -74,28 +77,10 @@ while k <= #ARGV do
   position = position + 1
   k = k + 7 + nRunning
 end
-local pausedTypes = {}
-local function isPaused(B, T)
-  if pausedTypes[T] == nil then pausedTypes[T] = redis.call('EXISTS', sys .. 'paused:' .. T) == 1 end
-  return pausedTypes[T] or redis.call('HEXISTS', B .. ':meta', 'paused') == 1
-end
-
--- Whether all waits for the next try of the head; its worker knows until when.
-local function isHeld(B)
-  if redis.call('EXISTS', B .. ':active') == 1 then return false end
-  local hold = redis.call('HGET', B .. ':$:worker', 'hold') or ''
-  local untilMs, delayMs, made, id = string.match(hold, '^(%d+):(%d+):(%d+):(.*)$')
-  local left = untilMs and tonumber(untilMs) - nowUs / 1000
-  return left and left > 0 and left <= tonumber(delayMs) + 1
-    and redis.call('LINDEX', B .. ':wait', -1) == id and redis.call('HGET', B .. ':' .. id, 'atm') == made
-end
-
-local function hasWork(B, T)
-  if redis.call('EXISTS', B .. ':wait', B .. ':active', B .. ':prioritized') == 0 then
-    local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
-    if not first[2] or tonumber(first[2]) / 0x1000 > nowUs / 1000 then return false end
-  end
-  return not isPaused(B, T)
+-- Something to do that does not wait for a person, or for the next try of the head, of which its worker knows until when.
+local function isKicked(B, T)
+  if not hasWork(B) or isTypePaused(T) or isPausedByItself(B) then return false end
+  return redis.call('EXISTS', B .. ':active') == 1 or not holds(B, parseHold(redis.call('HGET', B .. ':$:worker', 'hold')))
 end
 
 -- Hardly ever is there anything where all are idle: asked at once for all of them.
@@ -108,7 +93,7 @@ for _, idler in ipairs(idlers) do
     rest(B, T, I)
   else
     keep(B, T, I, rested)
-    if hasWork(B, T) and not isHeld(B) then kicked[#kicked + 1] = position end
+    if isKicked(B, T) then kicked[#kicked + 1] = position end
   end
 end
 for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end

@@ -1,0 +1,38 @@
+/**
+ * What there is to do in a queue, and what stands in its way. Both scripts of this store begin with it: the dispatcher and the
+ * renewal, which need `nowUs` and `sys`. Neighbour: `claim.lua.ts` reads the claim, of which a hold is a part.
+ */
+export const queueLua = /* lua */ `
+-- Redis has no empty lists: a key that exists has a job in it.
+local function hasWork(B)
+  if redis.call('EXISTS', B .. ':wait', B .. ':active', B .. ':prioritized') > 0 then return true end
+  local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
+  return first[2] and tonumber(first[2]) / 0x1000 <= nowUs / 1000
+end
+
+-- Whether a person has paused all entities of the type; asked once a script.
+local pausedTypes = {}
+local function isTypePaused(T)
+  if pausedTypes[T] == nil then pausedTypes[T] = redis.call('EXISTS', sys .. 'paused:' .. T) == 1 end
+  return pausedTypes[T]
+end
+
+local function isPausedByItself(B) return redis.call('HEXISTS', B .. ':meta', 'paused') == 1 end
+
+-- Why the head of the queue waits: '<until>:<how long>:<tries so far>:<job id>', in ms.
+local function parseHold(text)
+  local untilMs, delayMs, made, id = string.match(text or '', '^(%d+):(%d+):(%d+):(.*)$')
+  if not untilMs then return nil end
+  return {left = tonumber(untilMs) - math.floor(nowUs / 1000), delayMs = tonumber(delayMs), made = made, id = id}
+end
+
+-- More may be left than it lasts: then Redis's clock has stepped back, and the entity does not wait for it (race 20).
+local function isOver(hold) return hold.left <= 0 or hold.left > hold.delayMs end
+
+-- Whether it holds now: a hold is of one try of one job; that of another, or of a job which is not the head any more, is void
+-- (race 33).
+local function holds(B, hold)
+  if not hold or isOver(hold) or redis.call('LINDEX', B .. ':wait', -1) ~= hold.id then return false end
+  return redis.call('HGET', B .. ':' .. hold.id, 'atm') == hold.made
+end
+`;
