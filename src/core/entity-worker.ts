@@ -417,9 +417,10 @@ export class EntityWorker {
     const { jobs } = this;
     this.recalled = false;
     jobs.halt();
-    this.answers.expect(this.context.store.giveBack(claim, jobs.keptIds), {
+    const kept = jobs.keptIds;
+    this.answers.expect(this.context.store.giveBack(claim, kept), {
       use: () => {
-        jobs.goOn();
+        jobs.goOn(kept);
         this.woken = true;
       },
     });

@@ -69,10 +69,10 @@ export class JobLine {
     this.halts++;
   }
 
-  /** It has answered: what came before is given back. */
-  goOn(): void {
+  /** It has answered: what came before is given back, but `kept`, which may have been fetched again. */
+  goOn(kept: readonly string[] = []): void {
     this.halts--;
-    this.ready = [];
+    this.ready = this.ready.filter(({ id }) => kept.includes(id));
     this.window.reset();
   }
 

@@ -210,7 +210,7 @@ export const triesGuards = [
     guard: 'what was fetched before a failed try is forgotten with its answer',
     cites: 'I6, race 6',
     file: 'src/core/job-line.ts',
-    from: '    this.halts--;\n    this.ready = [];',
+    from: '    this.halts--;\n    this.ready = this.ready.filter(({ id }) => kept.includes(id));',
     to: '    this.halts--;',
     tests: CORE,
   },

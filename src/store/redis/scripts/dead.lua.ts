@@ -42,12 +42,14 @@ end
 
 -- letterOf: T letter; whose it is, or ''
 function OPS.letterOf(T, letter)
+  if not redis.call('ZSCORE', deadBase(T) .. ':failed', letter) then return {''} end
   return {redis.call('HGET', deadBase(T) .. ':' .. letter, 'entity') or ''}
 end
 
 local function removeLetter(T, letter)
   local S = deadBase(T)
-  redis.call('ZREM', S .. ':failed', letter)
+  -- what is no letter is no key of ours to delete
+  if redis.call('ZREM', S .. ':failed', letter) == 0 then return 0 end
   return redis.call('DEL', S .. ':' .. letter)
 end
 

@@ -52,6 +52,8 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
     if customId == '' and dedupKey == '' then lastIds[B] = id end
     return id
   end
+  local added = customId ~= '' and customId or redis.call('GET', B .. ':id')
+  if not existed and dedupKey ~= '' and redis.call('GET', dedupKey) == added then redis.call('DEL', dedupKey) end
   if customId ~= '' and not existed then
     undo(B, customId)
   elseif customId == '' then

@@ -49,7 +49,7 @@ local function retryJob(B, jobId, lockMs, how, fields)
   if r ~= 0 or not try.strict then return r end
   -- BullMQ puts one with a priority among its peers (race 33)
   if redis.call('ZREM', B .. ':prioritized', jobId) == 1 then redis.call('RPUSH', B .. ':wait', jobId) end
-  if delayMs > 0 and not isBlockedBehind(B) then
+  if delayMs > 0 and not (try.delayMs and isBlockedBehind(B)) then
     local untilMs = try.delayMs and nowMs + delayMs or BLOCKED_MS
     setHold(B, string.format('%.0f:%.0f:%s:%s', untilMs, delayMs, redis.call('HGET', job, 'atm'), jobId))
   end
