@@ -55,8 +55,7 @@ export class Lease {
 
   /** Whether the claim belongs into the renewal that is about to be sent, for a worker that is idle or not. */
   isToRenew(isIdle: boolean): boolean {
-    const isDue = mayHavePassed(this.clock, (this.leaseMs * REST_LEASES) / 3, this.renewedAt);
-    if (isIdle && this.rest === 'resting' && !isDue) return false;
+    if (isIdle && this.isResting && !this.isDue) return false;
     this.rest = isIdle ? 'asked' : 'awake';
     return true;
   }
@@ -68,6 +67,10 @@ export class Lease {
 
   get isResting(): boolean {
     return this.rest === 'resting';
+  }
+
+  private get isDue(): boolean {
+    return mayHavePassed(this.clock, (this.leaseMs * REST_LEASES) / 3, this.renewedAt);
   }
 
   /** Something is sent that may rouse the claim, or nobody knows whether it still rests: the next renewal takes it along. */

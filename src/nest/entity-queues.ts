@@ -85,7 +85,7 @@ export class EntityQueues {
   /** @throws InvalidEntityError when the type or the id can't name an entity. */
   of(entityType: string, entityId: EntityId): EntityQueue {
     const entity = entityRef(entityType, entityId, 'EntityQueues.of()');
-    const control = async (): Promise<EntityControl> => (await this.runtime.started).engine.control;
+    const control = () => this.control();
     return {
       pause: async () => (await control()).pause(entity, true),
       resume: async () => (await control()).pause(entity, false),
@@ -109,7 +109,7 @@ export class EntityQueues {
    */
   ofType(entityType: string): EntityTypeQueues {
     const { type } = entityRef(entityType, 'any', 'EntityQueues.ofType()');
-    const control = async (): Promise<EntityControl> => (await this.runtime.started).engine.control;
+    const control = () => this.control();
     return {
       pause: async () => (await control()).pauseType(type, true),
       resume: async () => (await control()).pauseType(type, false),
@@ -124,6 +124,10 @@ export class EntityQueues {
     const { type } = entityRef(entityType, 'any', 'EntityQueues.deadLetters()');
     const letters = async () => (await this.runtime.started).engine.deadLetters;
     return deadLetterQueue(type, letters, this.options.redis);
+  }
+
+  private async control(): Promise<EntityControl> {
+    return (await this.runtime.started).engine.control;
   }
 }
 

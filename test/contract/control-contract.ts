@@ -5,8 +5,8 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, FetchedJob, JobState, NewJob, Settlement } from '../../src/core/ports.js';
-import { claimOf, done, numbers, serving } from '../support/settlements.js';
+import type { Claim, EntityStore, FetchedJob, JobState, Settlement } from '../../src/core/ports.js';
+import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 export function controlContract(name: string, createCluster: () => Promise<Cluster>): void {
@@ -19,12 +19,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
     let claim: Claim;
     let first: FetchedJob;
 
-    const job = (n: number): NewJob => ({
-      entity,
-      name: 'withdraw',
-      data: JSON.stringify({ n }),
-      options: { ...config.entityType('account').jobOptions, attempts: 2 },
-    });
+    const job = (n: number) => withdrawal(config, entity, { n }, { attempts: 2 });
     const blocking = (fetched: FetchedJob | undefined): Settlement => ({
       job: done(fetched).job,
       outcome: { kind: 'blocked', reason: 'because', stack: 'Error: because' },

@@ -2,8 +2,8 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
-import { claimOf, done, numbers } from '../support/settlements.js';
+import type { Claim, EntityStore, FetchedJob, JobOptions, Settlement } from '../../src/core/ports.js';
+import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 export function deadLetterContract(name: string, createCluster: () => Promise<Cluster>): void {
@@ -16,12 +16,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
     let claim: Claim;
     let first: FetchedJob;
 
-    const job = (n: number, options: Record<string, unknown> = {}): NewJob => ({
-      entity,
-      name: 'withdraw',
-      data: JSON.stringify({ n }),
-      options: { ...config.entityType('account').jobOptions, ...options },
-    });
+    const job = (n: number, options: JobOptions = {}) => withdrawal(config, entity, { n }, options);
     const dead = (fetched: FetchedJob | undefined): Settlement => ({
       job: done(fetched).job,
       outcome: { kind: 'dead', reason: 'because', stack: 'Error: because' },

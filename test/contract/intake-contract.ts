@@ -5,8 +5,8 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { BacklogFullError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, Entered, EntityStore, NewJob } from '../../src/core/ports.js';
-import { claimOf, done, numbers } from '../support/settlements.js';
+import type { Claim, Entered, EntityStore, JobOptions } from '../../src/core/ports.js';
+import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 export function intakeContract(name: string, createCluster: (config: EngineConfig) => Promise<Cluster>): void {
@@ -28,12 +28,8 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
     });
     afterEach(() => cluster.close());
 
-    const job = (n: number, options: Record<string, unknown> = {}, of = entity): NewJob => ({
-      entity: of,
-      name: 'withdraw',
-      data: JSON.stringify({ n, text: '"…\u2028' }),
-      options: { ...config.entityType('account').jobOptions, ...options },
-    });
+    const job = (n: number, options: JobOptions = {}, of = entity) =>
+      withdrawal(config, of, { n, text: '"…\u2028' }, options);
     const status = (of = entity) => b.control.status(of);
     const cold = async (): Promise<{ claim: Claim; entered: Entered }> => {
       const entered = await a.enter(job(0), mine);

@@ -5,8 +5,8 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { EntityStore, FetchedJob, NewJob } from '../../src/core/ports.js';
-import { claimOf, done, numbers, serving } from '../support/settlements.js';
+import type { EntityStore, FetchedJob } from '../../src/core/ports.js';
+import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 export function lifecycleContract(name: string, createCluster: () => Promise<Cluster>): void {
@@ -17,12 +17,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
     let a: EntityStore;
     let b: EntityStore;
 
-    const job = (n: number, of = entity): NewJob => ({
-      entity: of,
-      name: 'withdraw',
-      data: JSON.stringify({ n }),
-      options: resolveOptions({}).entityType(of.type).jobOptions,
-    });
+    const job = (n: number, of = entity) => withdrawal(resolveOptions({}), of, { n });
     const start = async (config: EngineConfig = resolveOptions({})) => {
       a = await cluster.pod(config);
       b = await cluster.pod(config);

@@ -6,8 +6,8 @@ import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { REST_LEASES } from '../../src/core/lease.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, NewJob } from '../../src/core/ports.js';
-import { claimOf, done, numbers, serving } from '../support/settlements.js';
+import type { Claim, EntityStore, JobOptions } from '../../src/core/ports.js';
+import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 export function restContract(name: string, createCluster: (config: EngineConfig) => Promise<Cluster>): void {
@@ -22,12 +22,7 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
     let b: EntityStore;
     let claim: Claim;
 
-    const job = (n: number, options: Record<string, unknown> = {}): NewJob => ({
-      entity,
-      name: 'withdraw',
-      data: JSON.stringify({ n }),
-      options: { ...config.entityType('account').jobOptions, ...options },
-    });
+    const job = (n: number, options: JobOptions = {}) => withdrawal(config, entity, { n }, options);
     const renew = (idle = true) => a.renew([{ claim, idle }], serving('account'));
     /** It rests, and its pod has no claims in its list any more. */
     const rests = async () => {

@@ -5,8 +5,8 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
-import { claimOf, done, numbers, serving } from '../support/settlements.js';
+import type { Claim, EntityStore, FetchedJob, Settlement } from '../../src/core/ports.js';
+import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 const LONG_MS = 60_000;
@@ -22,12 +22,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
     let claim: Claim;
     let first: FetchedJob;
 
-    const job = (n: number): NewJob => ({
-      entity,
-      name: 'withdraw',
-      data: JSON.stringify({ n }),
-      options: { ...config.entityType('account').jobOptions, attempts: 3 },
-    });
+    const job = (n: number) => withdrawal(config, entity, { n }, { attempts: 3 });
     const tries = (jobs: readonly FetchedJob[]) =>
       jobs.map(({ data, attempt, attemptsMade }) => [(data as { n: number }).n, attempt, attemptsMade]);
     const again = (fetched: FetchedJob | undefined, delayMs: number): Settlement => ({

@@ -5,8 +5,8 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError, StoreRefusedError } from '../../src/core/errors.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, FetchedJob, NewJob } from '../../src/core/ports.js';
-import { claimOf, done, numbers, serving } from '../support/settlements.js';
+import type { Claim, EntityStore, FetchedJob, JobOptions } from '../../src/core/ports.js';
+import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 
 /** Several pods on one store, and a hand on its clock. */
 export interface Cluster {
@@ -49,12 +49,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     });
     afterEach(() => cluster.close());
 
-    const job = (n: number, options: Record<string, unknown> = {}): NewJob => ({
-      entity,
-      name: 'withdraw',
-      data: JSON.stringify({ n }),
-      options: { ...config.entityType('account').jobOptions, ...options },
-    });
+    const job = (n: number, options: JobOptions = {}) => withdrawal(config, entity, { n }, options);
     const failed = (fetched: FetchedJob | undefined) => done(fetched, 'failed');
     /** Pod A owns the entity with the jobs 0 … n-1 waiting or, the first `fetch` of them, fetched. */
     const owned = async (n: number, fetch: number): Promise<{ claim: Claim; jobs: FetchedJob[] }> => {

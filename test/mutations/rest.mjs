@@ -163,7 +163,7 @@ export const restGuards = [
     guard: 'a claim that rests is renewed now and then only',
     cites: 'I8',
     file: 'src/core/lease.ts',
-    from: "    if (isIdle && this.rest === 'resting' && !isDue) return false;\n",
+    from: '    if (isIdle && this.isResting && !this.isDue) return false;\n',
     to: '',
     tests: REST,
   },

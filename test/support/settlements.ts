@@ -1,5 +1,16 @@
 /** How tests of a store read its answers and end what they have fetched. */
-import type { Claimed, Entered, FetchedJob, Passed, PodState, Settlement } from '../../src/core/ports.js';
+import type { EntityRef } from '../../src/core/entity.js';
+import type { EngineConfig } from '../../src/core/options.js';
+import type {
+  Claimed,
+  Entered,
+  FetchedJob,
+  JobOptions,
+  NewJob,
+  Passed,
+  PodState,
+  Settlement,
+} from '../../src/core/ports.js';
 
 export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' = 'completed'): Settlement {
   if (!job) throw new Error('no job was fetched');
@@ -18,6 +29,21 @@ export function claimOf(answer: Entered | Claimed | Passed): Claimed {
 /** Which jobs they are: each test numbers its own. */
 export function numbers(jobs: readonly FetchedJob[]): number[] {
   return jobs.map(({ data }) => (data as { n: number }).n);
+}
+
+/** A job of a contract: a withdrawal with a number, under the options of its type and these. */
+export function withdrawal(
+  config: EngineConfig,
+  entity: EntityRef,
+  data: { readonly n: number; readonly text?: string },
+  options: JobOptions = {},
+): NewJob {
+  return {
+    entity,
+    name: 'withdraw',
+    data: JSON.stringify(data),
+    options: { ...config.entityType(entity.type).jobOptions, ...options },
+  };
 }
 
 /** What a pod says of itself that works nothing yet, and takes entities of these types. */

@@ -57,7 +57,8 @@ describe('a pause', () => {
     const letThrough = a.store.hold('finish');
     cluster.server.wakeUps.get('A')?.words.clear();
     stored().paused = true;
-    if (stored().owner) Object.assign(stored().owner ?? {}, { isRecalled: true });
+    const { owner } = stored();
+    if (owner) owner.recall = 'pause';
     await cluster.job(2).end();
     expect(cluster.running.map(({ n }) => n)).toEqual([3]);
     letThrough();

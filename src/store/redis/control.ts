@@ -7,7 +7,7 @@ import { StoreRefusedError } from '../../core/errors.js';
 import type { EntityControl, EntityStatus, JobState, JobView, QueueLocation, Unblocking } from '../../core/ports.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
-import { readData, sharedQueue } from './replies.js';
+import { readData, readRows, sharedQueue } from './replies.js';
 
 export class RedisControl implements EntityControl {
   constructor(
@@ -62,12 +62,7 @@ export class RedisControl implements EntityControl {
 
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
     const { base } = this.keySpace.of(entity);
-    return this.channel().call('list', [base, state, from, limit], fields => {
-      const views: JobView[] = [];
-      for (let at = 0; at < fields.length; at += FIELDS)
-        views.push(readView(fields.slice(at, at + FIELDS).map(String)));
-      return views;
-    });
+    return this.channel().call('list', [base, state, from, limit], answer => readRows(answer, FIELDS, readView));
   }
 
   locate(entity: EntityRef): QueueLocation {

@@ -4,7 +4,7 @@ import { StoreRefusedError } from '../../core/errors.js';
 import type { DeadLetter, DeadLetters, QueueLocation } from '../../core/ports.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
-import { readData, sharedQueue } from './replies.js';
+import { readData, readRows, sharedQueue } from './replies.js';
 
 export class RedisDeadLetters implements DeadLetters {
   constructor(
@@ -14,11 +14,9 @@ export class RedisDeadLetters implements DeadLetters {
 
   list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
     const T = encodeSegment(type);
-    return this.channel().call('letters', [T, from, limit], fields => {
-      const letters: DeadLetter[] = [];
-      for (let at = 0; at < fields.length; at += FIELDS) letters.push(readLetter(T, fields.slice(at).map(String)));
-      return letters;
-    });
+    return this.channel().call('letters', [T, from, limit], answer =>
+      readRows(answer, FIELDS, row => readLetter(T, row)),
+    );
   }
 
   async replay(type: string, letterId: string): Promise<string | undefined> {

@@ -32,6 +32,13 @@ export function sharedQueue(base: string, entity: EntityRef, whose: unknown): In
   );
 }
 
+/** Rows of so many fields, each read by itself. */
+export function readRows<T>(answer: readonly unknown[], fields: number, read: (row: readonly string[]) => T): T[] {
+  const rows: T[] = [];
+  for (let at = 0; at < answer.length; at += fields) rows.push(read(answer.slice(at, at + fields).map(String)));
+  return rows;
+}
+
 /** Data for a person to see: what somebody has written by hand is shown as it is. */
 export function readData(json: string): unknown {
   try {

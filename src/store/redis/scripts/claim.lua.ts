@@ -10,6 +10,8 @@
  */
 export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
+-- A fence without an owner lasts that long.
+local FENCE_SECONDS = 86400
 
 -- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
 local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL = 1, 2, 3, 4, 5, 6, 7, 8
@@ -111,12 +113,15 @@ local function giveBack(B, kept)
   return back, foreign
 end
 
+-- Answers BullMQ's code: 1 when it is removed.
+local function removeJob(B, id) return BULL.removeJob({B .. ':' .. id, B .. ':repeat'}, {id, '0', B .. ':'}) end
+
 -- Gives back what has certainly not started: fetching it was no attempt. If a person has emptied the queue since it was
 -- fetched, it is removed.
 local function giveBackUnstarted(B, kept)
   local back, foreign = giveBack(B, kept)
   if claimOf(B)[RECALL] == 'drop' then
-    for _, id in ipairs(back) do BULL.removeJob({B .. ':' .. id, B .. ':repeat'}, {id, '0', B .. ':'}) end
+    for _, id in ipairs(back) do removeJob(B, id) end
     return {}, foreign
   end
   for _, id in ipairs(back) do redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end

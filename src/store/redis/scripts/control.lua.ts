@@ -85,7 +85,7 @@ function OPS.unblock(B, T, I, how)
   elseif how == 'skip' then
     redis.call('HSET', job, 'defa', redis.call('HGET', job, 'failedReason') or 'skipped', 'skip', '1')
   else
-    local r = BULL.removeJob({job, B .. ':repeat'}, {id, '0', B .. ':'})
+    local r = removeJob(B, id)
     if r ~= 1 then return {'REFUSED', r} end
   end
   setHold(B, nil)
@@ -124,14 +124,20 @@ local function idsIn(B, state, from, limit)
   return ids
 end
 
--- list: B state from limit; returns for each job id, name, data, timestamp, tries, why the last one failed
-function OPS.list(B, state, from, limit)
+-- For each job of a queue its id, and these fields; '' where there is none.
+local function viewsOf(B, ids, names)
   local out = {}
-  for _, id in ipairs(idsIn(B, state, tonumber(from), tonumber(limit))) do
+  for _, id in ipairs(ids) do
     out[#out + 1] = id
-    local fields = redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'timestamp', 'atm', 'failedReason')
-    for f = 1, 5 do out[#out + 1] = fields[f] or '' end
+    local fields = redis.call('HMGET', B .. ':' .. id, unpack(names))
+    for f = 1, #names do out[#out + 1] = fields[f] or '' end
   end
   return out
+end
+
+-- list: B state from limit; returns for each job id, name, data, timestamp, tries, why the last one failed
+local VIEW = {'name', 'data', 'timestamp', 'atm', 'failedReason'}
+function OPS.list(B, state, from, limit)
+  return viewsOf(B, idsIn(B, state, tonumber(from), tonumber(limit)), VIEW)
 end
 `;

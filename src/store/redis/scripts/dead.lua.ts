@@ -31,13 +31,8 @@ export const deadLettersLua = /* lua */ `
 -- Returns for each {letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks}
 local LETTER = {'entity', 'jobId', 'name', 'data', 'timestamp', 'finishedOn', 'atm', 'failedReason', 'stacktrace'}
 function OPS.letters(T, from, limit)
-  local S, out = deadBase(T), {}
-  for _, letter in ipairs(redis.call('ZRANGE', S .. ':failed', from, from + limit - 1)) do
-    out[#out + 1] = letter
-    local fields = redis.call('HMGET', S .. ':' .. letter, unpack(LETTER))
-    for f = 1, #LETTER do out[#out + 1] = fields[f] or '' end
-  end
-  return out
+  local S = deadBase(T)
+  return viewsOf(S, redis.call('ZRANGE', S .. ':failed', from, from + limit - 1), LETTER)
 end
 
 -- letterOf: T letter; whose it is, or ''

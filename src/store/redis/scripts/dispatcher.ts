@@ -39,6 +39,9 @@ local nowUs = t[1] * 1000000 + t[2]
 local nowMs = string.format('%.0f', math.floor(nowUs / 1000))
 local OPS = {}
 
+-- What a call that failed is answered with.
+local function problem(thrown) return type(thrown) == 'table' and thrown.err or tostring(thrown) end
+
 -- BullMQ's bodies, each made when it is first called: a batch needs few of them.
 local MAKE = {}
 local BULL = setmetatable({}, {__index = function(made, name)
@@ -66,7 +69,7 @@ local answers, at, call = {}, 4, 0
 while at < #ARGV do
   local last = at + 1 + ARGV[at + 1]
   local ok, answer = pcall(run, at, last)
-  if not ok then answer = {err = type(answer) == 'table' and answer.err or tostring(answer)} end
+  if not ok then answer = {err = problem(answer)} end
   call = call + 1
   answers[call] = answer
   at = last + 1

@@ -117,7 +117,7 @@ local function hasJobs(B, T, I)
   if claimOf(B)[ENTITY] then return end
   claims[B] = nil
   redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
-  redis.call('EXPIRE', fence(B), 86400)
+  redis.call('EXPIRE', fence(B), FENCE_SECONDS)
 end
 
 -- Where a job that was added goes. An active job will fetch its successor when it ends; only where handlers are free, a
@@ -160,8 +160,7 @@ end
 
 -- How many jobs have not ended.
 local function pendingOf(B)
-  return redis.call('LLEN', B .. ':wait') + redis.call('LLEN', B .. ':active')
-    + redis.call('ZCARD', B .. ':prioritized') + redis.call('ZCARD', B .. ':delayed')
+  return backlogOf(B) + redis.call('ZCARD', B .. ':delayed')
 end
 
 -- Whether an add brings a job: one with an id, or a key, that is known adds nothing.
@@ -184,7 +183,7 @@ function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKe
   -- The job is added by now: an error from here on must not say that it was not.
   local ok, answer = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
   if ok then return answer end
-  return {'UNKNOWN', id, type(answer) == 'table' and answer.err or tostring(answer)}
+  return {'UNKNOWN', id, problem(answer)}
 end
 
 -- enterAll: for each job the arguments of its enter, as JSON. Returns {answer, answer …}, or {'FULL', number of the job that has no
@@ -202,7 +201,7 @@ function OPS.enterAll(...)
   end
   for i, job in ipairs(jobs) do
     local ok, answer = pcall(OPS.enter, unpack(job))
-    answers[i] = ok and answer or {err = type(answer) == 'table' and answer.err or tostring(answer)}
+    answers[i] = ok and answer or {err = problem(answer)}
   end
   return answers
 end

@@ -32,7 +32,8 @@ end
 
 -- A failed try after which the job is kept, by BullMQ's own bodies. 'how' is JSON: {attempt, delayMs, strict}. Strict: all that
 -- was fetched goes back, the job itself last, to the head of the queue, where a hold keeps it (I6, race 6). Without delayMs
--- only a person ends the hold; it outlives those of jobs that were put before its own, which are tried again at once. The answer to this end may have been lost: the job waits again, or was fetched anew.
+-- only a person ends the hold; it outlives those of jobs that were put before its own, which are tried again at once. The answer
+-- to this end may have been lost: the job waits again, or was fetched anew.
 local function retryJob(B, jobId, lockMs, how, fields)
   local try, job = cjson.decode(how), B .. ':' .. jobId
   local delayMs = try.delayMs or BLOCKED_MS

@@ -31,7 +31,7 @@ local function giveUp(B)
   claims[B] = nil
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall')
   -- a block has no end; PERSIST is not needed, since no claim has an expiry
-  if not isBlocked(leftMs) then redis.call('EXPIRE', fence(B), 86400 + math.ceil(leftMs / 1000)) end
+  if not isBlocked(leftMs) then redis.call('EXPIRE', fence(B), FENCE_SECONDS + math.ceil(leftMs / 1000)) end
 end
 
 -- Gives up the claim of an entity that has nothing to run now. Its queue leaves no key unless some state of BullMQ still
@@ -78,7 +78,7 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
   end
   if isPaused(B) then
     -- for as long as it takes it is known whose queue it is
-    if not claim[OWNER] then redis.call('EXPIRE', fence(B), 86400) end
+    if not claim[OWNER] then redis.call('EXPIRE', fence(B), FENCE_SECONDS) end
     lookAgain(T, I, PAUSED_LOOK_MS * 1000)
     return {'PAUSED'}
   end
@@ -148,9 +148,7 @@ end
 -- backlogs: B…; how many jobs wait or run
 function OPS.backlogs(...)
   local out = {}
-  for i, B in ipairs({...}) do
-    out[i] = redis.call('LLEN', B .. ':wait') + redis.call('LLEN', B .. ':active') + redis.call('ZCARD', B .. ':prioritized')
-  end
+  for i, B in ipairs({...}) do out[i] = backlogOf(B) end
   return out
 end
 

@@ -10,6 +10,11 @@ local function hasWork(B)
   return first[2] and tonumber(first[2]) / 0x1000 <= nowUs / 1000
 end
 
+-- How many jobs wait or run.
+local function backlogOf(B)
+  return redis.call('LLEN', B .. ':wait') + redis.call('LLEN', B .. ':active') + redis.call('ZCARD', B .. ':prioritized')
+end
+
 -- Whether a person has paused all entities of the type; asked once a script.
 local pausedTypes = {}
 local function isTypePaused(T)

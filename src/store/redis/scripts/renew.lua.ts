@@ -19,7 +19,8 @@ local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
 ${queueLua}
 local lost, kicked, resting, loads = {}, {}, {}, {}
-local STATES = {':wait', ':active', ':prioritized', ':delayed'}
+-- where jobs of a queue would be
+local function placesOf(B) return B .. ':wait', B .. ':active', B .. ':prioritized', B .. ':delayed' end
 -- how many entities it works
 local function alive(id) return sys .. 'pod:' .. id .. ':alive' end
 local wasHeard = redis.call('EXISTS', alive(pod))
@@ -69,7 +70,7 @@ while k <= #ARGV do
     end
     if idle == '1' then
       idlers[#idlers + 1] = {B, T, I, position, c[3]}
-      for _, state in ipairs(STATES) do places[#places + 1] = B .. state end
+      for _, place in ipairs({placesOf(B)}) do places[#places + 1] = place end
     else
       keep(B, T, I, c[3])
     end
@@ -85,7 +86,7 @@ end
 
 -- Hardly ever is there anything where all are idle: asked at once for all of them.
 local areEmpty = #places == 0 or redis.call('EXISTS', unpack(places)) == 0
-local function isEmpty(B) return redis.call('EXISTS', B .. STATES[1], B .. STATES[2], B .. STATES[3], B .. STATES[4]) == 0 end
+local function isEmpty(B) return redis.call('EXISTS', placesOf(B)) == 0 end
 for _, idler in ipairs(idlers) do
   local B, T, I, position, rested = unpack(idler)
   if areEmpty or isEmpty(B) then
