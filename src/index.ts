@@ -1,5 +1,5 @@
 /** The public door: named exports, nothing else. */
-export type { EnqueuedJob } from './core/enqueue.js';
+export type { EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
 export {
   AtomicQueuesError,
@@ -23,7 +23,8 @@ export {
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
 export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
-export type { DeadLetter, EntityStatus, JobState, JobView } from './core/ports.js';
+export type { DeadLetter, EntityStatus, JobState, JobView, ScheduleView } from './core/ports.js';
+export type { Schedule } from './core/schedule.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
 export { currentJob, type JobContext } from './nest/current-job.js';

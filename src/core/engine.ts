@@ -5,7 +5,7 @@
 
 import { Discovery } from './discovery.js';
 import type { HandlerTable } from './dispatch.js';
-import { type EnqueuedJob, Enqueuer, type JobRequest } from './enqueue.js';
+import { type EnqueuedJob, Enqueuer, type JobRequest, type ScheduledJob } from './enqueue.js';
 import type { EntityRef } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
 import { ClosedError } from './errors.js';
@@ -13,8 +13,9 @@ import type { EventSink } from './events.js';
 import { Heartbeat } from './heartbeat.js';
 import { LookSources } from './look.js';
 import type { EngineConfig } from './options.js';
-import type { Clock, DeadLetters, EntityControl, EntityStore, Log } from './ports.js';
+import type { Clock, DeadLetters, EntityControl, EntityStore, Log, Schedules } from './ports.js';
 import { Scaler } from './scaler.js';
+import type { Schedule } from './schedule.js';
 import { WorkerManager } from './worker-manager.js';
 
 export interface EngineParts {
@@ -88,6 +89,11 @@ export class Engine {
     return this.enqueuer.enqueueBulk(requests);
   }
 
+  /** A job comes again and again, from now on. Rejects with a typed error. */
+  schedule(request: JobRequest, schedule: Schedule): Promise<ScheduledJob> {
+    return this.enqueuer.schedule(request, schedule);
+  }
+
   /** What a person does to one entity, wherever it is worked. */
   get control(): EntityControl {
     return this.parts.store.control;
@@ -95,6 +101,10 @@ export class Engine {
 
   get deadLetters(): DeadLetters {
     return this.parts.store.deadLetters;
+  }
+
+  get schedules(): Schedules {
+    return this.parts.store.schedules;
   }
 
   /** Asks a pod that has room to look at the entity. */

@@ -10,6 +10,7 @@ import { checkJobOptions, checkOrder, checkSize, encodeData, withIdempotency } f
 import { momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
 import type { Clock, Entered, EntityStore, JobOptions, NewJob } from './ports.js';
+import { checkSchedule, type Schedule } from './schedule.js';
 import type { WorkerManager } from './worker-manager.js';
 
 /** A job as a user asks for it. */
@@ -31,6 +32,17 @@ export interface EnqueuedJob {
   readonly entityId: string;
   /** Name of the entity's BullMQ queue. */
   readonly queueName: string;
+}
+
+/** A schedule that has begun: it goes on until somebody removes it, whatever becomes of this process. */
+export interface ScheduledJob {
+  readonly scheduleId: string;
+  readonly entityType: string;
+  readonly entityId: string;
+  /** Name of the entity's BullMQ queue. */
+  readonly queueName: string;
+  /** When it runs next, in ms since 1970. */
+  readonly nextAtMs: number;
 }
 
 export class Enqueuer {
@@ -70,6 +82,14 @@ export class Enqueuer {
       );
     }
     return outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  }
+
+  async schedule(request: JobRequest, schedule: Schedule): Promise<ScheduledJob> {
+    checkSchedule(schedule, request.options, `The schedule of job "${request.name}"`);
+    const job = this.check(request);
+    const nextAtMs = await this.store.schedules.put(job, schedule);
+    const { type: entityType, id: entityId } = job.entity;
+    return { scheduleId: schedule.id, entityType, entityId, queueName: this.store.queueName(job.entity), nextAtMs };
   }
 
   close(): void {

@@ -86,6 +86,8 @@ export class EntityWorker {
   private readonly createdAtMs: number;
   private idleSinceMs = 0;
   private againTimer: Timer | undefined;
+  /** The timer is one of the rate of its type: until then nothing can be missed. */
+  private isLimited = false;
   private beginningAnew = false;
   private advancing = false;
   private onEnd: (() => void)[] = [];
@@ -163,7 +165,7 @@ export class EntityWorker {
 
   /** The store says that the queue of this idle worker has something to do, so something was missed: begin anew (race 37). */
   kick(): void {
-    if (this.currentState !== 'idle' || this.answers.count > 0) return;
+    if (this.currentState !== 'idle' || this.answers.count > 0 || this.isLimited) return;
     this.failure = new Error('its queue has jobs that no wake-up told of');
     this.advance();
   }
@@ -406,7 +408,6 @@ export class EntityWorker {
       fetches,
       use: fetched => {
         jobs.confirmed(settlement, fetched.jobs.length);
-        if (fetched.isRecalled && !jobs.isHalted) this.recalled = true;
         this.onFetched(fetched);
       },
     });
@@ -447,13 +448,17 @@ export class EntityWorker {
 
   private onFetched(fetched: Fetched): void {
     this.jobs.add(fetched.jobs);
+    if (fetched.isRecalled && !this.jobs.isHalted) this.recalled = true;
     // Where one was, there may be one more for a handler that is free.
     if (fetched.jobs.length > 0 && !this.type.isOrdered) this.woken = true;
     this.againTimer?.cancel();
     this.againTimer = undefined;
+    this.isLimited = false;
     if (fetched.againInMs !== undefined) {
+      this.isLimited = fetched.isLimited ?? false;
       this.againTimer = this.context.clock.after(fetched.againInMs, () => {
         this.againTimer = undefined;
+        this.isLimited = false;
         this.wake();
       });
     }

@@ -34,7 +34,7 @@ const REORDERING = ['priority', 'lifo'];
 
 /** Options of BullMQ that need what this version lacks, and why. */
 const LATER: Readonly<Record<string, string>> = {
-  repeat: 'schedules come in a later version',
+  repeat: 'use QueueBus.schedule()',
   parent: 'flows come in a later version',
   failParentOnFailure: 'flows come in a later version',
   ignoreDependencyOnFailure: 'flows come in a later version',
@@ -90,8 +90,10 @@ export function withIdempotency(options: JobOptions, culprit: string): JobOption
   if (typeof id !== 'string' || id === '') {
     throw new InvalidOptionError(`${culprit} has an idempotencyKey that is no string, or an empty one.`);
   }
-  if (ttl !== undefined && !(Number.isInteger(ttl) && Number(ttl) > 0)) {
-    throw new InvalidOptionError(`${culprit} has an idempotencyTtlMs that is no whole number of milliseconds above 0.`);
+  if (ttl !== undefined && !isLifetime(ttl)) {
+    throw new InvalidOptionError(
+      `${culprit} has an idempotencyTtlMs that is no whole number of milliseconds from 1 to ${LONGEST_LIFETIME_MS}.`,
+    );
   }
   if (others['deduplication'] !== undefined) {
     throw new InvalidOptionError(`${culprit} has an idempotencyKey and a deduplication; give one of them.`);
@@ -117,6 +119,11 @@ export function checkJobOptions(options: JobOptions, culprit: string): void {
       throw new InvalidOptionError(`${culprit} has "${name}", which must be a boolean, a number or { count?, age? }.`);
     }
   }
+  if (options['deduplication'] !== undefined && !isDeduplication(options['deduplication'])) {
+    throw new InvalidOptionError(
+      `${culprit} has a deduplication that is not { id, ttl? }: a non-empty string, and milliseconds from 1 to ${LONGEST_LIFETIME_MS}.`,
+    );
+  }
   const fault = options['backoff'] === undefined ? undefined : faultOfBackoff(options['backoff']);
   if (fault !== undefined) throw new InvalidOptionError(`${culprit} has a backoff that ${fault}.`);
   if (options['lifo'] !== undefined && typeof options['lifo'] !== 'boolean') {
@@ -136,6 +143,19 @@ export function checkOrder(
     `${culprit} has the job option "${name}", but an entity of type "${type}" runs its jobs in the order in which they came; ` +
       `drop it, or give up the order: entities.${type}.ordering 'relaxed'.`,
   );
+}
+
+/** A hundred years: Redis counts the end of a key in ms since 1970, and refuses what does not fit. */
+const LONGEST_LIFETIME_MS = 100 * 365 * DAY_MS;
+
+function isLifetime(ms: unknown): boolean {
+  return Number.isInteger(ms) && Number(ms) >= 1 && Number(ms) <= LONGEST_LIFETIME_MS;
+}
+
+function isDeduplication(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { id, ttl } = value as { id?: unknown; ttl?: unknown };
+  return typeof id === 'string' && id !== '' && (ttl === undefined || isLifetime(ttl));
 }
 
 const NUMBERS = ['attempts', 'delay', 'priority', 'timestamp', 'stackTraceLimit', 'keepLogs', 'sizeLimit'];

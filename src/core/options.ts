@@ -76,7 +76,8 @@ export interface EntityOptions {
   ordering?: Ordering;
   /**
    * What becomes of a job that has used up its tries. `'skip'`: it goes to the failed ones, and the next runs. `'block'`: the
-   * entity waits until a person decides, see `EntityQueues`. Default `'skip'`.
+   * entity waits until a person decides, see `EntityQueues.of`. `'deadLetter'`: it goes, with its history, to the dead letters of
+   * the type, and the next runs; see `EntityQueues.deadLetters`. Default `'skip'`.
    */
   onExhausted?: OnExhausted;
   /** How long a worker outlives its last job, in seconds. Default 15. */

@@ -3,6 +3,7 @@
  * atomic steps), handlers, a clock, a log. `store/redis` and `store/memory` implement the first, `nest` wires the rest.
  */
 import type { EntityRef } from './entity.js';
+import type { Schedule } from './schedule.js';
 
 /** A pod's right to work an entity. Every step that touches the entity's jobs carries it and is refused when it is stale (I3). */
 export interface Claim {
@@ -58,6 +59,8 @@ export interface Settlement {
 export interface Fetched {
   readonly jobs: readonly FetchedJob[];
   readonly againInMs?: number;
+  /** The rate of its type allows no more until then. */
+  readonly isLimited?: boolean;
   /** The claim has rested; this step has roused and renewed it. */
   readonly isRoused?: boolean;
   /** The queue was paused, or emptied, since the claim began or the last {@link EntityStore.giveBack}: that is to be done now. */
@@ -213,6 +216,7 @@ export interface EntityStore {
   /** What a person does to one entity. */
   readonly control: EntityControl;
   readonly deadLetters: DeadLetters;
+  readonly schedules: Schedules;
   /**
    * Waits for wake-ups of this pod, and for requests for a worker of `types`; empty when none came within the store's own
    * bound.
@@ -285,14 +289,42 @@ export interface EntityControl {
   pause(entity: EntityRef, isPaused: boolean): Promise<void>;
   /** As {@link pause}, all entities of a type, also those that come later; beside it each may be paused by itself. */
   pauseType(type: string, isPaused: boolean): Promise<void>;
-  /** Decides about the job that blocks the entity. @returns whether there was one. */
-  unblock(entity: EntityRef, how: Unblocking): Promise<boolean>;
+  /**
+   * Decides about the job that blocks the entity.
+   * @param jobId only about this one; without it, about whichever it is.
+   * @returns whether it was one.
+   */
+  unblock(entity: EntityRef, how: Unblocking, jobId?: string): Promise<boolean>;
   status(entity: EntityRef): Promise<EntityStatus>;
   /** Removes all that waits, also for later; the owner is recalled, and what it has fetched and not started goes, too. */
   drop(entity: EntityRef): Promise<void>;
   /** Jobs in one state, from a position on: those that are next first, and of those that have ended the latest. */
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]>;
   locate(entity: EntityRef): QueueLocation;
+}
+
+/** A schedule of an entity as a person sees it. */
+export interface ScheduleView extends Schedule {
+  /** The name of its jobs, and what they get. */
+  readonly jobName: string;
+  readonly data: unknown;
+  /** When it runs next, or was to: the present run has not ended. In ms since 1970. */
+  readonly nextAtMs: number;
+  /** How many of its jobs have ended. */
+  readonly runs: number;
+}
+
+/** Jobs of an entity that come again and again. Each schedule has one job at a time; when it ends, the next one is made. */
+export interface Schedules {
+  /**
+   * A schedule begins, or takes the place of one with its id.
+   * @returns when it runs next, in ms since 1970.
+   */
+  put(job: NewJob, schedule: Schedule): Promise<number>;
+  /** From a position on, the next to run first. */
+  list(entity: EntityRef, from: number, limit: number): Promise<ScheduleView[]>;
+  /** What is due already still runs. @returns whether there was one. */
+  remove(entity: EntityRef, id: string): Promise<boolean>;
 }
 
 /** A job that had used up its tries (`onExhausted: 'deadLetter'`). */

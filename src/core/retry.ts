@@ -5,6 +5,9 @@
 import { HandlerNotFoundError, JobAbandonedError } from './errors.js';
 import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
+/** Stacks of its tries that a job keeps where nothing else is said. */
+export const MOST_STACKS = 10;
+
 interface Backoff {
   readonly type: 'fixed' | 'exponential';
   readonly delay?: number;

@@ -65,6 +65,6 @@ const MOST_LISTED = 1000;
 
 /** @throws InvalidOptionError */
 export function checkPage(from: number, limit: number): void {
-  if (Number.isInteger(from) && from >= 0 && Number.isInteger(limit) && limit >= 1 && limit <= MOST_LISTED) return;
+  if (Number.isSafeInteger(from) && from >= 0 && Number.isInteger(limit) && limit >= 1 && limit <= MOST_LISTED) return;
   throw new InvalidOptionError(`list() needs a whole number "from" from 0, and a "limit" from 1 to ${MOST_LISTED}.`);
 }

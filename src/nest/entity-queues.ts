@@ -4,7 +4,7 @@ import type { Queue } from 'bullmq';
 import { type EntityId, type EntityRef, entityRef, entityWord } from '../core/entity.js';
 import { DrainTimeoutError, InvalidOptionError } from '../core/errors.js';
 import { milliseconds } from '../core/options.js';
-import type { EntityControl, EntityStatus, JobState, JobView } from '../core/ports.js';
+import type { EntityControl, EntityStatus, JobState, JobView, Schedules, ScheduleView } from '../core/ports.js';
 import { openQueue } from '../store/redis/open-queue.js';
 import { checkPage, type DeadLetterQueue, deadLetterQueue } from './dead-letter-queue.js';
 import type { AtomicQueuesModuleOptions } from './options.js';
@@ -24,13 +24,13 @@ export interface EntityQueue {
   /** Takes a {@link EntityQueue.pause} back. */
   resume(): Promise<void>;
   /**
-   * Removes all jobs that wait, also those for later. The running one ends. What the pod that works the entity has fetched ahead
+   * Removes all jobs that wait, also those for later, but not those of schedules. The running one ends. What the pod that works the entity has fetched ahead
    * goes as soon as it hears of it; should the pod die before, that runs.
    */
   drop(): Promise<void>;
   /**
    * Resolves when the entity has no job left that waits, runs or is for later, as far as can be seen from one moment to the next.
-   * Of a paused or blocked entity it resolves after somebody has decided.
+   * Of a paused or blocked entity it resolves after somebody has decided, of one with schedules after they have been removed.
    * @param timeoutMs how long to wait at most, in ms. Default: as long as it takes.
    * @throws DrainTimeoutError
    */
@@ -46,17 +46,26 @@ export interface EntityQueue {
    * retries or promotes comes past this library, and is found within `discoveryIntervalMs`; a `Worker` must not be attached.
    */
   getQueue(): Promise<Queue>;
+  /**
+   * Its schedules, the next to run first; see {@link QueueBus.schedule}.
+   * @param from the first one's position, from 0. Default 0.
+   * @param limit Default 100, at most 1000.
+   */
+  schedules(options?: { from?: number; limit?: number }): Promise<ScheduleView[]>;
+  /** Ends a schedule; a run of it that is due already still runs. @returns whether there was one. */
+  unschedule(scheduleId: string): Promise<boolean>;
   /** How many jobs there are, whether it is paused, and which job blocks it. */
   status(): Promise<EntityStatus>;
   /**
    * The job that blocks the entity (`onExhausted: 'block'`) gets all its tries again, before all that waits.
-   * @returns whether there was one.
+   * @param jobId only if it is this one, as {@link status} has told; another may block the entity by now.
+   * @returns whether it was.
    */
-  retryBlocked(): Promise<boolean>;
-  /** The job that blocks the entity goes to the failed ones, and the next one runs. @returns whether there was one. */
-  skipBlocked(): Promise<boolean>;
-  /** The job that blocks the entity is removed, and the next one runs. @returns whether there was one. */
-  dropBlocked(): Promise<boolean>;
+  retryBlocked(jobId?: string): Promise<boolean>;
+  /** The job that blocks the entity goes to the failed ones, and the next one runs; otherwise as {@link retryBlocked}. */
+  skipBlocked(jobId?: string): Promise<boolean>;
+  /** The job that blocks the entity is removed, and the next one runs; otherwise as {@link retryBlocked}. */
+  dropBlocked(jobId?: string): Promise<boolean>;
 }
 
 /** The queues of all entities of a type: {@link EntityQueues.ofType}. */
@@ -96,10 +105,15 @@ export class EntityQueues {
         return (await control()).list(entity, state, from, limit);
       },
       getQueue: async () => openQueue((await control()).locate(entity), this.options.redis),
+      schedules: async ({ from = 0, limit = 100 } = {}) => {
+        checkPage(from, limit);
+        return (await this.schedules()).list(entity, from, limit);
+      },
+      unschedule: async scheduleId => (await this.schedules()).remove(entity, String(scheduleId)),
       status: async () => (await control()).status(entity),
-      retryBlocked: async () => (await control()).unblock(entity, 'retry'),
-      skipBlocked: async () => (await control()).unblock(entity, 'skip'),
-      dropBlocked: async () => (await control()).unblock(entity, 'drop'),
+      retryBlocked: async jobId => (await control()).unblock(entity, 'retry', jobId),
+      skipBlocked: async jobId => (await control()).unblock(entity, 'skip', jobId),
+      dropBlocked: async jobId => (await control()).unblock(entity, 'drop', jobId),
     };
   }
 
@@ -124,6 +138,10 @@ export class EntityQueues {
     const { type } = entityRef(entityType, 'any', 'EntityQueues.deadLetters()');
     const letters = async () => (await this.runtime.started).engine.deadLetters;
     return deadLetterQueue(type, letters, this.options.redis);
+  }
+
+  private async schedules(): Promise<Schedules> {
+    return (await this.runtime.started).engine.schedules;
   }
 
   private async control(): Promise<EntityControl> {

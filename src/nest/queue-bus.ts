@@ -4,10 +4,11 @@
  */
 import { Inject, Injectable } from '@nestjs/common';
 import type { JobsOptions } from 'bullmq';
-import type { EnqueuedJob, JobRequest } from '../core/enqueue.js';
+import type { EnqueuedJob, JobRequest, ScheduledJob } from '../core/enqueue.js';
 import type { EntityId } from '../core/entity.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError, rejecting } from '../core/errors.js';
 import type { JobOptions } from '../core/ports.js';
+import type { Schedule } from '../core/schedule.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
 import { type Class, getMetadata, type WorkerProcessorOptions } from './metadata.js';
 import { Runtime, type Started } from './runtime.js';
@@ -42,7 +43,14 @@ export interface ScopedQueueBus {
   enqueueBulk(commands: readonly object[], options?: EnqueueOptions): Promise<EnqueuedJob[]>;
   /** As {@link QueueBus.enqueueJob}. */
   enqueueJob(job: Omit<NamedJob, 'entityType'>, options?: EnqueueOptions): Promise<EnqueuedJob>;
+  /** As {@link QueueBus.schedule}. */
+  schedule(command: object, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob>;
+  /** As {@link QueueBus.scheduleJob}. */
+  scheduleJob(job: Omit<NamedJob, 'entityType'>, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob>;
 }
+
+/** A named job whose type the scope may know. */
+type UnscopedJob = Omit<NamedJob, 'entityType'> & { entityType?: string };
 
 /** What a scoped bus knows beforehand. */
 interface Scope {
@@ -54,8 +62,9 @@ interface Scope {
  * Enqueues commands. Inject it where you would have executed them.
  *
  * All methods reject with a subclass of {@link AtomicQueuesError}: `InvalidCommandError`, `InvalidEntityError`,
- * `UnserializableDataError`, `InvalidOptionError`, `UnsupportedError`, `StoreUnavailableError` (nothing was added),
- * `OutcomeUnknownError` (the job may have been added), `ClosedError`.
+ * `UnserializableDataError`, `InvalidOptionError`, `UnsupportedError`, `BacklogFullError`, `StoreUnavailableError` (nothing
+ * was added), `OutcomeUnknownError` (the job may have been added), `ClosedError`; those of a bulk also with `BulkEnqueueError`,
+ * which tells which of its jobs were not added.
  */
 @Injectable()
 export class QueueBus {
@@ -83,6 +92,27 @@ export class QueueBus {
     return this.sendNamed(job, options, undefined);
   }
 
+  /**
+   * Enqueues a command again and again, by an interval or a cron pattern, on BullMQ's Job Schedulers. A schedule has one job at
+   * a time: it joins the queue of its entity when it is due, and the next one is made when it has ended, so runs that fell due
+   * meanwhile are left out. It goes on until {@link EntityQueue.unschedule}; between its runs the entity needs no worker. To
+   * schedule the same `id` again, as each pod does when it starts, is harmless.
+   *
+   * @example
+   * ```ts
+   * await bus.schedule(new AddInterest('42'), { id: 'interest', pattern: '0 3 * * *', tz: 'Europe/Vienna' });
+   * ```
+   * @param options BullMQ's job options, of each run; those of one job alone (`jobId`, `delay`, keys) are refused.
+   */
+  schedule(command: object, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob> {
+    return this.repeat(command, schedule, options, undefined);
+  }
+
+  /** As {@link schedule}, by name, without a class. */
+  scheduleJob(job: NamedJob, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob> {
+    return this.repeatNamed(job, schedule, options, undefined);
+  }
+
   /** A bus for one entity type. */
   forEntity(entityType: string): ScopedQueueBus {
     return this.scoped({ entityType });
@@ -107,6 +137,8 @@ export class QueueBus {
       enqueue: (command, options) => this.send(command, options, scope),
       enqueueBulk: (commands, options) => this.sendBulk(commands, options, scope),
       enqueueJob: (job, options) => this.sendNamed(job, options, scope),
+      schedule: (command, schedule, options) => this.repeat(command, schedule, options, scope),
+      scheduleJob: (job, schedule, options) => this.repeatNamed(job, schedule, options, scope),
     };
   }
 
@@ -126,17 +158,29 @@ export class QueueBus {
   }
 
   private sendNamed(
-    job: Omit<NamedJob, 'entityType'> & { entityType?: string },
+    job: UnscopedJob,
     options: EnqueueOptions | undefined,
     scope: Scope | undefined,
   ): Promise<EnqueuedJob> {
-    return this.through(scope, ready => {
-      if (typeof job !== 'object' || job === null) {
-        throw new InvalidCommandError('enqueueJob() needs { entityType, entityId, name, data }.');
-      }
-      const entityType = scope?.entityType ?? (job.entityType as string);
-      return ready.engine.enqueue({ ...job, entityType, data: job.data, options: options as JobOptions });
-    });
+    return this.through(scope, ready => ready.engine.enqueue(namedRequest(job, options, scope)));
+  }
+
+  private repeat(
+    command: object,
+    schedule: Schedule,
+    options: EnqueueOptions | undefined,
+    scope: Scope | undefined,
+  ): Promise<ScheduledJob> {
+    return this.through(scope, ready => ready.engine.schedule(this.request(ready, command, options, scope), schedule));
+  }
+
+  private repeatNamed(
+    job: UnscopedJob,
+    schedule: Schedule,
+    options: EnqueueOptions | undefined,
+    scope: Scope | undefined,
+  ): Promise<ScheduledJob> {
+    return this.through(scope, ready => ready.engine.schedule(namedRequest(job, options, scope), schedule));
   }
 
   /** Waits only where it must: calls of one tick keep their order, whichever methods they use. */
@@ -189,6 +233,14 @@ export class QueueBus {
     }
     return known;
   }
+}
+
+function namedRequest(job: UnscopedJob, options: EnqueueOptions | undefined, scope: Scope | undefined): JobRequest {
+  if (typeof job !== 'object' || job === null) {
+    throw new InvalidCommandError('A job by name needs { entityType, entityId, name, data }.');
+  }
+  const entityType = scope?.entityType ?? (job.entityType as string);
+  return { ...job, entityType, data: job.data, options: options as JobOptions };
 }
 
 /**

@@ -93,15 +93,30 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
       });
 
-      test('a pause of what is paused recalls nobody; a resume wakes the owner, which goes on', async () => {
+      test('who is free asks for more, and is told, too', async () => {
+        await b.control.pause(entity, true);
+        expect(await a.take(claim)).toEqual({ jobs: [], isRecalled: true });
+        await a.giveBack(claim, [first.id]);
+        expect(await a.take(claim)).toEqual({ jobs: [] });
+      });
+
+      test('a resume wakes the owner, which goes on', async () => {
         await b.control.pause(entity, true);
         await a.wakeUps([]);
         await a.giveBack(claim, [first.id]);
-        await b.control.pause(entity, true);
         await a.finish(claim, done(first), 1);
         await b.control.pause(entity, false);
         expect(await a.wakeUps([])).toEqual([entity]);
         expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
+      });
+
+      test('of what is paused already, as by a tool that told nobody, the owner is recalled, too', async () => {
+        await b.control.pause(entity, true);
+        await a.wakeUps([]);
+        await a.giveBack(claim, [first.id]);
+        await b.control.pause(entity, true);
+        expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
+        expect(await a.finish(claim, done(first), 1)).toEqual({ jobs: [], isRecalled: true });
       });
 
       test('a claim that was recalled is a new one to whoever takes it over', async () => {
@@ -180,7 +195,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await b.control.status(entity)).toMatchObject({ waiting: 0, active: 2, delayed: 0 });
         await b.enter(job(4), 'route-only');
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
-        expect(await a.take(claim)).toEqual({ jobs: [] });
+        expect((await a.take(claim)).jobs).toEqual([]);
         await a.giveBack(claim, [first.id]);
         expect(await b.control.status(entity)).toMatchObject({ waiting: 1, active: 1 });
         expect(numbers((await a.finish(claim, done(first), 1)).jobs)).toEqual([4]);

@@ -96,6 +96,23 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
       expect(numbers(claimOf(await b.look(entity, 5)).jobs)).toEqual([1]);
     });
 
+    test('what its earlier tries have left is in it, too', async () => {
+      const outcome = { kind: 'retrying', reason: 'first', stack: 'Error: first', delayMs: 0 } as const;
+      const { jobs } = await a.finish(claim, { job: first, outcome }, 1);
+      await a.finish(claim, dead(jobs[0]), 0);
+      expect(await letters()).toMatchObject([{ attemptsMade: 2, stacks: ['Error: first', 'Error: because'] }]);
+    });
+
+    test('what is no letter is no key to remove, or to replay', async () => {
+      const { jobs } = await a.finish(claim, dead(first), 1);
+      await a.finish(claim, dead(jobs[0]), 0);
+      for (const id of ['failed', 'id', '', '0', 'first']) {
+        expect(await b.deadLetters.remove('account', id)).toBe(false);
+        expect(await b.deadLetters.replay('account', id)).toBeUndefined();
+      }
+      expect(await letters()).toHaveLength(2);
+    });
+
     test('a letter is replayed once, or removed', async () => {
       const { jobs } = await a.finish(claim, dead(first), 1);
       await a.finish(claim, dead(jobs[0]), 0);

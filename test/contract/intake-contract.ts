@@ -79,6 +79,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect(none.jobs).toEqual([]);
         expect(none.againInMs).toBeGreaterThan(0);
         expect(none.againInMs).toBeLessThanOrEqual(300);
+        expect(none.isLimited).toBe(true);
         expect((await a.take(claim)).jobs).toEqual([]);
         await cluster.timePasses(320);
         const third = await a.take(claim);
@@ -88,6 +89,21 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
     });
 
     describe('many in one step', () => {
+      test('what is repeated within a bulk needs room once', async () => {
+        const once = { deduplication: { id: 'k', ttl: 60_000 } };
+        const entered = await Promise.all(
+          b.enterAll([
+            [job(0, once), 'route-only'],
+            [job(1, once), 'route-only'],
+            [job(2, { jobId: 'x' }), 'route-only'],
+            [job(3, { jobId: 'x' }), 'route-only'],
+            [job(4), 'route-only'],
+          ]),
+        );
+        expect(new Set(entered.map(({ jobId }) => jobId)).size).toBe(3);
+        expect(await status()).toMatchObject({ waiting: 3 });
+      });
+
       test('each gets the answer that it would get alone; they keep their order', async () => {
         const [first, second, third] = await Promise.all(
           a.enterAll([

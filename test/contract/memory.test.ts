@@ -9,6 +9,7 @@ import { intakeContract } from './intake-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { restContract } from './rest-contract.js';
 import { retryContract } from './retry-contract.js';
+import { scheduleContract } from './schedule-contract.js';
 import { type Cluster, storeContract } from './store-contract.js';
 
 async function createCluster(leaseMs = 3000): Promise<Cluster> {
@@ -45,6 +46,7 @@ async function createCluster(leaseMs = 3000): Promise<Cluster> {
         attempt: 0,
         attemptsMade: 0,
         stalled: 0,
+        stacks: [],
         mustFail: undefined,
       };
       server.entity(entity).wait.push(job);
@@ -79,3 +81,4 @@ retryContract('memory', () => createCluster());
 controlContract('memory', () => createCluster());
 intakeContract('memory', () => createCluster());
 deadLetterContract('memory', () => createCluster());
+scheduleContract('memory', () => createCluster());

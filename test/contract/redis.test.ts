@@ -5,6 +5,7 @@ import { intakeContract } from './intake-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { restContract } from './rest-contract.js';
 import { retryContract } from './retry-contract.js';
+import { scheduleContract } from './schedule-contract.js';
 import { storeContract } from './store-contract.js';
 
 storeContract('redis', async () => new RedisCluster());
@@ -14,3 +15,4 @@ retryContract('redis', async () => new RedisCluster());
 controlContract('redis', async () => new RedisCluster());
 intakeContract('redis', async () => new RedisCluster());
 deadLetterContract('redis', async () => new RedisCluster());
+scheduleContract('redis', async () => new RedisCluster());

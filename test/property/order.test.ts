@@ -5,8 +5,8 @@
  */
 import fc from 'fast-check';
 import type { OnExhausted } from '../../src/core/options.js';
-import { collapsed, type Decision, expectedStarts, type JobSpec, startsOf } from '../support/property/model.js';
-import { World } from '../support/property/world.js';
+import { collapsed, type Decision, expectedStarts, type JobSpec, lifeOf } from '../support/property/model.js';
+import { type LosableStep, World } from '../support/property/world.js';
 
 const ENTITIES = ['a', 'b'];
 const entity = fc.constantFrom(...ENTITIES);
@@ -17,6 +17,8 @@ const spec: fc.Arbitrary<Omit<JobSpec, 'n'>> = fc.record({
   delayMs: fc.oneof({ weight: 6, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constantFrom(30, 900) }),
   decisions: fc.array(fc.constantFrom<Decision>('retry', 'skip', 'drop'), { maxLength: 3 }),
 });
+
+const step = fc.constantFrom<LosableStep>('enter', 'look', 'resync', 'take', 'finish', 'giveBack', 'release');
 
 /** What is done, and how it reads when it has failed. */
 type Command = readonly [name: string, run: (world: World) => Promise<void>];
@@ -32,6 +34,17 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: entity.map((id): Command => [`pause ${id}`, world => world.pause(id, true)]) },
   { weight: 1, arbitrary: entity.map((id): Command => [`resume ${id}`, world => world.pause(id, false)]) },
   { weight: 1, arbitrary: entity.map((id): Command => [`decide ${id}`, world => world.decide(id)]) },
+  { weight: 1, arbitrary: entity.map((id): Command => [`drop ${id}`, world => world.drop(id)]) },
+  {
+    weight: 1,
+    arbitrary: fc.boolean().map((how): Command => [`pause all ${how}`, world => world.pauseType(how)]),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.nat(3), step)
+      .map(([pod, step]): Command => [`lose ${pod} ${step}`, async world => world.lose(pod, step)]),
+  },
 );
 
 function enqueues([id, spec, pod]: [string, Omit<JobSpec, 'n'>, number]): Command {
@@ -44,17 +57,25 @@ async function keepsTheOrder(world: World, commands: readonly Command[], onExhau
     await world.calm();
     expect(world.faults).toEqual([]);
     for (const [id, specs] of world.specs) {
-      const isLate = new Set(specs.filter(({ delayMs }) => delayMs > 0).map(({ n }) => n));
       const starts = world.started.get(id) ?? [];
-      const ordered = starts.filter(n => !isLate.has(n));
+      const left = specs.filter(({ n }) => !world.dropped.has(`${id}#${n}`));
+      const inOrder = new Set(left.filter(({ delayMs }) => delayMs === 0).map(({ n }) => n));
       const blocks = onExhausted === 'block';
-      expect({ id, starts: collapsed(ordered) }).toEqual({ id, starts: collapsed(expectedStarts(specs, blocks)) });
-      for (const job of specs) {
-        const times = starts.filter(n => n === job.n).length;
-        if (!world.touched.has(`${id}#${job.n}`))
-          expect({ id, n: job.n, times }).toEqual({ id, n: job.n, times: startsOf(job, blocks) });
+      const ordered = collapsed(starts.filter(n => inOrder.has(n)));
+      expect({ id, starts: ordered }).toEqual({ id, starts: collapsed(expectedStarts(left, blocks)) });
+      const exhausted = await world.exhausted(id, onExhausted);
+      for (const job of left) {
         // All tries of a job come one after the other, also of one for later.
         expect(collapsed(starts).filter(n => n === job.n)).toEqual([job.n]);
+        if (world.touched.has(`${id}#${job.n}`)) continue;
+        const { starts: times, end } = lifeOf(job, blocks);
+        const is = {
+          id,
+          n: job.n,
+          times: starts.filter(n => n === job.n).length,
+          exhausted: exhausted.filter(n => n === job.n).length,
+        };
+        expect(is).toEqual({ id, n: job.n, times, exhausted: end === 'exhausted' ? 1 : 0 });
       }
     }
   } finally {

@@ -25,6 +25,7 @@ describe('the engine', () => {
       attempt: 0,
       attemptsMade: 0,
       stalled: 0,
+      stacks: [],
       mustFail: undefined,
     });
 

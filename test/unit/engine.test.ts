@@ -214,6 +214,7 @@ describe('the engine', () => {
       attempt: 1,
       attemptsMade: 0,
       stalled: 0,
+      stacks: [],
       mustFail: undefined,
     });
     await cluster.clock.advance(LEASE_MS / 3);

@@ -52,20 +52,62 @@ describe('a pause', () => {
     expect(cluster.running.map(({ n }) => n)).toEqual([3]);
   });
 
-  test('the word is lost: the end of the running job tells, and at most one more has started', async () => {
-    await withPrefetched();
-    const letThrough = a.store.hold('finish');
-    cluster.server.wakeUps.get('A')?.words.clear();
+  /** A pause of which no word comes, only the mark in the claim. */
+  const pauseUnheard = () => {
     stored().paused = true;
     const { owner } = stored();
     if (owner) owner.recall = 'pause';
-    await cluster.job(2).end();
-    expect(cluster.running.map(({ n }) => n)).toEqual([3]);
+  };
+
+  test('the word is lost: the end of the running job tells, and at most one more has started', async () => {
+    await a.add('1', ...Array(16).keys());
+    for (const n of [0, 1, 2, 3, 4]) await cluster.job(n).end();
+    // More are fetched than the two that an end may let start before it tells.
+    expect(stored().active.length).toBeGreaterThan(4);
+    const letThrough = a.store.hold('finish');
+    pauseUnheard();
+    await cluster.job(5).end();
+    expect(cluster.running.map(({ n }) => n)).toEqual([6]);
     letThrough();
     await settle();
-    await cluster.job(3).end();
+    await cluster.job(6).end();
     expect(cluster.running).toEqual([]);
-    expect(stored().wait.map(({ data }) => JSON.parse(data).n)).toEqual([4, 5, 6]);
+    expect(stored().wait.map(({ data }) => JSON.parse(data).n)).toEqual([7, 8, 9, 10, 11, 12, 13, 14, 15]);
+  });
+
+  test('several handlers, and the word is lost: one that is free asks, hears it, and works on after the resume', async () => {
+    cluster.atOnce = 3;
+    const b = await cluster.pod('B', { entities: { order: {}, account: { maxWorkersPerEntity: 3 } } });
+    await a.engine.close();
+    await b.add('1', 0);
+    expect(cluster.running.map(({ n }) => n)).toEqual([0]);
+    pauseUnheard();
+    await b.add('1', 1, 2);
+    expect(cluster.running.map(({ n }) => n)).toEqual([0]);
+    await b.engine.control.pause(entity, false);
+    await settle();
+    expect(cluster.running.map(({ n }) => n)).toEqual([0, 1, 2]);
+  });
+
+  test('a job that waits for no time for its next try, and a pause: it is the first after the resume', async () => {
+    await a.engine.enqueue({
+      entityType: 'account',
+      entityId: '1',
+      name: 'work',
+      data: { n: 0 },
+      options: { attempts: 2 },
+    });
+    await a.add('1', 1);
+    expect(cluster.running.map(({ n }) => n)).toEqual([0]);
+    const answers = [a.store.hold('finish'), a.store.hold('giveBack')];
+    await cluster.job(0).fail();
+    await pause();
+    for (const letThrough of answers) {
+      letThrough();
+      await settle();
+    }
+    await pause(false);
+    expect(cluster.starts).toEqual(starts(0, 0));
   });
 
   test('what an earlier call brings after the recall goes back, too', async () => {

@@ -2,6 +2,7 @@
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import { UnsupportedError } from '../../core/errors.js';
 import type { EntityControl, EntityStatus, JobState, JobView, Unblocking } from '../../core/ports.js';
+import { presentRun } from '../../core/schedule.js';
 import type { Hold, MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
 
 export class MemoryControl implements EntityControl {
@@ -12,11 +13,10 @@ export class MemoryControl implements EntityControl {
 
   async pause(ref: EntityRef, isPaused: boolean): Promise<void> {
     const entity = this.server.entity(ref);
-    const was = entity.paused;
     entity.paused = isPaused;
     if (!isPaused) this.lookNow(entity);
     // Also an owner whose lease has passed: nobody takes over what is paused, and it may come back.
-    else if (!was) this.server.recall(entity, 'pause');
+    else this.server.recall(entity, 'pause');
   }
 
   async pauseType(type: string, isPaused: boolean): Promise<void> {
@@ -31,16 +31,18 @@ export class MemoryControl implements EntityControl {
     }
   }
 
-  async unblock(ref: EntityRef, how: Unblocking): Promise<boolean> {
+  async unblock(ref: EntityRef, how: Unblocking, jobId?: string): Promise<boolean> {
     const entity = this.server.entity(ref);
     const job = this.server.blockerOf(entity);
-    if (!job) {
+    if (!job || (jobId !== undefined && jobId !== job.id)) {
       this.server.forget(entity);
       return false;
     }
     if (how === 'retry') Object.assign(job, { attemptsMade: 0, stalled: 0, mustFail: undefined });
-    else if (how === 'drop') this.server.drop(entity, [job]);
-    else {
+    else if (how === 'drop') {
+      this.server.drop(entity, [job]);
+      if (entity.wait.includes(job)) throw presentRun(ref);
+    } else {
       job.mustFail = entity.hold?.reason;
       job.isSkipped = true;
     }

@@ -1,6 +1,7 @@
 /** Dead letters in memory. Neighbour: `memory-store.ts` ends the jobs that become some. */
 import { UnsupportedError } from '../../core/errors.js';
 import type { DeadLetter, DeadLetters, JobOptions } from '../../core/ports.js';
+import { MOST_STACKS } from '../../core/retry.js';
 import type { MemoryControl } from './memory-control.js';
 import type { MemoryIntake } from './memory-intake.js';
 import type { MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
@@ -28,7 +29,7 @@ export class MemoryDeadLetters implements DeadLetters {
       diedAtMs: this.server.clock.wallMs(),
       attemptsMade: job.attemptsMade + 1,
       failedReason: reason,
-      stacks: [stack],
+      stacks: [...job.stacks, stack].slice(-MOST_STACKS),
       json: job.data,
       options: job.options,
     };

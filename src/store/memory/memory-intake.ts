@@ -20,11 +20,15 @@ export class MemoryIntake {
   /** @throws BacklogFullError when these jobs are more than their entities have room for. */
   checkRoom(jobs: readonly NewJob[]): void {
     const room = new Map<string, number>();
+    const names = new Set<string>();
     for (const job of jobs) {
       const { maxPending } = this.config.entityType(job.entity.type);
       const entity = this.server.find(job.entity);
       if (maxPending === undefined || this.knownId(job, entity) !== undefined) continue;
       const word = entityWord(job.entity);
+      const known = namesOf(job).some(name => names.has(name));
+      for (const name of namesOf(job)) names.add(name);
+      if (known) continue;
       const pending = entity ? entity.wait.length + entity.active.length + entity.delayed.length : 0;
       const left = (room.get(word) ?? maxPending - pending) - 1;
       if (left < 0) throw new BacklogFullError(job.entity, maxPending);
@@ -48,7 +52,8 @@ export class MemoryIntake {
   /** A job that has not been tried. */
   stored(id: string, { name, data, options }: Pick<NewJob, 'name' | 'data' | 'options'>): StoredJob {
     const enqueuedAtMs = this.server.clock.wallMs();
-    return { id, name, data, options, enqueuedAtMs, attempt: 0, attemptsMade: 0, stalled: 0, mustFail: undefined };
+    const counts = { attempt: 0, attemptsMade: 0, stalled: 0 };
+    return { id, name, data, options, enqueuedAtMs, ...counts, stacks: [], mustFail: undefined };
   }
 
   /** The id of the job that was added before, under the same id or idempotency key: an add adds nothing. */
@@ -58,4 +63,11 @@ export class MemoryIntake {
     const jobs = [...entity.wait, ...entity.active, ...entity.failed, ...entity.delayed.map(({ job }) => job)];
     return jobs.find(({ id }) => id === options['jobId'])?.id;
   }
+}
+
+/** What makes another job of its entity a repetition of this one. */
+function namesOf({ entity, options: { jobId, deduplication } }: NewJob): readonly string[] {
+  const { id } = (deduplication ?? {}) as { id?: string };
+  const names = [jobId === undefined ? [] : ['id', jobId], id === undefined ? [] : ['key', id]];
+  return names.filter(({ length }) => length > 0).map(name => JSON.stringify([entityWord(entity), ...name]));
 }

@@ -3,7 +3,8 @@
  * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
  */
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
-import type { Clock, DeadLetter, JobOptions } from '../../core/ports.js';
+import type { Clock, DeadLetter, JobOptions, NewJob } from '../../core/ports.js';
+import type { Schedule } from '../../core/schedule.js';
 
 export interface StoredJob {
   readonly id: string;
@@ -11,10 +12,14 @@ export interface StoredJob {
   readonly data: string;
   readonly options: JobOptions;
   readonly enqueuedAtMs: number;
+  /** Of the tries that have failed, the latest last. */
+  readonly stacks: string[];
   attempt: number;
   attemptsMade: number;
   stalled: number;
   mustFail: string | undefined;
+  /** The schedule that made it. */
+  readonly scheduleId?: string;
   /** Since when it is left for pods that know its name. */
   leftAtMs?: number | undefined;
   /** A person has given it up. */
@@ -25,8 +30,16 @@ export interface StoredJob {
 /** Why an owner is to give back what it has fetched. */
 export type Recall = 'pause' | 'drop';
 
+export interface StoredSchedule extends Schedule {
+  readonly template: NewJob;
+  /** In ms since 1970. */
+  nextAtMs: number;
+  readonly runs: number;
+}
+
 export interface StoredEntity {
   readonly ref: EntityRef;
+  readonly schedules: Map<string, StoredSchedule>;
   wait: StoredJob[];
   active: StoredJob[];
   delayed: { readonly job: StoredJob; readonly atMs: number }[];
@@ -92,6 +105,7 @@ export class MemoryServer {
 
   /** The id of the job that is known under that deduplication, of which nothing else may be left. */
   deduplicated(ref: EntityRef, options: JobOptions): string | undefined {
+    if (options['deduplication'] === undefined) return undefined;
     const known = this.deduplications.get(keyOf(ref, options));
     return known && known.untilMs > this.now() ? known.jobId : undefined;
   }
@@ -119,7 +133,8 @@ export class MemoryServer {
     const word = entityWord(ref);
     let entity = this.entities.get(word);
     if (!entity) {
-      entity = { ref, wait: [], active: [], delayed: [], failed: [], paused: false, token: 0 };
+      const schedules = new Map<string, StoredSchedule>();
+      entity = { ref, schedules, wait: [], active: [], delayed: [], failed: [], paused: false, token: 0 };
       this.entities.set(word, entity);
     }
     return entity;
@@ -175,6 +190,11 @@ export class MemoryServer {
     return this.heldForMs(entity) === Number.POSITIVE_INFINITY ? entity.wait[0] : undefined;
   }
 
+  /** Whether a job that waits further back blocks the entity: somebody has put others before it. */
+  isBlockedBehind({ hold, wait }: StoredEntity): boolean {
+    return hold?.untilMs === Number.POSITIVE_INFINITY && wait.some(({ id }) => id === hold.jobId);
+  }
+
   /** A drained entity leaves nothing (I8) but what a person has set, or is to see. */
   forget(entity: StoredEntity): void {
     const jobs = [entity.wait, entity.active, entity.delayed, entity.failed];
@@ -208,12 +228,22 @@ export class MemoryServer {
     entity.active = entity.active.filter(({ id }) => !kept.includes(id));
     for (const job of entity.active) job.attempt--;
     if (entity.owner?.recall === 'drop') this.drop(entity, entity.active);
-    else this.giveBack(entity);
+    this.giveBack(entity);
     entity.active = stay;
   }
 
-  /** Removes jobs of a queue, wherever in it they are. */
+  /** Removes jobs of a queue, but the present ones of its schedules. */
   drop(entity: StoredEntity, jobs: readonly StoredJob[]): void {
+    const isPresent = ({ id, scheduleId = '' }: StoredJob) =>
+      id === `repeat:${scheduleId}:${entity.schedules.get(scheduleId)?.nextAtMs}`;
+    this.remove(
+      entity,
+      jobs.filter(job => !isPresent(job)),
+    );
+  }
+
+  /** Removes jobs of a queue, wherever in it they are. */
+  remove(entity: StoredEntity, jobs: readonly StoredJob[]): void {
     for (const { options } of jobs) this.deduplications.delete(keyOf(entity.ref, options));
     entity.wait = entity.wait.filter(job => !jobs.includes(job));
     entity.delayed = entity.delayed.filter(({ job }) => !jobs.includes(job));

@@ -27,6 +27,7 @@ import type {
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
 import { MemoryIntake } from './memory-intake.js';
+import { MemorySchedules } from './memory-schedules.js';
 import { MAX_FAILED, type MemoryServer, type StoredEntity, type StoredJob } from './memory-server.js';
 
 const PAUSED_LOOK_MS = 5000;
@@ -36,6 +37,7 @@ const HOLD_LEAD_MS = 1000;
 export class MemoryEntityStore implements EntityStore {
   readonly control: MemoryControl;
   readonly deadLetters: MemoryDeadLetters;
+  readonly schedules: MemorySchedules;
   private readonly intake: MemoryIntake;
   private closed = false;
 
@@ -47,6 +49,7 @@ export class MemoryEntityStore implements EntityStore {
     this.control = new MemoryControl(server, podId);
     this.intake = new MemoryIntake(server, config);
     this.deadLetters = new MemoryDeadLetters(server, this.control, this.intake);
+    this.schedules = new MemorySchedules(server, this.control, this.intake);
   }
 
   async start(): Promise<void> {}
@@ -144,8 +147,7 @@ export class MemoryEntityStore implements EntityStore {
       const overtaken = entity.active.findIndex(({ id }) => id === settlement.job.id) > 0;
       if (overtaken && this.config.entityType(entity.ref.type).isOrdered) throw overtakes(settlement.job.id);
       this.end(entity, settlement);
-      const fetched = this.fetch(entity, take);
-      return entity.owner?.recall ? { ...fetched, isRecalled: true } : fetched;
+      return this.fetch(entity, take);
     });
   }
 
@@ -350,7 +352,7 @@ export class MemoryEntityStore implements EntityStore {
   private fetch(entity: StoredEntity, limit: number): Fetched {
     this.server.promote(entity);
     // What is fetched is to be given back first.
-    if (entity.owner?.recall) return { jobs: [] };
+    if (entity.owner?.recall) return { jobs: [], isRecalled: true };
     const heldForMs = this.server.heldForMs(entity);
     if (heldForMs === Number.POSITIVE_INFINITY) return { jobs: [] };
     if (heldForMs !== undefined) return { jobs: [], againInMs: Math.max(1, heldForMs) };
@@ -359,10 +361,10 @@ export class MemoryEntityStore implements EntityStore {
     if (isOver) entity.hold = undefined;
     const room = this.server.isPaused(entity) ? 0 : this.roomInRate(entity, limit);
     if (entity.spent && room === 0 && !this.server.isPaused(entity) && entity.wait.length > 0) {
-      return { jobs: [], againInMs: Math.max(1, entity.spent.untilMs - this.server.now()) };
+      return { jobs: [], againInMs: Math.max(1, entity.spent.untilMs - this.server.now()), isLimited: true };
     }
     const jobs = entity.wait.splice(0, room);
-    if (entity.spent) entity.spent.count += jobs.length;
+    this.spend(entity, jobs.length);
     for (const job of jobs) job.attempt++;
     entity.active.push(...jobs);
     const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
@@ -376,9 +378,16 @@ export class MemoryEntityStore implements EntityStore {
   private roomInRate(entity: StoredEntity, limit: number): number {
     const { rateLimit } = this.config.entityType(entity.ref.type);
     if (!rateLimit) return limit;
-    const now = this.server.now();
-    if ((entity.spent?.untilMs ?? 0) <= now) entity.spent = { untilMs: now + rateLimit.durationMs, count: 0 };
+    if (entity.spent && entity.spent.untilMs <= this.server.now()) entity.spent = undefined;
     return Math.max(0, Math.min(limit, rateLimit.max - (entity.spent?.count ?? 0)));
+  }
+
+  /** The span begins with the first job that is fetched in it. */
+  private spend(entity: StoredEntity, jobs: number): void {
+    const { rateLimit } = this.config.entityType(entity.ref.type);
+    if (!rateLimit || jobs === 0) return;
+    entity.spent ??= { untilMs: this.server.now() + rateLimit.durationMs, count: 0 };
+    entity.spent.count += jobs;
   }
 
   private end(entity: StoredEntity, { job, outcome }: Settlement): void {
@@ -391,6 +400,7 @@ export class MemoryEntityStore implements EntityStore {
     }
     entity.active = entity.active.filter(other => other !== stored);
     this.server.forgetDeduplication(entity.ref, stored.options);
+    this.schedules.advance(entity, stored);
     if (outcome.kind === 'dead') this.deadLetters.bury(entity, stored, outcome);
     if (outcome.kind === 'failed') {
       stored.outcome = { kind: 'failed', value: outcome.reason };
@@ -402,13 +412,16 @@ export class MemoryEntityStore implements EntityStore {
   private retry(entity: StoredEntity, stored: StoredJob, outcome: TriedAgain): void {
     const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
     stored.attemptsMade++;
+    stored.stacks.push(outcome.stack);
     entity.active = entity.active.filter(other => other !== stored);
     if (outcome.kind === 'blocked' || this.config.entityType(entity.ref.type).ordering === 'strict') {
       this.server.giveBackUnstarted(entity);
       entity.wait.unshift(stored);
       const { id, attemptsMade } = stored;
       const untilMs = this.server.now() + delayMs;
-      if (delayMs > 0) entity.hold = { jobId: id, attemptsMade, untilMs, reason: outcome.reason };
+      // The hold of a blocker outlives those of jobs that were put before it, which are tried again at once.
+      const yields = outcome.kind === 'retrying' && this.server.isBlockedBehind(entity);
+      if (delayMs > 0 && !yields) entity.hold = { jobId: id, attemptsMade, untilMs, reason: outcome.reason };
     } else if (delayMs > 0) {
       entity.delayed.push({ job: stored, atMs: this.server.now() + delayMs });
     } else {

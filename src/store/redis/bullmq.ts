@@ -10,6 +10,7 @@ import { createRedisBackend, Job, type JobsOptions, type RedisQueueBackend } fro
 import { Unpackr } from 'msgpackr';
 import { InvalidOptionError, messageOf, UnsupportedError } from '../../core/errors.js';
 import type { JobOptions, NewJob } from '../../core/ports.js';
+import { MOST_STACKS } from '../../core/retry.js';
 import type { EntityKeys } from './keys.js';
 import { type BullBodies, JOB_ID } from './scripts/dispatcher.js';
 
@@ -43,12 +44,12 @@ const BODIES = [
   'updateData',
   'updateProgress',
   'addLog',
+  'addJobScheduler',
+  'updateJobScheduler',
+  'removeJobScheduler',
 ];
 const QUEUE = { name: 'queue', prefix: 'recorder' };
 const BASE = `${QUEUE.prefix}:${QUEUE.name}:`;
-
-/** Stacks that a job keeps where nothing else is said. */
-const MOST_STACKS = 10;
 
 /** A worker as BullMQ's bodies see it. */
 export interface WorkerView {
@@ -295,6 +296,12 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
   const resume = names('pause');
   await backend.drain(true);
   const drain = names('drain');
+  await backend.addJobScheduler('s', 1, '{}', {}, { name: 'n' }, {});
+  const addJobScheduler = names('addJobScheduler');
+  await backend.updateJobSchedulerNextMillis('s', 1, '{}', {}, id);
+  const updateJobScheduler = names('updateJobScheduler');
+  await backend.removeJobScheduler('s');
+  const removeJobScheduler = names('removeJobScheduler');
   return {
     addStandardJob,
     addDelayedJob,
@@ -307,6 +314,9 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
     pause,
     resume,
     drain,
+    addJobScheduler,
+    updateJobScheduler,
+    removeJobScheduler,
   };
 }
 

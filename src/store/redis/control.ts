@@ -5,6 +5,7 @@
 import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
 import { StoreRefusedError } from '../../core/errors.js';
 import type { EntityControl, EntityStatus, JobState, JobView, QueueLocation, Unblocking } from '../../core/ports.js';
+import { presentRun } from '../../core/schedule.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
 import { readData, readRows, sharedQueue } from './replies.js';
@@ -18,15 +19,15 @@ export class RedisControl implements EntityControl {
   async pause(entity: EntityRef, isPaused: boolean): Promise<void> {
     const how = isPaused ? 'paused' : 'resumed';
     // What a pause of an older BullMQ has put aside comes back in pieces.
-    while ((await this.call(entity, 'pause', how, ([left]) => Number(left))) > 0);
+    while ((await this.call(entity, 'pause', [how], ([left]) => Number(left))) > 0);
   }
 
-  unblock(entity: EntityRef, how: Unblocking): Promise<boolean> {
-    return this.call(entity, 'unblock', how, ([was, code]) => {
+  unblock(entity: EntityRef, how: Unblocking, jobId = ''): Promise<boolean> {
+    return this.call(entity, 'unblock', [how, jobId], ([was, code]) => {
       if (was === 'REFUSED')
-        throw new StoreRefusedError(
-          `BullMQ would not remove the job that blocks ${entityWord(entity)} (code ${code}); it may belong to a job scheduler.`,
-        );
+        throw Number(code) === OF_A_SCHEDULE
+          ? presentRun(entity)
+          : new StoreRefusedError(`BullMQ would not remove the job that blocks ${entityWord(entity)} (code ${code}).`);
       return was === '1';
     });
   }
@@ -57,7 +58,7 @@ export class RedisControl implements EntityControl {
   }
 
   drop(entity: EntityRef): Promise<void> {
-    return this.call(entity, 'drop', undefined, () => undefined);
+    return this.call(entity, 'drop', [], () => undefined);
   }
 
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
@@ -73,12 +74,11 @@ export class RedisControl implements EntityControl {
   private call<T>(
     entity: EntityRef,
     op: string,
-    how: string | undefined,
+    more: readonly string[],
     read: (answer: readonly unknown[]) => T,
   ): Promise<T> {
     const { base, type, id } = this.keySpace.of(entity);
-    const args = how === undefined ? [base, type, id] : [base, type, id, how];
-    return this.channel().call(op, args, answer => {
+    return this.channel().call(op, [base, type, id, ...more], answer => {
       if (answer[0] === 'SHARED') throw sharedQueue(base, entity, answer[1]);
       return read(answer);
     });
@@ -86,6 +86,9 @@ export class RedisControl implements EntityControl {
 }
 
 const FIELDS = 6;
+
+/** BullMQ's code for a job that it does not remove, as a job scheduler counts on it. */
+const OF_A_SCHEDULE = -8;
 
 /** Entities that are told in one step. */
 const PAGE = 500;

@@ -48,6 +48,7 @@ import { NativeJobs } from './native-job.js';
 import type { RenewalArguments } from './renewal-connection.js';
 import { Renewals } from './renewals.js';
 import { type BuildNative, checkStale, type RedisJob, readFetched } from './replies.js';
+import { RedisSchedules } from './schedules.js';
 import { composeDispatcher } from './scripts/dispatcher.js';
 
 export interface RedisStoreOptions {
@@ -90,6 +91,7 @@ export class RedisEntityStore implements EntityStore {
   private readonly stopWatching: () => void;
   readonly control: RedisControl;
   readonly deadLetters: RedisDeadLetters;
+  readonly schedules: RedisSchedules;
   private ready: Ready | undefined;
 
   constructor(private readonly options: RedisStoreOptions) {
@@ -111,6 +113,7 @@ export class RedisEntityStore implements EntityStore {
     });
     this.control = new RedisControl(() => this.parts.channel, this.keySpace);
     this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace);
+    this.schedules = new RedisSchedules({ keySpace: this.keySpace, clock, log, ready: () => this.parts });
     this.entering = new Entering({
       keySpace: this.keySpace,
       config,
@@ -221,8 +224,7 @@ export class RedisEntityStore implements EntityStore {
       checkStale(answer, claim);
       if (answer[0] === 'EARLY') throw overtakes(settlement.job.id);
       if (Number(answer[1]) < 0) this.reportRefusedEnd(claim, settlement, Number(answer[1]));
-      const fetched = readFetched(answer, 2, claim, this.buildNative);
-      return answer[0] === 'RECALLED' ? { ...fetched, isRecalled: true } : fetched;
+      return readFetched(answer, 2, claim, this.buildNative);
     });
   }
 
@@ -350,20 +352,27 @@ export class RedisEntityStore implements EntityStore {
     const { bull } = this.parts;
     const head = [job.id, lockDurationMs, outcome.kind];
     if (outcome.kind === 'completed') {
-      return [...head, outcome.value, bull.encodeCompleted(options, worker), ''];
+      return [
+        ...head,
+        outcome.value,
+        bull.encodeCompleted(options, worker),
+        '',
+        this.schedules.nextOf(job as RedisJob),
+      ];
     }
     const fields = failureFields(outcome, stacks, options.stackTraceLimit);
     if (outcome.kind === 'failed' || outcome.kind === 'dead') {
       // A dead letter is all that is kept of its job.
       const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
-      return [...head, outcome.reason, ...bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker)];
+      const encoded = bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker);
+      return [...head, outcome.reason, ...encoded, this.schedules.nextOf(job as RedisJob)];
     }
     const { attempt } = job;
     const how =
       outcome.kind === 'retrying'
         ? { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' }
         : { attempt, strict: true };
-    return [...head, JSON.stringify(how), '', encodeFields(fields)];
+    return [...head, JSON.stringify(how), '', encodeFields(fields), ''];
   }
 
   private renewalArguments({ claim, idle, runningJobIds = [] }: Renewal): RenewalArguments {

@@ -12,6 +12,8 @@ export interface RedisJob extends FetchedJob {
   readonly options: JobsOptions & JobOptions;
   /** Those of the tries before, as JSON text. */
   readonly stacks: string | undefined;
+  /** The schedule that made it. */
+  readonly scheduleId: string | undefined;
 }
 
 export type BuildNative = (claim: Claim, id: string, fields: readonly string[]) => unknown;
@@ -54,9 +56,15 @@ export function readFetched(answer: readonly unknown[], at: number, claim: Claim
   for (let i = at + 1; i < answer.length; i += 2) {
     jobs.push(readJob(String(answer[i]), answer[i + 1] as string[], claim, native));
   }
-  const againInMs = Number(answer[at]);
-  return againInMs >= 0 ? { jobs, againInMs } : { jobs };
+  const again = String(answer[at]);
+  if (again === '-1') return { jobs };
+  if (again === 'recalled') return { jobs, isRecalled: true };
+  return again.startsWith(LIMITED)
+    ? { jobs, againInMs: Number(again.slice(LIMITED.length)), isLimited: true }
+    : { jobs, againInMs: Number(again) };
 }
+
+const LIMITED = 'limited ';
 
 function readJob(id: string, fields: readonly string[], claim: Claim, native: BuildNative): RedisJob {
   let name = '';
@@ -67,6 +75,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
   let stacks: string | undefined;
   let mustFail: string | undefined;
   let isSkipped = false;
+  let scheduleId: string | undefined;
   for (let i = 0; i < fields.length; i += 2) {
     const value = fields[i + 1] ?? '';
     if (fields[i] === 'name') name = value;
@@ -77,6 +86,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
     else if (fields[i] === 'stacktrace') stacks = value;
     else if (fields[i] === 'defa') mustFail = value;
     else if (fields[i] === 'skip') isSkipped = true;
+    else if (fields[i] === 'rjk') scheduleId = value;
   }
   let data: unknown;
   if (json === undefined) {
@@ -99,6 +109,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
     isSkipped,
     options,
     stacks,
+    scheduleId,
     native: () => (built ??= native(claim, id, fields)),
   };
 }

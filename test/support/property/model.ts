@@ -18,26 +18,29 @@ export interface JobSpec {
   readonly decisions: readonly Decision[];
 }
 
-/** The starts of one job, in a world without crashes. */
-export function startsOf({ fails, attempts, decisions }: JobSpec, blocks: boolean): number {
+/** How a job ends: `exhausted` when it has used up its tries and nobody wants more of them, `gone` when a person removes it. */
+export type End = 'completed' | 'exhausted' | 'gone';
+
+/** How often a job starts, and how it ends, in a world without crashes. */
+export function lifeOf({ fails, attempts, decisions }: JobSpec, blocks: boolean): { starts: number; end: End } {
   let starts = 0;
   let failed = 0;
   for (const decision of [...(blocks ? decisions : []), 'skip']) {
     for (let made = 0; made < attempts; made++) {
       starts++;
-      if (failed >= fails) return starts;
+      if (failed >= fails) return { starts, end: 'completed' };
       failed++;
     }
-    if (decision !== 'retry') return starts;
+    if (decision !== 'retry') return { starts, end: decision === 'drop' ? 'gone' : 'exhausted' };
   }
-  return starts;
+  return { starts, end: 'exhausted' };
 }
 
 /** The numbers of jobs in the order of their starts, each as often as it starts. */
 export function expectedStarts(jobs: readonly JobSpec[], blocks: boolean): number[] {
   return jobs
     .filter(({ delayMs }) => delayMs === 0)
-    .flatMap(job => Array(startsOf(job, blocks)).fill(job.n) as number[]);
+    .flatMap(job => Array(lifeOf(job, blocks).starts).fill(job.n) as number[]);
 }
 
 /** Without repetitions. */

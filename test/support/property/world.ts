@@ -4,6 +4,7 @@
  */
 import { HandlerTable } from '../../../src/core/dispatch.js';
 import { Engine } from '../../../src/core/engine.js';
+import { OutcomeUnknownError } from '../../../src/core/errors.js';
 import { NO_EVENTS } from '../../../src/core/events.js';
 import { type EngineConfig, type OnExhausted, resolveOptions } from '../../../src/core/options.js';
 import type { Clock, EntityStore } from '../../../src/core/ports.js';
@@ -18,6 +19,9 @@ import { eventually } from '../wait.js';
 import type { JobSpec } from './model.js';
 
 export const TYPE = 'account';
+
+/** Steps of a store whose answers may be lost without any job starting once more. */
+export type LosableStep = 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'giveBack' | 'release';
 const LEASE_MS = 1000;
 
 /** What pods stand on. */
@@ -48,6 +52,8 @@ export class World {
   readonly specs = new Map<string, JobSpec[]>();
   /** Jobs that ran, or may have been fetched, when their pod died: they may start more often. */
   readonly touched = new Set<string>();
+  /** Jobs that somebody has removed while they waited: none of them starts any more. */
+  readonly dropped = new Set<string>();
   readonly enqueuedAtMs = new Map<string, number>();
   readonly faults: string[] = [];
   private readonly running = new Map<string, Run>();
@@ -130,13 +136,16 @@ export class World {
     this.specs.set(entityId, [...specs, job]);
     const { attempts, backoffMs, delayMs } = job;
     this.enqueuedAtMs.set(`${entityId}#${job.n}`, this.ground.clock.monotonicMs());
-    await this.live[by % this.live.length]?.engine.enqueue({
+    const options = { attempts, backoff: backoffMs, ...(delayMs > 0 && { delay: delayMs }) };
+    const enqueued = this.live[by % this.live.length]?.engine.enqueue({
       entityType: TYPE,
       entityId,
       name: 'work',
       data: { n: job.n },
-      options: { attempts, backoff: backoffMs, ...(delayMs > 0 && { delay: delayMs }) },
+      options,
     });
+    // Where the answer is lost the job is there.
+    await enqueued?.catch(error => expect(error).toBeInstanceOf(OutcomeUnknownError));
     await this.pass(0);
   }
 
@@ -172,6 +181,41 @@ export class World {
     await this.pass(0);
   }
 
+  /** The next answer to a step of a pod is lost. */
+  lose(which: number, step: LosableStep): void {
+    this.live[which % this.live.length]?.store.next(step, 'lose');
+  }
+
+  async pauseType(isPaused: boolean): Promise<void> {
+    await this.live[0]?.engine.control.pauseType(TYPE, isPaused);
+    await this.pass(0);
+  }
+
+  /** All that waits is removed. What runs meanwhile is not; a job that waits for its next try may be on its way back. */
+  async drop(entityId: string): Promise<void> {
+    const before = this.running.get(entityId)?.n;
+    await this.live[0]?.engine.control.drop({ type: TYPE, id: entityId });
+    const after = this.running.get(entityId)?.n;
+    const starts = this.started.get(entityId) ?? [];
+    for (const { n } of this.specs.get(entityId) ?? []) {
+      if (n === before || n === after) continue;
+      (starts.includes(n) ? this.touched : this.dropped).add(`${entityId}#${n}`);
+    }
+    await this.pass(0);
+  }
+
+  /** The numbers of jobs that ended as exhausted: failed ones, or dead letters. */
+  async exhausted(entityId: string, onExhausted: OnExhausted): Promise<number[]> {
+    const [pod] = this.live;
+    if (!pod) return [];
+    const { control, deadLetters } = pod.engine;
+    const jobs =
+      onExhausted === 'deadLetter'
+        ? (await deadLetters.list(TYPE, 0, 1000)).filter(letter => letter.entityId === entityId)
+        : await control.list({ type: TYPE, id: entityId }, 'failed', 0, 1000);
+    return jobs.map(({ data }) => (data as { n: number }).n);
+  }
+
   /** What blocks the entity is decided about. */
   async decide(entityId: string): Promise<void> {
     const { control } = this.live[0]?.engine ?? {};
@@ -179,12 +223,12 @@ export class World {
     const { blockedBy } = (await control?.status(entity)) ?? {};
     if (!control || !blockedBy) return;
     const [head] = await control.list(entity, 'waiting', 0, 1);
-    if (!head) return;
+    if (head?.jobId !== blockedBy.jobId) return;
     const { n } = head.data as { n: number };
     const name = `${entityId}#${n}`;
     const count = this.decided.get(name) ?? 0;
     this.decided.set(name, count + 1);
-    await control.unblock(entity, this.specs.get(entityId)?.[n]?.decisions[count] ?? 'skip');
+    await control.unblock(entity, this.specs.get(entityId)?.[n]?.decisions[count] ?? 'skip', head.jobId);
     await this.pass(0);
   }
 
@@ -196,6 +240,7 @@ export class World {
 
   /** All that was enqueued comes to its end. */
   async calm(): Promise<void> {
+    await this.pauseType(false);
     for (const entityId of this.specs.keys()) await this.pause(entityId, false);
     await this.ground.until('nothing is left', async () => {
       for (const entityId of this.specs.keys()) {
@@ -231,6 +276,7 @@ export class World {
   private handle(pod: Pod, entityId: string, n: number): Promise<void> {
     const name = `${entityId}#${n}`;
     if (pod.isDead) this.faults.push(`${name} starts on ${pod.id}, which was cut off`);
+    if (this.dropped.has(name)) this.faults.push(`${name} starts, which was dropped`);
     const beside = this.running.get(entityId);
     if (beside) this.faults.push(`${name} starts beside #${beside.n}`);
     const early = this.specs.get(entityId)?.[n]?.delayMs ?? 0;

@@ -55,6 +55,10 @@ export class WalkStore implements EntityStore {
     return this.parts.real.deadLetters;
   }
 
+  get schedules() {
+    return this.parts.real.schedules;
+  }
+
   async start(): Promise<void> {}
 
   queueName(entity: EntityRef): string {

@@ -120,12 +120,15 @@ local function removeJob(B, id) return BULL.removeJob({B .. ':' .. id, B .. ':re
 -- fetched, it is removed.
 local function giveBackUnstarted(B, kept)
   local back, foreign = giveBack(B, kept)
-  if claimOf(B)[RECALL] == 'drop' then
-    for _, id in ipairs(back) do removeJob(B, id) end
-    return {}, foreign
+  local isDropped, left = claimOf(B)[RECALL] == 'drop', {}
+  for _, id in ipairs(back) do
+    -- BullMQ keeps the present job of a schedule
+    if not isDropped or removeJob(B, id) ~= 1 then
+      redis.call('HINCRBY', B .. ':' .. id, 'ats', -1)
+      left[#left + 1] = id
+    end
   end
-  for _, id in ipairs(back) do redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end
-  return back, foreign
+  return left, foreign
 end
 
 -- A job that lost its pod while it was the only one fetched is the one that ran: it counts as stalled. Where several

@@ -22,7 +22,6 @@ end
 function OPS.pause(B, T, I, how)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  local was = isPausedByItself(B)
   local keys = how == 'paused' and keysOf_pause(B) or keysOf_resume(B)
   local left = BULL.pause(keys, {how, '1'})
   local claim = claimOf(B)
@@ -30,7 +29,7 @@ function OPS.pause(B, T, I, how)
     lookNow(B, T, I)
   elseif claim[OWNER] then
     -- also one whose lease has passed: nobody takes over what is paused, and it may come back
-    if not was then recall(B, T, I, 'pause') end
+    recall(B, T, I, 'pause')
   else
     hasJobs(B, T, I)
   end
@@ -72,12 +71,13 @@ function OPS.drop(B, T, I)
   return {'OK'}
 end
 
--- unblock: B T I how ('retry' | 'skip' | 'drop'); returns {'1'} when a job blocked the entity, {'REFUSED', BullMQ's code}
-function OPS.unblock(B, T, I, how)
+-- unblock: B T I how ('retry' | 'skip' | 'drop') jobId ('': whichever); returns {'1'} when it blocked the entity,
+-- {'REFUSED', BullMQ's code}
+function OPS.unblock(B, T, I, how, jobId)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
   local id = blockerOf(B)
-  if not id then return {'0'} end
+  if not id or (jobId ~= '' and jobId ~= id) then return {'0'} end
   local job = B .. ':' .. id
   if how == 'retry' then
     redis.call('HSET', job, 'atm', '0')

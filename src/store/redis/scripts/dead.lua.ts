@@ -59,7 +59,8 @@ function OPS.replay(B, T, I, letter)
   if fields[1] ~= I then return {''} end
   local opts = cjson.decode(fields[4])
   -- what was about its first way in
-  opts.jobId, opts.delay, opts.de, opts.timestamp, opts.parent, opts['repeat'] = nil, nil, nil, nil, nil, nil
+  opts.jobId, opts.delay, opts.de, opts.timestamp, opts.parent = nil, nil, nil, nil, nil
+  opts['repeat'], opts.prevMillis = nil, nil
   local kind = opts.priority and tonumber(opts.priority) > 0 and 'prioritized' or 'standard'
   local id = addJob(B, kind, fields[2], nowMs, fields[3], opts, '', '')
   if type(id) == 'number' then return {'REFUSED', id} end

@@ -18,6 +18,7 @@ import { finishLua } from './finish.lua.js';
 import { hoistDefinitions } from './hoist.js';
 import { lookLua } from './look.lua.js';
 import { queueLua } from './queue.lua.js';
+import { advanceLua, scheduleLua } from './schedule.lua.js';
 import { spawnLua } from './spawn.lua.js';
 import { takeLua } from './take.lua.js';
 
@@ -87,6 +88,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     claimLua,
     takeLua,
     buryLua,
+    advanceLua,
     finishLua,
     spawnLua,
     enterLua,
@@ -94,6 +96,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     discoverLua,
     controlLua,
     deadLettersLua,
+    scheduleLua,
   ];
   return [HEAD, ...functions, keysOf(keyNames), ...ours, LOOP].join('\n');
 }

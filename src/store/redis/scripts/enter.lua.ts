@@ -189,11 +189,14 @@ end
 -- enterAll: for each job the arguments of its enter, as JSON. Returns {answer, answer …}, or {'FULL', number of the job that has no
 -- room} when nothing was added.
 function OPS.enterAll(...)
-  local jobs, room, answers = {}, {}, {}
+  local jobs, room, seen, answers = {}, {}, {}, {}
   for i, text in ipairs({...}) do
     local job = cjson.decode(text)
     local B, customId, dedupKey, maxPending = job[1], job[9], job[10], job[11]
-    if maxPending ~= '' and isNew(B, customId, dedupKey) then
+    local hash = B .. ':' .. customId
+    local isKnown = (customId ~= '' and seen[hash]) or (dedupKey ~= '' and seen[dedupKey])
+    seen[hash], seen[dedupKey] = true, true
+    if maxPending ~= '' and not isKnown and isNew(B, customId, dedupKey) then
       room[B] = (room[B] or tonumber(maxPending) - pendingOf(B)) - 1
       if room[B] < 0 then return {'FULL', i} end
     end

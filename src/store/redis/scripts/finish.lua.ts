@@ -70,7 +70,8 @@ local function overtakes(B, jobId)
   return false
 end
 
-local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
+local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, fetch)
+  if nextMs ~= '' then advance(B, jobId, nextMs) end
   local r
   if status == 'retrying' or status == 'blocked' then
     r = retryJob(B, jobId, lockMs, value, fields)
@@ -89,23 +90,23 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   return r
 end
 
--- Of a job that ends: 'retrying' and 'blocked' have {attempt, delayMs, strict} as their value, and no opts.
--- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields
--- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'RECALLED', …} as that, when the queue was paused and what is
--- fetched is to go back. {'EARLY'} when an older job has not ended; {'STALE'}.
-function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields)
+-- Of a job that ends: 'retrying' and 'blocked' have {attempt, delayMs, strict} as their value, and no opts; 'nextMs' is '' but
+-- where a job of a schedule is through.
+-- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs
+-- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
+function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs)
   if not mine(B, epoch) then return {'STALE'} end
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
   local fetches = n > 0 and status ~= 'retrying' and status ~= 'blocked' and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
     and not isPausedByType(B)
-  if fetches and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
+  if fetches and nextMs == '' and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
     fetches = false
   end
-  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, fetches and '1' or '0')
-  local out = {claimOf(B)[RECALL] and 'RECALLED' or 'OK', 0, '-1'}
+  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, fetches and '1' or '0')
+  local out = {'OK', 0, '-1'}
   if type(r) == 'table' and type(r[1]) == 'table' then
     out[4] = r[2]
     out[5] = r[1]
@@ -119,7 +120,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   return out
 end
 
--- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields)*
+-- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields nextMs)*
 -- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
 -- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
 function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
@@ -128,8 +129,9 @@ function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
   local known = claim[OWNER] == pod and tonumber(claim[EPOCH])
   if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
   local settled = {...}
-  for s = 1, #settled, 6 do
-    finishJob(B, settled[s], settled[s + 1], settled[s + 2], settled[s + 3], settled[s + 4], settled[s + 5], '0')
+  for s = 1, #settled, 7 do
+    local jobId, lockMs, status, value, opts, fields, nextMs = unpack(settled, s, s + 6)
+    finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, '0')
   end
   local out = {'OK', grant(B, T, I, newEpoch, 0, true), 0, 0}
   take(B, 1, takeOpts, out, 5)

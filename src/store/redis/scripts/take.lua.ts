@@ -2,21 +2,21 @@
  * Fetching jobs: BullMQ's own `moveToActive`, as often as asked for.
  *
  * A hold is in its way: nothing is fetched while the head of the queue waits for its next try (I6).
- * Answers of a fetch, in every op that fetches: {..., againInMs ('-1': not at all), id, fields, id, fields …}; before them,
- * where an idle worker asks, '1' when its claim rested and was roused.
+ * Answers of a fetch, in every op that fetches: {..., againInMs, id, fields, id, fields …}; before them, where an idle worker
+ * asks, '1' when its claim rested and was roused. In place of againInMs: '-1', not at all; 'limited <ms>', the rate of its type
+ * allows no more before; 'recalled', what is fetched is to be given back first.
  */
 export const takeLua = /* lua */ `
 -- Of a fetch that brought no job: {0, 0, ms of rate limit, time of the next delayed job}
 local function againIn(r)
-  if tonumber(r[3]) > 0 then return string.format('%.0f', r[3]) end
+  if tonumber(r[3]) > 0 then return string.format('limited %.0f', r[3]) end
   if tonumber(r[4]) > 0 then return string.format('%.0f', math.max(1, math.ceil(tonumber(r[4]) - tonumber(nowMs)))) end
   return '-1'
 end
 
 -- Appends up to n jobs to 'out' and writes at out[at] when it makes sense to ask again.
 local function take(B, n, opts, out, at)
-  out[at] = '-1'
-  -- what is fetched is to be given back first
+  out[at] = claimOf(B)[RECALL] and 'recalled' or '-1'
   if n < 1 or claimOf(B)[RECALL] or isPausedByType(B) then return end
   local held = heldForMs(B)
   if held then

@@ -1,0 +1,87 @@
+/** Schedules in memory. Neighbour: `memory-store.ts` ends the jobs that they make. */
+import type { EntityRef } from '../../core/entity.js';
+import type { NewJob, Schedules, ScheduleView } from '../../core/ports.js';
+import type { Schedule } from '../../core/schedule.js';
+import { firstByPattern, nextByPattern } from '../schedule-times.js';
+import type { MemoryControl } from './memory-control.js';
+import type { MemoryIntake } from './memory-intake.js';
+import type { MemoryServer, StoredEntity, StoredJob, StoredSchedule } from './memory-server.js';
+
+export class MemorySchedules implements Schedules {
+  constructor(
+    private readonly server: MemoryServer,
+    private readonly control: MemoryControl,
+    private readonly intake: MemoryIntake,
+  ) {}
+
+  async put(job: NewJob, schedule: Schedule): Promise<number> {
+    const entity = this.server.entity(job.entity);
+    const { id, every, pattern, tz } = schedule;
+    const now = this.server.clock.wallMs();
+    const before = entity.schedules.get(id);
+    const isReplaced = before !== undefined && this.removeNext(entity, id, before);
+    const next = { ...schedule, template: job, nextAtMs: now, runs: before?.runs ?? 0 };
+    if (pattern !== undefined) next.nextAtMs = firstByPattern({ pattern, tz }, now);
+    else if (before?.every === every && before)
+      next.nextAtMs = isReplaced ? before.nextAtMs : (following(before, now) ?? now);
+    this.add(entity, next);
+    this.control.lookNow(entity);
+    return next.nextAtMs;
+  }
+
+  async list(ref: EntityRef, from: number, limit: number): Promise<ScheduleView[]> {
+    const all = [...(this.server.find(ref)?.schedules.values() ?? [])].sort((a, b) => a.nextAtMs - b.nextAtMs);
+    return all.slice(from, from + limit).map(({ template, ...schedule }) => ({
+      ...schedule,
+      jobName: template.name,
+      data: JSON.parse(template.data),
+    }));
+  }
+
+  async remove(ref: EntityRef, id: string): Promise<boolean> {
+    const entity = this.server.find(ref);
+    const schedule = entity?.schedules.get(id);
+    if (!entity || !schedule) return false;
+    entity.delayed = entity.delayed.filter(({ job }) => job.id !== jobIdOf(schedule));
+    entity.schedules.delete(id);
+    this.control.lookNow(entity);
+    return true;
+  }
+
+  /** A job has ended: if it was the present one of a schedule, the next one is made. */
+  advance(entity: StoredEntity, { id: jobId, scheduleId }: StoredJob): void {
+    const schedule = entity.schedules.get(scheduleId ?? '');
+    if (!schedule || jobIdOf(schedule) !== jobId) return;
+    const now = this.server.clock.wallMs();
+    const nextAtMs = following(schedule, now);
+    if (nextAtMs === undefined) entity.schedules.delete(schedule.id);
+    else this.add(entity, { ...schedule, nextAtMs, runs: schedule.runs + 1 });
+  }
+
+  private add(entity: StoredEntity, schedule: StoredSchedule): void {
+    entity.schedules.set(schedule.id, schedule);
+    const job = { ...this.intake.stored(jobIdOf(schedule), schedule.template), scheduleId: schedule.id };
+    const delayMs = schedule.nextAtMs - this.server.clock.wallMs();
+    if (delayMs > 0) entity.delayed.push({ job, atMs: this.server.now() + delayMs });
+    else entity.wait.push(job);
+  }
+
+  /** What has not been fetched goes. @returns whether it did. */
+  private removeNext(entity: StoredEntity, id: string, schedule: StoredSchedule): boolean {
+    const isIt = (job: StoredJob) => job.scheduleId === id && job.id === jobIdOf(schedule);
+    const jobs = [...entity.wait, ...entity.delayed.map(({ job }) => job)].filter(isIt);
+    this.server.remove(entity, jobs);
+    return jobs.length > 0;
+  }
+}
+
+function jobIdOf({ id, nextAtMs }: StoredSchedule): string {
+  return `repeat:${id}:${nextAtMs}`;
+}
+
+/** Runs that fell due meanwhile are left out. */
+function following({ every, pattern = '', tz, nextAtMs }: StoredSchedule, now: number): number | undefined {
+  if (every === undefined) return nextByPattern({ pattern, tz }, Math.max(now, nextAtMs));
+  const next = nextAtMs + every;
+  return next >= now ? next : next + Math.ceil((now - next) / every) * every;
+}

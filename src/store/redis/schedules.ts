@@ -1,0 +1,102 @@
+/**
+ * Schedules on Redis. Neighbours: `scripts/schedule.lua.ts` says what each step does; `core/ports.ts` what it means.
+ */
+import type { EntityRef } from '../../core/entity.js';
+import { StoreRefusedError } from '../../core/errors.js';
+import type { Clock, JobOptions, Log, NewJob, Schedules, ScheduleView } from '../../core/ports.js';
+import type { Schedule } from '../../core/schedule.js';
+import { firstByPattern, nextByPattern } from '../schedule-times.js';
+import type { Bull } from './bullmq.js';
+import type { Channel } from './channel.js';
+import type { KeySpace } from './keys.js';
+import { type RedisJob, readData, readRows, sharedQueue } from './replies.js';
+
+export interface ScheduleParts {
+  readonly keySpace: KeySpace;
+  readonly clock: Clock;
+  readonly log: Log;
+  ready(): { readonly bull: Bull; readonly channel: Channel };
+}
+
+/** What BullMQ writes into a job of a schedule. */
+interface Repeat {
+  readonly every?: number;
+  readonly pattern?: string;
+  readonly tz?: string;
+  readonly count?: number;
+  readonly limit?: number;
+  readonly endDate?: number;
+}
+
+/** BullMQ's own rule: it knows the interval. */
+const BY_INTERVAL = '0';
+const OVER = 'over';
+
+export class RedisSchedules implements Schedules {
+  constructor(private readonly parts: ScheduleParts) {}
+
+  async put(job: NewJob, { id, every, pattern, tz }: Schedule): Promise<number> {
+    const { keySpace, clock } = this.parts;
+    const { bull, channel } = this.parts.ready();
+    const keys = keySpace.of(job.entity);
+    const next = pattern === undefined ? undefined : firstByPattern({ pattern, tz }, clock.wallMs());
+    const template = bull.encodeAdd(job, keys).options;
+    const opts = { ...JSON.parse(template), repeat: { every, pattern, tz, count: 1 }, prevMillis: next };
+    const what = { name: job.name, every, pattern, tz };
+    const texts = [JSON.stringify(what), template, JSON.stringify(opts), job.data];
+    const args = [keys.base, keys.type, keys.id, id, next ?? BY_INTERVAL, ...texts];
+    return channel.call('schedule', args, ([answer, detail]) => {
+      if (answer === 'SHARED') throw sharedQueue(keys.base, job.entity, detail);
+      if (answer !== 'OK') {
+        throw new StoreRefusedError(
+          `BullMQ refused schedule "${id}" (code ${detail}): its next run is there already, and runs or has ended.`,
+        );
+      }
+      return Number(detail);
+    });
+  }
+
+  list(entity: EntityRef, from: number, limit: number): Promise<ScheduleView[]> {
+    const { base } = this.parts.keySpace.of(entity);
+    return this.parts
+      .ready()
+      .channel.call('schedules', [base, from, limit], answer => readRows(answer, 8, readSchedule));
+  }
+
+  remove(entity: EntityRef, id: string): Promise<boolean> {
+    const { base, type, id: I } = this.parts.keySpace.of(entity);
+    return this.parts.ready().channel.call('unschedule', [base, type, I, id], ([was]) => was === '1');
+  }
+
+  /** When the schedule of a job that ends runs next, as the script wants it; '' when it is of none. */
+  nextOf({ scheduleId, options }: RedisJob): string {
+    if (scheduleId === undefined) return '';
+    const { every, pattern, tz, count = 1, limit, endDate } = ((options as JobOptions)['repeat'] ?? {}) as Repeat;
+    const now = this.parts.clock.wallMs();
+    if ((limit !== undefined && count >= limit) || (endDate !== undefined && now > endDate)) return OVER;
+    if (every !== undefined) return BY_INTERVAL;
+    const after = Math.max(now, Number((options as JobOptions)['prevMillis'] ?? 0));
+    try {
+      return String(nextByPattern({ pattern: String(pattern), tz }, after) ?? OVER);
+    } catch (error) {
+      // Somebody has written it by hand.
+      this.parts.log.warn(`Schedule "${scheduleId}" ends: ${(error as Error).message}`);
+      return OVER;
+    }
+  }
+}
+
+/** Reads `id, next, name, data, every, pattern, tz, runs so far`. */
+function readSchedule(row: readonly string[]): ScheduleView {
+  const [id = '', next, jobName = '', data = '', every, pattern, tz, count] = row;
+  return {
+    id,
+    jobName,
+    data: data === '' ? {} : readData(data),
+    ...(every !== '' && { every: Number(every) }),
+    ...(pattern !== '' && { pattern: String(pattern) }),
+    ...(tz !== '' && { tz: String(tz) }),
+    nextAtMs: Number(next),
+    runs: Number(count) - 1,
+  };
+}

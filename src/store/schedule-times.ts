@@ -1,0 +1,33 @@
+/** When a schedule with a pattern runs next, by BullMQ's own rule. Neighbours: both stores, which ask here. */
+import { getNextMillis } from 'bullmq';
+import { InvalidOptionError, messageOf } from '../core/errors.js';
+
+interface Pattern {
+  readonly pattern: string;
+  readonly tz?: string | undefined;
+}
+
+/**
+ * The first time after `afterMs`, in ms since 1970; undefined when there is none.
+ * @throws InvalidOptionError when the pattern, or its time zone, is none.
+ */
+export function nextByPattern({ pattern, tz }: Pattern, afterMs: number): number | undefined {
+  try {
+    return getNextMillis(afterMs, { pattern, ...(tz !== undefined && { tz }) });
+  } catch (error) {
+    throw new InvalidOptionError(
+      `The pattern ${JSON.stringify(pattern)}${tz === undefined ? '' : ` in the time zone ${JSON.stringify(tz)}`} makes no schedule: ${messageOf(error)}.`,
+    );
+  }
+}
+
+/**
+ * As {@link nextByPattern}, of a schedule that begins.
+ * @throws InvalidOptionError also when there is no such time.
+ */
+export function firstByPattern(pattern: Pattern, nowMs: number): number {
+  const next = nextByPattern(pattern, nowMs);
+  if (next === undefined)
+    throw new InvalidOptionError(`The pattern ${JSON.stringify(pattern.pattern)} has no time to come.`);
+  return next;
+}

@@ -1,0 +1,233 @@
+/** The part of a store's contract that is about schedules: jobs that come again and again. */
+import type { EntityRef } from '../../src/core/entity.js';
+import { InvalidOptionError, StaleClaimError, StoreRefusedError } from '../../src/core/errors.js';
+import { resolveOptions } from '../../src/core/options.js';
+import type { Claim, EntityStore, FetchedJob, JobOptions, Settlement } from '../../src/core/ports.js';
+import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+const EVERY = 50_000;
+
+export function scheduleContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, schedules: ${name}`, () => {
+    const config = resolveOptions({});
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    const mine = { epoch: 1, mayClaim: true, atOnce: 1 };
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+
+    beforeEach(async () => {
+      cluster = await createCluster();
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+    });
+    afterEach(() => cluster.close());
+
+    const job = (n: number, options: JobOptions = {}) => withdrawal(config, entity, { n }, options);
+    const put = (n = 0, every = EVERY, options?: JobOptions) => b.schedules.put(job(n, options), { id: 's', every });
+    const list = () => b.schedules.list(entity, 0, 9);
+    const status = () => b.control.status(entity);
+    const only = (jobs: readonly FetchedJob[]): FetchedJob => {
+      expect(jobs).toHaveLength(1);
+      return done(jobs[0]).job;
+    };
+    /** The schedule begins, and a pod works its first run. */
+    const running = async (options?: JobOptions): Promise<{ claim: Claim; run: FetchedJob }> => {
+      await put(0, EVERY, options);
+      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      return { claim, run: only(jobs) };
+    };
+    const ending = (run: FetchedJob, kind: 'retrying' | 'blocked' | 'dead'): Settlement => {
+      const why = { reason: 'because', stack: 'Error: because' };
+      return { job: run, outcome: kind === 'retrying' ? { kind, ...why, delayMs: 0 } : { kind, ...why } };
+    };
+
+    test('I7: the first run is due at once, and a pod is called for it', async () => {
+      await a.renew([], serving('account'));
+      const nextAtMs = await put(7);
+      expect(Math.abs(nextAtMs - Date.now()) < 60_000 || name === 'memory').toBe(true);
+      expect(await list()).toEqual([{ id: 's', every: EVERY, jobName: 'withdraw', data: { n: 7 }, nextAtMs, runs: 0 }]);
+      expect(await b.due('account', 0, 9)).toEqual([entity]);
+      expect(await a.wakeUps([])).toEqual([entity]);
+      expect(numbers(claimOf(await a.look(entity, 1)).jobs)).toEqual([7]);
+    });
+
+    test('… of an entity that is worked its owner is told', async () => {
+      const { claim, jobs } = claimOf(await a.enter(job(1), mine));
+      await put(7);
+      expect(await a.wakeUps([])).toEqual([entity]);
+      expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([7]);
+    });
+
+    test('a run that has ended makes the next one, and the answer says when it comes', async () => {
+      const { claim, run } = await running();
+      expect(await status()).toMatchObject({ waiting: 0, active: 1, delayed: 0 });
+      const { jobs, againInMs } = await a.finish(claim, done(run), 1);
+      expect(jobs).toEqual([]);
+      expect(againInMs).toBeGreaterThan(EVERY - 5000);
+      expect(againInMs).toBeLessThanOrEqual(EVERY);
+      expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
+      expect(await list()).toMatchObject([{ runs: 1 }]);
+    });
+
+    test('I8: between two runs the entity has no worker, and is looked at in time', async () => {
+      const { claim, run } = await running();
+      await a.finish(claim, done(run), 1);
+      expect(await a.release(claim, 'idle')).toBe(true);
+      expect(await cluster.dueInMs(entity)).toBeGreaterThan(EVERY - 5000);
+      expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(EVERY + 5);
+      expect(await b.look(entity, 1)).toBe('later');
+      await cluster.ripenDelayed(entity);
+      const again = claimOf(await b.look(entity, 2));
+      expect(only(again.jobs)).toMatchObject({ name: 'withdraw', data: { n: 0 }, attempt: 1, attemptsMade: 0 });
+      await b.finish(again.claim, done(again.jobs[0]), 1);
+      expect(await list()).toMatchObject([{ runs: 2 }]);
+      expect(await status()).toMatchObject({ delayed: 1 });
+    });
+
+    test('I5: an end whose answer was lost makes one next run', async () => {
+      const { claim, run } = await running();
+      await a.finish(claim, done(run), 1);
+      await a.resync(claim, 2, [done(run)]);
+      expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
+      expect(await list()).toMatchObject([{ runs: 1 }]);
+    });
+
+    test('I3, I5: a run whose pod dies runs again, and the schedule goes on; the end of a zombie makes no run', async () => {
+      const { claim, run } = await running();
+      await cluster.expireLeases();
+      const taken = claimOf(await b.look(entity, 1));
+      expect(only(taken.jobs).id).toBe(run.id);
+      await expect(a.finish(claim, done(run), 1)).rejects.toThrow(StaleClaimError);
+      expect(await status()).toMatchObject({ active: 1, delayed: 0 });
+      await b.finish(taken.claim, done(taken.jobs[0]), 1);
+      expect(await status()).toMatchObject({ active: 0, delayed: 1 });
+    });
+
+    test('a resync that ends a run makes the next one', async () => {
+      const { claim, run } = await running();
+      await a.resync(claim, 2, [done(run)]);
+      expect(await status()).toMatchObject({ active: 0, delayed: 1 });
+    });
+
+    test('a run that fails is tried as any job is; when it is through the next one is made, with all its tries', async () => {
+      const { claim, run } = await running({ attempts: 2 });
+      const again = await a.finish(claim, ending(run, 'retrying'), 1);
+      expect(await status()).toMatchObject({ active: 1, delayed: 0 });
+      expect(only(again.jobs)).toMatchObject({ id: run.id, attemptsMade: 1 });
+      await a.finish(claim, done(again.jobs[0], 'failed'), 1);
+      expect(await status()).toMatchObject({ active: 0, delayed: 1, failed: 1 });
+      await cluster.ripenDelayed(entity);
+      expect(only((await a.take(claim)).jobs)).toMatchObject({ attemptsMade: 0, options: { attempts: 2 } });
+    });
+
+    test('one that becomes a dead letter, too; replayed, the letter is a job like any other', async () => {
+      const { claim, run } = await running();
+      await a.finish(claim, ending(run, 'dead'), 1);
+      expect(await status()).toMatchObject({ active: 0, delayed: 1, failed: 0 });
+      const [letter] = await b.deadLetters.list('account', 0, 9);
+      await b.deadLetters.replay('account', letter?.letterId ?? '');
+      const { jobs } = await a.take(claim);
+      await a.finish(claim, done(jobs[0]), 0);
+      expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
+    });
+
+    test('one that blocks its entity is no next run until a person has decided; it can’t be removed', async () => {
+      const { claim, run } = await running();
+      await a.finish(claim, ending(run, 'blocked'), 1);
+      expect(await status()).toMatchObject({ waiting: 1, delayed: 0, blockedBy: { jobId: run.id } });
+      await expect(b.control.unblock(entity, 'drop')).rejects.toThrow(StoreRefusedError);
+      expect(await status()).toMatchObject({ blockedBy: { jobId: run.id } });
+      await b.control.unblock(entity, 'skip');
+      const { jobs } = await a.take(claim);
+      await a.finish(claim, done(jobs[0], 'failed'), 0);
+      expect(await status()).toMatchObject({ waiting: 0, delayed: 1, failed: 1 });
+    });
+
+    test('a pattern, in its time zone', async () => {
+      const nextAtMs = await b.schedules.put(job(1), { id: 'noon', pattern: '0 12 * * *', tz: 'Asia/Tokyo' });
+      expect(new Date(nextAtMs).toISOString()).toMatch(/T03:00:00.000Z$/);
+      expect(await list()).toMatchObject([{ id: 'noon', pattern: '0 12 * * *', tz: 'Asia/Tokyo', nextAtMs }]);
+      expect(await status()).toMatchObject({ waiting: 0, delayed: 1 });
+      await cluster.ripenDelayed(entity);
+      if (name === 'memory') return;
+      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      await a.finish(claim, done(jobs[0]), 1);
+      const [after] = await list();
+      expect((after?.nextAtMs ?? 0) - nextAtMs).toBe(24 * 3600 * 1000);
+    });
+
+    test.each([
+      { pattern: 'every now and then' },
+      { pattern: '61 * * * *' },
+      { pattern: '* * * * *', tz: 'Mars/Olympus' },
+    ])('%j is no schedule: refused, and nothing is left of it', async schedule => {
+      await expect(b.schedules.put(job(1), { id: 's', ...schedule })).rejects.toThrow(InvalidOptionError);
+      expect(await list()).toEqual([]);
+    });
+
+    test('put again, a schedule takes the place of the one before: its next run is the new one', async () => {
+      const { claim, run } = await running();
+      await a.finish(claim, done(run), 1);
+      const [before] = await list();
+      expect(await put(1)).toBe(before?.nextAtMs);
+      expect(await status()).toMatchObject({ waiting: 0, delayed: 1 });
+      await cluster.ripenDelayed(entity);
+      expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
+    });
+
+    test('… while a run of it is under way, that one ends, and makes no run of its own', async () => {
+      const { claim, run } = await running();
+      await put(1);
+      expect(await status()).toMatchObject({ active: 1, delayed: 1 });
+      await a.finish(claim, done(run), 1);
+      expect(await status()).toMatchObject({ active: 0, delayed: 1 });
+      await cluster.ripenDelayed(entity);
+      expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
+    });
+
+    test('I8: removed, it makes no run any more, and leaves nothing; a run under way ends', async () => {
+      const { claim, run } = await running();
+      expect(await b.schedules.remove(entity, 's')).toBe(true);
+      expect(await b.schedules.remove(entity, 's')).toBe(false);
+      expect(await list()).toEqual([]);
+      await a.finish(claim, done(run), 1);
+      expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 0 });
+      expect(await a.release(claim, 'idle')).toBe(true);
+      expect(await cluster.dueScore(entity)).toBeUndefined();
+    });
+
+    test('I8: removed between two runs, it leaves nothing either', async () => {
+      const { claim, run } = await running();
+      await a.finish(claim, done(run), 1);
+      await a.release(claim, 'idle');
+      await b.schedules.remove(entity, 's');
+      expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 0 });
+      expect(await cluster.dueScore(entity)).toBeUndefined();
+    });
+
+    test('a queue that is emptied keeps its schedules, also a run that is due, or was fetched', async () => {
+      await put(7);
+      await b.enter(job(1), 'route-only');
+      await b.control.drop(entity);
+      expect(await status()).toMatchObject({ waiting: 1 });
+      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      expect(numbers(jobs)).toEqual([7]);
+      await b.control.drop(entity);
+      await a.giveBack(claim, []);
+      expect(only((await a.take(claim)).jobs)).toMatchObject({ data: { n: 7 }, attempt: 1 });
+    });
+
+    test('several of an entity are listed in the order of their next runs', async () => {
+      for (const [id, pattern] of [
+        ['b', '0 0 1 1 *'],
+        ['a', '*/5 * * * * *'],
+      ] as const)
+        await b.schedules.put(job(1), { id, pattern });
+      expect((await list()).map(({ id }) => id)).toEqual(['a', 'b']);
+      expect((await b.schedules.list(entity, 1, 1)).map(({ id }) => id)).toEqual(['b']);
+      expect(await b.schedules.list({ type: 'account', id: 'nobody' }, 0, 9)).toEqual([]);
+    });
+  });
+}
