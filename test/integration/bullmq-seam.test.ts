@@ -39,6 +39,34 @@ test('the scripts of the installed BullMQ have the keys, in the order, that thei
     pause: ['wait', 'paused', 'meta', 'prioritized', 'events', 'delayed', 'marker'],
     resume: ['paused', 'wait', 'meta', 'prioritized', 'events', 'delayed', 'marker'],
     drain: ['wait', 'paused', 'delayed', 'prioritized', 'repeat'],
+    addJobScheduler: [
+      'repeat',
+      'delayed',
+      'wait',
+      'paused',
+      'meta',
+      'prioritized',
+      'marker',
+      'id',
+      'events',
+      'pc',
+      'active',
+    ],
+    updateJobScheduler: [
+      'repeat',
+      'delayed',
+      'wait',
+      'paused',
+      'meta',
+      'prioritized',
+      'marker',
+      'id',
+      'events',
+      'pc',
+      '<job>',
+      'active',
+    ],
+    removeJobScheduler: ['repeat', 'delayed', 'events'],
     moveToActive: [
       'wait',
       'active',
@@ -138,11 +166,36 @@ test('each body still says that it reads what it is given', async () => {
   says('pause', "ARGV[1] 'paused' or 'resumed'", "ARGV[2] '1' to emit event", 'return legacyPausedRemaining');
   says('removeJob', 'KEYS[1] jobKey', 'KEYS[2] repeat key', 'ARGV[1] jobId', 'ARGV[2] remove children');
   says('updateData', 'KEYS[1] Job id key', 'ARGV[1] data');
+  says(
+    'addJobScheduler',
+    'ARGV[1] next milliseconds',
+    'ARGV[2] msgpacked options',
+    'ARGV[3] jobs scheduler id',
+    'ARGV[4] Json stringified template data',
+    'ARGV[5] mspacked template opts',
+    'ARGV[6] msgpacked delayed opts',
+    'ARGV[7] timestamp',
+    'ARGV[8] prefix key',
+  );
+  says(
+    'updateJobScheduler',
+    'ARGV[1] next milliseconds',
+    'ARGV[2] jobs scheduler id',
+    'ARGV[4] msgpacked delayed opts',
+    'ARGV[5] timestamp',
+    'ARGV[6] prefix key',
+    'ARGV[7] producer id',
+  );
+  says('removeJobScheduler', 'ARGV[1] job scheduler id', 'ARGV[2] prefix key');
 });
+
+/** These write into what they unpack: each call has tables of its own. */
+const WRITERS = ['addJobScheduler', 'updateJobScheduler'];
 
 test('the bodies only read what they unpack, so that calls of one batch can share it', async () => {
   const { scripts } = await Bull.load('aq:pod');
-  for (const body of Object.values(scripts.bodies)) {
+  for (const [name, body] of Object.entries(scripts.bodies)) {
+    if (WRITERS.includes(name)) continue;
     expect(body).not.toMatch(/\b(opts|args|fullOpts|deduplicationOpts)(\[[^\]]*\]|\.\w+)+\s*=[^=]/);
     expect(body).not.toMatch(/table\.(insert|remove|sort)\((opts|args|fullOpts)\b/);
   }
