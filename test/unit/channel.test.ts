@@ -3,6 +3,7 @@
  * order, and when a connection counts as hanging (races 1, 15, 17, 19, 29).
  */
 import { EventEmitter } from 'node:events';
+import type { Command } from 'ioredis';
 import { Packr } from 'msgpackr';
 import { Channel } from '../../src/store/redis/channel.js';
 import { ManualClock, settle } from '../support/clock.js';
@@ -18,11 +19,11 @@ class FakeRedis extends EventEmitter {
   readonly sent: Sent[] = [];
   readonly cuts: boolean[] = [];
 
-  callBuffer(command: string, [, , ...rest]: (string | number)[]): Promise<Buffer> {
+  sendCommand({ name, args: [, , ...rest] }: Command): Promise<Buffer> {
     const ops: unknown[] = [];
     for (let at = 0; at < rest.length; at += 2 + Number(rest[at + 1])) ops.push(rest[at]);
     const answer = gate<Buffer>();
-    this.sent.push({ ...answer, what: `${command} ${ops}` });
+    this.sent.push({ ...answer, what: `${name} ${ops}` });
     return answer.promise;
   }
 

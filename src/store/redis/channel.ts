@@ -11,7 +11,7 @@ import type { Redis } from 'ioredis';
 import { Unpackr } from 'msgpackr';
 import { messageOf, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../core/errors.js';
 import type { Clock, Timer } from '../../core/ports.js';
-import { REPLICA_ERROR } from './connection.js';
+import { REPLICA_ERROR, sendTexts } from './connection.js';
 
 type Argument = string | number;
 
@@ -117,15 +117,14 @@ export class Channel {
 
   private send(calls: readonly Call[], withText: boolean): void {
     const { redis, script, header } = this.options;
-    const args: Argument[] = [withText ? script : this.sha, 0, ...header];
-    for (const call of calls) {
-      args.push(call.op, call.args.length);
-      for (const arg of call.args) args.push(arg);
+    const texts = [withText ? script : this.sha, '0', ...header];
+    for (const { op, args } of calls) {
+      texts.push(op, String(args.length));
+      for (const arg of args) texts.push(typeof arg === 'string' ? arg : String(arg));
     }
     const batch: Batch = { calls, state: 'sent' };
     this.inFlight.push(batch);
-    const packed = redis.callBuffer(withText ? 'EVAL' : 'EVALSHA', args) as Promise<Buffer>;
-    packed
+    sendTexts(redis, withText ? 'EVAL' : 'EVALSHA', texts)
       .then(answers => unpackr.unpack(answers))
       .then(
         answers => this.onAnswers(batch, answers),

@@ -4,7 +4,7 @@
  * None resends by itself (a call that executes twice or late is the protocol's business, I3), none queues while it is
  * offline (`channel.ts` does, with a deadline). A caller's own ioredis instance is only copied, never used or closed.
  */
-import { Redis, type RedisOptions } from 'ioredis';
+import { Command, Redis, type RedisOptions } from 'ioredis';
 import { AuthenticationError, messageOf } from '../../core/errors.js';
 import type { EventSink } from '../../core/events.js';
 import type { Clock, Log } from '../../core/ports.js';
@@ -61,7 +61,8 @@ export function createConnection(
 }
 
 function newRedis(target: Redis | PlainConnectionOptions, ours: RedisOptions): Redis {
-  if (isRedis(target)) return target.duplicate(ours);
+  // By our own copy of ioredis, which may be another than the caller's.
+  if (isRedis(target)) return new Redis({ ...target.options, ...ours });
   const { url, ...rest } = target;
   return url === undefined ? new Redis({ ...rest, ...ours }) : new Redis(url, { ...rest, ...ours });
 }
@@ -133,6 +134,13 @@ export function connected(redis: Redis): Promise<void> {
     if (redis.status === 'wait') redis.connect().catch(() => {});
     else if (redis.status === 'ready') settle();
   });
+}
+
+/** Sends a command with thousands of arguments. By ioredis's own method they are flattened first: 0.15 µs for each. */
+export function sendTexts(redis: Redis, command: string, texts: readonly string[]): Promise<Buffer> {
+  const sent = new Command(command, [], { replyEncoding: null });
+  sent.args = texts as string[];
+  return redis.sendCommand(sent) as Promise<Buffer>;
 }
 
 /**
