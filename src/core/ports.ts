@@ -3,6 +3,7 @@
  * atomic steps), handlers, a clock, a log. `store/redis` and `store/memory` implement the first, `nest` wires the rest.
  */
 import type { EntityRef } from './entity.js';
+import type { Envelope } from './envelope.js';
 import type { Schedule } from './schedule.js';
 
 /** A pod's right to work an entity. Every step that touches the entity's jobs carries it and is refused when it is stale (I3). */
@@ -24,6 +25,7 @@ export interface NewJob {
   /** The payload as JSON text. */
   readonly data: string;
   readonly options: JobOptions;
+  readonly envelope?: Envelope;
 }
 
 /** A job that this pod has fetched and may run once its turn has come. */
@@ -36,6 +38,7 @@ export interface FetchedJob {
   /** How many tries have failed so far; a start whose pod died is none. */
   readonly attemptsMade: number;
   readonly options: JobOptions;
+  readonly envelope: Envelope;
   /** A person has given it up: it fails whatever its type does with jobs that have used up their tries. */
   readonly isSkipped?: boolean;
   /** Set when the job must not run but fail with this reason (it stalled too often, its data is gone). */

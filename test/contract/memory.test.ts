@@ -5,6 +5,7 @@ import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { ManualClock } from '../support/clock.js';
 import { controlContract } from './control-contract.js';
 import { deadLetterContract } from './dead-letter-contract.js';
+import { envelopeContract } from './envelope-contract.js';
 import { intakeContract } from './intake-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { restContract } from './rest-contract.js';
@@ -42,6 +43,7 @@ async function createCluster(leaseMs = 3000): Promise<Cluster> {
         name: 'withdraw',
         data: json,
         options: {},
+        envelope: {},
         enqueuedAtMs: 0,
         attempt: 0,
         attemptsMade: 0,
@@ -82,3 +84,4 @@ controlContract('memory', () => createCluster());
 intakeContract('memory', () => createCluster());
 deadLetterContract('memory', () => createCluster());
 scheduleContract('memory', () => createCluster());
+envelopeContract('memory', () => createCluster());

@@ -1,6 +1,7 @@
 import { RedisCluster } from '../support/redis-cluster.js';
 import { controlContract } from './control-contract.js';
 import { deadLetterContract } from './dead-letter-contract.js';
+import { envelopeContract } from './envelope-contract.js';
 import { intakeContract } from './intake-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { restContract } from './rest-contract.js';
@@ -16,3 +17,4 @@ controlContract('redis', async () => new RedisCluster());
 intakeContract('redis', async () => new RedisCluster());
 deadLetterContract('redis', async () => new RedisCluster());
 scheduleContract('redis', async () => new RedisCluster());
+envelopeContract('redis', async () => new RedisCluster());

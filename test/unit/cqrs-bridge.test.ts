@@ -56,6 +56,7 @@ const job = (name: string, data: unknown) => ({
   attempt: 1,
   attemptsMade: 0,
   options: {},
+  envelope: {},
   native: () => undefined,
 });
 

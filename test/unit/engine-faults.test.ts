@@ -21,6 +21,7 @@ describe('the engine', () => {
       name: 'withdraw',
       data: `{"n":${n}}`,
       options: {},
+      envelope: {},
       enqueuedAtMs: 0,
       attempt: 0,
       attemptsMade: 0,

@@ -210,6 +210,7 @@ describe('the engine', () => {
       name: 'withdraw',
       data: '{"n":1}',
       options: {},
+      envelope: {},
       enqueuedAtMs: 0,
       attempt: 1,
       attemptsMade: 0,

@@ -243,7 +243,16 @@ describe('processors', () => {
     const options = exploreProcessors([accounts], handlers);
     expect(options.get('account')).toEqual({ idleTimeoutSeconds: 5 });
     expect(handlers.hostedTypes()).toEqual(['account']);
-    const job = { id: '5', name: 'audit', data: {}, attempt: 1, attemptsMade: 0, options: {}, native: () => 'native' };
+    const job = {
+      id: '5',
+      name: 'audit',
+      data: {},
+      attempt: 1,
+      attemptsMade: 0,
+      options: {},
+      envelope: {},
+      native: () => 'native',
+    };
     await handlers.find(entity, 'audit')(job, jobContext());
     expect((accounts.instance as Accounts).seen).toEqual([['native', '1']]);
   });
@@ -251,7 +260,16 @@ describe('processors', () => {
   const audited = (target: new () => object, names: string[]) => {
     const handlers = new HandlerTable();
     const options = exploreProcessors([provider(target)], handlers);
-    const job = { id: '5', name: 'x', data: {}, attempt: 1, attemptsMade: 0, options: {}, native: () => 'native' };
+    const job = {
+      id: '5',
+      name: 'x',
+      data: {},
+      attempt: 1,
+      attemptsMade: 0,
+      options: {},
+      envelope: {},
+      native: () => 'native',
+    };
     return { options, answers: names.map(name => handlers.find(entity, name)(job, jobContext())) };
   };
 

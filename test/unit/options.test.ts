@@ -234,6 +234,7 @@ describe('the next try', () => {
     attempt: 1,
     attemptsMade,
     options: options as JobOptions,
+    envelope: {},
     native: () => undefined,
   });
   const error = new Error('once more');

@@ -1,4 +1,5 @@
 /** Dead letters in memory. Neighbour: `memory-store.ts` ends the jobs that become some. */
+import type { Envelope } from '../../core/envelope.js';
 import { UnsupportedError } from '../../core/errors.js';
 import type { DeadLetter, DeadLetters, JobOptions } from '../../core/ports.js';
 import { MOST_STACKS } from '../../core/retry.js';
@@ -9,6 +10,7 @@ import type { MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
 interface StoredLetter extends DeadLetter {
   readonly json: string;
   readonly options: JobOptions;
+  readonly envelope: Envelope;
 }
 
 export class MemoryDeadLetters implements DeadLetters {
@@ -32,6 +34,7 @@ export class MemoryDeadLetters implements DeadLetters {
       stacks: [...job.stacks, stack].slice(-MOST_STACKS),
       json: job.data,
       options: job.options,
+      envelope: job.envelope,
     };
     this.server.letters.set(ref.type, [...this.of(ref.type), letter]);
   }
@@ -39,17 +42,18 @@ export class MemoryDeadLetters implements DeadLetters {
   async list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
     return this.of(type)
       .slice(from, from + limit)
-      .map(({ json, options, ...letter }) => letter);
+      .map(({ json, options, envelope, ...letter }) => letter);
   }
 
   async replay(type: string, letterId: string): Promise<string | undefined> {
     const letter = this.of(type).find(letter => letter.letterId === letterId);
     if (!letter) return undefined;
     await this.remove(type, letterId);
+    const { name, json: data, envelope } = letter;
     const { jobId: _, delay: __, deduplication: ___, ...options } = letter.options;
     const entity = this.server.entity({ type, id: letter.entityId });
     const id = this.server.nextId();
-    entity.wait.push(this.intake.stored(id, { name: letter.name, data: letter.json, options }));
+    entity.wait.push(this.intake.stored(id, { name, data, options, envelope }));
     this.control.lookNow(entity);
     return id;
   }

@@ -1,5 +1,6 @@
 /** Jobs on their way in, in memory: what is known already, and whether there is room. Neighbour: `memory-store.ts` routes them. */
 import { entityWord } from '../../core/entity.js';
+import { NO_ENVELOPE } from '../../core/envelope.js';
 import { BacklogFullError } from '../../core/errors.js';
 import type { EngineConfig } from '../../core/options.js';
 import type { NewJob } from '../../core/ports.js';
@@ -50,10 +51,10 @@ export class MemoryIntake {
   }
 
   /** A job that has not been tried. */
-  stored(id: string, { name, data, options }: Pick<NewJob, 'name' | 'data' | 'options'>): StoredJob {
+  stored(id: string, { name, data, options, envelope = NO_ENVELOPE }: Omit<NewJob, 'entity'>): StoredJob {
     const enqueuedAtMs = this.server.clock.wallMs();
     const counts = { attempt: 0, attemptsMade: 0, stalled: 0 };
-    return { id, name, data, options, enqueuedAtMs, ...counts, stacks: [], mustFail: undefined };
+    return { id, name, data, options, envelope, enqueuedAtMs, ...counts, stacks: [], mustFail: undefined };
   }
 
   /** The id of the job that was added before, under the same id or idempotency key: an add adds nothing. */

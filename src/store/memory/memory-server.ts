@@ -3,6 +3,7 @@
  * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
  */
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
+import type { Envelope } from '../../core/envelope.js';
 import type { Clock, DeadLetter, JobOptions, NewJob } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
 
@@ -11,6 +12,7 @@ export interface StoredJob {
   readonly name: string;
   readonly data: string;
   readonly options: JobOptions;
+  readonly envelope: Envelope;
   readonly enqueuedAtMs: number;
   /** Of the tries that have failed, the latest last. */
   readonly stacks: string[];

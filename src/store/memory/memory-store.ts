@@ -464,6 +464,7 @@ function toFetched(job: StoredJob): FetchedJob {
     attempt: job.attempt,
     attemptsMade: job.attemptsMade,
     options: job.options,
+    envelope: job.envelope,
     mustFail: job.mustFail,
     isSkipped: job.isSkipped,
     native: () => ({ id: job.id, name: job.name, data: JSON.parse(job.data) }),

@@ -3,6 +3,7 @@
  * Neighbours: `scripts/enter.lua.ts` says what is done; `redis-store.ts` reads what comes with a claim, or with a fetch.
  */
 import { type EntityRef, entityWord } from '../../core/entity.js';
+import { writeEnvelope } from '../../core/envelope.js';
 import { BacklogFullError, InvalidOptionError, StoreRefusedError } from '../../core/errors.js';
 import type { EngineConfig } from '../../core/options.js';
 import type { Claim, Claimed, Entered, EnterHint, Fetched, Log, NewJob } from '../../core/ports.js';
@@ -88,6 +89,7 @@ export class Entering {
       type.maxStalledCount,
       type.maxHandlers,
       isHinted ? hint.atOnce : 0,
+      writeEnvelope(job.envelope),
     ];
   }
 

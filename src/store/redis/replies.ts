@@ -4,6 +4,7 @@
  */
 import type { JobsOptions } from 'bullmq';
 import { type EntityRef, entityWord } from '../../core/entity.js';
+import { type Envelope, NO_ENVELOPE, readEnvelope } from '../../core/envelope.js';
 import { InvalidOptionError, messageOf, StaleClaimError } from '../../core/errors.js';
 import type { Claim, Fetched, FetchedJob, JobOptions } from '../../core/ports.js';
 
@@ -65,6 +66,8 @@ export function readFetched(answer: readonly unknown[], at: number, claim: Claim
 }
 
 const LIMITED = 'limited ';
+/** Of a job's hash; BullMQ knows no such field. */
+const ENVELOPE = 'aq';
 
 function readJob(id: string, fields: readonly string[], claim: Claim, native: BuildNative): RedisJob {
   let name = '';
@@ -76,6 +79,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
   let mustFail: string | undefined;
   let isSkipped = false;
   let scheduleId: string | undefined;
+  let envelope: Envelope = NO_ENVELOPE;
   for (let i = 0; i < fields.length; i += 2) {
     const value = fields[i + 1] ?? '';
     if (fields[i] === 'name') name = value;
@@ -87,6 +91,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
     else if (fields[i] === 'defa') mustFail = value;
     else if (fields[i] === 'skip') isSkipped = true;
     else if (fields[i] === 'rjk') scheduleId = value;
+    else if (fields[i] === ENVELOPE) envelope = readEnvelope(value);
   }
   let data: unknown;
   if (json === undefined) {
@@ -108,6 +113,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
     mustFail,
     isSkipped,
     options,
+    envelope,
     stacks,
     scheduleId,
     native: () => (built ??= native(claim, id, fields)),

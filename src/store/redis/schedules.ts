@@ -2,6 +2,7 @@
  * Schedules on Redis. Neighbours: `scripts/schedule.lua.ts` says what each step does; `core/ports.ts` what it means.
  */
 import type { EntityRef } from '../../core/entity.js';
+import { writeEnvelope } from '../../core/envelope.js';
 import { StoreRefusedError } from '../../core/errors.js';
 import type { Clock, JobOptions, Log, NewJob, Schedules, ScheduleView } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
@@ -43,7 +44,7 @@ export class RedisSchedules implements Schedules {
     const template = bull.encodeAdd(job, keys).options;
     const opts = { ...JSON.parse(template), repeat: { every, pattern, tz, count: 1 }, prevMillis: next };
     const what = { name: job.name, every, pattern, tz };
-    const texts = [JSON.stringify(what), template, JSON.stringify(opts), job.data];
+    const texts = [JSON.stringify(what), template, JSON.stringify(opts), job.data, writeEnvelope(job.envelope)];
     const args = [keys.base, keys.type, keys.id, id, next ?? BY_INTERVAL, ...texts];
     return channel.call('schedule', args, ([answer, detail]) => {
       if (answer === 'SHARED') throw sharedQueue(keys.base, job.entity, detail);

@@ -9,7 +9,7 @@ local function deadBase(T) return sys .. 'dead:' .. T end
 
 -- What a job was, before its end removes it.
 local function remains(B, id)
-  local fields = redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'opts', 'timestamp', 'atm', 'ats')
+  local fields = redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'aq')
   return fields[1] and fields
 end
 
@@ -22,6 +22,7 @@ local function bury(B, id, was, failure)
   redis.call('HSET', S .. ':' .. letter, 'name', was[1], 'data', was[2] or 'null', 'opts', was[3] or '{}', 'timestamp', was[4] or nowMs,
     'atm', string.format('%.0f', tonumber(was[5] or '0') + 1), 'ats', was[6] or '1', 'finishedOn', nowMs,
     'entity', I, 'jobId', id, unpack(fields))
+  if was[7] then redis.call('HSET', S .. ':' .. letter, 'aq', was[7]) end
   redis.call('ZADD', S .. ':failed', letter, letter)
 end
 `;
@@ -55,14 +56,14 @@ function OPS.removeLetter(T, letter) return {removeLetter(T, letter)} end
 function OPS.replay(B, T, I, letter)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  local fields = redis.call('HMGET', deadBase(T) .. ':' .. letter, 'entity', 'name', 'data', 'opts')
+  local fields = redis.call('HMGET', deadBase(T) .. ':' .. letter, 'entity', 'name', 'data', 'opts', 'aq')
   if fields[1] ~= I then return {''} end
   local opts = cjson.decode(fields[4])
   -- what was about its first way in
   opts.jobId, opts.delay, opts.de, opts.timestamp, opts.parent = nil, nil, nil, nil, nil
   opts['repeat'], opts.prevMillis = nil, nil
   local kind = opts.priority and tonumber(opts.priority) > 0 and 'prioritized' or 'standard'
-  local id = addJob(B, kind, fields[2], nowMs, fields[3], opts, '', '')
+  local id = addJob(B, kind, fields[2], nowMs, fields[3], opts, '', '', fields[5] or '')
   if type(id) == 'number' then return {'REFUSED', id} end
   removeLetter(T, letter)
   hasJobs(B, T, I)

@@ -28,8 +28,8 @@ end
 local lastIds = {}
 
 -- BullMQ's add. One that fails half-way is undone; a hash that an earlier one left behind, in no state at all, is no
--- duplicate but a wreck, and makes way (race 38).
-local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
+-- duplicate but a wreck, and makes way (race 38). The envelope ('': none) is of the job that is added, not of one that is known.
+local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope)
   local lastId = lastIds[B] or redis.call('GET', B .. ':id') or '0'
   lastIds[B] = nil
   local existed = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
@@ -37,6 +37,7 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
     redis.call('DEL', B .. ':' .. customId)
     existed = false
   end
+  local isSealed = envelope ~= '' and not existed and (dedupKey == '' or redis.call('EXISTS', dedupKey) == 0)
   local args = {{B .. ':', customId, name, timestamp}, data, opts}
   if dedupKey ~= '' then args[1][9] = dedupKey end
   local ok, id
@@ -50,6 +51,7 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
   if ok then
     -- a duplicate is answered with an older one
     if customId == '' and dedupKey == '' then lastIds[B] = id end
+    if isSealed and type(id) ~= 'number' then redis.call('HSET', B .. ':' .. id, 'aq', envelope) end
     return id
   end
   local added = customId ~= '' and customId or redis.call('GET', B .. ':id')
@@ -170,15 +172,15 @@ local function isNew(B, customId, dedupKey)
 end
 
 -- enter: B T I | kind name timestamp data opts customId dedupKey maxPending ('': no bound) |
--- epoch mayClaim takeOpts maxStalled handlers mineAtOnce
+-- epoch mayClaim takeOpts maxStalled handlers mineAtOnce envelope
 -- Returns {route, jobId, …}: MINE {roused, againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
 -- UNKNOWN {why, if routing failed} | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code) |
 -- SHARED (jobId is another entity that has this queue) | FULL
-function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce, envelope)
   local claim, whose = claimOf(B), sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
   if maxPending ~= '' and pendingOf(B) >= tonumber(maxPending) and isNew(B, customId, dedupKey) then return {'FULL'} end
-  local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey)
+  local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope)
   if type(id) == 'number' then return {'REFUSED', id} end
   -- The job is added by now: an error from here on must not say that it was not.
   local ok, answer = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)

@@ -7,7 +7,7 @@ export const advanceLua = /* lua */ `
 -- A job of a schedule ends. 'nextMs': when it runs next, by its pattern; '0' by its interval, which BullMQ's body knows; 'over'.
 -- An end that comes twice, or of a schedule that was put anew, is not of its present job: nothing is done.
 local function advance(B, jobId, nextMs)
-  local id, json = unpack(redis.call('HMGET', B .. ':' .. jobId, 'rjk', 'opts'))
+  local id, json, envelope = unpack(redis.call('HMGET', B .. ':' .. jobId, 'rjk', 'opts', 'aq'))
   local score = id and redis.call('ZSCORE', B .. ':repeat', id)
   if not score or jobId ~= 'repeat:' .. id .. ':' .. score then return end
   if nextMs == 'over' then
@@ -17,23 +17,26 @@ local function advance(B, jobId, nextMs)
   local opts = cjson.decode(json)
   opts['repeat'].count = (tonumber(opts['repeat'].count) or 1) + 1
   opts.prevMillis = nextMs ~= '0' and tonumber(nextMs) or nil
-  BULL.updateJobScheduler(keysOf_updateJobScheduler(B, jobId), {nextMs, id, '{}', opts, nowMs, B .. ':', jobId})
+  local nextId = BULL.updateJobScheduler(keysOf_updateJobScheduler(B, jobId), {nextMs, id, '{}', opts, nowMs, B .. ':', jobId})
+  if envelope and nextId then redis.call('HSET', B .. ':' .. nextId, 'aq', envelope) end
 end
 `;
 
 export const scheduleLua = /* lua */ `
--- schedule: B T I id nextMs ('0' with an interval) what template opts data; 'what', 'template' and 'opts' are JSON: what BullMQ
+-- schedule: B T I id nextMs ('0' with an interval) what template opts data envelope; 'what', 'template' and 'opts' are JSON: what BullMQ
 -- keeps of the schedule, of the options of its jobs, and the options of the first
 -- Returns {'OK', when it runs next, in ms}, {'REFUSED', BullMQ's code}, {'SHARED', whose}
-function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data)
+function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
   local args = {nextMs, cjson.decode(what), id, data, cjson.decode(template), cjson.decode(opts), nowMs, B .. ':', ''}
   local r = BULL.addJobScheduler(keysOf_addJobScheduler(B), args)
   if type(r) == 'number' then return {'REFUSED', r} end
+  local next = redis.call('ZSCORE', B .. ':repeat', id)
+  if envelope ~= '' then redis.call('HSET', B .. ':repeat:' .. id .. ':' .. next, 'aq', envelope) end
   hasJobs(B, T, I)
   lookNow(B, T, I)
-  return {'OK', redis.call('ZSCORE', B .. ':repeat', id)}
+  return {'OK', next}
 end
 
 -- unschedule: B T I id; a job of it that is due already still runs. Returns {'1'} when there was one, {'0'}
