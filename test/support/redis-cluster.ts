@@ -87,6 +87,14 @@ export class RedisCluster {
     return this.redis.zrange(`${this.base(entity)}:failed`, '0', '-1');
   }
 
+  async keysOf(entity: EntityRef): Promise<string[]> {
+    const base = this.base(entity);
+    const expiring = [`${base}:$:worker`, `${base}:events`];
+    const keys = (await keysUnder(this.redis, base)).filter(key => !expiring.includes(key));
+    for (const key of expiring) expect(await this.redis.ttl(key)).not.toBe(-1);
+    return keys;
+  }
+
   async dueScore(entity: EntityRef): Promise<number | undefined> {
     const { type, id } = this.keys(entity);
     const score = await this.redis.zscore(`${this.prefix}:$:due:${type}`, id);

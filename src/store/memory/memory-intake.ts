@@ -61,7 +61,8 @@ export class MemoryIntake {
   private knownId({ options, entity: ref }: NewJob, entity: StoredEntity | undefined): string | undefined {
     const known = this.server.deduplicated(ref, options);
     if (known !== undefined || !entity) return known;
-    const jobs = [...entity.wait, ...entity.active, ...entity.failed, ...entity.delayed.map(({ job }) => job)];
+    const { wait, active, failed, completed, delayed } = entity;
+    const jobs = [...wait, ...active, ...failed, ...completed, ...delayed.map(({ job }) => job)];
     return jobs.find(({ id }) => id === options['jobId'])?.id;
   }
 }

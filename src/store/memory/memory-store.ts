@@ -27,8 +27,9 @@ import type {
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
 import { MemoryIntake } from './memory-intake.js';
+import { keepEnded } from './memory-retention.js';
 import { MemorySchedules } from './memory-schedules.js';
-import { MAX_FAILED, type MemoryServer, type StoredEntity, type StoredJob } from './memory-server.js';
+import type { MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
 
 const PAUSED_LOOK_MS = 5000;
 const WAKE_UP_WAIT_MS = 5000;
@@ -401,11 +402,10 @@ export class MemoryEntityStore implements EntityStore {
     entity.active = entity.active.filter(other => other !== stored);
     this.server.forgetDeduplication(entity.ref, stored.options);
     this.schedules.advance(entity, stored);
-    if (outcome.kind === 'dead') this.deadLetters.bury(entity, stored, outcome);
-    if (outcome.kind === 'failed') {
-      stored.outcome = { kind: 'failed', value: outcome.reason };
-      entity.failed = [...entity.failed, stored].slice(-MAX_FAILED);
-    }
+    const atMs = this.server.now();
+    if (outcome.kind === 'completed') keepEnded(entity, stored, { ...outcome, atMs });
+    else if (outcome.kind === 'failed') keepEnded(entity, stored, { kind: 'failed', value: outcome.reason, atMs });
+    else this.deadLetters.bury(entity, stored, outcome);
   }
 
   /** Strict: the job is the head again, behind it all that was fetched. Else it goes behind all that waits, or is due later. */

@@ -34,15 +34,17 @@ local function giveUp(B)
   if not isBlocked(leftMs) then redis.call('EXPIRE', fence(B), FENCE_SECONDS + math.ceil(leftMs / 1000)) end
 end
 
--- Gives up the claim of an entity that has nothing to run now. Its queue leaves no key unless some state of BullMQ still
--- holds a job or a person has set something (I8, race 9).
+-- Gives up the claim of an entity that has nothing to run now. It is due again when a job is, or when one that is kept is old
+-- enough to go. Its queue leaves no key unless some state of BullMQ still holds a job or a person has set something (I8, race 9).
 local function settle(B, T, I)
   if claimOf(B)[HOLD] then setHold(B, nil) end
   giveUp(B)
   local due = sys .. 'due:' .. T
   local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
-  if first[2] then
-    redis.call('ZADD', due, string.format('%.0f', math.max(nowUs, math.ceil(tonumber(first[2]) / 0x1000) * 1000)), I)
+  local atUs = hasEndedJobs(B) and expireKept(B) or nil
+  if first[2] then atUs = math.min(atUs or math.huge, math.ceil(tonumber(first[2]) / 0x1000) * 1000) end
+  if atUs then
+    redis.call('ZADD', due, string.format('%.0f', math.max(nowUs, atUs)), I)
     return
   end
   redis.call('ZREM', due, I)
