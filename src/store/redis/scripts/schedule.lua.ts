@@ -51,11 +51,11 @@ end
 -- When the present job of a schedule by this pattern was to run, if it is due and nobody has fetched it: put anew, it still is.
 local function dueMs(B, id, what)
   local run = presentOf(B, id)
-  local dueMs = run and redis.call('ZSCORE', B .. ':repeat', id)
-  if not run or tonumber(dueMs) > tonumber(nowMs) then return nil end
+  local atMs = run and redis.call('ZSCORE', B .. ':repeat', id)
+  if not run or tonumber(atMs) > tonumber(nowMs) then return nil end
   local was = redis.call('HMGET', B .. ':repeat:' .. id, 'pattern', 'tz')
   local isSame = was[1] == what.pattern and (was[2] or nil) == what.tz
-  return isSame and redis.call('EXISTS', B .. ':' .. run) == 1 and not hasStarted(B, run) and dueMs or nil
+  return isSame and redis.call('EXISTS', B .. ':' .. run) == 1 and not hasStarted(B, run) and atMs or nil
 end
 
 -- schedule: B T I id nextMs ('0' with an interval) what template opts data; 'what', 'template' and 'opts' are JSON: what BullMQ
