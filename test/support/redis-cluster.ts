@@ -17,14 +17,19 @@ export class RedisCluster {
   private readonly stores: RedisEntityStore[] = [];
   private keySpace: KeySpace | undefined;
 
-  async pod(config: EngineConfig, podId = randomBytes(4).toString('hex'), url = redisUrl()): Promise<RedisEntityStore> {
+  async pod(
+    config: EngineConfig,
+    podId = randomBytes(4).toString('hex'),
+    url = redisUrl(),
+    clock = systemClock,
+  ): Promise<RedisEntityStore> {
     this.keySpace ??= new KeySpace(this.prefix, config);
     const store = new RedisEntityStore({
       redis: { url },
       keyPrefix: this.prefix,
       commandTimeoutMs: 2000,
       config,
-      clock: systemClock,
+      clock,
       log: this.log,
       podId,
     });
