@@ -30,7 +30,9 @@ export class MemoryIntake {
       const known = namesOf(job).some(name => names.has(name));
       for (const name of namesOf(job)) names.add(name);
       if (known) continue;
-      const pending = entity ? entity.wait.length + entity.active.length + entity.delayed.length : 0;
+      const pending = entity
+        ? entity.wait.length + entity.active.length + entity.delayed.length - entity.schedules.size
+        : 0;
       const left = (room.get(word) ?? maxPending - pending) - 1;
       if (left < 0) throw new BacklogFullError(job.entity, maxPending);
       room.set(word, left);
