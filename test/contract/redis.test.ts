@@ -1,4 +1,5 @@
 import { RedisCluster } from '../support/redis-cluster.js';
+import { batchContract } from './batch-contract.js';
 import { controlContract } from './control-contract.js';
 import { deadLetterContract } from './dead-letter-contract.js';
 import { intakeContract } from './intake-contract.js';
@@ -16,3 +17,4 @@ controlContract('redis', async () => new RedisCluster());
 intakeContract('redis', async () => new RedisCluster());
 deadLetterContract('redis', async () => new RedisCluster());
 scheduleContract('redis', async () => new RedisCluster());
+batchContract('redis', async () => new RedisCluster());

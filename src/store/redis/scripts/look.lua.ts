@@ -29,7 +29,7 @@ local function giveUp(B)
   local hold = holdOf(B)
   local leftMs = hold and not isOver(hold) and hold.left or 0
   claims[B] = nil
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall')
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers')
   -- a block has no end; PERSIST is not needed, since no claim has an expiry
   if not isBlocked(leftMs) then redis.call('EXPIRE', fence(B), FENCE_SECONDS + math.ceil(leftMs / 1000)) end
 end
