@@ -4,13 +4,13 @@
  * Owns: how many run at once (one, unless the type gives up order), through `window.ts` how many are fetched ahead, and through
  * `batch-gathering.ts` when a batch starts.
  * Neighbours: `tenure.ts` has the claim, and `worker-steps.ts` says what may be done now; `job-execution.ts` runs a
- * job, `batch-execution.ts` a batch.
+ * job, `batch-execution.ts` a batch, and `exhausted.ts` knows what becomes of those that have used up their tries.
  */
 import type { BatchHandling } from './batch.js';
 import { runBatch } from './batch-execution.js';
 import { BatchGathering, type BatchStep } from './batch-gathering.js';
-import { entityWord } from './entity.js';
 import type { EventSink } from './events.js';
+import { exhausted, exhaustedTogether, keepsPlace } from './exhausted.js';
 import { type JobExecution, runJob } from './job-execution.js';
 import type { Lease } from './lease.js';
 import { tellOfJob } from './news.js';
@@ -169,6 +169,7 @@ export class JobLine {
 
   /** Starts the next job, under a lease that is valid. */
   start(job: FetchedJob, lease: Lease, { ended, crashed }: JobEnd): void {
+    const { type } = this;
     const { clock, execution, events } = this.context;
     this.ready.shift();
     const startedAtMs = clock.monotonicMs();
@@ -177,7 +178,7 @@ export class JobLine {
     tellOfJob(events, 'job.started', lease.claim, job);
     runJob(execution, job, lease).then(
       end => {
-        const settlement = this.settle(end, lease);
+        const settlement = exhausted(end, { type, claim: lease.claim, log: execution.log });
         this.busy--;
         this.running.delete(job.id);
         const durationMs = clock.monotonicMs() - startedAtMs;
@@ -219,7 +220,7 @@ export class JobLine {
     };
     runBatch(execution, { jobs, handling, ordering: this.type.ordering }, lease).then(
       ends => {
-        const settlements = this.settleAll(ends, lease);
+        const settlements = exhaustedTogether(ends, { type: this.type, claim: lease.claim, log: execution.log });
         isOver();
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);
@@ -230,29 +231,6 @@ export class JobLine {
         crashed(error);
       },
     );
-  }
-
-  /** One entity is blocked by one job at a time: what blocks behind another of its batch that comes again does so in its turn. */
-  private settleAll(ends: readonly Settlement[], lease: Lease): Settlement[] {
-    let isBehind = false;
-    return ends.map(({ job, outcome }) => {
-      const isLast = outcome.kind === 'failed' && this.type.onExhausted === 'block' && !job.isSkipped;
-      if (isLast && isBehind) return { job, outcome: { ...outcome, kind: 'postponed' } };
-      const settlement = this.settle({ job, outcome }, lease);
-      isBehind ||= this.keepsPlace(settlement);
-      return settlement;
-    });
-  }
-
-  /** A job that has used up its tries becomes what its type says, unless a person has given it up. */
-  private settle({ job, outcome }: Settlement, { claim }: Lease): Settlement {
-    const { onExhausted } = this.type;
-    if (outcome.kind !== 'failed' || onExhausted === 'skip' || job.isSkipped) return { job, outcome };
-    if (onExhausted === 'deadLetter') return { job, outcome: { ...outcome, kind: 'dead' } };
-    this.context.execution.log.warn(
-      `Job ${job.id} ("${job.name}") has used up its tries, and blocks ${entityWord(claim.entity)} until somebody decides: EntityQueues.of(…), retryBlocked(), skipBlocked() or dropBlocked().`,
-    );
-    return { job, outcome: { ...outcome, kind: 'blocked' } };
   }
 
   // ── ended ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -268,18 +246,18 @@ export class JobLine {
 
   expectConfirmation(settlement: Settlement): void {
     this.unconfirmed.set(settlement.job.id, settlement);
-    if (this.keepsPlace(settlement)) this.halt();
+    if (keepsPlace(settlement, this.type)) this.halt();
   }
 
   expectConfirmations(settlements: readonly Settlement[]): void {
     for (const settlement of settlements) this.unconfirmed.set(settlement.job.id, settlement);
-    if (settlements.some(settlement => this.keepsPlace(settlement))) this.halt();
+    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.halt();
   }
 
   /** @param successors how many jobs came with the answer. */
   confirmed(settlement: Settlement, successors: number): void {
     this.unconfirmed.delete(settlement.job.id);
-    if (this.keepsPlace(settlement)) {
+    if (keepsPlace(settlement, this.type)) {
       this.goOn();
     } else if (successors > 0) {
       this.window.onSuccessor();
@@ -289,13 +267,8 @@ export class JobLine {
   /** As that, of the ends of a batch. */
   confirmedTogether(settlements: readonly Settlement[], successors: number): void {
     for (const { job } of settlements) this.unconfirmed.delete(job.id);
-    if (settlements.some(settlement => this.keepsPlace(settlement))) this.goOn();
+    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.goOn();
     else if (successors > 0) this.window.onSuccessor();
-  }
-
-  /** Whether the job is the next one again, and what was fetched after it is given back (I6, race 6). */
-  private keepsPlace({ outcome: { kind } }: Settlement): boolean {
-    return kind === 'blocked' || kind === 'postponed' || (kind === 'retrying' && this.type.ordering === 'strict');
   }
 
   confirmedAll(): void {

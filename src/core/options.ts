@@ -101,7 +101,7 @@ export interface EngineOptions {
   /** How long shutdown waits for running jobs, in ms. Default 10000. */
   shutdownTimeoutMs?: number;
   /**
-   * Whether `currentJob()` works below handlers. Default true. Up to Node 22 it costs about a tenth of the throughput of
+   * Whether `currentJob()` and `currentEntity()` work below handlers. Default true. Up to Node 22 it costs about a tenth of the throughput of
    * handlers that do nothing, and from Node 24 on next to nothing.
    */
   currentJob?: boolean;

@@ -114,7 +114,7 @@ export const batchGuards = [
     guard: 'batches: nothing starts while some of one are to be tried again',
     cites: 'I6, race 6',
     file: 'src/core/job-line.ts',
-    from: '    if (settlements.some(settlement => this.keepsPlace(settlement))) this.halt();\n',
+    from: '    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.halt();\n',
     to: '',
     tests: CORE,
   },
