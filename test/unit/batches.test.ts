@@ -185,8 +185,12 @@ describe('batches', () => {
       const options = { entities: { account: { idleTimeoutSeconds: 1 } } };
       const a = await pod('A', { max: 5, maxWaitMs: 10 * LEASE_MS }, options);
       await pod('B', { max: 5 }, options);
+      // From idleness, too.
+      await a.addNamed('audit', '1', 9);
+      await cluster.job(9).end();
       await a.add('1', 0);
       await cluster.clock.advance(5 * LEASE_MS);
+      expect(a.store.calls).not.toContain('resync');
       await a.add('1', 1);
       await cluster.clock.advance(5 * LEASE_MS);
       expect(cluster.batches).toEqual(['A:1:0,1']);
@@ -215,7 +219,10 @@ describe('batches', () => {
       await cluster.clock.advance(2 * WAIT_MS);
       expect(cluster.batches).toEqual([]);
       await a.engine.control.pause({ type: 'account', id: '1' }, false);
-      await cluster.clock.advance(2 * WAIT_MS);
+      await settle();
+      // It waits anew.
+      expect([entityOf().active.length, cluster.batches]).toEqual([2, []]);
+      await cluster.clock.advance(WAIT_MS);
       expect(cluster.batches).toEqual(['A:1:0,1']);
       await cluster.batch.end();
     });
@@ -335,6 +342,19 @@ describe('batches', () => {
       expect(failedReasons()).toEqual(['one']);
     });
 
+    test('one that blocks behind one that is tried again is in no batch: it fails when its turn comes', async () => {
+      const account = { type: 'account', id: '1' };
+      const a = await pod('A', { max: 4 }, tries(2, 0, { entities: { account: { onExhausted: 'block' } } }));
+      await a.add('1', ...range(0, 4));
+      const unrecoverable = Object.assign(new Error('for good'), { name: 'UnrecoverableError' });
+      await cluster.batch.failSome({ 0: new Error('zero'), 1: unrecoverable });
+      expect(cluster.batch.ns).toEqual([0]);
+      expect((await a.engine.control.status(account)).blockedBy).toBeUndefined();
+      await cluster.batch.end();
+      expect(await a.engine.control.status(account)).toMatchObject({ blockedBy: { reason: 'for good' } });
+      expect(cluster.batches).toEqual(['A:1:0,1,2,3', 'A:1:0']);
+    });
+
     test('relaxed: each waits by itself, and the others go on', async () => {
       const a = await pod('A', { max: 3 }, tries(2, BACKOFF_MS, { entities: { account: { ordering: 'relaxed' } } }));
       await a.add('1', ...range(0, 5));
@@ -365,15 +385,18 @@ describe('batches', () => {
 
     test('a batch whose jobs were ended is not started again while the answer is late', async () => {
       const a = await pod('A', { max: 2 }, tries(2));
-      await a.add('1', ...range(0, 6));
+      await a.add('1', ...range(0, 12));
+      await ends(3);
+      // By now more is fetched ahead than the batch that runs.
+      expect([cluster.batch.ns, entityOf().active.length]).toEqual([[6, 7], 4]);
       const answer = a.store.hold('finishAll');
-      await cluster.batch.failSome({ 0: new Error('zero') });
+      await cluster.batch.failSome({ 6: new Error('six') });
       expect(cluster.runningBatches).toEqual([]);
       answer();
       await settle();
-      expect(cluster.batch.ns).toEqual([0, 2]);
+      expect(cluster.batch.ns).toEqual([6, 8]);
       await ends(3);
-      expect(cluster.batches).toEqual(['A:1:0,1', 'A:1:0,2', 'A:1:3,4', 'A:1:5']);
+      expect(cluster.batches.slice(3)).toEqual(['A:1:6,7', 'A:1:6,8', 'A:1:9,10', 'A:1:11']);
     });
 
     test('race 7: after a crash its jobs run one at a time, each alone, until all are through', async () => {
