@@ -11,6 +11,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
+import { batchGuards } from '../test/mutations/batches.mjs';
 import { claimGuards } from '../test/mutations/claims.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
 import { intakeGuards } from '../test/mutations/intake.mjs';
@@ -35,6 +36,7 @@ const mutants = [
   ...intakeGuards,
   ...keptGuards,
   ...scheduleGuards,
+  ...batchGuards,
 ].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {

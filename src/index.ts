@@ -1,13 +1,16 @@
 /** The public door: named exports, nothing else. */
+export type { BatchOptions } from './core/batch.js';
 export type { EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
 export {
   AtomicQueuesError,
   AuthenticationError,
   BacklogFullError,
+  BatchFailure,
   BulkEnqueueError,
   ClosedError,
   DrainTimeoutError,
+  type FailedJob,
   HandlerConflictError,
   HandlerNotFoundError,
   InvalidCommandError,
@@ -23,13 +26,14 @@ export {
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
 export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
-export type { DeadLetter, EntityStatus, JobState, JobView, ScheduleView } from './core/ports.js';
+export type { DeadLetter, EntityContext, EntityStatus, JobState, JobView, ScheduleView } from './core/ports.js';
 export type { Schedule } from './core/schedule.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
-export { currentJob, type JobContext } from './nest/current-job.js';
+export { currentEntity, currentJob, type JobContext } from './nest/current-job.js';
 export type { DeadLetterQueue } from './nest/dead-letter-queue.js';
 export {
+  BatchHandler,
   JobCommand,
   JobHandler,
   JobQuery,

@@ -1,28 +1,32 @@
 /**
- * The job that runs here, for code anywhere below its handler.
+ * The job or the batch that runs here, for code anywhere below its handler.
  *
  * Owns the asynchronous context. Neighbour: `job-execution.ts` runs handlers within it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Lease } from './lease.js';
-import type { FetchedJob, JobContext } from './ports.js';
+import type { EntityContext, FetchedJob, JobContext } from './ports.js';
 
-const storage = new AsyncLocalStorage<JobContext>();
+const storage = new AsyncLocalStorage<EntityContext>();
 
-export function runAsCurrent<T>(context: JobContext, run: () => T): T {
+export function runAsCurrent<T>(context: EntityContext, run: () => T): T {
   return storage.run(context, run);
 }
 
-export function runningJob(): JobContext | undefined {
+/** Of the job or the batch that runs here. */
+export function runningEntity(): EntityContext | undefined {
   return storage.getStore();
 }
 
-/** A job under the lease under which it was started. */
-export class RunningJob implements JobContext {
-  constructor(
-    private readonly fetched: FetchedJob,
-    private readonly lease: Lease,
-  ) {}
+/** Nothing in a batch, which has several. */
+export function runningJob(): JobContext | undefined {
+  const context = storage.getStore();
+  return context instanceof RunningJob ? context : undefined;
+}
+
+/** A batch, or a job, under the lease under which it was started. */
+export class RunningEntity implements EntityContext {
+  constructor(private readonly lease: Lease) {}
 
   get entityType(): string {
     return this.lease.claim.entity.type;
@@ -38,6 +42,15 @@ export class RunningJob implements JobContext {
 
   get signal(): AbortSignal {
     return this.lease.signal;
+  }
+}
+
+export class RunningJob extends RunningEntity implements JobContext {
+  constructor(
+    private readonly fetched: FetchedJob,
+    lease: Lease,
+  ) {
+    super(lease);
   }
 
   get attempt(): number {

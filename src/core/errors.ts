@@ -166,6 +166,43 @@ export class JobAbandonedError extends AtomicQueuesError {
   }
 }
 
+/** A job of a batch that has failed, and why. */
+export interface FailedJob {
+  /** One of those that the handler got. */
+  readonly job: { readonly id?: string | undefined };
+  /** As if the handler of this job alone had thrown it: it is tried again, or not, accordingly. */
+  readonly error: unknown;
+}
+
+/**
+ * Thrown by a batch handler to say which jobs of its batch have failed, each for its own reason; all others have completed.
+ * What else it throws means that all have failed; so does a BatchFailure that names a job of another batch, or none.
+ *
+ * @example
+ * ```ts
+ * const failures = jobs.filter(job => !isValid(job.data)).map(job => ({ job, error: new Error('not valid') }));
+ * if (failures.length > 0) throw new BatchFailure(failures);
+ * ```
+ */
+export class BatchFailure extends AtomicQueuesError {
+  constructor(readonly failures: readonly FailedJob[]) {
+    const [first] = failures;
+    super(
+      'BATCH_FAILURE',
+      first
+        ? `${failures.length} jobs of a batch have failed; the first: ${messageOf(first.error)}`
+        : 'A BatchFailure names no job; so all of its batch count as failed.',
+    );
+  }
+
+  /** Whether something that was thrown is one: by its code, since this package may be loaded twice, in both of its forms. */
+  static is(error: unknown): error is BatchFailure {
+    if (!(error instanceof Error)) return false;
+    const { code, failures } = error as Partial<BatchFailure>;
+    return code === 'BATCH_FAILURE' && Array.isArray(failures) && failures.length > 0;
+  }
+}
+
 /** Calls what may throw before it has a promise to reject; no promise of its own, unlike an async function. */
 export function rejecting<T>(call: () => Promise<T>): Promise<T> {
   try {

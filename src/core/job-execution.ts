@@ -31,23 +31,28 @@ export async function runJob(
     const result = await (currentJob ? runAsCurrent(context, () => run(job, context)) : run(job, context));
     return { job, outcome: { kind: 'completed', value: resultAsJson(result, what, log) } };
   } catch (error) {
-    const reason = messageOf(error);
-    const delayMs = retryDelayMs(job, error);
-    const again =
-      delayMs === undefined
-        ? ''
-        : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
-    log.warn(`${what()} failed${again}: ${reason}`);
-    const failure = { reason, stack: stackOf(error) };
-    return {
-      job,
-      outcome: delayMs === undefined ? { kind: 'failed', ...failure } : { kind: 'retrying', ...failure, delayMs },
-    };
+    return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), log });
   }
 }
 
+/** What a try that failed leads to. Without `delayMs` it was the last one. */
+export function failed(
+  job: FetchedJob,
+  { error, delayMs, what, log }: { error: unknown; delayMs: number | undefined; what: string; log: Log },
+): Settlement {
+  const reason = messageOf(error);
+  const again =
+    delayMs === undefined ? '' : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
+  log.warn(`${what} failed${again}: ${reason}`);
+  const failure = { reason, stack: stackOf(error) };
+  return {
+    job,
+    outcome: delayMs === undefined ? { kind: 'failed', ...failure } : { kind: 'retrying', ...failure, delayMs },
+  };
+}
+
 /** The handler has done its work: a result that JSON can't carry is no reason to fail the job. */
-function resultAsJson(result: unknown, what: () => string, log: Log): string {
+export function resultAsJson(result: unknown, what: () => string, log: Log): string {
   try {
     return JSON.stringify(result) ?? 'null';
   } catch (error) {

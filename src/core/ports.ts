@@ -54,6 +54,8 @@ export interface Settlement {
     | { readonly kind: 'completed'; readonly value: string }
     /** For good. `blocked`: its entity waits until a person decides what becomes of it; `dead`: it becomes a dead letter. */
     | { readonly kind: 'failed' | 'blocked' | 'dead'; readonly reason: string; readonly stack: string }
+    /** For good, but behind one of its batch that is tried again, or blocks: it blocks, without running, when its turn comes. */
+    | { readonly kind: 'postponed'; readonly reason: string; readonly stack: string }
     /** To be tried again after so many ms. */
     | { readonly kind: 'retrying'; readonly reason: string; readonly stack: string; readonly delayMs: number };
 }
@@ -75,6 +77,13 @@ export interface Claimed extends Fetched {
   readonly claim: Claim;
   /** How many jobs a dead owner had fetched; until they are through, one is fetched at a time and its end awaited. */
   readonly recovered: number;
+}
+
+/** A batch that waits for more jobs than are fetched. */
+export interface Gathering {
+  /** So many jobs of the entity may be fetched. */
+  readonly upTo: number;
+  readonly forMs: number;
 }
 
 /** Why a look did not end in a claim. */
@@ -188,7 +197,11 @@ export interface EntityStore {
    * all its earlier calls stale. Refused when the entity has had another owner since.
    */
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed>;
-  take(claim: Claim): Promise<Fetched>;
+  /**
+   * Fetches up to `count` jobs, 1 by default, for a worker that is idle, or gathers a batch.
+   * @param gathering for a batch that waits: whoever adds a job meanwhile calls this pod while fewer jobs than that are fetched.
+   */
+  take(claim: Claim, count?: number, gathering?: Gathering): Promise<Fetched>;
   /**
    * Ends a job and fetches up to `take` next ones. One that is to be tried again goes, where the type keeps its order, back
    * to the head of the queue, behind it all that was fetched, and nothing is fetched before its time has come: what the
@@ -196,6 +209,12 @@ export interface EntityStore {
    * Rejects with `StoreRefusedError` when an older job has not ended: its end was refused, and this one would overtake it.
    */
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched>;
+  /**
+   * As {@link finish}, of several jobs that have run as one, in their order: in one step, so that no crash ends a part of them.
+   * Those that end for good do so first; those to be tried again, where the type keeps its order, then go back to the head in
+   * their order, before all that was fetched. The hold is that of the first of them.
+   */
+  finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched>;
   /**
    * Gives all that is fetched back to the head of the queue, in its order, but `kept`: what has started, or has ended here.
    * Where a person has emptied the queue meanwhile, it is removed. Before that a recalled owner is given nothing new.
@@ -361,14 +380,18 @@ export interface DeadLetters {
 /** Runs one job to its end. What it returns is stored as the job's result. */
 export type JobRunner = (job: FetchedJob, context: JobContext) => unknown;
 
-/** What a running job may know of itself and its entity. */
-export interface JobContext<Native = unknown> {
+/** What a handler may know of its entity: of a batch as of one job. */
+export interface EntityContext {
   readonly entityType: string;
   readonly entityId: string;
   /** Grows with each new owner of the entity (I4): let the database refuse writes with a smaller one. Decimal digits. */
   readonly fencingToken: string;
   /** Aborted when this pod has lost the entity, or shuts down and waits no longer: stop, and write nothing more. */
   readonly signal: AbortSignal;
+}
+
+/** What a running job may know of itself and its entity. */
+export interface JobContext<Native = unknown> extends EntityContext {
   /** Which start of this job this is, from 1. */
   readonly attempt: number;
   /** The job in the store's own form. */

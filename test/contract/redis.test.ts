@@ -1,4 +1,5 @@
 import { RedisCluster } from '../support/redis-cluster.js';
+import { batchContract } from './batch-contract.js';
 import { controlContract } from './control-contract.js';
 import { deadLetterContract } from './dead-letter-contract.js';
 import { envelopeContract } from './envelope-contract.js';
@@ -20,3 +21,4 @@ deadLetterContract('redis', async () => new RedisCluster());
 scheduleContract('redis', async () => new RedisCluster());
 retentionContract('redis', async () => new RedisCluster());
 envelopeContract('redis', async () => new RedisCluster());
+batchContract('redis', async () => new RedisCluster());

@@ -9,8 +9,12 @@ import {
   AtomicQueuesModule,
   type AtomicQueuesModuleOptions,
   type AtomicQueuesOptionsFactory,
+  BatchFailure,
+  BatchHandler,
   type CronManagerService,
+  currentEntity,
   type EnqueuedJob,
+  type EntityContext,
   type EntityQueue,
   type EntityQueues,
   type EntityStatus,
@@ -45,6 +49,26 @@ export class Processor {
   async audit(job: Job, entityId: string, context: JobContext): Promise<string> {
     return `${job.name} ${entityId} ${context.fencingToken} ${context.signal.aborted}`;
   }
+}
+
+export class Batches {
+  @BatchHandler('reading', { max: 100, maxWaitMs: 50 })
+  async store(jobs: Job<{ n: number }>[], entityId: string, { fencingToken }: EntityContext): Promise<void> {
+    const [first] = jobs;
+    if (first) throw new BatchFailure([{ job: first, error: `${entityId} ${fencingToken}` }]);
+  }
+  @BatchHandler('summed', { max: 2 })
+  sum(jobs: readonly Job[]): number[] {
+    return jobs.map(() => Number(currentEntity()?.fencingToken));
+  }
+  // @ts-expect-error a result of a batch is one for each job
+  @BatchHandler('wrong', { max: 2 })
+  wrong(_jobs: Job[]): number {
+    return 1;
+  }
+  // @ts-expect-error a batch has a bound
+  @BatchHandler('unbounded', {})
+  unbounded(_jobs: Job[]): void {}
 }
 
 class Factory implements AtomicQueuesOptionsFactory {

@@ -43,15 +43,15 @@ export class MemoryLine {
     const isOver = hold && (hold.untilMs <= this.server.now() || !entity.wait.some(({ id }) => id === hold.jobId));
     if (isOver) entity.hold = undefined;
     const room = this.server.isPaused(entity) ? 0 : this.roomInRate(entity, limit);
-    if (entity.spent && room === 0 && !this.server.isPaused(entity) && entity.wait.length > 0) {
-      return { jobs: [], againInMs: Math.max(1, entity.spent.untilMs - this.server.now()), isLimited: true };
-    }
     const jobs = entity.wait.splice(0, room);
     this.spend(entity, jobs.length);
     for (const job of jobs) job.attempt++;
     entity.active.push(...jobs);
     const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
     const fetched = jobs.map(toFetched);
+    if (entity.spent && room < limit && entity.wait.length > 0 && !this.server.isPaused(entity)) {
+      return { jobs: fetched, againInMs: Math.max(1, entity.spent.untilMs - this.server.now()), isLimited: true };
+    }
     return jobs.length < limit && Number.isFinite(next)
       ? { jobs: fetched, againInMs: Math.max(1, next - this.server.now()) }
       : { jobs: fetched };
@@ -73,12 +73,25 @@ export class MemoryLine {
     entity.spent.count += jobs;
   }
 
-  end(entity: StoredEntity, { job, outcome }: Settlement): void {
+  /** Those that end for good do so first; those that keep their place go back in their order, the last one first. */
+  endAll(entity: StoredEntity, settlements: readonly Settlement[]): void {
+    const isStrict = this.parts.config.entityType(entity.ref.type).ordering === 'strict';
+    const back = settlements.filter(({ outcome }) => isStrict && comesBack(outcome));
+    for (const settlement of settlements) if (!back.includes(settlement)) this.end(entity, settlement);
+    const kept = back.map(({ job }) => job.id);
+    for (const settlement of back.toReversed()) {
+      this.end(entity, settlement, kept);
+      kept.pop();
+    }
+  }
+
+  /** @param kept jobs that are not to be given back where this one comes again. */
+  end(entity: StoredEntity, { job, outcome }: Settlement, kept: readonly string[] = []): void {
     const stored = entity.active.find(({ id }) => id === job.id);
     if (!stored) return;
-    if (outcome.kind === 'retrying' || outcome.kind === 'blocked') {
+    if (comesBack(outcome)) {
       // The answer to the same end was lost, and the job has been fetched again.
-      if (stored.attempt === job.attempt) this.retry(entity, stored, outcome);
+      if (stored.attempt === job.attempt) this.retry(entity, { stored, kept }, outcome as TriedAgain);
       return;
     }
     entity.active = entity.active.filter(other => other !== stored);
@@ -91,14 +104,23 @@ export class MemoryLine {
   }
 
   /** Strict: the job is the head again, behind it all that was fetched. Else it goes behind all that waits, or is due later. */
-  private retry(entity: StoredEntity, stored: StoredJob, outcome: TriedAgain): void {
+  private retry(
+    entity: StoredEntity,
+    { stored, kept }: { stored: StoredJob; kept: readonly string[] },
+    outcome: TriedAgain,
+  ): void {
     const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
     stored.attemptsMade++;
     stored.stacks.push(outcome.stack);
     entity.active = entity.active.filter(other => other !== stored);
-    if (outcome.kind === 'blocked' || this.parts.config.entityType(entity.ref.type).ordering === 'strict') {
-      this.server.giveBackUnstarted(entity);
+    if (outcome.kind !== 'retrying' || this.parts.config.entityType(entity.ref.type).ordering === 'strict') {
+      this.server.giveBackUnstarted(entity, kept);
       entity.wait.unshift(stored);
+      if (outcome.kind === 'postponed') {
+        stored.attemptsMade--;
+        stored.mustFail = outcome.reason;
+        return;
+      }
       const { id, attemptsMade } = stored;
       const untilMs = this.server.now() + delayMs;
       // The hold of a blocker outlives those of jobs that were put before it, which are tried again at once.
@@ -110,6 +132,10 @@ export class MemoryLine {
       entity.wait.push(stored);
     }
   }
+}
+
+function comesBack({ kind }: Settlement['outcome']): boolean {
+  return kind === 'retrying' || kind === 'blocked' || kind === 'postponed';
 }
 
 function toFetched(job: StoredJob): FetchedJob {

@@ -54,7 +54,15 @@ export interface StoredEntity {
   spent?: { readonly untilMs: number; count: number } | undefined;
   /** The head of the queue waits for its next try. */
   hold?: Hold | undefined;
-  owner?: { readonly podId: string; epoch: number; untilMs: number; rests?: boolean; recall?: Recall | undefined };
+  owner?: {
+    readonly podId: string;
+    epoch: number;
+    untilMs: number;
+    rests?: boolean;
+    recall?: Recall | undefined;
+    /** A batch waits for more jobs than are fetched. */
+    gathering?: { readonly upTo: number; readonly untilMs: number };
+  };
   /** The fencing token of the present owner, or the last one. */
   token: number;
 }
@@ -170,6 +178,12 @@ export class MemoryServer {
     owner.untilMs = this.now() + this.leaseMs;
     this.due.set(entityWord(entity.ref), owner.untilMs);
     return true;
+  }
+
+  /** Whether its owner waits for more jobs than it has fetched. */
+  isGathering({ owner, active }: StoredEntity): boolean {
+    const { upTo = 0, untilMs = 0 } = owner?.gathering ?? {};
+    return active.length < upTo && this.now() < untilMs;
   }
 
   isPaused({ paused, ref }: StoredEntity): boolean {

@@ -15,6 +15,7 @@ import type {
   EntityStore,
   Fetched,
   FetchedJob,
+  Gathering,
   NewJob,
   Passed,
   PodState,
@@ -126,24 +127,47 @@ export class MemoryEntityStore implements EntityStore {
       const owner = entity?.owner;
       if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch)
         throw stale(claim);
-      for (const settlement of settled) this.line.end(entity, settlement);
+      this.line.endAll(entity, settled);
       this.server.giveBackUnstarted(entity);
       return this.claim(entity, epoch, true);
     });
   }
 
-  take(claim: Claim): Promise<Fetched> {
-    return answer(() => this.line.taken(this.guard(claim), 1));
+  take(claim: Claim, count = 1, gathering?: Gathering): Promise<Fetched> {
+    return answer(() => {
+      const entity = this.guard(claim);
+      if (gathering && entity.owner) {
+        entity.owner.gathering = { upTo: gathering.upTo, untilMs: this.server.now() + gathering.forMs };
+      }
+      return this.line.taken(entity, count);
+    });
   }
 
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched> {
     return answer(() => {
       const entity = this.guard(claim);
-      const overtaken = entity.active.findIndex(({ id }) => id === settlement.job.id) > 0;
-      if (overtaken && this.config.entityType(entity.ref.type).isOrdered) throw overtakes(settlement.job.id);
+      this.checkOrder(entity, [settlement]);
       this.line.end(entity, settlement);
       return this.line.fetch(entity, take);
     });
+  }
+
+  finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched> {
+    return answer(() => {
+      const entity = this.guard(claim);
+      this.checkOrder(entity, settlements);
+      this.line.endAll(entity, settlements);
+      return this.line.fetch(entity, take);
+    });
+  }
+
+  /** @throws StoreRefusedError when an end would count before that of an older job (I6). */
+  private checkOrder(entity: StoredEntity, settlements: readonly Settlement[]): void {
+    if (!this.config.entityType(entity.ref.type).isOrdered) return;
+    const ending = new Set(settlements.map(({ job }) => job.id));
+    const last = entity.active.findLastIndex(({ id }) => ending.has(id));
+    const older = entity.active.slice(0, Math.max(0, last)).some(({ id }) => !ending.has(id));
+    if (older) throw overtakes(entity.active[last]?.id ?? '');
   }
 
   giveBack(claim: Claim, kept: readonly string[]): Promise<void> {
@@ -269,7 +293,8 @@ export class MemoryEntityStore implements EntityStore {
       return { route: 'mine', fetched: this.line.taken(entity, entity.active.length < hint.atOnce ? 1 : 0) };
     }
     if (owner && this.server.isOwnedByOther(entity, this.podId)) {
-      const isFree = entity.active.length < this.config.entityType(entity.ref.type).maxHandlers;
+      const { maxHandlers } = this.config.entityType(entity.ref.type);
+      const isFree = entity.active.length < maxHandlers || this.server.isGathering(entity);
       if (owner.rests || (isFree && this.server.heldForMs(entity) === undefined)) this.server.callOwner(entity);
       return { route: 'elsewhere' };
     }

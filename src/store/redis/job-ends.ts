@@ -3,7 +3,7 @@
  * Neighbours: `scripts/finish.lua.ts` ends jobs; `bullmq.ts` has BullMQ build its arguments.
  */
 import { type EntityRef, entityWord } from '../../core/entity.js';
-import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
+import type { EngineConfig, EntityTypeConfig, Ordering } from '../../core/options.js';
 import type { Claim, Log, Settlement } from '../../core/ports.js';
 import { type Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';
 import type { RedisJob } from './replies.js';
@@ -44,12 +44,7 @@ export class JobEnds {
       const encoded = bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker);
       return [...head, outcome.reason, ...encoded, schedules.nextOf(job as RedisJob)];
     }
-    const { attempt } = job;
-    const how =
-      outcome.kind === 'retrying'
-        ? { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' }
-        : { attempt, strict: true };
-    return [...head, JSON.stringify(how), '', encodeFields(fields), ''];
+    return [...head, JSON.stringify(howBack(job.attempt, outcome, ordering)), '', encodeFields(fields), ''];
   }
 
   /** What BullMQ has answered, where it would not take the end of a job. */
@@ -67,4 +62,12 @@ export class JobEnds {
       limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
     };
   }
+}
+
+/** How a job comes back, as the script reads it. */
+function howBack(attempt: number, outcome: Settlement['outcome'], ordering: Ordering): object {
+  if (outcome.kind === 'retrying') return { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' };
+  return outcome.kind === 'postponed'
+    ? { attempt, strict: true, postponed: outcome.reason.toWellFormed() }
+    : { attempt, strict: true };
 }

@@ -20,6 +20,7 @@ import type {
   EntityStore,
   Fetched,
   FetchedJob,
+  Gathering,
   Log,
   NewJob,
   Passed,
@@ -193,9 +194,10 @@ export class RedisEntityStore implements EntityStore {
     });
   }
 
-  take(claim: Claim): Promise<Fetched> {
+  take(claim: Claim, count = 1, gathering?: Gathering): Promise<Fetched> {
     const { base, type, id } = this.keySpace.of(claim.entity);
-    const args = [base, type, id, claim.epoch, this.ends.takeOptions(claim.entity)];
+    const { upTo = '', forMs = '' } = gathering ?? {};
+    const args = [base, type, id, claim.epoch, this.ends.takeOptions(claim.entity), count, upTo, forMs];
     return this.parts.channel.call('take', args, answer => {
       checkStale(answer, claim);
       return this.readTaken(answer, 1, claim);
@@ -216,6 +218,22 @@ export class RedisEntityStore implements EntityStore {
       checkStale(answer, claim);
       if (answer[0] === 'EARLY') throw overtakes(settlement.job.id);
       this.ends.report(claim, settlement, Number(answer[1]));
+      return readFetched(answer, 2, claim, this.buildNative);
+    });
+  }
+
+  finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched> {
+    const { base } = this.keySpace.of(claim.entity);
+    const { isOrdered } = this.options.config.entityType(claim.entity.type);
+    const ends = settlements.flatMap(settlement => this.ends.arguments(claim.entity, settlement));
+    const args = [base, claim.epoch, take, this.ends.takeOptions(claim.entity), isOrdered ? 1 : 0, ...ends];
+    return this.parts.channel.call('finishAll', args, answer => {
+      checkStale(answer, claim);
+      if (answer[0] === 'EARLY') throw overtakes(settlements.at(-1)?.job.id ?? '');
+      const codes = answer[1] as readonly unknown[];
+      for (const [index, settlement] of settlements.entries()) {
+        this.ends.report(claim, settlement, Number(codes[index]));
+      }
       return readFetched(answer, 2, claim, this.buildNative);
     });
   }

@@ -106,6 +106,10 @@ export class WalkStore implements EntityStore {
     return this.send('finish', [claim, settlement, take]) as ReturnType<EntityStore['finish']>;
   }
 
+  finishAll(): never {
+    throw new Error('no walk has batches');
+  }
+
   /** Once, with whichever call it travels first. */
   private ending(claim: Claim, settlement: Settlement): void {
     if (this.told.has(settlement)) return;

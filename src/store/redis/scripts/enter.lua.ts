@@ -152,7 +152,8 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
     return out
   end
   if isOthers(claim) then
-    local isBusy = redis.call('LLEN', B .. ':active') >= tonumber(handlers) or heldForMs(B)
+    local fetched = redis.call('LLEN', B .. ':active')
+    local isBusy = (fetched >= tonumber(handlers) and not isGathering(claim, fetched)) or heldForMs(B)
     if claim[RESTS] or not isBusy then callOwner(B, T, I) end
     return {'ELSEWHERE', id}
   end
