@@ -6,26 +6,30 @@ import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.j
 import { overtakes, StaleClaimError } from '../../core/errors.js';
 import { REST_LEASES } from '../../core/lease.js';
 import type { EngineConfig } from '../../core/options.js';
-import type {
-  Claim,
-  Claimed,
-  Discovered,
-  Entered,
-  EnterHint,
-  EntityStore,
-  Fetched,
-  FetchedJob,
-  NewJob,
-  Passed,
-  PodState,
-  ReleaseMode,
-  Renewal,
-  Renewed,
-  Settlement,
-  WakeUp,
+import {
+  type ChildResult,
+  type Claim,
+  type Claimed,
+  childResult,
+  type Discovered,
+  type Entered,
+  type EnterHint,
+  type EntityStore,
+  type Fetched,
+  type FetchedJob,
+  type NewFlow,
+  type NewJob,
+  type Passed,
+  type PodState,
+  type ReleaseMode,
+  type Renewal,
+  type Renewed,
+  type Settlement,
+  type WakeUp,
 } from '../../core/ports.js';
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
+import { MemoryFlows } from './memory-flows.js';
 import { MemoryIntake } from './memory-intake.js';
 import { MemorySchedules } from './memory-schedules.js';
 import { MAX_FAILED, type MemoryServer, type StoredEntity, type StoredJob } from './memory-server.js';
@@ -39,6 +43,7 @@ export class MemoryEntityStore implements EntityStore {
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
   private readonly intake: MemoryIntake;
+  private readonly flows: MemoryFlows;
   private closed = false;
 
   constructor(
@@ -48,6 +53,7 @@ export class MemoryEntityStore implements EntityStore {
   ) {
     this.control = new MemoryControl(server, podId);
     this.intake = new MemoryIntake(server, config);
+    this.flows = new MemoryFlows(server, this.intake);
     this.deadLetters = new MemoryDeadLetters(server, this.control, this.intake);
     this.schedules = new MemorySchedules(server, this.control, this.intake);
   }
@@ -72,6 +78,21 @@ export class MemoryEntityStore implements EntityStore {
       return jobs.map(() => Promise.reject(error));
     }
     return jobs.map(([job, hint]) => answer(() => this.add(job, hint)));
+  }
+
+  enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
+    try {
+      const known = this.flows.knownId(flow);
+      if (known !== undefined)
+        return flow.jobs.map(async ({ path }): Promise<Entered> => ({ jobId: `${known}${path}`, route: 'elsewhere' }));
+      return this.flows.takeIn(flow).map(({ entity, jobId, delayMs }, index) => {
+        const { isParent, hint = 'route-only' } = flow.jobs[index] ?? {};
+        if (isParent) return answer((): Entered => ({ jobId, route: 'parent' }));
+        return answer(() => ({ jobId, ...this.route(entity, hint, delayMs) }));
+      });
+    } catch (error) {
+      return flow.jobs.map(() => Promise.reject(error));
+    }
   }
 
   private add(job: NewJob, hint: EnterHint): Entered {
@@ -368,10 +389,20 @@ export class MemoryEntityStore implements EntityStore {
     for (const job of jobs) job.attempt++;
     entity.active.push(...jobs);
     const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
-    const fetched = jobs.map(toFetched);
+    const fetched = jobs.map(job => ({ ...toFetched(job), children: job.children && this.childrenOf(entity, job) }));
     return jobs.length < limit && Number.isFinite(next)
       ? { jobs: fetched, againInMs: Math.max(1, next - this.server.now()) }
       : { jobs: fetched };
+  }
+
+  /** Under the claim under which the job was fetched. */
+  private childrenOf({ ref, owner }: StoredEntity, job: StoredJob): () => Promise<readonly ChildResult[]> {
+    const claim = { entity: ref, token: '', epoch: owner?.epoch ?? 0 };
+    return () =>
+      answer(() => {
+        this.guard(claim);
+        return (job.envelope.children ?? []).map(child => childResult(child, job.children?.get(child.jobId)));
+      });
   }
 
   /** How many of so many jobs may be fetched now, where a type limits the rate of its entities. */
@@ -401,6 +432,7 @@ export class MemoryEntityStore implements EntityStore {
     entity.active = entity.active.filter(other => other !== stored);
     this.server.forgetDeduplication(entity.ref, stored.options);
     this.schedules.advance(entity, stored);
+    this.server.tellParent(stored, resultOf(outcome));
     if (outcome.kind === 'dead') this.deadLetters.bury(entity, stored, outcome);
     if (outcome.kind === 'failed') {
       stored.outcome = { kind: 'failed', value: outcome.reason };
@@ -443,6 +475,12 @@ type Routed =
 
 type TriedAgain = Exclude<Settlement['outcome'], { readonly kind: 'completed' }>;
 
+/** What the parent of a job sees of its end. */
+function resultOf(outcome: Settlement['outcome']): ChildResult['outcome'] {
+  if (outcome.kind === 'completed') return { kind: 'completed', value: JSON.parse(outcome.value) };
+  return { kind: 'failed', reason: outcome.reason };
+}
+
 function readWakeUp(word: string): WakeUp {
   return word.startsWith('$') ? { ...parseEntityWord(word.slice(1)), isRecall: true } : parseEntityWord(word);
 }
@@ -467,6 +505,7 @@ function toFetched(job: StoredJob): FetchedJob {
     envelope: job.envelope,
     mustFail: job.mustFail,
     isSkipped: job.isSkipped,
+    hasFailedChild: job.hasFailedChild ?? false,
     native: () => ({ id: job.id, name: job.name, data: JSON.parse(job.data) }),
   };
 }

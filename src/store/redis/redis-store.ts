@@ -21,6 +21,7 @@ import type {
   Fetched,
   FetchedJob,
   Log,
+  NewFlow,
   NewJob,
   Passed,
   PodState,
@@ -32,6 +33,7 @@ import type {
 } from '../../core/ports.js';
 import { Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';
 import { Channel } from './channel.js';
+import { Children } from './children.js';
 import {
   answerOrDrop,
   connected,
@@ -47,7 +49,7 @@ import { KeySpace } from './keys.js';
 import { NativeJobs } from './native-job.js';
 import type { RenewalArguments } from './renewal-connection.js';
 import { Renewals } from './renewals.js';
-import { type BuildNative, checkStale, type RedisJob, readFetched } from './replies.js';
+import { checkStale, type OfJobs, type RedisJob, readFetched } from './replies.js';
 import { RedisSchedules } from './schedules.js';
 import { composeDispatcher } from './scripts/dispatcher.js';
 
@@ -87,7 +89,7 @@ export class RedisEntityStore implements EntityStore {
   private readonly wakes: Redis;
   private readonly renewals: Renewals;
   private readonly entering: Entering;
-  private readonly buildNative: BuildNative;
+  private readonly ofJobs: OfJobs;
   private readonly stopWatching: () => void;
   readonly control: RedisControl;
   readonly deadLetters: RedisDeadLetters;
@@ -123,8 +125,11 @@ export class RedisEntityStore implements EntityStore {
       readTaken: (...args) => this.readTaken(...args),
       readClaimed: (...args) => this.readClaimed(...args),
     });
-    this.buildNative = (claim, id, fields) =>
-      this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields);
+    const children = new Children(() => ({ keySpace: this.keySpace, channel: this.parts.channel }));
+    this.ofJobs = {
+      native: (claim, id, fields) => this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields),
+      children: (...args) => children.of(...args),
+    };
   }
 
   async start(): Promise<void> {
@@ -168,6 +173,14 @@ export class RedisEntityStore implements EntityStore {
       return this.entering.enterAll(jobs);
     } catch (error) {
       return jobs.map(() => Promise.reject(error));
+    }
+  }
+
+  enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
+    try {
+      return this.entering.enterFlow(flow);
+    } catch (error) {
+      return flow.jobs.map(() => Promise.reject(error));
     }
   }
 
@@ -224,7 +237,7 @@ export class RedisEntityStore implements EntityStore {
       checkStale(answer, claim);
       if (answer[0] === 'EARLY') throw overtakes(settlement.job.id);
       if (Number(answer[1]) < 0) this.reportRefusedEnd(claim, settlement, Number(answer[1]));
-      return readFetched(answer, 2, claim, this.buildNative);
+      return readFetched(answer, 2, claim, this.ofJobs);
     });
   }
 
@@ -352,20 +365,14 @@ export class RedisEntityStore implements EntityStore {
     const { bull } = this.parts;
     const head = [job.id, lockDurationMs, outcome.kind];
     if (outcome.kind === 'completed') {
-      return [
-        ...head,
-        outcome.value,
-        bull.encodeCompleted(options, worker),
-        '',
-        this.schedules.nextOf(job as RedisJob),
-      ];
+      return [...head, outcome.value, bull.encodeCompleted(options, worker), '', this.sequelOf(job as RedisJob)];
     }
     const fields = failureFields(outcome, stacks, options.stackTraceLimit);
     if (outcome.kind === 'failed' || outcome.kind === 'dead') {
       // A dead letter is all that is kept of its job.
       const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
       const encoded = bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker);
-      return [...head, outcome.reason, ...encoded, this.schedules.nextOf(job as RedisJob)];
+      return [...head, outcome.reason, ...encoded, this.sequelOf(job as RedisJob)];
     }
     const { attempt } = job;
     const how =
@@ -373,6 +380,11 @@ export class RedisEntityStore implements EntityStore {
         ? { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' }
         : { attempt, strict: true };
     return [...head, JSON.stringify(how), '', encodeFields(fields), ''];
+  }
+
+  /** What belongs to the end of a job beside it: '' for most. */
+  private sequelOf(job: RedisJob): string {
+    return job.hasParent ? 'child' : this.schedules.nextOf(job);
   }
 
   private renewalArguments({ claim, idle, runningJobIds = [] }: Renewal): RenewalArguments {
@@ -383,7 +395,7 @@ export class RedisEntityStore implements EntityStore {
 
   /** Reads `roused, againInMs, jobs…`. */
   private readTaken(answer: readonly unknown[], at: number, claim: Claim): Fetched {
-    const fetched = readFetched(answer, at + 1, claim, this.buildNative);
+    const fetched = readFetched(answer, at + 1, claim, this.ofJobs);
     if (answer[at] !== '1') return fetched;
     this.tellRenewals(claim, fetched);
     return { ...fetched, isRoused: true };
@@ -403,7 +415,7 @@ export class RedisEntityStore implements EntityStore {
         `${answer[at + 2]} jobs of ${entityWord(entity)} are locked by a BullMQ Worker that is not ours; left alone. Don't attach one to this queue.`,
       );
     }
-    const fetched = readFetched(answer, at + 3, claim, this.buildNative);
+    const fetched = readFetched(answer, at + 3, claim, this.ofJobs);
     this.tellRenewals(claim, fetched);
     return { claim, recovered: Number(answer[at + 1]), ...fetched };
   }

@@ -71,7 +71,12 @@ local function overtakes(B, jobId)
 end
 
 local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, fetch)
-  if nextMs ~= '' then advance(B, jobId, nextMs) end
+  local parent
+  if nextMs == 'child' then
+    parent = parentOf(B, jobId)
+  elseif nextMs ~= '' then
+    advance(B, jobId, nextMs)
+  end
   local r
   if status == 'retrying' or status == 'blocked' then
     r = retryJob(B, jobId, lockMs, value, fields)
@@ -87,11 +92,12 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
     redis.call('LREM', B .. ':active', 0, jobId)
     redis.call('DEL', B .. ':' .. jobId .. ':lock')
   end
+  tellParent(parent)
   return r
 end
 
 -- Of a job that ends: 'retrying' and 'blocked' have {attempt, delayMs, strict} as their value, and no opts; 'nextMs' is '' but
--- where a job of a schedule is through.
+-- where a job of a schedule is through, or one that has a parent: 'child'.
 -- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
 function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs)
@@ -99,7 +105,8 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
-  local fetches = n > 0 and status ~= 'retrying' and status ~= 'blocked' and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
+  -- The parent of a child may join this queue, at its end, before anything is fetched.
+  local fetches = n > 0 and nextMs ~= 'child' and status ~= 'retrying' and status ~= 'blocked' and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
     and not isPausedByType(B)
   if fetches and nextMs == '' and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
