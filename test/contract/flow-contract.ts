@@ -222,6 +222,19 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       },
     );
 
+    test('I5: an end that comes again when a person has had the parent tried again tells it nothing', async () => {
+      await add(node(up, 0, [node(one, 1)]));
+      const child = await claim(one);
+      await end(child, 'failed', 0);
+      const parent = await claim(up);
+      await end(parent, 'blocked');
+      await b.control.unblock(up, 'retry');
+      await a.resync(child.claim, ++epoch, [ended(child.jobs[0], 'failed')]);
+      const { jobs } = await a.take(parent.claim);
+      expect(numbers(jobs)).toEqual([0]);
+      expect(jobs[0]?.mustFail).toBeUndefined();
+    });
+
     test('I3: an end under an old claim tells the parent nothing', async () => {
       await add(node(up, 0, [node(one, 1)]));
       const child = await claim(one);
