@@ -112,10 +112,14 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       const owner = await claim(up, b);
       await b.finish(owner.claim, done(owner.jobs[0]), 1);
       await b.renew([{ claim: owner.claim, idle: true }], serving('account'));
-      await add(node(up, 0, [node(one, 1)]));
-      await b.wakeUps([]).catch(() => []);
+      await add(node(up, 0, [node(one, 1), node(two, 2)]));
+      // Pod B was called for the children.
+      await b.wakeUps([]);
       await work(one);
-      expect(await b.wakeUps([])).toContainEqual(up);
+      await a.requestWorker(entity('other'));
+      expect(await b.wakeUps(['account'])).toEqual([entity('other')]);
+      await work(two);
+      expect(await b.wakeUps([])).toEqual([up]);
       expect(await b.take(owner.claim)).toMatchObject({ isRoused: true, jobs: [{ data: { n: 0 } }] });
     });
 
