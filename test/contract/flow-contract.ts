@@ -108,8 +108,8 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
     });
 
     test('I7, race 10: the owner of the parent is woken, also one that rests', async () => {
-      await enter(up, 9);
-      const owner = await claim(up, b);
+      const hint = { epoch: ++epoch, mayClaim: true, atOnce: 1 };
+      const owner = claimOf(await b.enter(withdrawal(config, up, { n: 9 }), hint));
       await b.finish(owner.claim, done(owner.jobs[0]), 1);
       await b.renew([{ claim: owner.claim, idle: true }], serving('account'));
       await add(node(up, 0, [node(one, 1), node(two, 2)]));
