@@ -9,6 +9,8 @@ import type { EntityRef } from './entity.js';
 export interface ChildRef extends EntityRef {
   readonly jobId: string;
   readonly name: string;
+  /** Its parent fails with it; otherwise its parent is told. */
+  readonly failsParent: boolean;
 }
 
 /** A job without any has none of it, and costs nothing for it. */

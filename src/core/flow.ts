@@ -33,7 +33,11 @@ export type Tree<Job> = Job & { readonly children: readonly Tree<Job>[] };
 /** A flow of which the store is asked nothing yet. */
 export interface FlowPlan {
   readonly id: string;
-  readonly jobs: readonly Omit<FlowJob, 'hint'>[];
+  readonly jobs: readonly PlannedJob[];
+}
+
+interface PlannedJob extends Omit<FlowJob, 'hint'> {
+  readonly failsParent: boolean;
 }
 
 /** While they are added Redis does nothing else: a tenth of a second or so. */
@@ -44,19 +48,18 @@ const MOST_JOBS = 1000;
  * @throws what `check` throws; InvalidOptionError, InvalidCommandError for what no flow can be.
  */
 export function planFlow<Request extends Asked>(root: FlowOf<Request>, check: (request: Request) => NewJob): FlowPlan {
-  const jobs: Omit<FlowJob, 'hint'>[] = [];
+  const jobs: PlannedJob[] = [];
   const visit = (request: FlowOf<Request>, path: string, parent: number | undefined): void => {
     if (jobs.length === MOST_JOBS) {
       throw new InvalidCommandError(
         `The flow of job "${root.job.name}" has more than ${MOST_JOBS} jobs; let a job of it enqueue a flow of its own.`,
       );
     }
-    const { onFailure = 'failParent' } = request;
     const children = request.children();
     const job = check(request.job);
     checkPlace(job, request, parent === undefined);
-    const at =
-      jobs.push({ job, path, parent, isParent: children.length > 0, failsParent: onFailure === 'failParent' }) - 1;
+    const failsParent = request.onFailure !== 'tellParent';
+    const at = jobs.push({ job, path, parent, isParent: children.length > 0, failsParent }) - 1;
     for (const [index, child] of children.entries()) visit(child, `${path}.${index}`, at);
   };
   visit(root, '', undefined);
@@ -67,12 +70,13 @@ export function planFlow<Request extends Asked>(root: FlowOf<Request>, check: (r
 /** The job at that position, which knows its children. */
 function withChildren(id: string, jobs: FlowPlan['jobs'], at: number): NewJob {
   const own = jobs.filter(({ parent }) => parent === at);
-  const children: ChildRef[] = own.map(({ job: { entity, name }, path }) => ({
+  const children: ChildRef[] = own.map(({ job: { entity, name }, path, failsParent }) => ({
     ...entity,
     jobId: `${id}${path}`,
     name,
+    failsParent,
   }));
-  const { job } = jobs[at] as FlowPlan['jobs'][number];
+  const { job } = jobs[at] as PlannedJob;
   return { ...job, envelope: { ...job.envelope, children } };
 }
 

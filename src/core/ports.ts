@@ -38,8 +38,6 @@ export interface FlowJob {
   readonly parent: number | undefined;
   /** It has children, and waits until all of them have ended. */
   readonly isParent: boolean;
-  /** Its parent fails with it; otherwise its parent is told. */
-  readonly failsParent: boolean;
 }
 
 /** Jobs of which some run after others: parents come before their children, and children of one entity in their order. */
@@ -84,10 +82,16 @@ export interface ChildResult<Value = unknown> {
     | { readonly kind: 'failed'; readonly reason: string };
 }
 
-/** @param outcome what the store knows of it; a person may have removed the child without a word. */
+/** @param outcome what the store knows of it; a person may have removed the child, or had it tried again, without a word. */
 export function childResult(child: ChildRef, outcome: ChildResult['outcome'] | undefined): ChildResult {
   const { type: entityType, id: entityId, jobId, name } = child;
-  return { entityType, entityId, jobId, name, outcome: outcome ?? { kind: 'failed', reason: 'it was removed' } };
+  return {
+    entityType,
+    entityId,
+    jobId,
+    name,
+    outcome: outcome ?? { kind: 'failed', reason: 'it was removed, or tried again, by a person' },
+  };
 }
 
 /** How a job ended here. */

@@ -192,7 +192,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       const [parent] = (await claim(up)).jobs;
       expect(parent?.hasFailedChild).toBe(true);
       expect(parent?.mustFail).toMatch(
-        new RegExp(`^Child ${first?.jobId} \\("withdraw"\\) of account:.* failed: because$`),
+        new RegExp(`^Child ${first?.jobId} \\("withdraw"\\) of account ".*" failed: because$`),
       );
     });
 
@@ -311,12 +311,21 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(parent.jobs[0]?.hasFailedChild).toBe(true);
     });
 
+    test('I7: the drop of a last child calls for its parent', async () => {
+      await add(node(up, 0, [node(one, 1)]));
+      await enter(up, 9);
+      await b.control.drop(one);
+      expect(await a.due('account', 0, 9)).toContainEqual(up);
+      expect((await b.control.list(up, 'waiting', 0, 9)).map(({ data }) => data)).toEqual([{ n: 9 }, { n: 0 }]);
+      expect(await cluster.dueScore(one)).toBeUndefined();
+    });
+
     test('a parent is dropped with its queue: its own parent is told, and its children run for nobody', async () => {
       await add(node(up, 0, [node(two, 1, [node(one, 2), node(two, 3)])]));
       await b.control.drop(two);
       expect(await status(two)).toMatchObject({ waiting: 0, waitingForChildren: 0 });
       expect(await status(up)).toMatchObject({ waiting: 1, waitingForChildren: 0 });
-      expect((await claim(up)).jobs[0]?.mustFail).toMatch(/ of account:two failed: it was removed$/);
+      expect((await claim(up)).jobs[0]?.mustFail).toMatch(/ of account "two" failed: it was removed$/);
       await work(one);
       expect(await status(two)).toMatchObject({ waiting: 0, active: 0, waitingForChildren: 0 });
       expect(await cluster.dueScore(two)).toBeUndefined();

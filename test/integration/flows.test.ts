@@ -191,7 +191,7 @@ describe('flows', () => {
     expect(results).toMatchObject([[{}, { entityId: 'b', outcome: { kind: 'failed', reason: 'no reserve b 1' } }]]);
     expect(runs.filter(run => run.startsWith('reserve b'))).toHaveLength(4);
     expect(runs.filter(run => run.startsWith('ship'))).toEqual(['ship 1']);
-    const reason = `Child ${flow.jobId}.1 ("Reserve") of item:b failed: no reserve b 1`;
+    const reason = `Child ${flow.jobId}.1 ("Reserve") of item "b" failed: no reserve b 1`;
     expect(told.filter(({ type }) => type === 'job.failed').map(({ reason }) => reason)).toContain(reason);
     const [failed] = await queue('order', '2').list('failed');
     expect(failed).toMatchObject({ jobId: flow.jobId, failedReason: reason });
@@ -240,6 +240,44 @@ describe('flows', () => {
     expect(Object.values(native[0] ?? {})).toEqual([{ reserved: 3 }]);
     // It has no list of its children, so nothing is told of them but by BullMQ.
     expect(results).toEqual([[]]);
+  });
+
+  test('a failed child that a person has tried again: the parent waits for it, or has gone on without it', async () => {
+    failing = run => run === 'reserve b 1';
+    const retried = async (id: string) => {
+      const items = await queue('item', 'b').getQueue();
+      await (await items.getJob(id))?.retry();
+      await items.close();
+    };
+    await queue('item', 'a').pause();
+    const children = [{ command: new Reserve('a', 1) }, { command: new Reserve('b', 1) }];
+    const { jobId } = await bus().enqueueFlow({ command: new ShipOrder('1'), children });
+    await drained('item', 'b');
+    failing = () => false;
+    await retried(`${jobId}.1`);
+    await eventually('it has run again', () => runs.filter(run => run === 'reserve b 1').length === 2);
+    await queue('item', 'a').resume();
+    await drained('order', '1');
+    expect(results).toMatchObject([[{ outcome: { kind: 'completed' } }, { outcome: { kind: 'completed' } }]]);
+
+    failing = run => run === 'reserve b 1';
+    await queue('order', '2').pause();
+    const late = await bus().enqueueFlow({
+      command: new ShipOrder('2'),
+      children: [{ command: new Reserve('b', 1), onFailure: 'tellParent' }],
+    });
+    await drained('item', 'b');
+    failing = () => false;
+    await queue('item', 'b').pause();
+    await retried(`${late.jobId}.0`);
+    await queue('order', '2').resume();
+    await drained('order', '2');
+    expect(results[1]).toMatchObject([{ outcome: { kind: 'failed', reason: expect.stringContaining('tried again') } }]);
+    expect(await queue('order', '2').status()).toMatchObject({ failed: 0 });
+    // It runs for nobody, and is dropped without a word.
+    await queue('item', 'b').drop();
+    await queue('item', 'b').resume();
+    await eventually('I8: nothing is left of it', async () => (await left()).length === 0);
   });
 
   test('however long a flow takes it is known whose queue its parent is in', async () => {

@@ -1,7 +1,6 @@
 /** Flows on their way in, in memory. Neighbours: `memory-server.ts` tells parents, `memory-store.ts` routes what waits for nobody. */
-import { entityWord } from '../../core/entity.js';
 import { idIsTaken } from '../../core/errors.js';
-import type { FlowJob, NewFlow } from '../../core/ports.js';
+import type { NewFlow } from '../../core/ports.js';
 import { jobsOf, type MemoryIntake, type TakenIn } from './memory-intake.js';
 import type { MemoryServer, ParentOf, StoredJob } from './memory-server.js';
 
@@ -32,10 +31,13 @@ export class MemoryFlows {
       if (entity && jobsOf(entity).some(other => other.id === `${id}${path}`)) throw idIsTaken(job);
     }
     const stored: StoredJob[] = [];
-    return jobs.map(one => {
-      const { job, parent: at, isParent } = one;
-      const jobId = `${id}${one.path}`;
-      const parent = at === undefined ? undefined : parentOf(one, jobs[at], stored[at]);
+    const parentAt = (at = -1): ParentOf | undefined => {
+      const [asked, made] = [jobs[at], stored[at]];
+      return asked && made && { ref: asked.job.entity, job: made };
+    };
+    return jobs.map(({ job, path, parent: at, isParent }) => {
+      const jobId = `${id}${path}`;
+      const parent = parentAt(at);
       const made = {
         ...this.intake.stored(jobId, job),
         ...(parent && { parent }),
@@ -50,15 +52,4 @@ export class MemoryFlows {
       return { entity, jobId, delayMs: Number(job.options['delay'] ?? 0) };
     });
   }
-}
-
-function parentOf(
-  { job: { name, entity }, failsParent, path }: FlowJob,
-  parent: FlowJob | undefined,
-  job: StoredJob | undefined,
-): ParentOf | undefined {
-  if (!parent || !job) return undefined;
-  const id = `${job.id}${path.slice(parent.path.length)}`;
-  const culprit = failsParent ? `Child ${id} ("${name}") of ${entityWord(entity)}` : undefined;
-  return { ref: parent.job.entity, job, culprit };
 }

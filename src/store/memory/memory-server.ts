@@ -38,8 +38,6 @@ export interface StoredJob {
 export interface ParentOf {
   readonly ref: EntityRef;
   readonly job: StoredJob;
-  /** Who is to blame where the parent fails with this child. */
-  readonly culprit: string | undefined;
 }
 
 /** Why an owner is to give back what it has fetched. */
@@ -273,18 +271,26 @@ export class MemoryServer {
   /** A job has ended for good, or is gone. A parent whose last child it was joins the end of its queue (I7, race 10). */
   tellParent({ id, parent }: StoredJob, outcome: ChildResult['outcome']): void {
     if (!parent?.job.children || parent.job.children.get(id) !== undefined) return;
-    const { ref, job, culprit } = parent;
+    const { ref, job } = parent;
     const { children } = parent.job;
     children.set(id, outcome);
-    if (outcome.kind === 'failed' && culprit !== undefined && job.mustFail === undefined) {
-      job.mustFail = `${culprit} failed: ${outcome.reason}`;
-      job.hasFailedChild = true;
-    }
     const entity = this.find(ref);
     if (!entity?.parents.includes(job) || [...children.values()].includes(undefined)) return;
     entity.parents = entity.parents.filter(other => other !== job);
+    this.failWithChild(job);
     this.put(entity, job);
     this.lookNow(entity);
+  }
+
+  /** It fails with the first child that it may not do without. */
+  private failWithChild(job: StoredJob): void {
+    for (const { jobId, name, type, id, failsParent } of job.envelope.children ?? []) {
+      const result = job.children?.get(jobId);
+      if (!failsParent || result?.kind !== 'failed') continue;
+      job.mustFail = `Child ${jobId} ("${name}") of ${type} "${id}" failed: ${result.reason}`;
+      job.hasFailedChild = true;
+      return;
+    }
   }
 
   /** A job takes its place: behind all that waits, or among those for later. */

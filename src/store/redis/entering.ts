@@ -106,15 +106,10 @@ export class Entering {
     return this.arguments(...of).map(value => String(value).toWellFormed());
   }
 
-  private flowArguments(id: string, { job, hint, path, parent, isParent, failsParent }: FlowJob): unknown[] {
+  private flowArguments(id: string, { job, hint, path, parent, isParent }: FlowJob): unknown[] {
     const add = this.encoded(job);
-    const customId = `${id}${path}`;
-    const culprit = `Child ${customId} ("${job.name}") of ${entityWord(job.entity)}`.toWellFormed();
-    return [
-      parent === undefined ? 0 : parent + 1,
-      failsParent ? culprit : '',
-      this.argumentTexts(job, hint, { ...add, customId, kind: isParent ? 'parent' : add.kind }),
-    ];
+    const own: EncodedAdd = { ...add, customId: `${id}${path}`, kind: isParent ? 'parent' : add.kind };
+    return [parent === undefined ? 0 : parent + 1, this.argumentTexts(job, hint, own)];
   }
 
   private arguments(job: NewJob, hint: EnterHint, add: EncodedAdd): (string | number)[] {

@@ -19,6 +19,11 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
     redis.call('SET', lock, lockToken, 'PX', lockMs)
     r = BULL.moveToFinished(keys, args)
   end
+  if r == -4 and childrenOf(B .. ':' .. jobId) then
+    -- a person has had a child of it tried again since it joined its queue: it does not wait for that
+    redis.call('DEL', B .. ':' .. jobId .. ':dependencies')
+    r = BULL.moveToFinished(keys, args)
+  end
   if r == -4 or r == -9 then
     -- it has children that have not ended, or failed: nothing will end it later
     local kept = {}

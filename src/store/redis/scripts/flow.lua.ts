@@ -21,16 +21,15 @@ local function knownRoot(B, kind, id, dedupKey)
   end
   if redis.call('EXISTS', B .. ':' .. id) == 0 or not inSomeState(B, id) then return nil end
   if kind ~= 'parent' then return id end
-  local envelope = redis.call('HGET', B .. ':' .. id, 'aq')
   -- a job of that id that is no flow is in its way
-  return envelope and cjson.decode(envelope).children and id
+  return childrenOf(B .. ':' .. id) and id
 end
 
 -- Why the flow can't be added; nothing is written before that is known.
 local function obstacle(nodes)
   local room, owners = {}, {}
   for i, node in ipairs(nodes) do
-    local B, T, I, id, maxPending = node[3][1], node[3][2], node[3][3], node[3][9], node[3][11]
+    local B, T, I, id, maxPending = node[2][1], node[2][2], node[2][3], node[2][9], node[2][11]
     local word = T .. ':' .. I
     local whose = sharedWith(B, T, I) or owners[B]
     if whose and whose ~= word then return {'SHARED', i, whose} end
@@ -46,20 +45,20 @@ end
 local function parentField(nodes, node)
   local parent = nodes[node[1]]
   if not parent then return nil end
-  local B, T, I, id = parent[3][1], parent[3][2], parent[3][3], parent[3][9]
+  local B, T, I, id = parent[2][1], parent[2][2], parent[2][3], parent[2][9]
   -- BullMQ: it waits for the child to end, however it does
-  return {id = id, queueKey = B, idof = true, of = T .. ':' .. I, fails = node[2] ~= '' and node[2] or nil}
+  return {id = id, queueKey = B, idof = true, of = T .. ':' .. I}
 end
 
 -- Adds all, parents first. Answers BullMQ's refusal, and throws its errors, after all is taken back.
 local function addAll(nodes)
   for i, node in ipairs(nodes) do
-    local B, _, _, kind, name, timestamp, data, opts, id, dedupKey = unpack(node[3])
-    local ok, r = pcall(addJob, B, kind, name, timestamp, data, opts, id, dedupKey, node[3][18], parentField(nodes, node))
+    local B, _, _, kind, name, timestamp, data, opts, id, dedupKey = unpack(node[2])
+    local ok, r = pcall(addJob, B, kind, name, timestamp, data, opts, id, dedupKey, node[2][18], parentField(nodes, node))
     if not ok or type(r) == 'number' then
       for k = 1, i - 1 do
-        undo(nodes[k][3][1], nodes[k][3][9])
-        if nodes[k][3][10] ~= '' then redis.call('DEL', nodes[k][3][10]) end
+        undo(nodes[k][2][1], nodes[k][2][9])
+        if nodes[k][2][10] ~= '' then redis.call('DEL', nodes[k][2][10]) end
       end
       if not ok then error(r, 0) end
       return {'REFUSED', i, r}
@@ -76,21 +75,20 @@ local function routeOne(B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled
   return route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
 end
 
--- enterFlow: for each job, as JSON, [the number of its parent, which comes before it, or 0; who is to blame where the parent fails
--- with it, or ''; the arguments of its enter, its id among them; one that has children is of the kind 'parent']
+-- enterFlow: for each job, as JSON, [the number of its parent, which comes before it, or 0; the arguments of its enter, its id among them; one that has children is of the kind 'parent']
 -- Returns {answer, …}, as of an enter, or PARENT, a parent that waits; {'KNOWN', id of the root}: added before; {'FULL', number},
 -- {'TAKEN', number}, {'SHARED', number, whose} or {'REFUSED', number, BullMQ's code}, the job that could not be added
 function OPS.enterFlow(...)
   local nodes = {}
   for i, text in ipairs({...}) do nodes[i] = cjson.decode(text) end
-  local root = nodes[1][3]
+  local root = nodes[1][2]
   local known = knownRoot(root[1], root[4], root[9], root[10])
   if known then return {'KNOWN', known} end
   local refused = obstacle(nodes) or addAll(nodes)
   if refused then return refused end
   local answers = {}
   for i, node in ipairs(nodes) do
-    local B, T, I, kind, _, _, _, _, id, _, _, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce = unpack(node[3])
+    local B, T, I, kind, _, _, _, _, id, _, _, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce = unpack(node[2])
     local ok, answer = pcall(routeOne, B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
     answers[i] = ok and answer or {'UNKNOWN', id, problem(answer)}
   end

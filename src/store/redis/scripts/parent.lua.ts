@@ -10,8 +10,7 @@ export const parentLua = /* lua */ `
 local parentJoined
 
 -- The parent that waits for a job, as it stands before the job ends; nothing for most jobs, and for one that has counted.
--- 'parent' is BullMQ's field, with two more: 'of', whose queue the parent is in, and 'fails', who is to blame where the parent
--- fails with this child.
+-- 'parent' is BullMQ's field, with one more: 'of', whose queue the parent is in.
 local function parentOf(B, id)
   local child = B .. ':' .. id
   local key, json = unpack(redis.call('HMGET', child, 'parentKey', 'parent'))
@@ -22,17 +21,35 @@ local function parentOf(B, id)
   return parent
 end
 
+-- The children of a parent in a flow of ours.
+local function childrenOf(key)
+  local envelope = redis.call('HGET', key, 'aq')
+  return envelope and cjson.decode(envelope).children
+end
+
+-- All children of a parent have ended: it is to fail, as BullMQ has it done, with the first that it may not do without.
+local function failParent(key)
+  local why, notes = {}, redis.call('HGETALL', key .. ':failed')
+  if #notes == 0 then return end
+  for k = 1, #notes, 2 do why[string.match(notes[k], '[^:]+$')] = notes[k + 1] end
+  for _, child in ipairs(childrenOf(key) or {}) do
+    if child.failsParent and why[child.jobId] then
+      local who = string.format('Child %s ("%s") of %s "%s"', child.jobId, child.name, child.type, child.id)
+      redis.call('HSET', key, 'defa', who .. ' failed: ' .. why[child.jobId])
+      return
+    end
+  end
+end
+
 -- After the child has ended, or was removed ('removed': how that is told). Where BullMQ refused, it is still waited for.
 local function tellParent(parent, removed)
   if not parent or redis.call('SISMEMBER', parent.key .. ':dependencies', parent.child) == 1 then return end
   if removed and parent.of then redis.call('HSET', parent.key .. ':failed', parent.child, removed) end
-  local why = parent.fails and redis.call('HGET', parent.key .. ':failed', parent.child)
-  -- the first one counts
-  if why then redis.call('HSETNX', parent.key, 'defa', parent.fails .. ' failed: ' .. why) end
   local Q = parent.queueKey
   if not parent.waits or redis.call('ZSCORE', Q .. ':waiting-children', parent.id) then return end
   -- BullMQ puts it before all that waits
   if redis.call('LINDEX', Q .. ':wait', -1) == parent.id then redis.call('RPOPLPUSH', Q .. ':wait', Q .. ':wait') end
+  failParent(parent.key)
   parentJoined(Q, parent.of)
 end
 `;
