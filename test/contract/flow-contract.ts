@@ -396,6 +396,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
         InvalidOptionError,
       );
       await expect(add(node(two, 0, [node(one, 2)], { options: { jobId: 'y' } }))).rejects.toThrow(InvalidOptionError);
+      expect((await add(node(two, 0, [], { options: { jobId: 'y' } })))[0]?.jobId).toBe('y');
       expect(await status(up)).toMatchObject({ waitingForChildren: 0 });
       expect(await status(two)).toMatchObject({ waiting: 1, waitingForChildren: 0 });
       expect(await status(one)).toMatchObject({ waiting: 1 });

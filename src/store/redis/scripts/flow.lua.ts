@@ -13,16 +13,13 @@ function parentJoined(B, word)
   lookNow(B, T, I)
 end
 
--- The id under which the root was added before: by its own id, as long as it is there, or by its idempotency key.
+-- The id under which the root was added before: by its own id, as long as it is there, or by its idempotency key; or that this is
+-- another job's, which is no flow.
 local function knownRoot(B, kind, id, dedupKey)
-  if dedupKey ~= '' then
-    local known = redis.call('GET', dedupKey)
-    if known then return known end
-  end
-  if redis.call('EXISTS', B .. ':' .. id) == 0 or not inSomeState(B, id) then return nil end
-  if kind ~= 'parent' then return id end
-  -- a job of that id that is no flow is in its way
-  return childrenOf(B .. ':' .. id) and id
+  local known = dedupKey ~= '' and redis.call('GET', dedupKey)
+  if not known and redis.call('EXISTS', B .. ':' .. id) == 1 and inSomeState(B, id) then known = id end
+  local isOther = known and kind == 'parent' and redis.call('EXISTS', B .. ':' .. known) == 1 and not childrenOf(B .. ':' .. known)
+  return known, isOther
 end
 
 -- Why the flow can't be added; nothing is written before that is known.
@@ -75,14 +72,16 @@ local function routeOne(B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled
   return route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
 end
 
--- enterFlow: for each job, as JSON, [the number of its parent, which comes before it, or 0; the arguments of its enter, its id among them; one that has children is of the kind 'parent']
+-- enterFlow: for each job, as JSON, [the number of its parent, which comes before it, or 0; the arguments of its enter, its id among
+-- them]; one that has children is of the kind 'parent'
 -- Returns {answer, …}, as of an enter, or PARENT, a parent that waits; {'KNOWN', id of the root}: added before; {'FULL', number},
 -- {'TAKEN', number}, {'SHARED', number, whose} or {'REFUSED', number, BullMQ's code}, the job that could not be added
 function OPS.enterFlow(...)
   local nodes = {}
   for i, text in ipairs({...}) do nodes[i] = cjson.decode(text) end
   local root = nodes[1][2]
-  local known = knownRoot(root[1], root[4], root[9], root[10])
+  local known, isOther = knownRoot(root[1], root[4], root[9], root[10])
+  if isOther then return {'TAKEN', 1} end
   if known then return {'KNOWN', known} end
   local refused = obstacle(nodes) or addAll(nodes)
   if refused then return refused end
