@@ -80,7 +80,7 @@ export const flowGuards = [
   {
     guard: 'the end of a job that has a parent says so',
     cites: 'I7',
-    file: 'src/store/redis/redis-store.ts',
+    file: 'src/store/redis/job-ends.ts',
     from: "job.hasParent ? 'child' : ",
     to: '',
     tests: CONTRACT,

@@ -30,7 +30,7 @@ export class MemoryIntake {
       const known = namesOf(job).some(name => names.has(name));
       for (const name of namesOf(job)) names.add(name);
       if (known) continue;
-      const pending = entity ? pendingOf(entity).length : 0;
+      const pending = entity ? pendingOf(entity).length - entity.schedules.size : 0;
       const left = (room.get(word) ?? maxPending - pending) - 1;
       if (left < 0) throw new BacklogFullError(job.entity, maxPending);
       room.set(word, left);
@@ -69,7 +69,7 @@ function pendingOf({ wait, active, delayed, parents }: StoredEntity): readonly S
 
 /** All jobs of an entity, those that are kept among them. */
 export function jobsOf(entity: StoredEntity): readonly StoredJob[] {
-  return [...pendingOf(entity), ...entity.failed];
+  return [...pendingOf(entity), ...entity.failed, ...entity.completed];
 }
 
 /** What makes another job of its entity a repetition of this one. */

@@ -6,6 +6,7 @@ import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.j
 import type { Envelope } from '../../core/envelope.js';
 import type { ChildResult, Clock, DeadLetter, JobOptions, NewJob } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
+import { expireEnded, type Outcome } from './memory-retention.js';
 
 export interface StoredJob {
   readonly id: string;
@@ -31,7 +32,7 @@ export interface StoredJob {
   readonly parent?: ParentOf;
   /** Of a parent, by the ids of its children: how they have ended; nothing for those that have not. */
   children?: Map<string, ChildResult['outcome'] | undefined>;
-  outcome?: { readonly kind: 'completed' | 'failed'; readonly value: string };
+  outcome?: Outcome;
 }
 
 /** The parent of a job in a flow. */
@@ -58,6 +59,7 @@ export interface StoredEntity {
   delayed: { readonly job: StoredJob; readonly atMs: number }[];
   /** Failed jobs, kept for a person to see. */
   failed: StoredJob[];
+  completed: StoredJob[];
   /** Jobs that wait for their children. */
   parents: StoredJob[];
   paused: boolean;
@@ -77,8 +79,6 @@ export interface Hold {
   readonly untilMs: number;
   readonly reason: string;
 }
-
-export const MAX_FAILED = 1000;
 
 export class MemoryServer {
   readonly entities = new Map<string, StoredEntity>();
@@ -149,7 +149,7 @@ export class MemoryServer {
     let entity = this.entities.get(word);
     if (!entity) {
       const schedules = new Map<string, StoredSchedule>();
-      const jobs = { wait: [], active: [], delayed: [], failed: [], parents: [] };
+      const jobs = { wait: [], active: [], delayed: [], failed: [], completed: [], parents: [] };
       entity = { ref, schedules, ...jobs, paused: false, token: 0 };
       this.entities.set(word, entity);
     }
@@ -213,7 +213,7 @@ export class MemoryServer {
 
   /** A drained entity leaves nothing (I8) but what a person has set, or is to see. */
   forget(entity: StoredEntity): void {
-    const jobs = [entity.wait, entity.active, entity.delayed, entity.failed, entity.parents];
+    const jobs = [entity.wait, entity.active, entity.delayed, entity.failed, entity.completed, entity.parents];
     if (jobs.some(({ length }) => length > 0) || entity.paused || entity.owner) return;
     this.entities.delete(entityWord(entity.ref));
   }
@@ -315,11 +315,12 @@ export class MemoryServer {
     if (!this.callAnother(podId, entity)) this.requestWorker(entity.ref);
   }
 
-  /** Gives up the claim of an entity that has nothing to run now. */
+  /** Gives up the claim of an entity that has nothing to run now. It is due again when a job is, or when one that is kept is to go (I8). */
   settle(entity: StoredEntity): void {
     entity.owner = undefined;
     entity.hold = undefined;
-    const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
+    const expiresMs = expireEnded(entity, this.now()) ?? Number.POSITIVE_INFINITY;
+    const next = Math.min(expiresMs, ...entity.delayed.map(({ atMs }) => atMs));
     if (Number.isFinite(next)) this.due.set(entityWord(entity.ref), next);
     else this.due.delete(entityWord(entity.ref));
   }

@@ -20,6 +20,7 @@ import { hoistDefinitions } from './hoist.js';
 import { lookLua } from './look.lua.js';
 import { parentLua } from './parent.lua.js';
 import { queueLua } from './queue.lua.js';
+import { retentionLua } from './retention.lua.js';
 import { advanceLua, scheduleLua } from './schedule.lua.js';
 import { spawnLua } from './spawn.lua.js';
 import { takeLua } from './take.lua.js';
@@ -95,6 +96,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     finishLua,
     spawnLua,
     enterLua,
+    retentionLua,
     lookLua,
     discoverLua,
     controlLua,

@@ -111,8 +111,8 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
   -- The parent of a child may join this queue, at its end, before anything is fetched.
-  local fetches = n > 0 and nextMs ~= 'child' and status ~= 'retrying' and status ~= 'blocked' and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
-    and not isPausedByType(B)
+  local fetches = n > 0 and nextMs ~= 'child' and status ~= 'retrying' and status ~= 'blocked'
+    and not claimOf(B)[HOLD] and not claimOf(B)[RECALL] and not isPausedByType(B)
   if fetches and nextMs == '' and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
     fetches = false
