@@ -14,6 +14,7 @@ import { Redis } from 'ioredis';
 import { batchGuards } from '../test/mutations/batches.mjs';
 import { claimGuards } from '../test/mutations/claims.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
+import { flowGuards } from '../test/mutations/flows.mjs';
 import { intakeGuards } from '../test/mutations/intake.mjs';
 import { keptGuards } from '../test/mutations/kept.mjs';
 import { queueGuards } from '../test/mutations/queue.mjs';
@@ -37,6 +38,7 @@ const mutants = [
   ...keptGuards,
   ...scheduleGuards,
   ...batchGuards,
+  ...flowGuards,
 ].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {

@@ -1,6 +1,6 @@
 /** The public door: named exports, nothing else. */
 export type { BatchOptions } from './core/batch.js';
-export type { EnqueuedJob, ScheduledJob } from './core/enqueue.js';
+export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
 export {
   AtomicQueuesError,
@@ -8,6 +8,7 @@ export {
   BacklogFullError,
   BatchFailure,
   BulkEnqueueError,
+  ChildFailedError,
   ClosedError,
   DrainTimeoutError,
   type FailedJob,
@@ -25,8 +26,17 @@ export {
   UnsupportedError,
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
+export type { OnChildFailure } from './core/flow.js';
 export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
-export type { DeadLetter, EntityContext, EntityStatus, JobState, JobView, ScheduleView } from './core/ports.js';
+export type {
+  ChildResult,
+  DeadLetter,
+  EntityContext,
+  EntityStatus,
+  JobState,
+  JobView,
+  ScheduleView,
+} from './core/ports.js';
 export type { Schedule } from './core/schedule.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
@@ -46,6 +56,13 @@ export { type EntityQueue, EntityQueues, type EntityTypeQueues } from './nest/en
 export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';
-export { type EnqueueOptions, type NamedJob, QueueBus, type ScopedQueueBus } from './nest/queue-bus.js';
+export {
+  type EnqueueOptions,
+  type FlowNode,
+  type FlowNodeOptions,
+  type NamedJob,
+  QueueBus,
+  type ScopedQueueBus,
+} from './nest/queue-bus.js';
 export { SpawnQueueService } from './nest/spawn-queue.service.js';
 export type { RedisConnectionOptions } from './store/redis/connection.js';

@@ -5,7 +5,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Lease } from './lease.js';
-import type { EntityContext, FetchedJob, JobContext } from './ports.js';
+import type { ChildResult, EntityContext, FetchedJob, JobContext } from './ports.js';
 
 const storage = new AsyncLocalStorage<EntityContext>();
 
@@ -59,5 +59,10 @@ export class RunningJob extends RunningEntity implements JobContext {
 
   get job(): unknown {
     return this.fetched.native();
+  }
+
+  async children<Value>(): Promise<readonly ChildResult<Value>[]> {
+    const { children } = this.fetched;
+    return children ? ((await children()) as readonly ChildResult<Value>[]) : [];
   }
 }

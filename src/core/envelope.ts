@@ -3,8 +3,20 @@
  * lives: through retries, as a dead letter, and from one run of a schedule to the next.
  */
 
+import type { EntityRef } from './entity.js';
+
+/** A child, as its parent remembers it. */
+export interface ChildRef extends EntityRef {
+  readonly jobId: string;
+  readonly name: string;
+  /** Its parent fails with it; otherwise its parent is told. */
+  readonly failsParent: boolean;
+}
+
 /** A job without any has none of it, and costs nothing for it. */
 export interface Envelope {
+  /** Of a parent in a flow, in the order given. */
+  readonly children?: readonly ChildRef[];
   readonly [name: string]: unknown;
 }
 

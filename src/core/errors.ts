@@ -120,6 +120,18 @@ export class BacklogFullError extends NotExecutedError {
   }
 }
 
+/** A job of a flow can't be added under its id: nothing of the flow was. */
+export function idIsTaken({ name, entity: { type, id } }: NamedOf): InvalidOptionError {
+  return new InvalidOptionError(
+    `There is another job under the id of job "${name}" of ${type} ${JSON.stringify(id)}, perhaps of an earlier flow with that jobId; nothing was added. Give the flow another jobId.`,
+  );
+}
+
+interface NamedOf {
+  readonly name: string;
+  readonly entity: { readonly type: string; readonly id: string };
+}
+
 /** `drain()` has waited for as long as it was told to, and the entity still has jobs. Nothing was changed. */
 export class DrainTimeoutError extends AtomicQueuesError {
   constructor(message: string) {
@@ -200,6 +212,13 @@ export class BatchFailure extends AtomicQueuesError {
     if (!(error instanceof Error)) return false;
     const { code, failures } = error as Partial<BatchFailure>;
     return code === 'BATCH_FAILURE' && Array.isArray(failures) && failures.length > 0;
+  }
+}
+
+/** A child of the job has failed, or was removed, and the job was to fail with it (`onFailure: 'failParent'`): its handler was not called. */
+export class ChildFailedError extends AtomicQueuesError {
+  constructor(message: string) {
+    super('CHILD_FAILED', message);
   }
 }
 

@@ -4,7 +4,7 @@
 import { RunningJob, runAsCurrent } from './current-job.js';
 import type { HandlerTable } from './dispatch.js';
 import { entityWord } from './entity.js';
-import { JobAbandonedError, messageOf, stackOf } from './errors.js';
+import { ChildFailedError, JobAbandonedError, messageOf, stackOf } from './errors.js';
 import type { Lease } from './lease.js';
 import type { FetchedJob, Log, Settlement } from './ports.js';
 import { retryDelayMs } from './retry.js';
@@ -25,7 +25,9 @@ export async function runJob(
   const { entity } = lease.claim;
   const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(entity)}`;
   try {
-    if (job.mustFail !== undefined) throw new JobAbandonedError(job.mustFail);
+    if (job.mustFail !== undefined) {
+      throw job.hasFailedChild ? new ChildFailedError(job.mustFail) : new JobAbandonedError(job.mustFail);
+    }
     const run = handlers.find(entity, job.name);
     const context = new RunningJob(job, lease);
     const result = await (currentJob ? runAsCurrent(context, () => run(job, context)) : run(job, context));

@@ -3,7 +3,7 @@
  * atomic steps), handlers, a clock, a log. `store/redis` and `store/memory` implement the first, `nest` wires the rest.
  */
 import type { EntityRef } from './entity.js';
-import type { Envelope } from './envelope.js';
+import type { ChildRef, Envelope } from './envelope.js';
 import type { Schedule } from './schedule.js';
 
 /** A pod's right to work an entity. Every step that touches the entity's jobs carries it and is refused when it is stale (I3). */
@@ -28,6 +28,25 @@ export interface NewJob {
   readonly envelope?: Envelope;
 }
 
+/** A job of a flow on its way in. */
+export interface FlowJob {
+  readonly job: NewJob;
+  readonly hint: EnterHint;
+  /** What comes after the id of the flow in the job's id; '' for the root. */
+  readonly path: string;
+  /** The position of its parent in the flow; none for the root, which is the first. */
+  readonly parent: number | undefined;
+  /** It has children, and waits until all of them have ended. */
+  readonly isParent: boolean;
+}
+
+/** Jobs of which some run after others: parents come before their children, and children of one entity in their order. */
+export interface NewFlow {
+  /** The id of its root. */
+  readonly id: string;
+  readonly jobs: readonly FlowJob[];
+}
+
 /** A job that this pod has fetched and may run once its turn has come. */
 export interface FetchedJob {
   readonly id: string;
@@ -43,8 +62,36 @@ export interface FetchedJob {
   readonly isSkipped?: boolean;
   /** Set when the job must not run but fail with this reason (it stalled too often, its data is gone). */
   readonly mustFail?: string;
+  /** That is since a child of it has failed. */
+  readonly hasFailedChild?: boolean;
+  /** Of a parent: how its children have ended, in the order given. Guarded by the claim it was fetched under. */
+  readonly children?: (() => Promise<readonly ChildResult[]>) | undefined;
   /** The job in the store's own form (a BullMQ `Job`); built when first asked for, guarded by the claim it was fetched under. */
   native(): unknown;
+}
+
+/** How the child of a job has ended, as its parent sees it. */
+export interface ChildResult<Value = unknown> {
+  readonly entityType: string;
+  readonly entityId: string;
+  readonly jobId: string;
+  readonly name: string;
+  readonly outcome: /** What its handler returned, as JSON carries it. */
+    | { readonly kind: 'completed'; readonly value: Value }
+    /** With all its tries used up, or removed by a person. */
+    | { readonly kind: 'failed'; readonly reason: string };
+}
+
+/** @param outcome what the store knows of it; a person may have removed the child, or had it tried again, without a word. */
+export function childResult(child: ChildRef, outcome: ChildResult['outcome'] | undefined): ChildResult {
+  const { type: entityType, id: entityId, jobId, name } = child;
+  return {
+    entityType,
+    entityId,
+    jobId,
+    name,
+    outcome: outcome ?? { kind: 'failed', reason: 'it was removed, or tried again, by a person' },
+  };
 }
 
 /** How a job ended here. */
@@ -101,7 +148,8 @@ export type Entered = { readonly jobId: string } & (
   | { readonly route: 'claimed'; readonly claimed: Claimed }
   /** Redis says that this pod owns the entity, under a claim that it does not know: an answer was lost (race 26). */
   | { readonly route: 'unknown-claim' }
-  | { readonly route: 'elsewhere' | 'nobody' | 'delayed' }
+  /** `parent`: it waits for its children. */
+  | { readonly route: 'elsewhere' | 'nobody' | 'delayed' | 'parent' }
 );
 
 /** What a pod knows of an entity when it enqueues. A hint: the store decides (I1). */
@@ -188,6 +236,15 @@ export interface EntityStore {
    * `BacklogFullError`. What is wrong with one job otherwise is its own matter. Never throws.
    */
   enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[];
+  /**
+   * Adds all jobs of a flow and routes those that wait for nobody, in one step; or none, and all reject with the same error:
+   * `BacklogFullError`, `InvalidOptionError` where an id is taken. Where the root is known already, by its id or its idempotency
+   * key, nothing is added, and the ids are those of the first time. Never throws.
+   *
+   * When a job ends for good, or is removed, its parent is told in the same step. One whose last child has ended joins the end
+   * of its entity's queue, and whoever works that is called (I7). An end that comes twice counts once.
+   */
+  enterFlow(flow: NewFlow): readonly Promise<Entered>[];
   /** Claims the entity if it has work and nobody owns it, or sees to it that it is looked at when there is a reason. */
   look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed>;
   /** As a look of a pod that has no room: whether there is something to claim. */
@@ -277,14 +334,19 @@ export interface EntityStatus {
   readonly delayed: number;
   /** Failed jobs that are kept. */
   readonly failed: number;
+  /** Parents in flows whose children have not all ended. */
+  readonly waitingForChildren: number;
   /** By itself, or with its type. */
   readonly isPaused: boolean;
   /** The job that has used up its tries, and for which all others wait (`onExhausted: 'block'`). */
   readonly blockedBy?: { readonly jobId: string; readonly reason: string };
 }
 
-/** Where jobs of an entity may be; `waiting` has all that wait for their turn, the next one first. */
-export type JobState = 'waiting' | 'active' | 'delayed' | 'failed' | 'completed';
+/**
+ * Where jobs of an entity may be; `waiting` has all that wait for their turn, the next one first, `waiting-children` parents in
+ * flows, the oldest first.
+ */
+export type JobState = 'waiting' | 'active' | 'delayed' | 'failed' | 'completed' | 'waiting-children';
 
 /** A job as a person sees it. */
 export interface JobView {
@@ -318,7 +380,7 @@ export interface EntityControl {
    */
   unblock(entity: EntityRef, how: Unblocking, jobId?: string): Promise<boolean>;
   status(entity: EntityRef): Promise<EntityStatus>;
-  /** Removes all that waits, also for later; the owner is recalled, and what it has fetched and not started goes, too. */
+  /** Removes all that waits, also for later or for children; to the parent of what it removes that has failed. The owner is recalled, and what it has fetched and not started goes, too. */
   drop(entity: EntityRef): Promise<void>;
   /** Jobs in one state, from a position on: those that are next first, and of those that have ended the latest. */
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]>;
@@ -396,6 +458,18 @@ export interface JobContext<Native = unknown> extends EntityContext {
   readonly attempt: number;
   /** The job in the store's own form. */
   readonly job: Native;
+  /**
+   * How the children of this job have ended, in the order in which `enqueueFlow` was given them; of a job without children,
+   * none. A child that was removed, by `drop()` say, has failed.
+   * @throws StaleClaimError when this pod has lost the entity.
+   *
+   * @example
+   * ```ts
+   * const [debit] = await context.children<{ paid: number }>();
+   * if (debit?.outcome.kind === 'completed') total += debit.outcome.value.paid;
+   * ```
+   */
+  children<Value = unknown>(): Promise<readonly ChildResult<Value>[]>;
 }
 
 /** Above it, a timer of Node fires at once. */

@@ -2,7 +2,7 @@
  * Whether a job that has failed is tried again, and when. BullMQ's rules: `attempts`, `backoff`, and errors that are marked
  * as unrecoverable.
  */
-import { HandlerNotFoundError, JobAbandonedError } from './errors.js';
+import { ChildFailedError, HandlerNotFoundError, JobAbandonedError } from './errors.js';
 import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
 /** Stacks of its tries that a job keeps where nothing else is said. */
@@ -35,7 +35,8 @@ function backoffOf({ backoff }: JobOptions): Backoff {
 
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {
-  if (error instanceof JobAbandonedError || error instanceof HandlerNotFoundError) return true;
+  const ours = [ChildFailedError, JobAbandonedError, HandlerNotFoundError];
+  if (ours.some(kind => error instanceof kind)) return true;
   return error instanceof Error && error.name === 'UnrecoverableError';
 }
 

@@ -100,6 +100,18 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   await bus.enqueueJob({ entityType: 'account', entityId: 42n, name: 'audit' });
   await bus.forEntity('account').enqueueJob({ entityId: 42, name: 'audit', data: { any: 'thing' } });
   await bus.forProcessor(Processor).enqueueBulk([new Parameter('1', 5)]);
+  const { children } = await bus.enqueueFlow({
+    command: new Parameter('1', 5),
+    children: [
+      { job: { entityType: 'account', entityId: 2, name: 'audit' }, onFailure: 'tellParent', options: { delay: 5 } },
+    ],
+  });
+  children[0]?.jobId satisfies string | undefined;
+  const node = { command: new Parameter('1', 5) };
+  // @ts-expect-error it is 'failParent' or 'tellParent'
+  await bus.enqueueFlow({ ...node, children: [{ ...node, onFailure: 'no' }] });
+  // @ts-expect-error a command or a job by name
+  await bus.enqueueFlow({ children: [] });
   // @ts-expect-error a command is an object
   await bus.enqueue('text');
   // @ts-expect-error an option that BullMQ does not have
@@ -108,6 +120,11 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   await bus.enqueueJob({ entityType: 'account', name: 'audit' });
   // @ts-expect-error the scope says the type
   await bus.forEntity('account').enqueueJob({ entityType: 'order', entityId: 1, name: 'audit' });
+}
+
+export async function sum(context: JobContext): Promise<number> {
+  const results = await context.children<number>();
+  return results.reduce((sum, { outcome }) => sum + (outcome.kind === 'completed' ? outcome.value : 0), 0);
 }
 
 export async function ask(spawn: SpawnQueueService, cron: CronManagerService): Promise<void> {

@@ -3,7 +3,14 @@
  * Owns: what is fetched when, and what becomes of a job that ends. Neighbour: `memory-store.ts` guards the steps by the claim.
  */
 import type { EngineConfig } from '../../core/options.js';
-import type { Fetched, FetchedJob, Settlement } from '../../core/ports.js';
+import {
+  type ChildResult,
+  type Claim,
+  childResult,
+  type Fetched,
+  type FetchedJob,
+  type Settlement,
+} from '../../core/ports.js';
 import type { MemoryDeadLetters } from './memory-dead-letters.js';
 import { keepEnded } from './memory-retention.js';
 import type { MemorySchedules } from './memory-schedules.js';
@@ -14,6 +21,8 @@ export interface LineParts {
   readonly config: EngineConfig;
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
+  /** @throws StaleClaimError */
+  guard(claim: Claim): unknown;
 }
 
 type TriedAgain = Exclude<Settlement['outcome'], { readonly kind: 'completed' }>;
@@ -48,13 +57,22 @@ export class MemoryLine {
     for (const job of jobs) job.attempt++;
     entity.active.push(...jobs);
     const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
-    const fetched = jobs.map(toFetched);
+    const fetched = jobs.map(job => ({ ...toFetched(job), children: job.children && this.childrenOf(entity, job) }));
     if (entity.spent && room < limit && entity.wait.length > 0 && !this.server.isPaused(entity)) {
       return { jobs: fetched, againInMs: Math.max(1, entity.spent.untilMs - this.server.now()), isLimited: true };
     }
     return jobs.length < limit && Number.isFinite(next)
       ? { jobs: fetched, againInMs: Math.max(1, next - this.server.now()) }
       : { jobs: fetched };
+  }
+
+  /** Under the claim under which the job was fetched. */
+  private childrenOf({ ref, owner }: StoredEntity, job: StoredJob): () => Promise<readonly ChildResult[]> {
+    const claim = { entity: ref, token: '', epoch: owner?.epoch ?? 0 };
+    return async () => {
+      this.parts.guard(claim);
+      return (job.envelope.children ?? []).map(child => childResult(child, job.children?.get(child.jobId)));
+    };
   }
 
   /** How many of so many jobs may be fetched now, where a type limits the rate of its entities. */
@@ -97,6 +115,7 @@ export class MemoryLine {
     entity.active = entity.active.filter(other => other !== stored);
     this.server.forgetDeduplication(entity.ref, stored.options);
     this.parts.schedules.advance(entity, stored);
+    this.server.tellParent(stored, resultOf(outcome));
     const atMs = this.server.now();
     if (outcome.kind === 'completed') keepEnded(entity, stored, { ...outcome, atMs });
     else if (outcome.kind === 'failed') keepEnded(entity, stored, { kind: 'failed', value: outcome.reason, atMs });
@@ -138,6 +157,12 @@ function comesBack({ kind }: Settlement['outcome']): boolean {
   return kind === 'retrying' || kind === 'blocked' || kind === 'postponed';
 }
 
+/** What the parent of a job sees of its end. */
+function resultOf(outcome: Settlement['outcome']): ChildResult['outcome'] {
+  if (outcome.kind === 'completed') return { kind: 'completed', value: JSON.parse(outcome.value) };
+  return { kind: 'failed', reason: outcome.reason };
+}
+
 function toFetched(job: StoredJob): FetchedJob {
   return {
     id: job.id,
@@ -149,6 +174,7 @@ function toFetched(job: StoredJob): FetchedJob {
     envelope: job.envelope,
     mustFail: job.mustFail,
     isSkipped: job.isSkipped,
+    hasFailedChild: job.hasFailedChild ?? false,
     native: () => ({ id: job.id, name: job.name, data: JSON.parse(job.data) }),
   };
 }

@@ -16,6 +16,7 @@ import type {
   Fetched,
   FetchedJob,
   Gathering,
+  NewFlow,
   NewJob,
   Passed,
   PodState,
@@ -28,6 +29,7 @@ import type {
 import { HOLD_LEAD_MS, MemoryBooks, PAUSED_LOOK_MS } from './memory-books.js';
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
+import { MemoryFlows } from './memory-flows.js';
 import { MemoryIntake } from './memory-intake.js';
 import { MemoryLine } from './memory-line.js';
 import { MemorySchedules } from './memory-schedules.js';
@@ -38,6 +40,7 @@ export class MemoryEntityStore implements EntityStore {
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
   private readonly intake: MemoryIntake;
+  private readonly flows: MemoryFlows;
   private readonly books: MemoryBooks;
   private readonly line: MemoryLine;
 
@@ -48,11 +51,12 @@ export class MemoryEntityStore implements EntityStore {
   ) {
     this.control = new MemoryControl(server, podId);
     this.intake = new MemoryIntake(server, config);
+    this.flows = new MemoryFlows(server, this.intake);
     this.deadLetters = new MemoryDeadLetters(server, this.control, this.intake);
     this.schedules = new MemorySchedules(server, this.control, this.intake);
     this.books = new MemoryBooks(server, podId);
     const { deadLetters, schedules } = this;
-    this.line = new MemoryLine({ server, config, deadLetters, schedules });
+    this.line = new MemoryLine({ server, config, deadLetters, schedules, guard: claim => this.guard(claim) });
   }
 
   async start(): Promise<void> {}
@@ -75,6 +79,21 @@ export class MemoryEntityStore implements EntityStore {
       return jobs.map(() => Promise.reject(error));
     }
     return jobs.map(([job, hint]) => answer(() => this.add(job, hint)));
+  }
+
+  enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
+    try {
+      const known = this.flows.knownId(flow);
+      if (known !== undefined)
+        return flow.jobs.map(async ({ path }): Promise<Entered> => ({ jobId: `${known}${path}`, route: 'elsewhere' }));
+      return this.flows.takeIn(flow).map(({ entity, jobId, delayMs }, index) => {
+        const { isParent, hint = 'route-only' } = flow.jobs[index] ?? {};
+        if (isParent) return answer((): Entered => ({ jobId, route: 'parent' }));
+        return answer(() => ({ jobId, ...this.route(entity, hint, delayMs) }));
+      });
+    } catch (error) {
+      return flow.jobs.map(() => Promise.reject(error));
+    }
   }
 
   private add(job: NewJob, hint: EnterHint): Entered {

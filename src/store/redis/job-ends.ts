@@ -28,21 +28,20 @@ export class JobEnds {
   /** `jobId lockMs status value opts fields nextMs` of a job that ends. */
   arguments(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
     const type = this.parts.config.entityType(entity.type);
-    const { schedules } = this.parts;
     const { lockDurationMs, jobOptions, ordering } = type;
     const worker = this.workerOf(type, entity);
     const { options, stacks } = job as RedisJob;
     const bull = this.parts.bull();
     const head = [job.id, lockDurationMs, outcome.kind];
     if (outcome.kind === 'completed') {
-      return [...head, outcome.value, bull.encodeCompleted(options, worker), '', schedules.nextOf(job as RedisJob)];
+      return [...head, outcome.value, bull.encodeCompleted(options, worker), '', this.sequelOf(job as RedisJob)];
     }
     const fields = failureFields(outcome, stacks, options.stackTraceLimit);
     if (outcome.kind === 'failed' || outcome.kind === 'dead') {
       // A dead letter is all that is kept of its job.
       const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
       const encoded = bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker);
-      return [...head, outcome.reason, ...encoded, schedules.nextOf(job as RedisJob)];
+      return [...head, outcome.reason, ...encoded, this.sequelOf(job as RedisJob)];
     }
     return [...head, JSON.stringify(howBack(job.attempt, outcome, ordering)), '', encodeFields(fields), ''];
   }
@@ -53,6 +52,11 @@ export class JobEnds {
     this.parts.log.warn(
       `Job ${job.id} of ${entityWord(entity)} has ended (${outcome.kind}), but BullMQ would not take it (code ${code}): it was removed or moved while it ran.`,
     );
+  }
+
+  /** What belongs to the end of a job beside it: '' for most. */
+  private sequelOf(job: RedisJob): string {
+    return job.hasParent ? 'child' : this.parts.schedules.nextOf(job);
   }
 
   private workerOf({ workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {

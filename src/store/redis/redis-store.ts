@@ -22,6 +22,7 @@ import type {
   FetchedJob,
   Gathering,
   Log,
+  NewFlow,
   NewJob,
   Passed,
   PodState,
@@ -34,6 +35,7 @@ import type {
 import { RedisBooks } from './books.js';
 import { Bull } from './bullmq.js';
 import { Channel } from './channel.js';
+import { Children } from './children.js';
 import { connected, createConnection, type RedisConnectionOptions, watchConnection } from './connection.js';
 import { RedisControl } from './control.js';
 import { RedisDeadLetters } from './dead-letters.js';
@@ -44,7 +46,7 @@ import { KeySpace } from './keys.js';
 import { NativeJobs } from './native-job.js';
 import type { RenewalArguments } from './renewal-connection.js';
 import { Renewals } from './renewals.js';
-import { type BuildNative, checkStale, readFetched } from './replies.js';
+import { checkStale, type OfJobs, readFetched } from './replies.js';
 import { RedisSchedules } from './schedules.js';
 import { composeDispatcher } from './scripts/dispatcher.js';
 
@@ -77,7 +79,7 @@ export class RedisEntityStore implements EntityStore {
   private readonly entering: Entering;
   private readonly books: RedisBooks;
   private readonly ends: JobEnds;
-  private readonly buildNative: BuildNative;
+  private readonly ofJobs: OfJobs;
   private readonly stopWatching: () => void;
   readonly control: RedisControl;
   readonly deadLetters: RedisDeadLetters;
@@ -116,8 +118,11 @@ export class RedisEntityStore implements EntityStore {
       readTaken: (...args) => this.readTaken(...args),
       readClaimed: (...args) => this.readClaimed(...args),
     });
-    this.buildNative = (claim, id, fields) =>
-      this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields);
+    const children = new Children(() => ({ keySpace: this.keySpace, channel: this.parts.channel }));
+    this.ofJobs = {
+      native: (claim, id, fields) => this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields),
+      children: (...args) => children.of(...args),
+    };
   }
 
   async start(): Promise<void> {
@@ -161,6 +166,14 @@ export class RedisEntityStore implements EntityStore {
       return this.entering.enterAll(jobs);
     } catch (error) {
       return jobs.map(() => Promise.reject(error));
+    }
+  }
+
+  enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
+    try {
+      return this.entering.enterFlow(flow);
+    } catch (error) {
+      return flow.jobs.map(() => Promise.reject(error));
     }
   }
 
@@ -218,7 +231,7 @@ export class RedisEntityStore implements EntityStore {
       checkStale(answer, claim);
       if (answer[0] === 'EARLY') throw overtakes(settlement.job.id);
       this.ends.report(claim, settlement, Number(answer[1]));
-      return readFetched(answer, 2, claim, this.buildNative);
+      return readFetched(answer, 2, claim, this.ofJobs);
     });
   }
 
@@ -234,7 +247,7 @@ export class RedisEntityStore implements EntityStore {
       for (const [index, settlement] of settlements.entries()) {
         this.ends.report(claim, settlement, Number(codes[index]));
       }
-      return readFetched(answer, 2, claim, this.buildNative);
+      return readFetched(answer, 2, claim, this.ofJobs);
     });
   }
 
@@ -313,7 +326,7 @@ export class RedisEntityStore implements EntityStore {
 
   /** Reads `roused, againInMs, jobs…`. */
   private readTaken(answer: readonly unknown[], at: number, claim: Claim): Fetched {
-    const fetched = readFetched(answer, at + 1, claim, this.buildNative);
+    const fetched = readFetched(answer, at + 1, claim, this.ofJobs);
     if (answer[at] !== '1') return fetched;
     this.tellRenewals(claim, fetched);
     return { ...fetched, isRoused: true };
@@ -333,7 +346,7 @@ export class RedisEntityStore implements EntityStore {
         `${answer[at + 2]} jobs of ${entityWord(entity)} are locked by a BullMQ Worker that is not ours; left alone. Don't attach one to this queue.`,
       );
     }
-    const fetched = readFetched(answer, at + 3, claim, this.buildNative);
+    const fetched = readFetched(answer, at + 3, claim, this.ofJobs);
     this.tellRenewals(claim, fetched);
     return { claim, recovered: Number(answer[at + 1]), ...fetched };
   }

@@ -133,8 +133,13 @@ local function giveBack(B, kept)
   return back, foreign
 end
 
--- Answers BullMQ's code: 1 when it is removed.
-local function removeJob(B, id) return BULL.removeJob({B .. ':' .. id, B .. ':repeat'}, {id, '0', B .. ':'}) end
+-- Answers BullMQ's code: 1 when it is removed. To its parent it has failed.
+local function removeJob(B, id)
+  local parent = parentOf(B, id)
+  local r = BULL.removeJob({B .. ':' .. id, B .. ':repeat'}, {id, '0', B .. ':'})
+  tellParent(parent, 'it was removed')
+  return r
+end
 
 -- Gives back what has certainly not started: fetching it was no attempt. If a person has emptied the queue since it was
 -- fetched, it is removed.

@@ -19,6 +19,11 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
     redis.call('SET', lock, lockToken, 'PX', lockMs)
     r = BULL.moveToFinished(keys, args)
   end
+  if r == -4 and childrenOf(B .. ':' .. jobId) then
+    -- a person has had a child of it tried again since it joined its queue: it does not wait for that
+    redis.call('DEL', B .. ':' .. jobId .. ':dependencies')
+    r = BULL.moveToFinished(keys, args)
+  end
   if r == -4 or r == -9 then
     -- it has children that have not ended, or failed: nothing will end it later
     local kept = {}
@@ -91,7 +96,12 @@ local function overtakeTogether(B, isEnding)
 end
 
 local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, fetch, kept)
-  if nextMs ~= '' then advance(B, jobId, nextMs) end
+  local parent
+  if nextMs == 'child' then
+    parent = parentOf(B, jobId)
+  elseif nextMs ~= '' then
+    advance(B, jobId, nextMs)
+  end
   local r
   if COMES_BACK[status] then
     r = retryJob(B, jobId, lockMs, value, fields, kept)
@@ -107,6 +117,7 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
     redis.call('LREM', B .. ':active', 0, jobId)
     redis.call('DEL', B .. ':' .. jobId .. ':lock')
   end
+  tellParent(parent)
   return r
 end
 
@@ -137,7 +148,7 @@ local function finishTogether(B, settled)
 end
 
 -- Of a job that ends: those that come back have {attempt, delayMs, strict, postponed} as their value, and no opts; 'nextMs' is ''
--- but where a job of a schedule is through.
+-- but where a job of a schedule is through, or one that has a parent: 'child'.
 -- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
 function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs)
@@ -145,7 +156,8 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
-  local fetches = n > 0 and not COMES_BACK[status] and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
+  -- The parent of a child may join this queue, at its end, before anything is fetched.
+  local fetches = n > 0 and nextMs ~= 'child' and not COMES_BACK[status] and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
     and not isPausedByType(B)
   if fetches and nextMs == '' and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
