@@ -1,12 +1,15 @@
 /** The public door: named exports, nothing else. */
+export type { ContextOptions } from './core/context.js';
 export type { EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
+export type { ContextValue, ContextValues } from './core/envelope.js';
 export {
   AtomicQueuesError,
   AuthenticationError,
   BacklogFullError,
   BulkEnqueueError,
   ClosedError,
+  ContextError,
   DrainTimeoutError,
   HandlerConflictError,
   HandlerNotFoundError,
@@ -14,6 +17,7 @@ export {
   InvalidEntityError,
   InvalidOptionError,
   JobAbandonedError,
+  JobRefusedError,
   OutcomeUnknownError,
   StaleClaimError,
   StoreRefusedError,

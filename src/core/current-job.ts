@@ -4,6 +4,7 @@
  * Owns the asynchronous context. Neighbour: `job-execution.ts` runs handlers within it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { type ContextValues, NO_VALUES } from './envelope.js';
 import type { Lease } from './lease.js';
 import type { FetchedJob, JobContext } from './ports.js';
 
@@ -22,6 +23,7 @@ export class RunningJob implements JobContext {
   constructor(
     private readonly fetched: FetchedJob,
     private readonly lease: Lease,
+    readonly contextValues: ContextValues = NO_VALUES,
   ) {}
 
   get entityType(): string {

@@ -2,7 +2,7 @@
  * Whether a job that has failed is tried again, and when. BullMQ's rules: `attempts`, `backoff`, and errors that are marked
  * as unrecoverable.
  */
-import { HandlerNotFoundError, JobAbandonedError } from './errors.js';
+import { HandlerNotFoundError, JobAbandonedError, JobRefusedError } from './errors.js';
 import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
 /** Stacks of its tries that a job keeps where nothing else is said. */
@@ -33,9 +33,11 @@ function backoffOf({ backoff }: JobOptions): Backoff {
   return { type: 'fixed', delay: Number(backoff ?? 0) };
 }
 
+const FINAL = [JobAbandonedError, HandlerNotFoundError, JobRefusedError];
+
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {
-  if (error instanceof JobAbandonedError || error instanceof HandlerNotFoundError) return true;
+  if (FINAL.some(kind => error instanceof kind)) return true;
   return error instanceof Error && error.name === 'UnrecoverableError';
 }
 
