@@ -3,7 +3,10 @@ import type { Job } from 'bullmq';
 import { runningJob } from '../core/current-job.js';
 import type { JobContext as CoreJobContext } from '../core/ports.js';
 
-/** What a handler may know of its job and its entity: its third argument, and {@link currentJob} below it. */
+/**
+ * What a handler may know of its job and its entity: its third argument, {@link currentJob} below it, and `REQUEST` in what is
+ * request-scoped.
+ */
 export type JobContext = CoreJobContext<Job>;
 
 /**
