@@ -13,6 +13,7 @@ import { join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
 import { batchGuards } from '../test/mutations/batches.mjs';
 import { claimGuards } from '../test/mutations/claims.mjs';
+import { contextGuards } from '../test/mutations/context.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
 import { flowGuards } from '../test/mutations/flows.mjs';
 import { intakeGuards } from '../test/mutations/intake.mjs';
@@ -39,6 +40,7 @@ const mutants = [
   ...scheduleGuards,
   ...batchGuards,
   ...flowGuards,
+  ...contextGuards,
 ].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {

@@ -1,7 +1,9 @@
 /** The public door: named exports, nothing else. */
 export type { BatchOptions } from './core/batch.js';
+export type { ContextOptions } from './core/context.js';
 export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
+export type { ContextValue, ContextValues } from './core/envelope.js';
 export {
   AtomicQueuesError,
   AuthenticationError,
@@ -10,6 +12,7 @@ export {
   BulkEnqueueError,
   ChildFailedError,
   ClosedError,
+  ContextError,
   DrainTimeoutError,
   type FailedJob,
   HandlerConflictError,
@@ -18,6 +21,7 @@ export {
   InvalidEntityError,
   InvalidOptionError,
   JobAbandonedError,
+  JobRefusedError,
   OutcomeUnknownError,
   StaleClaimError,
   StoreRefusedError,

@@ -24,7 +24,9 @@ export async function runBatch(execution: JobExecution, batch: Batch, lease: Lea
   const { jobs, handling } = batch;
   try {
     const context = new RunningEntity(lease);
-    const run = () => handling.run(jobs, context);
+    const { propagation } = execution;
+    const handle = () => handling.run(jobs, context);
+    const run = propagation ? () => propagation.restore(jobs, handle) : handle;
     const result = await (execution.currentJob ? runAsCurrent(context, run) : run());
     return completed(execution, jobs, result, lease);
   } catch (error) {

@@ -1,6 +1,7 @@
 /**
  * Running one job to its end: finds its handler, runs it, and says how it ended. Never throws.
  */
+import type { Propagation } from './context.js';
 import { RunningJob, runAsCurrent } from './current-job.js';
 import type { HandlerTable } from './dispatch.js';
 import { entityWord } from './entity.js';
@@ -14,11 +15,13 @@ export interface JobExecution {
   readonly log: Log;
   /** Whether code below a handler can ask for its job. */
   readonly currentJob: boolean;
+  /** Brings the context of the code that enqueued a job. */
+  readonly propagation?: Propagation;
 }
 
 /** @param lease the one under which the job may start now. */
 export async function runJob(
-  { handlers, log, currentJob }: JobExecution,
+  { handlers, log, currentJob, propagation }: JobExecution,
   job: FetchedJob,
   lease: Lease,
 ): Promise<Settlement> {
@@ -29,8 +32,9 @@ export async function runJob(
       throw job.hasFailedChild ? new ChildFailedError(job.mustFail) : new JobAbandonedError(job.mustFail);
     }
     const run = handlers.find(entity, job.name);
-    const context = new RunningJob(job, lease);
-    const result = await (currentJob ? runAsCurrent(context, () => run(job, context)) : run(job, context));
+    const context = new RunningJob(job, lease, propagation?.valuesOf(job));
+    const handle = propagation ? () => propagation.restore([job], () => run(job, context)) : () => run(job, context);
+    const result = await (currentJob ? runAsCurrent(context, handle) : handle());
     return { job, outcome: { kind: 'completed', value: resultAsJson(result, what, log) } };
   } catch (error) {
     return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), log });

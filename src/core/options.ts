@@ -4,6 +4,7 @@
  * Owns: defaults, ranges, and the error for what is unknown. Neighbour: `nest/options.ts` types
  * what a user writes and hands it over here.
  */
+import { type ContextOptions, checkContextOptions } from './context.js';
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError } from './errors.js';
 import { checkJobOptions, checkOrder } from './job-data.js';
@@ -105,6 +106,8 @@ export interface EngineOptions {
    * handlers that do nothing, and from Node 24 on next to nothing.
    */
   currentJob?: boolean;
+  /** Values of the code that enqueues, a tenant's id say, which its handler finds again. Default: none. */
+  context?: ContextOptions;
   /** This pod only enqueues: it works no entity, whatever handlers it has. Default false. */
   producerOnly?: boolean;
   /**
@@ -158,6 +161,7 @@ export interface EngineConfig {
   readonly sweepMs: number;
   readonly shutdownTimeoutMs: number;
   readonly currentJob: boolean;
+  readonly context: ContextOptions | undefined;
   readonly producerOnly: boolean;
   readonly maxWorkersPerPod: number;
   /** 0 for never. */
@@ -203,6 +207,10 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     types.set(type, entityTypeConfig(type, entity, options));
   }
   if (options.defaultJobOptions) checkJobOptions(options.defaultJobOptions, 'defaultJobOptions');
+  if (options.context !== undefined) {
+    checkContextOptions('context', options.context);
+    checkKnown('context', options.context, ['keys', 'get', 'run']);
+  }
   if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
   const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
   return {
@@ -211,6 +219,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     sweepMs: defaults.stalledInterval ?? 1000,
     shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
     currentJob: options.currentJob ?? true,
+    context: options.context,
     producerOnly: options.producerOnly ?? false,
     maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,
     discoveryMs: zeroOrMilliseconds('discoveryIntervalMs', options.discoveryIntervalMs ?? 60_000),

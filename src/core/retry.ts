@@ -2,7 +2,7 @@
  * Whether a job that has failed is tried again, and when. BullMQ's rules: `attempts`, `backoff`, and errors that are marked
  * as unrecoverable.
  */
-import { ChildFailedError, HandlerNotFoundError, JobAbandonedError } from './errors.js';
+import { ChildFailedError, HandlerNotFoundError, JobAbandonedError, JobRefusedError } from './errors.js';
 import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
 /** Stacks of its tries that a job keeps where nothing else is said. */
@@ -33,10 +33,11 @@ function backoffOf({ backoff }: JobOptions): Backoff {
   return { type: 'fixed', delay: Number(backoff ?? 0) };
 }
 
+const FINAL = [ChildFailedError, JobAbandonedError, HandlerNotFoundError, JobRefusedError];
+
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {
-  const ours = [ChildFailedError, JobAbandonedError, HandlerNotFoundError];
-  if (ours.some(kind => error instanceof kind)) return true;
+  if (FINAL.some(kind => error instanceof kind)) return true;
   return error instanceof Error && error.name === 'UnrecoverableError';
 }
 
