@@ -1,4 +1,13 @@
 /** The public door: named exports, nothing else. */
+export {
+  AnswerGivenError,
+  DeadlockError,
+  HandlerError,
+  JobRemovedError,
+  ReplyTimeoutError,
+  ResultUnavailableError,
+  WaitAbortedError,
+} from './core/answer-errors.js';
 export type { EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
 export {
@@ -23,7 +32,7 @@ export {
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
 export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
-export type { DeadLetter, EntityStatus, JobState, JobView, ScheduleView } from './core/ports.js';
+export type { CallState, DeadLetter, EntityStatus, JobState, JobView, ScheduleView } from './core/ports.js';
 export type { Schedule } from './core/schedule.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
@@ -42,6 +51,13 @@ export { type EntityQueue, EntityQueues, type EntityTypeQueues } from './nest/en
 export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';
-export { type EnqueueOptions, type NamedJob, QueueBus, type ScopedQueueBus } from './nest/queue-bus.js';
+export {
+  type EnqueueOptions,
+  type NamedJob,
+  QueueBus,
+  type ResultOf,
+  type ScopedQueueBus,
+  type WaitOptions,
+} from './nest/queue-bus.js';
 export { SpawnQueueService } from './nest/spawn-queue.service.js';
 export type { RedisConnectionOptions } from './store/redis/connection.js';

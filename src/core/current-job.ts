@@ -4,21 +4,25 @@
  * Owns the asynchronous context. Neighbour: `job-execution.ts` runs handlers within it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Envelope } from './envelope.js';
 import type { Lease } from './lease.js';
 import type { FetchedJob, JobContext } from './ports.js';
 
-const storage = new AsyncLocalStorage<JobContext>();
+const storage = new AsyncLocalStorage<RunningJob>();
 
-export function runAsCurrent<T>(context: JobContext, run: () => T): T {
+export function runAsCurrent<T>(context: RunningJob, run: () => T): T {
   return storage.run(context, run);
 }
 
-export function runningJob(): JobContext | undefined {
+export function runningJob(): RunningJob | undefined {
   return storage.getStore();
 }
 
 /** A job under the lease under which it was started. */
 export class RunningJob implements JobContext {
+  /** What a handler has left behind, a timer say, still runs in its context. */
+  hasEnded = false;
+
   constructor(
     private readonly fetched: FetchedJob,
     private readonly lease: Lease,
@@ -42,6 +46,10 @@ export class RunningJob implements JobContext {
 
   get attempt(): number {
     return this.fetched.attempt;
+  }
+
+  get envelope(): Envelope {
+    return this.fetched.envelope;
   }
 
   get job(): unknown {

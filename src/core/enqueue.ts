@@ -5,6 +5,7 @@
 
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
+import type { Envelope } from './envelope.js';
 import { BulkEnqueueError, ClosedError, InvalidCommandError, InvalidOptionError, rejecting } from './errors.js';
 import { checkJobOptions, checkOrder, checkSize, encodeData, withIdempotency } from './job-data.js';
 import { momentOf } from './lease.js';
@@ -56,8 +57,11 @@ export class Enqueuer {
   ) {}
 
   /** One promise a job and not four: that is a tenth of what a job costs. */
-  enqueue(request: JobRequest): Promise<EnqueuedJob> {
-    return rejecting(() => this.send(this.check(request)));
+  enqueue(request: JobRequest, envelope?: Envelope): Promise<EnqueuedJob> {
+    return rejecting(() => {
+      const job = this.check(request);
+      return this.send(envelope ? { ...job, envelope } : job);
+    });
   }
 
   /**

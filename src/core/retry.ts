@@ -2,6 +2,7 @@
  * Whether a job that has failed is tried again, and when. BullMQ's rules: `attempts`, `backoff`, and errors that are marked
  * as unrecoverable.
  */
+import { DeadlockError } from './answer-errors.js';
 import { HandlerNotFoundError, JobAbandonedError } from './errors.js';
 import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
@@ -35,7 +36,9 @@ function backoffOf({ backoff }: JobOptions): Backoff {
 
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {
-  if (error instanceof JobAbandonedError || error instanceof HandlerNotFoundError) return true;
+  // Who waits for a job that would wait for him waits through its tries as well.
+  const isFinal = [JobAbandonedError, HandlerNotFoundError, DeadlockError].some(kind => error instanceof kind);
+  if (isFinal) return true;
   return error instanceof Error && error.name === 'UnrecoverableError';
 }
 

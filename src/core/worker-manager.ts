@@ -55,7 +55,7 @@ export class WorkerManager {
       clock,
       log,
       leaseMs: config.leaseMs,
-      execution: { handlers, log, currentJob: config.currentJob },
+      execution: { handlers, log, currentJob: config.currentJob, maxResultBytes: config.maxResultBytes },
       events: parts.events ?? NO_EVENTS,
       nextEpoch: () => ++this.epoch,
       requestRenewal: () => parts.requestRenewal(),

@@ -39,6 +39,8 @@ const KNOWN = [
   'defaultJobOptions',
   'shutdownTimeoutMs',
   'currentJob',
+  'replyTimeoutMs',
+  'maxResultBytes',
   'producerOnly',
   'maxWorkersPerPod',
   'discoveryIntervalMs',

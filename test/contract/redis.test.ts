@@ -1,4 +1,5 @@
 import { RedisCluster } from '../support/redis-cluster.js';
+import { answerContract } from './answer-contract.js';
 import { controlContract } from './control-contract.js';
 import { deadLetterContract } from './dead-letter-contract.js';
 import { envelopeContract } from './envelope-contract.js';
@@ -18,3 +19,4 @@ intakeContract('redis', async () => new RedisCluster());
 deadLetterContract('redis', async () => new RedisCluster());
 scheduleContract('redis', async () => new RedisCluster());
 envelopeContract('redis', async () => new RedisCluster());
+answerContract('redis', async () => new RedisCluster());

@@ -24,6 +24,7 @@ import type {
   Settlement,
   WakeUp,
 } from '../../core/ports.js';
+import { MemoryAnswers } from './memory-answers.js';
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
 import { MemoryIntake } from './memory-intake.js';
@@ -38,6 +39,7 @@ export class MemoryEntityStore implements EntityStore {
   readonly control: MemoryControl;
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
+  readonly answers: MemoryAnswers;
   private readonly intake: MemoryIntake;
   private closed = false;
 
@@ -50,6 +52,7 @@ export class MemoryEntityStore implements EntityStore {
     this.intake = new MemoryIntake(server, config);
     this.deadLetters = new MemoryDeadLetters(server, this.control, this.intake);
     this.schedules = new MemorySchedules(server, this.control, this.intake);
+    this.answers = new MemoryAnswers(server, this.control, podId);
   }
 
   async start(): Promise<void> {}
@@ -306,6 +309,7 @@ export class MemoryEntityStore implements EntityStore {
     this.closed = true;
     this.server.wakeUps.get(this.podId)?.notify?.();
     this.server.wakeUps.delete(this.podId);
+    this.answers.close();
   }
 
   private route(entity: StoredEntity, hint: EnterHint, delayMs: number): Routed {
@@ -390,7 +394,8 @@ export class MemoryEntityStore implements EntityStore {
     entity.spent.count += jobs;
   }
 
-  private end(entity: StoredEntity, { job, outcome }: Settlement): void {
+  private end(entity: StoredEntity, settlement: Settlement): void {
+    const { job, outcome } = settlement;
     const stored = entity.active.find(({ id }) => id === job.id);
     if (!stored) return;
     if (outcome.kind === 'retrying' || outcome.kind === 'blocked') {
@@ -401,6 +406,7 @@ export class MemoryEntityStore implements EntityStore {
     entity.active = entity.active.filter(other => other !== stored);
     this.server.forgetDeduplication(entity.ref, stored.options);
     this.schedules.advance(entity, stored);
+    this.answers.tell(settlement);
     if (outcome.kind === 'dead') this.deadLetters.bury(entity, stored, outcome);
     if (outcome.kind === 'failed') {
       stored.outcome = { kind: 'failed', value: outcome.reason };

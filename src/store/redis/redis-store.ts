@@ -1,9 +1,9 @@
 /**
  * The store on Redis and BullMQ: each method of the port as one step of a script.
  *
- * Owns: two of the three connections of a pod (commands, wake-ups: I9) and which op with which arguments.
+ * Owns: two of the four connections of a pod (commands, wake-ups: I9) and which op with which arguments.
  * Neighbours: `scripts/` say what a step does, `channel.ts` how steps travel, `replies.ts` what comes back;
- * `renewals.ts` has the third connection, for heartbeats.
+ * `renewals.ts` has the third connection, for heartbeats, `answers.ts` the fourth, where this pod waits for answers.
  */
 import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
@@ -30,6 +30,8 @@ import type {
   Settlement,
   WakeUp,
 } from '../../core/ports.js';
+import { replyOf } from '../../core/reply.js';
+import { encodeReply, RedisAnswers } from './answers.js';
 import { Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';
 import { Channel } from './channel.js';
 import {
@@ -92,6 +94,7 @@ export class RedisEntityStore implements EntityStore {
   readonly control: RedisControl;
   readonly deadLetters: RedisDeadLetters;
   readonly schedules: RedisSchedules;
+  readonly answers: RedisAnswers;
   private ready: Ready | undefined;
 
   constructor(private readonly options: RedisStoreOptions) {
@@ -114,6 +117,13 @@ export class RedisEntityStore implements EntityStore {
     this.control = new RedisControl(() => this.parts.channel, this.keySpace);
     this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace);
     this.schedules = new RedisSchedules({ keySpace: this.keySpace, clock, log, ready: () => this.parts });
+    this.answers = new RedisAnswers({
+      redis,
+      podId,
+      keySpace: this.keySpace,
+      clock,
+      channel: () => this.parts.channel,
+    });
     this.entering = new Entering({
       keySpace: this.keySpace,
       config,
@@ -323,6 +333,7 @@ export class RedisEntityStore implements EntityStore {
     this.ready?.channel.close();
     this.stopWatching();
     for (const redis of [this.wakes, this.commands]) redis.disconnect();
+    this.answers.close();
     await this.renewals.close();
   }
 
@@ -344,13 +355,15 @@ export class RedisEntityStore implements EntityStore {
     };
   }
 
-  private finishArguments(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
+  private finishArguments(entity: EntityRef, settlement: Settlement): (string | number)[] {
+    const { job, outcome } = settlement;
     const type = this.options.config.entityType(entity.type);
     const { lockDurationMs, jobOptions, ordering } = type;
     const worker = this.workerOf(type, entity);
     const { options, stacks } = job as RedisJob;
     const { bull } = this.parts;
     const head = [job.id, lockDurationMs, outcome.kind];
+    const reply = encodeReply(replyOf(settlement));
     if (outcome.kind === 'completed') {
       return [
         ...head,
@@ -358,6 +371,7 @@ export class RedisEntityStore implements EntityStore {
         bull.encodeCompleted(options, worker),
         '',
         this.schedules.nextOf(job as RedisJob),
+        reply,
       ];
     }
     const fields = failureFields(outcome, stacks, options.stackTraceLimit);
@@ -365,14 +379,14 @@ export class RedisEntityStore implements EntityStore {
       // A dead letter is all that is kept of its job.
       const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
       const encoded = bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker);
-      return [...head, outcome.reason, ...encoded, this.schedules.nextOf(job as RedisJob)];
+      return [...head, outcome.reason, ...encoded, this.schedules.nextOf(job as RedisJob), reply];
     }
     const { attempt } = job;
     const how =
       outcome.kind === 'retrying'
         ? { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' }
         : { attempt, strict: true };
-    return [...head, JSON.stringify(how), '', encodeFields(fields), ''];
+    return [...head, JSON.stringify(how), '', encodeFields(fields), '', reply];
   }
 
   private renewalArguments({ claim, idle, runningJobIds = [] }: Renewal): RenewalArguments {

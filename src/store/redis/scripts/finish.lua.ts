@@ -70,7 +70,8 @@ local function overtakes(B, jobId)
   return false
 end
 
-local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, fetch)
+-- 'reply' ('': nobody waits) is answered where the job has ended by this, for good: once, however often its end is sent.
+local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetch)
   if nextMs ~= '' then advance(B, jobId, nextMs) end
   local r
   if status == 'retrying' or status == 'blocked' then
@@ -87,14 +88,15 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
     redis.call('LREM', B .. ':active', 0, jobId)
     redis.call('DEL', B .. ':' .. jobId .. ':lock')
   end
+  if reply ~= '' and (type(r) ~= 'number' or r >= 0) then pcall(answer, reply, value) end
   return r
 end
 
 -- Of a job that ends: 'retrying' and 'blocked' have {attempt, delayMs, strict} as their value, and no opts; 'nextMs' is '' but
--- where a job of a schedule is through.
--- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs
+-- where a job of a schedule is through; 'reply' is '' but where somebody waits and the job ends for good.
+-- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs reply
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
-function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs)
+function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs, reply)
   if not mine(B, epoch) then return {'STALE'} end
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
@@ -105,7 +107,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
     n = 0
     fetches = false
   end
-  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, fetches and '1' or '0')
+  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetches and '1' or '0')
   local out = {'OK', 0, '-1'}
   if type(r) == 'table' and type(r[1]) == 'table' then
     out[4] = r[2]
@@ -120,7 +122,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   return out
 end
 
--- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields nextMs)*
+-- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields nextMs reply)*
 -- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
 -- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
 function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
@@ -129,9 +131,9 @@ function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
   local known = claim[OWNER] == pod and tonumber(claim[EPOCH])
   if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
   local settled = {...}
-  for s = 1, #settled, 7 do
-    local jobId, lockMs, status, value, opts, fields, nextMs = unpack(settled, s, s + 6)
-    finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, '0')
+  for s = 1, #settled, 8 do
+    local jobId, lockMs, status, value, opts, fields, nextMs, reply = unpack(settled, s, s + 7)
+    finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, '0')
   end
   local out = {'OK', grant(B, T, I, newEpoch, 0, true), 0, 0}
   take(B, 1, takeOpts, out, 5)
