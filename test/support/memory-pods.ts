@@ -3,7 +3,8 @@ import { HandlerTable } from '../../src/core/dispatch.js';
 import { Engine } from '../../src/core/engine.js';
 import type { LifecycleEvent } from '../../src/core/events.js';
 import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
-import type { JobContext } from '../../src/core/ports.js';
+import type { JobContext, JobOptions } from '../../src/core/ports.js';
+import type { WaitOptions } from '../../src/core/waiting-calls.js';
 import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { ManualClock, settle } from './clock.js';
@@ -36,6 +37,8 @@ export class MemoryPods {
   instant = true;
   /** How many handlers of an entity may run at once. */
   atOnce = 1;
+  /** What handlers do in the end, and return. */
+  returns: (pod: Pod, n: number, context: JobContext) => unknown = () => undefined;
 
   /** @param jobNames the names of jobs that the pod has handlers for. */
   async pod(name: string, options: EngineOptions = {}, jobNames: readonly string[] = ['*']): Promise<Pod> {
@@ -124,7 +127,11 @@ export class Pod {
       handlers.addJobHandler(
         'account',
         jobName,
-        (job, context) => cluster.handle(name, (job.data as { n: number }).n, context),
+        async (job, context) => {
+          const { n } = job.data as { n: number };
+          await cluster.handle(name, n, context);
+          return cluster.returns(this, n, context);
+        },
         name,
       );
     }
@@ -142,6 +149,12 @@ export class Pod {
     const options = { delay: 3_600_000 };
     await this.engine.enqueue({ entityType: 'account', entityId, name: 'withdraw', data: { n }, options });
     await settle();
+  }
+
+  /** Enqueues a job and waits for its result. */
+  call(entityId: string, n: number, wait: WaitOptions = {}, options: JobOptions = {}): Promise<unknown> {
+    const request = { entityType: 'account', entityId, name: 'withdraw', data: { n }, options };
+    return this.engine.enqueueAndWait(request, { timeoutMs: 10_000, ...wait });
   }
 
   async addNamed(name: string, entityId: string, ...ns: number[]): Promise<void> {
