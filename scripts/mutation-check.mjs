@@ -11,6 +11,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
+import { answerGuards } from '../test/mutations/answers.mjs';
 import { claimGuards } from '../test/mutations/claims.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
 import { intakeGuards } from '../test/mutations/intake.mjs';
@@ -24,9 +25,15 @@ const TEST_TIMEOUT_MS = 8000;
 const RUN_TIMEOUT_MS = 120_000;
 
 const [word = ''] = process.argv.slice(2);
-const mutants = [...claimGuards, ...queueGuards, ...coreGuards, ...triesGuards, ...restGuards, ...intakeGuards].filter(
-  ({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word),
-);
+const mutants = [
+  ...answerGuards,
+  ...claimGuards,
+  ...queueGuards,
+  ...coreGuards,
+  ...triesGuards,
+  ...restGuards,
+  ...intakeGuards,
+].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {
   console.error(`The list is out of date: the text of "${guard}" does not occur exactly once in ${file}.`);

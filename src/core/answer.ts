@@ -28,10 +28,18 @@ export function readAnswer(kind: string, text: string): Answer {
 
 function readThrown(text: string): Thrown {
   try {
-    return JSON.parse(text) as Thrown;
+    const thrown: unknown = JSON.parse(text);
+    return isThrown(thrown) ? thrown : thrownAs(text);
   } catch {
     return thrownAs(text);
   }
+}
+
+/** What somebody has written by hand is no more than a text. */
+function isThrown(value: unknown): value is Thrown {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, message, cause } = value as Partial<Thrown>;
+  return typeof name === 'string' && typeof message === 'string' && (cause === undefined || isThrown(cause));
 }
 
 /** Of what only the message is known. */

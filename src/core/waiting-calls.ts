@@ -120,7 +120,7 @@ export class WaitingCalls {
       try {
         for (const { call, answer } of await answers.receive()) this.calls.get(call)?.onAnswer(answer);
       } catch {
-        // The store logs that it is away. What came meanwhile is still there.
+        // The store has logged it. What came meanwhile is still there.
         if (!this.closed) await new Promise<void>(resolve => clock.after(PAUSE_AFTER_FAILURE_MS, resolve));
       }
     }

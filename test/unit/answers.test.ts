@@ -292,6 +292,16 @@ describe('a call that waits for the result of its job', () => {
       expect(await a.engine.control.status({ type: 'account', id: '1' })).toMatchObject({ waiting: 0 });
     });
 
+    test('that outlives the call: nothing of the call is left with it', async () => {
+      const a = await cluster.pod('a');
+      const { signal } = new AbortController();
+      const heard: string[] = [];
+      signal.addEventListener = () => void heard.push('added');
+      signal.removeEventListener = () => void heard.push('removed');
+      await a.call('1', 1, { signal });
+      expect(heard).toEqual(['added', 'removed']);
+    });
+
     test('before it begins: nothing is enqueued', async () => {
       const a = await cluster.pod('a');
       const call = a.call('1', 1, { signal: AbortSignal.abort() });

@@ -8,10 +8,17 @@
 import type { Redis } from 'ioredis';
 import { readAnswer, thrownAs } from '../../core/answer.js';
 import { StoreUnavailableError } from '../../core/errors.js';
-import type { Answers, AskedJob, Clock, FoundJob } from '../../core/ports.js';
+import { NO_EVENTS } from '../../core/events.js';
+import type { Answers, AskedJob, Clock, FoundJob, Log } from '../../core/ports.js';
 import type { Reply } from '../../core/reply.js';
 import type { Channel } from './channel.js';
-import { answerOrDrop, connected, createConnection, type RedisConnectionOptions } from './connection.js';
+import {
+  answerOrDrop,
+  connected,
+  createConnection,
+  type RedisConnectionOptions,
+  watchConnection,
+} from './connection.js';
 import type { KeySpace } from './keys.js';
 import { readRows } from './replies.js';
 
@@ -20,6 +27,7 @@ export interface AnswersParts {
   readonly podId: string;
   readonly keySpace: KeySpace;
   readonly clock: Clock;
+  readonly log: Log;
   channel(): Channel;
 }
 
@@ -72,8 +80,8 @@ export class RedisAnswers implements Answers {
     if (this.closed) throw new StoreUnavailableError('The connection to Redis has been closed.');
     if (!this.redis) {
       this.redis = createConnection(this.parts.redis, 'answers', this.parts.podId);
-      // It fails and comes back with the first; one line for an outage is enough.
-      this.redis.on('error', () => {});
+      // It may fail by itself, where Redis takes no more connections: then answers come with the slow question only.
+      watchConnection(this.redis, 'answers', this.parts.log, NO_EVENTS);
     }
     await connected(this.redis);
     return this.redis;

@@ -122,6 +122,7 @@ export class RedisEntityStore implements EntityStore {
       podId,
       keySpace: this.keySpace,
       clock,
+      log,
       channel: () => this.parts.channel,
     });
     this.entering = new Entering({
