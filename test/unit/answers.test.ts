@@ -33,6 +33,16 @@ describe('a call that waits for the result of its job', () => {
     expect(await a.call('1', 3)).toBeNull();
   });
 
+  test('leaves no timer behind: one ear is left, for all that come', async () => {
+    const a = await cluster.pod('a');
+    await a.call('1', 1);
+    await cluster.clock.advance(300);
+    const before = cluster.clock.pendingTimers;
+    await Promise.all([a.call('1', 2), a.call('1', 3)]);
+    await cluster.clock.advance(300);
+    expect(cluster.clock.pendingTimers).toBe(before);
+  });
+
   test('gets what the handler throws, when no try is left', async () => {
     const a = await cluster.pod('a');
     const cause = Object.assign(new Error('below'), { code: 7 });

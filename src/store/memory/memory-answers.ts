@@ -1,5 +1,6 @@
 /** Answers in memory: each pod has a mailbox. Neighbour: `memory-store.ts` ends the jobs that are answered. */
 import { type Answer, readAnswer, thrownAs } from '../../core/answer.js';
+import { StoreUnavailableError } from '../../core/errors.js';
 import type { Answers, AskedJob, FoundJob, Settlement } from '../../core/ports.js';
 import { replyOf, waiterOf } from '../../core/reply.js';
 import type { MemoryControl } from './memory-control.js';
@@ -30,9 +31,10 @@ export class MemoryAnswers implements Answers {
   }
 
   async receive(): ReturnType<Answers['receive']> {
+    if (this.closed) throw new StoreUnavailableError('The store has been closed.');
     const box = this.server.mailbox(this.address);
     box.entries.splice(0, this.read);
-    if (box.entries.length === 0 && !this.closed) {
+    if (box.entries.length === 0) {
       await new Promise<void>(resolve => {
         const timer = this.server.clock.after(WAIT_MS, resolve);
         box.notify = () => {
