@@ -15,8 +15,10 @@ import { answerGuards } from '../test/mutations/answers.mjs';
 import { claimGuards } from '../test/mutations/claims.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
 import { intakeGuards } from '../test/mutations/intake.mjs';
+import { keptGuards } from '../test/mutations/kept.mjs';
 import { queueGuards } from '../test/mutations/queue.mjs';
 import { restGuards } from '../test/mutations/rest.mjs';
+import { scheduleGuards } from '../test/mutations/schedules.mjs';
 import { triesGuards } from '../test/mutations/tries.mjs';
 import { startRedis } from './dev-redis.mjs';
 
@@ -33,6 +35,8 @@ const mutants = [
   ...triesGuards,
   ...restGuards,
   ...intakeGuards,
+  ...keptGuards,
+  ...scheduleGuards,
 ].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {

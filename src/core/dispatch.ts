@@ -2,7 +2,7 @@
  * Which code runs a job. Order: `@JobHandler(name)`, the CQRS handler of the command of that name, `@JobHandler('*')`.
  *
  * Owns: the table of handlers of this pod and the error for a job that none of them knows.
- * Neighbours: `nest/explorer.ts` and `cqrs/bridge.ts` fill the table at start; `entity-worker.ts` asks it for each job.
+ * Neighbours: `nest/explorer.ts` and `cqrs/bridge.ts` fill the table at start; `worker-steps.ts` asks it for each job.
  */
 import type { EntityRef } from './entity.js';
 import { HandlerConflictError, HandlerNotFoundError } from './errors.js';

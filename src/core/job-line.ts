@@ -2,7 +2,7 @@
  * The jobs of one entity on this pod, in their order: fetched and not started, running, ended and not confirmed.
  *
  * Owns: how many run at once (one, unless the type gives up order), and through `window.ts` how many are fetched ahead.
- * Neighbours: `entity-worker.ts` owns the claim and says what may be done now; `job-execution.ts` runs a job.
+ * Neighbours: `tenure.ts` has the claim, and `worker-steps.ts` says what may be done now; `job-execution.ts` runs a job.
  */
 import { entityWord } from './entity.js';
 import type { EventSink } from './events.js';

@@ -1,6 +1,6 @@
 /**
  * What is told of a worker and its jobs. Nothing is made while nobody listens.
- * Neighbours: `events.ts` says what an event looks like; `entity-worker.ts` and `running-jobs.ts` tell here.
+ * Neighbours: `events.ts` says what an event looks like; the parts of a worker tell here.
  */
 import { type EventSink, ofEntity } from './events.js';
 import type { Claim, Claimed, FetchedJob, Settlement } from './ports.js';

@@ -323,7 +323,7 @@ export interface ScheduleView extends Schedule {
   readonly data: unknown;
   /** When it runs next, or was to: the present run has not ended. In ms since 1970. */
   readonly nextAtMs: number;
-  /** How many of its jobs have ended. */
+  /** How many of its jobs have ended, but those during which it was put anew. */
   readonly runs: number;
 }
 

@@ -52,7 +52,7 @@ export interface EntityQueue {
    * @param limit Default 100, at most 1000.
    */
   schedules(options?: { from?: number; limit?: number }): Promise<ScheduleView[]>;
-  /** Ends a schedule; a run of it that is due already still runs. @returns whether there was one. */
+  /** Ends a schedule; a run of it that is due already, or is tried again, still runs. @returns whether there was one. */
   unschedule(scheduleId: string): Promise<boolean>;
   /** How many jobs there are, whether it is paused, and which job blocks it. */
   status(): Promise<EntityStatus>;

@@ -28,7 +28,7 @@ export interface NamedJob {
 export interface EnqueueOptions extends JobsOptions {
   /**
    * An enqueue with the key of an earlier one of its entity adds nothing, and resolves with the id of that job, also when it
-   * has completed or failed by then. So what was rejected as "outcome unknown" can be tried again. Not for a bulk.
+   * has completed or failed by then, but not if a person has removed it. So what was rejected as "outcome unknown" can be tried again. Not for a bulk.
    */
   idempotencyKey?: string;
   /** For how long the key is known, in ms, from the first enqueue on. Default 86400000, a day. */

@@ -169,6 +169,15 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       expect(told).toEqual([{ state: 'gone', isOwn: true, answer: { kind: 'completed', value: '"ok"' } }]);
     });
 
+    test('a job that has completed and is kept tells its result, to anybody', async () => {
+      const { claim, jobs } = await owned(awaited('c1', 1, { removeOnComplete: false }));
+      const { id } = only(jobs);
+      await worker.finish(claim, ended(jobs, { kind: 'completed', value: '{"a":1}' }), 0);
+      const answer = { kind: 'completed', value: '{"a":1}' };
+      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, answer });
+      expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: true, answer });
+    });
+
     test('a job that has failed and is kept tells why, to anybody', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       const { id } = only(jobs);

@@ -283,7 +283,7 @@ export const claimGuards = [
   {
     guard: 'no wait for wake-ups is without end',
     cites: 'race 14',
-    file: 'src/store/redis/redis-store.ts',
+    file: 'src/store/redis/books.ts',
     from: 'const WAKE_UP_WAIT_SECONDS = 5;',
     to: 'const WAKE_UP_WAIT_SECONDS = 0;',
     tests: CLAIMS,

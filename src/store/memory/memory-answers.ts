@@ -4,6 +4,7 @@ import { StoreUnavailableError } from '../../core/errors.js';
 import type { Answers, AskedJob, FoundJob, Settlement } from '../../core/ports.js';
 import { replyOf, waiterOf } from '../../core/reply.js';
 import type { MemoryControl } from './memory-control.js';
+import type { Outcome } from './memory-retention.js';
 import type { MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
 
 const WAIT_MS = 5000;
@@ -54,14 +55,12 @@ export class MemoryAnswers implements Answers {
 
   private findOne({ entity: ref, jobId, call }: AskedJob): FoundJob {
     const entity = this.server.find(ref);
-    const failed = entity?.failed.find(({ id }) => id === jobId);
+    const kept = [...(entity?.failed ?? []), ...(entity?.completed ?? [])].find(({ id }) => id === jobId);
     const state = this.stateOf(entity, jobId);
-    const isOwn = this.isFor(failed ?? jobOf(entity, jobId), call);
+    const isOwn = this.isFor(kept ?? jobOf(entity, jobId), call);
     const told = this.server.mailbox(this.address).entries.find(entry => entry.call === call);
     if (told && state === 'gone') return { state, isOwn: true, answer: told.answer };
-    if (!failed) return { state, isOwn };
-    const answer: Answer = { kind: 'failed', thrown: thrownAs(failed.outcome?.value ?? '') };
-    return { state, isOwn, answer };
+    return kept?.outcome ? { state, isOwn, answer: answerOf(kept.outcome) } : { state, isOwn };
   }
 
   private stateOf(entity: StoredEntity | undefined, jobId: string): FoundJob['state'] {
@@ -90,6 +89,11 @@ export class MemoryAnswers implements Answers {
     const waiter = job && waiterOf(job.envelope);
     return waiter !== undefined && waiter[0] === this.address && waiter[1] === call;
   }
+}
+
+/** What is kept of an end. */
+function answerOf({ kind, value }: Outcome): Answer {
+  return kind === 'completed' ? { kind, value } : { kind, thrown: thrownAs(value) };
 }
 
 /** Of those that have not ended. */

@@ -79,7 +79,7 @@ export class MemoryControl implements EntityControl {
       active: entity?.active ?? [],
       delayed,
       failed: [...(entity?.failed ?? [])].reverse(),
-      completed: [],
+      completed: [...(entity?.completed ?? [])].reverse(),
     }[state];
     return jobs.slice(from, from + limit).map(job => viewOf(job, entity?.hold));
   }
@@ -105,7 +105,8 @@ export class MemoryControl implements EntityControl {
 }
 
 function viewOf({ id, name, data, enqueuedAtMs, attemptsMade, outcome }: StoredJob, hold?: Hold): JobView {
-  const failedReason = outcome?.value ?? (hold?.jobId === id ? hold.reason : undefined);
+  const failedReason =
+    (outcome?.kind === 'failed' ? outcome.value : undefined) ?? (hold?.jobId === id ? hold.reason : undefined);
   return {
     jobId: id,
     name,

@@ -30,7 +30,9 @@ export class MemoryIntake {
       const known = namesOf(job).some(name => names.has(name));
       for (const name of namesOf(job)) names.add(name);
       if (known) continue;
-      const pending = entity ? entity.wait.length + entity.active.length + entity.delayed.length : 0;
+      const pending = entity
+        ? entity.wait.length + entity.active.length + entity.delayed.length - entity.schedules.size
+        : 0;
       const left = (room.get(word) ?? maxPending - pending) - 1;
       if (left < 0) throw new BacklogFullError(job.entity, maxPending);
       room.set(word, left);
@@ -61,7 +63,8 @@ export class MemoryIntake {
   private knownId({ options, entity: ref }: NewJob, entity: StoredEntity | undefined): string | undefined {
     const known = this.server.deduplicated(ref, options);
     if (known !== undefined || !entity) return known;
-    const jobs = [...entity.wait, ...entity.active, ...entity.failed, ...entity.delayed.map(({ job }) => job)];
+    const { wait, active, failed, completed, delayed } = entity;
+    const jobs = [...wait, ...active, ...failed, ...completed, ...delayed.map(({ job }) => job)];
     return jobs.find(({ id }) => id === options['jobId'])?.id;
   }
 }

@@ -7,6 +7,7 @@ import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.j
 import type { Envelope } from '../../core/envelope.js';
 import type { Clock, DeadLetter, JobOptions, NewJob } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
+import { expireEnded, type Outcome } from './memory-retention.js';
 
 export interface StoredJob {
   readonly id: string;
@@ -27,7 +28,7 @@ export interface StoredJob {
   leftAtMs?: number | undefined;
   /** A person has given it up. */
   isSkipped?: boolean;
-  outcome?: { readonly kind: 'completed' | 'failed'; readonly value: string };
+  outcome?: Outcome;
 }
 
 /** Why an owner is to give back what it has fetched. */
@@ -48,6 +49,7 @@ export interface StoredEntity {
   delayed: { readonly job: StoredJob; readonly atMs: number }[];
   /** Failed jobs, kept for a person to see. */
   failed: StoredJob[];
+  completed: StoredJob[];
   paused: boolean;
   /** How many have been fetched in the span of its rate limit, which ends then. */
   spent?: { readonly untilMs: number; count: number } | undefined;
@@ -71,8 +73,6 @@ interface Mailbox {
   readonly entries: { readonly call: string; readonly answer: Answer }[];
   notify: (() => void) | undefined;
 }
-
-export const MAX_FAILED = 1000;
 
 export class MemoryServer {
   readonly entities = new Map<string, StoredEntity>();
@@ -150,7 +150,17 @@ export class MemoryServer {
     let entity = this.entities.get(word);
     if (!entity) {
       const schedules = new Map<string, StoredSchedule>();
-      entity = { ref, schedules, wait: [], active: [], delayed: [], failed: [], paused: false, token: 0 };
+      entity = {
+        ref,
+        schedules,
+        wait: [],
+        active: [],
+        delayed: [],
+        failed: [],
+        completed: [],
+        paused: false,
+        token: 0,
+      };
       this.entities.set(word, entity);
     }
     return entity;
@@ -213,7 +223,7 @@ export class MemoryServer {
 
   /** A drained entity leaves nothing (I8) but what a person has set, or is to see. */
   forget(entity: StoredEntity): void {
-    const jobs = [entity.wait, entity.active, entity.delayed, entity.failed];
+    const jobs = [entity.wait, entity.active, entity.delayed, entity.failed, entity.completed];
     if (jobs.some(({ length }) => length > 0) || entity.paused || entity.owner) return;
     this.entities.delete(entityWord(entity.ref));
   }
@@ -266,11 +276,12 @@ export class MemoryServer {
     entity.active = entity.active.filter(job => !jobs.includes(job));
   }
 
-  /** Gives up the claim of an entity that has nothing to run now. */
+  /** Gives up the claim of an entity that has nothing to run now. It is due again when a job is, or when one that is kept is to go (I8). */
   settle(entity: StoredEntity): void {
     entity.owner = undefined;
     entity.hold = undefined;
-    const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
+    const expiresMs = expireEnded(entity, this.now()) ?? Number.POSITIVE_INFINITY;
+    const next = Math.min(expiresMs, ...entity.delayed.map(({ atMs }) => atMs));
     if (Number.isFinite(next)) this.due.set(entityWord(entity.ref), next);
     else this.due.delete(entityWord(entity.ref));
   }

@@ -10,19 +10,26 @@
  */
 export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
--- A fence without an owner lasts that long.
+-- A fence without an owner lasts that long; it also knows the last automatic id of a queue that is gone, so that no job of a day
+-- has the id of another, and for longer where an idempotency key may answer with one.
 local FENCE_SECONDS = 86400
 
 -- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
-local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL = 1, 2, 3, 4, 5, 6, 7, 8
+local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL, LAST_ID, KEYS_UNTIL = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 local claims = {}
 local function claimOf(B)
   local claim = claims[B]
   if not claim then
-    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests', 'recall')
+    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests', 'recall', 'lastId', 'keysUntil')
     claims[B] = claim
   end
   return claim
+end
+
+-- Of a fence without an owner. A hold lasts as long as it has to; 'moreMs': what the fence is needed for beyond its time.
+local function expireFence(B, moreMs)
+  local keysMs = tonumber(claimOf(B)[KEYS_UNTIL] or '0') - nowUs / 1000
+  redis.call('EXPIRE', fence(B), FENCE_SECONDS + math.ceil(math.max(0, moreMs, keysMs) / 1000))
 end
 
 -- Whether a pod owns it now, and whether another one does.

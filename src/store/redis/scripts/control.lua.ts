@@ -61,11 +61,26 @@ function OPS.tellOfType(T, ...)
   return {'OK'}
 end
 
+-- BullMQ's body cuts as many jobs off the list as it has removed, whichever they are: those that it keeps, the present ones of
+-- schedules, are out of its sight meanwhile.
+local function drain(B)
+  local wait, present, kept = B .. ':wait', {}, {}
+  for _, id in ipairs(redis.call('ZRANGE', B .. ':repeat', 0, -1)) do present[presentOf(B, id)] = true end
+  if next(present) then
+    for _, id in ipairs(redis.call('LRANGE', wait, 0, -1)) do
+      if present[id] then kept[#kept + 1] = id end
+    end
+  end
+  for _, id in ipairs(kept) do redis.call('LREM', wait, 1, id) end
+  BULL.drain(keysOf_drain(B), {B .. ':', '1'})
+  for _, id in ipairs(kept) do redis.call('RPUSH', wait, id) end
+end
+
 -- drop: B T I; all that waits, also for later, and what was fetched and has not started; returns {'OK'}, {'SHARED', whose}
 function OPS.drop(B, T, I)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  BULL.drain(keysOf_drain(B), {B .. ':', '1'})
+  drain(B)
   recall(B, T, I, 'drop')
   if not isLive(claimOf(B)) then lookNow(B, T, I) end
   return {'OK'}

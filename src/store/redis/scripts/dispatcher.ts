@@ -19,6 +19,7 @@ import { finishLua } from './finish.lua.js';
 import { hoistDefinitions } from './hoist.js';
 import { lookLua } from './look.lua.js';
 import { queueLua } from './queue.lua.js';
+import { retentionLua } from './retention.lua.js';
 import { advanceLua, scheduleLua } from './schedule.lua.js';
 import { spawnLua } from './spawn.lua.js';
 import { takeLua } from './take.lua.js';
@@ -94,6 +95,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     finishLua,
     spawnLua,
     enterLua,
+    retentionLua,
     lookLua,
     discoverLua,
     controlLua,
