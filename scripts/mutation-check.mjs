@@ -12,8 +12,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
 import { answerGuards } from '../test/mutations/answers.mjs';
+import { batchGuards } from '../test/mutations/batches.mjs';
 import { claimGuards } from '../test/mutations/claims.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
+import { flowGuards } from '../test/mutations/flows.mjs';
 import { intakeGuards } from '../test/mutations/intake.mjs';
 import { keptGuards } from '../test/mutations/kept.mjs';
 import { queueGuards } from '../test/mutations/queue.mjs';
@@ -37,6 +39,8 @@ const mutants = [
   ...intakeGuards,
   ...keptGuards,
   ...scheduleGuards,
+  ...batchGuards,
+  ...flowGuards,
 ].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {

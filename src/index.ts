@@ -8,15 +8,19 @@ export {
   ResultUnavailableError,
   WaitAbortedError,
 } from './core/answer-errors.js';
-export type { EnqueuedJob, ScheduledJob } from './core/enqueue.js';
+export type { BatchOptions } from './core/batch.js';
+export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
 export {
   AtomicQueuesError,
   AuthenticationError,
   BacklogFullError,
+  BatchFailure,
   BulkEnqueueError,
+  ChildFailedError,
   ClosedError,
   DrainTimeoutError,
+  type FailedJob,
   HandlerConflictError,
   HandlerNotFoundError,
   InvalidCommandError,
@@ -31,14 +35,25 @@ export {
   UnsupportedError,
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
+export type { OnChildFailure } from './core/flow.js';
 export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
-export type { CallState, DeadLetter, EntityStatus, JobState, JobView, ScheduleView } from './core/ports.js';
+export type {
+  CallState,
+  ChildResult,
+  DeadLetter,
+  EntityContext,
+  EntityStatus,
+  JobState,
+  JobView,
+  ScheduleView,
+} from './core/ports.js';
 export type { Schedule } from './core/schedule.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
-export { currentJob, type JobContext } from './nest/current-job.js';
+export { currentEntity, currentJob, type JobContext } from './nest/current-job.js';
 export type { DeadLetterQueue } from './nest/dead-letter-queue.js';
 export {
+  BatchHandler,
   JobCommand,
   JobHandler,
   JobQuery,
@@ -53,6 +68,8 @@ export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';
 export {
   type EnqueueOptions,
+  type FlowNode,
+  type FlowNodeOptions,
   type NamedJob,
   QueueBus,
   type ResultOf,

@@ -1,32 +1,44 @@
 /**
- * The job that runs here, for code anywhere below its handler.
+ * The job or the batch that runs here, for code anywhere below its handler.
  *
  * Owns the asynchronous context. Neighbour: `job-execution.ts` runs handlers within it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Envelope } from './envelope.js';
 import type { Lease } from './lease.js';
-import type { FetchedJob, JobContext } from './ports.js';
+import type { ChildResult, EntityContext, FetchedJob, JobContext } from './ports.js';
 
-const storage = new AsyncLocalStorage<RunningJob>();
+const storage = new AsyncLocalStorage<RunningEntity>();
 
-export function runAsCurrent<T>(context: RunningJob, run: () => T): T {
+export function runAsCurrent<T>(context: RunningEntity, run: () => T): T {
   return storage.run(context, run);
 }
 
-export function runningJob(): RunningJob | undefined {
+/** Of the job or the batch that runs here. */
+export function runningEntity(): RunningEntity | undefined {
   return storage.getStore();
 }
 
-/** A job under the lease under which it was started. */
-export class RunningJob implements JobContext {
+/** Nothing in a batch, which has several. */
+export function runningJob(): RunningJob | undefined {
+  const context = storage.getStore();
+  return context instanceof RunningJob ? context : undefined;
+}
+
+/** A batch, or a job, under the lease under which it was started. */
+export class RunningEntity implements EntityContext {
   /** What a handler has left behind, a timer say, still runs in its context. */
   hasEnded = false;
 
+  /** @param jobs those of a batch */
   constructor(
-    private readonly fetched: FetchedJob,
     private readonly lease: Lease,
+    private readonly jobs: readonly FetchedJob[] = [],
   ) {}
+
+  get envelopes(): readonly Envelope[] {
+    return this.jobs.map(({ envelope }) => envelope);
+  }
 
   get entityType(): string {
     return this.lease.claim.entity.type;
@@ -43,16 +55,30 @@ export class RunningJob implements JobContext {
   get signal(): AbortSignal {
     return this.lease.signal;
   }
+}
+
+export class RunningJob extends RunningEntity implements JobContext {
+  constructor(
+    private readonly fetched: FetchedJob,
+    lease: Lease,
+  ) {
+    super(lease);
+  }
 
   get attempt(): number {
     return this.fetched.attempt;
   }
 
-  get envelope(): Envelope {
-    return this.fetched.envelope;
+  override get envelopes(): readonly Envelope[] {
+    return [this.fetched.envelope];
   }
 
   get job(): unknown {
     return this.fetched.native();
+  }
+
+  async children<Value>(): Promise<readonly ChildResult<Value>[]> {
+    const { children } = this.fetched;
+    return children ? ((await children()) as readonly ChildResult<Value>[]) : [];
   }
 }

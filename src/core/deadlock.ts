@@ -3,10 +3,10 @@
  *
  * Who waits travels in the envelope of the job that is waited for, each with the time until which he does: whose time is over
  * waits no more, whatever became of him. Two calls that cross, of handlers that were not called by each other, are in no
- * common chain; they end by their timeouts. Neighbours: `current-job.ts` knows the job that runs here, `waiting-calls.ts` asks.
+ * common chain; they end by their timeouts. Neighbours: `current-job.ts` knows what runs here, `waiting-calls.ts` asks.
  */
 import { DeadlockError } from './answer-errors.js';
-import { runningJob } from './current-job.js';
+import { runningEntity } from './current-job.js';
 import { type EntityRef, entityWord, parseEntityWord } from './entity.js';
 import type { Envelope } from './envelope.js';
 
@@ -16,14 +16,19 @@ import type { Envelope } from './envelope.js';
  * @throws DeadlockError
  */
 export function chainTo(target: EntityRef, untilMs: number, nowMs: number): Envelope['chain'] {
-  const job = runningJob();
-  if (!job || job.hasEnded) return undefined;
-  const waiting = chainOf(job.envelope).filter(([, until]) => until > nowMs);
-  const chain = [...waiting, [entityWord({ type: job.entityType, id: job.entityId }), untilMs] as const];
+  const context = runningEntity();
+  if (!context || context.hasEnded) return undefined;
+  const own = [entityWord({ type: context.entityType, id: context.entityId }), untilMs] as const;
+  const chains = context.envelopes.map(envelope => chainOf(envelope).filter(([, until]) => until > nowMs));
+  for (const chain of chains) refuseCircle([...chain, own], target);
+  // A batch has several jobs, and each may be waited for.
+  return [...new Map(chains.flat()), own];
+}
+
+function refuseCircle(chain: NonNullable<Envelope['chain']>, target: EntityRef): void {
   const words = chain.map(([word]) => word);
   const begin = words.indexOf(entityWord(target));
   if (begin >= 0) throw new DeadlockError([...words.slice(begin).map(parseEntityWord), target]);
-  return chain;
 }
 
 /** What somebody has written by hand is none. */

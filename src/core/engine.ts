@@ -5,11 +5,12 @@
 
 import { Discovery } from './discovery.js';
 import type { HandlerTable } from './dispatch.js';
-import { type EnqueuedJob, Enqueuer, type JobRequest, type ScheduledJob } from './enqueue.js';
+import { type EnqueuedFlow, type EnqueuedJob, Enqueuer, type JobRequest, type ScheduledJob } from './enqueue.js';
 import type { EntityRef } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
 import { ClosedError, rejecting } from './errors.js';
 import type { EventSink } from './events.js';
+import type { FlowOf } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
 import { LookSources } from './look.js';
 import type { EngineConfig } from './options.js';
@@ -100,6 +101,11 @@ export class Engine {
   /** Adds jobs in one go, in their order. On failure a BulkEnqueueError tells which were not added. */
   enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueuedJob[]> {
     return this.enqueuer.enqueueBulk(requests);
+  }
+
+  /** Adds jobs of which some run after others, all or none. Rejects with a typed error. */
+  enqueueFlow(request: FlowOf<JobRequest>): Promise<EnqueuedFlow> {
+    return this.enqueuer.enqueueFlow(request);
   }
 
   /** A job comes again and again, from now on. Rejects with a typed error. */

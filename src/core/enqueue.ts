@@ -5,12 +5,14 @@
 
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
+import type { EntityWorker } from './entity-worker.js';
 import type { Envelope } from './envelope.js';
 import { BulkEnqueueError, ClosedError, InvalidCommandError, InvalidOptionError, rejecting } from './errors.js';
+import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
 import { checkJobOptions, checkOrder, checkSize, encodeData, withIdempotency } from './job-data.js';
-import { momentOf } from './lease.js';
+import { type Moment, momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
-import type { Clock, Entered, EntityStore, JobOptions, NewJob } from './ports.js';
+import type { Clock, Entered, EnterHint, EntityStore, JobOptions, NewJob } from './ports.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import type { WorkerManager } from './worker-manager.js';
 
@@ -35,6 +37,11 @@ export interface EnqueuedJob {
   readonly queueName: string;
 }
 
+/** A flow that was added: its root, and below it the children of each job in the order given. */
+export interface EnqueuedFlow extends EnqueuedJob {
+  readonly children: readonly EnqueuedFlow[];
+}
+
 /** A schedule that has begun: it goes on until somebody removes it, whatever becomes of this process. */
 export interface ScheduledJob {
   readonly scheduleId: string;
@@ -44,6 +51,12 @@ export interface ScheduledJob {
   readonly queueName: string;
   /** When it runs next, in ms since 1970. */
   readonly nextAtMs: number;
+}
+
+/** A job that was sent with others, and the worker that it went through. */
+interface Sent {
+  readonly job: NewJob;
+  readonly worker: EntityWorker | undefined;
 }
 
 export class Enqueuer {
@@ -86,6 +99,11 @@ export class Enqueuer {
       );
     }
     return outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  }
+
+  /** All are checked before any is sent; they are added in one step, all or none. */
+  enqueueFlow(request: FlowOf<JobRequest>): Promise<EnqueuedFlow> {
+    return rejecting(() => this.sendFlow(planFlow(request, job => this.check(job))));
   }
 
   async schedule(request: JobRequest, schedule: Schedule): Promise<ScheduledJob> {
@@ -132,13 +150,37 @@ export class Enqueuer {
   private sendTogether(jobs: readonly NewJob[]): Promise<EnqueuedJob>[] {
     const workers = jobs.map(job => this.manager.forEnqueue(job.entity));
     const sentAt = momentOf(this.clock);
-    const entered = this.store.enterAll(
-      jobs.map((job, index) => [job, workers[index]?.enterHint() ?? 'route-only'] as const),
+    const entered = this.store.enterAll(jobs.map((job, index) => [job, hintOf(workers[index])] as const));
+    return this.received(
+      entered,
+      jobs.map((job, index) => ({ job, worker: workers[index] })),
+      sentAt,
     );
-    return jobs.flatMap((job, index) => {
+  }
+
+  private async sendFlow(plan: FlowPlan): Promise<EnqueuedFlow> {
+    // Of a parent there is nothing to do yet.
+    const workers = plan.jobs.map(({ job, isParent }) => (isParent ? undefined : this.manager.forEnqueue(job.entity)));
+    const sentAt = momentOf(this.clock);
+    const jobs = plan.jobs.map((one, index) => ({ ...one, hint: hintOf(workers[index]) }));
+    const entered = this.store.enterFlow({ id: plan.id, jobs });
+    const added = this.received(
+      entered,
+      jobs.map(({ job }, index) => ({ job, worker: workers[index] })),
+      sentAt,
+    );
+    return asTree<EnqueuedJob>(plan, await Promise.all(added));
+  }
+
+  /** Each answer goes to the worker that gave the hint. */
+  private received(
+    entered: readonly Promise<Entered>[],
+    sent: readonly Sent[],
+    sentAt: Moment,
+  ): Promise<EnqueuedJob>[] {
+    return sent.flatMap(({ job, worker }, index) => {
       const answer = entered[index];
       if (!answer) return [];
-      const worker = workers[index];
       return [this.enqueued(job, worker ? worker.expectEntered(answer, sentAt) : answer)];
     });
   }
@@ -149,4 +191,8 @@ export class Enqueuer {
       return { jobId, entityType: entity.type, entityId: entity.id, queueName: this.store.queueName(entity) };
     });
   }
+}
+
+function hintOf(worker: EntityWorker | undefined): EnterHint {
+  return worker?.enterHint() ?? 'route-only';
 }

@@ -3,12 +3,24 @@
  * lives: through retries, as a dead letter, and from one run of a schedule to the next.
  */
 
+import type { EntityRef } from './entity.js';
+
+/** A child, as its parent remembers it. */
+export interface ChildRef extends EntityRef {
+  readonly jobId: string;
+  readonly name: string;
+  /** Its parent fails with it; otherwise its parent is told. */
+  readonly failsParent: boolean;
+}
+
 /** A job without any has none of it, and costs nothing for it. */
 export interface Envelope {
   /** Where its answer goes: the address of a pod, and which of its calls waits; see `answer.ts`. */
   readonly reply?: readonly [pod: string, call: string];
   /** The entities whose handlers wait for it, and until when; see `deadlock.ts`. */
   readonly chain?: readonly (readonly [entity: string, untilMs: number])[];
+  /** Of a parent in a flow, in the order given. */
+  readonly children?: readonly ChildRef[];
   readonly [name: string]: unknown;
 }
 

@@ -5,7 +5,7 @@ import { describeThrown } from './answer.js';
 import { RunningJob, runAsCurrent } from './current-job.js';
 import type { HandlerTable } from './dispatch.js';
 import { entityWord } from './entity.js';
-import { JobAbandonedError, messageOf, stackOf } from './errors.js';
+import { ChildFailedError, JobAbandonedError, messageOf, stackOf } from './errors.js';
 import type { Lease } from './lease.js';
 import type { FetchedJob, Log, Settlement } from './ports.js';
 import { retryDelayMs } from './retry.js';
@@ -26,35 +26,49 @@ export async function runJob(execution: JobExecution, job: FetchedJob, lease: Le
   const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(entity)}`;
   const context = new RunningJob(job, lease);
   try {
-    if (job.mustFail !== undefined) throw new JobAbandonedError(job.mustFail);
+    if (job.mustFail !== undefined) {
+      throw job.hasFailedChild ? new ChildFailedError(job.mustFail) : new JobAbandonedError(job.mustFail);
+    }
     const run = handlers.find(entity, job.name);
     const returned = await (currentJob ? runAsCurrent(context, () => run(job, context)) : run(job, context));
     context.hasEnded = true;
-    const result = resultAsJson(returned);
-    if ('lost' in result) log.warn(`${what()} completed, but ${result.lost}; null is stored.`);
-    const value = 'lost' in result ? 'null' : result.value;
-    // Most jobs have nobody who waits: nothing is made for them.
-    const withheld = job.envelope.reply && withheldFrom(result, execution.maxResultBytes);
-    return { job, outcome: withheld ? { kind: 'completed', value, withheld } : { kind: 'completed', value } };
+    return completed(job, { returned, what, execution });
   } catch (error) {
     context.hasEnded = true;
-    const reason = messageOf(error);
-    const delayMs = retryDelayMs(job, error);
-    const again =
-      delayMs === undefined
-        ? ''
-        : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
-    log.warn(`${what()} failed${again}: ${reason}`);
-    const failure = { reason, stack: stackOf(error) };
-    if (delayMs !== undefined) return { job, outcome: { kind: 'retrying', ...failure, delayMs } };
-    const thrown = job.envelope.reply && { thrown: describeThrown(error) };
-    return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
+    return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), log });
   }
+}
+
+/** What a try that failed leads to. Without `delayMs` it was the last one. */
+export function failed(
+  job: FetchedJob,
+  { error, delayMs, what, log }: { error: unknown; delayMs: number | undefined; what: string; log: Log },
+): Settlement {
+  const reason = messageOf(error);
+  const again =
+    delayMs === undefined ? '' : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
+  log.warn(`${what} failed${again}: ${reason}`);
+  const failure = { reason, stack: stackOf(error) };
+  if (delayMs !== undefined) return { job, outcome: { kind: 'retrying', ...failure, delayMs } };
+  const thrown = job.envelope.reply && { thrown: describeThrown(error) };
+  return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
+}
+
+/** What a handler leads to that has returned: its work is done, and a result that JSON can't carry is no reason to fail the job. */
+export function completed(
+  job: FetchedJob,
+  { returned, what, execution }: { returned: unknown; what: () => string; execution: JobExecution },
+): Settlement {
+  const result = resultAsJson(returned);
+  if ('lost' in result) execution.log.warn(`${what()} completed, but ${result.lost}; null is stored.`);
+  const value = 'lost' in result ? 'null' : result.value;
+  // Most jobs have nobody who waits: nothing is made for them.
+  const withheld = job.envelope.reply && withheldFrom(result, execution.maxResultBytes);
+  return { job, outcome: withheld ? { kind: 'completed', value, withheld } : { kind: 'completed', value } };
 }
 
 type Result = { readonly value: string } | { readonly lost: string };
 
-/** The handler has done its work: a result that JSON can't carry is no reason to fail the job. */
 function resultAsJson(returned: unknown): Result {
   try {
     return { value: JSON.stringify(returned) ?? 'null' };

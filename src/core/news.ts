@@ -37,7 +37,8 @@ export function tellOfJob(events: EventSink, type: 'job.started' | 'job.stalled'
 }
 
 export function tellOfEnd(events: EventSink, claim: Claim, { job, outcome }: Settlement, durationMs: number): void {
-  if (!events.observed) return;
+  // What is postponed is told when its turn comes.
+  if (!events.observed || outcome.kind === 'postponed') return;
   const of = { ...ofJob(claim, job), durationMs };
   if (outcome.kind === 'completed') events.emit({ type: 'job.completed', ...of });
   else if (outcome.kind === 'retrying')

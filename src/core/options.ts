@@ -101,7 +101,7 @@ export interface EngineOptions {
   /** How long shutdown waits for running jobs, in ms. Default 10000. */
   shutdownTimeoutMs?: number;
   /**
-   * Whether `currentJob()` works below handlers. Default true. Up to Node 22 it costs about a tenth of the throughput of
+   * Whether `currentJob()` and `currentEntity()` work below handlers. Default true. Up to Node 22 it costs about a tenth of the throughput of
    * handlers that do nothing, and from Node 24 on next to nothing.
    */
   currentJob?: boolean;
@@ -139,6 +139,8 @@ export interface EntityTypeConfig {
   readonly defaultEntityId: string | undefined;
   readonly lockDurationMs: number;
   readonly prefetch: number;
+  /** Most jobs of one batch: what is fetched, or runs, must fit into one call. */
+  readonly mostPerBatch: number;
   readonly maxStalledCount: number;
   readonly unknownJobGraceMs: number;
   readonly concurrency: number;
@@ -178,7 +180,7 @@ export interface EngineConfig {
 const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1000, age: 7 * 24 * 3600 } };
 
 /** What is fetched, or runs, must fit into one call when a worker begins anew. */
-const MOST_AT_ONCE = 256;
+export const MOST_AT_ONCE = 256;
 
 const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStalledCount', 'unknownJobGraceMs'];
 const WORKER_KEYS = [...WORKER_CONFIG_KEYS, 'stalledInterval', 'heartbeatTTL', 'eventLoopBlockLimitMs'];
@@ -259,6 +261,7 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     lockDurationMs: worker.lockDuration ?? 30_000,
     // What is fetched has had its turn: it would have it again, were it given back.
     prefetch: entity.rateLimit ? 1 : (worker.prefetch ?? 128),
+    mostPerBatch: Math.min(worker.prefetch ?? 128, Math.floor(MOST_AT_ONCE / maxHandlers)),
     maxStalledCount: worker.maxStalledCount ?? 1,
     unknownJobGraceMs: worker.unknownJobGraceMs ?? 600_000,
     concurrency,

@@ -22,15 +22,18 @@ export function waiterOf({ reply }: Envelope): readonly [pod: string, call: stri
   return Array.isArray(reply) && reply.length === 2 && reply.every(isWord) ? reply : undefined;
 }
 
+/** Ends of a try, and not of the job. */
+const COMES_BACK: readonly Settlement['outcome']['kind'][] = ['retrying', 'blocked', 'postponed'];
+
 /** The answer that goes with the end of a job; none where nobody waits, or the job has not ended for good. */
 export function replyOf({ job: { envelope }, outcome }: Settlement): Reply | undefined {
   const waiter = envelope.reply && waiterOf(envelope);
-  if (!waiter || outcome.kind === 'retrying' || outcome.kind === 'blocked') return undefined;
+  if (!waiter || COMES_BACK.includes(outcome.kind)) return undefined;
   const [pod, call] = waiter;
   if (outcome.kind === 'completed') {
     const { withheld } = outcome;
     return { pod, call, kind: withheld === undefined ? 'completed' : 'withheld', text: withheld };
   }
-  const { thrown = thrownAs(outcome.reason) } = outcome;
+  const thrown = ('thrown' in outcome && outcome.thrown) || thrownAs(outcome.reason);
   return { pod, call, kind: 'failed', text: JSON.stringify(thrown) };
 }

@@ -3,7 +3,7 @@
  * as unrecoverable.
  */
 import { DeadlockError } from './answer-errors.js';
-import { HandlerNotFoundError, JobAbandonedError } from './errors.js';
+import { ChildFailedError, HandlerNotFoundError, JobAbandonedError } from './errors.js';
 import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
 /** Stacks of its tries that a job keeps where nothing else is said. */
@@ -37,8 +37,8 @@ function backoffOf({ backoff }: JobOptions): Backoff {
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {
   // Who waits for a job that would wait for him waits through its tries as well.
-  const isFinal = [JobAbandonedError, HandlerNotFoundError, DeadlockError].some(kind => error instanceof kind);
-  if (isFinal) return true;
+  const ours = [ChildFailedError, JobAbandonedError, HandlerNotFoundError, DeadlockError];
+  if (ours.some(kind => error instanceof kind)) return true;
   return error instanceof Error && error.name === 'UnrecoverableError';
 }
 

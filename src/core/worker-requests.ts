@@ -7,7 +7,7 @@
 import { NotExecutedError } from './errors.js';
 import { type Moment, momentOf } from './lease.js';
 import { tellOfClaim } from './news.js';
-import type { Claim, Claimed, Entered, EnterHint, Fetched, NewJob, Settlement, Timer } from './ports.js';
+import type { Claim, Claimed, Entered, EnterHint, Fetched, Gathering, NewJob, Settlement, Timer } from './ports.js';
 import type { Tenure } from './tenure.js';
 
 export class WorkerRequests {
@@ -31,7 +31,7 @@ export class WorkerRequests {
     this.tenure.answers.expect(entered, {
       use: answer => {
         if (answer.route === 'claimed') this.onGranted(answer.claimed, sentAt);
-        else if (answer.route === 'mine') this.onTaken(answer.fetched, sentAt);
+        else if (answer.route === 'mine') this.onAdded(answer.fetched, sentAt);
         else if (answer.route === 'unknown-claim' && !this.tenure.claim && !this.looking) this.look();
       },
       tolerates: isNotExecuted,
@@ -46,7 +46,7 @@ export class WorkerRequests {
     if (tenure.state === 'lost' || tenure.state === 'ended') return 'route-only';
     // Whatever becomes of the release under way, what is enqueued after it claims anew (race 4).
     if (tenure.state === 'releasing') this.beginClaiming();
-    return { epoch: tenure.epoch, mayClaim: tenure.claim === undefined, atOnce: tenure.jobs.limit };
+    return { epoch: tenure.epoch, mayClaim: tenure.claim === undefined, atOnce: tenure.jobs.room };
   }
 
   /** Looks at the entity: claims it if it has work and nobody owns it. */
@@ -66,15 +66,19 @@ export class WorkerRequests {
     });
   }
 
-  take(): void {
+  /** @param gathering where a batch waits for jobs that others add. */
+  take(count = 1, gathering?: Gathering): void {
     const { claim, lease, answers, context } = this.tenure;
     if (!claim) return;
     this.tenure.woken = false;
     const sentAt = momentOf(context.clock);
     lease?.rouse();
-    answers.expect(context.store.take(claim), {
-      fetches: 1,
-      use: fetched => this.onTaken(fetched, sentAt),
+    answers.expect(context.store.take(claim, count, gathering), {
+      fetches: count,
+      use: fetched => {
+        this.tenure.jobs.onFetched(count, fetched.jobs.length);
+        this.onTaken(fetched, sentAt);
+      },
     });
   }
 
@@ -88,6 +92,23 @@ export class WorkerRequests {
       fetches,
       use: fetched => {
         jobs.confirmed(settlement, fetched.jobs.length);
+        jobs.onFetched(fetches, fetched.jobs.length);
+        this.onFetched(fetched);
+      },
+    });
+  }
+
+  /** As {@link finish}, of the jobs of a batch. @param max how many the next one may have. */
+  finishAll(claim: Claim, settlements: readonly Settlement[], max: number): void {
+    const { jobs, answers, failure, leaving, context } = this.tenure;
+    jobs.expectConfirmations(settlements);
+    if (failure) return;
+    const fetches = leaving ? 0 : jobs.wantedAfterBatch(answers.fetches, max);
+    answers.expect(context.store.finishAll(claim, settlements, fetches), {
+      fetches,
+      use: fetched => {
+        jobs.confirmedTogether(settlements, fetched.jobs.length);
+        jobs.onFetched(fetches, fetched.jobs.length);
         this.onFetched(fetched);
       },
     });
@@ -140,6 +161,11 @@ export class WorkerRequests {
   private onGranted(claimed: Claimed, sentAt: Moment): void {
     if (this.tenure.claim) this.tenure.failure ??= new Error('its claim was deleted, and granted anew');
     else this.onClaimed(claimed, sentAt);
+  }
+
+  private onAdded(fetched: Fetched, sentAt: Moment): void {
+    this.tenure.jobs.onAdded(fetched.jobs.length);
+    this.onTaken(fetched, sentAt);
   }
 
   /** What an idle worker has asked for. */

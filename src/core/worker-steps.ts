@@ -6,9 +6,11 @@
  *
  * A failure is looked at only when no handler runs, so a resync never finds one.
  */
+import type { BatchHandling } from './batch.js';
 import { beginAnew } from './beginning-anew.js';
 import { entityWord } from './entity.js';
 import { messageOf, stackOf } from './errors.js';
+import type { Lease } from './lease.js';
 import type { Leaving } from './leaving.js';
 import { tellOfEnd, tellOfWorker } from './news.js';
 import type { Claim, FetchedJob, Settlement } from './ports.js';
@@ -94,6 +96,8 @@ export class WorkerSteps {
     const isKnown = job.mustFail !== undefined || context.execution.handlers.knows(entity, job.name);
     if (!isKnown && !leaving.isOverdue(job)) return leaving.leave(lease.claim, job);
     tenure.enterState('working');
+    const handling = job.mustFail === undefined ? context.execution.handlers.batchOf(entity, job.name) : undefined;
+    if (handling) return this.nextOfBatch(lease, handling);
     tenure.jobs.start(job, lease, {
       ended: (settlement, durationMs) => this.guarded(() => this.onJobEnd(lease.claim, settlement, durationMs)),
       crashed: error => this.onCrash(error),
@@ -107,6 +111,45 @@ export class WorkerSteps {
     if (tenure.state !== 'lost') {
       tellOfEnd(tenure.context.events, claim, settlement, durationMs);
       requests.finish(claim, settlement);
+    }
+    this.advance();
+  }
+
+  /** The next job is of a batch, which starts, or waits for more. */
+  private nextOfBatch(lease: Lease, handling: BatchHandling): boolean {
+    const { tenure, requests } = this.parts;
+    const { jobs, answers } = tenure;
+    // The fetch that is under way may have come before what the wake-up tells of.
+    if (tenure.woken && answers.fetches === 0) {
+      tenure.woken = false;
+      jobs.moreMayWait();
+    }
+    const step = jobs.batchStep(handling, () => this.advance());
+    if (step === 'wait') return false;
+    if ('fetch' in step) {
+      // What is asked for already may be what the batch needs.
+      if (answers.fetches > 0) return false;
+      const { forMs } = step;
+      requests.take(step.fetch, forMs > 0 ? { upTo: jobs.room, forMs } : undefined);
+      return false;
+    }
+    jobs.startBatch({ size: step.start, handling }, lease, {
+      ended: (settlements, durationMs) =>
+        this.guarded(() => this.onBatchEnd(lease.claim, settlements, { durationMs, max: handling.max })),
+      crashed: error => this.onCrash(error),
+    });
+    return true;
+  }
+
+  private onBatchEnd(
+    claim: Claim,
+    settlements: readonly Settlement[],
+    { durationMs, max }: { durationMs: number; max: number },
+  ): void {
+    const { tenure, requests } = this.parts;
+    if (tenure.state !== 'lost') {
+      for (const settlement of settlements) tellOfEnd(tenure.context.events, claim, settlement, durationMs);
+      requests.finishAll(claim, settlements, max);
     }
     this.advance();
   }
@@ -144,6 +187,7 @@ export class WorkerSteps {
   private end(): void {
     const { tenure, requests, ended } = this.parts;
     tenure.enterState('ended');
+    tenure.jobs.clear();
     requests.stop();
     ended();
   }

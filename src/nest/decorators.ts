@@ -1,6 +1,7 @@
 /**
  * The decorators of the public API. They only write metadata; what it means is decided where it is read.
  */
+import { type BatchOptions, checkBatchOptions } from '../core/batch.js';
 import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
 import { checkEntityOptions, checkKnown } from '../core/options.js';
 import { parameterProperty } from './constructor-parameter.js';
@@ -124,25 +125,84 @@ export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator
  */
 export function JobHandler(jobName: string): MethodDecorator {
   return (target, method) => {
-    const cls = typeof target === 'function' ? target : target.constructor;
-    const where = `${cls.name}.${String(method)}`;
+    const where = `@JobHandler of ${methodName(target, method)}`;
     if (typeof jobName !== 'string' || jobName === '') {
-      throw new InvalidCommandError(`@JobHandler of ${where} needs a job name, or '*'.`);
+      throw new InvalidCommandError(`${where} needs a job name, or '*'.`);
     }
-    if (typeof target === 'function') {
-      throw new InvalidCommandError(
-        `@JobHandler of ${where} is on a static method, which no provider has; drop static.`,
-      );
-    }
-    const handlers = new Map(getMetadata(cls, 'jobHandlers'));
-    const other = handlers.get(jobName);
-    if (other !== undefined && other !== method) {
-      throw new HandlerConflictError(
-        `${cls.name} handles job "${jobName}" twice, in ${String(other)} and ${String(method)}; leave one.`,
-      );
-    }
-    setMetadata(cls, 'jobHandlers', handlers.set(jobName, method));
+    const cls = classOfHandler(target, where);
+    checkNotHandled(cls, jobName, { method, isBatch: false });
+    setMetadata(cls, 'jobHandlers', new Map(getMetadata(cls, 'jobHandlers')).set(jobName, method));
   };
+}
+
+/** What a {@link BatchHandler} may return: nothing, or a result for each job, in their order. */
+// biome-ignore lint/suspicious/noConfusingVoidType: what a method without a return statement has
+type BatchResults = void | readonly unknown[];
+// biome-ignore lint/suspicious/noExplicitAny: parameters are contravariant; only any accepts jobs of every type of data
+type BatchMethodOf = (...args: any[]) => BatchResults | Promise<BatchResults>;
+
+/**
+ * Handles jobs of one name together, on a `@WorkerProcessor`: consecutive jobs of one entity, in their order, `max` at most.
+ * The method gets BullMQ's jobs, the entity id and an {@link EntityContext}. It returns nothing, or an array with the result of
+ * each job. If it throws a {@link BatchFailure}, the jobs that it names have failed, and the others have completed, also those
+ * behind one that has failed; whatever else it throws, all have failed. Each that has tries left is tried again, in order, before
+ * what is behind it.
+ *
+ * After a crash the jobs of a batch run one at a time: so one that kills its process is found.
+ *
+ * @param options `max` jobs at most; `maxWaitMs` (default 0) is how long a batch waits for more, see {@link BatchOptions}.
+ * @example
+ * ```ts
+ * @BatchHandler('reading', { max: 100, maxWaitMs: 50 })
+ * async store(jobs: Job<Reading>[], meterId: string, { fencingToken }: EntityContext) {
+ *   await this.readings.insertAll(meterId, jobs.map(job => job.data), fencingToken);
+ * }
+ * ```
+ * @throws InvalidOptionError (at import) for an option out of range, and at start where `max` is more than a pod may fetch;
+ * HandlerConflictError when the name has another handler; InvalidCommandError when the name is not a non-empty string, is `'*'`,
+ * or the method is static.
+ */
+export function BatchHandler(jobName: string, options: BatchOptions) {
+  return <T extends BatchMethodOf>(
+    target: object,
+    method: string | symbol,
+    _descriptor: TypedPropertyDescriptor<T>,
+  ): void => {
+    const where = `@BatchHandler of ${methodName(target, method)}`;
+    if (typeof jobName !== 'string' || jobName === '' || jobName === '*') {
+      throw new InvalidCommandError(`${where} needs the name of its jobs; a batch is of one name.`);
+    }
+    const limits = checkBatchOptions(where, options);
+    const cls = classOfHandler(target, where);
+    checkNotHandled(cls, jobName, { method, isBatch: true });
+    setMetadata(cls, 'batchHandlers', new Map(getMetadata(cls, 'batchHandlers')).set(jobName, { ...limits, method }));
+  };
+}
+
+function methodName(target: object, method: string | symbol): string {
+  const cls = typeof target === 'function' ? target : target.constructor;
+  return `${cls.name}.${String(method)}`;
+}
+
+function classOfHandler(target: object, where: string): Class {
+  if (typeof target !== 'function') return target.constructor as Class;
+  throw new InvalidCommandError(`${where} is on a static method, which no provider has; drop static.`);
+}
+
+/** @throws HandlerConflictError when the class handles the jobs of that name elsewhere, or in another way. */
+function checkNotHandled(
+  cls: Class,
+  jobName: string,
+  { method, isBatch }: { method: string | symbol; isBatch: boolean },
+): void {
+  const single = getMetadata(cls, 'jobHandlers')?.get(jobName);
+  const batch = getMetadata(cls, 'batchHandlers')?.get(jobName)?.method;
+  const [same, otherKind] = isBatch ? [batch, single] : [single, batch];
+  const other = otherKind ?? (same === method ? undefined : same);
+  if (other === undefined) return;
+  throw new HandlerConflictError(
+    `${cls.name} handles job "${jobName}" twice, in ${String(other)} and ${String(method)}; leave one.`,
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Finds what this pod can do: `@WorkerProcessor` providers and their `@JobHandler` methods, filled into the core's table.
+ * Finds what this pod can do: `@WorkerProcessor` providers and their `@JobHandler` and `@BatchHandler` methods, filled into the core's table.
  * Neighbour: `cqrs/bridge.ts` does the same for CQRS handlers.
  */
 import { isDeepStrictEqual } from 'node:util';
@@ -47,10 +47,11 @@ export function exploreProcessors(providers: readonly Provider[], handlers: Hand
     const { target } = provider;
     const processor = getMetadata(target, 'processor');
     const methods = getMetadata(target, 'jobHandlers');
+    const batches = getMetadata(target, 'batchHandlers');
     if (!processor) {
-      if (methods) {
+      if (methods || batches) {
         throw new InvalidCommandError(
-          `${target.name} has @JobHandler methods but no @WorkerProcessor({ entityType }); add it.`,
+          `${target.name} has @JobHandler or @BatchHandler methods but no @WorkerProcessor({ entityType }); add it.`,
         );
       }
       continue;
@@ -72,6 +73,23 @@ export function exploreProcessors(providers: readonly Provider[], handlers: Hand
         `${target.name}.${String(method)}`,
       );
     }
+    for (const [name, { method, ...limits }] of batches ?? []) {
+      const run = bind(provider, method);
+      handlers.addBatchHandler(
+        entityType,
+        name,
+        {
+          ...limits,
+          run: (jobs, context) =>
+            run(
+              jobs.map(job => job.native()),
+              context.entityId,
+              context,
+            ),
+        },
+        `${target.name}.${String(method)}`,
+      );
+    }
   }
   return options;
 }
@@ -80,7 +98,7 @@ function bind({ target, instance }: Provider, method: string | symbol): Method {
   const run = (instance as Record<string | symbol, Method>)[method];
   if (typeof run !== 'function') {
     throw new InvalidCommandError(
-      `${target.name}.${String(method)} has @JobHandler, and is no method of its instance.`,
+      `${target.name}.${String(method)} has @JobHandler or @BatchHandler, and is no method of its instance.`,
     );
   }
   return run.bind(instance);

@@ -3,6 +3,7 @@
  * Neighbours: `decorators.ts` writes, `command-class.ts`, `explorer.ts` and `cqrs/bridge.ts` read.
  */
 import 'reflect-metadata';
+import type { BatchLimits } from '../core/batch.js';
 import type { EntityOptions } from '../core/options.js';
 
 /** A class, of which instances may be made; the argument types don't matter here. */
@@ -13,6 +14,11 @@ export type Class<T = object> = abstract new (...args: any[]) => T;
 export interface WorkerProcessorOptions extends EntityOptions {
   /** The entity type whose jobs this class handles. */
   entityType: string;
+}
+
+/** A method that handles batches. */
+export interface BatchMethod extends BatchLimits {
+  readonly method: string | symbol;
 }
 
 interface Metadata {
@@ -26,6 +32,8 @@ interface Metadata {
   processor: WorkerProcessorOptions;
   /** On a class: the method that handles each job, by the job's name. */
   jobHandlers: ReadonlyMap<string, string | symbol>;
+  /** On a class: the method that handles the batches of each job, by the job's name. */
+  batchHandlers: ReadonlyMap<string, BatchMethod>;
   /** On a command class: it takes part in routing by job name. */
   routed: true;
 }

@@ -4,9 +4,11 @@
  */
 import { Inject, Injectable } from '@nestjs/common';
 import type { JobsOptions } from 'bullmq';
-import type { EnqueuedJob, JobRequest, ScheduledJob } from '../core/enqueue.js';
+import type { EnqueuedFlow, EnqueuedJob, JobRequest, ScheduledJob } from '../core/enqueue.js';
 import type { EntityId } from '../core/entity.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError, rejecting } from '../core/errors.js';
+import type { FlowOf, OnChildFailure } from '../core/flow.js';
+import { checkKnown } from '../core/options.js';
 import type { JobOptions } from '../core/ports.js';
 import type { Schedule } from '../core/schedule.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
@@ -50,6 +52,23 @@ export interface WaitOptions extends EnqueueOptions {
 
 /** The result type that a command carries which extends `Command<R>` or `Query<R>` of `@nestjs/cqrs`; `unknown` for others. */
 export type ResultOf<C> = [Extract<keyof C, symbol>] extends [never] ? unknown : C[Extract<keyof C, symbol>];
+
+/** A job of a flow, and those that must have ended before it: {@link QueueBus.enqueueFlow}. */
+export type FlowNode = FlowNodeOptions & ({ command: object; job?: never } | { job: NamedJob; command?: never });
+
+/** What a job of a flow may have beside its command. */
+export interface FlowNodeOptions {
+  /** BullMQ's job options. `jobId` and `idempotencyKey` only of the first job of the flow, and never `deduplication`. */
+  options?: EnqueueOptions;
+  /**
+   * What becomes of the parent when this job fails for good, or is removed. `'failParent'`: once all its children have ended
+   * it fails too, without running, with a `ChildFailedError` that names this job; `onExhausted` of its type says what then.
+   * `'tellParent'`: it runs, and `children()` says which have failed. Default `'failParent'`.
+   */
+  onFailure?: OnChildFailure;
+  /** What must have ended before this job joins its queue. Those of one entity run in this order. */
+  children?: readonly FlowNode[];
+}
 
 /** A queue bus for one entity type: {@link QueueBus.forEntity}, {@link QueueBus.forProcessor}. */
 export interface ScopedQueueBus {
@@ -138,6 +157,27 @@ export class QueueBus {
   /** As {@link enqueueAndWait}, by name, without a class. */
   enqueueJobAndWait<R = unknown>(job: NamedJob, options?: WaitOptions): Promise<R> {
     return this.sendNamedAndWait(job, options, undefined) as Promise<R>;
+  }
+
+  /**
+   * Adds a command that runs on its entity after others, its children, have run on theirs; these may have children, too. All of
+   * it is added in one step, or nothing: 1,000 jobs at most. A job with children joins the end of its entity's queue when the last
+   * of them has ended; until then its entity needs no worker for it. Its handler reads what they returned: `context.children()`, or
+   * `currentJob().children()`. They are BullMQ flows; `job.getChildrenValues()` works, too.
+   *
+   * With the `idempotencyKey` of an earlier flow, or the `jobId` of one whose first job has not ended, nothing is added.
+   *
+   * @example
+   * ```ts
+   * await bus.enqueueFlow({
+   *   command: new ShipOrder('o-1'),
+   *   children: [{ command: new Reserve('item-7', 2) }, { command: new Charge('customer-3', 80), onFailure: 'tellParent' }],
+   * });
+   * ```
+   * @returns the ids of all its jobs, as the tree that was given.
+   */
+  enqueueFlow(flow: FlowNode): Promise<EnqueuedFlow> {
+    return this.through(undefined, ready => ready.engine.enqueueFlow(this.flow(ready, flow)));
   }
 
   /**
@@ -245,6 +285,24 @@ export class QueueBus {
     scope: Scope | undefined,
   ): Promise<ScheduledJob> {
     return this.through(scope, ready => ready.engine.schedule(namedRequest(job, options, scope), schedule));
+  }
+
+  private flow(ready: Started, node: FlowNode): FlowOf<JobRequest> {
+    if (typeof node !== 'object' || node === null || (node.command === undefined) === (node.job === undefined)) {
+      throw new InvalidCommandError(
+        'A job of a flow needs { command } or { job: { entityType, entityId, name, data } }.',
+      );
+    }
+    checkKnown('A job of a flow:', node, ['command', 'job', 'options', 'onFailure', 'children']);
+    const { command, job, options, onFailure, children = [] } = node;
+    if (!Array.isArray(children)) throw new InvalidCommandError('The children of a job of a flow must be an array.');
+    return {
+      job: command
+        ? this.request(ready, command, options, undefined)
+        : namedRequest(job as NamedJob, options, undefined),
+      onFailure,
+      children: () => children.map(child => this.flow(ready, child)),
+    };
   }
 
   /** Waits only where it must: calls of one tick keep their order, whichever methods they use. */

@@ -119,6 +119,7 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
     });
     // What is wrong with a type is told at start, not when its first job comes.
     for (const type of handlers.hostedTypes()) config.entityType(type);
+    handlers.checkBatches(config);
     const events = this.events.sink;
     const store = this.createStore(this.options, config, events);
     const engine = new Engine({ store, config, handlers, clock: systemClock, log: this.log, events });

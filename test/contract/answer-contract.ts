@@ -48,8 +48,8 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { jobs: second } = await worker.finish(claim, ended(jobs, { kind: 'completed', value: '{"é":[1]}' }), 1);
       expect(await answers).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '{"é":[1]}' } }]);
       const { jobs: third } = await worker.finish(claim, ended(second, { kind: 'completed', value: '2' }), 1);
-      await worker.finish(claim, ended(third, { kind: 'completed', value: '' }), 1);
-      expect(await caller.answers.receive()).toEqual([{ call: 'c3', answer: { kind: 'completed', value: '' } }]);
+      await worker.finish(claim, ended(third, { kind: 'completed', value: '""' }), 1);
+      expect(await caller.answers.receive()).toEqual([{ call: 'c3', answer: { kind: 'completed', value: '""' } }]);
     });
 
     test('a failure comes with what was thrown; a result that is withheld with why', async () => {
@@ -93,6 +93,25 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       expect(numbers(again.jobs)).toEqual([2]);
       await worker.resync(again.claim, 3, [done(only(again.jobs))]);
       expect((await caller.answers.receive()).map(({ call }) => call)).toEqual(['c1', 'c2']);
+    });
+
+    test('jobs that end together: each tells its own caller, but those that come back', async () => {
+      const { claim, jobs } = await owned(awaited('c1', 1));
+      for (const n of [2, 3, 4]) await worker.enter(awaited(`c${n}`, n, { attempts: 2 }), { ...mine, mayClaim: false });
+      const all = [...jobs];
+      while (all.length < 4) all.push(...(await worker.take(claim)).jobs);
+      const outcomes: Settlement['outcome'][] = [
+        { kind: 'completed', value: '1' },
+        { kind: 'retrying', ...WHY, delayMs: 0 },
+        { kind: 'failed', ...WHY, thrown: THROWN },
+        { kind: 'postponed', ...WHY },
+      ];
+      const settled = all.map((job, index) => ({ job, outcome: outcomes[index] }) as Settlement);
+      await worker.finishAll(claim, settled, 0);
+      expect(await caller.answers.receive()).toEqual([
+        { call: 'c1', answer: { kind: 'completed', value: '1' } },
+        { call: 'c3', answer: { kind: 'failed', thrown: THROWN } },
+      ]);
     });
 
     test('an end that is refused tells nothing', async () => {

@@ -1,8 +1,10 @@
 import { RedisCluster } from '../support/redis-cluster.js';
 import { answerContract } from './answer-contract.js';
+import { batchContract } from './batch-contract.js';
 import { controlContract } from './control-contract.js';
 import { deadLetterContract } from './dead-letter-contract.js';
 import { envelopeContract } from './envelope-contract.js';
+import { flowContract } from './flow-contract.js';
 import { intakeContract } from './intake-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { restContract } from './rest-contract.js';
@@ -22,3 +24,5 @@ scheduleContract('redis', async () => new RedisCluster());
 retentionContract('redis', async () => new RedisCluster());
 envelopeContract('redis', async () => new RedisCluster());
 answerContract('redis', async () => new RedisCluster());
+batchContract('redis', async () => new RedisCluster());
+flowContract('redis', async () => new RedisCluster());

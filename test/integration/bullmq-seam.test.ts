@@ -10,6 +10,7 @@ test('the scripts of the installed BullMQ have the keys, in the order, that thei
     addStandardJob: ['wait', 'paused', 'meta', 'id', 'completed', 'delayed', 'active', 'events', 'marker'],
     addDelayedJob: ['marker', 'meta', 'id', 'delayed', 'completed', 'events'],
     addPrioritizedJob: ['marker', 'meta', 'id', 'prioritized', 'delayed', 'completed', 'active', 'events', 'pc'],
+    addParentJob: ['meta', 'id', 'delayed', 'waiting-children', 'completed', 'events'],
     retryJob: [
       'active',
       'wait',
@@ -146,6 +147,18 @@ test('each body still says that it reads what it is given', async () => {
     'ARGV[8]  opts',
     'ARGV[9]  job fields to update',
   );
+  says(
+    'addParentJob',
+    '[5]  parentKey?',
+    '[6]  parent dependencies key.',
+    '[7]  parent? {id, queueKey}',
+    'cmsgpack.unpack(ARGV[1])',
+  );
+  // What a flow builds on: where a parent's children stand, and that BullMQ puts a parent before all that waits.
+  for (const body of ['moveToFinished', 'removeJob']) {
+    says(body, '":dependencies"', '"waiting-children"', '"RPUSH", is');
+  }
+  says('moveToFinished', '":processed"', '":failed"', "parentData['idof']", '"child " .. jobIdKey .. " failed"');
   says('addPrioritizedJob', '[2]  custom id', '[3]  name', '[4]  timestamp', 'cmsgpack.unpack(ARGV[1])');
   says(
     'retryJob',

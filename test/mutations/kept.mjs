@@ -16,7 +16,7 @@ export const keptGuards = [
     guard: 'a dead letter keeps the envelope of its job',
     cites: 'I5',
     file: script('dead'),
-    from: "  if was[7] then redis.call('HSET', S .. ':' .. letter, 'aq', was[7]) end\n",
+    from: "    redis.call('HSET', S .. ':' .. letter, 'aq', was[7])\n",
     to: '',
     tests: CONTRACT,
   },

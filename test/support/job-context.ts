@@ -11,5 +11,6 @@ export function jobContext(native: unknown = 'native'): JobContext {
     signal: new AbortController().signal,
     attempt: 1,
     job: native,
+    children: async () => [],
   };
 }

@@ -10,9 +10,13 @@ import {
   AtomicQueuesModule,
   type AtomicQueuesModuleOptions,
   type AtomicQueuesOptionsFactory,
+  BatchFailure,
+  BatchHandler,
   type CronManagerService,
+  currentEntity,
   DeadlockError,
   type EnqueuedJob,
+  type EntityContext,
   type EntityQueue,
   type EntityQueues,
   type EntityStatus,
@@ -51,6 +55,26 @@ export class Processor {
   }
 }
 
+export class Batches {
+  @BatchHandler('reading', { max: 100, maxWaitMs: 50 })
+  async store(jobs: Job<{ n: number }>[], entityId: string, { fencingToken }: EntityContext): Promise<void> {
+    const [first] = jobs;
+    if (first) throw new BatchFailure([{ job: first, error: `${entityId} ${fencingToken}` }]);
+  }
+  @BatchHandler('summed', { max: 2 })
+  sum(jobs: readonly Job[]): number[] {
+    return jobs.map(() => Number(currentEntity()?.fencingToken));
+  }
+  // @ts-expect-error a result of a batch is one for each job
+  @BatchHandler('wrong', { max: 2 })
+  wrong(_jobs: Job[]): number {
+    return 1;
+  }
+  // @ts-expect-error a batch has a bound
+  @BatchHandler('unbounded', {})
+  unbounded(_jobs: Job[]): void {}
+}
+
 class Factory implements AtomicQueuesOptionsFactory {
   createAtomicQueuesOptions(): AtomicQueuesModuleOptions {
     return { redis: { url: 'redis://localhost' } };
@@ -80,6 +104,18 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   await bus.enqueueJob({ entityType: 'account', entityId: 42n, name: 'audit' });
   await bus.forEntity('account').enqueueJob({ entityId: 42, name: 'audit', data: { any: 'thing' } });
   await bus.forProcessor(Processor).enqueueBulk([new Parameter('1', 5)]);
+  const { children } = await bus.enqueueFlow({
+    command: new Parameter('1', 5),
+    children: [
+      { job: { entityType: 'account', entityId: 2, name: 'audit' }, onFailure: 'tellParent', options: { delay: 5 } },
+    ],
+  });
+  children[0]?.jobId satisfies string | undefined;
+  const node = { command: new Parameter('1', 5) };
+  // @ts-expect-error it is 'failParent' or 'tellParent'
+  await bus.enqueueFlow({ ...node, children: [{ ...node, onFailure: 'no' }] });
+  // @ts-expect-error a command or a job by name
+  await bus.enqueueFlow({ children: [] });
   // @ts-expect-error a command is an object
   await bus.enqueue('text');
   // @ts-expect-error an option that BullMQ does not have
@@ -88,6 +124,11 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   await bus.enqueueJob({ entityType: 'account', name: 'audit' });
   // @ts-expect-error the scope says the type
   await bus.forEntity('account').enqueueJob({ entityType: 'order', entityId: 1, name: 'audit' });
+}
+
+export async function sum(context: JobContext): Promise<number> {
+  const results = await context.children<number>();
+  return results.reduce((sum, { outcome }) => sum + (outcome.kind === 'completed' ? outcome.value : 0), 0);
 }
 
 export class Withdraw extends Command<{ balance: number }> {}

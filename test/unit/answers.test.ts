@@ -349,6 +349,24 @@ describe('a call that waits for the result of its job', () => {
     });
   });
 
+  test('of a batch gets what is its own', async () => {
+    const a = await cluster.pod('a', { maxResultBytes: 100 }, ['*'], { withdraw: { max: 4, maxWaitMs: 100 } });
+    cluster.instant = false;
+    const calls = [1, 2, 3, 4].map(n => watch(a.call('1', n)));
+    await settle();
+    await cluster.batch.end([{ n: 1 }, 'x'.repeat(100), 1n, undefined]);
+    expect(calls.map(({ result, error }) => error?.code ?? result)).toEqual([
+      { n: 1 },
+      'RESULT_UNAVAILABLE',
+      'RESULT_UNAVAILABLE',
+      null,
+    ]);
+    const failing = [5, 6, 7, 8].map(n => watch(a.call('1', n)));
+    await settle();
+    await cluster.batch.fail(Object.assign(new RangeError('all of it'), { code: 7 }));
+    for (const { error } of failing) expect(error).toMatchObject({ message: 'all of it', originalCode: 7 });
+  });
+
   test('a pod that shuts down waits for no answer; the job goes on', async () => {
     const a = await cluster.pod('a', { producerOnly: true });
     await cluster.pod('b');
@@ -412,6 +430,32 @@ describe('a handler that waits', () => {
       originalCode: path.length > 2 ? 'HANDLER_FAILED' : 'DEADLOCK',
     });
     expect(cluster.starts).toHaveLength(path.length - 1);
+  });
+
+  test('in a batch: whoever waits for one of its jobs is in its chain', async () => {
+    const a = await cluster.pod('a', {}, ['*'], { sum: { max: 3, maxWaitMs: 60_000 } });
+    const sum = (n: number) => ({ entityType: 'account', entityId: 'b', name: 'sum', data: { n } });
+    const wait = { timeoutMs: 10_000 };
+    cluster.returns = (pod, n) => pod.engine.enqueueAndWait(sum(n), wait);
+    cluster.instant = false;
+    const calls = [1, 2].map(n => watch(a.call(String(n), n)));
+    await settle();
+    await Promise.all([cluster.job(1).end(), cluster.job(2).end()]);
+    const plain = a.engine.enqueue(sum(3));
+    await plain;
+    await settle();
+    const outcomes: unknown[] = [];
+    cluster.inBatch = async pod => {
+      for (const entityId of ['1', '2', 'b', '3']) {
+        outcomes.push(await pod.call(entityId, 9, { timeoutMs: 1000 }).catch(error => error.code));
+      }
+    };
+    cluster.returns = () => 'free';
+    cluster.instant = true;
+    await cluster.batch.end(['first', 'second', 'third']);
+    await settle();
+    expect(outcomes).toEqual(['DEADLOCK', 'DEADLOCK', 'DEADLOCK', 'free']);
+    expect(calls).toEqual([{ result: 'first' }, { result: 'second' }]);
   });
 
   test('is not tried again after a deadlock: who waits for it would wait for that, too', async () => {

@@ -67,6 +67,7 @@ export class MemoryAnswers implements Answers {
     if (!entity || !jobOf(entity, jobId)) return 'gone';
     if (entity.active.some(({ id }) => id === jobId)) return 'active';
     if (entity.delayed.some(({ job: { id } }) => id === jobId)) return 'delayed';
+    if (entity.parents.some(({ id }) => id === jobId)) return 'waiting-children';
     return this.server.blockerOf(entity)?.id === jobId ? 'blocked' : 'waiting';
   }
 
@@ -99,6 +100,6 @@ function answerOf({ kind, value }: Outcome): Answer {
 /** Of those that have not ended. */
 function jobOf(entity: StoredEntity | undefined, jobId: string): StoredJob | undefined {
   if (!entity) return undefined;
-  const { wait, active, delayed } = entity;
-  return [...wait, ...active, ...delayed.map(({ job }) => job)].find(({ id }) => id === jobId);
+  const { wait, active, parents, delayed } = entity;
+  return [...wait, ...active, ...parents, ...delayed.map(({ job }) => job)].find(({ id }) => id === jobId);
 }

@@ -11,6 +11,7 @@ interface StoredLetter extends DeadLetter {
   readonly json: string;
   readonly options: JobOptions;
   readonly envelope: Envelope;
+  readonly results: StoredJob['children'];
 }
 
 export class MemoryDeadLetters implements DeadLetters {
@@ -35,6 +36,7 @@ export class MemoryDeadLetters implements DeadLetters {
       json: job.data,
       options: job.options,
       envelope: job.envelope,
+      results: job.children,
     };
     this.server.letters.set(ref.type, [...this.of(ref.type), letter]);
   }
@@ -42,18 +44,19 @@ export class MemoryDeadLetters implements DeadLetters {
   async list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
     return this.of(type)
       .slice(from, from + limit)
-      .map(({ json, options, envelope, ...letter }) => letter);
+      .map(({ json, options, envelope, results, ...letter }) => letter);
   }
 
   async replay(type: string, letterId: string): Promise<string | undefined> {
     const letter = this.of(type).find(letter => letter.letterId === letterId);
     if (!letter) return undefined;
     await this.remove(type, letterId);
-    const { name, json: data, envelope } = letter;
+    const { name, json: data, envelope, results } = letter;
     const { jobId: _, delay: __, deduplication: ___, ...options } = letter.options;
     const entity = this.server.entity({ type, id: letter.entityId });
     const id = this.server.nextId();
-    entity.wait.push(this.intake.stored(id, { name, data, options, envelope }));
+    const job = this.intake.stored(id, { name, data, options, envelope });
+    entity.wait.push(results ? { ...job, children: results } : job);
     this.control.lookNow(entity);
     return id;
   }

@@ -3,7 +3,14 @@
  * Owns: what is fetched when, and what becomes of a job that ends. Neighbour: `memory-store.ts` guards the steps by the claim.
  */
 import type { EngineConfig } from '../../core/options.js';
-import type { Fetched, FetchedJob, Settlement } from '../../core/ports.js';
+import {
+  type ChildResult,
+  type Claim,
+  childResult,
+  type Fetched,
+  type FetchedJob,
+  type Settlement,
+} from '../../core/ports.js';
 import type { MemoryAnswers } from './memory-answers.js';
 import type { MemoryDeadLetters } from './memory-dead-letters.js';
 import { keepEnded } from './memory-retention.js';
@@ -16,6 +23,8 @@ export interface LineParts {
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
   readonly answers: MemoryAnswers;
+  /** @throws StaleClaimError */
+  guard(claim: Claim): unknown;
 }
 
 type TriedAgain = Exclude<Settlement['outcome'], { readonly kind: 'completed' }>;
@@ -45,18 +54,27 @@ export class MemoryLine {
     const isOver = hold && (hold.untilMs <= this.server.now() || !entity.wait.some(({ id }) => id === hold.jobId));
     if (isOver) entity.hold = undefined;
     const room = this.server.isPaused(entity) ? 0 : this.roomInRate(entity, limit);
-    if (entity.spent && room === 0 && !this.server.isPaused(entity) && entity.wait.length > 0) {
-      return { jobs: [], againInMs: Math.max(1, entity.spent.untilMs - this.server.now()), isLimited: true };
-    }
     const jobs = entity.wait.splice(0, room);
     this.spend(entity, jobs.length);
     for (const job of jobs) job.attempt++;
     entity.active.push(...jobs);
     const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
-    const fetched = jobs.map(toFetched);
+    const fetched = jobs.map(job => ({ ...toFetched(job), children: job.children && this.childrenOf(entity, job) }));
+    if (entity.spent && room < limit && entity.wait.length > 0 && !this.server.isPaused(entity)) {
+      return { jobs: fetched, againInMs: Math.max(1, entity.spent.untilMs - this.server.now()), isLimited: true };
+    }
     return jobs.length < limit && Number.isFinite(next)
       ? { jobs: fetched, againInMs: Math.max(1, next - this.server.now()) }
       : { jobs: fetched };
+  }
+
+  /** Under the claim under which the job was fetched. */
+  private childrenOf({ ref, owner }: StoredEntity, job: StoredJob): () => Promise<readonly ChildResult[]> {
+    const claim = { entity: ref, token: '', epoch: owner?.epoch ?? 0 };
+    return async () => {
+      this.parts.guard(claim);
+      return (job.envelope.children ?? []).map(child => childResult(child, job.children?.get(child.jobId)));
+    };
   }
 
   /** How many of so many jobs may be fetched now, where a type limits the rate of its entities. */
@@ -75,19 +93,33 @@ export class MemoryLine {
     entity.spent.count += jobs;
   }
 
-  end(entity: StoredEntity, settlement: Settlement): void {
+  /** Those that end for good do so first; those that keep their place go back in their order, the last one first. */
+  endAll(entity: StoredEntity, settlements: readonly Settlement[]): void {
+    const isStrict = this.parts.config.entityType(entity.ref.type).ordering === 'strict';
+    const back = settlements.filter(({ outcome }) => isStrict && comesBack(outcome));
+    for (const settlement of settlements) if (!back.includes(settlement)) this.end(entity, settlement);
+    const kept = back.map(({ job }) => job.id);
+    for (const settlement of back.toReversed()) {
+      this.end(entity, settlement, kept);
+      kept.pop();
+    }
+  }
+
+  /** @param kept jobs that are not to be given back where this one comes again. */
+  end(entity: StoredEntity, settlement: Settlement, kept: readonly string[] = []): void {
     const { job, outcome } = settlement;
     const stored = entity.active.find(({ id }) => id === job.id);
     if (!stored) return;
-    if (outcome.kind === 'retrying' || outcome.kind === 'blocked') {
+    if (comesBack(outcome)) {
       // The answer to the same end was lost, and the job has been fetched again.
-      if (stored.attempt === job.attempt) this.retry(entity, stored, outcome);
+      if (stored.attempt === job.attempt) this.retry(entity, { stored, kept }, outcome as TriedAgain);
       return;
     }
     entity.active = entity.active.filter(other => other !== stored);
     this.server.forgetDeduplication(entity.ref, stored.options);
     this.parts.schedules.advance(entity, stored);
     this.parts.answers.tell(settlement);
+    this.server.tellParent(stored, resultOf(outcome));
     const atMs = this.server.now();
     if (outcome.kind === 'completed') keepEnded(entity, stored, { ...outcome, atMs });
     else if (outcome.kind === 'failed') keepEnded(entity, stored, { kind: 'failed', value: outcome.reason, atMs });
@@ -95,14 +127,23 @@ export class MemoryLine {
   }
 
   /** Strict: the job is the head again, behind it all that was fetched. Else it goes behind all that waits, or is due later. */
-  private retry(entity: StoredEntity, stored: StoredJob, outcome: TriedAgain): void {
+  private retry(
+    entity: StoredEntity,
+    { stored, kept }: { stored: StoredJob; kept: readonly string[] },
+    outcome: TriedAgain,
+  ): void {
     const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
     stored.attemptsMade++;
     stored.stacks.push(outcome.stack);
     entity.active = entity.active.filter(other => other !== stored);
-    if (outcome.kind === 'blocked' || this.parts.config.entityType(entity.ref.type).ordering === 'strict') {
-      this.server.giveBackUnstarted(entity);
+    if (outcome.kind !== 'retrying' || this.parts.config.entityType(entity.ref.type).ordering === 'strict') {
+      this.server.giveBackUnstarted(entity, kept);
       entity.wait.unshift(stored);
+      if (outcome.kind === 'postponed') {
+        stored.attemptsMade--;
+        stored.mustFail = outcome.reason;
+        return;
+      }
       const { id, attemptsMade } = stored;
       const untilMs = this.server.now() + delayMs;
       // The hold of a blocker outlives those of jobs that were put before it, which are tried again at once.
@@ -116,6 +157,16 @@ export class MemoryLine {
   }
 }
 
+function comesBack({ kind }: Settlement['outcome']): boolean {
+  return kind === 'retrying' || kind === 'blocked' || kind === 'postponed';
+}
+
+/** What the parent of a job sees of its end. */
+function resultOf(outcome: Settlement['outcome']): ChildResult['outcome'] {
+  if (outcome.kind === 'completed') return { kind: 'completed', value: JSON.parse(outcome.value) };
+  return { kind: 'failed', reason: outcome.reason };
+}
+
 function toFetched(job: StoredJob): FetchedJob {
   return {
     id: job.id,
@@ -127,6 +178,7 @@ function toFetched(job: StoredJob): FetchedJob {
     envelope: job.envelope,
     mustFail: job.mustFail,
     isSkipped: job.isSkipped,
+    hasFailedChild: job.hasFailedChild ?? false,
     native: () => ({ id: job.id, name: job.name, data: JSON.parse(job.data) }),
   };
 }

@@ -15,6 +15,8 @@ import type {
   EntityStore,
   Fetched,
   FetchedJob,
+  Gathering,
+  NewFlow,
   NewJob,
   Passed,
   PodState,
@@ -28,6 +30,7 @@ import { MemoryAnswers } from './memory-answers.js';
 import { HOLD_LEAD_MS, MemoryBooks, PAUSED_LOOK_MS } from './memory-books.js';
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
+import { MemoryFlows } from './memory-flows.js';
 import { MemoryIntake } from './memory-intake.js';
 import { MemoryLine } from './memory-line.js';
 import { MemorySchedules } from './memory-schedules.js';
@@ -39,6 +42,7 @@ export class MemoryEntityStore implements EntityStore {
   readonly schedules: MemorySchedules;
   readonly answers: MemoryAnswers;
   private readonly intake: MemoryIntake;
+  private readonly flows: MemoryFlows;
   private readonly books: MemoryBooks;
   private readonly line: MemoryLine;
 
@@ -49,12 +53,14 @@ export class MemoryEntityStore implements EntityStore {
   ) {
     this.control = new MemoryControl(server, podId);
     this.intake = new MemoryIntake(server, config);
+    this.flows = new MemoryFlows(server, this.intake);
     this.deadLetters = new MemoryDeadLetters(server, this.control, this.intake);
     this.schedules = new MemorySchedules(server, this.control, this.intake);
     this.answers = new MemoryAnswers(server, this.control, podId);
     this.books = new MemoryBooks(server, podId);
     const { deadLetters, schedules, answers } = this;
-    this.line = new MemoryLine({ server, config, deadLetters, schedules, answers });
+    const guard = (claim: Claim) => this.guard(claim);
+    this.line = new MemoryLine({ server, config, deadLetters, schedules, answers, guard });
   }
 
   async start(): Promise<void> {}
@@ -77,6 +83,21 @@ export class MemoryEntityStore implements EntityStore {
       return jobs.map(() => Promise.reject(error));
     }
     return jobs.map(([job, hint]) => answer(() => this.add(job, hint)));
+  }
+
+  enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
+    try {
+      const known = this.flows.knownId(flow);
+      if (known !== undefined)
+        return flow.jobs.map(async ({ path }): Promise<Entered> => ({ jobId: `${known}${path}`, route: 'elsewhere' }));
+      return this.flows.takeIn(flow).map(({ entity, jobId, delayMs }, index) => {
+        const { isParent, hint = 'route-only' } = flow.jobs[index] ?? {};
+        if (isParent) return answer((): Entered => ({ jobId, route: 'parent' }));
+        return answer(() => ({ jobId, ...this.route(entity, hint, delayMs) }));
+      });
+    } catch (error) {
+      return flow.jobs.map(() => Promise.reject(error));
+    }
   }
 
   private add(job: NewJob, hint: EnterHint): Entered {
@@ -129,24 +150,47 @@ export class MemoryEntityStore implements EntityStore {
       const owner = entity?.owner;
       if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch)
         throw stale(claim);
-      for (const settlement of settled) this.line.end(entity, settlement);
+      this.line.endAll(entity, settled);
       this.server.giveBackUnstarted(entity);
       return this.claim(entity, epoch, true);
     });
   }
 
-  take(claim: Claim): Promise<Fetched> {
-    return answer(() => this.line.taken(this.guard(claim), 1));
+  take(claim: Claim, count = 1, gathering?: Gathering): Promise<Fetched> {
+    return answer(() => {
+      const entity = this.guard(claim);
+      if (gathering && entity.owner) {
+        entity.owner.gathering = { upTo: gathering.upTo, untilMs: this.server.now() + gathering.forMs };
+      }
+      return this.line.taken(entity, count);
+    });
   }
 
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched> {
     return answer(() => {
       const entity = this.guard(claim);
-      const overtaken = entity.active.findIndex(({ id }) => id === settlement.job.id) > 0;
-      if (overtaken && this.config.entityType(entity.ref.type).isOrdered) throw overtakes(settlement.job.id);
+      this.checkOrder(entity, [settlement]);
       this.line.end(entity, settlement);
       return this.line.fetch(entity, take);
     });
+  }
+
+  finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched> {
+    return answer(() => {
+      const entity = this.guard(claim);
+      this.checkOrder(entity, settlements);
+      this.line.endAll(entity, settlements);
+      return this.line.fetch(entity, take);
+    });
+  }
+
+  /** @throws StoreRefusedError when an end would count before that of an older job (I6). */
+  private checkOrder(entity: StoredEntity, settlements: readonly Settlement[]): void {
+    if (!this.config.entityType(entity.ref.type).isOrdered) return;
+    const ending = new Set(settlements.map(({ job }) => job.id));
+    const last = entity.active.findLastIndex(({ id }) => ending.has(id));
+    const older = entity.active.slice(0, Math.max(0, last)).some(({ id }) => !ending.has(id));
+    if (older) throw overtakes(entity.active[last]?.id ?? '');
   }
 
   giveBack(claim: Claim, kept: readonly string[]): Promise<void> {
@@ -273,7 +317,8 @@ export class MemoryEntityStore implements EntityStore {
       return { route: 'mine', fetched: this.line.taken(entity, entity.active.length < hint.atOnce ? 1 : 0) };
     }
     if (owner && this.server.isOwnedByOther(entity, this.podId)) {
-      const isFree = entity.active.length < this.config.entityType(entity.ref.type).maxHandlers;
+      const { maxHandlers } = this.config.entityType(entity.ref.type);
+      const isFree = entity.active.length < maxHandlers || this.server.isGathering(entity);
       if (owner.rests || (isFree && this.server.heldForMs(entity) === undefined)) this.server.callOwner(entity);
       return { route: 'elsewhere' };
     }

@@ -3,7 +3,7 @@
  * Neighbours: `scripts/finish.lua.ts` ends jobs; `bullmq.ts` has BullMQ build its arguments.
  */
 import { type EntityRef, entityWord } from '../../core/entity.js';
-import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
+import type { EngineConfig, EntityTypeConfig, Ordering } from '../../core/options.js';
 import type { Claim, Log, Settlement } from '../../core/ports.js';
 import { replyOf } from '../../core/reply.js';
 import { encodeReply } from './answers.js';
@@ -34,28 +34,22 @@ export class JobEnds {
 
   private withoutReply(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
     const type = this.parts.config.entityType(entity.type);
-    const { schedules } = this.parts;
     const { lockDurationMs, jobOptions, ordering } = type;
     const worker = this.workerOf(type, entity);
     const { options, stacks } = job as RedisJob;
     const bull = this.parts.bull();
     const head = [job.id, lockDurationMs, outcome.kind];
     if (outcome.kind === 'completed') {
-      return [...head, outcome.value, bull.encodeCompleted(options, worker), '', schedules.nextOf(job as RedisJob)];
+      return [...head, outcome.value, bull.encodeCompleted(options, worker), '', this.sequelOf(job as RedisJob)];
     }
     const fields = failureFields(outcome, stacks, options.stackTraceLimit);
     if (outcome.kind === 'failed' || outcome.kind === 'dead') {
       // A dead letter is all that is kept of its job.
       const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
       const encoded = bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker);
-      return [...head, outcome.reason, ...encoded, schedules.nextOf(job as RedisJob)];
+      return [...head, outcome.reason, ...encoded, this.sequelOf(job as RedisJob)];
     }
-    const { attempt } = job;
-    const how =
-      outcome.kind === 'retrying'
-        ? { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' }
-        : { attempt, strict: true };
-    return [...head, JSON.stringify(how), '', encodeFields(fields), ''];
+    return [...head, JSON.stringify(howBack(job.attempt, outcome, ordering)), '', encodeFields(fields), ''];
   }
 
   /** What BullMQ has answered, where it would not take the end of a job. */
@@ -66,6 +60,11 @@ export class JobEnds {
     );
   }
 
+  /** What belongs to the end of a job beside it: '' for most. */
+  private sequelOf(job: RedisJob): string {
+    return job.hasParent ? 'child' : this.parts.schedules.nextOf(job);
+  }
+
   private workerOf({ workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
     return {
       name: workerName?.(entity.id) ?? this.parts.podId,
@@ -73,4 +72,12 @@ export class JobEnds {
       limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
     };
   }
+}
+
+/** How a job comes back, as the script reads it. */
+function howBack(attempt: number, outcome: Settlement['outcome'], ordering: Ordering): object {
+  if (outcome.kind === 'retrying') return { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' };
+  return outcome.kind === 'postponed'
+    ? { attempt, strict: true, postponed: outcome.reason.toWellFormed() }
+    : { attempt, strict: true };
 }

@@ -21,7 +21,9 @@ import type {
   EntityStore,
   Fetched,
   FetchedJob,
+  Gathering,
   Log,
+  NewFlow,
   NewJob,
   Passed,
   PodState,
@@ -35,6 +37,7 @@ import { RedisAnswers } from './answers.js';
 import { RedisBooks } from './books.js';
 import { Bull } from './bullmq.js';
 import { Channel } from './channel.js';
+import { Children } from './children.js';
 import { connected, createConnection, type RedisConnectionOptions, watchConnection } from './connection.js';
 import { RedisControl } from './control.js';
 import { RedisDeadLetters } from './dead-letters.js';
@@ -45,7 +48,7 @@ import { KeySpace } from './keys.js';
 import { NativeJobs } from './native-job.js';
 import type { RenewalArguments } from './renewal-connection.js';
 import { Renewals } from './renewals.js';
-import { type BuildNative, checkStale, readFetched } from './replies.js';
+import { checkStale, type OfJobs, readFetched } from './replies.js';
 import { RedisSchedules } from './schedules.js';
 import { composeDispatcher } from './scripts/dispatcher.js';
 
@@ -78,7 +81,7 @@ export class RedisEntityStore implements EntityStore {
   private readonly entering: Entering;
   private readonly books: RedisBooks;
   private readonly ends: JobEnds;
-  private readonly buildNative: BuildNative;
+  private readonly ofJobs: OfJobs;
   private readonly stopWatching: () => void;
   readonly control: RedisControl;
   readonly deadLetters: RedisDeadLetters;
@@ -126,8 +129,11 @@ export class RedisEntityStore implements EntityStore {
       readTaken: (...args) => this.readTaken(...args),
       readClaimed: (...args) => this.readClaimed(...args),
     });
-    this.buildNative = (claim, id, fields) =>
-      this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields);
+    const children = new Children(() => ({ keySpace: this.keySpace, channel: this.parts.channel }));
+    this.ofJobs = {
+      native: (claim, id, fields) => this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields),
+      children: (...args) => children.of(...args),
+    };
   }
 
   async start(): Promise<void> {
@@ -174,6 +180,14 @@ export class RedisEntityStore implements EntityStore {
     }
   }
 
+  enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
+    try {
+      return this.entering.enterFlow(flow);
+    } catch (error) {
+      return flow.jobs.map(() => Promise.reject(error));
+    }
+  }
+
   look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
     return rejecting(() => this.sendLook(entity, claimWith));
   }
@@ -204,9 +218,10 @@ export class RedisEntityStore implements EntityStore {
     });
   }
 
-  take(claim: Claim): Promise<Fetched> {
+  take(claim: Claim, count = 1, gathering?: Gathering): Promise<Fetched> {
     const { base, type, id } = this.keySpace.of(claim.entity);
-    const args = [base, type, id, claim.epoch, this.ends.takeOptions(claim.entity)];
+    const { upTo = '', forMs = '' } = gathering ?? {};
+    const args = [base, type, id, claim.epoch, this.ends.takeOptions(claim.entity), count, upTo, forMs];
     return this.parts.channel.call('take', args, answer => {
       checkStale(answer, claim);
       return this.readTaken(answer, 1, claim);
@@ -227,7 +242,23 @@ export class RedisEntityStore implements EntityStore {
       checkStale(answer, claim);
       if (answer[0] === 'EARLY') throw overtakes(settlement.job.id);
       this.ends.report(claim, settlement, Number(answer[1]));
-      return readFetched(answer, 2, claim, this.buildNative);
+      return readFetched(answer, 2, claim, this.ofJobs);
+    });
+  }
+
+  finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched> {
+    const { base } = this.keySpace.of(claim.entity);
+    const { isOrdered } = this.options.config.entityType(claim.entity.type);
+    const ends = settlements.flatMap(settlement => this.ends.arguments(claim.entity, settlement));
+    const args = [base, claim.epoch, take, this.ends.takeOptions(claim.entity), isOrdered ? 1 : 0, ...ends];
+    return this.parts.channel.call('finishAll', args, answer => {
+      checkStale(answer, claim);
+      if (answer[0] === 'EARLY') throw overtakes(settlements.at(-1)?.job.id ?? '');
+      const codes = answer[1] as readonly unknown[];
+      for (const [index, settlement] of settlements.entries()) {
+        this.ends.report(claim, settlement, Number(codes[index]));
+      }
+      return readFetched(answer, 2, claim, this.ofJobs);
     });
   }
 
@@ -307,7 +338,7 @@ export class RedisEntityStore implements EntityStore {
 
   /** Reads `roused, againInMs, jobs…`. */
   private readTaken(answer: readonly unknown[], at: number, claim: Claim): Fetched {
-    const fetched = readFetched(answer, at + 1, claim, this.buildNative);
+    const fetched = readFetched(answer, at + 1, claim, this.ofJobs);
     if (answer[at] !== '1') return fetched;
     this.tellRenewals(claim, fetched);
     return { ...fetched, isRoused: true };
@@ -327,7 +358,7 @@ export class RedisEntityStore implements EntityStore {
         `${answer[at + 2]} jobs of ${entityWord(entity)} are locked by a BullMQ Worker that is not ours; left alone. Don't attach one to this queue.`,
       );
     }
-    const fetched = readFetched(answer, at + 3, claim, this.buildNative);
+    const fetched = readFetched(answer, at + 3, claim, this.ofJobs);
     this.tellRenewals(claim, fetched);
     return { claim, recovered: Number(answer[at + 1]), ...fetched };
   }

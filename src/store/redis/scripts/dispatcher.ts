@@ -16,8 +16,10 @@ import { buryLua, deadLettersLua } from './dead.lua.js';
 import { discoverLua } from './discover.lua.js';
 import { enterLua } from './enter.lua.js';
 import { finishLua } from './finish.lua.js';
+import { flowLua } from './flow.lua.js';
 import { hoistDefinitions } from './hoist.js';
 import { lookLua } from './look.lua.js';
+import { parentLua } from './parent.lua.js';
 import { queueLua } from './queue.lua.js';
 import { retentionLua } from './retention.lua.js';
 import { advanceLua, scheduleLua } from './schedule.lua.js';
@@ -87,6 +89,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
   });
   const ours = [
     queueLua,
+    parentLua,
     claimLua,
     takeLua,
     buryLua,
@@ -99,6 +102,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     lookLua,
     discoverLua,
     controlLua,
+    flowLua,
     deadLettersLua,
     scheduleLua,
     findLua,

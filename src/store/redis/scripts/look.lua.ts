@@ -31,7 +31,7 @@ local function giveUp(B)
   -- a block has no end; PERSIST is not needed, since no claim has an expiry
   if not isBlocked(leftMs) then expireFence(B, leftMs) end
   claims[B] = nil
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall')
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers')
 end
 
 -- Gives up the claim of an entity that has nothing to run now. It is due again when a job is, or when one that is kept is old
