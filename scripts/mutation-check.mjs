@@ -14,6 +14,7 @@ import { Redis } from 'ioredis';
 import { answerGuards } from '../test/mutations/answers.mjs';
 import { batchGuards } from '../test/mutations/batches.mjs';
 import { claimGuards } from '../test/mutations/claims.mjs';
+import { contextGuards } from '../test/mutations/context.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
 import { flowGuards } from '../test/mutations/flows.mjs';
 import { intakeGuards } from '../test/mutations/intake.mjs';
@@ -41,6 +42,7 @@ const mutants = [
   ...scheduleGuards,
   ...batchGuards,
   ...flowGuards,
+  ...contextGuards,
 ].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {

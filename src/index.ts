@@ -9,8 +9,10 @@ export {
   WaitAbortedError,
 } from './core/answer-errors.js';
 export type { BatchOptions } from './core/batch.js';
+export type { ContextOptions } from './core/context.js';
 export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
+export type { ContextValue, ContextValues } from './core/envelope.js';
 export {
   AtomicQueuesError,
   AuthenticationError,
@@ -19,6 +21,7 @@ export {
   BulkEnqueueError,
   ChildFailedError,
   ClosedError,
+  ContextError,
   DrainTimeoutError,
   type FailedJob,
   HandlerConflictError,
@@ -27,6 +30,7 @@ export {
   InvalidEntityError,
   InvalidOptionError,
   JobAbandonedError,
+  JobRefusedError,
   OutcomeUnknownError,
   StaleClaimError,
   StoreRefusedError,

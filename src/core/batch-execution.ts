@@ -24,7 +24,9 @@ export async function runBatch(execution: JobExecution, batch: Batch, lease: Lea
   const { jobs, handling } = batch;
   const context = new RunningEntity(lease, jobs);
   try {
-    const run = () => handling.run(jobs, context);
+    const { propagation } = execution;
+    const handle = () => handling.run(jobs, context);
+    const run = propagation ? () => propagation.restore(jobs, handle) : handle;
     const result = await (execution.currentJob ? runAsCurrent(context, run) : run());
     context.hasEnded = true;
     return allCompleted(execution, jobs, result, lease);

@@ -4,7 +4,7 @@
  * Owns the asynchronous context. Neighbour: `job-execution.ts` runs handlers within it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Envelope } from './envelope.js';
+import { type ContextValues, type Envelope, NO_VALUES } from './envelope.js';
 import type { Lease } from './lease.js';
 import type { ChildResult, EntityContext, FetchedJob, JobContext } from './ports.js';
 
@@ -61,6 +61,7 @@ export class RunningJob extends RunningEntity implements JobContext {
   constructor(
     private readonly fetched: FetchedJob,
     lease: Lease,
+    readonly contextValues: ContextValues = NO_VALUES,
   ) {
     super(lease);
   }

@@ -3,6 +3,7 @@
  * Owns the order of starting and stopping; its parts do the work.
  */
 
+import { Propagation, type Tracer } from './context.js';
 import { Discovery } from './discovery.js';
 import type { HandlerTable } from './dispatch.js';
 import { type EnqueuedFlow, type EnqueuedJob, Enqueuer, type JobRequest, type ScheduledJob } from './enqueue.js';
@@ -29,6 +30,8 @@ export interface EngineParts {
   readonly log: Log;
   /** Told of what happens to workers and jobs. */
   readonly events?: EventSink;
+  /** Lets the trace of a caller go on where its job runs. */
+  readonly tracer?: Tracer;
 }
 
 export class Engine {
@@ -45,9 +48,11 @@ export class Engine {
   private closing: Promise<void> | undefined;
 
   constructor(private readonly parts: EngineParts) {
-    const { store, config } = parts;
+    const { store, config, tracer } = parts;
+    const propagation = config.context || tracer ? new Propagation(config.context, tracer) : undefined;
     this.manager = new WorkerManager({
       ...parts,
+      propagation,
       requestRenewal: () => this.heartbeat.request(),
       roomMade: () => this.sources.sweepNow(),
     });
@@ -56,7 +61,7 @@ export class Engine {
     this.sources = new LookSources({ ...parts, manager });
     this.discovery = new Discovery(parts);
     if (config.scaleEveryMs !== undefined) this.scaler = new Scaler(config.scaleEveryMs, { ...parts, manager });
-    this.enqueuer = new Enqueuer(store, config, this.manager, parts.clock);
+    this.enqueuer = new Enqueuer({ store, config, manager, clock: parts.clock, propagation });
     this.calls = new WaitingCalls({
       answers: store.answers,
       config,

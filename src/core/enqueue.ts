@@ -3,6 +3,7 @@
  * pod works the entity or may (its answer can bring the claim, or the job itself).
  */
 
+import type { Propagation } from './context.js';
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
@@ -59,21 +60,36 @@ interface Sent {
   readonly worker: EntityWorker | undefined;
 }
 
+export interface EnqueuerParts {
+  readonly store: EntityStore;
+  readonly config: EngineConfig;
+  readonly manager: WorkerManager;
+  readonly clock: Clock;
+  /** Sends the context of the caller with the job. */
+  readonly propagation?: Propagation;
+}
+
 export class Enqueuer {
   private closed = false;
+  private readonly store: EntityStore;
+  private readonly config: EngineConfig;
+  private readonly manager: WorkerManager;
+  private readonly clock: Clock;
+  private readonly propagation: Propagation | undefined;
 
-  constructor(
-    private readonly store: EntityStore,
-    private readonly config: EngineConfig,
-    private readonly manager: WorkerManager,
-    private readonly clock: Clock,
-  ) {}
+  constructor({ store, config, manager, clock, propagation }: EnqueuerParts) {
+    this.store = store;
+    this.config = config;
+    this.manager = manager;
+    this.clock = clock;
+    this.propagation = propagation;
+  }
 
   /** One promise a job and not four: that is a tenth of what a job costs. */
   enqueue(request: JobRequest, envelope?: Envelope): Promise<EnqueuedJob> {
     return rejecting(() => {
-      const job = this.check(request);
-      return this.send(envelope ? { ...job, envelope } : job);
+      const context = this.propagation?.capture();
+      return this.send(this.check(request, envelope ? { ...context, ...envelope } : context));
     });
   }
 
@@ -85,7 +101,8 @@ export class Enqueuer {
     if (requests.some(({ options }) => options?.['idempotencyKey'] !== undefined)) {
       throw new InvalidOptionError('An idempotencyKey is of one command; enqueue those of a bulk one by one.');
     }
-    const jobs = requests.map(request => this.check(request));
+    const context = this.propagation?.capture();
+    const jobs = requests.map(request => this.check(request, context));
     const isBounded = jobs.some(({ entity }) => this.config.entityType(entity.type).maxPending !== undefined);
     const outcomes = await Promise.allSettled(isBounded ? this.sendTogether(jobs) : jobs.map(job => this.send(job)));
     const errors = outcomes.map(outcome => (outcome.status === 'rejected' ? (outcome.reason as Error) : undefined));
@@ -103,12 +120,15 @@ export class Enqueuer {
 
   /** All are checked before any is sent; they are added in one step, all or none. */
   enqueueFlow(request: FlowOf<JobRequest>): Promise<EnqueuedFlow> {
-    return rejecting(() => this.sendFlow(planFlow(request, job => this.check(job))));
+    return rejecting(() => {
+      const context = this.propagation?.capture();
+      return this.sendFlow(planFlow(request, job => this.check(job, context)));
+    });
   }
 
   async schedule(request: JobRequest, schedule: Schedule): Promise<ScheduledJob> {
     checkSchedule(schedule, request.options, `The schedule of job "${request.name}"`);
-    const job = this.check(request);
+    const job = this.check(request, this.propagation?.captureValues());
     const nextAtMs = await this.store.schedules.put(job, schedule);
     const { type: entityType, id: entityId } = job.entity;
     return { scheduleId: schedule.id, entityType, entityId, queueName: this.store.queueName(job.entity), nextAtMs };
@@ -118,7 +138,10 @@ export class Enqueuer {
     this.closed = true;
   }
 
-  private check({ entityType, entityId, name, data, options: asked }: JobRequest): NewJob {
+  private check(
+    { entityType, entityId, name, data, options: asked }: JobRequest,
+    envelope: Envelope | undefined,
+  ): NewJob {
     if (this.closed) throw new ClosedError();
     if (typeof name !== 'string' || name === '') {
       throw new InvalidCommandError(`A job of entity type "${entityType}" has no name; give a non-empty string.`);
@@ -139,6 +162,7 @@ export class Enqueuer {
       name,
       data: encoded,
       options: merged,
+      envelope,
     };
   }
 

@@ -13,6 +13,15 @@ export interface ChildRef extends EntityRef {
   readonly failsParent: boolean;
 }
 
+/** What JSON carries as it is. */
+export type ContextValue = string | number | boolean;
+/** By key. */
+export type ContextValues = Readonly<Record<string, ContextValue>>;
+/** What a tracer wants carried, such as `traceparent`. */
+export type TraceFields = Readonly<Record<string, string>>;
+
+export const NO_VALUES: ContextValues = Object.freeze({});
+
 /** A job without any has none of it, and costs nothing for it. */
 export interface Envelope {
   /** Where its answer goes: the address of a pod, and which of its calls waits; see `answer.ts`. */
@@ -21,6 +30,10 @@ export interface Envelope {
   readonly chain?: readonly (readonly [entity: string, untilMs: number])[];
   /** Of a parent in a flow, in the order given. */
   readonly children?: readonly ChildRef[];
+  /** Declared values of its caller's context. */
+  readonly ctx?: ContextValues;
+  /** The trace that its caller was in. */
+  readonly trace?: TraceFields;
   readonly [name: string]: unknown;
 }
 

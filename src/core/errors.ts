@@ -222,6 +222,23 @@ export class ChildFailedError extends AtomicQueuesError {
   }
 }
 
+/**
+ * The context of a caller can't travel: a value of a wrong kind or too much of it, or the hook failed; nothing was enqueued. Or
+ * it could not be restored; then the handler did not run, and the job fails as if the handler had thrown this.
+ */
+export class ContextError extends AtomicQueuesError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('INVALID_CONTEXT', message, options);
+  }
+}
+
+/** A guard has refused a job. It fails at once, however many tries it has left; `cause` is what the guard has thrown. */
+export class JobRefusedError extends AtomicQueuesError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('JOB_REFUSED', message, options);
+  }
+}
+
 /** Calls what may throw before it has a promise to reject; no promise of its own, unlike an async function. */
 export function rejecting<T>(call: () => Promise<T>): Promise<T> {
   try {

@@ -2,6 +2,7 @@
  * Running one job to its end: finds its handler, runs it, and says how it ended. Never throws.
  */
 import { describeThrown } from './answer.js';
+import type { Propagation } from './context.js';
 import { RunningJob, runAsCurrent } from './current-job.js';
 import type { HandlerTable } from './dispatch.js';
 import { entityWord } from './entity.js';
@@ -17,20 +18,23 @@ export interface JobExecution {
   readonly currentJob: boolean;
   /** Of a larger result whoever waits for it is not told. */
   readonly maxResultBytes: number;
+  /** Brings the context of the code that enqueued a job. */
+  readonly propagation?: Propagation;
 }
 
 /** @param lease the one under which the job may start now. */
 export async function runJob(execution: JobExecution, job: FetchedJob, lease: Lease): Promise<Settlement> {
-  const { handlers, log, currentJob } = execution;
+  const { handlers, log, currentJob, propagation } = execution;
   const { entity } = lease.claim;
   const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(entity)}`;
-  const context = new RunningJob(job, lease);
+  const context = new RunningJob(job, lease, propagation?.valuesOf(job));
   try {
     if (job.mustFail !== undefined) {
       throw job.hasFailedChild ? new ChildFailedError(job.mustFail) : new JobAbandonedError(job.mustFail);
     }
     const run = handlers.find(entity, job.name);
-    const returned = await (currentJob ? runAsCurrent(context, () => run(job, context)) : run(job, context));
+    const handle = propagation ? () => propagation.restore([job], () => run(job, context)) : () => run(job, context);
+    const returned = await (currentJob ? runAsCurrent(context, handle) : handle());
     context.hasEnded = true;
     return completed(job, { returned, what, execution });
   } catch (error) {

@@ -4,6 +4,7 @@
  * Owns: defaults, ranges, and the error for what is unknown. Neighbour: `nest/options.ts` types
  * what a user writes and hands it over here.
  */
+import { type ContextOptions, checkContextOptions } from './context.js';
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError } from './errors.js';
 import { checkJobOptions, checkOrder } from './job-data.js';
@@ -112,6 +113,8 @@ export interface EngineOptions {
    * a `ResultUnavailableError`. Of the pod that runs the job. Default 262144 (256 KB).
    */
   maxResultBytes?: number;
+  /** Values of the code that enqueues, a tenant's id say, which its handler finds again. Default: none. */
+  context?: ContextOptions;
   /** This pod only enqueues: it works no entity, whatever handlers it has. Default false. */
   producerOnly?: boolean;
   /**
@@ -167,6 +170,7 @@ export interface EngineConfig {
   readonly currentJob: boolean;
   readonly replyTimeoutMs: number | undefined;
   readonly maxResultBytes: number;
+  readonly context: ContextOptions | undefined;
   readonly producerOnly: boolean;
   readonly maxWorkersPerPod: number;
   /** 0 for never. */
@@ -212,6 +216,10 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     types.set(type, entityTypeConfig(type, entity, options));
   }
   if (options.defaultJobOptions) checkJobOptions(options.defaultJobOptions, 'defaultJobOptions');
+  if (options.context !== undefined) {
+    checkContextOptions('context', options.context);
+    checkKnown('context', options.context, ['keys', 'get', 'run']);
+  }
   if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
   if (options.replyTimeoutMs !== undefined) milliseconds('replyTimeoutMs', options.replyTimeoutMs);
   if (options.maxResultBytes !== undefined) count('maxResultBytes', options.maxResultBytes);
@@ -224,6 +232,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     currentJob: options.currentJob ?? true,
     replyTimeoutMs: options.replyTimeoutMs,
     maxResultBytes: options.maxResultBytes ?? 256 * 1024,
+    context: options.context,
     producerOnly: options.producerOnly ?? false,
     maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,
     discoveryMs: zeroOrMilliseconds('discoveryIntervalMs', options.discoveryIntervalMs ?? 60_000),

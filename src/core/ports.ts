@@ -4,7 +4,7 @@
  */
 import type { Answer, Thrown } from './answer.js';
 import type { EntityRef } from './entity.js';
-import type { ChildRef, Envelope } from './envelope.js';
+import type { ChildRef, ContextValues, Envelope } from './envelope.js';
 import type { Schedule } from './schedule.js';
 
 /** A pod's right to work an entity. Every step that touches the entity's jobs carries it and is refused when it is stale (I3). */
@@ -508,6 +508,8 @@ export interface EntityContext {
 export interface JobContext<Native = unknown> extends EntityContext {
   /** Which start of this job this is, from 1. */
   readonly attempt: number;
+  /** What travelled with the job: values of the option `context.keys`, of the code that enqueued it. */
+  readonly contextValues: ContextValues;
   /** The job in the store's own form. */
   readonly job: Native;
   /**

@@ -3,7 +3,7 @@
  * as unrecoverable.
  */
 import { DeadlockError } from './answer-errors.js';
-import { ChildFailedError, HandlerNotFoundError, JobAbandonedError } from './errors.js';
+import { ChildFailedError, HandlerNotFoundError, JobAbandonedError, JobRefusedError } from './errors.js';
 import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
 /** Stacks of its tries that a job keeps where nothing else is said. */
@@ -34,11 +34,12 @@ function backoffOf({ backoff }: JobOptions): Backoff {
   return { type: 'fixed', delay: Number(backoff ?? 0) };
 }
 
+// Who waits for a job that would wait for him waits through its tries as well.
+const FINAL = [ChildFailedError, DeadlockError, JobAbandonedError, HandlerNotFoundError, JobRefusedError];
+
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {
-  // Who waits for a job that would wait for him waits through its tries as well.
-  const ours = [ChildFailedError, JobAbandonedError, HandlerNotFoundError, DeadlockError];
-  if (ours.some(kind => error instanceof kind)) return true;
+  if (FINAL.some(kind => error instanceof kind)) return true;
   return error instanceof Error && error.name === 'UnrecoverableError';
 }
 

@@ -4,7 +4,10 @@ import { runningEntity, runningJob } from '../core/current-job.js';
 import { UnsupportedError } from '../core/errors.js';
 import type { JobContext as CoreJobContext, EntityContext } from '../core/ports.js';
 
-/** What a handler may know of its job and its entity: its third argument, and {@link currentJob} below it. */
+/**
+ * What a handler may know of its job and its entity: its third argument, {@link currentJob} below it, and `REQUEST` in what is
+ * request-scoped.
+ */
 export type JobContext = CoreJobContext<Job>;
 
 /**

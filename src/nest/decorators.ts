@@ -2,10 +2,17 @@
  * The decorators of the public API. They only write metadata; what it means is decided where it is read.
  */
 import { type BatchOptions, checkBatchOptions } from '../core/batch.js';
-import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
+import { HandlerConflictError, InvalidCommandError, InvalidOptionError } from '../core/errors.js';
 import { checkEntityOptions, checkKnown } from '../core/options.js';
 import { parameterProperty } from './constructor-parameter.js';
-import { type Class, getMetadata, getOwnMetadata, setMetadata, type WorkerProcessorOptions } from './metadata.js';
+import {
+  type Class,
+  getMetadata,
+  getOwnMetadata,
+  markAsEntryProvider,
+  setMetadata,
+  type WorkerProcessorOptions,
+} from './metadata.js';
 
 /** Options of {@link QueueEntity}. */
 export interface QueueEntityOptions {
@@ -109,8 +116,12 @@ export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator
     if (typeof options?.entityType !== 'string' || options.entityType === '') {
       throw new InvalidCommandError(`@WorkerProcessor of ${target.name} needs an entityType, such as 'account'.`);
     }
-    const { entityType: _, ...own } = options;
+    const { entityType: _, enhancers, ...own } = options;
     checkEntityOptions(`@WorkerProcessor(${target.name})`, own);
+    if (enhancers !== undefined && typeof enhancers !== 'boolean') {
+      throw new InvalidOptionError(`@WorkerProcessor(${target.name}).enhancers must be a boolean.`);
+    }
+    if (enhancers) markAsEntryProvider(target);
     setMetadata(target, 'processor', options);
   };
 }

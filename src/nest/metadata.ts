@@ -14,6 +14,14 @@ export type Class<T = object> = abstract new (...args: any[]) => T;
 export interface WorkerProcessorOptions extends EntityOptions {
   /** The entity type whose jobs this class handles. */
   entityType: string;
+  /**
+   * Whether jobs pass through Nest's guards, interceptors and exception filters on their way to the handlers of this class:
+   * its own, those of its methods, and global ones. `ExecutionContext.getType()` is `'atomic-queues'`, `getArgs()` what the
+   * handler gets. A `ForbiddenException`, which is what a guard that refuses ends with, fails a job without a further try
+   * (`JobRefusedError`). What a filter returns is the job's result; one that returns nothing leaves the failure as it is.
+   * Pipes have no parameter to act on. Default: not; then none may be on a handler, lest somebody relies on it.
+   */
+  enhancers?: boolean;
 }
 
 /** A method that handles batches. */
@@ -42,6 +50,14 @@ const key = (name: keyof Metadata) => `atomic-queues:${name}`;
 
 export function setMetadata<K extends keyof Metadata>(target: object, name: K, value: Metadata[K]): void {
   Reflect.defineMetadata(key(name), value, target);
+}
+
+/**
+ * Nest's own mark of a class that is called from outside, as a resolver is: global enhancers that are request-scoped belong to
+ * what is made for each call of it.
+ */
+export function markAsEntryProvider(target: object): void {
+  Reflect.defineMetadata('__entryProvider__', true, target);
 }
 
 /** What was declared on the class or, where nothing was, on the class it extends. */

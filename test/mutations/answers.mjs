@@ -172,8 +172,8 @@ export const answerGuards = [
     guard: 'a deadlock is not tried again',
     cites: 'I10',
     file: 'src/core/retry.ts',
-    from: 'HandlerNotFoundError, DeadlockError]',
-    to: 'HandlerNotFoundError]',
+    from: 'ChildFailedError, DeadlockError, ',
+    to: 'ChildFailedError, ',
     tests: CORE,
   },
   {

@@ -10,6 +10,7 @@ export function jobContext(native: unknown = 'native'): JobContext {
     fencingToken: '1',
     signal: new AbortController().signal,
     attempt: 1,
+    contextValues: {},
     job: native,
     children: async () => [],
   };

@@ -2,6 +2,8 @@
  * The types of the public API, checked by the compiler (`npm run check`): what must compile, and what must not.
  * Nothing here runs.
  */
+
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Command, Query } from '@nestjs/cqrs';
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -12,6 +14,8 @@ import {
   type AtomicQueuesOptionsFactory,
   BatchFailure,
   BatchHandler,
+  type ContextOptions,
+  type ContextValue,
   type CronManagerService,
   currentEntity,
   DeadlockError,
@@ -184,6 +188,33 @@ export const ORDERED: AtomicQueuesModuleOptions = {
     order: { ordering: 'loose' },
   },
 };
+
+const storage = new AsyncLocalStorage<{ tenantId?: string }>();
+const context: ContextOptions = {
+  keys: ['tenantId'],
+  get: () => storage.getStore(),
+  run: (values, callback) => storage.run(values, callback),
+};
+export const WITH_CONTEXT: AtomicQueuesModuleOptions = { redis: {}, context, tracing: true };
+// @ts-expect-error what is captured is to be restored
+export const HALF_A_HOOK: ContextOptions = { keys: ['tenantId'], get: () => storage.getStore() };
+export const FORGETFUL: ContextOptions = {
+  ...context,
+  // @ts-expect-error it returns what its callback returns
+  run: (values, callback) => {
+    storage.run(values, callback);
+  },
+};
+
+export function tenantOf({ contextValues }: JobContext): string {
+  // @ts-expect-error they are the caller's, and are not changed
+  contextValues['tenantId'] = 'other';
+  const value: ContextValue | undefined = contextValues['tenantId'];
+  return typeof value === 'string' ? value : '';
+}
+
+@WorkerProcessor({ entityType: 'account', enhancers: true })
+export class Guarded {}
 
 export const codeOf = (error: unknown): string | undefined =>
   error instanceof AtomicQueuesError ? error.code : undefined;

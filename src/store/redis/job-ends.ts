@@ -19,7 +19,13 @@ export interface JobEndParts {
   bull(): Bull;
 }
 
+/** Custom worker names make as many as there are entities; then they are made anew (I8). */
+const MOST_VIEWS = 1000;
+
 export class JobEnds {
+  /** What is encoded for one stays encoded. */
+  private readonly views = new Map<string, WorkerView>();
+
   constructor(private readonly parts: JobEndParts) {}
 
   takeOptions(entity: EntityRef): string {
@@ -65,12 +71,20 @@ export class JobEnds {
     return job.hasParent ? 'child' : this.parts.schedules.nextOf(job);
   }
 
-  private workerOf({ workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
-    return {
-      name: workerName?.(entity.id) ?? this.parts.podId,
-      lockDuration: lockDurationMs,
-      limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
-    };
+  private workerOf({ type, workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
+    const name = workerName?.(entity.id);
+    const key = name === undefined ? type : `${type}\n${name}`;
+    let view = this.views.get(key);
+    if (!view) {
+      view = {
+        name: name ?? this.parts.podId,
+        lockDuration: lockDurationMs,
+        limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
+      };
+      if (this.views.size >= MOST_VIEWS) this.views.clear();
+      this.views.set(key, view);
+    }
+    return view;
   }
 }
 
