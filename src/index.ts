@@ -1,4 +1,13 @@
 /** The public door: named exports, nothing else. */
+export {
+  AnswerGivenError,
+  DeadlockError,
+  HandlerError,
+  JobRemovedError,
+  ReplyTimeoutError,
+  ResultUnavailableError,
+  WaitAbortedError,
+} from './core/answer-errors.js';
 export type { BatchOptions } from './core/batch.js';
 export type { ContextOptions } from './core/context.js';
 export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue.js';
@@ -33,6 +42,7 @@ export type { LifecycleEvent } from './core/events.js';
 export type { OnChildFailure } from './core/flow.js';
 export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
 export type {
+  CallState,
   ChildResult,
   DeadLetter,
   EntityContext,
@@ -66,7 +76,9 @@ export {
   type FlowNodeOptions,
   type NamedJob,
   QueueBus,
+  type ResultOf,
   type ScopedQueueBus,
+  type WaitOptions,
 } from './nest/queue-bus.js';
 export { SpawnQueueService } from './nest/spawn-queue.service.js';
 export type { RedisConnectionOptions } from './store/redis/connection.js';

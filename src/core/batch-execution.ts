@@ -6,7 +6,7 @@ import type { BatchHandling } from './batch.js';
 import { RunningEntity, runAsCurrent } from './current-job.js';
 import { entityWord } from './entity.js';
 import { BatchFailure, InvalidCommandError } from './errors.js';
-import { failed, type JobExecution, resultAsJson } from './job-execution.js';
+import { completed, failed, type JobExecution } from './job-execution.js';
 import type { Lease } from './lease.js';
 import type { Ordering } from './options.js';
 import type { FetchedJob, Settlement } from './ports.js';
@@ -22,30 +22,36 @@ export interface Batch {
 /** @param lease the one under which the batch may start now. */
 export async function runBatch(execution: JobExecution, batch: Batch, lease: Lease): Promise<Settlement[]> {
   const { jobs, handling } = batch;
+  const context = new RunningEntity(lease, jobs);
   try {
-    const context = new RunningEntity(lease);
     const { propagation } = execution;
     const handle = () => handling.run(jobs, context);
     const run = propagation ? () => propagation.restore(jobs, handle) : handle;
     const result = await (execution.currentJob ? runAsCurrent(context, run) : run());
-    return completed(execution, jobs, result, lease);
+    context.hasEnded = true;
+    return allCompleted(execution, jobs, result, lease);
   } catch (error) {
+    context.hasEnded = true;
     return settleFailures(execution, batch, failuresIn(error, jobs), lease);
   }
 }
 
 /** Each job has its own result, or none has one. */
-function completed({ log }: JobExecution, jobs: readonly FetchedJob[], result: unknown, lease: Lease): Settlement[] {
+function allCompleted(
+  execution: JobExecution,
+  jobs: readonly FetchedJob[],
+  result: unknown,
+  lease: Lease,
+): Settlement[] {
   const results = Array.isArray(result) && result.length === jobs.length ? result : [];
   if (result !== undefined && results.length === 0) {
-    log.warn(
+    execution.log.warn(
       `A batch of ${jobs.length} jobs "${jobs[0]?.name}" of ${entityWord(lease.claim.entity)} completed, but its handler returned something else than nothing, or an array with a result for each; null is stored.`,
     );
   }
-  return jobs.map((job, index) => {
-    const value = resultAsJson(results[index], () => whatOf(job, lease), log);
-    return { job, outcome: { kind: 'completed', value } };
-  });
+  return jobs.map((job, index) =>
+    completed(job, { returned: results[index], what: () => whatOf(job, lease), execution }),
+  );
 }
 
 /** Those that have failed, and why. What can't be told apart has failed as a whole: nothing counts as done that may not be. */

@@ -106,6 +106,13 @@ export interface EngineOptions {
    * handlers that do nothing, and from Node 24 on next to nothing.
    */
   currentJob?: boolean;
+  /** How long `enqueueAndWait` waits where its call does not say, in ms. Default: each call must say. */
+  replyTimeoutMs?: number;
+  /**
+   * The largest result, in bytes of JSON, that whoever waits for a job is told; with a larger one the job completes, and he gets
+   * a `ResultUnavailableError`. Of the pod that runs the job. Default 262144 (256 KB).
+   */
+  maxResultBytes?: number;
   /** Values of the code that enqueues, a tenant's id say, which its handler finds again. Default: none. */
   context?: ContextOptions;
   /** This pod only enqueues: it works no entity, whatever handlers it has. Default false. */
@@ -161,6 +168,8 @@ export interface EngineConfig {
   readonly sweepMs: number;
   readonly shutdownTimeoutMs: number;
   readonly currentJob: boolean;
+  readonly replyTimeoutMs: number | undefined;
+  readonly maxResultBytes: number;
   readonly context: ContextOptions | undefined;
   readonly producerOnly: boolean;
   readonly maxWorkersPerPod: number;
@@ -212,6 +221,8 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     checkKnown('context', options.context, ['keys', 'get', 'run']);
   }
   if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
+  if (options.replyTimeoutMs !== undefined) milliseconds('replyTimeoutMs', options.replyTimeoutMs);
+  if (options.maxResultBytes !== undefined) count('maxResultBytes', options.maxResultBytes);
   const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
   return {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
@@ -219,6 +230,8 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     sweepMs: defaults.stalledInterval ?? 1000,
     shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
     currentJob: options.currentJob ?? true,
+    replyTimeoutMs: options.replyTimeoutMs,
+    maxResultBytes: options.maxResultBytes ?? 256 * 1024,
     context: options.context,
     producerOnly: options.producerOnly ?? false,
     maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,

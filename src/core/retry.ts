@@ -2,6 +2,7 @@
  * Whether a job that has failed is tried again, and when. BullMQ's rules: `attempts`, `backoff`, and errors that are marked
  * as unrecoverable.
  */
+import { DeadlockError } from './answer-errors.js';
 import { ChildFailedError, HandlerNotFoundError, JobAbandonedError, JobRefusedError } from './errors.js';
 import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
@@ -33,7 +34,8 @@ function backoffOf({ backoff }: JobOptions): Backoff {
   return { type: 'fixed', delay: Number(backoff ?? 0) };
 }
 
-const FINAL = [ChildFailedError, JobAbandonedError, HandlerNotFoundError, JobRefusedError];
+// Who waits for a job that would wait for him waits through its tries as well.
+const FINAL = [ChildFailedError, DeadlockError, JobAbandonedError, HandlerNotFoundError, JobRefusedError];
 
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {

@@ -44,6 +44,8 @@ const KNOWN = [
   'defaultJobOptions',
   'shutdownTimeoutMs',
   'currentJob',
+  'replyTimeoutMs',
+  'maxResultBytes',
   'context',
   'tracing',
   'producerOnly',

@@ -37,6 +37,22 @@ export interface EnqueueOptions extends JobsOptions {
   idempotencyTtlMs?: number;
 }
 
+/** Options of an enqueue that waits for the result. */
+export interface WaitOptions extends EnqueueOptions {
+  /** How long to wait, in ms. Default: the module's `replyTimeoutMs`; one of the two is needed. */
+  timeoutMs?: number;
+  /** Gives up the wait, with a `WaitAbortedError`, and leaves the job. */
+  signal?: AbortSignal;
+  /**
+   * With the `signal` the job is removed, if it has not started, nor been fetched by the pod that works its entity. Default
+   * false. A timeout leaves the job; for one that does not, give `AbortSignal.timeout(ms)`.
+   */
+  cancelJob?: boolean;
+}
+
+/** The result type that a command carries which extends `Command<R>` or `Query<R>` of `@nestjs/cqrs`; `unknown` for others. */
+export type ResultOf<C> = [Extract<keyof C, symbol>] extends [never] ? unknown : C[Extract<keyof C, symbol>];
+
 /** A job of a flow, and those that must have ended before it: {@link QueueBus.enqueueFlow}. */
 export type FlowNode = FlowNodeOptions & ({ command: object; job?: never } | { job: NamedJob; command?: never });
 
@@ -62,6 +78,10 @@ export interface ScopedQueueBus {
   enqueueBulk(commands: readonly object[], options?: EnqueueOptions): Promise<EnqueuedJob[]>;
   /** As {@link QueueBus.enqueueJob}. */
   enqueueJob(job: Omit<NamedJob, 'entityType'>, options?: EnqueueOptions): Promise<EnqueuedJob>;
+  /** As {@link QueueBus.enqueueAndWait}; the class needs no `@QueueEntity`. */
+  enqueueAndWait: QueueBus['enqueueAndWait'];
+  /** As {@link QueueBus.enqueueJobAndWait}. */
+  enqueueJobAndWait<R = unknown>(job: Omit<NamedJob, 'entityType'>, options?: WaitOptions): Promise<R>;
   /** As {@link QueueBus.schedule}. */
   schedule(command: object, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob>;
   /** As {@link QueueBus.scheduleJob}. */
@@ -109,6 +129,34 @@ export class QueueBus {
   /** Adds a job by name, without a class. */
   enqueueJob(job: NamedJob, options?: EnqueueOptions): Promise<EnqueuedJob> {
     return this.sendNamed(job, options, undefined);
+  }
+
+  /**
+   * Enqueues a command and resolves with what its handler returns, as JSON carries it (`undefined` comes as `null`), wherever it
+   * runs. The type is that of `Command<R>` or `Query<R>`; for other commands name it: `enqueueAndWait<Receipt>(…)`.
+   *
+   * Beside the errors of {@link enqueue} it rejects with `HandlerError` (it threw, and no try is left), `ReplyTimeoutError`,
+   * `JobRemovedError`, `ResultUnavailableError`, `WaitAbortedError`, `AnswerGivenError` (the key was known, and the job is
+   * through), `ClosedError`. An enqueue whose outcome is unknown is waited for all the same: if it was added, its answer
+   * comes; if not, the call rejects with `OutcomeUnknownError` at its timeout.
+   *
+   * A handler that waits holds its entity meanwhile: all that is enqueued for it waits, too. One that would wait for its own
+   * entity, directly or through others that wait for it, gets a `DeadlockError` at once (not with `currentJob: false`).
+   *
+   * @example
+   * ```ts
+   * const balance = await bus.enqueueAndWait(new Withdraw('42', 100), { timeoutMs: 5000 });
+   * ```
+   */
+  enqueueAndWait<C extends object>(command: C, options?: WaitOptions): Promise<ResultOf<C>>;
+  enqueueAndWait<R>(command: object, options?: WaitOptions): Promise<R>;
+  enqueueAndWait(command: object, options?: WaitOptions): Promise<unknown> {
+    return this.sendAndWait(command, options, undefined);
+  }
+
+  /** As {@link enqueueAndWait}, by name, without a class. */
+  enqueueJobAndWait<R = unknown>(job: NamedJob, options?: WaitOptions): Promise<R> {
+    return this.sendNamedAndWait(job, options, undefined) as Promise<R>;
   }
 
   /**
@@ -177,6 +225,8 @@ export class QueueBus {
       enqueue: (command, options) => this.send(command, options, scope),
       enqueueBulk: (commands, options) => this.sendBulk(commands, options, scope),
       enqueueJob: (job, options) => this.sendNamed(job, options, scope),
+      enqueueAndWait: (command: object, options?: WaitOptions) => this.sendAndWait(command, options, scope) as never,
+      enqueueJobAndWait: (job, options) => this.sendNamedAndWait(job, options, scope) as never,
       schedule: (command, schedule, options) => this.repeat(command, schedule, options, scope),
       scheduleJob: (job, schedule, options) => this.repeatNamed(job, schedule, options, scope),
     };
@@ -203,6 +253,20 @@ export class QueueBus {
     scope: Scope | undefined,
   ): Promise<EnqueuedJob> {
     return this.through(scope, ready => ready.engine.enqueue(namedRequest(job, options, scope)));
+  }
+
+  private sendAndWait(command: object, options: WaitOptions = {}, scope: Scope | undefined): Promise<unknown> {
+    return this.through(scope, ready => {
+      const { ofJob, wait } = split(options);
+      return ready.engine.enqueueAndWait(this.request(ready, command, ofJob, scope), wait);
+    });
+  }
+
+  private sendNamedAndWait(job: UnscopedJob, options: WaitOptions = {}, scope: Scope | undefined): Promise<unknown> {
+    return this.through(scope, ready => {
+      const { ofJob, wait } = split(options);
+      return ready.engine.enqueueAndWait(namedRequest(job, ofJob, scope), wait);
+    });
   }
 
   private repeat(
@@ -291,6 +355,11 @@ export class QueueBus {
     }
     return known;
   }
+}
+
+/** What is the job's, and what is the caller's. */
+function split({ timeoutMs, signal, cancelJob, ...ofJob }: WaitOptions) {
+  return { ofJob, wait: { timeoutMs, signal, cancelJob } };
 }
 
 function namedRequest(job: UnscopedJob, options: EnqueueOptions | undefined, scope: Scope | undefined): JobRequest {

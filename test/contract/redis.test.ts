@@ -1,4 +1,5 @@
 import { RedisCluster } from '../support/redis-cluster.js';
+import { answerContract } from './answer-contract.js';
 import { batchContract } from './batch-contract.js';
 import { controlContract } from './control-contract.js';
 import { deadLetterContract } from './dead-letter-contract.js';
@@ -22,5 +23,6 @@ deadLetterContract('redis', async () => new RedisCluster());
 scheduleContract('redis', async () => new RedisCluster());
 retentionContract('redis', async () => new RedisCluster());
 envelopeContract('redis', async () => new RedisCluster());
+answerContract('redis', async () => new RedisCluster());
 batchContract('redis', async () => new RedisCluster());
 flowContract('redis', async () => new RedisCluster());

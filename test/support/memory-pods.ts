@@ -4,7 +4,8 @@ import { Engine } from '../../src/core/engine.js';
 import { BatchFailure } from '../../src/core/errors.js';
 import type { LifecycleEvent } from '../../src/core/events.js';
 import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
-import type { EntityContext, FetchedJob, JobContext } from '../../src/core/ports.js';
+import type { EntityContext, FetchedJob, JobContext, JobOptions } from '../../src/core/ports.js';
+import type { WaitOptions } from '../../src/core/waiting-calls.js';
 import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { ManualClock, settle } from './clock.js';
@@ -56,6 +57,10 @@ export class MemoryPods {
   instant = true;
   /** How many handlers of an entity may run at once. */
   atOnce = 1;
+  /** What handlers do in the end, and return. */
+  returns: (pod: Pod, n: number, context: JobContext) => unknown = () => undefined;
+  /** What batch handlers do in the end. */
+  inBatch: (pod: Pod) => unknown = () => undefined;
 
   /** @param jobNames the names of jobs that the pod has handlers for. */
   async pod(
@@ -188,12 +193,20 @@ export class Pod {
       handlers.addJobHandler(
         'account',
         jobName,
-        (job, context) => cluster.handle(name, (job.data as { n: number }).n, context),
+        async (job, context) => {
+          const { n } = job.data as { n: number };
+          await cluster.handle(name, n, context);
+          return cluster.returns(this, n, context);
+        },
         name,
       );
     }
     for (const [jobName, { max, maxWaitMs = 0 }] of Object.entries(batches)) {
-      const run = (jobs: readonly FetchedJob[], context: EntityContext) => cluster.handleBatch(name, jobs, context);
+      const run = async (jobs: readonly FetchedJob[], context: EntityContext) => {
+        const result = await cluster.handleBatch(name, jobs, context);
+        await cluster.inBatch(this);
+        return result;
+      };
       handlers.addBatchHandler('account', jobName, { max, maxWaitMs, run }, name);
     }
     const events = { observed: true, emit: (event: LifecycleEvent) => void this.events.push(event) };
@@ -210,6 +223,12 @@ export class Pod {
     const options = { delay: 3_600_000 };
     await this.engine.enqueue({ entityType: 'account', entityId, name: 'withdraw', data: { n }, options });
     await settle();
+  }
+
+  /** Enqueues a job and waits for its result. */
+  call(entityId: string, n: number, wait: WaitOptions = {}, options: JobOptions = {}): Promise<unknown> {
+    const request = { entityType: 'account', entityId, name: 'withdraw', data: { n }, options };
+    return this.engine.enqueueAndWait(request, { timeoutMs: 10_000, ...wait });
   }
 
   async addNamed(name: string, entityId: string, ...ns: number[]): Promise<void> {

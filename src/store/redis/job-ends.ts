@@ -5,6 +5,8 @@
 import { type EntityRef, entityWord } from '../../core/entity.js';
 import type { EngineConfig, EntityTypeConfig, Ordering } from '../../core/options.js';
 import type { Claim, Log, Settlement } from '../../core/ports.js';
+import { replyOf } from '../../core/reply.js';
+import { encodeReply } from './answers.js';
 import { type Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';
 import type { RedisJob } from './replies.js';
 import type { RedisSchedules } from './schedules.js';
@@ -31,8 +33,12 @@ export class JobEnds {
     return this.parts.bull().encodeTake(this.workerOf(type, entity));
   }
 
-  /** `jobId lockMs status value opts fields nextMs` of a job that ends. */
-  arguments(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
+  /** `jobId lockMs status value opts fields nextMs reply` of a job that ends. */
+  arguments(entity: EntityRef, settlement: Settlement): (string | number)[] {
+    return [...this.withoutReply(entity, settlement), encodeReply(replyOf(settlement))];
+  }
+
+  private withoutReply(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
     const type = this.parts.config.entityType(entity.type);
     const { lockDurationMs, jobOptions, ordering } = type;
     const worker = this.workerOf(type, entity);
