@@ -113,11 +113,11 @@ export const sharedGuards = [
     tests: CORE,
   },
   {
-    guard: 'shared reads: what is fetched already is not asked for again',
-    cites: 'race 36',
+    guard: 'shared reads: where a fetch has brought all it asked for, there may be more',
+    cites: 'I7',
     file: READS,
     from: 'if (askedFor > 0) this.isDry = brought < askedFor;',
-    to: 'this.isDry = false;',
+    to: '',
     tests: CORE,
   },
   {
