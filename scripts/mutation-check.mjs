@@ -22,6 +22,7 @@ import { keptGuards } from '../test/mutations/kept.mjs';
 import { queueGuards } from '../test/mutations/queue.mjs';
 import { restGuards } from '../test/mutations/rest.mjs';
 import { scheduleGuards } from '../test/mutations/schedules.mjs';
+import { sharedGuards } from '../test/mutations/shared.mjs';
 import { triesGuards } from '../test/mutations/tries.mjs';
 import { startRedis } from './dev-redis.mjs';
 
@@ -42,6 +43,7 @@ const mutants = [
   ...scheduleGuards,
   ...batchGuards,
   ...flowGuards,
+  ...sharedGuards,
   ...contextGuards,
 ].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);

@@ -60,6 +60,7 @@ export {
   BatchHandler,
   JobCommand,
   JobHandler,
+  type JobHandlerOptions,
   JobQuery,
   QueueEntity,
   QueueEntityId,

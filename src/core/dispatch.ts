@@ -33,6 +33,8 @@ export class HandlerTable {
   private readonly commands = new Map<string, RegisteredCommand>();
   private readonly wildcards = new Map<string, Registered>();
   private readonly types = new Set<string>();
+  /** The names of jobs that are shared reads, by entity type. */
+  private readonly shared = new Map<string, Set<string>>();
 
   /** Says that this pod works entities of a type; it sweeps and claims no others. */
   host(type: string): void {
@@ -53,6 +55,43 @@ export class HandlerTable {
   addBatchHandler(type: string, name: string, batch: BatchHandling, origin: string): void {
     this.host(type);
     this.addExplicit(type, name, { batch, origin });
+  }
+
+  /**
+   * Jobs of that name are shared reads: they run beside each other, and beside nothing else of their entity.
+   * @param origin who says so.
+   * @throws HandlerConflictError where the handler that runs them says otherwise.
+   */
+  share(type: string, name: string, origin: string): void {
+    if (this.explicit.get(type)?.get(name)?.origin !== origin) this.checkShared(type, name, origin);
+    const names = this.shared.get(type) ?? new Set();
+    this.shared.set(type, names.add(name));
+  }
+
+  /**
+   * A class says that its jobs are shared reads. Whether they are is up to the handler that runs them.
+   * @throws HandlerConflictError where that is on this pod, and says otherwise.
+   */
+  checkShared(type: string, name: string, origin: string): void {
+    const explicit = this.explicit.get(type)?.get(name);
+    const handler = explicit ?? (this.commands.has(name) ? undefined : this.wildcards.get(type));
+    if (!handler || this.isShared(type, name)) return;
+    const remedy =
+      'batch' in handler
+        ? 'a batch is none'
+        : `let a @JobHandler(${JSON.stringify(name)}, { shared: true }) handle them`;
+    throw new HandlerConflictError(
+      `${origin} declares job "${name}" of "${type}" a shared read, but ${handler.origin}, which handles it, does not; ${remedy}.`,
+    );
+  }
+
+  isShared(type: string, name: string): boolean {
+    return this.shared.get(type)?.has(name) ?? false;
+  }
+
+  /** The types that have shared reads. */
+  sharedTypes(): ReadonlySet<string> {
+    return new Set(this.shared.keys());
   }
 
   private addExplicit(type: string, name: string, handler: Registered | RegisteredBatch): void {

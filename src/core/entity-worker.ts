@@ -146,6 +146,11 @@ export class EntityWorker {
     return this.tenure.jobs.longestRunMs >= LONG_RUN_MS;
   }
 
+  /** Shared reads run: until the last of them has ended, others may start beside them. */
+  get isReading(): boolean {
+    return this.tenure.jobs.areReading;
+  }
+
   /** Tells the running handlers to stop. The claim stays: nobody may run their jobs beside them (race 12). */
   stopHandlers(reason: Error): void {
     if (this.isRunning) this.tenure.lease?.stop(reason);

@@ -1,8 +1,8 @@
 /**
  * The jobs of one entity on this pod, in their order: fetched and not started, running, ended and not confirmed.
  *
- * Owns: how many run at once (one, unless the type gives up order), through `window.ts` how many are fetched ahead, and through
- * `batch-gathering.ts` when a batch starts.
+ * Owns: how many run at once (one, unless the type gives up order, or shared reads do), through `window.ts` how many are fetched
+ * ahead, through `batch-gathering.ts` when a batch starts, and through `shared-reads.ts` what is fetched beside reads.
  * Neighbours: `tenure.ts` has the claim, and `worker-steps.ts` says what may be done now; `job-execution.ts` runs a
  * job, `batch-execution.ts` a batch, and `exhausted.ts` knows what becomes of those that have used up their tries.
  */
@@ -15,7 +15,8 @@ import { type JobExecution, runJob } from './job-execution.js';
 import type { Lease } from './lease.js';
 import { tellOfJob } from './news.js';
 import type { EntityTypeConfig } from './options.js';
-import type { Clock, FetchedJob, Settlement } from './ports.js';
+import type { Clock, Fetched, FetchedJob, Gathering, Settlement } from './ports.js';
+import { SharedReads } from './shared-reads.js';
 import { PrefetchWindow } from './window.js';
 
 export interface JobSurroundings {
@@ -44,6 +45,8 @@ export class JobLine {
   private busy = 0;
   /** Made with the first batch. */
   private gathering: BatchGathering | undefined;
+  /** Of a type that has any. */
+  private readonly reads: SharedReads | undefined;
   private readonly unconfirmed = new Map<string, Settlement>();
   private readonly window: PrefetchWindow;
   /** How many handlers may run at once. */
@@ -55,6 +58,7 @@ export class JobLine {
   ) {
     this.window = new PrefetchWindow(type.prefetch);
     this.handlers = type.handlersAtStart;
+    if (type.maxReads > 1) this.reads = new SharedReads(type.maxReads);
   }
 
   // ── fetched ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -70,16 +74,19 @@ export class JobLine {
   /** So many were asked for, and so many have come: fewer are all there were. */
   onFetched(askedFor: number, brought: number): void {
     this.gathering?.onFetched(askedFor, brought);
+    this.reads?.onFetched(askedFor, brought);
   }
 
   /** Something waits that was not brought. */
   moreMayWait(): void {
     this.gathering?.moreMayWait();
+    this.reads?.moreMayWait();
   }
 
   /** A job of this pod was added, and so many were brought: one alone where a batch waits for it. Others may have come behind it. */
-  onAdded(brought: number): void {
+  onAdded({ jobs: { length: brought }, againInMs }: Fetched): void {
     if (brought === 0 || this.gathering?.waitsFor === 0) this.gathering?.moreMayWait();
+    if (brought === 0 && againInMs === undefined) this.reads?.moreMayWait();
   }
 
   /** What is fetched is given back by the store, and what is owed is nobody's. */
@@ -87,6 +94,7 @@ export class JobLine {
     this.ready = [];
     this.halts = 0;
     this.gathering?.close();
+    this.reads?.forget();
   }
 
   get isHalted(): boolean {
@@ -103,6 +111,7 @@ export class JobLine {
   goOn(kept: readonly string[] = []): void {
     this.halts--;
     this.ready = this.ready.filter(({ id }) => kept.includes(id));
+    this.reads?.moreMayWait();
     this.window.reset();
   }
 
@@ -130,12 +139,33 @@ export class JobLine {
 
   /** Whether a handler would be free for one more than what is at hand and asked for. */
   lacks(askedFor: number): boolean {
-    return this.busy + this.ready.length + askedFor < this.limit;
+    return !this.isReadBlocked && this.busy + this.ready.length + askedFor < this.limit;
   }
 
   /** While fewer are fetched, an add brings one: those that run, and as many as handlers are free, or a batch waits for. */
   get room(): number {
+    if (this.isReadBlocked) return this.running.size;
     return this.running.size + (this.gathering?.waitsFor || this.limit - this.busy);
+  }
+
+  /** Reads run, and nothing may start beside them: the next job is none, or what is fetched is given back. */
+  private get isReadBlocked(): boolean {
+    return this.areReading && (this.isHalted || this.ready.length > 0);
+  }
+
+  get areReading(): boolean {
+    return this.reads?.areRunning ?? false;
+  }
+
+  /** Whether the store may have more for handlers that are free while reads run. */
+  get seeksReads(): boolean {
+    return this.reads?.areSought ?? false;
+  }
+
+  /** What an idle worker asks for, or one for handlers that are free: how many, and what others are told. */
+  toTake(askedFor: number): [count?: number, gathering?: Gathering] {
+    if (!this.areReading) return [];
+    return [Math.min(this.type.prefetch, this.limit - this.busy - askedFor), this.reads?.onTake()];
   }
 
   rest(): void {
@@ -162,9 +192,19 @@ export class JobLine {
     return this.busy < this.limit;
   }
 
+  /** Whether a handler is free for this one: beside reads, where it is a read. */
+  mayStart(job: FetchedJob): boolean {
+    return this.hasFreeHandler && (!this.areReading || this.isRead(job));
+  }
+
+  private isRead({ name }: FetchedJob): boolean {
+    return this.reads !== undefined && this.context.execution.handlers.isShared(this.type.type, name);
+  }
+
   /** How many jobs may run at once now. */
   get limit(): number {
-    return this.window.isCareful ? 1 : this.handlers;
+    if (this.window.isCareful) return 1;
+    return this.areReading ? this.type.maxReads : this.handlers;
   }
 
   /** Starts the next job, under a lease that is valid. */
@@ -173,31 +213,44 @@ export class JobLine {
     const { clock, execution, events } = this.context;
     this.ready.shift();
     const startedAtMs = clock.monotonicMs();
+    const reads = this.isRead(job) ? this.reads : undefined;
     this.busy++;
+    reads?.onStart();
     this.running.set(job.id, startedAtMs);
     tellOfJob(events, 'job.started', lease.claim, job);
     runJob(execution, job, lease).then(
       end => {
         const settlement = exhausted(end, { type, claim: lease.claim, log: execution.log });
-        this.busy--;
-        this.running.delete(job.id);
+        this.onOver(job, reads);
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);
-        ended(settlement, durationMs);
+        ended(reads ? this.besideOthers(settlement) : settlement, durationMs);
       },
       error => {
-        this.busy--;
-        this.running.delete(job.id);
+        this.onOver(job, reads);
         crashed(error);
       },
     );
+  }
+
+  private onOver({ id }: FetchedJob, reads: SharedReads | undefined): void {
+    this.busy--;
+    reads?.onEnd();
+    this.running.delete(id);
+  }
+
+  /** The end of a read: what runs beside it ends later, and is not given back with it. */
+  private besideOthers(settlement: Settlement): Settlement {
+    return { ...settlement, beside: keepsPlace(settlement, this.type) ? this.keptIds : this.runningIds };
   }
 
   /** What is to be done about the batch that the next job begins. Jobs of a dead owner run one at a time. */
   batchStep(handling: BatchHandling, wake: () => void): BatchStep {
     this.gathering ??= new BatchGathering(this.context.clock);
     const max = this.window.isCareful ? 1 : handling.max;
-    return this.gathering.step(this.ready, { max, maxWaitMs: handling.maxWaitMs }, wake);
+    const step = this.gathering.step(this.ready, { max, maxWaitMs: handling.maxWaitMs }, wake);
+    if (typeof step === 'object' && 'fetch' in step && step.forMs > 0) this.reads?.onGathering();
+    return step;
   }
 
   /** Starts so many of the next jobs as one, under a lease that is valid. */

@@ -70,6 +70,11 @@ export interface EntityOptions {
    */
   maxWorkersPerEntity?: number;
   /**
+   * How many shared reads of one entity (`shared: true` of `@QueueEntity` or `@JobHandler`) run beside each other at most. Default
+   * 16, at most 256.
+   */
+  maxSharedReads?: number;
+  /**
    * What becomes of the jobs behind one that has failed and has tries left (`attempts`). `'strict'`: they wait, through its
    * backoff too, and the job keeps its place. `'relaxed'`: they go on, as with BullMQ; then `priority` and `lifo` may be
    * used. Default `'strict'`; `'relaxed'` where several handlers run at once, which can't keep an order.
@@ -152,8 +157,10 @@ export interface EntityTypeConfig {
   readonly maxHandlers: number;
   /** How many handlers a new worker runs at once. */
   readonly handlersAtStart: number;
-  /** One job after the other, in order. */
+  /** One job after the other, in order; shared reads beside each other. */
   readonly isOrdered: boolean;
+  /** How many shared reads run at once at most; 1 where no handler of this pod is one of them. */
+  readonly maxReads: number;
   readonly ordering: Ordering;
   readonly onExhausted: OnExhausted;
   readonly maxPending: number | undefined;
@@ -186,6 +193,10 @@ const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1
 /** What is fetched, or runs, must fit into one call when a worker begins anew. */
 export const MOST_AT_ONCE = 256;
 
+/** Shared reads of an entity at once, where nothing else is said. */
+const MAX_READS = 16;
+const NONE: ReadonlySet<string> = new Set();
+
 const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStalledCount', 'unknownJobGraceMs'];
 const WORKER_KEYS = [...WORKER_CONFIG_KEYS, 'stalledInterval', 'heartbeatTTL', 'eventLoopBlockLimitMs'];
 const ENTITY_KEYS = [
@@ -194,6 +205,7 @@ const ENTITY_KEYS = [
   'rateLimit',
   'workerName',
   'maxWorkersPerEntity',
+  'maxSharedReads',
   'ordering',
   'onExhausted',
   'idleTimeoutSeconds',
@@ -204,16 +216,21 @@ const ENTITY_KEYS = [
 
 /**
  * Checks and completes the engine's options.
+ * @param sharedTypes entity types that this pod has handlers of shared reads for.
  * @throws InvalidOptionError for an unknown name or a value out of range.
  */
-export function resolveOptions(options: EngineOptions): EngineConfig {
+export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<string> = NONE): EngineConfig {
   const defaults = options.workerDefaults ?? {};
   const entities = options.entities ?? {};
   checkWorkerOptions('workerDefaults', defaults, WORKER_KEYS);
   const types = new Map<string, EntityTypeConfig>();
+  const configOf = (type: string, entity: EntityOptions): EntityTypeConfig => {
+    const config = entityTypeConfig(type, entity, options);
+    return sharedTypes.has(type) ? withReads(config, entity) : config;
+  };
   for (const [type, entity] of Object.entries(entities)) {
     checkEntityOptions(`entities.${type}`, entity);
-    types.set(type, entityTypeConfig(type, entity, options));
+    types.set(type, configOf(type, entity));
   }
   if (options.defaultJobOptions) checkJobOptions(options.defaultJobOptions, 'defaultJobOptions');
   if (options.context !== undefined) {
@@ -240,7 +257,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     entityType(type) {
       let config = types.get(type);
       if (!config) {
-        config = entityTypeConfig(type, {}, options);
+        config = configOf(type, {});
         types.set(type, config);
       }
       return config;
@@ -278,10 +295,21 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     maxHandlers,
     handlersAtStart: options.enableCronManager ? concurrency : maxHandlers,
     ...order,
+    maxReads: 1,
     maxPending: entity.maxPending,
     rateLimit: entity.rateLimit,
     jobOptions,
   };
+}
+
+/** A type with shared reads: an exception from one at a time, which is no use, and no promise, where that does not hold. */
+function withReads(config: EntityTypeConfig, { maxSharedReads = MAX_READS }: EntityOptions): EntityTypeConfig {
+  if (!config.isOrdered) {
+    throw new InvalidOptionError(
+      `entities.${config.type}: it has shared reads, which run beside no other job, but ${config.maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency, or shared: true of its handlers.`,
+    );
+  }
+  return { ...config, maxReads: maxSharedReads };
 }
 
 /** Which order a type keeps, and what it does with jobs that have used up their tries. */
@@ -333,6 +361,7 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
   if (entity.rateLimit !== undefined) checkRateLimit(`${path}.rateLimit`, entity.rateLimit);
   if (entity.maxPending !== undefined) count(`${path}.maxPending`, entity.maxPending);
   if (entity.maxWorkersPerEntity !== undefined) count(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
+  if (entity.maxSharedReads !== undefined) countAtOnce(`${path}.maxSharedReads`, entity.maxSharedReads);
   if (entity.idleTimeoutSeconds !== undefined) positive(`${path}.idleTimeoutSeconds`, entity.idleTimeoutSeconds);
   if (entity.workerConfig !== undefined)
     checkWorkerOptions(`${path}.workerConfig`, entity.workerConfig, WORKER_CONFIG_KEYS);
@@ -356,9 +385,7 @@ function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly
   if (unknownJobGraceMs !== undefined) zeroOrMilliseconds(`${path}.unknownJobGraceMs`, unknownJobGraceMs);
   if (heartbeatTTL !== undefined) milliseconds(`${path}.heartbeatTTL`, heartbeatTTL, 1000);
   if (eventLoopBlockLimitMs !== undefined) zeroOrMilliseconds(`${path}.eventLoopBlockLimitMs`, eventLoopBlockLimitMs);
-  if (prefetch !== undefined && !(Number.isInteger(prefetch) && prefetch >= 1 && prefetch <= MOST_AT_ONCE)) {
-    throw new InvalidOptionError(`${path}.prefetch must be a whole number from 1 to ${MOST_AT_ONCE}.`);
-  }
+  if (prefetch !== undefined) countAtOnce(`${path}.prefetch`, prefetch);
   if (worker.maxStalledCount !== undefined && !(worker.maxStalledCount >= 0)) {
     throw new InvalidOptionError(`${path}.maxStalledCount must be 0 or more.`);
   }
@@ -366,6 +393,11 @@ function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly
 
 function count(path: string, value: number): void {
   if (!Number.isInteger(value) || value < 1) throw new InvalidOptionError(`${path} must be a whole number from 1.`);
+}
+
+function countAtOnce(path: string, value: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= MOST_AT_ONCE) return;
+  throw new InvalidOptionError(`${path} must be a whole number from 1 to ${MOST_AT_ONCE}.`);
 }
 
 function positive(path: string, value: number): number {

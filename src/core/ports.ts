@@ -98,6 +98,11 @@ export function childResult(child: ChildRef, outcome: ChildResult['outcome'] | u
 /** How a job ended here. */
 export interface Settlement {
   readonly job: FetchedJob;
+  /**
+   * Of a shared read: the reads that run beside it here, whose ends may come later, though they are older (I6). Of one that keeps its
+   * place: all that has started here and whose end is not confirmed; it stays as it is.
+   */
+  readonly beside?: readonly string[];
   readonly outcome:
     | {
         readonly kind: 'completed';
@@ -138,12 +143,16 @@ export interface Claimed extends Fetched {
   readonly recovered: number;
 }
 
-/** A batch that waits for more jobs than are fetched. */
+/** A batch that waits for more jobs than are fetched, or shared reads that may have more beside them. */
 export interface Gathering {
   /** So many jobs of the entity may be fetched. */
   readonly upTo: number;
+  /** {@link WHILE_CLAIMED_MS} for as long as the claim. */
   readonly forMs: number;
 }
+
+/** Longer than any claim, and still a number of microseconds that a store can write. */
+export const WHILE_CLAIMED_MS = 1e12;
 
 /** Why a look did not end in a claim. */
 export type Passed =
@@ -267,15 +276,17 @@ export interface EntityStore {
    */
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed>;
   /**
-   * Fetches up to `count` jobs, 1 by default, for a worker that is idle, or gathers a batch.
-   * @param gathering for a batch that waits: whoever adds a job meanwhile calls this pod while fewer jobs than that are fetched.
+   * Fetches up to `count` jobs, 1 by default, for a worker that is idle, gathers a batch, or runs shared reads.
+   * @param gathering whoever adds a job meanwhile calls this pod while fewer jobs than that are fetched.
    */
   take(claim: Claim, count?: number, gathering?: Gathering): Promise<Fetched>;
   /**
    * Ends a job and fetches up to `take` next ones. One that is to be tried again goes, where the type keeps its order, back
    * to the head of the queue, behind it all that was fetched, and nothing is fetched before its time has come: what the
    * answer brings is all that is fetched then. A job that is gone, or no longer active, is its own matter: no error.
-   * Rejects with `StoreRefusedError` when an older job has not ended: its end was refused, and this one would overtake it.
+   * Rejects with `StoreRefusedError` when an older job has not ended: its end was refused, and this one would overtake it. Those
+   * that a shared read has `beside` it don't count, and are not given back with it. A read that comes back while another one has,
+   * and still holds the entity, waits behind that, until both their times have come; having used up its tries, it then fails.
    */
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched>;
   /**

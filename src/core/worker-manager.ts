@@ -172,7 +172,7 @@ export class WorkerManager {
     const held = this.candidates(({ state, heldForMs }) => state !== 'claiming' && heldForMs >= SLICE_MS);
     // One whose handler runs for long gives way when it ends; of several handlers the others would stand still meanwhile.
     const soon = held.filter(({ runsForLong }) => !runsForLong);
-    const late = held.filter(({ runsForLong, type }) => runsForLong && type.isOrdered);
+    const late = held.filter(({ runsForLong, isReading, type }) => runsForLong && !isReading && type.isOrdered);
     for (const worker of [...soon, ...late].slice(0, Math.max(0, this.waiting - this.yielding.size))) {
       worker.giveWay();
       this.yielding.set(worker, this.parts.clock.monotonicMs());

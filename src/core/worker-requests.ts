@@ -66,7 +66,7 @@ export class WorkerRequests {
     });
   }
 
-  /** @param gathering where a batch waits for jobs that others add. */
+  /** @param gathering where jobs that others add are waited for. */
   take(count = 1, gathering?: Gathering): void {
     const { claim, lease, answers, context } = this.tenure;
     if (!claim) return;
@@ -164,7 +164,7 @@ export class WorkerRequests {
   }
 
   private onAdded(fetched: Fetched, sentAt: Moment): void {
-    this.tenure.jobs.onAdded(fetched.jobs.length);
+    this.tenure.jobs.onAdded(fetched);
     this.onTaken(fetched, sentAt);
   }
 

@@ -60,8 +60,8 @@ export class WorkerSteps {
     if (state === 'ended') return false;
     if (state === 'lost' || tenure.failure || leaving.isToHandOver) return !jobs.isRunning && this.stop();
     if (tenure.recalled && tenure.claim && state !== 'releasing') requests.giveBack(tenure.claim);
-    if (jobs.next && jobs.hasFreeHandler) return this.startNext(jobs.next);
-    if (tenure.woken && this.canFetch) requests.take();
+    if (jobs.next && jobs.mayStart(jobs.next)) return this.startNext(jobs.next);
+    if ((tenure.woken || jobs.seeksReads) && this.canFetch) requests.take(...jobs.toTake(tenure.answers.fetches));
     else if (tenure.answers.count > 0 || jobs.isRunning) return false;
     else if (tenure.claim) this.rest();
     // A wake-up while the look was under way may be of a job that it did not see.
@@ -79,11 +79,14 @@ export class WorkerSteps {
     return false;
   }
 
-  /** One after the other: only when nothing is owed that may bring a job. Several at once: while there are free handlers. */
+  /**
+   * One after the other: only when nothing is owed that may bring a job. Several at once, as shared reads are: while there are
+   * free handlers.
+   */
   private get canFetch(): boolean {
     const { claim, state, answers, type, jobs } = this.parts.tenure;
     if (!claim || state === 'releasing') return false;
-    return (answers.count === 0 || !type.isOrdered) && jobs.lacks(answers.fetches);
+    return (answers.count === 0 || !type.isOrdered || jobs.areReading) && jobs.lacks(answers.fetches);
   }
 
   private startNext(job: FetchedJob): boolean {

@@ -8,7 +8,7 @@ import type { ModuleRef } from '@nestjs/core';
 import type { HandlerTable } from '../core/dispatch.js';
 import { InvalidCommandError, UnsupportedError } from '../core/errors.js';
 import type { FetchedJob, JobContext, JobRunner } from '../core/ports.js';
-import { type Class, getMetadata, jobNameOf } from '../nest/metadata.js';
+import { type Class, getMetadata, jobNameOf, whoShares } from '../nest/metadata.js';
 import type { Provider } from '../nest/provider.js';
 import { openScope } from '../nest/scope.js';
 
@@ -56,8 +56,10 @@ export async function registerCqrsHandlers({
     const run = provider.isStatic
       ? (job: FetchedJob) => bus.execute(rebuild(message, job))
       : runScoped({ bus, message, AsyncContext: asyncContextOf(cqrs, provider), moduleRef });
-    handlers.addCommand(jobNameOf(message), message, run, `${name} (${message.name})`);
+    const jobName = jobNameOf(message);
+    handlers.addCommand(jobName, message, run, `${name} (${message.name})`);
     const type = getMetadata(message, 'entityType');
+    if (type !== undefined && getMetadata(message, 'shared')) handlers.share(type, jobName, whoShares(message));
     for (const hosted of type === undefined ? declaredTypes : [type]) handlers.host(hosted);
   }
 }

@@ -11,6 +11,8 @@ export interface CommandClass {
   /** Where instances go of themselves; undefined where only a scope says so. */
   readonly entityType: string | undefined;
   readonly entityIdProperty: string | undefined;
+  /** Its jobs are shared reads, of its own entity type. */
+  readonly isShared: boolean;
 }
 
 /**
@@ -39,6 +41,7 @@ export function readCommandClass(target: Class): CommandClass {
     name,
     entityType: getMetadata(target, 'entityType'),
     entityIdProperty: getMetadata(target, 'entityIdProperty'),
+    isShared: getMetadata(target, 'shared') ?? false,
   };
 }
 

@@ -21,6 +21,18 @@ export interface QueueEntityOptions {
    * minified, or may change while jobs are waiting.
    */
   name?: string;
+  /**
+   * Jobs of this class only read: they run beside each other, at most `maxSharedReads` of one entity, and beside no job that is no
+   * shared read. Each starts when all that was enqueued before it and is none has ended. Default false. Where a `@JobHandler`
+   * handles them, it must say the same.
+   */
+  shared?: boolean;
+}
+
+/** Options of {@link JobHandler}. */
+export interface JobHandlerOptions {
+  /** The jobs of this name are shared reads: see {@link QueueEntityOptions.shared}. Default false. */
+  shared?: boolean;
 }
 
 /**
@@ -41,8 +53,10 @@ export function QueueEntity(entityType: string, options: QueueEntityOptions = {}
     if (typeof entityType !== 'string' || entityType === '') {
       throw new InvalidCommandError(`@QueueEntity of ${target.name} needs an entity type, such as 'account'.`);
     }
-    checkKnown(`@QueueEntity of ${target.name}`, options, ['name']);
+    const where = `@QueueEntity of ${target.name}`;
+    checkKnown(where, options, ['name', 'shared']);
     setMetadata(target, 'entityType', entityType);
+    setMetadata(target, 'shared', readShared(where, options));
     route(target, options.name);
   };
 }
@@ -66,6 +80,11 @@ export function QueueEntityId(): PropertyDecorator & ParameterDecorator {
     }
     setMetadata(cls, 'entityIdProperty', name);
   };
+}
+
+function readShared(where: string, { shared = false }: { shared?: boolean }): boolean {
+  if (typeof shared === 'boolean') return shared;
+  throw new InvalidOptionError(`${where}: shared must be a boolean.`);
 }
 
 interface Decorated {
@@ -131,18 +150,34 @@ export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator
  * The method gets BullMQ's job, the entity id and a {@link JobContext}; what it returns is the job's result. A method
  * may have several names; a subclass inherits the handlers of the class that it extends.
  *
+ * @param options `shared: true` where its jobs only read, and may run beside each other: see {@link JobHandlerOptions}.
+ * @example
+ * ```ts
+ * @JobHandler('balance', { shared: true })
+ * balance(job: Job, accountId: string) {
+ *   return this.accounts.balanceOf(accountId);
+ * }
+ * ```
  * @throws HandlerConflictError (at import) when another method of the class handles the name, InvalidCommandError when
- * the name is not a non-empty string or the method is static.
+ * the name is not a non-empty string or the method is static, InvalidOptionError for an unknown option, or for `'*'` with `shared`:
+ * what else may come is not known to be a read.
  */
-export function JobHandler(jobName: string): MethodDecorator {
+export function JobHandler(jobName: string, options: JobHandlerOptions = {}): MethodDecorator {
   return (target, method) => {
     const where = `@JobHandler of ${methodName(target, method)}`;
     if (typeof jobName !== 'string' || jobName === '') {
       throw new InvalidCommandError(`${where} needs a job name, or '*'.`);
     }
+    checkKnown(where, options, ['shared']);
+    const isShared = readShared(where, options);
+    if (isShared && jobName === '*') {
+      throw new InvalidOptionError(
+        `${where}: jobs of any name can't all be shared reads; give the names of those that are.`,
+      );
+    }
     const cls = classOfHandler(target, where);
     checkNotHandled(cls, jobName, { method, isBatch: false });
-    setMetadata(cls, 'jobHandlers', new Map(getMetadata(cls, 'jobHandlers')).set(jobName, method));
+    setMetadata(cls, 'jobHandlers', new Map(getMetadata(cls, 'jobHandlers')).set(jobName, { method, isShared }));
   };
 }
 
@@ -206,7 +241,7 @@ function checkNotHandled(
   jobName: string,
   { method, isBatch }: { method: string | symbol; isBatch: boolean },
 ): void {
-  const single = getMetadata(cls, 'jobHandlers')?.get(jobName);
+  const single = getMetadata(cls, 'jobHandlers')?.get(jobName)?.method;
   const batch = getMetadata(cls, 'batchHandlers')?.get(jobName)?.method;
   const [same, otherKind] = isBatch ? [batch, single] : [single, batch];
   const other = otherKind ?? (same === method ? undefined : same);

@@ -34,14 +34,11 @@ export function exploreProcessors(providers: readonly Provider[], handlers: Hand
     const { entityType } = processor;
     options.set(entityType, mergeOptions(processor, options.get(entityType)));
     handlers.host(entityType);
-    for (const [name, method] of methods ?? []) {
+    for (const [name, { method, isShared }] of methods ?? []) {
       const run = bindMethod(provider, method);
-      handlers.addJobHandler(
-        entityType,
-        name,
-        (_, context) => run(context.job, context.entityId, context),
-        `${target.name}.${String(method)}`,
-      );
+      const origin = `${target.name}.${String(method)}`;
+      handlers.addJobHandler(entityType, name, (_, context) => run(context.job, context.entityId, context), origin);
+      if (isShared) handlers.share(entityType, name, origin);
     }
     for (const [name, { method, ...limits }] of batches ?? []) {
       const run = bindMethod(provider, method);

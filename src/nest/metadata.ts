@@ -24,6 +24,13 @@ export interface WorkerProcessorOptions extends EntityOptions {
   enhancers?: boolean;
 }
 
+/** A method that handles jobs one by one. */
+export interface JobMethod {
+  readonly method: string | symbol;
+  /** Its jobs are shared reads. */
+  readonly isShared: boolean;
+}
+
 /** A method that handles batches. */
 export interface BatchMethod extends BatchLimits {
   readonly method: string | symbol;
@@ -36,10 +43,12 @@ interface Metadata {
   jobName: string;
   /** On a command class: the property that holds the entity id. */
   entityIdProperty: string;
+  /** On a command class: its jobs are shared reads of the entity type that was declared with it. */
+  shared: boolean;
   /** On a class: the options of its worker. */
   processor: WorkerProcessorOptions;
   /** On a class: the method that handles each job, by the job's name. */
-  jobHandlers: ReadonlyMap<string, string | symbol>;
+  jobHandlers: ReadonlyMap<string, JobMethod>;
   /** On a class: the method that handles the batches of each job, by the job's name. */
   batchHandlers: ReadonlyMap<string, BatchMethod>;
   /** On a command class: it takes part in routing by job name. */
@@ -73,4 +82,9 @@ export function getOwnMetadata<K extends keyof Metadata>(target: object, name: K
 /** The name under which jobs of a command class travel: the declared one, else the class's own. */
 export function jobNameOf(target: Class): string {
   return getOwnMetadata(target, 'jobName') ?? target.name;
+}
+
+/** Who says that the jobs of a class are shared reads, for errors. */
+export function whoShares({ name }: Class): string {
+  return `@QueueEntity of ${name}`;
 }

@@ -12,7 +12,7 @@ import { checkKnown } from '../core/options.js';
 import type { JobOptions } from '../core/ports.js';
 import type { Schedule } from '../core/schedule.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
-import { type Class, getMetadata, type WorkerProcessorOptions } from './metadata.js';
+import { type Class, getMetadata, type WorkerProcessorOptions, whoShares } from './metadata.js';
 import { Runtime, type Started } from './runtime.js';
 
 /** A job added by name. */
@@ -350,7 +350,9 @@ export class QueueBus {
           `Two command classes are named "${known.name}"; give one another name: @QueueEntity(type, { name: '…' }).`,
         );
       }
-      this.names.set(known.name, target);
+      const { entityType, isShared, name } = known;
+      if (isShared && entityType !== undefined) handlers.checkShared(entityType, name, whoShares(target));
+      this.names.set(name, target);
       this.classes.set(target, known);
     }
     return known;

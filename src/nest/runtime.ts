@@ -115,10 +115,8 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
       moduleRef: this.moduleRef,
       declaredTypes: Object.keys(this.options.entities ?? {}),
     });
-    const config = resolveOptions({
-      ...this.options,
-      entities: mergeEntities(this.options.entities, processorOptions),
-    });
+    const entities = mergeEntities(this.options.entities, processorOptions);
+    const config = resolveOptions({ ...this.options, entities }, handlers.sharedTypes());
     // What is wrong with a type is told at start, not when its first job comes.
     for (const type of handlers.hostedTypes()) config.entityType(type);
     handlers.checkBatches(config);

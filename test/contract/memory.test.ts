@@ -15,6 +15,7 @@ import { restContract } from './rest-contract.js';
 import { retentionContract } from './retention-contract.js';
 import { retryContract } from './retry-contract.js';
 import { scheduleContract } from './schedule-contract.js';
+import { sharedContract } from './shared-contract.js';
 import { type Cluster, storeContract } from './store-contract.js';
 
 async function createCluster(leaseMs = 3000): Promise<Cluster> {
@@ -94,3 +95,4 @@ envelopeContract('memory', () => createCluster());
 answerContract('memory', () => createCluster());
 batchContract('memory', () => createCluster());
 flowContract('memory', () => createCluster());
+sharedContract('memory', () => createCluster());

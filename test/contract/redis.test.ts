@@ -11,6 +11,7 @@ import { restContract } from './rest-contract.js';
 import { retentionContract } from './retention-contract.js';
 import { retryContract } from './retry-contract.js';
 import { scheduleContract } from './schedule-contract.js';
+import { sharedContract } from './shared-contract.js';
 import { storeContract } from './store-contract.js';
 
 storeContract('redis', async () => new RedisCluster());
@@ -26,3 +27,4 @@ envelopeContract('redis', async () => new RedisCluster());
 answerContract('redis', async () => new RedisCluster());
 batchContract('redis', async () => new RedisCluster());
 flowContract('redis', async () => new RedisCluster());
+sharedContract('redis', async () => new RedisCluster());

@@ -15,8 +15,8 @@ export const claimGuards = [
     guard: 'finish: the claim is mine',
     cites: 'I3',
     file: script('finish'),
-    from: `${MINE}  if ordered`,
-    to: '  if ordered',
+    from: `${MINE}  local kept`,
+    to: '  local kept',
     tests: CONTRACT,
   },
   {

@@ -20,6 +20,8 @@ export interface Running {
   readonly pod: string;
   readonly entityId: string;
   readonly n: number;
+  /** A shared read. */
+  readonly isRead: boolean;
   readonly context: JobContext;
   /** Lets it return. */
   end(): Promise<void>;
@@ -57,6 +59,9 @@ export class MemoryPods {
   instant = true;
   /** How many handlers of an entity may run at once. */
   atOnce = 1;
+  /** The names of jobs that are shared reads, on each pod that starts from now on; as many as `mostReads` may run at once. */
+  shared: readonly string[] = [];
+  mostReads = 16;
   /** What handlers do in the end, and return. */
   returns: (pod: Pod, n: number, context: JobContext) => unknown = () => undefined;
   /** What batch handlers do in the end. */
@@ -96,13 +101,16 @@ export class MemoryPods {
     const { entityId } = context;
     this.starts.push(`${pod}:${entityId}:${n}`);
     const beside = this.running.filter(other => other.entityId === entityId);
-    if (beside.length >= this.atOnce) throw new Error(`${pod}:${entityId}:${n} overlaps ${beside[0]?.pod}:${n}`);
+    const isRead = this.shared.includes((context.job as { name: string }).name);
+    const atOnce = isRead && beside.every(other => other.isRead) ? this.mostReads : this.atOnce;
+    if (beside.length >= atOnce) throw new Error(`${pod}:${entityId}:${n} overlaps ${beside[0]?.pod}:${beside[0]?.n}`);
     if (this.instant) return;
     const ended: Gate = gate();
     const running: Running = {
       pod,
       entityId,
       n,
+      isRead,
       context,
       end: async () => {
         ended.open();
@@ -186,7 +194,8 @@ export class Pod {
     options: EngineOptions,
     { jobNames, batches }: { readonly jobNames: readonly string[]; readonly batches: Batches },
   ) {
-    const config = resolveOptions({ workerDefaults: { heartbeatTTL: LEASE_MS / 1000 }, ...options });
+    const sharedTypes = new Set(cluster.shared.length > 0 ? ['account'] : []);
+    const config = resolveOptions({ workerDefaults: { heartbeatTTL: LEASE_MS / 1000 }, ...options }, sharedTypes);
     this.store = new FaultyStore(new MemoryEntityStore(cluster.server, config, name));
     const handlers = new HandlerTable();
     for (const jobName of jobNames) {
@@ -209,6 +218,7 @@ export class Pod {
       };
       handlers.addBatchHandler('account', jobName, { max, maxWaitMs, run }, name);
     }
+    for (const jobName of cluster.shared) handlers.share('account', jobName, name);
     const events = { observed: true, emit: (event: LifecycleEvent) => void this.events.push(event) };
     const { clock } = cluster;
     this.engine = new Engine({ store: this.store.asStore(), config, handlers, clock, log: this.log, events });

@@ -27,6 +27,7 @@ import {
   HandlerError,
   type JobContext,
   JobHandler,
+  type JobHandlerOptions,
   type QueueBus,
   QueueEntity,
   QueueEntityId,
@@ -43,6 +44,11 @@ export class Parameter {
   ) {}
 }
 
+@QueueEntity('account', { shared: true })
+export class Shared {
+  @QueueEntityId() readonly accountId!: string;
+}
+
 export class Property {
   @QueueEntityId() readonly accountId!: string;
 }
@@ -57,6 +63,13 @@ export class Processor {
   async audit(job: Job, entityId: string, context: JobContext): Promise<string> {
     return `${job.name} ${entityId} ${context.fencingToken} ${context.signal.aborted}`;
   }
+  @JobHandler('balance', { shared: true } satisfies JobHandlerOptions)
+  balance(job: Job): string {
+    return job.name;
+  }
+  // @ts-expect-error an option that there is not
+  @JobHandler('other', { share: true })
+  other(): void {}
 }
 
 export class Batches {

@@ -112,7 +112,8 @@ export class MemoryLine {
     if (!stored) return;
     if (comesBack(outcome)) {
       // The answer to the same end was lost, and the job has been fetched again.
-      if (stored.attempt === job.attempt) this.retry(entity, { stored, kept }, outcome as TriedAgain);
+      const isShared = settlement.beside !== undefined;
+      if (stored.attempt === job.attempt) this.retry(entity, { stored, kept, isShared }, outcome as TriedAgain);
       return;
     }
     entity.active = entity.active.filter(other => other !== stored);
@@ -129,19 +130,23 @@ export class MemoryLine {
   /** Strict: the job is the head again, behind it all that was fetched. Else it goes behind all that waits, or is due later. */
   private retry(
     entity: StoredEntity,
-    { stored, kept }: { stored: StoredJob; kept: readonly string[] },
+    { stored, kept, isShared }: { stored: StoredJob; kept: readonly string[]; isShared: boolean },
     outcome: TriedAgain,
   ): void {
+    const isHeld = isShared && this.server.heldForMs(entity) !== undefined;
     const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
     stored.attemptsMade++;
     stored.stacks.push(outcome.stack);
     entity.active = entity.active.filter(other => other !== stored);
     if (outcome.kind !== 'retrying' || this.parts.config.entityType(entity.ref.type).ordering === 'strict') {
       this.server.giveBackUnstarted(entity, kept);
+      if (isHeld) {
+        this.waitBehind(entity, stored, outcome);
+        return;
+      }
       entity.wait.unshift(stored);
       if (outcome.kind === 'postponed') {
-        stored.attemptsMade--;
-        stored.mustFail = outcome.reason;
+        postpone(stored, outcome.reason);
         return;
       }
       const { id, attemptsMade } = stored;
@@ -155,6 +160,26 @@ export class MemoryLine {
       entity.wait.push(stored);
     }
   }
+
+  /**
+   * A read comes back while one that ran beside it already has, and holds the entity: it waits behind that, and the hold lasts until
+   * both their times have come. If it has used up its tries, it fails, without running, when its turn comes.
+   */
+  private waitBehind(entity: StoredEntity, stored: StoredJob, outcome: TriedAgain): void {
+    entity.wait.splice(1, 0, stored);
+    if (outcome.kind !== 'retrying') {
+      postpone(stored, outcome.reason);
+      return;
+    }
+    const untilMs = this.server.now() + outcome.delayMs;
+    if (entity.hold && untilMs > entity.hold.untilMs) entity.hold = { ...entity.hold, untilMs };
+  }
+}
+
+/** When its turn comes it fails for that reason, without running; then its try is counted. */
+function postpone(stored: StoredJob, reason: string): void {
+  stored.attemptsMade--;
+  stored.mustFail = reason;
 }
 
 function comesBack({ kind }: Settlement['outcome']): boolean {

@@ -74,7 +74,7 @@ export interface StoredEntity {
     untilMs: number;
     rests?: boolean;
     recall?: Recall | undefined;
-    /** A batch waits for more jobs than are fetched. */
+    /** A batch waits for more jobs than are fetched, or reads may have more beside them. */
     gathering?: { readonly upTo: number; readonly untilMs: number };
   };
   /** The fencing token of the present owner, or the last one. */

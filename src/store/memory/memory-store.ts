@@ -170,7 +170,7 @@ export class MemoryEntityStore implements EntityStore {
     return answer(() => {
       const entity = this.guard(claim);
       this.checkOrder(entity, [settlement]);
-      this.line.end(entity, settlement);
+      this.line.end(entity, settlement, settlement.beside);
       return this.line.fetch(entity, take);
     });
   }
@@ -189,7 +189,8 @@ export class MemoryEntityStore implements EntityStore {
     if (!this.config.entityType(entity.ref.type).isOrdered) return;
     const ending = new Set(settlements.map(({ job }) => job.id));
     const last = entity.active.findLastIndex(({ id }) => ending.has(id));
-    const older = entity.active.slice(0, Math.max(0, last)).some(({ id }) => !ending.has(id));
+    const beside = settlements[0]?.beside ?? [];
+    const older = entity.active.slice(0, Math.max(0, last)).some(({ id }) => !ending.has(id) && !beside.includes(id));
     if (older) throw overtakes(entity.active[last]?.id ?? '');
   }
 

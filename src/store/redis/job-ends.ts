@@ -38,7 +38,7 @@ export class JobEnds {
     return [...this.withoutReply(entity, settlement), encodeReply(replyOf(settlement))];
   }
 
-  private withoutReply(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
+  private withoutReply(entity: EntityRef, { job, outcome, beside }: Settlement): (string | number)[] {
     const type = this.parts.config.entityType(entity.type);
     const { lockDurationMs, jobOptions, ordering } = type;
     const worker = this.workerOf(type, entity);
@@ -55,7 +55,13 @@ export class JobEnds {
       const encoded = bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker);
       return [...head, outcome.reason, ...encoded, this.sequelOf(job as RedisJob)];
     }
-    return [...head, JSON.stringify(howBack(job.attempt, outcome, ordering)), '', encodeFields(fields), ''];
+    return [
+      ...head,
+      JSON.stringify(howBack(job.attempt, outcome, { ordering, isShared: beside !== undefined })),
+      '',
+      encodeFields(fields),
+      '',
+    ];
   }
 
   /** What BullMQ has answered, where it would not take the end of a job. */
@@ -89,9 +95,16 @@ export class JobEnds {
 }
 
 /** How a job comes back, as the script reads it. */
-function howBack(attempt: number, outcome: Settlement['outcome'], ordering: Ordering): object {
-  if (outcome.kind === 'retrying') return { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' };
+function howBack(
+  attempt: number,
+  outcome: Exclude<Settlement['outcome'], { readonly kind: 'completed' }>,
+  { ordering, isShared }: { ordering: Ordering; isShared: boolean },
+): object {
+  const reason = outcome.reason.toWellFormed();
+  const shared = isShared && { shared: reason };
+  if (outcome.kind === 'retrying')
+    return { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict', ...shared };
   return outcome.kind === 'postponed'
-    ? { attempt, strict: true, postponed: outcome.reason.toWellFormed() }
-    : { attempt, strict: true };
+    ? { attempt, strict: true, postponed: reason }
+    : { attempt, strict: true, ...shared };
 }

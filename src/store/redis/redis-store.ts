@@ -237,6 +237,7 @@ export class RedisEntityStore implements EntityStore {
       this.ends.takeOptions(claim.entity),
       this.options.config.entityType(claim.entity.type).isOrdered ? 1 : 0,
       ...this.ends.arguments(claim.entity, settlement),
+      ...(settlement.beside ?? []),
     ];
     return this.parts.channel.call('finish', args, answer => {
       checkStale(answer, claim);

@@ -46,8 +46,8 @@ local function mine(B, epoch)
   return claim[OWNER] == pod and claim[EPOCH] == epoch
 end
 
--- Whether its owner gathers a batch, and waits for more jobs than are fetched: '<how many>:<until, in µs>'. What is over is
--- void, so nobody has to clear it.
+-- Whether its owner gathers a batch, or runs reads beside each other, and may have more jobs than are fetched: '<how many>:<until,
+-- in µs>'. What is over is void, so nobody has to clear it.
 local function isGathering(claim, fetched)
   local upTo, untilUs = string.match(claim[GATHERS] or '', '^(%d+):(%d+)$')
   return upTo and fetched < tonumber(upTo) and nowUs < tonumber(untilUs)

@@ -35,18 +35,38 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   return r
 end
 
+-- When its turn comes it fails for that reason, without running; then its try is counted.
+local function postpone(B, jobId, reason)
+  redis.call('HSET', B .. ':' .. jobId, 'defa', reason)
+  redis.call('HINCRBY', B .. ':' .. jobId, 'atm', -1)
+end
+
 -- After these the job is kept.
 local COMES_BACK = {retrying = true, blocked = true, postponed = true}
 
--- A failed try after which the job is kept, by BullMQ's own bodies. 'how' is JSON: {attempt, delayMs, strict, postponed}. Strict:
--- all that was fetched but 'kept' goes back, the job itself last, to the head of the queue, where a hold keeps it (I6, race 6).
+-- A read comes back while 'holder', one that ran beside it, already has, and holds the entity: it waits behind that, and the hold
+-- lasts until both their times have come. If it has used up its tries, it fails, without running, when its turn comes.
+local function waitBehind(B, holder, jobId, try)
+  redis.call('LREM', B .. ':wait', -1, jobId)
+  redis.call('LINSERT', B .. ':wait', 'BEFORE', holder, jobId)
+  local hold = holdOf(B)
+  if not try.delayMs then
+    postpone(B, jobId, try.shared)
+  elseif try.delayMs > hold.left then
+    setHold(B, string.format('%.0f:%.0f:%s:%s', nowMs + try.delayMs, try.delayMs, hold.made, hold.id))
+  end
+end
+
+-- A failed try after which the job is kept, by BullMQ's own bodies. 'how' is JSON: {attempt, delayMs, strict, postponed, shared}.
+-- Strict: all that was fetched but 'kept' goes back, the job itself last, to the head of the queue, where a hold keeps it (I6, race
+-- 6). Shared: why it has failed, of a read, which may have to wait behind another one.
 -- Without delayMs only a person ends the hold; it outlives those of jobs that were put before its own, which are tried again at
--- once. Postponed: it fails for that reason, without running, when its turn comes; then its try is counted. The answer to this
--- end may have been lost: the job waits again, or was fetched anew.
+-- once. The answer to this end may have been lost: the job waits again, or was fetched anew.
 local function retryJob(B, jobId, lockMs, how, fields, kept)
   local try, job = cjson.decode(how), B .. ':' .. jobId
   local delayMs = try.delayMs or BLOCKED_MS
   if tonumber(redis.call('HGET', job, 'ats') or try.attempt) ~= try.attempt then return 0 end
+  local holder = try.shared and select(2, heldForMs(B))
   if try.strict then giveBackUnstarted(B, kept or {[jobId] = true}) end
   redis.call('HDEL', job, 'left')
   redis.call('SET', job .. ':lock', lockToken, 'PX', lockMs)
@@ -59,9 +79,10 @@ local function retryJob(B, jobId, lockMs, how, fields, kept)
   if r ~= 0 or not try.strict then return r end
   -- BullMQ puts one with a priority among its peers (race 33)
   if redis.call('ZREM', B .. ':prioritized', jobId) == 1 then redis.call('RPUSH', B .. ':wait', jobId) end
-  if try.postponed then
-    redis.call('HSET', job, 'defa', try.postponed)
-    redis.call('HINCRBY', job, 'atm', -1)
+  if holder then
+    waitBehind(B, holder, jobId, try)
+  elseif try.postponed then
+    postpone(B, jobId, try.postponed)
   elseif delayMs > 0 and not (try.delayMs and isBlockedBehind(B)) then
     local untilMs = try.delayMs and nowMs + delayMs or BLOCKED_MS
     setHold(B, string.format('%.0f:%.0f:%s:%s', untilMs, delayMs, redis.call('HGET', job, 'atm'), jobId))
@@ -70,14 +91,15 @@ local function retryJob(B, jobId, lockMs, how, fields, kept)
 end
 
 -- Whether an end overtakes that of an older job, which was refused: counted now, a crash would run the older one after it
--- (I6). Active is newest first. A job that is not in it is its own matter; so is one that a plain BullMQ worker holds.
-local function overtakes(B, jobId)
+-- (I6). Active is newest first. A job that is not in it is its own matter; so is one that a plain BullMQ worker holds, and, to a
+-- read, one that it has 'beside' it.
+local function overtakes(B, jobId, beside)
   local active = B .. ':active'
   if redis.call('LINDEX', active, '-1') == jobId then return false end
   local position = redis.call('LPOS', active, jobId)
   if not position then return false end
   for _, id in ipairs(redis.call('LRANGE', active, position + 1, -1)) do
-    if not isForeign(B, id) then return true end
+    if not (beside and beside[id]) and not isForeign(B, id) then return true end
   end
   return false
 end
@@ -152,11 +174,16 @@ end
 -- Of a job that ends: those that come back have {attempt, delayMs, strict, postponed} as their value, and no opts; 'nextMs' is ''
 -- but where a job of a schedule is through, or one that has a parent: 'child'; 'reply' is '' but where somebody waits
 -- and the job ends for good.
--- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs reply
+-- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs reply | of a read, the jobs beside it: id…
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
-function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs, reply)
+function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs, reply, ...)
   if not mine(B, epoch) then return {'STALE'} end
-  if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
+  local kept
+  if select('#', ...) > 0 then
+    kept = {[jobId] = true}
+    for _, id in ipairs({...}) do kept[id] = true end
+  end
+  if ordered == '1' and overtakes(B, jobId, kept) then return {'EARLY'} end
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
   -- The parent of a child may join this queue, at its end, before anything is fetched.
@@ -166,7 +193,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
     n = 0
     fetches = false
   end
-  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetches and '1' or '0')
+  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetches and '1' or '0', kept)
   local out = {'OK', 0, '-1'}
   if type(r) == 'table' and type(r[1]) == 'table' then
     out[4] = r[2]

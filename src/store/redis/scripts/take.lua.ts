@@ -36,8 +36,8 @@ local function take(B, n, opts, out, at)
   end
 end
 
--- take: the owner of an idle worker, or of one that gathers a batch, asks for n jobs; it is called for more for that many ms, while
--- fewer than upTo are fetched ('' where it does not wait)
+-- take: the owner of an idle worker, or of one that gathers a batch or runs reads, asks for n jobs; it is called for more for that
+-- many ms, while fewer than upTo are fetched ('' where nothing is to be told)
 function OPS.take(B, T, I, epoch, opts, n, upTo, forMs)
   if not mine(B, epoch) then return {'STALE'} end
   local out = {'OK', rouse(B, T, I)}

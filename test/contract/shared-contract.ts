@@ -1,0 +1,206 @@
+/**
+ * The part of a store's contract that is about shared reads: jobs that run beside each other on one pod, end in any order, and go
+ * back beside each other (I6). Neighbours: `retry-contract.ts`, tries of one job; `batch-contract.ts`, jobs that run as one.
+ */
+import type { EntityRef } from '../../src/core/entity.js';
+import { StoreRefusedError } from '../../src/core/errors.js';
+import { type EngineConfig, type EntityOptions, resolveOptions } from '../../src/core/options.js';
+import {
+  type Claim,
+  type EntityStore,
+  type FetchedJob,
+  type Settlement,
+  WHILE_CLAIMED_MS,
+} from '../../src/core/ports.js';
+import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+const LONG_MS = 60_000;
+
+export function sharedContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, shared reads: ${name}`, () => {
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    let config: EngineConfig;
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+    let claim: Claim;
+    let jobs: FetchedJob[];
+
+    const job = (n: number) => withdrawal(config, entity, { n }, { attempts: 3 });
+    const idOf = (n: number) => done(jobs[n]).job.id;
+    const ok = (n: number): Settlement => done(jobs[n]);
+    /** The end of a read beside others. */
+    const read = (n: number, ...beside: number[]): Settlement => ({ ...ok(n), beside: beside.map(idOf) });
+    const again = (n: number, delayMs: number, ...beside: number[]): Settlement => ({
+      ...read(n, ...beside),
+      outcome: { kind: 'retrying', reason: `because ${n}`, stack: 'Error: because', delayMs },
+    });
+    const blocked = (n: number, ...beside: number[]): Settlement => ({
+      ...read(n, ...beside),
+      outcome: { kind: 'blocked', reason: `because ${n}`, stack: 'Error: because' },
+    });
+    const tries = (fetched: readonly FetchedJob[]) =>
+      fetched.map(({ data, attempt, attemptsMade }) => [(data as { n: number }).n, attempt, attemptsMade]);
+    const waiting = async () => numbers((await a.control.list(entity, 'waiting', 0, 100)) as never);
+    const active = async () => (await a.control.status(entity)).active;
+
+    /** Pod A owns the entity; so many jobs were added, and so many of them are fetched. */
+    const start = async (added: number, fetched: number, options: EntityOptions = {}) => {
+      config = resolveOptions({ entities: { account: options } }, new Set(['account']));
+      cluster = await createCluster();
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+      const claimed = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      claim = claimed.claim;
+      for (let n = 1; n < added; n++) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      jobs = [...claimed.jobs, ...(await a.take(claim, fetched - 1)).jobs];
+      expect(numbers(jobs)).toEqual(Array.from({ length: fetched }, (_, n) => n));
+    };
+    afterEach(() => cluster.close());
+
+    describe('ends', () => {
+      test('a younger read ends before those beside it, and brings the next', async () => {
+        await start(4, 3);
+        expect(numbers((await a.finish(claim, read(2, 0, 1), 1)).jobs)).toEqual([3]);
+        expect((await a.finish(claim, read(1, 0), 1)).jobs).toEqual([]);
+        await a.finish(claim, read(0), 1);
+        expect(await active()).toBe(1);
+      });
+
+      test('I6: one that is not beside it is overtaken, be it a write or a read', async () => {
+        await start(3, 3);
+        await expect(a.finish(claim, read(2, 1), 1)).rejects.toBeInstanceOf(StoreRefusedError);
+        await expect(a.finish(claim, read(1), 1)).rejects.toBeInstanceOf(StoreRefusedError);
+        expect(await active()).toBe(3);
+      });
+
+      test('I6: a write overtakes the reads before it', async () => {
+        await start(2, 2);
+        await expect(a.finish(claim, ok(1), 1)).rejects.toBeInstanceOf(StoreRefusedError);
+        expect(await active()).toBe(2);
+      });
+
+      test('I6: after a crash what has not ended runs in its order, before what comes after it', async () => {
+        await start(5, 4);
+        await a.finish(claim, read(1, 0, 2), 0);
+        await cluster.expireLeases();
+        const taken = claimOf(await b.look(entity, 5));
+        expect([taken.recovered, numbers(taken.jobs)]).toEqual([3, [0]]);
+        expect(numbers((await b.take(taken.claim, 9)).jobs)).toEqual([2, 3, 4]);
+      });
+    });
+
+    describe('one that comes back', () => {
+      test('is the next, with a hold; what is beside it stays, and the rest goes back behind it', async () => {
+        await start(6, 5);
+        const { jobs: next, againInMs } = await a.finish(claim, again(1, LONG_MS, 0, 2), 4);
+        expect([next, (againInMs ?? 0) > LONG_MS - 5000]).toEqual([[], true]);
+        expect([await waiting(), await active()]).toEqual([[1, 3, 4, 5], 2]);
+        expect((await a.finish(claim, read(2, 0), 4)).jobs).toEqual([]);
+        expect((await a.finish(claim, read(0), 4)).jobs).toEqual([]);
+        await cluster.endHold(entity);
+        expect(tries((await a.take(claim, 2)).jobs)).toEqual([
+          [1, 2, 1],
+          [3, 1, 0],
+        ]);
+      });
+
+      test('without a delay comes at once, beside the others', async () => {
+        await start(4, 3);
+        expect(tries((await a.finish(claim, again(0, 0, 1), 1)).jobs)).toEqual([[0, 2, 1]]);
+        expect([await waiting(), await active()]).toEqual([[2, 3], 2]);
+        expect((await a.finish(claim, read(1, 0), 0)).jobs).toEqual([]);
+      });
+
+      test.each([
+        [LONG_MS, 2 * LONG_MS],
+        [2 * LONG_MS, LONG_MS],
+      ])('another one waits behind it, and both until their times have come (%i, %i ms)', async (first, second) => {
+        await start(4, 3);
+        await a.finish(claim, again(0, first, 1), 1);
+        const { againInMs = 0 } = await a.finish(claim, again(1, second), 1);
+        expect([againInMs > 2 * LONG_MS - 5000, againInMs <= 2 * LONG_MS]).toEqual([true, true]);
+        expect(await waiting()).toEqual([0, 1, 2, 3]);
+        await cluster.endHold(entity);
+        expect(tries((await a.take(claim, 3)).jobs)).toEqual([
+          [0, 2, 1],
+          [1, 2, 1],
+          [2, 1, 0],
+        ]);
+      });
+
+      test('without a delay waits behind one with a hold, too', async () => {
+        await start(3, 2);
+        await a.finish(claim, again(0, LONG_MS, 1), 1);
+        expect((await a.finish(claim, again(1, 0), 1)).jobs).toEqual([]);
+        expect(await waiting()).toEqual([0, 1, 2]);
+      });
+
+      test('and blocks waits behind another that blocks, and blocks when its turn comes, without running', async () => {
+        await start(3, 2, { onExhausted: 'block' });
+        await a.finish(claim, blocked(1, 0), 1);
+        await a.finish(claim, blocked(0), 1);
+        expect((await a.control.status(entity)).blockedBy).toEqual({ jobId: idOf(1), reason: 'because 1' });
+        expect(await waiting()).toEqual([1, 0, 2]);
+        expect(await a.control.unblock(entity, 'drop')).toBe(true);
+        const [next] = (await a.take(claim, 1)).jobs;
+        expect(next).toMatchObject({ id: idOf(0), mustFail: 'because 0', attemptsMade: 0 });
+      });
+
+      test('and blocks waits behind one that is tried again, and fails when its turn comes', async () => {
+        await start(3, 2, { onExhausted: 'block' });
+        await a.finish(claim, again(0, LONG_MS, 1), 1);
+        await a.finish(claim, blocked(1), 1);
+        expect((await a.control.status(entity)).blockedBy).toBeUndefined();
+        await cluster.endHold(entity);
+        const next = (await a.take(claim, 2)).jobs;
+        expect(numbers(next)).toEqual([0, 1]);
+        expect(next.map(({ mustFail }) => mustFail)).toEqual([undefined, 'because 1']);
+      });
+
+      test('does not end the block of another', async () => {
+        await start(3, 2, { onExhausted: 'block' });
+        await a.finish(claim, blocked(0, 1), 1);
+        expect((await a.finish(claim, again(1, LONG_MS), 1)).againInMs).toBeUndefined();
+        expect((await a.control.status(entity)).blockedBy?.jobId).toBe(idOf(0));
+        expect(await waiting()).toEqual([0, 1, 2]);
+        expect((await a.take(claim, 9)).jobs).toEqual([]);
+      });
+    });
+
+    test('race 28: beginning anew ends all by the same rules, once', async () => {
+      await start(6, 5, { onExhausted: 'block' });
+      const ends = [read(2, 0, 1, 3), again(0, LONG_MS, 1, 3), blocked(1, 3), ok(3)];
+      const { claim: renewed, jobs: next } = await a.resync(claim, 2, ends);
+      expect([next, await active()]).toEqual([[], 0]);
+      expect((await waiting()).toSorted()).toEqual([0, 1, 4, 5]);
+      expect((await waiting()).slice(2)).toEqual([4, 5]);
+      const twice = await a.resync(renewed, 3, ends);
+      expect([twice.jobs, (await waiting()).slice(2)]).toEqual([[], [4, 5]]);
+      expect((await a.control.status(entity)).blockedBy?.jobId).toBe(idOf(1));
+    });
+
+    test('I7: its owner is called for what others add, as long as the claim lasts, while it may have more', async () => {
+      await start(1, 1);
+      let asked = 0;
+      const isCalled = async () => {
+        const other: EntityRef = { type: 'account', id: `last ${++asked}` };
+        const claimed = claimOf(await a.enter({ ...job(0), entity: other }, { epoch: 7, mayClaim: true, atOnce: 1 }));
+        await a.finish(claimed.claim, done(claimed.jobs[0]), 0);
+        await b.enter({ ...job(0), entity: other }, 'route-only');
+        const words = await a.wakeUps([]);
+        expect(words).toContainEqual(other);
+        return words.some(({ id }) => id === entity.id);
+      };
+      await b.enter(job(1), 'route-only');
+      expect(await isCalled()).toBe(false);
+      await a.take(claim, 2, { upTo: 3, forMs: WHILE_CLAIMED_MS });
+      await b.enter(job(2), 'route-only');
+      expect(await isCalled()).toBe(true);
+      expect(numbers((await a.take(claim)).jobs)).toEqual([2]);
+      await b.enter(job(3), 'route-only');
+      expect(await isCalled()).toBe(false);
+    });
+  });
+}
