@@ -1,8 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { entityWord } from '../../src/core/entity.js';
-import { MemoryServer } from '../../src/store/memory/memory-server.js';
-import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
-import { ManualClock } from '../support/clock.js';
+import { createMemoryStores } from '../support/memory-stores.js';
 import { answerContract } from './answer-contract.js';
 import { batchContract } from './batch-contract.js';
 import { controlContract } from './control-contract.js';
@@ -16,83 +12,19 @@ import { retentionContract } from './retention-contract.js';
 import { retryContract } from './retry-contract.js';
 import { scheduleContract } from './schedule-contract.js';
 import { sharedContract } from './shared-contract.js';
-import { type Cluster, storeContract } from './store-contract.js';
+import { storeContract } from './store-contract.js';
 
-async function createCluster(leaseMs = 3000): Promise<Cluster> {
-  const clock = new ManualClock();
-  const server = new MemoryServer(clock, leaseMs);
-  const stores: MemoryEntityStore[] = [];
-  return {
-    async pod(config) {
-      const store = new MemoryEntityStore(server, config, randomBytes(4).toString('hex'));
-      stores.push(store);
-      return store;
-    },
-    async expireLeases() {
-      for (const { owner } of server.entities.values()) if (owner) owner.untilMs = 0;
-    },
-    async ripenDelayed(entity) {
-      clock.stall(60_001);
-      server.promote(server.entity(entity));
-    },
-    async pause(entity, paused) {
-      server.entity(entity).paused = paused;
-    },
-    async timePasses(ms) {
-      clock.stall(ms);
-    },
-    async addPast(entity, data) {
-      const json = JSON.stringify(data);
-      const job = {
-        id: 'past',
-        name: 'withdraw',
-        data: json,
-        options: {},
-        envelope: {},
-        enqueuedAtMs: 0,
-        attempt: 0,
-        attemptsMade: 0,
-        stalled: 0,
-        stacks: [],
-        mustFail: undefined,
-      };
-      server.entity(entity).wait.push(job);
-    },
-    async endHold(entity) {
-      server.entity(entity).hold = undefined;
-    },
-    async removeJob(ref, jobId) {
-      const entity = server.entity(ref);
-      entity.wait = entity.wait.filter(({ id }) => id !== jobId);
-      entity.active = entity.active.filter(({ id }) => id !== jobId);
-    },
-    keysOf: async entity => (server.find(entity) ? [entityWord(entity)] : []),
-    failedIds: async entity => server.entity(entity).failed.map(({ id }) => id),
-    dueScore: async entity => server.due.get(entityWord(entity)),
-    async dueInMs(entity) {
-      const score = server.due.get(entityWord(entity));
-      return score === undefined ? undefined : score - server.now();
-    },
-    async fallSilent() {
-      server.alive.clear();
-    },
-    async close() {
-      for (const store of stores) await store.close();
-    },
-  };
-}
-
-storeContract('memory', () => createCluster());
-restContract('memory', ({ leaseMs }) => createCluster(leaseMs));
-lifecycleContract('memory', () => createCluster());
-retryContract('memory', () => createCluster());
-controlContract('memory', () => createCluster());
-intakeContract('memory', () => createCluster());
-deadLetterContract('memory', () => createCluster());
-scheduleContract('memory', () => createCluster());
-retentionContract('memory', () => createCluster());
-envelopeContract('memory', () => createCluster());
-answerContract('memory', () => createCluster());
-batchContract('memory', () => createCluster());
-flowContract('memory', () => createCluster());
-sharedContract('memory', () => createCluster());
+storeContract('memory', () => createMemoryStores());
+restContract('memory', ({ leaseMs }) => createMemoryStores(leaseMs));
+lifecycleContract('memory', () => createMemoryStores());
+retryContract('memory', () => createMemoryStores());
+controlContract('memory', () => createMemoryStores());
+intakeContract('memory', () => createMemoryStores());
+deadLetterContract('memory', () => createMemoryStores());
+scheduleContract('memory', () => createMemoryStores());
+retentionContract('memory', () => createMemoryStores());
+envelopeContract('memory', () => createMemoryStores());
+answerContract('memory', () => createMemoryStores());
+batchContract('memory', () => createMemoryStores());
+flowContract('memory', () => createMemoryStores());
+sharedContract('memory', () => createMemoryStores());

@@ -187,6 +187,14 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
     });
 
+    test('… and then again, with other intervals: no two runs have one id', async () => {
+      const { run } = await running();
+      for (const every of [EVERY + 1, EVERY + 2]) await put(1, every);
+      const [{ nextAtMs } = { nextAtMs: 0 }] = await list();
+      expect(run.id).not.toBe(`repeat:s:${nextAtMs}`);
+      expect((await status()).waiting + (await status()).delayed).toBe(1);
+    });
+
     test('I8: removed, it makes no run any more, and leaves nothing; a run under way ends', async () => {
       const { claim, run } = await running();
       expect(await b.schedules.remove(entity, 's')).toBe(true);

@@ -49,8 +49,8 @@ test(
     const atRelease = (store: EntityStore): EntityStore =>
       new Proxy(store, {
         get(real, name: keyof EntityStore) {
-          const method = real[name] as (...args: unknown[]) => unknown;
-          if (name !== 'release') return method.bind(real);
+          const member: unknown = real[name];
+          if (name !== 'release') return typeof member === 'function' ? member.bind(real) : member;
           return (...args: Parameters<EntityStore['release']>) => {
             const { id } = args[0].entity;
             const isRound = args[1] === 'idle' && rounds < ROUNDS && ++rounds > 0;

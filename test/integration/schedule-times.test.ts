@@ -49,6 +49,51 @@ describe('schedules and time', () => {
     expect(await ids('delayed')).toEqual([`repeat:s:${second}`]);
   });
 
+  /** The next run is due, and fetched; only it is. */
+  const promoted = async (epoch: number) => {
+    await of.cluster.ripenDelayed(of.entity);
+    return claimOf(await of.a.look(of.entity, epoch));
+  };
+  /** A tool has promoted the run; it has failed, and is kept. */
+  const failsEarly = async () => {
+    const { claim, jobs } = await promoted(1);
+    await of.a.finish(claim, done(jobs[0], 'failed'), 0);
+    expect(await of.b.schedules.remove(of.entity, 's')).toBe(true);
+  };
+
+  test('I7: a run that was promoted, and has failed, does not end the schedule by another pattern that comes to its time', async () => {
+    const [hour, nextHour] = [1, 2].map(hours => new Date(Date.now() + hours * HOUR_MS).getUTCHours());
+    const taken = await put(of.a, 1, `0 ${nextHour} * * *`);
+    await failsEarly();
+    expect(await put(of.a, 2, `0 ${hour},${nextHour} * * *`)).toBe(taken - HOUR_MS);
+    const { claim, jobs } = await promoted(2);
+    await of.a.finish(claim, done(jobs[0]), 0);
+    expect(await ids('delayed')).toEqual([`repeat:s:${taken + 1}`]);
+    expect(await of.b.schedules.list(of.entity, 0, 9)).toMatchObject([{ nextAtMs: taken + 1, runs: 1 }]);
+  });
+
+  test('I7: … nor the schedule by an interval', async () => {
+    const every = 60_000;
+    const taken = (await of.a.schedules.put(of.job(1), { id: 's', every })) + every;
+    const { claim, jobs } = claimOf(await of.a.look(of.entity, 1));
+    await of.a.finish(claim, done(jobs[0]), 0);
+    await of.a.release(claim, 'idle');
+    await failsEarly();
+    const startDate = taken - every + 20_000;
+    const template = { name: 'withdraw', data: { n: 2 }, opts: { attempts: 3 } };
+    await of.queue().upsertJobScheduler('s', { every: taken - startDate, startDate }, template);
+    const early = await promoted(2);
+    await of.a.finish(early.claim, done(early.jobs[0]), 0);
+    const nextAtMs = taken + 40_000;
+    expect(await of.b.schedules.list(of.entity, 0, 9)).toMatchObject([
+      { nextAtMs, every: 40_000, data: { n: 2 }, runs: 1 },
+    ]);
+    const last = await promoted(3);
+    expect(last.jobs).toMatchObject([{ id: `repeat:s:${nextAtMs}`, data: { n: 2 }, options: { attempts: 3 } }]);
+    await of.a.finish(last.claim, done(last.jobs[0]), 0);
+    expect(await ids('delayed')).toEqual([`repeat:s:${nextAtMs + 40_000}`]);
+  });
+
   test('the last run of a schedule that a tool has made with an end does not end the one that has taken its place', async () => {
     const template = { name: 'withdraw', data: { n: 1 } };
     await of.queue().upsertJobScheduler('s', { every: 60_000, limit: 1 }, template);

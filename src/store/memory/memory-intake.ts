@@ -55,11 +55,17 @@ export class MemoryIntake {
     return { id, name, data, options, envelope, enqueuedAtMs, ...counts, stacks: [], mustFail: undefined };
   }
 
+  /** Whether a job of that id is there: it may have ended, and be kept. */
+  isKnown(entity: StoredEntity, jobId: string): boolean {
+    return jobsOf(entity).some(({ id }) => id === jobId);
+  }
+
   /** The id of the job that was added before, under the same id or idempotency key: an add adds nothing. */
   knownId({ options, entity: ref }: NewJob, entity: StoredEntity | undefined): string | undefined {
     const known = this.server.deduplicated(ref, options);
-    if (known !== undefined || !entity) return known;
-    return jobsOf(entity).find(({ id }) => id === options['jobId'])?.id;
+    const jobId = options['jobId'] as string | undefined;
+    if (known !== undefined || !entity || jobId === undefined) return known;
+    return this.isKnown(entity, jobId) ? jobId : undefined;
   }
 }
 

@@ -25,6 +25,7 @@ export class MemorySchedules implements Schedules {
     if (pattern !== undefined) next.nextAtMs = isDue ? before.nextAtMs : firstByPattern({ pattern, tz }, now);
     else if (before?.every === every && before)
       next.nextAtMs = isReplaced ? before.nextAtMs : (following(before, now) ?? now);
+    next.nextAtMs = this.firstFree(entity, next, next.nextAtMs) ?? now;
     this.add(entity, next);
     this.control.lookNow(entity);
     return next.nextAtMs;
@@ -53,10 +54,17 @@ export class MemorySchedules implements Schedules {
   advance(entity: StoredEntity, { id: jobId, scheduleId }: StoredJob): void {
     const schedule = entity.schedules.get(scheduleId ?? '');
     if (!schedule || jobIdOf(schedule) !== jobId) return;
-    const now = this.server.clock.wallMs();
-    const nextAtMs = following(schedule, now);
+    const nextAtMs = this.firstFree(entity, schedule, following(schedule, this.server.clock.wallMs()));
     if (nextAtMs === undefined) entity.schedules.delete(schedule.id);
     else this.add(entity, { ...schedule, nextAtMs, runs: schedule.runs + 1 });
+  }
+
+  /** The first time, `atMs` or later, of which there is no run yet: one that was put before may have started, or be kept. */
+  private firstFree(entity: StoredEntity, schedule: StoredSchedule, atMs: number | undefined): number | undefined {
+    if (atMs === undefined) return undefined;
+    const next = { ...schedule, nextAtMs: atMs };
+    if (!this.intake.isKnown(entity, jobIdOf(next))) return atMs;
+    return this.firstFree(entity, next, following(next, this.server.clock.wallMs()));
   }
 
   private add(entity: StoredEntity, schedule: StoredSchedule): void {

@@ -10,6 +10,21 @@ local function presentOf(B, id)
   return score and 'repeat:' .. id .. ':' .. score
 end
 
+-- Makes the next run of a schedule by an interval where there is one of its time already: BullMQ's add takes the next time that is
+-- free, its update does not. Answers its id.
+local TIMES = {'name', 'limit', 'startDate', 'endDate', 'offset'}
+local function addNextFree(B, id, opts)
+  local key, what = B .. ':repeat:' .. id, {}
+  for _, name in ipairs(TIMES) do what[name] = redis.call('HGET', key, name) or nil end
+  local every, data, template = unpack(redis.call('HMGET', key, 'every', 'data', 'opts'))
+  what.every = tonumber(every or opts['repeat'].every)
+  local args = {'0', what, id, data or '{}', cjson.decode(template or '{}'), opts, nowMs, B .. ':', ''}
+  local r = BULL.addJobScheduler(keysOf_addJobScheduler(B), args)
+  if type(r) ~= 'table' then return nil end
+  redis.call('HINCRBY', key, 'ic', 1)
+  return r[1]
+end
+
 -- A job of a schedule ends. 'nextMs': when it runs next, by its pattern; '0' by its interval, which BullMQ's body knows; 'over'.
 -- An end that comes twice, or of a schedule that was put anew, is not of its present job: nothing is done.
 local function advance(B, jobId, nextMs)
@@ -21,8 +36,13 @@ local function advance(B, jobId, nextMs)
   end
   local opts = cjson.decode(json)
   opts['repeat'].count = (tonumber(opts['repeat'].count) or 1) + 1
+  -- Of its time there may be one that somebody has moved before it: it waits for its next try, or has failed and is kept.
+  while nextMs ~= '0' and redis.call('EXISTS', B .. ':repeat:' .. id .. ':' .. nextMs) == 1 do
+    nextMs = string.format('%.0f', nextMs + 1)
+  end
   opts.prevMillis = nextMs ~= '0' and tonumber(nextMs) or nil
   local nextId = BULL.updateJobScheduler(keysOf_updateJobScheduler(B, jobId), {nextMs, id, '{}', opts, nowMs, B .. ':', jobId})
+  if not nextId and nextMs == '0' then nextId = addNextFree(B, id, opts) end
   if envelope and nextId then redis.call('HSET', B .. ':' .. nextId, 'aq', envelope) end
 end
 `;

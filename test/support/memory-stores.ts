@@ -1,0 +1,70 @@
+/** Several pods' stores on one memory server, with a hand on its clock, without engines: for tests of the protocol itself. */
+import { randomBytes } from 'node:crypto';
+import { entityWord } from '../../src/core/entity.js';
+import { MemoryServer } from '../../src/store/memory/memory-server.js';
+import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
+import type { Cluster } from '../contract/store-contract.js';
+import { ManualClock } from './clock.js';
+
+export async function createMemoryStores(leaseMs = 3000, clock = new ManualClock()): Promise<Cluster> {
+  const server = new MemoryServer(clock, leaseMs);
+  const stores: MemoryEntityStore[] = [];
+  return {
+    async pod(config) {
+      const store = new MemoryEntityStore(server, config, randomBytes(4).toString('hex'));
+      stores.push(store);
+      return store;
+    },
+    async expireLeases() {
+      for (const { owner } of server.entities.values()) if (owner) owner.untilMs = 0;
+    },
+    async ripenDelayed(entity) {
+      clock.stall(60_001);
+      server.promote(server.entity(entity));
+    },
+    async pause(entity, paused) {
+      server.entity(entity).paused = paused;
+    },
+    async timePasses(ms) {
+      clock.stall(ms);
+    },
+    async addPast(entity, data) {
+      const json = JSON.stringify(data);
+      const job = {
+        id: 'past',
+        name: 'withdraw',
+        data: json,
+        options: {},
+        envelope: {},
+        enqueuedAtMs: 0,
+        attempt: 0,
+        attemptsMade: 0,
+        stalled: 0,
+        stacks: [],
+        mustFail: undefined,
+      };
+      server.entity(entity).wait.push(job);
+    },
+    async endHold(entity) {
+      server.entity(entity).hold = undefined;
+    },
+    async removeJob(ref, jobId) {
+      const entity = server.entity(ref);
+      entity.wait = entity.wait.filter(({ id }) => id !== jobId);
+      entity.active = entity.active.filter(({ id }) => id !== jobId);
+    },
+    keysOf: async entity => (server.find(entity) ? [entityWord(entity)] : []),
+    failedIds: async entity => server.entity(entity).failed.map(({ id }) => id),
+    dueScore: async entity => server.due.get(entityWord(entity)),
+    async dueInMs(entity) {
+      const score = server.due.get(entityWord(entity));
+      return score === undefined ? undefined : score - server.now();
+    },
+    async fallSilent() {
+      server.alive.clear();
+    },
+    async close() {
+      for (const store of stores) await store.close();
+    },
+  };
+}

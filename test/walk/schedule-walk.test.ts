@@ -1,0 +1,63 @@
+/**
+ * A random walk over schedules, on both stores: whatever a person and the pods do in between, each schedule goes on.
+ * `SEED=n` repeats one walk; `SCHEDULE_WALK_STEPS=n` walks longer than the default on Redis, and twenty times as long in memory.
+ */
+import { ManualClock } from '../support/clock.js';
+import { createMemoryStores } from '../support/memory-stores.js';
+import { RedisCluster } from '../support/redis-cluster.js';
+import { ScheduleActions } from '../support/walk/schedule-actions.js';
+import { LEASE_MS } from '../support/walk/schedule-books.js';
+import { calm } from '../support/walk/schedule-calm.js';
+import { ScheduleWalk, type Stage } from '../support/walk/schedule-walk.js';
+
+const STEPS = Number(process.env['SCHEDULE_WALK_STEPS'] ?? 1000);
+const STEPS_OF_A_WALK = 80;
+const FIRST_SEED = (Date.now() % 1_000_000) * 1000;
+
+async function memoryStage(): Promise<Stage> {
+  const clock = new ManualClock();
+  return {
+    cluster: await createMemoryStores(LEASE_MS, clock),
+    nowMs: () => clock.wallMs(),
+    pausesMs: [1, 10, 1000, 3000],
+  };
+}
+
+async function redisStage(): Promise<Stage> {
+  return { cluster: new RedisCluster(), nowMs: Date.now, pausesMs: [1, 1, 1, 5, 5, 10, 10, 10, 40, 600] };
+}
+
+describe('a random walk over schedules', () => {
+  async function walk(stage: Stage, seed: number): Promise<void> {
+    const run = new ScheduleWalk(stage, seed);
+    try {
+      const actions = new ScheduleActions(run);
+      await actions.begin();
+      for (let step = 0; step < STEPS_OF_A_WALK; step++) await actions.step();
+      await calm(run);
+    } catch (error) {
+      // What no call of the walk expects; else it is what was violated, and thrown, first.
+      run.violate(`I10: ${error}`);
+      run.throwIfViolated();
+    } finally {
+      await stage.cluster.close();
+    }
+  }
+
+  test.each([
+    ['in memory', memoryStage, 20 * STEPS],
+    ['on Redis', redisStage, STEPS],
+  ])(
+    '%s: keeps every invariant',
+    async (where, createStage, steps) => {
+      const given = process.env['SEED'];
+      if (given !== undefined) return walk(await createStage(), Number(given));
+      const walks = Math.ceil(steps / STEPS_OF_A_WALK);
+      process.stdout.write(
+        `schedule walk ${where}: ${walks} walks of ${STEPS_OF_A_WALK} steps, seeds from ${FIRST_SEED}\n`,
+      );
+      for (let i = 0; i < walks; i++) await walk(await createStage(), FIRST_SEED + i);
+    },
+    600_000,
+  );
+});
