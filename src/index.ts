@@ -1,4 +1,6 @@
 /** The public door: named exports, nothing else. */
+export { type JsonValue, jsonCodec, type PayloadCodec } from './core/codec.js';
+export { type Encryption, encryptedCodec } from './core/encrypted-codec.js';
 export type { EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
 export {
@@ -15,16 +17,22 @@ export {
   InvalidOptionError,
   JobAbandonedError,
   OutcomeUnknownError,
+  PayloadTooLargeError,
+  PayloadUnreadableError,
   StaleClaimError,
   StoreRefusedError,
   StoreUnavailableError,
   UnserializableDataError,
   UnsupportedError,
+  ValidationError,
+  type ValidationIssue,
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
 export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
 export type { DeadLetter, EntityStatus, JobState, JobView, ScheduleView } from './core/ports.js';
 export type { Schedule } from './core/schedule.js';
+export { type SuperJson, superjsonCodec } from './core/superjson-codec.js';
+export type { StandardSchema } from './core/validation.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
 export { currentJob, type JobContext } from './nest/current-job.js';
@@ -36,12 +44,23 @@ export {
   QueueEntity,
   QueueEntityId,
   type QueueEntityOptions,
+  type SchemaOptions,
   WorkerProcessor,
 } from './nest/decorators.js';
 export { type EntityQueue, EntityQueues, type EntityTypeQueues } from './nest/entity-queues.js';
+export type {
+  EntityTypeName,
+  EntityTypes,
+  JobData,
+  JobName,
+  JobResult,
+  NamedJob,
+  ResultOf,
+  ScopedJob,
+} from './nest/entity-types.js';
 export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
-export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';
-export { type EnqueueOptions, type NamedJob, QueueBus, type ScopedQueueBus } from './nest/queue-bus.js';
+export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory, EntitiesOptions } from './nest/options.js';
+export { type EnqueueOptions, QueueBus, type ScopedQueueBus } from './nest/queue-bus.js';
 export { SpawnQueueService } from './nest/spawn-queue.service.js';
 export type { RedisConnectionOptions } from './store/redis/connection.js';

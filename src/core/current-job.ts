@@ -5,7 +5,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Lease } from './lease.js';
-import type { FetchedJob, JobContext } from './ports.js';
+import type { FetchedJob, HandlerPayload, JobContext } from './ports.js';
 
 const storage = new AsyncLocalStorage<JobContext>();
 
@@ -22,6 +22,7 @@ export class RunningJob implements JobContext {
   constructor(
     private readonly fetched: FetchedJob,
     private readonly lease: Lease,
+    private readonly payload: HandlerPayload,
   ) {}
 
   get entityType(): string {
@@ -45,6 +46,6 @@ export class RunningJob implements JobContext {
   }
 
   get job(): unknown {
-    return this.fetched.native();
+    return this.fetched.native(this.payload);
   }
 }

@@ -7,6 +7,7 @@
 import type { EntityRef } from './entity.js';
 import { HandlerConflictError, HandlerNotFoundError } from './errors.js';
 import type { JobRunner } from './ports.js';
+import type { Validator } from './validation.js';
 
 interface Registered {
   readonly runner: JobRunner;
@@ -24,6 +25,7 @@ export class HandlerTable {
   private readonly commands = new Map<string, RegisteredCommand>();
   private readonly wildcards = new Map<string, Registered>();
   private readonly types = new Set<string>();
+  private readonly validators = new Map<JobRunner, Validator>();
 
   /** Says that this pod works entities of a type; it sweeps and claims no others. */
   host(type: string): void {
@@ -50,6 +52,22 @@ export class HandlerTable {
     add(this.commands, name, { runner, origin, commandClass }, `command "${name}"`);
   }
 
+  /** What this runner is given must be what the validator wants. */
+  addValidator(runner: JobRunner, validator: Validator): void {
+    this.validators.set(runner, validator);
+  }
+
+  /** What the data of a runner's jobs must be. */
+  validatorOf(runner: JobRunner): Validator | undefined {
+    return this.validators.get(runner);
+  }
+
+  /** What the data of jobs of that name must be, as far as this pod knows. */
+  validatorFor(type: string, name: string): Validator | undefined {
+    const found = this.validators.size === 0 ? undefined : this.lookUp(type, name);
+    return found && this.validators.get(found.runner);
+  }
+
   /** The class of the command of that name, if this pod handles it. */
   commandClass(name: string): unknown {
     return this.commands.get(name)?.commandClass;
@@ -66,12 +84,12 @@ export class HandlerTable {
 
   /** Whether this pod has code for jobs of that name. */
   knows(entity: EntityRef, name: string): boolean {
-    return this.lookUp(entity, name) !== undefined;
+    return this.lookUp(entity.type, name) !== undefined;
   }
 
   /** @throws HandlerNotFoundError that names the job, the entity type and the three remedies. */
   find(entity: EntityRef, name: string): JobRunner {
-    const found = this.lookUp(entity, name);
+    const found = this.lookUp(entity.type, name);
     if (found) return found.runner;
     throw new HandlerNotFoundError(
       `No handler on this pod for job "${name}" of entity type "${entity.type}". Add a @CommandHandler for the command of ` +
@@ -79,8 +97,8 @@ export class HandlerTable {
     );
   }
 
-  private lookUp(entity: EntityRef, name: string): Registered | undefined {
-    return this.explicit.get(entity.type)?.get(name) ?? this.commands.get(name) ?? this.wildcards.get(entity.type);
+  private lookUp(type: string, name: string): Registered | undefined {
+    return this.explicit.get(type)?.get(name) ?? this.commands.get(name) ?? this.wildcards.get(type);
   }
 }
 

@@ -3,12 +3,14 @@
  * pod works the entity or may (its answer can bring the claim, or the job itself).
  */
 
+import { sealOf } from './codec.js';
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
 import { BulkEnqueueError, ClosedError, InvalidCommandError, InvalidOptionError, rejecting } from './errors.js';
-import { checkJobOptions, checkOrder, checkSize, encodeData, withIdempotency } from './job-data.js';
+import { checkJobOptions, checkOrder, withIdempotency } from './job-data.js';
 import { momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
+import { checkSize, encodePayload } from './payload.js';
 import type { Clock, Entered, EntityStore, JobOptions, NewJob } from './ports.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import type { WorkerManager } from './worker-manager.js';
@@ -18,7 +20,7 @@ export interface JobRequest {
   readonly entityType: string;
   readonly entityId: EntityId;
   readonly name: string;
-  /** Anything that JSON can carry. */
+  /** Anything that the codec of its type can carry: JSON, where nothing else is said. */
   readonly data: unknown;
   /** BullMQ's options of a job. */
   readonly options?: JobOptions;
@@ -107,16 +109,17 @@ export class Enqueuer {
     if (options) checkJobOptions(options, culprit);
     const type = this.config.entityType(entity.type);
     if (options) checkOrder(options, type, culprit);
-    const { jobOptions } = type;
-    const encoded = encodeData(data, culprit);
+    const { jobOptions, codec, maxPayloadBytes } = type;
+    const encoded = encodePayload(codec, data, culprit);
     const merged = options ? { ...jobOptions, ...options } : jobOptions;
-    checkSize(encoded, merged, culprit);
+    checkSize(encoded, { sizeLimit: merged['sizeLimit'], maxPayloadBytes }, culprit);
     // Without options of its own a job shares one object with all others of its type: what is encoded once stays encoded.
     return {
       entity,
       name,
       data: encoded,
       options: merged,
+      envelope: sealOf(codec),
     };
   }
 

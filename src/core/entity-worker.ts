@@ -15,7 +15,7 @@
 import { type EntityRef, entityWord } from './entity.js';
 import { messageOf, NotExecutedError, StaleClaimError, stackOf } from './errors.js';
 import type { EventSink } from './events.js';
-import type { JobExecution } from './job-execution.js';
+import { type JobExecution, lackFor } from './job-execution.js';
 import { JobLine } from './job-line.js';
 import { Lease, type Moment, momentOf } from './lease.js';
 import { tellOfClaim, tellOfEnd, tellOfWorker } from './news.js';
@@ -52,7 +52,7 @@ export interface WorkerContext {
   nextEpoch(): number;
   /** Asks for a renewal now: the lease of a worker with work has run out. */
   requestRenewal(): void;
-  /** The next job has a name that this pod does not know; it was left for one that does. */
+  /** The next job has a name, or a codec, that this pod does not know; it was left for one that does. */
   left(worker: EntityWorker, job: FetchedJob): void;
   /** The worker has ended; the entity is no longer worked here. */
   ended(worker: EntityWorker): void;
@@ -68,7 +68,7 @@ export class EntityWorker {
   private epoch: number;
   private lease: Lease | undefined;
   private readonly jobs: JobLine;
-  /** A job of a name unknown here that was left for others long enough: it is to fail. */
+  /** A job of a name, or a codec, unknown here that was left for others long enough: it is to fail. */
   private overdue: string | undefined;
   private readonly answers = new OwedAnswers(failure => {
     this.failure ??= failure;
@@ -379,8 +379,8 @@ export class EntityWorker {
       context.requestRenewal();
       return false;
     }
-    const isKnown = job.mustFail !== undefined || context.execution.handlers.knows(this.entity, job.name);
-    if (!isKnown && this.overdue !== job.id) return this.leave(lease.claim, job);
+    const isLacking = lackFor(context.execution, this.entity, job) !== undefined;
+    if (isLacking && this.overdue !== job.id) return this.leave(lease.claim, job);
     this.setState('working');
     this.jobs.start(job, lease, {
       ended: (settlement, durationMs) => this.guarded(() => this.onJobEnd(lease.claim, settlement, durationMs)),
@@ -561,7 +561,7 @@ export class EntityWorker {
   }
 
   /**
-   * A rolling deploy: the next job has a name that only other pods know. It is left for them, and all behind it; too long
+   * A rolling deploy: the next job has a name, or a codec, that only other pods know. It is left for them, and all behind it; too long
    * left, it fails here, so that an entity does not wait for ever (races 13, 32).
    */
   private leave(claim: Claim, job: FetchedJob): boolean {

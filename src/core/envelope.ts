@@ -6,6 +6,8 @@
 /** A job without any has none of it, and costs nothing for it. */
 export interface Envelope {
   readonly [name: string]: unknown;
+  /** The name of the codec that has written the payload; none for plain JSON. */
+  readonly codec?: unknown;
 }
 
 export const NO_ENVELOPE: Envelope = {};

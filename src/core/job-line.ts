@@ -6,7 +6,7 @@
  */
 import { entityWord } from './entity.js';
 import type { EventSink } from './events.js';
-import { type JobExecution, runJob } from './job-execution.js';
+import { type JobExecution, runJob, type TypedExecution } from './job-execution.js';
 import type { Lease } from './lease.js';
 import { tellOfJob } from './news.js';
 import type { EntityTypeConfig } from './options.js';
@@ -33,6 +33,7 @@ export class JobLine {
   private readonly running = new Map<string, number>();
   private readonly unconfirmed = new Map<string, Settlement>();
   private readonly window: PrefetchWindow;
+  private readonly execution: TypedExecution;
   /** How many handlers may run at once. */
   handlers: number;
 
@@ -41,6 +42,7 @@ export class JobLine {
     private readonly context: JobSurroundings,
   ) {
     this.window = new PrefetchWindow(type.prefetch);
+    this.execution = { ...context.execution, type };
     this.handlers = type.handlersAtStart;
   }
 
@@ -127,12 +129,12 @@ export class JobLine {
 
   /** Starts the next job, under a lease that is valid. */
   start(job: FetchedJob, lease: Lease, { ended, crashed }: JobEnd): void {
-    const { clock, execution, events } = this.context;
+    const { clock, events } = this.context;
     this.ready.shift();
     const startedAtMs = clock.monotonicMs();
     this.running.set(job.id, startedAtMs);
     tellOfJob(events, 'job.started', lease.claim, job);
-    runJob(execution, job, lease).then(
+    runJob(this.execution, job, lease).then(
       end => {
         const settlement = this.settle(end, lease);
         this.running.delete(job.id);

@@ -4,6 +4,7 @@
  * Owns: defaults, ranges, and the error for what is unknown. Neighbour: `nest/options.ts` types
  * what a user writes and hands it over here.
  */
+import { Codecs, checkCodec, jsonCodec, type PayloadCodec } from './codec.js';
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError } from './errors.js';
 import { checkJobOptions, checkOrder } from './job-data.js';
@@ -91,6 +92,12 @@ export interface EntityOptions {
   >;
   /** BullMQ options of every job of this type; options given to `enqueue` win. */
   defaultJobOptions?: JobOptions;
+  /** How payloads and results of this type are stored. Default: the codec of the module. */
+  codec?: PayloadCodec;
+  /** As that of the module, for this type. */
+  maxPayloadBytes?: number;
+  /** As that of the module, for this type. */
+  maxResultBytes?: number;
 }
 
 /** What the engine is given. */
@@ -121,6 +128,24 @@ export interface EngineOptions {
   enableCronManager?: boolean;
   /** How often `enableCronManager` looks, in ms. Default 5000. */
   cronInterval?: number;
+  /**
+   * How payloads and results are stored. Default: as plain JSON (`jsonCodec`), which refuses what it can't carry. Each job
+   * carries the name of its codec, and is read by that one, whatever codec its type has by then.
+   */
+  codec?: PayloadCodec;
+  /**
+   * Codecs that are read beside those that are written here: the former ones, or those of other services. In a rolling change,
+   * first let all pods read the new codec, then write it. A job whose codec a pod does not know is left for those that do, as one
+   * of an unknown name: see `unknownJobGraceMs`.
+   */
+  readCodecs?: readonly PayloadCodec[];
+  /** The most bytes that a payload may have as it is stored; above it an enqueue rejects with `PayloadTooLargeError`. Default 262144. */
+  maxPayloadBytes?: number;
+  /**
+   * The most bytes that the result of a job may have as it is stored. One that has more completes all the same, since its work is
+   * done; null is stored, and a warning logged. Default 262144.
+   */
+  maxResultBytes?: number;
 }
 
 /** An entity type as the core reads it. */
@@ -147,6 +172,9 @@ export interface EntityTypeConfig {
   readonly maxPending: number | undefined;
   readonly rateLimit: RateLimit | undefined;
   readonly jobOptions: JobOptions;
+  readonly codec: PayloadCodec;
+  readonly maxPayloadBytes: number;
+  readonly maxResultBytes: number;
 }
 
 /** All options as the core reads them. */
@@ -162,11 +190,15 @@ export interface EngineConfig {
   readonly discoveryMs: number;
   /** How often the workers of entities are scaled; not at all without. */
   readonly scaleEveryMs: number | undefined;
+  /** All that this pod can read. */
+  readonly codecs: Codecs;
   entityType(type: string): EntityTypeConfig;
 }
 
 /** Completed jobs leave at once; failed ones stay for a person to see, bounded in number and age (7 days, in seconds). */
 const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1000, age: 7 * 24 * 3600 } };
+
+const DEFAULT_MAX_BYTES = 256 * 1024;
 
 /** What is fetched, or runs, must fit into one call when a worker begins anew. */
 const MOST_AT_ONCE = 256;
@@ -185,6 +217,9 @@ const ENTITY_KEYS = [
   'defaultEntityId',
   'workerConfig',
   'defaultJobOptions',
+  'codec',
+  'maxPayloadBytes',
+  'maxResultBytes',
 ];
 
 /**
@@ -202,6 +237,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
   }
   if (options.defaultJobOptions) checkJobOptions(options.defaultJobOptions, 'defaultJobOptions');
   if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
+  checkStorage('AtomicQueuesModule', options);
   const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
   return {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
@@ -213,6 +249,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,
     discoveryMs: zeroOrMilliseconds('discoveryIntervalMs', options.discoveryIntervalMs ?? 60_000),
     scaleEveryMs: options.enableCronManager ? scaleEveryMs : undefined,
+    codecs: codecsOf(options),
     entityType(type) {
       let config = types.get(type);
       if (!config) {
@@ -256,7 +293,28 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     maxPending: entity.maxPending,
     rateLimit: entity.rateLimit,
     jobOptions,
+    codec: entity.codec ?? options.codec ?? jsonCodec,
+    maxPayloadBytes: entity.maxPayloadBytes ?? options.maxPayloadBytes ?? DEFAULT_MAX_BYTES,
+    maxResultBytes: entity.maxResultBytes ?? options.maxResultBytes ?? DEFAULT_MAX_BYTES,
   };
+}
+
+/** What a pod writes it can read, whatever type a job is of. */
+function codecsOf({ codec, readCodecs = [], entities = {} }: EngineOptions): Codecs {
+  if (!Array.isArray(readCodecs))
+    throw new InvalidOptionError('AtomicQueuesModule.readCodecs must be a list of codecs.');
+  for (const [index, other] of readCodecs.entries()) checkCodec(`AtomicQueuesModule.readCodecs[${index}]`, other);
+  const codecs = new Codecs();
+  for (const known of [codec, ...readCodecs, ...Object.values(entities).map(entity => entity.codec)])
+    if (known) codecs.add(known);
+  return codecs;
+}
+
+/** How payloads are stored: what the module says, and an entity type may say otherwise. */
+function checkStorage(path: string, { codec, maxPayloadBytes, maxResultBytes }: EntityOptions): void {
+  if (codec !== undefined) checkCodec(`${path}.codec`, codec);
+  if (maxPayloadBytes !== undefined) count(`${path}.maxPayloadBytes`, maxPayloadBytes);
+  if (maxResultBytes !== undefined) count(`${path}.maxResultBytes`, maxResultBytes);
 }
 
 /** Which order a type keeps, and what it does with jobs that have used up their tries. */
@@ -306,6 +364,7 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
     throw new InvalidOptionError(`${path}.onExhausted must be 'skip', 'block' or 'deadLetter'.`);
   }
   if (entity.rateLimit !== undefined) checkRateLimit(`${path}.rateLimit`, entity.rateLimit);
+  checkStorage(path, entity);
   if (entity.maxPending !== undefined) count(`${path}.maxPending`, entity.maxPending);
   if (entity.maxWorkersPerEntity !== undefined) count(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
   if (entity.idleTimeoutSeconds !== undefined) positive(`${path}.idleTimeoutSeconds`, entity.idleTimeoutSeconds);

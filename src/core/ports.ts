@@ -22,7 +22,7 @@ export type JobOptions = Readonly<Record<string, unknown>>;
 export interface NewJob {
   readonly entity: EntityRef;
   readonly name: string;
-  /** The payload as JSON text. */
+  /** The payload as JSON text, as the codec that the envelope names has written it. */
   readonly data: string;
   readonly options: JobOptions;
   readonly envelope?: Envelope;
@@ -32,6 +32,7 @@ export interface NewJob {
 export interface FetchedJob {
   readonly id: string;
   readonly name: string;
+  /** As its codec has written it. */
   readonly data: unknown;
   /** Which start of this job this is, from 1. */
   readonly attempt: number;
@@ -43,8 +44,18 @@ export interface FetchedJob {
   readonly isSkipped?: boolean;
   /** Set when the job must not run but fail with this reason (it stalled too often, its data is gone). */
   readonly mustFail?: string;
-  /** The job in the store's own form (a BullMQ `Job`); built when first asked for, guarded by the claim it was fetched under. */
-  native(): unknown;
+  /**
+   * The job in the store's own form (a BullMQ `Job`); built when first asked for, guarded by the claim it was fetched under.
+   * @param payload as the handler is to see it. Default: as it is stored.
+   */
+  native(payload?: HandlerPayload): unknown;
+}
+
+/** The payload of a job for its handler. */
+export interface HandlerPayload {
+  readonly data: unknown;
+  /** What the handler puts in its place, as JSON text. @throws UnserializableDataError, PayloadTooLargeError */
+  encode(data: unknown): string;
 }
 
 /** How a job ended here. */
@@ -271,6 +282,7 @@ export type JobState = 'waiting' | 'active' | 'delayed' | 'failed' | 'completed'
 export interface JobView {
   readonly jobId: string;
   readonly name: string;
+  /** As it was given; what this pod has no codec for, as it is stored. */
   readonly data: unknown;
   /** When it was enqueued, in ms since 1970. */
   readonly enqueuedAtMs: number;

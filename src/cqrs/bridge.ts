@@ -7,9 +7,11 @@
 import type { ModuleRef } from '@nestjs/core';
 import type { HandlerTable } from '../core/dispatch.js';
 import { InvalidCommandError } from '../core/errors.js';
-import type { FetchedJob } from '../core/ports.js';
+import type { JobRunner } from '../core/ports.js';
 import type { Provider } from '../nest/explorer.js';
 import { type Class, getMetadata, jobNameOf } from '../nest/metadata.js';
+import type { Validators } from '../nest/validators.js';
+import { rebuild } from './rebuild.js';
 
 /** Metadata that the decorators of cqrs leave on a handler: the class it handles. A test fails when they change. */
 export const HANDLER_METADATA = { command: '__commandHandler__', query: '__queryHandler__' } as const;
@@ -31,6 +33,7 @@ export interface BridgeParts {
   readonly moduleRef: ModuleRef;
   /** Entity types named in the module's options. */
   readonly declaredTypes: readonly string[];
+  readonly validators: Validators;
 }
 
 /** @throws HandlerConflictError when two classes travel under one name, InvalidCommandError when cqrs has no bus here. */
@@ -39,6 +42,7 @@ export async function registerCqrsHandlers({
   handlers,
   moduleRef,
   declaredTypes,
+  validators,
 }: BridgeParts): Promise<void> {
   // A class that two modules provide is found twice, and still is one handler.
   const classes = [...new Set(providers.map(({ target }) => target))];
@@ -47,12 +51,10 @@ export async function registerCqrsHandlers({
   const cqrs = (await import('@nestjs/cqrs')) as unknown as CqrsModule;
   for (const { handler, message, kind } of found) {
     const bus = findBus(moduleRef, kind === 'command' ? cqrs.CommandBus : cqrs.QueryBus, handler);
-    handlers.addCommand(
-      jobNameOf(message),
-      message,
-      job => bus.execute(rebuild(message, job)),
-      `${handler.name} (${message.name})`,
-    );
+    const run: JobRunner = job => bus.execute(rebuild(message, job));
+    handlers.addCommand(jobNameOf(message), message, run, `${handler.name} (${message.name})`);
+    const validator = validators.of(message);
+    if (validator) handlers.addValidator(run, validator);
     const type = getMetadata(message, 'entityType');
     for (const hosted of type === undefined ? declaredTypes : [type]) handlers.host(hosted);
   }
@@ -73,26 +75,4 @@ function routedMessages(handler: Class): { kind: Kind; message: Class }[] {
     const message: Class | undefined = Reflect.getMetadata(HANDLER_METADATA[kind], handler);
     return message && getMetadata(message, 'routed') ? [{ kind, message }] : [];
   });
-}
-
-/** Names that would reach beyond the instance. */
-const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
-
-/**
- * A real instance of the class with the properties of the payload; the constructor is not run again.
- * @throws InvalidCommandError when the payload is no object.
- */
-export function rebuild(message: Class, { data = {} }: Pick<FetchedJob, 'data'>): object {
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) {
-    const kind = Array.isArray(data) ? 'an array' : data === null ? 'null' : `a ${typeof data}`;
-    throw new InvalidCommandError(
-      `The data of a job that ${message.name} is made of must be an object with its properties, not ${kind}.`,
-    );
-  }
-  const instance: object = Object.create(message.prototype);
-  for (const [name, value] of Object.entries(data)) {
-    if (FORBIDDEN.has(name)) continue;
-    Object.defineProperty(instance, name, { value, writable: true, enumerable: true, configurable: true });
-  }
-  return instance;
 }

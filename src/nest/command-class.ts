@@ -3,7 +3,9 @@
  * Neighbour: `queue-bus.ts` asks for every command.
  */
 import { InvalidCommandError, InvalidEntityError } from '../core/errors.js';
+import type { Validator } from '../core/validation.js';
 import { type Class, getMetadata, jobNameOf } from './metadata.js';
+import type { Validators } from './validators.js';
 
 export interface CommandClass {
   readonly target: Class;
@@ -11,6 +13,7 @@ export interface CommandClass {
   /** Where instances go of themselves; undefined where only a scope says so. */
   readonly entityType: string | undefined;
   readonly entityIdProperty: string | undefined;
+  readonly validator: Validator | undefined;
 }
 
 /**
@@ -28,7 +31,7 @@ export function classOf(command: unknown): Class {
 }
 
 /** @throws InvalidCommandError when instances could not be told from others by name. */
-export function readCommandClass(target: Class): CommandClass {
+export function readCommandClass(target: Class, validators: Validators): CommandClass {
   const name = jobNameOf(target);
   if (name === '')
     throw new InvalidCommandError(
@@ -39,6 +42,7 @@ export function readCommandClass(target: Class): CommandClass {
     name,
     entityType: getMetadata(target, 'entityType'),
     entityIdProperty: getMetadata(target, 'entityIdProperty'),
+    validator: validators.of(target),
   };
 }
 

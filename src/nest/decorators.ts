@@ -3,11 +3,24 @@
  */
 import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
 import { checkEntityOptions, checkKnown } from '../core/options.js';
+import { checkSchema, type StandardSchema } from '../core/validation.js';
 import { parameterProperty } from './constructor-parameter.js';
+import type { EntityTypeName } from './entity-types.js';
 import { type Class, getMetadata, getOwnMetadata, setMetadata, type WorkerProcessorOptions } from './metadata.js';
 
+/** What the data of jobs must be. */
+export interface SchemaOptions {
+  /**
+   * A schema by Standard Schema (zod, valibot, arktype and others). Data is checked when it is enqueued, and again before the run:
+   * what the schema makes of it is what is enqueued, and what the handler gets. So it must accept what it gives, as it comes
+   * out of its codec (a date is a text in JSON, `z.coerce.date()` takes it). It must be synchronous. What is invalid is not enqueued;
+   * a job of which it turns out before the run fails with a `ValidationError`, without further tries.
+   */
+  schema?: StandardSchema;
+}
+
 /** Options of {@link QueueEntity}. */
-export interface QueueEntityOptions {
+export interface QueueEntityOptions extends SchemaOptions {
   /**
    * The name under which jobs of this class travel. Default: the class name. Declare one where class names are
    * minified, or may change while jobs are waiting.
@@ -25,17 +38,20 @@ export interface QueueEntityOptions {
  *   constructor(@QueueEntityId() readonly accountId: string, readonly amount: number) {}
  * }
  * ```
+ * A class without a schema whose properties are decorated with class-validator is checked by that. A subclass inherits the type,
+ * not the name and not the schema.
+ *
  * @throws InvalidCommandError (at import) when the type or the name is not a non-empty string, InvalidOptionError for an
- * unknown option.
+ * unknown option, or what is no schema.
  */
-export function QueueEntity(entityType: string, options: QueueEntityOptions = {}): ClassDecorator {
+export function QueueEntity(entityType: EntityTypeName, options: QueueEntityOptions = {}): ClassDecorator {
   return target => {
     if (typeof entityType !== 'string' || entityType === '') {
       throw new InvalidCommandError(`@QueueEntity of ${target.name} needs an entity type, such as 'account'.`);
     }
-    checkKnown(`@QueueEntity of ${target.name}`, options, ['name']);
+    checkKnown(`@QueueEntity of ${target.name}`, options, ['name', 'schema']);
     setMetadata(target, 'entityType', entityType);
-    route(target, options.name);
+    route(target, options.name, options);
   };
 }
 
@@ -120,9 +136,9 @@ export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator
  * may have several names; a subclass inherits the handlers of the class that it extends.
  *
  * @throws HandlerConflictError (at import) when another method of the class handles the name, InvalidCommandError when
- * the name is not a non-empty string or the method is static.
+ * the name is not a non-empty string or the method is static, InvalidOptionError for an unknown option, or what is no schema.
  */
-export function JobHandler(jobName: string): MethodDecorator {
+export function JobHandler(jobName: string, options: SchemaOptions = {}): MethodDecorator {
   return (target, method) => {
     const cls = typeof target === 'function' ? target : target.constructor;
     const where = `${cls.name}.${String(method)}`;
@@ -142,7 +158,18 @@ export function JobHandler(jobName: string): MethodDecorator {
       );
     }
     setMetadata(cls, 'jobHandlers', handlers.set(jobName, method));
+    const schemas = new Map(getMetadata(cls, 'jobSchemas'));
+    const schema = checkedSchema(`@JobHandler of ${where}`, options);
+    if (schema) schemas.set(jobName, schema);
+    else schemas.delete(jobName);
+    setMetadata(cls, 'jobSchemas', schemas);
   };
+}
+
+function checkedSchema(where: string, options: SchemaOptions): StandardSchema | undefined {
+  checkKnown(where, options, ['schema']);
+  if (options.schema !== undefined) checkSchema(`The schema of ${where}`, options.schema);
+  return options.schema;
 }
 
 /**
@@ -152,17 +179,21 @@ export function JobHandler(jobName: string): MethodDecorator {
  * @param name the job's name; the class name by default.
  * @throws InvalidCommandError (at import) when the name is empty, or the class has another.
  */
-export function JobCommand(name?: string): ClassDecorator {
-  return target => route(target, name);
+export function JobCommand(name?: string, options: SchemaOptions = {}): ClassDecorator {
+  return target => route(target, name, options);
 }
 
 /** As {@link JobCommand}, for a CQRS query. */
-export function JobQuery(name?: string): ClassDecorator {
-  return target => route(target, name);
+export function JobQuery(name?: string, options: SchemaOptions = {}): ClassDecorator {
+  return target => route(target, name, options);
 }
 
-function route(target: { readonly name: string }, name: string | undefined): void {
+function route(target: { readonly name: string }, name: string | undefined, { schema }: SchemaOptions): void {
   setMetadata(target, 'routed', true);
+  if (schema !== undefined) {
+    checkSchema(`The schema of ${target.name}`, schema);
+    setMetadata(target, 'schema', schema);
+  }
   if (name === undefined) return;
   if (typeof name !== 'string' || name === '') {
     throw new InvalidCommandError(`The job name of ${target.name} must be a non-empty string.`);

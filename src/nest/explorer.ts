@@ -7,6 +7,8 @@ import type { ModulesContainer } from '@nestjs/core';
 import type { HandlerTable } from '../core/dispatch.js';
 import { HandlerConflictError, InvalidCommandError, UnsupportedError } from '../core/errors.js';
 import type { EntityOptions } from '../core/options.js';
+import type { JobRunner } from '../core/ports.js';
+import { schemaValidator } from '../core/validation.js';
 import { type Class, getMetadata, type WorkerProcessorOptions } from './metadata.js';
 
 /** A provider or controller of the application, as far as it matters here. */
@@ -64,13 +66,11 @@ export function exploreProcessors(providers: readonly Provider[], handlers: Hand
     options.set(entityType, mergeOptions(processor, options.get(entityType)));
     handlers.host(entityType);
     for (const [name, method] of methods ?? []) {
-      const run = bind(provider, method);
-      handlers.addJobHandler(
-        entityType,
-        name,
-        (_, context) => run(context.job, context.entityId, context),
-        `${target.name}.${String(method)}`,
-      );
+      const bound = bind(provider, method);
+      const run: JobRunner = (_, context) => bound(context.job, context.entityId, context);
+      handlers.addJobHandler(entityType, name, run, `${target.name}.${String(method)}`);
+      const schema = getMetadata(target, 'jobSchemas')?.get(name);
+      if (schema) handlers.addValidator(run, schemaValidator(schema));
     }
   }
   return options;

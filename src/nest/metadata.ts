@@ -4,6 +4,8 @@
  */
 import 'reflect-metadata';
 import type { EntityOptions } from '../core/options.js';
+import type { StandardSchema } from '../core/validation.js';
+import type { EntityTypeName } from './entity-types.js';
 
 /** A class, of which instances may be made; the argument types don't matter here. */
 // biome-ignore lint/suspicious/noExplicitAny: a constructor's parameters are contravariant; only any accepts them all
@@ -12,7 +14,7 @@ export type Class<T = object> = abstract new (...args: any[]) => T;
 /** Options of `@WorkerProcessor`: those of the entity type, and which it is. */
 export interface WorkerProcessorOptions extends EntityOptions {
   /** The entity type whose jobs this class handles. */
-  entityType: string;
+  entityType: EntityTypeName;
 }
 
 interface Metadata {
@@ -26,6 +28,10 @@ interface Metadata {
   processor: WorkerProcessorOptions;
   /** On a class: the method that handles each job, by the job's name. */
   jobHandlers: ReadonlyMap<string, string | symbol>;
+  /** On a class: the schema of the data of each job, by the job's name. */
+  jobSchemas: ReadonlyMap<string, StandardSchema>;
+  /** On a command class: the schema of its instances; of this class alone, since it may drop what a subclass adds. */
+  schema: StandardSchema;
   /** On a command class: it takes part in routing by job name. */
   routed: true;
 }

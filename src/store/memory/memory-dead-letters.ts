@@ -1,6 +1,8 @@
 /** Dead letters in memory. Neighbour: `memory-store.ts` ends the jobs that become some. */
+import type { Codecs } from '../../core/codec.js';
 import type { Envelope } from '../../core/envelope.js';
 import { UnsupportedError } from '../../core/errors.js';
+import { showPayload } from '../../core/payload.js';
 import type { DeadLetter, DeadLetters, JobOptions } from '../../core/ports.js';
 import { MOST_STACKS } from '../../core/retry.js';
 import type { MemoryControl } from './memory-control.js';
@@ -17,7 +19,7 @@ export class MemoryDeadLetters implements DeadLetters {
   constructor(
     private readonly server: MemoryServer,
     private readonly control: MemoryControl,
-    private readonly intake: MemoryIntake,
+    private readonly parts: { readonly intake: MemoryIntake; readonly codecs: Codecs },
   ) {}
 
   bury({ ref }: StoredEntity, job: StoredJob, { reason, stack }: { reason: string; stack: string }): void {
@@ -42,7 +44,10 @@ export class MemoryDeadLetters implements DeadLetters {
   async list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
     return this.of(type)
       .slice(from, from + limit)
-      .map(({ json, options, envelope, ...letter }) => letter);
+      .map(({ json, options, envelope, ...letter }) => ({
+        ...letter,
+        data: showPayload(this.parts.codecs, envelope, letter.data),
+      }));
   }
 
   async replay(type: string, letterId: string): Promise<string | undefined> {
@@ -53,7 +58,7 @@ export class MemoryDeadLetters implements DeadLetters {
     const { jobId: _, delay: __, deduplication: ___, ...options } = letter.options;
     const entity = this.server.entity({ type, id: letter.entityId });
     const id = this.server.nextId();
-    entity.wait.push(this.intake.stored(id, { name, data, options, envelope }));
+    entity.wait.push(this.parts.intake.stored(id, { name, data, options, envelope }));
     this.control.lookNow(entity);
     return id;
   }

@@ -46,10 +46,10 @@ export class MemoryEntityStore implements EntityStore {
     private readonly config: EngineConfig,
     private readonly podId: string,
   ) {
-    this.control = new MemoryControl(server, podId);
+    this.control = new MemoryControl(server, podId, config.codecs);
     this.intake = new MemoryIntake(server, config);
-    this.deadLetters = new MemoryDeadLetters(server, this.control, this.intake);
-    this.schedules = new MemorySchedules(server, this.control, this.intake);
+    this.deadLetters = new MemoryDeadLetters(server, this.control, { intake: this.intake, codecs: config.codecs });
+    this.schedules = new MemorySchedules(server, this.control, { intake: this.intake, codecs: config.codecs });
   }
 
   async start(): Promise<void> {}
@@ -467,7 +467,7 @@ function toFetched(job: StoredJob): FetchedJob {
     envelope: job.envelope,
     mustFail: job.mustFail,
     isSkipped: job.isSkipped,
-    native: () => ({ id: job.id, name: job.name, data: JSON.parse(job.data) }),
+    native: payload => ({ id: job.id, name: job.name, data: payload ? payload.data : JSON.parse(job.data) }),
   };
 }
 

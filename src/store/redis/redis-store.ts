@@ -111,9 +111,10 @@ export class RedisEntityStore implements EntityStore {
       clock,
       log,
     });
-    this.control = new RedisControl(() => this.parts.channel, this.keySpace);
-    this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace);
-    this.schedules = new RedisSchedules({ keySpace: this.keySpace, clock, log, ready: () => this.parts });
+    const { codecs } = config;
+    this.control = new RedisControl(() => this.parts.channel, this.keySpace, codecs);
+    this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace, codecs);
+    this.schedules = new RedisSchedules({ keySpace: this.keySpace, codecs, clock, log, ready: () => this.parts });
     this.entering = new Entering({
       keySpace: this.keySpace,
       config,
@@ -123,8 +124,7 @@ export class RedisEntityStore implements EntityStore {
       readTaken: (...args) => this.readTaken(...args),
       readClaimed: (...args) => this.readClaimed(...args),
     });
-    this.buildNative = (claim, id, fields) =>
-      this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields);
+    this.buildNative = (claim, hash) => this.parts.native.build(this.keySpace.of(claim.entity), claim, hash);
   }
 
   async start(): Promise<void> {
