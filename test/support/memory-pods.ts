@@ -34,6 +34,8 @@ export class MemoryPods {
   readonly pods: Pod[] = [];
   /** Handlers return at once. */
   instant = true;
+  /** What handlers return. */
+  result: unknown;
   /** How many handlers of an entity may run at once. */
   atOnce = 1;
 
@@ -62,12 +64,12 @@ export class MemoryPods {
     expect(this.clock.pendingTimers).toBe(0);
   }
 
-  async handle(pod: string, n: number, context: JobContext): Promise<void> {
+  async handle(pod: string, n: number, context: JobContext): Promise<unknown> {
     const { entityId } = context;
     this.starts.push(`${pod}:${entityId}:${n}`);
     const beside = this.running.filter(other => other.entityId === entityId);
     if (beside.length >= this.atOnce) throw new Error(`${pod}:${entityId}:${n} overlaps ${beside[0]?.pod}:${n}`);
-    if (this.instant) return;
+    if (this.instant) return this.result;
     const ended: Gate = gate();
     const running: Running = {
       pod,
@@ -89,6 +91,7 @@ export class MemoryPods {
     } finally {
       this.forget(running);
     }
+    return this.result;
   }
 
   /** Takes a handler out of the books: one that runs on a pod that is cut off, beside which another may start. */
