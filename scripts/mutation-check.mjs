@@ -14,6 +14,7 @@ import { Redis } from 'ioredis';
 import { claimGuards } from '../test/mutations/claims.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
 import { intakeGuards } from '../test/mutations/intake.mjs';
+import { payloadGuards } from '../test/mutations/payloads.mjs';
 import { queueGuards } from '../test/mutations/queue.mjs';
 import { restGuards } from '../test/mutations/rest.mjs';
 import { triesGuards } from '../test/mutations/tries.mjs';
@@ -24,9 +25,15 @@ const TEST_TIMEOUT_MS = 8000;
 const RUN_TIMEOUT_MS = 120_000;
 
 const [word = ''] = process.argv.slice(2);
-const mutants = [...claimGuards, ...queueGuards, ...coreGuards, ...triesGuards, ...restGuards, ...intakeGuards].filter(
-  ({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word),
-);
+const mutants = [
+  ...claimGuards,
+  ...queueGuards,
+  ...coreGuards,
+  ...triesGuards,
+  ...restGuards,
+  ...intakeGuards,
+  ...payloadGuards,
+].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {
   console.error(`The list is out of date: the text of "${guard}" does not occur exactly once in ${file}.`);

@@ -65,7 +65,7 @@ class Loss extends TypeError {}
 function whyNot(error: unknown): string {
   if (error instanceof Loss) return error.message;
   const isCycle = error instanceof TypeError && error.message.startsWith('Converting circular structure');
-  return isCycle ? 'it refers to itself' : `a ${kindOf(error)} was thrown`;
+  return isCycle ? 'it refers to itself' : `it throws (${kindOf(error)})`;
 }
 
 function refuseLoss(key: string, value: unknown): unknown {
@@ -98,9 +98,9 @@ function describe(value: unknown): string {
 
 /** What was thrown, without its words: they may repeat what could not be read. */
 function kindOf(error: unknown): string {
-  if (!(error instanceof Error)) return typeof error;
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' && /^\w+$/.test(code) ? `${error.name}, ${code}` : error.name;
+  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
+  const words = [name, code].filter(word => typeof word === 'string' && /^\w+$/.test(word));
+  return words.length > 0 ? words.join(', ') : `a ${typeof error}`;
 }
 
 /**

@@ -46,7 +46,7 @@ export interface QueueEntityOptions extends SchemaOptions {
  */
 export function QueueEntity(entityType: EntityTypeName, options: QueueEntityOptions = {}): ClassDecorator {
   return target => {
-    if (typeof entityType !== 'string' || entityType === '') {
+    if (!isName(entityType)) {
       throw new InvalidCommandError(`@QueueEntity of ${target.name} needs an entity type, such as 'account'.`);
     }
     checkKnown(`@QueueEntity of ${target.name}`, options, ['name', 'schema']);
@@ -121,7 +121,7 @@ function idProperty(cls: Class, { property, place, isStatic }: Decorated): strin
  */
 export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator {
   return target => {
-    if (typeof options?.entityType !== 'string' || options.entityType === '') {
+    if (!isName(options?.entityType)) {
       throw new InvalidCommandError(`@WorkerProcessor of ${target.name} needs an entityType, such as 'account'.`);
     }
     const { entityType: _, ...own } = options;
@@ -164,6 +164,10 @@ export function JobHandler(jobName: string, options: SchemaOptions = {}): Method
     else schemas.delete(jobName);
     setMetadata(cls, 'jobSchemas', schemas);
   };
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
 }
 
 function checkedSchema(where: string, options: SchemaOptions): StandardSchema | undefined {

@@ -14,7 +14,7 @@ import type { EntityId } from '../core/entity.js';
  * declare module 'atomic-queues' {
  *   interface EntityTypes {
  *     account: { jobs: { audit: { data: { by: string }; result: number } } };
- *     order: {};
+ *     order: object;
  *   }
  * }
  * ```
@@ -35,16 +35,14 @@ type JobsOf<T extends string> = T extends keyof EntityTypes
 export type JobName<T extends string = EntityTypeName> = T extends unknown ? Extract<keyof JobsOf<T>, string> : never;
 
 /** What jobs of a name are given. */
-export type JobData<T extends string, N extends string> = N extends keyof JobsOf<T>
-  ? JobsOf<T>[N] extends { data: infer Data }
-    ? Data
-    : unknown
-  : unknown;
+export type JobData<T extends string, N extends string> = PartOf<T, N, 'data'>;
 
 /** What jobs of a name result in. */
-export type JobResult<T extends string, N extends string> = N extends keyof JobsOf<T>
-  ? JobsOf<T>[N] extends { result: infer Result }
-    ? Result
+export type JobResult<T extends string, N extends string> = PartOf<T, N, 'result'>;
+
+type PartOf<T extends string, N extends string, Part extends string> = N extends keyof JobsOf<T>
+  ? Part extends keyof JobsOf<T>[N]
+    ? JobsOf<T>[N][Part]
     : unknown
   : unknown;
 
