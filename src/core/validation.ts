@@ -57,7 +57,7 @@ export function schemaValidator(schema: StandardSchema): Validator {
   return {
     atEnqueue: data => {
       const result = standard.validate(data);
-      if (!(result instanceof Promise)) return verdictOf(result);
+      if (!isPromise(result)) return verdictOf(result);
       // Nobody waits for it.
       result.catch(() => {});
       throw new UnsupportedError(
@@ -66,9 +66,13 @@ export function schemaValidator(schema: StandardSchema): Validator {
     },
     beforeRun: data => {
       const result = standard.validate(data);
-      return result instanceof Promise ? result.then(verdictOf) : verdictOf(result);
+      return isPromise(result) ? result.then(verdictOf) : verdictOf(result);
     },
   };
+}
+
+function isPromise(result: SchemaResult | Promise<SchemaResult>): result is Promise<SchemaResult> {
+  return 'then' in result;
 }
 
 function verdictOf(result: SchemaResult): Verdict {

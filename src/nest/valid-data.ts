@@ -15,13 +15,21 @@ interface RoutedClass extends CommandClass {
  * A command as its class's validator has it.
  * @throws ValidationError, InvalidCommandError
  */
-export function validCommand(ready: Started, command: object, { target, validator, entityType }: RoutedClass): object {
+export function validCommand(ready: Started, command: object, routed: RoutedClass): object {
+  const { target, validator, entityType, entityIdProperty } = routed;
   if (!validator) return command;
   const valid = validAtEnqueue(command, validation(ready, { validator, culprit: target.name, entityType }));
-  if (typeof valid === 'object' && valid !== null && !Array.isArray(valid)) return valid;
-  throw new InvalidCommandError(
-    `The schema of ${target.name} makes no object of a command; what it gives must have the command's properties.`,
-  );
+  if (typeof valid !== 'object' || valid === null || Array.isArray(valid)) {
+    throw new InvalidCommandError(
+      `The schema of ${target.name} makes no object of a command; what it gives must have the command's properties.`,
+    );
+  }
+  if (entityIdProperty !== undefined && entityIdProperty in command && !(entityIdProperty in valid)) {
+    throw new InvalidCommandError(
+      `The schema of ${target.name} drops "${entityIdProperty}", which holds the entity id; add it to the schema.`,
+    );
+  }
+  return valid;
 }
 
 interface Named {

@@ -22,7 +22,11 @@ interface Options {
 interface ClassValidator {
   validateSync(instance: object, options?: Options): readonly Complaint[];
   validate(instance: object, options?: Options): Promise<readonly Complaint[]>;
-  getMetadataStorage(): {
+}
+
+/** Where its decorators write, there as soon as anything has imported class-validator: one for all copies of it. */
+interface DecoratorStorage {
+  readonly classValidatorMetadataStorage?: {
     getTargetValidationMetadatas(
       target: Class,
       schema: string,
@@ -32,8 +36,7 @@ interface ClassValidator {
   };
 }
 
-/** It is there as soon as anything has imported class-validator, and the same for all copies of it. */
-const isLoaded = () => 'classValidatorMetadataStorage' in globalThis;
+const storage = () => (globalThis as DecoratorStorage).classValidatorMetadataStorage;
 
 export class Validators {
   /** @param classValidator see {@link loadClassValidator}. */
@@ -43,22 +46,21 @@ export class Validators {
   of(target: Class): Validator | undefined {
     const schema: StandardSchema | undefined = getOwnMetadata(target, 'schema');
     if (schema) return schemaValidator(schema);
-    const { classValidator } = this;
-    if (classValidator)
-      return hasDecorators(classValidator, target) ? classValidation(classValidator, target) : undefined;
-    if (!isLoaded()) return undefined;
+    if (!isDecorated(target)) return undefined;
+    if (this.classValidator) return classValidation(this.classValidator, target);
     throw new InvalidCommandError(
-      `${target.name} was enqueued after class-validator was first imported, and that after this module had started; import it before.`,
+      `${target.name} has decorators of class-validator, which was imported only after this module had started; import it before.`,
     );
   }
 }
 
 export async function loadClassValidator(): Promise<ClassValidator | undefined> {
-  return isLoaded() ? ((await import('class-validator')) as unknown as ClassValidator) : undefined;
+  return storage() && ((await import('class-validator')) as unknown as ClassValidator);
 }
 
-function hasDecorators(classValidator: ClassValidator, target: Class): boolean {
-  return classValidator.getMetadataStorage().getTargetValidationMetadatas(target, '', false, false).length > 0;
+function isDecorated(target: Class): boolean {
+  const decorators = storage()?.getTargetValidationMetadatas(target, '', false, false);
+  return decorators !== undefined && decorators.length > 0;
 }
 
 /**

@@ -7,7 +7,7 @@ const REDIS = ['test/integration/payloads.test.ts'];
 export const payloadGuards = [
   {
     guard: 'a job of a codec that this pod does not know is left for those that do',
-    cites: 'I5, races 13, 32',
+    cites: 'payloads, I5, races 13, 32',
     file: 'src/core/job-execution.ts',
     from: 'if (!codecs.knows(job.envelope))',
     to: "if (job.envelope.codec === '')",
@@ -65,7 +65,7 @@ export const payloadGuards = [
     guard: 'a schema that waits is refused at enqueue',
     cites: 'I6, validation',
     file: 'src/core/validation.ts',
-    from: 'if (!(result instanceof Promise)) return verdictOf(result);',
+    from: 'if (!isPromise(result)) return verdictOf(result);',
     to: 'return verdictOf(result as SchemaResult);',
     tests: VALIDATION,
   },
