@@ -6,6 +6,8 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     '/renewal-thread\\.file\\.cjs$': '<rootDir>/test/support/thread-file.cjs',
+    // Examples import the package as a user does.
+    '^atomic-queues$': '<rootDir>/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   transform: {

@@ -11,12 +11,17 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
+import { batchGuards } from '../test/mutations/batches.mjs';
 import { claimGuards } from '../test/mutations/claims.mjs';
+import { contextGuards } from '../test/mutations/context.mjs';
 import { coreGuards } from '../test/mutations/core.mjs';
+import { flowGuards } from '../test/mutations/flows.mjs';
 import { intakeGuards } from '../test/mutations/intake.mjs';
+import { keptGuards } from '../test/mutations/kept.mjs';
 import { payloadGuards } from '../test/mutations/payloads.mjs';
 import { queueGuards } from '../test/mutations/queue.mjs';
 import { restGuards } from '../test/mutations/rest.mjs';
+import { scheduleGuards } from '../test/mutations/schedules.mjs';
 import { triesGuards } from '../test/mutations/tries.mjs';
 import { startRedis } from './dev-redis.mjs';
 
@@ -33,6 +38,11 @@ const mutants = [
   ...restGuards,
   ...intakeGuards,
   ...payloadGuards,
+  ...keptGuards,
+  ...scheduleGuards,
+  ...batchGuards,
+  ...flowGuards,
+  ...contextGuards,
 ].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {

@@ -1,21 +1,30 @@
 /** The public door: named exports, nothing else. */
+
+export type { BatchOptions } from './core/batch.js';
 export { type JsonValue, jsonCodec, type PayloadCodec } from './core/codec.js';
+export type { ContextOptions } from './core/context.js';
 export { type Encryption, encryptedCodec } from './core/encrypted-codec.js';
-export type { EnqueuedJob, ScheduledJob } from './core/enqueue.js';
+export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
+export type { ContextValue, ContextValues } from './core/envelope.js';
 export {
   AtomicQueuesError,
   AuthenticationError,
   BacklogFullError,
+  BatchFailure,
   BulkEnqueueError,
+  ChildFailedError,
   ClosedError,
+  ContextError,
   DrainTimeoutError,
+  type FailedJob,
   HandlerConflictError,
   HandlerNotFoundError,
   InvalidCommandError,
   InvalidEntityError,
   InvalidOptionError,
   JobAbandonedError,
+  JobRefusedError,
   OutcomeUnknownError,
   PayloadTooLargeError,
   PayloadUnreadableError,
@@ -28,23 +37,32 @@ export {
   type ValidationIssue,
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
+export type { OnChildFailure } from './core/flow.js';
 export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
-export type { DeadLetter, EntityStatus, JobState, JobView, ScheduleView } from './core/ports.js';
+export type {
+  ChildResult,
+  DeadLetter,
+  EntityContext,
+  EntityStatus,
+  JobState,
+  JobView,
+  ScheduleView,
+} from './core/ports.js';
 export type { Schedule } from './core/schedule.js';
 export { type SuperJson, superjsonCodec } from './core/superjson-codec.js';
-export type { StandardSchema } from './core/validation.js';
+export type { SchemaOptions, StandardSchema } from './core/validation.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
-export { currentJob, type JobContext } from './nest/current-job.js';
+export { currentEntity, currentJob, type JobContext } from './nest/current-job.js';
 export type { DeadLetterQueue } from './nest/dead-letter-queue.js';
 export {
+  BatchHandler,
   JobCommand,
   JobHandler,
   JobQuery,
   QueueEntity,
   QueueEntityId,
   type QueueEntityOptions,
-  type SchemaOptions,
   WorkerProcessor,
 } from './nest/decorators.js';
 export { type EntityQueue, EntityQueues, type EntityTypeQueues } from './nest/entity-queues.js';
@@ -61,6 +79,12 @@ export type {
 export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory, EntitiesOptions } from './nest/options.js';
-export { type EnqueueOptions, QueueBus, type ScopedQueueBus } from './nest/queue-bus.js';
+export {
+  type EnqueueOptions,
+  type FlowNode,
+  type FlowNodeOptions,
+  QueueBus,
+  type ScopedQueueBus,
+} from './nest/queue-bus.js';
 export { SpawnQueueService } from './nest/spawn-queue.service.js';
 export type { RedisConnectionOptions } from './store/redis/connection.js';

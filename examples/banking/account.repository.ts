@@ -17,6 +17,7 @@ export interface Account {
 
 /** An account in the hands of a job. */
 export interface TakenAccount extends Account {
+  readonly closed: boolean;
   /** The job's fencing token. It fences this account only: a token says nothing about other entities. */
   readonly fence: string;
 }
@@ -33,7 +34,8 @@ export const SCHEMA = `
   CREATE TABLE IF NOT EXISTS accounts (
     id text PRIMARY KEY,
     balance bigint NOT NULL,
-    fence bigint NOT NULL DEFAULT 0
+    fence bigint NOT NULL DEFAULT 0,
+    closed boolean NOT NULL DEFAULT false
   );
   CREATE TABLE IF NOT EXISTS ledger (
     operation_id text PRIMARY KEY,
@@ -69,11 +71,11 @@ export class AccountRepository implements OnModuleInit {
     const { rows } = await this.database.query(
       `INSERT INTO accounts (id, balance, fence) VALUES ($1, 0, $2)
        ON CONFLICT (id) DO UPDATE SET fence = excluded.fence WHERE accounts.fence <= excluded.fence
-       RETURNING balance`,
+       RETURNING balance, closed`,
       [id, fence],
     );
     if (!rows[0]) throw refused(id, fence);
-    return { id, balance: Number(rows[0].balance), fence };
+    return { id, balance: Number(rows[0].balance), closed: rows[0].closed, fence };
   }
 
   /**
@@ -83,7 +85,10 @@ export class AccountRepository implements OnModuleInit {
    * another pod, which runs it again. The entry makes the second run change nothing.
    * @throws UnrecoverableError when a newer owner of the account has been here: nothing is written.
    */
-  async save({ id, balance, fence }: TakenAccount, { operationId, amount }: Omit<Entry, 'accountId'>): Promise<void> {
+  async save(
+    { id, balance, fence }: Omit<TakenAccount, 'closed'>,
+    { operationId, amount }: Omit<Entry, 'accountId'>,
+  ): Promise<void> {
     const { rows } = await this.database.query(
       `WITH written AS (
          UPDATE accounts SET balance = $6, fence = $7
@@ -95,6 +100,29 @@ export class AccountRepository implements OnModuleInit {
       [operationId, id, amount, this.pod, Date.now(), balance, fence],
     );
     if (!rows[0] && !(await this.entry(operationId))) throw refused(id, fence);
+  }
+
+  /** @throws UnrecoverableError when a newer owner of the account has been here. */
+  async close({ id, fence }: TakenAccount): Promise<void> {
+    const { rows } = await this.database.query(
+      'UPDATE accounts SET closed = true WHERE id = $1 AND fence <= $2 RETURNING id',
+      [id, fence],
+    );
+    if (!rows[0]) throw refused(id, fence);
+  }
+
+  /**
+   * Sees to it that an operation which has not been done never is: its line is written, with nothing in it.
+   * @returns whether it has been done.
+   */
+  async refuse({ operationId, accountId }: Omit<Entry, 'amount'>): Promise<boolean> {
+    await this.database.query(
+      `INSERT INTO ledger (operation_id, account_id, amount, pod, at_ms) VALUES ($1, $2, 0, $3, $4)
+       ON CONFLICT (operation_id) DO NOTHING`,
+      [operationId, accountId, this.pod, Date.now()],
+    );
+    const entry = await this.entry(operationId);
+    return entry !== undefined && entry.amount !== 0;
   }
 
   /** What an operation did, if it has been done: a second run of a handler goes on from there. */

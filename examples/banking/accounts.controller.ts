@@ -1,7 +1,7 @@
 /** The HTTP API. Answers 202 as soon as the account's queue has the order. */
 import { BadRequestException, Body, Controller, Get, HttpCode, Param, ParseUUIDPipe, Post } from '@nestjs/common';
 import { AccountRepository } from './account.repository.js';
-import { DepositCommand, TransferCommand, WithdrawCommand } from './commands.js';
+import { DepositCommand, WithdrawCommand } from './commands.js';
 import { OrderGateway } from './gateway.js';
 
 /** An amount that is no positive number of cents would turn a deposit into a withdrawal without a check. */
@@ -47,12 +47,12 @@ export class AccountsController {
   @Post('transfer')
   @HttpCode(202)
   transfer(
-    @Param('id') id: string,
+    @Param('id') accountId: string,
     @Body('to') to: unknown,
     @Body('amount', amountPipe) amount: number,
     @Body('operationId', ParseUUIDPipe) operationId: string,
   ) {
     if (typeof to !== 'string' || to === '') throw new BadRequestException('to must name an account');
-    return this.orders.send(new TransferCommand(id, to, amount, operationId));
+    return this.orders.transfer({ accountId, toAccountId: to, amount, operationId });
   }
 }

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { AccountRepository } from './account.repository.js';
 import { AccountsController } from './accounts.controller.js';
 import { OrderGateway } from './gateway.js';
-import { DepositHandler, TransferHandler, WithdrawHandler } from './handlers.js';
+import { CloseHandler, CreditHandler, DepositHandler, SettleTransferHandler, WithdrawHandler } from './handlers.js';
 import { DATABASE, POD_NAME } from './tokens.js';
 
 @Module({
@@ -26,7 +26,9 @@ import { DATABASE, POD_NAME } from './tokens.js';
     OrderGateway,
     DepositHandler,
     WithdrawHandler,
-    TransferHandler,
+    CloseHandler,
+    CreditHandler,
+    SettleTransferHandler,
   ],
 })
 export class BankingModule {}

@@ -20,15 +20,41 @@ export class WithdrawCommand {
   ) {}
 }
 
-/** Runs on the account that pays; the other one gets a deposit. */
-@QueueEntity('account', { name: 'account.transfer' })
-export class TransferCommand {
+/** Nothing more is paid into the account. */
+@QueueEntity('account', { name: 'account.close' })
+export class CloseCommand {
+  constructor(@QueueEntityId() readonly accountId: string) {}
+}
+
+/** The second step of a transfer: credits the account that is paid with what the debit has taken. */
+@QueueEntity('account', { name: 'account.credit' })
+export class CreditCommand {
   constructor(
     @QueueEntityId() readonly accountId: string,
-    readonly toAccountId: string,
-    readonly amount: number,
     readonly operationId: string,
   ) {}
 }
 
-export type AccountCommand = DepositCommand | WithdrawCommand | TransferCommand;
+/** The last step of a transfer: gives the money back to the account that has paid, if it has not arrived. */
+@QueueEntity('account', { name: 'account.settle' })
+export class SettleTransferCommand {
+  constructor(
+    @QueueEntityId() readonly accountId: string,
+    readonly toAccountId: string,
+    readonly operationId: string,
+  ) {}
+}
+
+export type AccountCommand = DepositCommand | WithdrawCommand;
+
+/** A transfer as a client asks for it. */
+export interface Transfer {
+  readonly accountId: string;
+  readonly toAccountId: string;
+  readonly amount: number;
+  readonly operationId: string;
+}
+
+/** Ids of what a transfer does beside its debit, made from its own: the same in every try. */
+export const creditOf = (operationId: string) => `${operationId}-credit`;
+export const refundOf = (operationId: string) => `${operationId}-refund`;

@@ -5,12 +5,23 @@
  */
 import { CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { currentJob } from 'atomic-queues';
+import { UnrecoverableError } from 'bullmq';
 import { AccountRepository } from './account.repository.js';
-import { DepositCommand, TransferCommand, WithdrawCommand } from './commands.js';
-import { OrderGateway } from './gateway.js';
+import {
+  CloseCommand,
+  CreditCommand,
+  creditOf,
+  DepositCommand,
+  refundOf,
+  SettleTransferCommand,
+  WithdrawCommand,
+} from './commands.js';
 
 /** Outside of a job, in the demo's contrast, it is 0: refused as soon as any job has been at the account. */
 const fencingToken = () => currentJob()?.fencingToken ?? '0';
+
+/** How the step of a transfer has ended that comes before this one. */
+const previousStep = async () => (await currentJob()?.children<number>())?.[0]?.outcome;
 
 @CommandHandler(DepositCommand)
 export class DepositHandler implements ICommandHandler<DepositCommand> {
@@ -18,6 +29,7 @@ export class DepositHandler implements ICommandHandler<DepositCommand> {
 
   async execute({ accountId, amount, operationId }: DepositCommand): Promise<void> {
     const account = await this.accounts.take(accountId, fencingToken());
+    if (account.closed) throw new UnrecoverableError(`Account ${accountId} is closed.`);
     await this.accounts.save({ ...account, balance: account.balance + amount }, { operationId, amount });
   }
 }
@@ -26,30 +38,52 @@ export class DepositHandler implements ICommandHandler<DepositCommand> {
 export class WithdrawHandler implements ICommandHandler<WithdrawCommand> {
   constructor(private readonly accounts: AccountRepository) {}
 
-  async execute({ accountId, amount, operationId }: WithdrawCommand): Promise<void> {
+  /** @returns what was paid: by this run, or by a first one that was killed before it could say so. */
+  async execute({ accountId, amount, operationId }: WithdrawCommand): Promise<number> {
     const account = await this.accounts.take(accountId, fencingToken());
     const paid = account.balance >= amount ? amount : 0;
     await this.accounts.save({ ...account, balance: account.balance - paid }, { operationId, amount: -paid });
+    const debit = await this.accounts.entry(operationId);
+    return Math.abs(debit?.amount ?? 0);
   }
 }
 
-/** Writes the paying account only. The other one has an owner, and a token, of its own: it gets a job in its own queue. */
-@CommandHandler(TransferCommand)
-export class TransferHandler implements ICommandHandler<TransferCommand> {
-  constructor(
-    private readonly accounts: AccountRepository,
-    private readonly orders: OrderGateway,
-  ) {}
+@CommandHandler(CloseCommand)
+export class CloseHandler implements ICommandHandler<CloseCommand> {
+  constructor(private readonly accounts: AccountRepository) {}
 
-  async execute({ accountId, toAccountId, amount, operationId }: TransferCommand): Promise<void> {
-    const account = await this.accounts.take(accountId, fencingToken());
-    const paid = account.balance >= amount ? amount : 0;
-    await this.accounts.save({ ...account, balance: account.balance - paid }, { operationId, amount: -paid });
-    // What this operation did, also in a first run that was killed right here: the debit is not done again, the credit
-    // is sent again, under an id of its own that makes the second one nothing.
+  async execute({ accountId }: CloseCommand): Promise<void> {
+    await this.accounts.close(await this.accounts.take(accountId, fencingToken()));
+  }
+}
+
+/** A deposit of what the debit, its child, has taken. */
+@CommandHandler(CreditCommand)
+export class CreditHandler implements ICommandHandler<CreditCommand> {
+  constructor(private readonly deposits: DepositHandler) {}
+
+  async execute({ accountId, operationId }: CreditCommand): Promise<void> {
+    const debit = await previousStep();
+    if (debit?.kind !== 'completed' || debit.value === 0) return;
+    await this.deposits.execute(new DepositCommand(accountId, debit.value, creditOf(operationId)));
+  }
+}
+
+/** The compensation. Idempotent by an operation id of its own, as every step is. */
+@CommandHandler(SettleTransferCommand)
+export class SettleTransferHandler implements ICommandHandler<SettleTransferCommand> {
+  constructor(private readonly accounts: AccountRepository) {}
+
+  async execute({ accountId, toAccountId, operationId }: SettleTransferCommand): Promise<void> {
+    const credit = await previousStep();
+    if (credit?.kind === 'completed') return;
+    // It has failed; its pod may have written it all the same, and died before it could say so. Whoever writes the credit's line
+    // first decides: from here on the money arrives never, or has arrived.
+    const isCredited = await this.accounts.refuse({ operationId: creditOf(operationId), accountId: toAccountId });
     const debit = await this.accounts.entry(operationId);
-    if (debit && debit.amount < 0) {
-      await this.orders.send(new DepositCommand(toAccountId, -debit.amount, `${operationId}-credit`));
-    }
+    if (isCredited || !debit || debit.amount === 0) return;
+    const account = await this.accounts.take(accountId, fencingToken());
+    const refund = { operationId: refundOf(operationId), amount: -debit.amount };
+    await this.accounts.save({ ...account, balance: account.balance + refund.amount }, refund);
   }
 }

@@ -4,7 +4,7 @@
  * Owns: what a codec is, the one that is plain JSON, and the table of those that this pod knows.
  * Neighbours: `payload.ts` writes and reads with them; `envelope.ts` carries the name from the producer to the worker.
  */
-import type { Envelope } from './envelope.js';
+import type { ChildRef, Envelope } from './envelope.js';
 import { InvalidOptionError, PayloadUnreadableError } from './errors.js';
 
 /** What JSON can carry. */
@@ -68,8 +68,20 @@ export class Codecs {
     this.known.set(codec.name, codec);
   }
 
-  knows({ codec }: Envelope): boolean {
-    return codec === undefined || this.known.has(codec);
+  /** Whether this pod can read the payload of a job, and what its children return. */
+  knows(envelope: Envelope): boolean {
+    return this.unknownOf(envelope) === undefined;
+  }
+
+  /** The first codec that a job needs and this pod does not know. */
+  unknownOf({ codec, children }: Envelope): unknown {
+    if (codec !== undefined && !this.known.has(codec)) return codec;
+    // What somebody has written by hand is none.
+    if (children === undefined || !Array.isArray(children)) return undefined;
+    return children.find((child: Partial<ChildRef> | null) => {
+      const name = child?.codec;
+      return name !== undefined && !this.known.has(name);
+    })?.codec;
   }
 
   /**
@@ -85,7 +97,7 @@ export class Codecs {
   }
 }
 
-/** What an envelope says of a payload that this codec writes: nothing of plain JSON, which costs nothing. */
-export function sealOf(codec: PayloadCodec): Envelope | undefined {
-  return codec === jsonCodec ? undefined : { codec: codec.name };
+/** The envelope of a payload that this codec writes: it names it, but for plain JSON, which costs nothing. */
+export function sealedBy(codec: PayloadCodec, envelope: Envelope | undefined): Envelope | undefined {
+  return codec === jsonCodec ? envelope : { ...envelope, codec: codec.name };
 }

@@ -1,29 +1,35 @@
 /**
- * The job that runs here, for code anywhere below its handler.
+ * The job or the batch that runs here, for code anywhere below its handler.
  *
  * Owns the asynchronous context. Neighbour: `job-execution.ts` runs handlers within it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Codecs } from './codec.js';
+import { type ContextValues, NO_VALUES } from './envelope.js';
 import type { Lease } from './lease.js';
-import type { FetchedJob, HandlerPayload, JobContext } from './ports.js';
+import { decodeResult } from './payload.js';
+import type { ChildResult, EntityContext, FetchedJob, HandlerPayload, JobContext } from './ports.js';
 
-const storage = new AsyncLocalStorage<JobContext>();
+const storage = new AsyncLocalStorage<EntityContext>();
 
-export function runAsCurrent<T>(context: JobContext, run: () => T): T {
+export function runAsCurrent<T>(context: EntityContext, run: () => T): T {
   return storage.run(context, run);
 }
 
-export function runningJob(): JobContext | undefined {
+/** Of the job or the batch that runs here. */
+export function runningEntity(): EntityContext | undefined {
   return storage.getStore();
 }
 
-/** A job under the lease under which it was started. */
-export class RunningJob implements JobContext {
-  constructor(
-    private readonly fetched: FetchedJob,
-    private readonly lease: Lease,
-    private readonly payload: HandlerPayload,
-  ) {}
+/** Nothing in a batch, which has several. */
+export function runningJob(): JobContext | undefined {
+  const context = storage.getStore();
+  return context instanceof RunningJob ? context : undefined;
+}
+
+/** A batch, or a job, under the lease under which it was started. */
+export class RunningEntity implements EntityContext {
+  constructor(private readonly lease: Lease) {}
 
   get entityType(): string {
     return this.lease.claim.entity.type;
@@ -40,12 +46,41 @@ export class RunningJob implements JobContext {
   get signal(): AbortSignal {
     return this.lease.signal;
   }
+}
+
+/** What a job brings to its handler. */
+export interface JobParts {
+  readonly payload: HandlerPayload;
+  /** Of the results of its children. */
+  readonly codecs: Codecs;
+  readonly contextValues: ContextValues | undefined;
+}
+
+export class RunningJob extends RunningEntity implements JobContext {
+  constructor(
+    private readonly fetched: FetchedJob,
+    lease: Lease,
+    private readonly parts: JobParts,
+  ) {
+    super(lease);
+  }
+
+  get contextValues(): ContextValues {
+    return this.parts.contextValues ?? NO_VALUES;
+  }
 
   get attempt(): number {
     return this.fetched.attempt;
   }
 
   get job(): unknown {
-    return this.fetched.native(this.payload);
+    return this.fetched.native(this.parts.payload);
+  }
+
+  async children<Value>(): Promise<readonly ChildResult<Value>[]> {
+    const { children, envelope } = this.fetched;
+    const results = children ? await children() : [];
+    const refs = envelope.children ?? [];
+    return results.map((result, at) => decodeResult(this.parts.codecs, refs[at], result) as ChildResult<Value>);
   }
 }

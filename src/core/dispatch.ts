@@ -1,18 +1,27 @@
 /**
- * Which code runs a job. Order: `@JobHandler(name)`, the CQRS handler of the command of that name, `@JobHandler('*')`.
+ * Which code runs a job. Order: `@JobHandler(name)` or `@BatchHandler(name)`, the CQRS handler of the command of that name, `@JobHandler('*')`.
  *
  * Owns: the table of handlers of this pod and the error for a job that none of them knows.
- * Neighbours: `nest/explorer.ts` and `cqrs/bridge.ts` fill the table at start; `entity-worker.ts` asks it for each job.
+ * Neighbours: `nest/explorer.ts` and `cqrs/bridge.ts` fill the table at start; `worker-steps.ts` asks it for each job.
  */
+import type { BatchHandling } from './batch.js';
 import type { EntityRef } from './entity.js';
-import { HandlerConflictError, HandlerNotFoundError } from './errors.js';
+import { HandlerConflictError, HandlerNotFoundError, InvalidOptionError } from './errors.js';
+import type { EngineConfig } from './options.js';
 import type { JobRunner } from './ports.js';
 import type { Validator } from './validation.js';
 
-interface Registered {
-  readonly runner: JobRunner;
+interface Origin {
   /** Where it was declared, for the error when there are two. */
   readonly origin: string;
+}
+
+interface Registered extends Origin {
+  readonly runner: JobRunner;
+}
+
+interface RegisteredBatch extends Origin {
+  readonly batch: BatchHandling;
 }
 
 interface RegisteredCommand extends Registered {
@@ -21,11 +30,11 @@ interface RegisteredCommand extends Registered {
 }
 
 export class HandlerTable {
-  private readonly explicit = new Map<string, Map<string, Registered>>();
+  private readonly explicit = new Map<string, Map<string, Registered | RegisteredBatch>>();
   private readonly commands = new Map<string, RegisteredCommand>();
   private readonly wildcards = new Map<string, Registered>();
   private readonly types = new Set<string>();
-  private readonly validators = new Map<JobRunner, Validator>();
+  private readonly validators = new Map<JobRunner | BatchHandling, Validator>();
 
   /** Says that this pod works entities of a type; it sweeps and claims no others. */
   host(type: string): void {
@@ -39,12 +48,35 @@ export class HandlerTable {
       add(this.wildcards, type, { runner, origin }, `every other job of "${type}"`);
       return;
     }
+    this.addExplicit(type, name, { runner, origin });
+  }
+
+  /** @throws HandlerConflictError when the type already has a handler for that name, of one job or of batches. */
+  addBatchHandler(type: string, name: string, batch: BatchHandling, origin: string): void {
+    this.host(type);
+    this.addExplicit(type, name, { batch, origin });
+  }
+
+  private addExplicit(type: string, name: string, handler: Registered | RegisteredBatch): void {
     let handlers = this.explicit.get(type);
     if (!handlers) {
       handlers = new Map();
       this.explicit.set(type, handlers);
     }
-    add(handlers, name, { runner, origin }, `job "${name}" of "${type}"`);
+    add(handlers, name, handler, `job "${name}" of "${type}"`);
+  }
+
+  /** @throws InvalidOptionError where a batch is larger than what a pod may fetch of an entity. */
+  checkBatches(config: EngineConfig): void {
+    for (const [type, handlers] of this.explicit) {
+      const { mostPerBatch } = config.entityType(type);
+      for (const handler of handlers.values()) {
+        if (!('batch' in handler) || handler.batch.max <= mostPerBatch) continue;
+        throw new InvalidOptionError(
+          `@BatchHandler of ${handler.origin}: max is ${handler.batch.max}, but a pod fetches at most ${mostPerBatch} jobs of an entity of type "${type}" for it; lower it, or raise workerConfig.prefetch, or lower the handlers at once.`,
+        );
+      }
+    }
   }
 
   /** @throws HandlerConflictError when another command already has that name. */
@@ -52,20 +84,20 @@ export class HandlerTable {
     add(this.commands, name, { runner, origin, commandClass }, `command "${name}"`);
   }
 
-  /** What this runner is given must be what the validator wants. */
-  addValidator(runner: JobRunner, validator: Validator): void {
-    this.validators.set(runner, validator);
+  /** What this handler is given must be what the validator wants. */
+  addValidator(handler: JobRunner | BatchHandling, validator: Validator): void {
+    this.validators.set(handler, validator);
   }
 
-  /** What the data of a runner's jobs must be. */
-  validatorOf(runner: JobRunner): Validator | undefined {
-    return this.validators.get(runner);
+  /** What the data of a handler's jobs must be. */
+  validatorOf(handler: JobRunner | BatchHandling): Validator | undefined {
+    return this.validators.get(handler);
   }
 
   /** What the data of jobs of that name must be, as far as this pod knows. */
   validatorFor(type: string, name: string): Validator | undefined {
     const found = this.validators.size === 0 ? undefined : this.lookUp(type, name);
-    return found && this.validators.get(found.runner);
+    return found && this.validators.get('batch' in found ? found.batch : found.runner);
   }
 
   /** The class of the command of that name, if this pod handles it. */
@@ -87,22 +119,28 @@ export class HandlerTable {
     return this.lookUp(entity.type, name) !== undefined;
   }
 
+  /** How jobs of that name are run together, where they are. */
+  batchOf(entity: EntityRef, name: string): BatchHandling | undefined {
+    const found = this.explicit.get(entity.type)?.get(name);
+    return found && 'batch' in found ? found.batch : undefined;
+  }
+
   /** @throws HandlerNotFoundError that names the job, the entity type and the three remedies. */
   find(entity: EntityRef, name: string): JobRunner {
     const found = this.lookUp(entity.type, name);
-    if (found) return found.runner;
+    if (found && 'runner' in found) return found.runner;
     throw new HandlerNotFoundError(
       `No handler on this pod for job "${name}" of entity type "${entity.type}". Add a @CommandHandler for the command of ` +
         `that name (its class needs @QueueEntity or @JobCommand), a @JobHandler('${name}') or a @JobHandler('*') to a @WorkerProcessor of "${entity.type}".`,
     );
   }
 
-  private lookUp(type: string, name: string): Registered | undefined {
+  private lookUp(type: string, name: string): Registered | RegisteredBatch | undefined {
     return this.explicit.get(type)?.get(name) ?? this.commands.get(name) ?? this.wildcards.get(type);
   }
 }
 
-function add<T extends Registered>(handlers: Map<string, T>, key: string, handler: T, what: string): void {
+function add<T extends Origin>(handlers: Map<string, T>, key: string, handler: T, what: string): void {
   const other = handlers.get(key);
   if (other) {
     throw new HandlerConflictError(

@@ -3,13 +3,15 @@
  * Owns the order of starting and stopping; its parts do the work.
  */
 
+import { Propagation, type Tracer } from './context.js';
 import { Discovery } from './discovery.js';
 import type { HandlerTable } from './dispatch.js';
-import { type EnqueuedJob, Enqueuer, type JobRequest, type ScheduledJob } from './enqueue.js';
+import { type EnqueuedFlow, type EnqueuedJob, Enqueuer, type JobRequest, type ScheduledJob } from './enqueue.js';
 import type { EntityRef } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
 import { ClosedError } from './errors.js';
 import type { EventSink } from './events.js';
+import type { FlowOf } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
 import { LookSources } from './look.js';
 import type { EngineConfig } from './options.js';
@@ -27,6 +29,8 @@ export interface EngineParts {
   readonly log: Log;
   /** Told of what happens to workers and jobs. */
   readonly events?: EventSink;
+  /** Lets the trace of a caller go on where its job runs. */
+  readonly tracer?: Tracer;
 }
 
 export class Engine {
@@ -42,9 +46,11 @@ export class Engine {
   private closing: Promise<void> | undefined;
 
   constructor(private readonly parts: EngineParts) {
-    const { store, config } = parts;
+    const { store, config, tracer } = parts;
+    const propagation = config.context || tracer ? new Propagation(config.context, tracer) : undefined;
     this.manager = new WorkerManager({
       ...parts,
+      propagation,
       requestRenewal: () => this.heartbeat.request(),
       roomMade: () => this.sources.sweepNow(),
     });
@@ -53,7 +59,7 @@ export class Engine {
     this.sources = new LookSources({ ...parts, manager });
     this.discovery = new Discovery(parts);
     if (config.scaleEveryMs !== undefined) this.scaler = new Scaler(config.scaleEveryMs, { ...parts, manager });
-    this.enqueuer = new Enqueuer(store, config, this.manager, parts.clock);
+    this.enqueuer = new Enqueuer({ store, config, manager, clock: parts.clock, propagation });
   }
 
   /** Resolves when the store is connected: jobs can be added. Rejects when that can't be, as on wrong credentials. */
@@ -87,6 +93,11 @@ export class Engine {
   /** Adds jobs in one go, in their order. On failure a BulkEnqueueError tells which were not added. */
   enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueuedJob[]> {
     return this.enqueuer.enqueueBulk(requests);
+  }
+
+  /** Adds jobs of which some run after others, all or none. Rejects with a typed error. */
+  enqueueFlow(request: FlowOf<JobRequest>): Promise<EnqueuedFlow> {
+    return this.enqueuer.enqueueFlow(request);
   }
 
   /** A job comes again and again, from now on. Rejects with a typed error. */

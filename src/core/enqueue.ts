@@ -3,15 +3,19 @@
  * pod works the entity or may (its answer can bring the claim, or the job itself).
  */
 
-import { sealOf } from './codec.js';
+import { sealedBy } from './codec.js';
+import type { Propagation } from './context.js';
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
+import type { EntityWorker } from './entity-worker.js';
+import type { Envelope } from './envelope.js';
 import { BulkEnqueueError, ClosedError, InvalidCommandError, InvalidOptionError, rejecting } from './errors.js';
+import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
 import { checkJobOptions, checkOrder, withIdempotency } from './job-data.js';
-import { momentOf } from './lease.js';
+import { type Moment, momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
 import { checkSize, encodePayload } from './payload.js';
-import type { Clock, Entered, EntityStore, JobOptions, NewJob } from './ports.js';
+import type { Clock, Entered, EnterHint, EntityStore, JobOptions, NewJob } from './ports.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import type { WorkerManager } from './worker-manager.js';
 
@@ -36,6 +40,11 @@ export interface EnqueuedJob {
   readonly queueName: string;
 }
 
+/** A flow that was added: its root, and below it the children of each job in the order given. */
+export interface EnqueuedFlow extends EnqueuedJob {
+  readonly children: readonly EnqueuedFlow[];
+}
+
 /** A schedule that has begun: it goes on until somebody removes it, whatever becomes of this process. */
 export interface ScheduledJob {
   readonly scheduleId: string;
@@ -47,19 +56,40 @@ export interface ScheduledJob {
   readonly nextAtMs: number;
 }
 
+/** A job that was sent with others, and the worker that it went through. */
+interface Sent {
+  readonly job: NewJob;
+  readonly worker: EntityWorker | undefined;
+}
+
+export interface EnqueuerParts {
+  readonly store: EntityStore;
+  readonly config: EngineConfig;
+  readonly manager: WorkerManager;
+  readonly clock: Clock;
+  /** Sends the context of the caller with the job. */
+  readonly propagation?: Propagation;
+}
+
 export class Enqueuer {
   private closed = false;
+  private readonly store: EntityStore;
+  private readonly config: EngineConfig;
+  private readonly manager: WorkerManager;
+  private readonly clock: Clock;
+  private readonly propagation: Propagation | undefined;
 
-  constructor(
-    private readonly store: EntityStore,
-    private readonly config: EngineConfig,
-    private readonly manager: WorkerManager,
-    private readonly clock: Clock,
-  ) {}
+  constructor({ store, config, manager, clock, propagation }: EnqueuerParts) {
+    this.store = store;
+    this.config = config;
+    this.manager = manager;
+    this.clock = clock;
+    this.propagation = propagation;
+  }
 
   /** One promise a job and not four: that is a tenth of what a job costs. */
   enqueue(request: JobRequest): Promise<EnqueuedJob> {
-    return rejecting(() => this.send(this.check(request)));
+    return rejecting(() => this.send(this.check(request, this.propagation?.capture())));
   }
 
   /**
@@ -70,7 +100,8 @@ export class Enqueuer {
     if (requests.some(({ options }) => options?.['idempotencyKey'] !== undefined)) {
       throw new InvalidOptionError('An idempotencyKey is of one command; enqueue those of a bulk one by one.');
     }
-    const jobs = requests.map(request => this.check(request));
+    const context = this.propagation?.capture();
+    const jobs = requests.map(request => this.check(request, context));
     const isBounded = jobs.some(({ entity }) => this.config.entityType(entity.type).maxPending !== undefined);
     const outcomes = await Promise.allSettled(isBounded ? this.sendTogether(jobs) : jobs.map(job => this.send(job)));
     const errors = outcomes.map(outcome => (outcome.status === 'rejected' ? (outcome.reason as Error) : undefined));
@@ -86,9 +117,17 @@ export class Enqueuer {
     return outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   }
 
+  /** All are checked before any is sent; they are added in one step, all or none. */
+  enqueueFlow(request: FlowOf<JobRequest>): Promise<EnqueuedFlow> {
+    return rejecting(() => {
+      const context = this.propagation?.capture();
+      return this.sendFlow(planFlow(request, job => this.check(job, context)));
+    });
+  }
+
   async schedule(request: JobRequest, schedule: Schedule): Promise<ScheduledJob> {
     checkSchedule(schedule, request.options, `The schedule of job "${request.name}"`);
-    const job = this.check(request);
+    const job = this.check(request, this.propagation?.captureValues());
     const nextAtMs = await this.store.schedules.put(job, schedule);
     const { type: entityType, id: entityId } = job.entity;
     return { scheduleId: schedule.id, entityType, entityId, queueName: this.store.queueName(job.entity), nextAtMs };
@@ -98,7 +137,10 @@ export class Enqueuer {
     this.closed = true;
   }
 
-  private check({ entityType, entityId, name, data, options: asked }: JobRequest): NewJob {
+  private check(
+    { entityType, entityId, name, data, options: asked }: JobRequest,
+    context: Envelope | undefined,
+  ): NewJob {
     if (this.closed) throw new ClosedError();
     if (typeof name !== 'string' || name === '') {
       throw new InvalidCommandError(`A job of entity type "${entityType}" has no name; give a non-empty string.`);
@@ -119,7 +161,7 @@ export class Enqueuer {
       name,
       data: encoded,
       options: merged,
-      envelope: sealOf(codec),
+      envelope: sealedBy(codec, context),
     };
   }
 
@@ -131,13 +173,37 @@ export class Enqueuer {
   private sendTogether(jobs: readonly NewJob[]): Promise<EnqueuedJob>[] {
     const workers = jobs.map(job => this.manager.forEnqueue(job.entity));
     const sentAt = momentOf(this.clock);
-    const entered = this.store.enterAll(
-      jobs.map((job, index) => [job, workers[index]?.enterHint() ?? 'route-only'] as const),
+    const entered = this.store.enterAll(jobs.map((job, index) => [job, hintOf(workers[index])] as const));
+    return this.received(
+      entered,
+      jobs.map((job, index) => ({ job, worker: workers[index] })),
+      sentAt,
     );
-    return jobs.flatMap((job, index) => {
+  }
+
+  private async sendFlow(plan: FlowPlan): Promise<EnqueuedFlow> {
+    // Of a parent there is nothing to do yet.
+    const workers = plan.jobs.map(({ job, isParent }) => (isParent ? undefined : this.manager.forEnqueue(job.entity)));
+    const sentAt = momentOf(this.clock);
+    const jobs = plan.jobs.map((one, index) => ({ ...one, hint: hintOf(workers[index]) }));
+    const entered = this.store.enterFlow({ id: plan.id, jobs });
+    const added = this.received(
+      entered,
+      jobs.map(({ job }, index) => ({ job, worker: workers[index] })),
+      sentAt,
+    );
+    return asTree<EnqueuedJob>(plan, await Promise.all(added));
+  }
+
+  /** Each answer goes to the worker that gave the hint. */
+  private received(
+    entered: readonly Promise<Entered>[],
+    sent: readonly Sent[],
+    sentAt: Moment,
+  ): Promise<EnqueuedJob>[] {
+    return sent.flatMap(({ job, worker }, index) => {
       const answer = entered[index];
       if (!answer) return [];
-      const worker = workers[index];
       return [this.enqueued(job, worker ? worker.expectEntered(answer, sentAt) : answer)];
     });
   }
@@ -148,4 +214,8 @@ export class Enqueuer {
       return { jobId, entityType: entity.type, entityId: entity.id, queueName: this.store.queueName(entity) };
     });
   }
+}
+
+function hintOf(worker: EntityWorker | undefined): EnterHint {
+  return worker?.enterHint() ?? 'route-only';
 }

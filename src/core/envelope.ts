@@ -3,11 +3,38 @@
  * lives: through retries, as a dead letter, and from one run of a schedule to the next.
  */
 
+import type { EntityRef } from './entity.js';
+
+/** A child, as its parent remembers it. */
+export interface ChildRef extends EntityRef {
+  readonly jobId: string;
+  readonly name: string;
+  /** Its parent fails with it; otherwise its parent is told. */
+  readonly failsParent: boolean;
+  /** The name of the codec that writes what it returns; none for plain JSON. */
+  readonly codec?: unknown;
+}
+
+/** What JSON carries as it is. */
+export type ContextValue = string | number | boolean;
+/** By key. */
+export type ContextValues = Readonly<Record<string, ContextValue>>;
+/** What a tracer wants carried, such as `traceparent`. */
+export type TraceFields = Readonly<Record<string, string>>;
+
+export const NO_VALUES: ContextValues = Object.freeze({});
+
 /** A job without any has none of it, and costs nothing for it. */
 export interface Envelope {
-  readonly [name: string]: unknown;
-  /** The name of the codec that has written the payload; none for plain JSON. */
+  /** Of a parent in a flow, in the order given. */
+  readonly children?: readonly ChildRef[];
+  /** Declared values of its caller's context. */
+  readonly ctx?: ContextValues;
+  /** The trace that its caller was in. */
+  readonly trace?: TraceFields;
+  /** The name of the codec that has written the payload, and writes the result; none for plain JSON. */
   readonly codec?: unknown;
+  readonly [name: string]: unknown;
 }
 
 export const NO_ENVELOPE: Envelope = {};

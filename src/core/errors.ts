@@ -184,6 +184,18 @@ export class BacklogFullError extends NotExecutedError {
   }
 }
 
+/** A job of a flow can't be added under its id: nothing of the flow was. */
+export function idIsTaken({ name, entity: { type, id } }: NamedOf): InvalidOptionError {
+  return new InvalidOptionError(
+    `There is another job under the id of job "${name}" of ${type} ${JSON.stringify(id)}, perhaps of an earlier flow with that jobId; nothing was added. Give the flow another jobId.`,
+  );
+}
+
+interface NamedOf {
+  readonly name: string;
+  readonly entity: { readonly type: string; readonly id: string };
+}
+
 /** `drain()` has waited for as long as it was told to, and the entity still has jobs. Nothing was changed. */
 export class DrainTimeoutError extends AtomicQueuesError {
   constructor(message: string) {
@@ -227,6 +239,67 @@ export class BulkEnqueueError extends AtomicQueuesError {
 export class JobAbandonedError extends AtomicQueuesError {
   constructor(message: string) {
     super('JOB_ABANDONED', message);
+  }
+}
+
+/** A job of a batch that has failed, and why. */
+export interface FailedJob {
+  /** One of those that the handler got. */
+  readonly job: { readonly id?: string | undefined };
+  /** As if the handler of this job alone had thrown it: it is tried again, or not, accordingly. */
+  readonly error: unknown;
+}
+
+/**
+ * Thrown by a batch handler to say which jobs of its batch have failed, each for its own reason; all others have completed.
+ * What else it throws means that all have failed; so does a BatchFailure that names a job of another batch, or none.
+ *
+ * @example
+ * ```ts
+ * const failures = jobs.filter(job => !isValid(job.data)).map(job => ({ job, error: new Error('not valid') }));
+ * if (failures.length > 0) throw new BatchFailure(failures);
+ * ```
+ */
+export class BatchFailure extends AtomicQueuesError {
+  constructor(readonly failures: readonly FailedJob[]) {
+    const [first] = failures;
+    super(
+      'BATCH_FAILURE',
+      first
+        ? `${failures.length} jobs of a batch have failed; the first: ${messageOf(first.error)}`
+        : 'A BatchFailure names no job; so all of its batch count as failed.',
+    );
+  }
+
+  /** Whether something that was thrown is one: by its code, since this package may be loaded twice, in both of its forms. */
+  static is(error: unknown): error is BatchFailure {
+    if (!(error instanceof Error)) return false;
+    const { code, failures } = error as Partial<BatchFailure>;
+    return code === 'BATCH_FAILURE' && Array.isArray(failures) && failures.length > 0;
+  }
+}
+
+/** A child of the job has failed, or was removed, and the job was to fail with it (`onFailure: 'failParent'`): its handler was not called. */
+export class ChildFailedError extends AtomicQueuesError {
+  constructor(message: string) {
+    super('CHILD_FAILED', message);
+  }
+}
+
+/**
+ * The context of a caller can't travel: a value of a wrong kind or too much of it, or the hook failed; nothing was enqueued. Or
+ * it could not be restored; then the handler did not run, and the job fails as if the handler had thrown this.
+ */
+export class ContextError extends AtomicQueuesError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('INVALID_CONTEXT', message, options);
+  }
+}
+
+/** A guard has refused a job. It fails at once, however many tries it has left; `cause` is what the guard has thrown. */
+export class JobRefusedError extends AtomicQueuesError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('JOB_REFUSED', message, options);
   }
 }
 

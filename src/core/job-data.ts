@@ -26,14 +26,16 @@ const HONOURED = new Set([
 /** Options that give up the order of an entity's jobs. */
 const REORDERING = ['priority', 'lifo'];
 
-/** Options of BullMQ that need what this version lacks, and why. */
-const LATER: Readonly<Record<string, string>> = {
+const ON_FAILURE = 'use onFailure of a child in QueueBus.enqueueFlow()';
+
+/** Options of BullMQ that are asked for in another way here, and in which. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
   repeat: 'use QueueBus.schedule()',
-  parent: 'flows come in a later version',
-  failParentOnFailure: 'flows come in a later version',
-  ignoreDependencyOnFailure: 'flows come in a later version',
-  removeDependencyOnFailure: 'flows come in a later version',
-  continueParentOnFailure: 'flows come in a later version',
+  parent: 'use QueueBus.enqueueFlow()',
+  failParentOnFailure: ON_FAILURE,
+  ignoreDependencyOnFailure: ON_FAILURE,
+  removeDependencyOnFailure: ON_FAILURE,
+  continueParentOnFailure: ON_FAILURE,
 };
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -63,8 +65,8 @@ export function withIdempotency(options: JobOptions, culprit: string): JobOption
 export function checkJobOptions(options: JobOptions, culprit: string): void {
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
-    const later = LATER[name];
-    if (later !== undefined) throw new UnsupportedError(`${culprit} asks for job option "${name}": ${later}.`);
+    const elsewhere = ELSEWHERE[name];
+    if (elsewhere !== undefined) throw new UnsupportedError(`${culprit} asks for job option "${name}": ${elsewhere}.`);
     if (!HONOURED.has(name)) throw new InvalidOptionError(`${culprit} has the unknown job option "${name}".`);
   }
   for (const name of NUMBERS) {

@@ -1,11 +1,16 @@
 /**
  * The jobs of one entity on this pod, in their order: fetched and not started, running, ended and not confirmed.
  *
- * Owns: how many run at once (one, unless the type gives up order), and through `window.ts` how many are fetched ahead.
- * Neighbours: `entity-worker.ts` owns the claim and says what may be done now; `job-execution.ts` runs a job.
+ * Owns: how many run at once (one, unless the type gives up order), through `window.ts` how many are fetched ahead, and through
+ * `batch-gathering.ts` when a batch starts.
+ * Neighbours: `tenure.ts` has the claim, and `worker-steps.ts` says what may be done now; `job-execution.ts` runs a
+ * job, `batch-execution.ts` a batch, and `exhausted.ts` knows what becomes of those that have used up their tries.
  */
-import { entityWord } from './entity.js';
+import type { BatchHandling } from './batch.js';
+import { runBatch } from './batch-execution.js';
+import { BatchGathering, type BatchStep } from './batch-gathering.js';
 import type { EventSink } from './events.js';
+import { exhausted, exhaustedTogether, keepsPlace } from './exhausted.js';
 import { type JobExecution, runJob, type TypedExecution } from './job-execution.js';
 import type { Lease } from './lease.js';
 import { tellOfJob } from './news.js';
@@ -25,12 +30,20 @@ export interface JobEnd {
   crashed(error: unknown): void;
 }
 
+export interface BatchEnd extends Pick<JobEnd, 'crashed'> {
+  ended(settlements: readonly Settlement[], durationMs: number): void;
+}
+
 export class JobLine {
   private ready: FetchedJob[] = [];
   /** How many answers are owed before which nothing starts: the store gives back what is fetched until then. */
   private halts = 0;
   /** By id, since when. */
   private readonly running = new Map<string, number>();
+  /** How many handlers run: one of a batch runs several jobs. */
+  private busy = 0;
+  /** Made with the first batch. */
+  private gathering: BatchGathering | undefined;
   private readonly unconfirmed = new Map<string, Settlement>();
   private readonly window: PrefetchWindow;
   private readonly execution: TypedExecution;
@@ -56,10 +69,26 @@ export class JobLine {
     this.ready.push(...jobs);
   }
 
+  /** So many were asked for, and so many have come: fewer are all there were. */
+  onFetched(askedFor: number, brought: number): void {
+    this.gathering?.onFetched(askedFor, brought);
+  }
+
+  /** Something waits that was not brought. */
+  moreMayWait(): void {
+    this.gathering?.moreMayWait();
+  }
+
+  /** A job of this pod was added, and so many were brought: one alone where a batch waits for it. Others may have come behind it. */
+  onAdded(brought: number): void {
+    if (brought === 0 || this.gathering?.waitsFor === 0) this.gathering?.moreMayWait();
+  }
+
   /** What is fetched is given back by the store, and what is owed is nobody's. */
   clear(): void {
     this.ready = [];
     this.halts = 0;
+    this.gathering?.close();
   }
 
   get isHalted(): boolean {
@@ -69,6 +98,7 @@ export class JobLine {
   /** The store is asked to give back what is fetched: nothing of it starts any more. */
   halt(): void {
     this.halts++;
+    this.gathering?.close();
   }
 
   /** It has answered: what came before is given back, but `kept`, which may have been fetched again. */
@@ -93,9 +123,21 @@ export class JobLine {
     return this.isHalted ? 1 : this.window.wanted(this.ready.length, askedFor);
   }
 
+  /** How many to fetch with the end of a batch: the next one, which is likely to be as large. */
+  wantedAfterBatch(askedFor: number, max: number): number {
+    const wanted = this.wanted(askedFor);
+    if (this.isHalted || this.window.isCareful) return wanted;
+    return Math.max(wanted, this.window.ahead(max) - this.ready.length - askedFor);
+  }
+
   /** Whether a handler would be free for one more than what is at hand and asked for. */
   lacks(askedFor: number): boolean {
-    return this.running.size + this.ready.length + askedFor < this.limit;
+    return this.busy + this.ready.length + askedFor < this.limit;
+  }
+
+  /** While fewer are fetched, an add brings one: those that run, and as many as handlers are free, or a batch waits for. */
+  get room(): number {
+    return this.running.size + (this.gathering?.waitsFor || this.limit - this.busy);
   }
 
   rest(): void {
@@ -119,7 +161,7 @@ export class JobLine {
   }
 
   get hasFreeHandler(): boolean {
-    return this.running.size < this.limit;
+    return this.busy < this.limit;
   }
 
   /** How many jobs may run at once now. */
@@ -129,35 +171,72 @@ export class JobLine {
 
   /** Starts the next job, under a lease that is valid. */
   start(job: FetchedJob, lease: Lease, { ended, crashed }: JobEnd): void {
+    const { type } = this;
     const { clock, events } = this.context;
     this.ready.shift();
     const startedAtMs = clock.monotonicMs();
+    this.busy++;
     this.running.set(job.id, startedAtMs);
     tellOfJob(events, 'job.started', lease.claim, job);
     runJob(this.execution, job, lease).then(
       end => {
-        const settlement = this.settle(end, lease);
+        const settlement = exhausted(end, { type, claim: lease.claim, log: this.execution.log });
+        this.busy--;
         this.running.delete(job.id);
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);
         ended(settlement, durationMs);
       },
       error => {
+        this.busy--;
         this.running.delete(job.id);
         crashed(error);
       },
     );
   }
 
-  /** A job that has used up its tries becomes what its type says, unless a person has given it up. */
-  private settle({ job, outcome }: Settlement, { claim }: Lease): Settlement {
-    const { onExhausted } = this.type;
-    if (outcome.kind !== 'failed' || onExhausted === 'skip' || job.isSkipped) return { job, outcome };
-    if (onExhausted === 'deadLetter') return { job, outcome: { ...outcome, kind: 'dead' } };
-    this.context.execution.log.warn(
-      `Job ${job.id} ("${job.name}") has used up its tries, and blocks ${entityWord(claim.entity)} until somebody decides: EntityQueues.of(…), retryBlocked(), skipBlocked() or dropBlocked().`,
+  /** What is to be done about the batch that the next job begins. Jobs of a dead owner run one at a time. */
+  batchStep(handling: BatchHandling, wake: () => void): BatchStep {
+    const { ready } = this;
+    const isReadable = ({ envelope }: FetchedJob) => this.execution.codecs.knows(envelope);
+    this.gathering ??= new BatchGathering(this.context.clock, isReadable);
+    // One that this pod can't read has been left for long enough: it fails, and holds up no others.
+    const isAlone = this.window.isCareful || !ready.slice(0, 1).every(isReadable);
+    return this.gathering.step(ready, { max: isAlone ? 1 : handling.max, maxWaitMs: handling.maxWaitMs }, wake);
+  }
+
+  /** Starts so many of the next jobs as one, under a lease that is valid. */
+  startBatch(
+    { size, handling }: { size: number; handling: BatchHandling },
+    lease: Lease,
+    { ended, crashed }: BatchEnd,
+  ): void {
+    const { execution, type } = this;
+    const { clock, events } = this.context;
+    const jobs = this.ready.splice(0, size);
+    const startedAtMs = clock.monotonicMs();
+    this.busy++;
+    for (const job of jobs) {
+      this.running.set(job.id, startedAtMs);
+      tellOfJob(events, 'job.started', lease.claim, job);
+    }
+    const isOver = () => {
+      this.busy--;
+      for (const { id } of jobs) this.running.delete(id);
+    };
+    runBatch(execution, { jobs, handling }, lease).then(
+      ends => {
+        const settlements = exhaustedTogether(ends, { type, claim: lease.claim, log: execution.log });
+        isOver();
+        const durationMs = clock.monotonicMs() - startedAtMs;
+        this.window.onJobEnd(durationMs);
+        ended(settlements, durationMs);
+      },
+      error => {
+        isOver();
+        crashed(error);
+      },
     );
-    return { job, outcome: { ...outcome, kind: 'blocked' } };
   }
 
   // ── ended ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -173,22 +252,29 @@ export class JobLine {
 
   expectConfirmation(settlement: Settlement): void {
     this.unconfirmed.set(settlement.job.id, settlement);
-    if (this.keepsPlace(settlement)) this.halt();
+    if (keepsPlace(settlement, this.type)) this.halt();
+  }
+
+  expectConfirmations(settlements: readonly Settlement[]): void {
+    for (const settlement of settlements) this.unconfirmed.set(settlement.job.id, settlement);
+    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.halt();
   }
 
   /** @param successors how many jobs came with the answer. */
   confirmed(settlement: Settlement, successors: number): void {
     this.unconfirmed.delete(settlement.job.id);
-    if (this.keepsPlace(settlement)) {
+    if (keepsPlace(settlement, this.type)) {
       this.goOn();
     } else if (successors > 0) {
       this.window.onSuccessor();
     }
   }
 
-  /** Whether the job is the next one again, and what was fetched after it is given back (I6, race 6). */
-  private keepsPlace({ outcome }: Settlement): boolean {
-    return outcome.kind === 'blocked' || (outcome.kind === 'retrying' && this.type.ordering === 'strict');
+  /** As that, of the ends of a batch. */
+  confirmedTogether(settlements: readonly Settlement[], successors: number): void {
+    for (const { job } of settlements) this.unconfirmed.delete(job.id);
+    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.goOn();
+    else if (successors > 0) this.window.onSuccessor();
   }
 
   confirmedAll(): void {

@@ -1,6 +1,6 @@
 /**
  * What is told of a worker and its jobs. Nothing is made while nobody listens.
- * Neighbours: `events.ts` says what an event looks like; `entity-worker.ts` and `running-jobs.ts` tell here.
+ * Neighbours: `events.ts` says what an event looks like; the parts of a worker tell here.
  */
 import { type EventSink, ofEntity } from './events.js';
 import type { Claim, Claimed, FetchedJob, Settlement } from './ports.js';
@@ -37,7 +37,8 @@ export function tellOfJob(events: EventSink, type: 'job.started' | 'job.stalled'
 }
 
 export function tellOfEnd(events: EventSink, claim: Claim, { job, outcome }: Settlement, durationMs: number): void {
-  if (!events.observed) return;
+  // What is postponed is told when its turn comes.
+  if (!events.observed || outcome.kind === 'postponed') return;
   const of = { ...ofJob(claim, job), durationMs };
   if (outcome.kind === 'completed') events.emit({ type: 'job.completed', ...of });
   else if (outcome.kind === 'retrying')

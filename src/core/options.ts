@@ -5,6 +5,7 @@
  * what a user writes and hands it over here.
  */
 import { Codecs, checkCodec, jsonCodec, type PayloadCodec } from './codec.js';
+import { type ContextOptions, checkContextOptions } from './context.js';
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError } from './errors.js';
 import { checkJobOptions, checkOrder } from './job-data.js';
@@ -108,10 +109,12 @@ export interface EngineOptions {
   /** How long shutdown waits for running jobs, in ms. Default 10000. */
   shutdownTimeoutMs?: number;
   /**
-   * Whether `currentJob()` works below handlers. Default true. Up to Node 22 it costs about a tenth of the throughput of
+   * Whether `currentJob()` and `currentEntity()` work below handlers. Default true. Up to Node 22 it costs about a tenth of the throughput of
    * handlers that do nothing, and from Node 24 on next to nothing.
    */
   currentJob?: boolean;
+  /** Values of the code that enqueues, a tenant's id say, which its handler finds again. Default: none. */
+  context?: ContextOptions;
   /** This pod only enqueues: it works no entity, whatever handlers it has. Default false. */
   producerOnly?: boolean;
   /**
@@ -157,6 +160,8 @@ export interface EntityTypeConfig {
   readonly defaultEntityId: string | undefined;
   readonly lockDurationMs: number;
   readonly prefetch: number;
+  /** Most jobs of one batch: what is fetched, or runs, must fit into one call. */
+  readonly mostPerBatch: number;
   readonly maxStalledCount: number;
   readonly unknownJobGraceMs: number;
   readonly concurrency: number;
@@ -184,6 +189,7 @@ export interface EngineConfig {
   readonly sweepMs: number;
   readonly shutdownTimeoutMs: number;
   readonly currentJob: boolean;
+  readonly context: ContextOptions | undefined;
   readonly producerOnly: boolean;
   readonly maxWorkersPerPod: number;
   /** 0 for never. */
@@ -201,7 +207,7 @@ const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1
 const DEFAULT_MAX_BYTES = 256 * 1024;
 
 /** What is fetched, or runs, must fit into one call when a worker begins anew. */
-const MOST_AT_ONCE = 256;
+export const MOST_AT_ONCE = 256;
 
 const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStalledCount', 'unknownJobGraceMs'];
 const WORKER_KEYS = [...WORKER_CONFIG_KEYS, 'stalledInterval', 'heartbeatTTL', 'eventLoopBlockLimitMs'];
@@ -236,6 +242,10 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     types.set(type, entityTypeConfig(type, entity, options));
   }
   if (options.defaultJobOptions) checkJobOptions(options.defaultJobOptions, 'defaultJobOptions');
+  if (options.context !== undefined) {
+    checkContextOptions('context', options.context);
+    checkKnown('context', options.context, ['keys', 'get', 'run']);
+  }
   if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
   checkStorage('AtomicQueuesModule', options);
   const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
@@ -245,6 +255,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     sweepMs: defaults.stalledInterval ?? 1000,
     shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
     currentJob: options.currentJob ?? true,
+    context: options.context,
     producerOnly: options.producerOnly ?? false,
     maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,
     discoveryMs: zeroOrMilliseconds('discoveryIntervalMs', options.discoveryIntervalMs ?? 60_000),
@@ -283,6 +294,7 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     lockDurationMs: worker.lockDuration ?? 30_000,
     // What is fetched has had its turn: it would have it again, were it given back.
     prefetch: entity.rateLimit ? 1 : (worker.prefetch ?? 128),
+    mostPerBatch: Math.min(worker.prefetch ?? 128, Math.floor(MOST_AT_ONCE / maxHandlers)),
     maxStalledCount: worker.maxStalledCount ?? 1,
     unknownJobGraceMs: worker.unknownJobGraceMs ?? 600_000,
     concurrency,

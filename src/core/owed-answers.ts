@@ -3,7 +3,7 @@
  * that order, and each gets its one continuation at the moment it is made.
  *
  * Owns: how many are owed, how many fetches are among them, and which have become nobody's because the worker began
- * anew. Neighbour: `entity-worker.ts` says what an answer means.
+ * anew. Neighbour: `worker-requests.ts` says what an answer means.
  */
 export interface Expectation<T> {
   /** Jobs that the answer may bring. */

@@ -4,8 +4,16 @@
  * No message here repeats a part of a payload. Neighbours: `codec.ts` has the codecs, `enqueue.ts` and `job-execution.ts` use this.
  */
 import { type Codecs, type JsonValue, jsonCodec, type PayloadCodec } from './codec.js';
-import type { Envelope } from './envelope.js';
-import { AtomicQueuesError, PayloadTooLargeError, PayloadUnreadableError, UnserializableDataError } from './errors.js';
+import { entityWord } from './entity.js';
+import type { ChildRef, Envelope } from './envelope.js';
+import {
+  AtomicQueuesError,
+  messageOf,
+  PayloadTooLargeError,
+  PayloadUnreadableError,
+  UnserializableDataError,
+} from './errors.js';
+import type { ChildResult } from './ports.js';
 
 /**
  * A payload as JSON text, written by its codec.
@@ -108,13 +116,33 @@ function kindOf(error: unknown): string {
  * @throws PayloadUnreadableError when this pod has no such codec, or it can't read the payload.
  */
 export function decodePayload(codecs: Codecs, envelope: Envelope, stored: unknown): unknown {
-  const codec = codecs.of(envelope);
+  return decodeBy(codecs.of(envelope), stored, 'the payload');
+}
+
+function decodeBy(codec: PayloadCodec, stored: unknown, what: string): unknown {
   if (codec === jsonCodec || stored === null) return stored;
   try {
     return codec.decode(stored as JsonValue);
   } catch (error) {
     if (error instanceof AtomicQueuesError) throw error;
-    throw new PayloadUnreadableError(`The codec "${codec.name}" can't read the payload (${kindOf(error)}).`);
+    throw new PayloadUnreadableError(`The codec "${codec.name}" can't read ${what} (${kindOf(error)}).`);
+  }
+}
+
+/**
+ * How the child of a job has ended, with its result as its handler has returned it.
+ * @throws PayloadUnreadableError that names the child.
+ */
+export function decodeResult(codecs: Codecs, child: ChildRef | undefined, result: ChildResult): ChildResult {
+  const { outcome } = result;
+  if (child?.codec === undefined || outcome.kind === 'failed') return result;
+  try {
+    const value = decodeBy(codecs.of({ codec: child.codec }), outcome.value, 'it');
+    return { ...result, outcome: { kind: 'completed', value } };
+  } catch (error) {
+    throw new PayloadUnreadableError(
+      `The result of child job ${child.jobId} ("${child.name}") of ${entityWord(child)}: ${messageOf(error)}`,
+    );
   }
 }
 

@@ -3,7 +3,7 @@
  * atomic steps), handlers, a clock, a log. `store/redis` and `store/memory` implement the first, `nest` wires the rest.
  */
 import type { EntityRef } from './entity.js';
-import type { Envelope } from './envelope.js';
+import type { ChildRef, ContextValues, Envelope } from './envelope.js';
 import type { Schedule } from './schedule.js';
 
 /** A pod's right to work an entity. Every step that touches the entity's jobs carries it and is refused when it is stale (I3). */
@@ -28,6 +28,25 @@ export interface NewJob {
   readonly envelope?: Envelope;
 }
 
+/** A job of a flow on its way in. */
+export interface FlowJob {
+  readonly job: NewJob;
+  readonly hint: EnterHint;
+  /** What comes after the id of the flow in the job's id; '' for the root. */
+  readonly path: string;
+  /** The position of its parent in the flow; none for the root, which is the first. */
+  readonly parent: number | undefined;
+  /** It has children, and waits until all of them have ended. */
+  readonly isParent: boolean;
+}
+
+/** Jobs of which some run after others: parents come before their children, and children of one entity in their order. */
+export interface NewFlow {
+  /** The id of its root. */
+  readonly id: string;
+  readonly jobs: readonly FlowJob[];
+}
+
 /** A job that this pod has fetched and may run once its turn has come. */
 export interface FetchedJob {
   readonly id: string;
@@ -44,6 +63,10 @@ export interface FetchedJob {
   readonly isSkipped?: boolean;
   /** Set when the job must not run but fail with this reason (it stalled too often, its data is gone). */
   readonly mustFail?: string;
+  /** That is since a child of it has failed. */
+  readonly hasFailedChild?: boolean;
+  /** Of a parent: how its children have ended, in the order given; results as they are stored. Guarded by the claim it was fetched under. */
+  readonly children?: (() => Promise<readonly ChildResult[]>) | undefined;
   /**
    * The job in the store's own form (a BullMQ `Job`); built when first asked for, guarded by the claim it was fetched under.
    * @param payload as the handler is to see it. Default: as it is stored.
@@ -58,6 +81,30 @@ export interface HandlerPayload {
   encode(data: unknown): string;
 }
 
+/** How the child of a job has ended, as its parent sees it. */
+export interface ChildResult<Value = unknown> {
+  readonly entityType: string;
+  readonly entityId: string;
+  readonly jobId: string;
+  readonly name: string;
+  readonly outcome: /** What its handler returned, as its codec carries it. */
+    | { readonly kind: 'completed'; readonly value: Value }
+    /** With all its tries used up, or removed by a person. */
+    | { readonly kind: 'failed'; readonly reason: string };
+}
+
+/** @param outcome what the store knows of it; a person may have removed the child, or had it tried again, without a word. */
+export function childResult(child: ChildRef, outcome: ChildResult['outcome'] | undefined): ChildResult {
+  const { type: entityType, id: entityId, jobId, name } = child;
+  return {
+    entityType,
+    entityId,
+    jobId,
+    name,
+    outcome: outcome ?? { kind: 'failed', reason: 'it was removed, or tried again, by a person' },
+  };
+}
+
 /** How a job ended here. */
 export interface Settlement {
   readonly job: FetchedJob;
@@ -65,6 +112,8 @@ export interface Settlement {
     | { readonly kind: 'completed'; readonly value: string }
     /** For good. `blocked`: its entity waits until a person decides what becomes of it; `dead`: it becomes a dead letter. */
     | { readonly kind: 'failed' | 'blocked' | 'dead'; readonly reason: string; readonly stack: string }
+    /** For good, but behind one of its batch that is tried again, or blocks: it blocks, without running, when its turn comes. */
+    | { readonly kind: 'postponed'; readonly reason: string; readonly stack: string }
     /** To be tried again after so many ms. */
     | { readonly kind: 'retrying'; readonly reason: string; readonly stack: string; readonly delayMs: number };
 }
@@ -88,6 +137,13 @@ export interface Claimed extends Fetched {
   readonly recovered: number;
 }
 
+/** A batch that waits for more jobs than are fetched. */
+export interface Gathering {
+  /** So many jobs of the entity may be fetched. */
+  readonly upTo: number;
+  readonly forMs: number;
+}
+
 /** Why a look did not end in a claim. */
 export type Passed =
   /** another pod works it */
@@ -103,7 +159,8 @@ export type Entered = { readonly jobId: string } & (
   | { readonly route: 'claimed'; readonly claimed: Claimed }
   /** Redis says that this pod owns the entity, under a claim that it does not know: an answer was lost (race 26). */
   | { readonly route: 'unknown-claim' }
-  | { readonly route: 'elsewhere' | 'nobody' | 'delayed' }
+  /** `parent`: it waits for its children. */
+  | { readonly route: 'elsewhere' | 'nobody' | 'delayed' | 'parent' }
 );
 
 /** What a pod knows of an entity when it enqueues. A hint: the store decides (I1). */
@@ -190,6 +247,15 @@ export interface EntityStore {
    * `BacklogFullError`. What is wrong with one job otherwise is its own matter. Never throws.
    */
   enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[];
+  /**
+   * Adds all jobs of a flow and routes those that wait for nobody, in one step; or none, and all reject with the same error:
+   * `BacklogFullError`, `InvalidOptionError` where an id is taken. Where the root is known already, by its id or its idempotency
+   * key, nothing is added, and the ids are those of the first time. Never throws.
+   *
+   * When a job ends for good, or is removed, its parent is told in the same step. One whose last child has ended joins the end
+   * of its entity's queue, and whoever works that is called (I7). An end that comes twice counts once.
+   */
+  enterFlow(flow: NewFlow): readonly Promise<Entered>[];
   /** Claims the entity if it has work and nobody owns it, or sees to it that it is looked at when there is a reason. */
   look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed>;
   /** As a look of a pod that has no room: whether there is something to claim. */
@@ -199,7 +265,11 @@ export interface EntityStore {
    * all its earlier calls stale. Refused when the entity has had another owner since.
    */
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed>;
-  take(claim: Claim): Promise<Fetched>;
+  /**
+   * Fetches up to `count` jobs, 1 by default, for a worker that is idle, or gathers a batch.
+   * @param gathering for a batch that waits: whoever adds a job meanwhile calls this pod while fewer jobs than that are fetched.
+   */
+  take(claim: Claim, count?: number, gathering?: Gathering): Promise<Fetched>;
   /**
    * Ends a job and fetches up to `take` next ones. One that is to be tried again goes, where the type keeps its order, back
    * to the head of the queue, behind it all that was fetched, and nothing is fetched before its time has come: what the
@@ -207,6 +277,12 @@ export interface EntityStore {
    * Rejects with `StoreRefusedError` when an older job has not ended: its end was refused, and this one would overtake it.
    */
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched>;
+  /**
+   * As {@link finish}, of several jobs that have run as one, in their order: in one step, so that no crash ends a part of them.
+   * Those that end for good do so first; those to be tried again, where the type keeps its order, then go back to the head in
+   * their order, before all that was fetched. The hold is that of the first of them.
+   */
+  finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched>;
   /**
    * Gives all that is fetched back to the head of the queue, in its order, but `kept`: what has started, or has ended here.
    * Where a person has emptied the queue meanwhile, it is removed. Before that a recalled owner is given nothing new.
@@ -269,14 +345,19 @@ export interface EntityStatus {
   readonly delayed: number;
   /** Failed jobs that are kept. */
   readonly failed: number;
+  /** Parents in flows whose children have not all ended. */
+  readonly waitingForChildren: number;
   /** By itself, or with its type. */
   readonly isPaused: boolean;
   /** The job that has used up its tries, and for which all others wait (`onExhausted: 'block'`). */
   readonly blockedBy?: { readonly jobId: string; readonly reason: string };
 }
 
-/** Where jobs of an entity may be; `waiting` has all that wait for their turn, the next one first. */
-export type JobState = 'waiting' | 'active' | 'delayed' | 'failed' | 'completed';
+/**
+ * Where jobs of an entity may be; `waiting` has all that wait for their turn, the next one first, `waiting-children` parents in
+ * flows, the oldest first.
+ */
+export type JobState = 'waiting' | 'active' | 'delayed' | 'failed' | 'completed' | 'waiting-children';
 
 /** A job as a person sees it. */
 export interface JobView {
@@ -311,7 +392,7 @@ export interface EntityControl {
    */
   unblock(entity: EntityRef, how: Unblocking, jobId?: string): Promise<boolean>;
   status(entity: EntityRef): Promise<EntityStatus>;
-  /** Removes all that waits, also for later; the owner is recalled, and what it has fetched and not started goes, too. */
+  /** Removes all that waits, also for later or for children; to the parent of what it removes that has failed. The owner is recalled, and what it has fetched and not started goes, too. */
   drop(entity: EntityRef): Promise<void>;
   /** Jobs in one state, from a position on: those that are next first, and of those that have ended the latest. */
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]>;
@@ -325,7 +406,7 @@ export interface ScheduleView extends Schedule {
   readonly data: unknown;
   /** When it runs next, or was to: the present run has not ended. In ms since 1970. */
   readonly nextAtMs: number;
-  /** How many of its jobs have ended. */
+  /** How many of its jobs have ended, but those during which it was put anew. */
   readonly runs: number;
 }
 
@@ -373,18 +454,36 @@ export interface DeadLetters {
 /** Runs one job to its end. What it returns is stored as the job's result. */
 export type JobRunner = (job: FetchedJob, context: JobContext) => unknown;
 
-/** What a running job may know of itself and its entity. */
-export interface JobContext<Native = unknown> {
+/** What a handler may know of its entity: of a batch as of one job. */
+export interface EntityContext {
   readonly entityType: string;
   readonly entityId: string;
   /** Grows with each new owner of the entity (I4): let the database refuse writes with a smaller one. Decimal digits. */
   readonly fencingToken: string;
   /** Aborted when this pod has lost the entity, or shuts down and waits no longer: stop, and write nothing more. */
   readonly signal: AbortSignal;
+}
+
+/** What a running job may know of itself and its entity. */
+export interface JobContext<Native = unknown> extends EntityContext {
   /** Which start of this job this is, from 1. */
   readonly attempt: number;
+  /** What travelled with the job: values of the option `context.keys`, of the code that enqueued it. */
+  readonly contextValues: ContextValues;
   /** The job in the store's own form. */
   readonly job: Native;
+  /**
+   * How the children of this job have ended, in the order in which `enqueueFlow` was given them; of a job without children,
+   * none. A child that was removed, by `drop()` say, has failed.
+   * @throws StaleClaimError when this pod has lost the entity.
+   *
+   * @example
+   * ```ts
+   * const [debit] = await context.children<{ paid: number }>();
+   * if (debit?.outcome.kind === 'completed') total += debit.outcome.value.paid;
+   * ```
+   */
+  children<Value = unknown>(): Promise<readonly ChildResult<Value>[]>;
 }
 
 /** Above it, a timer of Node fires at once. */

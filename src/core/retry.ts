@@ -2,7 +2,14 @@
  * Whether a job that has failed is tried again, and when. BullMQ's rules: `attempts`, `backoff`, and errors that are marked
  * as unrecoverable.
  */
-import { HandlerNotFoundError, JobAbandonedError, PayloadUnreadableError, ValidationError } from './errors.js';
+import {
+  ChildFailedError,
+  HandlerNotFoundError,
+  JobAbandonedError,
+  JobRefusedError,
+  PayloadUnreadableError,
+  ValidationError,
+} from './errors.js';
 import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
 /** Stacks of its tries that a job keeps where nothing else is said. */
@@ -33,12 +40,13 @@ function backoffOf({ backoff }: JobOptions): Backoff {
   return { type: 'fixed', delay: Number(backoff ?? 0) };
 }
 
+const FINAL = [ChildFailedError, JobAbandonedError, HandlerNotFoundError, JobRefusedError, PayloadUnreadableError];
+
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {
-  if (error instanceof JobAbandonedError || error instanceof HandlerNotFoundError) return true;
+  if (FINAL.some(kind => error instanceof kind)) return true;
   // What a handler enqueues may be invalid, too: that is its own matter.
   if (error instanceof ValidationError) return error.stage === 'run';
-  if (error instanceof PayloadUnreadableError) return true;
   return error instanceof Error && error.name === 'UnrecoverableError';
 }
 

@@ -15,6 +15,17 @@ export interface StandardSchema {
   };
 }
 
+/** What the data of jobs must be. */
+export interface SchemaOptions {
+  /**
+   * A schema by Standard Schema (zod, valibot, arktype and others). Data is checked when it is enqueued, and again before the run:
+   * what the schema makes of it is what is enqueued, and what the handler gets. So it must accept what it gives, as it comes
+   * out of its codec (a date is a text in JSON, `z.coerce.date()` takes it). It must be synchronous. What is invalid is not enqueued;
+   * a job of which it turns out before the run fails with a `ValidationError`, without further tries.
+   */
+  schema?: StandardSchema;
+}
+
 type SchemaResult =
   | { readonly value: unknown; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };

@@ -37,6 +37,11 @@ export class PrefetchWindow {
     if (this.careful === 0) this.size = Math.min(this.max, 2 * this.size);
   }
 
+  /** How many are at hand, or asked for, at best, where so many run as one. */
+  ahead(batchMax: number): number {
+    return Math.max(this.size, batchMax);
+  }
+
   /**
    * How many to fetch with the end of a job: from 0 to 4. One at least if none is at hand, whatever is asked for already:
    * an answer that is late may bring nothing, and who has added a job meanwhile counts on this fetch.

@@ -6,6 +6,7 @@
  * `enqueue.ts`, `look.ts` and `heartbeat.ts` ask here.
  */
 import { Admission } from './admission.js';
+import type { Propagation } from './context.js';
 import type { HandlerTable } from './dispatch.js';
 import { type EntityRef, entityWord } from './entity.js';
 import { EntityWorker, type WorkerContext } from './entity-worker.js';
@@ -21,6 +22,7 @@ export interface ManagerParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly events?: EventSink;
+  readonly propagation?: Propagation;
   requestRenewal(): void;
   /** A worker has ended, and there are entities that wait for room. */
   roomMade(): void;
@@ -56,7 +58,13 @@ export class WorkerManager {
       clock,
       log,
       leaseMs: config.leaseMs,
-      execution: { handlers, codecs: config.codecs, log, currentJob: config.currentJob },
+      execution: {
+        handlers,
+        codecs: config.codecs,
+        log,
+        currentJob: config.currentJob,
+        propagation: parts.propagation,
+      },
       events: parts.events ?? NO_EVENTS,
       nextEpoch: () => ++this.epoch,
       requestRenewal: () => parts.requestRenewal(),

@@ -6,10 +6,11 @@
  */
 import type { ModuleRef } from '@nestjs/core';
 import type { HandlerTable } from '../core/dispatch.js';
-import { InvalidCommandError } from '../core/errors.js';
-import type { JobRunner } from '../core/ports.js';
-import type { Provider } from '../nest/explorer.js';
+import { InvalidCommandError, UnsupportedError } from '../core/errors.js';
+import type { JobContext, JobRunner } from '../core/ports.js';
 import { type Class, getMetadata, jobNameOf } from '../nest/metadata.js';
+import type { Provider } from '../nest/provider.js';
+import { openScope } from '../nest/scope.js';
 import type { Validators } from '../nest/validators.js';
 import { rebuild } from './rebuild.js';
 
@@ -19,10 +20,14 @@ export const HANDLER_METADATA = { command: '__commandHandler__', query: '__query
 type Kind = keyof typeof HANDLER_METADATA;
 
 interface Bus {
-  execute(message: object): Promise<unknown>;
+  execute(message: object, context?: object): Promise<unknown>;
 }
 
+/** What cqrs makes the request of a handler, from version 11 on. */
+type AsyncContextClass = new () => object;
+
 interface CqrsModule {
+  AsyncContext?: AsyncContextClass;
   CommandBus: Class<Bus>;
   QueryBus: Class<Bus>;
 }
@@ -45,14 +50,17 @@ export async function registerCqrsHandlers({
   validators,
 }: BridgeParts): Promise<void> {
   // A class that two modules provide is found twice, and still is one handler.
-  const classes = [...new Set(providers.map(({ target }) => target))];
-  const found = classes.flatMap(handler => routedMessages(handler).map(routed => ({ handler, ...routed })));
+  const classes = [...new Map(providers.map(provider => [provider.target, provider])).values()];
+  const found = classes.flatMap(provider => routedMessages(provider.target).map(routed => ({ provider, ...routed })));
   if (found.length === 0) return;
   const cqrs = (await import('@nestjs/cqrs')) as unknown as CqrsModule;
-  for (const { handler, message, kind } of found) {
-    const bus = findBus(moduleRef, kind === 'command' ? cqrs.CommandBus : cqrs.QueryBus, handler);
-    const run: JobRunner = job => bus.execute(rebuild(message, job));
-    handlers.addCommand(jobNameOf(message), message, run, `${handler.name} (${message.name})`);
+  for (const { provider, message, kind } of found) {
+    const { name } = provider.target;
+    const bus = findBus(moduleRef, kind === 'command' ? cqrs.CommandBus : cqrs.QueryBus, name);
+    const run: JobRunner = provider.isStatic
+      ? job => bus.execute(rebuild(message, job))
+      : runScoped({ bus, message, AsyncContext: asyncContextOf(cqrs, provider), moduleRef });
+    handlers.addCommand(jobNameOf(message), message, run, `${name} (${message.name})`);
     const validator = validators.of(message);
     if (validator) handlers.addValidator(run, validator);
     const type = getMetadata(message, 'entityType');
@@ -60,14 +68,69 @@ export async function registerCqrsHandlers({
   }
 }
 
-function findBus(moduleRef: ModuleRef, token: Class<Bus>, handler: Class): Bus {
+function findBus(moduleRef: ModuleRef, token: Class<Bus>, handler: string): Bus {
   try {
     return moduleRef.get<Bus>(token as never, { strict: false });
   } catch {
     throw new InvalidCommandError(
-      `${handler.name} handles jobs through the ${token.name} of @nestjs/cqrs, which this application has none of; import CqrsModule.`,
+      `${handler} handles jobs through the ${token.name} of @nestjs/cqrs, which this application has none of; import CqrsModule.`,
     );
   }
+}
+
+/**
+ * @throws UnsupportedError where cqrs itself has no way to run such a handler.
+ */
+function asyncContextOf({ AsyncContext }: CqrsModule, { target, wrapper }: Provider): AsyncContextClass {
+  if (AsyncContext === undefined) {
+    throw new UnsupportedError(
+      `${target.name} is request-scoped or transient, which @nestjs/cqrs can run from version 11 on; update it, or make the handler a singleton.`,
+    );
+  }
+  if (wrapper?.isTransient && wrapper.isDependencyTreeStatic()) {
+    throw new UnsupportedError(
+      `${target.name} is transient: @nestjs/cqrs would run it without what is injected into it; make it request-scoped, or a singleton.`,
+    );
+  }
+  return AsyncContext;
+}
+
+interface ScopedParts {
+  readonly bus: Bus;
+  readonly message: Class;
+  readonly AsyncContext: AsyncContextClass;
+  readonly moduleRef: ModuleRef;
+}
+
+/** Each job is a request of its own: cqrs makes the handler in the scope of its context, and injects that as `REQUEST`. */
+function runScoped({ bus, message, AsyncContext, moduleRef }: ScopedParts): JobRunner {
+  return (job, context) => {
+    const request = Object.defineProperties(new AsyncContext(), jobProperties(context));
+    Object.defineProperty(request, 'id', { value: openScope(request, moduleRef, false) });
+    return bus.execute(rebuild(message, job), request);
+  };
+}
+
+const JOB_CONTEXT: readonly string[] = Object.keys({
+  entityType: true,
+  entityId: true,
+  fencingToken: true,
+  signal: true,
+  attempt: true,
+  contextValues: true,
+  job: true,
+  children: true,
+} satisfies Record<keyof JobContext, true>);
+
+/** The job's context as properties of the request: what is not asked for is not built. */
+function jobProperties(context: JobContext): PropertyDescriptorMap {
+  const read = (name: keyof JobContext) => {
+    const value: unknown = context[name];
+    return typeof value === 'function' ? value.bind(context) : value;
+  };
+  return Object.fromEntries(
+    JOB_CONTEXT.map(name => [name, { get: () => read(name as keyof JobContext), enumerable: true }]),
+  );
 }
 
 function routedMessages(handler: Class): { kind: Kind; message: Class }[] {

@@ -1,9 +1,13 @@
-/** The running job, with the types of BullMQ. Neighbour: `core/current-job.ts` keeps it. */
+/** What runs, with the types of BullMQ. Neighbour: `core/current-job.ts` keeps it. */
 import type { Job } from 'bullmq';
-import { runningJob } from '../core/current-job.js';
-import type { JobContext as CoreJobContext } from '../core/ports.js';
+import { runningEntity, runningJob } from '../core/current-job.js';
+import { UnsupportedError } from '../core/errors.js';
+import type { JobContext as CoreJobContext, EntityContext } from '../core/ports.js';
 
-/** What a handler may know of its job and its entity: its third argument, and {@link currentJob} below it. */
+/**
+ * What a handler may know of its job and its entity: its third argument, {@link currentJob} below it, and `REQUEST` in what is
+ * request-scoped.
+ */
 export type JobContext = CoreJobContext<Job>;
 
 /**
@@ -11,9 +15,27 @@ export type JobContext = CoreJobContext<Job>;
  *
  * @example
  * ```ts
- * const { fencingToken } = currentJob() ?? {};
+ * const { attempt } = currentJob() ?? {};
  * ```
+ * @throws UnsupportedError below a batch handler, where there are several jobs: {@link currentEntity} serves both.
  */
 export function currentJob(): JobContext | undefined {
-  return runningJob() as JobContext | undefined;
+  const job = runningJob();
+  if (job || !runningEntity()) return job as JobContext | undefined;
+  throw new UnsupportedError(
+    'currentJob() was called below a @BatchHandler, which has several jobs; currentEntity() gives their entity, fencing token and signal.',
+  );
+}
+
+/**
+ * The entity whose job or batch is running, with its fencing token and signal, wherever this is called below the handler;
+ * `undefined` outside of one.
+ *
+ * @example
+ * ```ts
+ * const { fencingToken } = currentEntity() ?? {};
+ * ```
+ */
+export function currentEntity(): EntityContext | undefined {
+  return runningEntity();
 }

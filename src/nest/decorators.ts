@@ -1,23 +1,20 @@
 /**
  * The decorators of the public API. They only write metadata; what it means is decided where it is read.
  */
-import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
+import { type BatchOptions, checkBatchOptions } from '../core/batch.js';
+import { HandlerConflictError, InvalidCommandError, InvalidOptionError } from '../core/errors.js';
 import { checkEntityOptions, checkKnown } from '../core/options.js';
-import { checkSchema, type StandardSchema } from '../core/validation.js';
+import { checkSchema, type SchemaOptions, type StandardSchema } from '../core/validation.js';
 import { parameterProperty } from './constructor-parameter.js';
 import type { EntityTypeName } from './entity-types.js';
-import { type Class, getMetadata, getOwnMetadata, setMetadata, type WorkerProcessorOptions } from './metadata.js';
-
-/** What the data of jobs must be. */
-export interface SchemaOptions {
-  /**
-   * A schema by Standard Schema (zod, valibot, arktype and others). Data is checked when it is enqueued, and again before the run:
-   * what the schema makes of it is what is enqueued, and what the handler gets. So it must accept what it gives, as it comes
-   * out of its codec (a date is a text in JSON, `z.coerce.date()` takes it). It must be synchronous. What is invalid is not enqueued;
-   * a job of which it turns out before the run fails with a `ValidationError`, without further tries.
-   */
-  schema?: StandardSchema;
-}
+import {
+  type Class,
+  getMetadata,
+  getOwnMetadata,
+  markAsEntryProvider,
+  setMetadata,
+  type WorkerProcessorOptions,
+} from './metadata.js';
 
 /** Options of {@link QueueEntity}. */
 export interface QueueEntityOptions extends SchemaOptions {
@@ -124,8 +121,12 @@ export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator
     if (!isName(options?.entityType)) {
       throw new InvalidCommandError(`@WorkerProcessor of ${target.name} needs an entityType, such as 'account'.`);
     }
-    const { entityType: _, ...own } = options;
+    const { entityType: _, enhancers, ...own } = options;
     checkEntityOptions(`@WorkerProcessor(${target.name})`, own);
+    if (enhancers !== undefined && typeof enhancers !== 'boolean') {
+      throw new InvalidOptionError(`@WorkerProcessor(${target.name}).enhancers must be a boolean.`);
+    }
+    if (enhancers) markAsEntryProvider(target);
     setMetadata(target, 'processor', options);
   };
 }
@@ -140,40 +141,103 @@ export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator
  */
 export function JobHandler(jobName: string, options: SchemaOptions = {}): MethodDecorator {
   return (target, method) => {
-    const cls = typeof target === 'function' ? target : target.constructor;
-    const where = `${cls.name}.${String(method)}`;
+    const where = `@JobHandler of ${methodName(target, method)}`;
     if (typeof jobName !== 'string' || jobName === '') {
-      throw new InvalidCommandError(`@JobHandler of ${where} needs a job name, or '*'.`);
+      throw new InvalidCommandError(`${where} needs a job name, or '*'.`);
     }
-    if (typeof target === 'function') {
-      throw new InvalidCommandError(
-        `@JobHandler of ${where} is on a static method, which no provider has; drop static.`,
-      );
-    }
-    const handlers = new Map(getMetadata(cls, 'jobHandlers'));
-    const other = handlers.get(jobName);
-    if (other !== undefined && other !== method) {
-      throw new HandlerConflictError(
-        `${cls.name} handles job "${jobName}" twice, in ${String(other)} and ${String(method)}; leave one.`,
-      );
-    }
-    setMetadata(cls, 'jobHandlers', handlers.set(jobName, method));
-    const schemas = new Map(getMetadata(cls, 'jobSchemas'));
-    const schema = checkedSchema(`@JobHandler of ${where}`, options);
-    if (schema) schemas.set(jobName, schema);
-    else schemas.delete(jobName);
-    setMetadata(cls, 'jobSchemas', schemas);
+    const cls = classOfHandler(target, where);
+    checkNotHandled(cls, jobName, { method, isBatch: false });
+    checkKnown(where, options, ['schema']);
+    setSchema(cls, jobName, checkedSchema(where, options));
+    setMetadata(cls, 'jobHandlers', new Map(getMetadata(cls, 'jobHandlers')).set(jobName, method));
   };
+}
+
+/** What a {@link BatchHandler} may return: nothing, or a result for each job, in their order. */
+// biome-ignore lint/suspicious/noConfusingVoidType: what a method without a return statement has
+type BatchResults = void | readonly unknown[];
+// biome-ignore lint/suspicious/noExplicitAny: parameters are contravariant; only any accepts jobs of every type of data
+type BatchMethodOf = (...args: any[]) => BatchResults | Promise<BatchResults>;
+
+/**
+ * Handles jobs of one name together, on a `@WorkerProcessor`: consecutive jobs of one entity, in their order, `max` at most.
+ * The method gets BullMQ's jobs, the entity id and an {@link EntityContext}. It returns nothing, or an array with the result of
+ * each job. If it throws a {@link BatchFailure}, the jobs that it names have failed, and the others have completed, also those
+ * behind one that has failed; whatever else it throws, all have failed. Each that has tries left is tried again, in order, before
+ * what is behind it.
+ *
+ * After a crash the jobs of a batch run one at a time: so one that kills its process is found.
+ *
+ * With a `schema`, a job that is invalid fails by itself, and so does one whose payload can't be read: the method gets the others.
+ *
+ * @param options `max` jobs at most; `maxWaitMs` (default 0) is how long a batch waits for more, see {@link BatchOptions}.
+ * @example
+ * ```ts
+ * @BatchHandler('reading', { max: 100, maxWaitMs: 50 })
+ * async store(jobs: Job<Reading>[], meterId: string, { fencingToken }: EntityContext) {
+ *   await this.readings.insertAll(meterId, jobs.map(job => job.data), fencingToken);
+ * }
+ * ```
+ * @throws InvalidOptionError (at import) for an option that is unknown or out of range, or what is no schema, and at start where `max` is more than a pod may fetch;
+ * HandlerConflictError when the name has another handler; InvalidCommandError when the name is not a non-empty string, is `'*'`,
+ * or the method is static.
+ */
+export function BatchHandler(jobName: string, options: BatchOptions) {
+  return <T extends BatchMethodOf>(
+    target: object,
+    method: string | symbol,
+    _descriptor: TypedPropertyDescriptor<T>,
+  ): void => {
+    const where = `@BatchHandler of ${methodName(target, method)}`;
+    if (typeof jobName !== 'string' || jobName === '' || jobName === '*') {
+      throw new InvalidCommandError(`${where} needs the name of its jobs; a batch is of one name.`);
+    }
+    const limits = checkBatchOptions(where, options);
+    const cls = classOfHandler(target, where);
+    checkNotHandled(cls, jobName, { method, isBatch: true });
+    setSchema(cls, jobName, checkedSchema(where, options));
+    setMetadata(cls, 'batchHandlers', new Map(getMetadata(cls, 'batchHandlers')).set(jobName, { ...limits, method }));
+  };
+}
+
+function checkedSchema(where: string, { schema }: SchemaOptions): StandardSchema | undefined {
+  if (schema !== undefined) checkSchema(`The schema of ${where}`, schema);
+  return schema;
+}
+
+/** Without one, too: the handler of a subclass has none of the class that it extends. */
+function setSchema(cls: Class, jobName: string, schema: StandardSchema | undefined): void {
+  setMetadata(cls, 'jobSchemas', new Map(getMetadata(cls, 'jobSchemas')).set(jobName, schema));
 }
 
 function isName(value: unknown): boolean {
   return typeof value === 'string' && value !== '';
 }
 
-function checkedSchema(where: string, options: SchemaOptions): StandardSchema | undefined {
-  checkKnown(where, options, ['schema']);
-  if (options.schema !== undefined) checkSchema(`The schema of ${where}`, options.schema);
-  return options.schema;
+function methodName(target: object, method: string | symbol): string {
+  const cls = typeof target === 'function' ? target : target.constructor;
+  return `${cls.name}.${String(method)}`;
+}
+
+function classOfHandler(target: object, where: string): Class {
+  if (typeof target !== 'function') return target.constructor as Class;
+  throw new InvalidCommandError(`${where} is on a static method, which no provider has; drop static.`);
+}
+
+/** @throws HandlerConflictError when the class handles the jobs of that name elsewhere, or in another way. */
+function checkNotHandled(
+  cls: Class,
+  jobName: string,
+  { method, isBatch }: { method: string | symbol; isBatch: boolean },
+): void {
+  const single = getMetadata(cls, 'jobHandlers')?.get(jobName);
+  const batch = getMetadata(cls, 'batchHandlers')?.get(jobName)?.method;
+  const [same, otherKind] = isBatch ? [batch, single] : [single, batch];
+  const other = otherKind ?? (same === method ? undefined : same);
+  if (other === undefined) return;
+  throw new HandlerConflictError(
+    `${cls.name} handles job "${jobName}" twice, in ${String(other)} and ${String(method)}; leave one.`,
+  );
 }
 
 /**

@@ -25,12 +25,13 @@ export interface EntityQueue {
   /** Takes a {@link EntityQueue.pause} back. */
   resume(): Promise<void>;
   /**
-   * Removes all jobs that wait, also those for later, but not those of schedules. The running one ends. What the pod that works the entity has fetched ahead
+   * Removes all jobs that wait, also those for later or for their children, but not those of schedules. To the parent of a job
+   * that is removed it has failed; the children of one that is removed still run. The running one ends. What the pod that works the entity has fetched ahead
    * goes as soon as it hears of it; should the pod die before, that runs.
    */
   drop(): Promise<void>;
   /**
-   * Resolves when the entity has no job left that waits, runs or is for later, as far as can be seen from one moment to the next.
+   * Resolves when the entity has no job left that waits, for its children too, runs or is for later, as far as can be seen from one moment to the next.
    * Of a paused or blocked entity it resolves after somebody has decided, of one with schedules after they have been removed.
    * @param timeoutMs how long to wait at most, in ms. Default: as long as it takes.
    * @throws DrainTimeoutError
@@ -53,7 +54,7 @@ export interface EntityQueue {
    * @param limit Default 100, at most 1000.
    */
   schedules(options?: { from?: number; limit?: number }): Promise<ScheduleView[]>;
-  /** Ends a schedule; a run of it that is due already still runs. @returns whether there was one. */
+  /** Ends a schedule; a run of it that is due already, or is tried again, still runs. @returns whether there was one. */
   unschedule(scheduleId: string): Promise<boolean>;
   /** How many jobs there are, whether it is paused, and which job blocks it. */
   status(): Promise<EntityStatus>;
@@ -158,19 +159,26 @@ async function drained(control: EntityControl, entity: EntityRef, timeoutMs?: nu
   if (timeoutMs !== undefined) milliseconds('timeoutMs of drain()', timeoutMs);
   const startedAtMs = systemClock.monotonicMs();
   for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_LOOK_MS)) {
-    const { waiting, active, delayed } = await control.status(entity);
-    if (waiting + active + delayed === 0) return;
+    const { waiting, active, delayed, waitingForChildren } = await control.status(entity);
+    if (waiting + active + delayed + waitingForChildren === 0) return;
     const leftMs = timeoutMs === undefined ? pauseMs : startedAtMs + timeoutMs - systemClock.monotonicMs();
     if (leftMs <= 0) {
       throw new DrainTimeoutError(
-        `${entityWord(entity)} is not drained after ${timeoutMs} ms: ${waiting} jobs wait, ${active} run or are fetched, ${delayed} are for later.`,
+        `${entityWord(entity)} is not drained after ${timeoutMs} ms: ${waiting} jobs wait, ${active} run or are fetched, ${delayed} are for later, ${waitingForChildren} wait for their children.`,
       );
     }
     await new Promise<void>(resolve => systemClock.after(Math.min(pauseMs, leftMs), resolve));
   }
 }
 
-const STATES: readonly string[] = ['waiting', 'active', 'delayed', 'failed', 'completed'] satisfies JobState[];
+const STATES: readonly string[] = [
+  'waiting',
+  'active',
+  'delayed',
+  'failed',
+  'completed',
+  'waiting-children',
+] satisfies JobState[];
 
 function checkList(state: JobState, from: number, limit: number): void {
   if (!STATES.includes(state)) {

@@ -1,92 +1,76 @@
 /**
- * Finds what this pod can do: `@WorkerProcessor` providers and their `@JobHandler` methods, filled into the core's table.
- * Neighbour: `cqrs/bridge.ts` does the same for CQRS handlers.
+ * Finds what this pod can do: `@WorkerProcessor` providers and their `@JobHandler` and `@BatchHandler` methods, filled into
+ * the core's table.
+ * Neighbours: `handler-method.ts` says how a method is called; `cqrs/bridge.ts` does the same for CQRS handlers.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { ModulesContainer } from '@nestjs/core';
+import type { BatchHandling } from '../core/batch.js';
 import type { HandlerTable } from '../core/dispatch.js';
-import { HandlerConflictError, InvalidCommandError, UnsupportedError } from '../core/errors.js';
+import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
 import type { EntityOptions } from '../core/options.js';
 import type { JobRunner } from '../core/ports.js';
 import { schemaValidator } from '../core/validation.js';
-import { type Class, getMetadata, type WorkerProcessorOptions } from './metadata.js';
-
-/** A provider or controller of the application, as far as it matters here. */
-export interface Provider {
-  readonly target: Class;
-  readonly instance: unknown;
-  /** One instance for the whole application, made before it starts. */
-  readonly isStatic: boolean;
-}
-
-type Method = (job: unknown, entityId: string, context: unknown) => unknown;
-
-/** All providers and controllers of the application that are instances of a class, each once. */
-export function providersOf(modules: ModulesContainer): Provider[] {
-  const providers = new Map<unknown, Provider>();
-  for (const module of modules.values()) {
-    for (const wrapper of [...module.providers.values(), ...module.controllers.values()]) {
-      const { instance, metatype } = wrapper;
-      // Nest keeps an empty object for a transient provider: nothing has been injected into it.
-      const isStatic = wrapper.isDependencyTreeStatic() && !wrapper.isTransient;
-      // A provider with a factory or a value has no class of its own; its instance does.
-      const target = wrapper.inject || !metatype ? instance?.constructor : metatype;
-      if (typeof target !== 'function' || target === Object) continue;
-      providers.set(isStatic ? instance : wrapper, { target: target as Class, instance, isStatic });
-    }
-  }
-  return [...providers.values()];
-}
+import { bindMethod } from './handler-method.js';
+import { getMetadata, type WorkerProcessorOptions } from './metadata.js';
+import type { Provider } from './provider.js';
 
 /**
  * Registers all handlers of processors.
  * @returns the entity options that processors declare, by entity type.
- * @throws HandlerConflictError, InvalidCommandError, UnsupportedError: see each message.
+ * @throws HandlerConflictError, InvalidCommandError, InvalidOptionError, UnsupportedError: see each message.
  */
 export function exploreProcessors(providers: readonly Provider[], handlers: HandlerTable): Map<string, EntityOptions> {
   const options = new Map<string, EntityOptions>();
   for (const provider of providers) {
     const { target } = provider;
     const processor = getMetadata(target, 'processor');
-    const methods = getMetadata(target, 'jobHandlers');
     if (!processor) {
-      if (methods) {
+      if (getMetadata(target, 'jobHandlers') || getMetadata(target, 'batchHandlers')) {
         throw new InvalidCommandError(
-          `${target.name} has @JobHandler methods but no @WorkerProcessor({ entityType }); add it.`,
+          `${target.name} has @JobHandler or @BatchHandler methods but no @WorkerProcessor({ entityType }); add it.`,
         );
       }
       continue;
     }
-    if (!provider.isStatic) {
-      throw new UnsupportedError(
-        `${target.name} is request-scoped or transient, or depends on what is; a @WorkerProcessor must be a singleton in this version.`,
-      );
-    }
     const { entityType } = processor;
     options.set(entityType, mergeOptions(processor, options.get(entityType)));
     handlers.host(entityType);
-    for (const [name, method] of methods ?? []) {
-      const bound = bind(provider, method);
-      const run: JobRunner = (_, context) => bound(context.job, context.entityId, context);
-      handlers.addJobHandler(entityType, name, run, `${target.name}.${String(method)}`);
-      const schema = getMetadata(target, 'jobSchemas')?.get(name);
-      if (schema) handlers.addValidator(run, schemaValidator(schema));
-    }
+    registerMethods(provider, entityType, handlers);
   }
   return options;
 }
 
-function bind({ target, instance }: Provider, method: string | symbol): Method {
-  const run = (instance as Record<string | symbol, Method>)[method];
-  if (typeof run !== 'function') {
-    throw new InvalidCommandError(
-      `${target.name}.${String(method)} has @JobHandler, and is no method of its instance.`,
-    );
+function registerMethods(provider: Provider, entityType: string, handlers: HandlerTable): void {
+  const { target } = provider;
+  const origin = (method: string | symbol) => `${target.name}.${String(method)}`;
+  const check = (handler: JobRunner | BatchHandling, name: string) => {
+    const schema = getMetadata(target, 'jobSchemas')?.get(name);
+    if (schema) handlers.addValidator(handler, schemaValidator(schema));
+  };
+  for (const [name, method] of getMetadata(target, 'jobHandlers') ?? []) {
+    const call = bindMethod(provider, method);
+    const run: JobRunner = (_, context) => call(context.job, context.entityId, context);
+    handlers.addJobHandler(entityType, name, run, origin(method));
+    check(run, name);
   }
-  return run.bind(instance);
+  for (const [name, { method, ...limits }] of getMetadata(target, 'batchHandlers') ?? []) {
+    const call = bindMethod(provider, method);
+    const natives: BatchHandling['run'] = (jobs, context) =>
+      call(
+        jobs.map(job => job.native()),
+        context.entityId,
+        context,
+      );
+    const batch = { ...limits, run: natives };
+    handlers.addBatchHandler(entityType, name, batch, origin(method));
+    check(batch, name);
+  }
 }
 
-function mergeOptions({ entityType, ...own }: WorkerProcessorOptions, others: EntityOptions = {}): EntityOptions {
+function mergeOptions(
+  { entityType, enhancers: _, ...own }: WorkerProcessorOptions,
+  others: EntityOptions = {},
+): EntityOptions {
   const merged: Record<string, unknown> = { ...others };
   for (const [name, value] of Object.entries(own)) {
     if (value === undefined) continue;

@@ -3,6 +3,7 @@
  * Neighbours: `decorators.ts` writes, `command-class.ts`, `explorer.ts` and `cqrs/bridge.ts` read.
  */
 import 'reflect-metadata';
+import type { BatchLimits } from '../core/batch.js';
 import type { EntityOptions } from '../core/options.js';
 import type { StandardSchema } from '../core/validation.js';
 import type { EntityTypeName } from './entity-types.js';
@@ -15,6 +16,19 @@ export type Class<T = object> = abstract new (...args: any[]) => T;
 export interface WorkerProcessorOptions extends EntityOptions {
   /** The entity type whose jobs this class handles. */
   entityType: EntityTypeName;
+  /**
+   * Whether jobs pass through Nest's guards, interceptors and exception filters on their way to the handlers of this class:
+   * its own, those of its methods, and global ones. `ExecutionContext.getType()` is `'atomic-queues'`, `getArgs()` what the
+   * handler gets. A `ForbiddenException`, which is what a guard that refuses ends with, fails a job without a further try
+   * (`JobRefusedError`). What a filter returns is the job's result; one that returns nothing leaves the failure as it is.
+   * Pipes have no parameter to act on. Default: not; then none may be on a handler, lest somebody relies on it.
+   */
+  enhancers?: boolean;
+}
+
+/** A method that handles batches. */
+export interface BatchMethod extends BatchLimits {
+  readonly method: string | symbol;
 }
 
 interface Metadata {
@@ -28,8 +42,10 @@ interface Metadata {
   processor: WorkerProcessorOptions;
   /** On a class: the method that handles each job, by the job's name. */
   jobHandlers: ReadonlyMap<string, string | symbol>;
-  /** On a class: the schema of the data of each job, by the job's name. */
-  jobSchemas: ReadonlyMap<string, StandardSchema>;
+  /** On a class: the method that handles the batches of each job, by the job's name. */
+  batchHandlers: ReadonlyMap<string, BatchMethod>;
+  /** On a class: the schema of the data of each job that it handles, by the job's name; nothing where the handler has none. */
+  jobSchemas: ReadonlyMap<string, StandardSchema | undefined>;
   /** On a command class: the schema of its instances; of this class alone, since it may drop what a subclass adds. */
   schema: StandardSchema;
   /** On a command class: it takes part in routing by job name. */
@@ -40,6 +56,14 @@ const key = (name: keyof Metadata) => `atomic-queues:${name}`;
 
 export function setMetadata<K extends keyof Metadata>(target: object, name: K, value: Metadata[K]): void {
   Reflect.defineMetadata(key(name), value, target);
+}
+
+/**
+ * Nest's own mark of a class that is called from outside, as a resolver is: global enhancers that are request-scoped belong to
+ * what is made for each call of it.
+ */
+export function markAsEntryProvider(target: object): void {
+  Reflect.defineMetadata('__entryProvider__', true, target);
 }
 
 /** What was declared on the class or, where nothing was, on the class it extends. */

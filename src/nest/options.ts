@@ -27,6 +27,11 @@ export interface AtomicQueuesModuleOptions extends Omit<EngineOptions, 'entities
   onEvictingRedis?: 'warn' | 'refuse';
   /** How long an enqueue waits while Redis is away before it rejects, in ms. Default 5000. */
   commandTimeoutMs?: number;
+  /**
+   * Whether the trace of a caller goes on in the handler of its job, through `@opentelemetry/api` (to be installed) and the
+   * propagator that the application has set. The runs of a schedule are in no trace. Default false.
+   */
+  tracing?: boolean;
 }
 
 /** Makes the module's options; for `forRootAsync({ useClass })` and `useExisting`. */
@@ -45,6 +50,8 @@ const KNOWN = [
   'defaultJobOptions',
   'shutdownTimeoutMs',
   'currentJob',
+  'context',
+  'tracing',
   'producerOnly',
   'maxWorkersPerPod',
   'discoveryIntervalMs',
@@ -70,7 +77,8 @@ export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
   if (!isRedis(redis)) checkKnown('redis', redis, KNOWN_REDIS);
   else checkInstance(redis);
   checkKind(options, 'keyPrefix', 'string');
-  for (const name of ['enableCronManager', 'currentJob', 'producerOnly'] as const) checkKind(options, name, 'boolean');
+  for (const name of ['enableCronManager', 'currentJob', 'tracing', 'producerOnly'] as const)
+    checkKind(options, name, 'boolean');
   if (![undefined, 'warn', 'refuse'].includes(options.onEvictingRedis)) {
     throw new InvalidOptionError("AtomicQueuesModule.onEvictingRedis must be 'warn' or 'refuse'.");
   }

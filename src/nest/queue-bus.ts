@@ -4,27 +4,45 @@
  */
 import { Inject, Injectable } from '@nestjs/common';
 import type { JobsOptions } from 'bullmq';
-import type { EnqueuedJob, JobRequest, ScheduledJob } from '../core/enqueue.js';
+import type { EnqueuedFlow, EnqueuedJob, JobRequest, ScheduledJob } from '../core/enqueue.js';
 import type { EntityId } from '../core/entity.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError, rejecting } from '../core/errors.js';
+import type { FlowOf, OnChildFailure } from '../core/flow.js';
+import { checkKnown } from '../core/options.js';
 import type { JobOptions } from '../core/ports.js';
 import type { Schedule } from '../core/schedule.js';
-import type { StandardSchema } from '../core/validation.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
 import type { EntityTypeName, NamedJob, ScopedJob } from './entity-types.js';
 import { type Class, getMetadata, type WorkerProcessorOptions } from './metadata.js';
 import { Runtime, type Started } from './runtime.js';
-import { validCommand, validData } from './valid-data.js';
+import { type Schemas, validCommand, validData } from './valid-data.js';
 
 /** Options of one job: those of BullMQ, and what makes an enqueue safe to repeat. */
 export interface EnqueueOptions extends JobsOptions {
   /**
    * An enqueue with the key of an earlier one of its entity adds nothing, and resolves with the id of that job, also when it
-   * has completed or failed by then. So what was rejected as "outcome unknown" can be tried again. Not for a bulk.
+   * has completed or failed by then, but not if a person has removed it. So what was rejected as "outcome unknown" can be tried again. Not for a bulk.
    */
   idempotencyKey?: string;
   /** For how long the key is known, in ms, from the first enqueue on. Default 86400000, a day. */
   idempotencyTtlMs?: number;
+}
+
+/** A job of a flow, and those that must have ended before it: {@link QueueBus.enqueueFlow}. */
+export type FlowNode = FlowNodeOptions & ({ command: object; job?: never } | { job: NamedJob; command?: never });
+
+/** What a job of a flow may have beside its command. */
+export interface FlowNodeOptions {
+  /** BullMQ's job options. `jobId` and `idempotencyKey` only of the first job of the flow, and never `deduplication`. */
+  options?: EnqueueOptions;
+  /**
+   * What becomes of the parent when this job fails for good, or is removed. `'failParent'`: once all its children have ended
+   * it fails too, without running, with a `ChildFailedError` that names this job; `onExhausted` of its type says what then.
+   * `'tellParent'`: it runs, and `children()` says which have failed. Default `'failParent'`.
+   */
+  onFailure?: OnChildFailure;
+  /** What must have ended before this job joins its queue. Those of one entity run in this order. */
+  children?: readonly FlowNode[];
 }
 
 /** A queue bus for one entity type: {@link QueueBus.forEntity}, {@link QueueBus.forProcessor}. */
@@ -55,7 +73,7 @@ interface Scope {
   readonly processor?: {
     readonly name: string;
     readonly options: WorkerProcessorOptions;
-    readonly schemas: ReadonlyMap<string, StandardSchema>;
+    readonly schemas: Schemas;
   };
 }
 
@@ -91,6 +109,27 @@ export class QueueBus {
   /** Adds a job by name, without a class. */
   enqueueJob(job: NamedJob, options?: EnqueueOptions): Promise<EnqueuedJob> {
     return this.sendNamed(job, options, undefined);
+  }
+
+  /**
+   * Adds a command that runs on its entity after others, its children, have run on theirs; these may have children, too. All of
+   * it is added in one step, or nothing: 1,000 jobs at most. A job with children joins the end of its entity's queue when the last
+   * of them has ended; until then its entity needs no worker for it. Its handler reads what they returned: `context.children()`, or
+   * `currentJob().children()`. They are BullMQ flows; `job.getChildrenValues()` works, too.
+   *
+   * With the `idempotencyKey` of an earlier flow, or the `jobId` of one whose first job has not ended, nothing is added.
+   *
+   * @example
+   * ```ts
+   * await bus.enqueueFlow({
+   *   command: new ShipOrder('o-1'),
+   *   children: [{ command: new Reserve('item-7', 2) }, { command: new Charge('customer-3', 80), onFailure: 'tellParent' }],
+   * });
+   * ```
+   * @returns the ids of all its jobs, as the tree that was given.
+   */
+  enqueueFlow(flow: FlowNode): Promise<EnqueuedFlow> {
+    return this.through(undefined, ready => ready.engine.enqueueFlow(this.flow(ready, flow)));
   }
 
   /**
@@ -183,6 +222,24 @@ export class QueueBus {
     scope: Scope | undefined,
   ): Promise<ScheduledJob> {
     return this.through(scope, ready => ready.engine.schedule(namedRequest(ready, { job, options, scope }), schedule));
+  }
+
+  private flow(ready: Started, node: FlowNode): FlowOf<JobRequest> {
+    if (typeof node !== 'object' || node === null || (node.command === undefined) === (node.job === undefined)) {
+      throw new InvalidCommandError(
+        'A job of a flow needs { command } or { job: { entityType, entityId, name, data } }.',
+      );
+    }
+    checkKnown('A job of a flow:', node, ['command', 'job', 'options', 'onFailure', 'children']);
+    const { command, job, options, onFailure, children = [] } = node;
+    if (!Array.isArray(children)) throw new InvalidCommandError('The children of a job of a flow must be an array.');
+    return {
+      job: command
+        ? this.request(ready, command, options, undefined)
+        : namedRequest(ready, { job: job as UnscopedJob, options, scope: undefined }),
+      onFailure,
+      children: () => children.map(child => this.flow(ready, child)),
+    };
   }
 
   /** Waits only where it must: calls of one tick keep their order, whichever methods they use. */

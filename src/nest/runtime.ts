@@ -25,10 +25,12 @@ import { registerCqrsHandlers } from '../cqrs/bridge.js';
 import { RedisEntityStore } from '../store/redis/redis-store.js';
 import type { EntityTypeName } from './entity-types.js';
 import { AtomicQueuesEvents } from './events.js';
-import { exploreProcessors, providersOf } from './explorer.js';
+import { exploreProcessors } from './explorer.js';
 import { HookOrder } from './hook-order.js';
 import { type AtomicQueuesModuleOptions, checkModuleOptions, type EntitiesOptions } from './options.js';
+import { providersOf } from './provider.js';
 import { nestLog, systemClock } from './system.js';
+import { openTracer } from './tracing.js';
 import { loadClassValidator, Validators } from './validators.js';
 
 /** Injection token of the module's options. */
@@ -124,9 +126,11 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
     });
     // What is wrong with a type is told at start, not when its first job comes.
     for (const type of handlers.hostedTypes()) config.entityType(type);
+    handlers.checkBatches(config);
+    const tracer = this.options.tracing ? await openTracer(this.log) : undefined;
     const events = this.events.sink;
     const store = this.createStore(this.options, config, events);
-    const engine = new Engine({ store, config, handlers, clock: systemClock, log: this.log, events });
+    const engine = new Engine({ store, config, handlers, clock: systemClock, log: this.log, events, tracer });
     this.state = { name: 'built', parts: { engine, config, handlers, validators } };
   }
 

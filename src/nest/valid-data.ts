@@ -32,6 +32,9 @@ export function validCommand(ready: Started, command: object, routed: RoutedClas
   return valid;
 }
 
+/** Those of the handlers of a processor, by the names of their jobs; nothing where a handler has none. */
+export type Schemas = ReadonlyMap<string, StandardSchema | undefined>;
+
 interface Named {
   readonly entityType: string;
   readonly name: string;
@@ -43,18 +46,14 @@ interface Named {
  * of its providers.
  * @throws ValidationError
  */
-export function validData(
-  ready: Started,
-  { entityType, name, data }: Named,
-  others: ReadonlyMap<string, StandardSchema> | undefined,
-): unknown {
+export function validData(ready: Started, { entityType, name, data }: Named, others: Schemas | undefined): unknown {
   const validator = ready.handlers.validatorFor(entityType, name) ?? validatorIn(others, name);
   if (!validator) return data;
   return validAtEnqueue(data ?? {}, validation(ready, { validator, culprit: `Job "${name}"`, entityType }));
 }
 
-function validatorIn(schemas: ReadonlyMap<string, StandardSchema> | undefined, name: string): Validator | undefined {
-  const schema = schemas?.get(name) ?? schemas?.get('*');
+function validatorIn(schemas: Schemas | undefined, name: string): Validator | undefined {
+  const schema = schemas?.get(schemas.has(name) ? name : '*');
   return schema && schemaValidator(schema);
 }
 

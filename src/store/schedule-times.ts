@@ -7,13 +7,22 @@ interface Pattern {
   readonly tz?: string | undefined;
 }
 
+const HOUR_MS = 3_600_000;
+/** How far ahead of a change of the clocks a time is looked for. */
+const MOST_HOURS = 6;
+
 /**
  * The first time after `afterMs`, in ms since 1970; undefined when there is none.
  * @throws InvalidOptionError when the pattern, or its time zone, is none.
  */
 export function nextByPattern({ pattern, tz }: Pattern, afterMs: number): number | undefined {
   try {
-    return getNextMillis(afterMs, { pattern, ...(tz !== undefined && { tz }) });
+    // At a change by half an hour BullMQ's rule finds none, or one that has passed: it is asked again from behind the change.
+    for (let hours = 0; hours <= MOST_HOURS; hours++) {
+      const next = getNextMillis(afterMs + hours * HOUR_MS, { pattern, ...(tz !== undefined && { tz }) });
+      if (next !== undefined && next > afterMs) return next;
+    }
+    return undefined;
   } catch (error) {
     throw new InvalidOptionError(
       `The pattern ${JSON.stringify(pattern)}${tz === undefined ? '' : ` in the time zone ${JSON.stringify(tz)}`} makes no schedule: ${messageOf(error)}.`,

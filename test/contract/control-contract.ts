@@ -39,11 +39,11 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
 
     test('what there is of an entity; nothing of one that nobody knows', async () => {
       await b.enter({ ...job(3), options: { delay: 60_000 } }, 'route-only');
-      const status = { waiting: 2, active: 1, delayed: 1, failed: 0, isPaused: false };
+      const status = { waiting: 2, active: 1, delayed: 1, failed: 0, waitingForChildren: 0, isPaused: false };
       expect(await b.control.status(entity)).toEqual(status);
       await a.finish(claim, done(first, 'failed'), 0);
       expect(await b.control.status(entity)).toEqual({ ...status, active: 0, failed: 1 });
-      const none = { waiting: 0, active: 0, delayed: 0, failed: 0, isPaused: false };
+      const none = { waiting: 0, active: 0, delayed: 0, failed: 0, waitingForChildren: 0, isPaused: false };
       expect(await b.control.status({ type: 'account', id: 'nobody' })).toEqual(none);
     });
 

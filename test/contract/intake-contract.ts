@@ -54,6 +54,14 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect((await a.enter(job(3), mine)).route).toBe('mine');
       });
 
+      test('the next run of a schedule takes no room', async () => {
+        await b.schedules.put(job(0), { id: 's', every: 60_000 });
+        await a.enter(job(1), 'route-only');
+        await a.enter(job(2), 'route-only');
+        await b.enter(job(3), 'route-only');
+        await expect(b.enter(job(4), 'route-only')).rejects.toThrow(BacklogFullError);
+      });
+
       test('what is known already is no job more', async () => {
         await cold();
         const known = await a.enter(job(1, { jobId: 'x' }), mine);
@@ -154,6 +162,16 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         await a.release(claim, 'idle');
         expect((await b.enter(once(3), 'route-only')).jobId).toBe(entered.jobId);
         expect(await status()).toMatchObject({ waiting: 0, active: 0 });
+      });
+
+      test('its id is that of no other job, though all is gone that was of its entity', async () => {
+        const first = await a.enter(once(0), mine);
+        const { claim, jobs } = claimOf(first);
+        await a.finish(claim, done(jobs[0]), 0);
+        await a.release(claim, 'idle');
+        const next = await a.enter(job(1), { ...mine, epoch: 2 });
+        expect(next.jobId).not.toBe(first.jobId);
+        expect((await b.enter(once(2), 'route-only')).jobId).toBe(first.jobId);
       });
 
       test('… also when it has failed; another entity has keys of its own', async () => {

@@ -3,13 +3,16 @@ import { entityWord } from '../../src/core/entity.js';
 import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { ManualClock } from '../support/clock.js';
+import { batchContract } from './batch-contract.js';
 import { controlContract } from './control-contract.js';
 import { deadLetterContract } from './dead-letter-contract.js';
 import { envelopeContract } from './envelope-contract.js';
+import { flowContract } from './flow-contract.js';
 import { intakeContract } from './intake-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { payloadContract } from './payload-contract.js';
 import { restContract } from './rest-contract.js';
+import { retentionContract } from './retention-contract.js';
 import { retryContract } from './retry-contract.js';
 import { scheduleContract } from './schedule-contract.js';
 import { type Cluster, storeContract } from './store-contract.js';
@@ -62,6 +65,7 @@ async function createCluster(leaseMs = 3000): Promise<Cluster> {
       entity.wait = entity.wait.filter(({ id }) => id !== jobId);
       entity.active = entity.active.filter(({ id }) => id !== jobId);
     },
+    keysOf: async entity => (server.find(entity) ? [entityWord(entity)] : []),
     failedIds: async entity => server.entity(entity).failed.map(({ id }) => id),
     dueScore: async entity => server.due.get(entityWord(entity)),
     async dueInMs(entity) {
@@ -85,5 +89,8 @@ controlContract('memory', () => createCluster());
 intakeContract('memory', () => createCluster());
 deadLetterContract('memory', () => createCluster());
 scheduleContract('memory', () => createCluster());
+retentionContract('memory', () => createCluster());
 envelopeContract('memory', () => createCluster());
 payloadContract('memory', () => createCluster());
+batchContract('memory', () => createCluster());
+flowContract('memory', () => createCluster());

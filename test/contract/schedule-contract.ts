@@ -219,6 +219,75 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(only((await a.take(claim)).jobs)).toMatchObject({ data: { n: 7 }, attempt: 1 });
     });
 
+    test('a queue that is emptied keeps a run that is due behind others, and they go', async () => {
+      await b.enter(job(1), 'route-only');
+      await b.enter(job(2), 'route-only');
+      await put(7);
+      await b.enter(job(3), 'route-only');
+      await b.control.drop(entity);
+      expect((await b.control.list(entity, 'waiting', 0, 9)).map(({ data }) => data)).toEqual([{ n: 7 }]);
+      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      expect(numbers(jobs)).toEqual([7]);
+      await a.finish(claim, done(jobs[0]), 1);
+      expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
+    });
+
+    test('put anew while a run blocks its entity, a schedule does not unblock it', async () => {
+      const { claim, run } = await running();
+      await a.finish(claim, ending(run, 'blocked'), 1);
+      await put(1);
+      expect(await status()).toMatchObject({ blockedBy: { jobId: run.id } });
+      await put(1);
+      expect(await status()).toMatchObject({ waiting: 1, delayed: 1, blockedBy: { jobId: run.id } });
+    });
+
+    test('I6: put anew while a run waits for its next try, that one keeps its place and its tries', async () => {
+      const { claim, run } = await running({ attempts: 2 });
+      const outcome = { kind: 'retrying', reason: 'because', stack: 'Error: because', delayMs: 60_000 } as const;
+      await a.finish(claim, { job: run, outcome }, 1);
+      await b.enter(job(5), 'route-only');
+      await put(1, EVERY, { attempts: 2 });
+      await cluster.endHold(entity);
+      const { jobs } = await a.take(claim);
+      expect(only(jobs)).toMatchObject({ id: run.id, attemptsMade: 1 });
+    });
+
+    test('removed while a run waits for its next try, in relaxed order: that one still runs', async () => {
+      const relaxed = resolveOptions({ entities: { account: { ordering: 'relaxed' } } });
+      const c = await cluster.pod(relaxed);
+      await put(0, EVERY, { attempts: 2 });
+      const { claim, jobs } = claimOf(await c.look(entity, 1));
+      const run = only(jobs);
+      const outcome = { kind: 'retrying', reason: 'because', stack: 'Error: because', delayMs: 60_000 } as const;
+      await c.finish(claim, { job: run, outcome }, 1);
+      expect(await status()).toMatchObject({ delayed: 1 });
+      await b.schedules.remove(entity, 's');
+      expect(await status()).toMatchObject({ delayed: 1 });
+    });
+
+    test('put anew while its run waits in a paused queue, a schedule has one job', async () => {
+      await put(0);
+      await b.control.pause(entity, true);
+      await put(1);
+      await put(2);
+      expect(await status()).toMatchObject({ waiting: 1, delayed: 0 });
+      await b.control.pause(entity, false);
+      expect(numbers(claimOf(await a.look(entity, 1)).jobs)).toEqual([2]);
+    });
+
+    test('a run by a pattern that is due when the schedule is put anew, as when all pods were away, is not left out', async () => {
+      const everySecond = { id: 's', pattern: '* * * * * *' };
+      const nextAtMs = await b.schedules.put(job(1), everySecond);
+      await cluster.timePasses(1100);
+      expect(await b.schedules.put(job(2), everySecond)).toBe(nextAtMs);
+      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      expect(numbers(jobs)).toEqual([2]);
+      await a.finish(claim, done(jobs[0]), 0);
+      expect((await list())[0]?.nextAtMs).toBeGreaterThan(nextAtMs);
+      await cluster.timePasses(1100);
+      expect(await b.schedules.put(job(3), { id: 's', pattern: '0 0 1 1 *' })).toBeGreaterThan(nextAtMs + 2000);
+    });
+
     test('several of an entity are listed in the order of their next runs', async () => {
       for (const [id, pattern] of [
         ['b', '0 0 1 1 *'],

@@ -25,6 +25,8 @@ export interface Cluster {
   /** A person removes a job. */
   removeJob(entity: EntityRef, jobId: string): Promise<void>;
   failedIds(entity: EntityRef): Promise<string[]>;
+  /** What the store keeps for a drained entity, the fence and its expiring events aside. */
+  keysOf(entity: EntityRef): Promise<string[]>;
   /** When the entity is to be looked at, or undefined when it is in no one's books. */
   dueScore(entity: EntityRef): Promise<number | undefined>;
   /** As that, in ms from now. */

@@ -64,7 +64,7 @@ describe('EntityQueues', () => {
     held.open();
     held = undefined;
     await eventually('nothing is fetched any more', async () => (await account().status()).active === 0);
-    expect(await account().status()).toEqual({ waiting: 3, active: 0, delayed: 0, failed: 0, isPaused: true });
+    expect(await account().status()).toMatchObject({ waiting: 3, active: 0, delayed: 0, failed: 0, isPaused: true });
     await add(4);
     await account().resume();
     await eventually('all have run', () => started.length === 5);

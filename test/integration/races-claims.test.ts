@@ -34,7 +34,7 @@ describe('races about claims', () => {
     await on.b.control.pause(on.entity, true);
     await on.b.control.pause(on.entity, false);
     expect(await on.a.release(claim, 'idle')).toBe(true);
-    expect(Object.keys(await on.redis.hgetall(fence())).sort()).toEqual(['entity', 'token']);
+    expect(Object.keys(await on.redis.hgetall(fence())).sort()).toEqual(['entity', 'lastId', 'token']);
   });
 
   test('races 2 and 27: after an outage longer than the lease the token stays, and a late call with an old epoch claims nothing', async () => {

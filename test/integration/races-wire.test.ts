@@ -56,7 +56,7 @@ describe('calls that are on their way', () => {
     expect(await far.release(claim, 'idle')).toBe(true);
     letThrough();
     expect(await renewed).toMatchObject({ lost: [0], kicked: [] });
-    expect((await on.redis.hkeys(fence())).sort()).toEqual(['entity', 'token']);
+    expect((await on.redis.hkeys(fence())).sort()).toEqual(['entity', 'lastId', 'token']);
     expect(await on.redis.ttl(fence())).toBeGreaterThan(0);
     expect(await on.cluster.dueScore(on.entity)).toBeUndefined();
   });

@@ -55,9 +55,15 @@ describe('the protocol on Redis', () => {
     await a.finish(claim, done(jobs[0]), 1);
     await a.release(claim, 'idle');
     expect(await cluster.allKeys()).toEqual([key('$:worker'), key('events')].sort());
-    expect((await cluster.redis.hkeys(key('$:worker'))).sort()).toEqual(['entity', 'token']);
+    expect((await cluster.redis.hkeys(key('$:worker'))).sort()).toEqual(['entity', 'lastId', 'token']);
     expect(await cluster.redis.ttl(key('$:worker'))).toBeGreaterThan(80_000);
     expect(await cluster.redis.ttl(key('events'))).toBeLessThanOrEqual(60);
+    const ttl = 3 * 86_400_000;
+    const again = await cold(a, 2, job(1, { deduplication: { id: 'k', ttl } }));
+    await a.finish(again.claim, done(again.jobs[0]), 1);
+    await a.release(again.claim, 'idle');
+    expect(await cluster.redis.pttl(key('$:worker'))).toBeGreaterThan(await cluster.redis.pttl(key('de:k')));
+    expect(await cluster.redis.del(key('de:k'))).toBe(1);
   });
 
   test('race 34: events do not expire under new work', async () => {

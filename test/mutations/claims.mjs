@@ -11,7 +11,14 @@ const script = name => `src/store/redis/scripts/${name}.lua.ts`;
 
 export const claimGuards = [
   { guard: 'take: the claim is mine', cites: 'I3', file: script('take'), from: MINE, to: '', tests: CONTRACT },
-  { guard: 'finish: the claim is mine', cites: 'I3', file: script('finish'), from: MINE, to: '', tests: CONTRACT },
+  {
+    guard: 'finish: the claim is mine',
+    cites: 'I3',
+    file: script('finish'),
+    from: `${MINE}  if ordered`,
+    to: '  if ordered',
+    tests: CONTRACT,
+  },
   {
     guard: 'renew: the claim is mine',
     cites: 'I3, race 24',
@@ -100,8 +107,8 @@ export const claimGuards = [
     guard: 'resync: what is settled is ended first',
     cites: 'race 28',
     file: script('finish'),
-    from: 'for s = 1, #settled, 6 do',
-    to: 'for s = 1, 0, 6 do',
+    from: '  finishTogether(B, {...})\n',
+    to: '',
     tests: CONTRACT,
   },
   {
@@ -283,7 +290,7 @@ export const claimGuards = [
   {
     guard: 'no wait for wake-ups is without end',
     cites: 'race 14',
-    file: 'src/store/redis/redis-store.ts',
+    file: 'src/store/redis/books.ts',
     from: 'const WAKE_UP_WAIT_SECONDS = 5;',
     to: 'const WAKE_UP_WAIT_SECONDS = 0;',
     tests: CLAIMS,

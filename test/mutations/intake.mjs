@@ -5,6 +5,30 @@ const script = name => `src/store/redis/scripts/${name}.lua.ts`;
 
 export const intakeGuards = [
   {
+    guard: 'the jobs of a queue that was gone are numbered on',
+    cites: 'I5',
+    file: script('enter'),
+    from: "  if lastId then redis.call('SET', B .. ':id', lastId) end\n",
+    to: '',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'a fence outlives the idempotency keys of its entity',
+    cites: 'I5',
+    file: script('claim'),
+    from: 'math.max(0, moreMs, keysMs)',
+    to: 'math.max(0, moreMs)',
+    tests: ['test/integration/redis-protocol.test.ts'],
+  },
+  {
+    guard: 'the next run of a schedule takes no room',
+    cites: 'I10',
+    file: script('enter'),
+    from: " - redis.call('ZCARD', B .. ':repeat')",
+    to: '',
+    tests: CONTRACT,
+  },
+  {
     guard: 'an add beyond the bound is refused',
     cites: 'I10',
     file: script('enter'),

@@ -2,6 +2,8 @@
 const CODECS = ['test/unit/codecs.test.ts'];
 const PAYLOADS = ['test/unit/payloads.test.ts'];
 const VALIDATION = ['test/unit/validation.test.ts'];
+const FLOWS = ['test/unit/flow-payloads.test.ts'];
+const BATCHES = ['test/unit/batch-payloads.test.ts'];
 const REDIS = ['test/integration/payloads.test.ts'];
 
 export const payloadGuards = [
@@ -9,30 +11,30 @@ export const payloadGuards = [
     guard: 'a job of a codec that this pod does not know is left for those that do',
     cites: 'payloads, I5, races 13, 32',
     file: 'src/core/job-execution.ts',
-    from: 'if (!codecs.knows(job.envelope))',
-    to: "if (job.envelope.codec === '')",
+    from: 'const unknown = codecs.unknownOf(job.envelope);',
+    to: 'const unknown = codecs.unknownOf({});',
     tests: PAYLOADS,
   },
   {
     guard: 'what a codec has written carries its name',
     cites: 'payloads',
     file: 'src/core/enqueue.ts',
-    from: 'envelope: sealOf(codec),',
-    to: 'envelope: undefined,',
+    from: 'envelope: sealedBy(codec, context),',
+    to: 'envelope: context,',
     tests: PAYLOADS,
   },
   {
     guard: 'a job is read by the codec it was written with',
     cites: 'payloads',
-    file: 'src/core/job-execution.ts',
-    from: 'const data = decodePayload(codecs, job.envelope, job.data);',
+    file: 'src/core/job-payload.ts',
+    from: 'const data = decodePayload(parts.codecs, job.envelope, job.data);',
     to: 'const data = job.data;',
     tests: PAYLOADS,
   },
   {
     guard: 'a result is written by the codec of its job',
     cites: 'payloads',
-    file: 'src/core/job-execution.ts',
+    file: 'src/core/job-payload.ts',
     from: 'text = encodeResult(codecs.of(job.envelope), result);',
     to: 'text = encodeResult(jsonCodec, result);',
     tests: PAYLOADS,
@@ -41,8 +43,8 @@ export const payloadGuards = [
     guard: 'what can’t be read is not tried again',
     cites: 'payloads',
     file: 'src/core/retry.ts',
-    from: '  if (error instanceof PayloadUnreadableError) return true;\n',
-    to: '',
+    from: 'JobRefusedError, PayloadUnreadableError];',
+    to: 'JobRefusedError];',
     tests: PAYLOADS,
   },
   {
@@ -72,9 +74,9 @@ export const payloadGuards = [
   {
     guard: 'a job is checked before the run',
     cites: 'validation',
-    file: 'src/core/job-execution.ts',
-    from: '  if (!validator) return { ...job, data };\n',
-    to: '  if (validator) return { ...job, data };\n',
+    file: 'src/core/job-payload.ts',
+    from: 'return validator ? validJob(',
+    to: 'return !validator ? validJob(',
     tests: VALIDATION,
   },
   {
@@ -136,9 +138,73 @@ export const payloadGuards = [
   {
     guard: 'a result is bounded',
     cites: 'payloads',
-    file: 'src/core/job-execution.ts',
+    file: 'src/core/job-payload.ts',
     from: 'if (!isLargerThan(text, maxResultBytes)) return text;',
     to: 'if (maxResultBytes) return text;',
     tests: PAYLOADS,
+  },
+  {
+    guard: 'a codec and a context share an envelope',
+    cites: 'payloads',
+    file: 'src/core/codec.ts',
+    from: '{ ...envelope, codec: codec.name }',
+    to: '{ codec: codec.name }',
+    tests: FLOWS,
+  },
+  {
+    guard: 'a parent remembers the codecs of its children',
+    cites: 'payloads, flows',
+    file: 'src/core/flow.ts',
+    from: 'envelope?.codec === undefined ?',
+    to: 'envelope ?',
+    tests: FLOWS,
+  },
+  {
+    guard: 'what a child has returned is read by its codec',
+    cites: 'payloads, flows',
+    file: 'src/core/payload.ts',
+    from: "if (child?.codec === undefined || outcome.kind === 'failed') return result;",
+    to: 'return result;',
+    tests: FLOWS,
+  },
+  {
+    guard: 'a parent is left for pods that can read what its children have returned',
+    cites: 'payloads, flows, races 13, 32',
+    file: 'src/core/codec.ts',
+    from: 'if (children === undefined || !Array.isArray(children)) return undefined;',
+    to: 'if (true) return undefined;',
+    tests: FLOWS,
+  },
+  {
+    guard: 'batches: what can’t be read, or is invalid, does not fail the others',
+    cites: 'payloads, batches',
+    file: 'src/core/batch-execution.ts',
+    from: '    failures.set(job.id, end.reason);\n    return [];\n',
+    to: '    throw end.reason;\n',
+    tests: BATCHES,
+  },
+  {
+    guard: 'batches: what is invalid has failed',
+    cites: 'payloads, batches, I10',
+    file: 'src/core/batch-execution.ts',
+    from: '    failures.set(job.id, end.reason);\n',
+    to: '',
+    tests: BATCHES,
+  },
+  {
+    guard: 'batches: a job of a codec that this pod does not know is in none',
+    cites: 'payloads, batches, races 13, 32',
+    file: 'src/core/batch-gathering.ts',
+    from: ' || !this.isReadable(job)',
+    to: '',
+    tests: BATCHES,
+  },
+  {
+    guard: 'batches: one that can’t be read waits for no others',
+    cites: 'payloads, batches',
+    file: 'src/core/job-line.ts',
+    from: 'this.window.isCareful || !ready.slice(0, 1).every(isReadable)',
+    to: 'this.window.isCareful',
+    tests: BATCHES,
   },
 ];

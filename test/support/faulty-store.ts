@@ -6,7 +6,18 @@ import { OutcomeUnknownError, StoreUnavailableError } from '../../src/core/error
 import type { EntityStore } from '../../src/core/ports.js';
 import { gate } from './wait.js';
 
-const STEPS = ['enter', 'look', 'resync', 'take', 'finish', 'giveBack', 'release', 'leave', 'renew'] as const;
+const STEPS = [
+  'enter',
+  'look',
+  'resync',
+  'take',
+  'finish',
+  'finishAll',
+  'giveBack',
+  'release',
+  'leave',
+  'renew',
+] as const;
 type Method = (typeof STEPS)[number];
 
 /**

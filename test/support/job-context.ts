@@ -10,6 +10,8 @@ export function jobContext(native: unknown = 'native'): JobContext {
     fencingToken: '1',
     signal: new AbortController().signal,
     attempt: 1,
+    contextValues: {},
     job: native,
+    children: async () => [],
   };
 }

@@ -1,9 +1,12 @@
 /** Engines on one memory store and one manual clock: a cluster that stands still until a test moves it. */
+import type { BatchHandling } from '../../src/core/batch.js';
 import { HandlerTable } from '../../src/core/dispatch.js';
 import { Engine } from '../../src/core/engine.js';
+import { BatchFailure } from '../../src/core/errors.js';
 import type { LifecycleEvent } from '../../src/core/events.js';
 import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
-import type { JobContext } from '../../src/core/ports.js';
+import type { EntityContext, FetchedJob, JobContext, JobRunner } from '../../src/core/ports.js';
+import type { Validator } from '../../src/core/validation.js';
 import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { ManualClock, settle } from './clock.js';
@@ -25,12 +28,34 @@ export interface Running {
   fail(thrown?: unknown): Promise<void>;
 }
 
+/** A batch handler that is running and waits for the test. */
+export interface RunningBatch {
+  readonly pod: string;
+  readonly entityId: string;
+  readonly ns: readonly number[];
+  readonly jobs: readonly FetchedJob[];
+  readonly context: EntityContext;
+  /** Lets it return. */
+  end(result?: unknown): Promise<void>;
+  /** Lets it throw; given numbers of jobs and what is wrong with each, a BatchFailure. */
+  fail(thrown?: unknown): Promise<void>;
+  failSome(failures: Readonly<Record<number, unknown>>): Promise<void>;
+}
+
+/** Which jobs are handled in batches, and how. */
+export type Batches = Readonly<
+  Record<string, { readonly max: number; readonly maxWaitMs?: number; readonly validator?: Validator }>
+>;
+
 export class MemoryPods {
   readonly clock = new ManualClock();
   readonly server = new MemoryServer(this.clock, LEASE_MS);
   /** Starts in their order, as `pod:entity:n`. */
   readonly starts: string[] = [];
   readonly running: Running[] = [];
+  /** Batches in the order of their starts, as `pod:entity:n,n,n`. */
+  readonly batches: string[] = [];
+  readonly runningBatches: RunningBatch[] = [];
   readonly pods: Pod[] = [];
   /** Handlers return at once. */
   instant = true;
@@ -38,10 +63,17 @@ export class MemoryPods {
   result: unknown;
   /** How many handlers of an entity may run at once. */
   atOnce = 1;
+  /** What the next pods have handlers for. */
+  types: readonly string[] = ['account'];
 
   /** @param jobNames the names of jobs that the pod has handlers for. */
-  async pod(name: string, options: EngineOptions = {}, jobNames: readonly string[] = ['*']): Promise<Pod> {
-    const pod = new Pod(name, this, options, jobNames);
+  async pod(
+    name: string,
+    options: EngineOptions = {},
+    jobNames: readonly string[] = ['*'],
+    batches: Batches = {},
+  ): Promise<Pod> {
+    const pod = new Pod(name, this, options, { jobNames, batches });
     this.pods.push(pod);
     await pod.engine.connect();
     pod.engine.work();
@@ -54,13 +86,13 @@ export class MemoryPods {
   /** Lets all end. Nothing may be left behind: no worker, no timer, whatever the test did. */
   async close(): Promise<void> {
     this.instant = true;
-    for (const running of [...this.running]) await running.end();
+    for (const running of [...this.running, ...this.runningBatches]) await running.end();
     for (const pod of this.pods) {
       pod.store.mend();
       await Promise.all([pod.engine.close(), this.clock.advance(20_000)]);
     }
     await this.clock.advance(60_000);
-    expect(this.running).toHaveLength(0);
+    expect([...this.running, ...this.runningBatches]).toHaveLength(0);
     expect(this.clock.pendingTimers).toBe(0);
   }
 
@@ -94,6 +126,46 @@ export class MemoryPods {
     return this.result;
   }
 
+  async handleBatch(pod: string, jobs: readonly FetchedJob[], context: EntityContext): Promise<unknown> {
+    const ns = jobs.map(({ data }) => (data as { n: number }).n);
+    this.batches.push(`${pod}:${context.entityId}:${ns.join()}`);
+    const beside = [...this.running, ...this.runningBatches].filter(other => other.entityId === context.entityId);
+    if (beside.length >= this.atOnce) throw new Error(`${pod}:${context.entityId}:${ns.join()} overlaps`);
+    if (this.instant) return undefined;
+    const ended = gate<unknown>();
+    const settled = async (act: () => void) => {
+      act();
+      await settle();
+    };
+    const running: RunningBatch = {
+      pod,
+      entityId: context.entityId,
+      ns,
+      jobs,
+      context,
+      end: result => settled(() => ended.open(result)),
+      fail: (thrown = new Error('the handler threw')) => settled(() => ended.fail(thrown)),
+      failSome: failures => {
+        const named = Object.entries(failures).map(([n, error]) => ({ job: jobs[ns.indexOf(Number(n))] ?? {}, error }));
+        return settled(() => ended.fail(new BatchFailure(named)));
+      },
+    };
+    this.runningBatches.push(running);
+    try {
+      return await ended.promise;
+    } finally {
+      this.runningBatches.splice(this.runningBatches.indexOf(running), 1);
+    }
+  }
+
+  /** The batch handler that is running; only one may be. */
+  get batch(): RunningBatch {
+    const [running, ...more] = this.runningBatches;
+    if (!running || more.length > 0)
+      throw new Error(`${this.runningBatches.length} batches are running; started so far: ${this.batches.join(' ')}`);
+    return running;
+  }
+
   /** Takes a handler out of the books: one that runs on a pod that is cut off, beside which another may start. */
   forget(running: Running): void {
     const at = this.running.indexOf(running);
@@ -118,18 +190,25 @@ export class Pod {
     readonly name: string,
     cluster: MemoryPods,
     options: EngineOptions,
-    jobNames: readonly string[],
+    { jobNames, batches }: { readonly jobNames: readonly string[]; readonly batches: Batches },
   ) {
     const config = resolveOptions({ workerDefaults: { heartbeatTTL: LEASE_MS / 1000 }, ...options });
     this.store = new FaultyStore(new MemoryEntityStore(cluster.server, config, name));
     const handlers = new HandlerTable();
-    for (const jobName of jobNames) {
-      handlers.addJobHandler(
-        'account',
-        jobName,
-        (job, context) => cluster.handle(name, (job.data as { n: number }).n, context),
-        name,
-      );
+    for (const type of cluster.types) {
+      for (const jobName of jobNames) {
+        const run: JobRunner = (job, context) => cluster.handle(name, (job.data as { n: number }).n, context);
+        handlers.addJobHandler(type, jobName, run, name);
+      }
+    }
+    for (const [jobName, { max, maxWaitMs = 0, validator }] of Object.entries(batches)) {
+      const batch: BatchHandling = {
+        max,
+        maxWaitMs,
+        run: (jobs, context) => cluster.handleBatch(name, jobs, context),
+      };
+      handlers.addBatchHandler('account', jobName, batch, name);
+      if (validator) handlers.addValidator(batch, validator);
     }
     const events = { observed: true, emit: (event: LifecycleEvent) => void this.events.push(event) };
     const { clock } = cluster;

@@ -17,14 +17,19 @@ export class RedisCluster {
   private readonly stores: RedisEntityStore[] = [];
   private keySpace: KeySpace | undefined;
 
-  async pod(config: EngineConfig, podId = randomBytes(4).toString('hex'), url = redisUrl()): Promise<RedisEntityStore> {
+  async pod(
+    config: EngineConfig,
+    podId = randomBytes(4).toString('hex'),
+    url = redisUrl(),
+    clock = systemClock,
+  ): Promise<RedisEntityStore> {
     this.keySpace ??= new KeySpace(this.prefix, config);
     const store = new RedisEntityStore({
       redis: { url },
       keyPrefix: this.prefix,
       commandTimeoutMs: 2000,
       config,
-      clock: systemClock,
+      clock,
       log: this.log,
       podId,
     });
@@ -85,6 +90,14 @@ export class RedisCluster {
 
   failedIds(entity: EntityRef): Promise<string[]> {
     return this.redis.zrange(`${this.base(entity)}:failed`, '0', '-1');
+  }
+
+  async keysOf(entity: EntityRef): Promise<string[]> {
+    const base = this.base(entity);
+    const expiring = [`${base}:$:worker`, `${base}:events`];
+    const keys = (await keysUnder(this.redis, base)).filter(key => !expiring.includes(key));
+    for (const key of expiring) expect(await this.redis.ttl(key)).not.toBe(-1);
+    return keys;
   }
 
   async dueScore(entity: EntityRef): Promise<number | undefined> {

@@ -2,6 +2,7 @@
  * The types of the public API, checked by the compiler (`npm run check`): what must compile, and what must not.
  * Nothing here runs.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import superjson, { SuperJSON } from 'superjson';
@@ -11,8 +12,14 @@ import {
   AtomicQueuesModule,
   type AtomicQueuesModuleOptions,
   type AtomicQueuesOptionsFactory,
+  BatchFailure,
+  BatchHandler,
+  type ContextOptions,
+  type ContextValue,
   type CronManagerService,
+  currentEntity,
   type EnqueuedJob,
+  type EntityContext,
   type EntityQueue,
   type EntityQueues,
   type EntityStatus,
@@ -56,6 +63,26 @@ export class Processor {
   }
 }
 
+export class Batches {
+  @BatchHandler('reading', { max: 100, maxWaitMs: 50 })
+  async store(jobs: Job<{ n: number }>[], entityId: string, { fencingToken }: EntityContext): Promise<void> {
+    const [first] = jobs;
+    if (first) throw new BatchFailure([{ job: first, error: `${entityId} ${fencingToken}` }]);
+  }
+  @BatchHandler('summed', { max: 2, schema: z.object({ n: z.number() }) })
+  sum(jobs: readonly Job[]): number[] {
+    return jobs.map(() => Number(currentEntity()?.fencingToken));
+  }
+  // @ts-expect-error a result of a batch is one for each job
+  @BatchHandler('wrong', { max: 2 })
+  wrong(_jobs: Job[]): number {
+    return 1;
+  }
+  // @ts-expect-error a batch has a bound
+  @BatchHandler('unbounded', {})
+  unbounded(_jobs: Job[]): void {}
+}
+
 class Factory implements AtomicQueuesOptionsFactory {
   createAtomicQueuesOptions(): AtomicQueuesModuleOptions {
     return { redis: { url: 'redis://localhost' } };
@@ -85,6 +112,18 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   await bus.enqueueJob({ entityType: 'account', entityId: 42n, name: 'audit' });
   await bus.forEntity('account').enqueueJob({ entityId: 42, name: 'audit', data: { any: 'thing' } });
   await bus.forProcessor(Processor).enqueueBulk([new Parameter('1', 5)]);
+  const { children } = await bus.enqueueFlow({
+    command: new Parameter('1', 5),
+    children: [
+      { job: { entityType: 'account', entityId: 2, name: 'audit' }, onFailure: 'tellParent', options: { delay: 5 } },
+    ],
+  });
+  children[0]?.jobId satisfies string | undefined;
+  const node = { command: new Parameter('1', 5) };
+  // @ts-expect-error it is 'failParent' or 'tellParent'
+  await bus.enqueueFlow({ ...node, children: [{ ...node, onFailure: 'no' }] });
+  // @ts-expect-error a command or a job by name
+  await bus.enqueueFlow({ children: [] });
   // @ts-expect-error a command is an object
   await bus.enqueue('text');
   // @ts-expect-error an option that BullMQ does not have
@@ -130,6 +169,11 @@ export const LATE: AtomicQueuesModuleOptions = {
 export const pathsOf = (error: unknown): string[] =>
   error instanceof ValidationError ? error.issues.map(({ path }) => path.join('.')) : [];
 
+export async function sum(context: JobContext): Promise<number> {
+  const results = await context.children<number>();
+  return results.reduce((sum, { outcome }) => sum + (outcome.kind === 'completed' ? outcome.value : 0), 0);
+}
+
 export async function ask(spawn: SpawnQueueService, cron: CronManagerService): Promise<void> {
   await spawn.request('account', 42n);
   await cron.reconcile();
@@ -154,6 +198,33 @@ export const ORDERED: AtomicQueuesModuleOptions = {
     order: { ordering: 'loose' },
   },
 };
+
+const storage = new AsyncLocalStorage<{ tenantId?: string }>();
+const context: ContextOptions = {
+  keys: ['tenantId'],
+  get: () => storage.getStore(),
+  run: (values, callback) => storage.run(values, callback),
+};
+export const WITH_CONTEXT: AtomicQueuesModuleOptions = { redis: {}, context, tracing: true };
+// @ts-expect-error what is captured is to be restored
+export const HALF_A_HOOK: ContextOptions = { keys: ['tenantId'], get: () => storage.getStore() };
+export const FORGETFUL: ContextOptions = {
+  ...context,
+  // @ts-expect-error it returns what its callback returns
+  run: (values, callback) => {
+    storage.run(values, callback);
+  },
+};
+
+export function tenantOf({ contextValues }: JobContext): string {
+  // @ts-expect-error they are the caller's, and are not changed
+  contextValues['tenantId'] = 'other';
+  const value: ContextValue | undefined = contextValues['tenantId'];
+  return typeof value === 'string' ? value : '';
+}
+
+@WorkerProcessor({ entityType: 'account', enhancers: true })
+export class Guarded {}
 
 export const codeOf = (error: unknown): string | undefined =>
   error instanceof AtomicQueuesError ? error.code : undefined;

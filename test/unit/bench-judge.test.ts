@@ -1,5 +1,6 @@
 /** The benchmark's judge: a contender that breaks order, overlaps, loses or repeats is found out. */
 import { compare } from '../../benchmarks/bars.js';
+import { lossesSince } from '../../benchmarks/baseline.js';
 import { judge, newRecord, type PodRecord } from '../../benchmarks/records.js';
 import type { Results, Row } from '../../benchmarks/results.js';
 
@@ -54,5 +55,16 @@ describe('the bars of the benchmark', () => {
   test('the best of a kind counts, and what was not measured is no bar', () => {
     const held = compare(results(row('atomic-queues', 3000), row('groupmq at 1', 1000), row('groupmq at 8', 1500)));
     expect(held).toEqual([{ workload: 'hot', against: 'groupmq at 8', figure: 'jobsPerSecond', least: 2, ratio: 2 }]);
+  });
+
+  test('a ratio that has fallen by more than a quarter is a loss, and what was not measured is none', () => {
+    const now = results(row('atomic-queues', 1490), row('groupmq at 1', 1000), row('groupmq at 8', 993));
+    const then = {
+      'hot / groupmq at 1': 2,
+      'hot / groupmq at 8': 2,
+      'hot / groupmq at 64': 9,
+      'cold / groupmq at 1': 9,
+    };
+    expect(lossesSince(then, now)).toEqual([{ workload: 'hot', peer: 'groupmq at 1', was: 2, least: 1.5, is: 1.49 }]);
   });
 });

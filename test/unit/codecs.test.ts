@@ -1,8 +1,9 @@
 /** Codecs: what they carry, what they refuse, and that nothing of a secret payload gets into an error. */
 import { inspect } from 'node:util';
 import { SuperJSON } from 'superjson';
-import { Codecs, type JsonValue, jsonCodec, type PayloadCodec, sealOf } from '../../src/core/codec.js';
+import { Codecs, type JsonValue, jsonCodec, type PayloadCodec, sealedBy } from '../../src/core/codec.js';
 import { type Encryption, encryptedCodec } from '../../src/core/encrypted-codec.js';
+import type { ChildRef } from '../../src/core/envelope.js';
 import { resolveOptions } from '../../src/core/options.js';
 import { decodePayload, encodePayload, showPayload } from '../../src/core/payload.js';
 import { superjsonCodec } from '../../src/core/superjson-codec.js';
@@ -20,7 +21,7 @@ const thrown = (call: () => unknown): Error => {
 const through = (codec: PayloadCodec, value: unknown): unknown => {
   const codecs = new Codecs();
   if (codec !== jsonCodec) codecs.add(codec);
-  return decodePayload(codecs, sealOf(codec) ?? {}, JSON.parse(encodePayload(codec, value, 'Job "x"')));
+  return decodePayload(codecs, sealedBy(codec, undefined) ?? {}, JSON.parse(encodePayload(codec, value, 'Job "x"')));
 };
 
 /** Not a cipher, but no text shows through it. */
@@ -200,6 +201,18 @@ describe('options', () => {
       false,
       false,
     ]);
+  });
+
+  test('what a job needs: its own codec, and those of what its children return', () => {
+    const { codecs } = resolveOptions({ codec: other });
+    const children = (...names: unknown[]) => names.map(codec => ({ ...ref, codec })) as ChildRef[];
+    const ref = { type: 'item', id: '7', jobId: 'a.0', name: 'price', failsParent: true };
+    expect(codecs.unknownOf({ codec: 'new', children: children('newer') })).toBe('new');
+    expect(codecs.unknownOf({ codec: 'other', children: children(undefined, 'other', 'newer') })).toBe('newer');
+    expect(codecs.knows({ children: children(undefined, 'other') })).toBe(true);
+    // Written by hand.
+    for (const odd of [5, null, [null], 'text', [7]])
+      expect(codecs.unknownOf({ children: odd as never })).toBeUndefined();
   });
 
   test('two codecs of one name are refused, and so is what is none', () => {

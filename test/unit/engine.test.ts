@@ -30,7 +30,7 @@ describe('the engine', () => {
     await a.add('1', 0, 1);
     await cluster.job(0).fail();
     expect(cluster.running.map(({ n }) => n)).toEqual([1]);
-    expect(cluster.server.entity({ type: 'account', id: '1' }).failed[0]?.outcome).toEqual({
+    expect(cluster.server.entity({ type: 'account', id: '1' }).failed[0]?.outcome).toMatchObject({
       kind: 'failed',
       value: 'the handler threw',
     });

@@ -67,6 +67,7 @@ test.each([
   ['README.md', 3],
   ['docs/fencing.md', 4],
   ['docs/payloads.md', 5],
+  ['docs/context.md', 5],
 ])('the code of %s compiles against the built package', (document, atLeast) => {
   const folder = `build/code-of-${basename(document, '.md')}`;
   expect(writeBlocks(document, folder).length).toBeGreaterThanOrEqual(atLeast);

@@ -11,8 +11,9 @@ import {
   QueueEntityId,
   WorkerProcessor,
 } from '../../src/nest/decorators.js';
-import { exploreProcessors, type Provider } from '../../src/nest/explorer.js';
+import { exploreProcessors } from '../../src/nest/explorer.js';
 import { checkModuleOptions } from '../../src/nest/options.js';
+import type { Provider } from '../../src/nest/provider.js';
 import { Validators } from '../../src/nest/validators.js';
 import { entity, jobContext } from '../support/job-context.js';
 
@@ -181,6 +182,7 @@ test('a wrong option of a processor is reported at import, with the class that h
   class Accounts {}
   const decorate = (options: object) => () => WorkerProcessor({ entityType: 'account', ...options })(Accounts);
   expect(decorate({ idleTimeout: 5 })).toThrow(/Unknown option @WorkerProcessor\(Accounts\)\.idleTimeout;/);
+  expect(decorate({ enhancers: 'yes' })).toThrow(/@WorkerProcessor\(Accounts\)\.enhancers must be a boolean/);
   expect(decorate({ maxWorkersPerEntity: 0 })).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
 });
 
@@ -223,11 +225,7 @@ describe('the property behind a constructor parameter', () => {
 });
 
 describe('processors', () => {
-  const provider = (target: new () => object, isStatic = true): Provider => ({
-    target,
-    instance: new target(),
-    isStatic,
-  });
+  const provider = (target: new () => object): Provider => ({ target, instance: new target(), isStatic: true });
 
   @WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: 5 })
   class Accounts {
@@ -386,14 +384,11 @@ describe('processors', () => {
     expect(() => handlers.addCommand('x', Deposit, () => 1, 'B')).toThrow(/"x": A and B/);
   });
 
-  test('handlers outside a processor, request-scoped processors and differing options are refused', () => {
+  test('handlers outside a processor and differing options are refused', () => {
     class Stray {
       @JobHandler('x') x() {}
     }
     expect(() => exploreProcessors([provider(Stray)], new HandlerTable())).toThrow(/Stray.*@WorkerProcessor/);
-    expect(() => exploreProcessors([provider(Accounts, false)], new HandlerTable())).toThrow(
-      expect.objectContaining({ code: 'UNSUPPORTED' }),
-    );
     @WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: 6 })
     class Other {}
     expect(() => exploreProcessors([provider(Accounts), provider(Other)], new HandlerTable())).toThrow(

@@ -1,5 +1,5 @@
 /** The module in a Nest application: its forms, what is checked at start, and the order of start and shutdown. */
-import { Inject, Injectable, Module, Scope } from '@nestjs/common';
+import { Inject, Injectable, Module } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import { AuthenticationError } from '../../src/core/errors.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
@@ -109,19 +109,6 @@ describe('what is found at start', () => {
     expect(await refused([Stray])).toMatchObject(expected);
     expect(await refused([], { imports: [Controllers] })).toMatchObject(expected);
   });
-
-  test.each([Scope.REQUEST, Scope.TRANSIENT])(
-    'a processor of scope %i, into which nothing would be injected',
-    async scope => {
-      @WorkerProcessor({ entityType: 'account' })
-      @Injectable({ scope })
-      class Scoped {
-        @JobHandler('x')
-        x() {}
-      }
-      expect(await refused([Scoped])).toMatchObject({ code: 'UNSUPPORTED', message: expect.stringMatching(/Scoped/) });
-    },
-  );
 
   test('a processor made by a factory, and one under two tokens, are found once', async () => {
     const seen: unknown[] = [];

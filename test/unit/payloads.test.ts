@@ -106,8 +106,10 @@ describe('payloads', () => {
     expect(log).toMatch(/completed, but its result can't be stored/);
   });
 
-  test('a job without a result has null', async () => {
+  test('a job without a result has null, and so has one that returns null', async () => {
     expect((await stored({ codec: rich }, undefined)).value).toBe('null');
+    await cluster.pods.pop()?.engine.close();
+    expect((await stored({ codec: rich }, null)).value).toBe('null');
   });
 
   test('a result above its bound is none; the job has completed', async () => {

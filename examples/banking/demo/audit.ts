@@ -5,7 +5,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { SCHEMA } from '../account.repository.js';
-import { ACCOUNTS, INITIAL_BALANCE, type Order } from './orders.js';
+import { creditOf, refundOf } from '../commands.js';
+import { ACCOUNTS, CLOSED_ACCOUNT, INITIAL_BALANCE, type Order } from './orders.js';
 
 const GIVE_UP_AFTER_MS = 10_000;
 
@@ -20,7 +21,10 @@ export class Audit {
   /** Empty ledger, every account with its initial balance. */
   async reset(): Promise<void> {
     await this.database.query(`DROP TABLE IF EXISTS accounts, ledger; ${SCHEMA}`);
-    await this.database.query('INSERT INTO accounts SELECT unnest($1::text[]), $2', [ACCOUNTS, INITIAL_BALANCE]);
+    await this.database.query(
+      'INSERT INTO accounts (id, balance, closed) SELECT id, $2, id = $3 FROM unnest($1::text[]) AS id',
+      [[...ACCOUNTS, CLOSED_ACCOUNT], INITIAL_BALANCE, CLOSED_ACCOUNT],
+    );
   }
 
   /** Resolves when all orders are done, or when nothing has happened for a while: `missing` then says what is not. */
@@ -40,9 +44,10 @@ export class Audit {
     const { rows } = await this.database.query('SELECT operation_id, account_id, amount::int FROM ledger');
     const ledger = new Map<string, Line>(rows.map(row => [row.operation_id, row]));
     const wrong = orders.filter(order => !isDone(order, ledger));
-    const credits = orders.filter(({ operationId }) => ledger.has(creditOf(operationId))).length;
-    const explained = orders.filter(({ operationId }) => ledger.has(operationId)).length + credits;
-    return wrong.length + (ledger.size - explained);
+    const explained = orders.flatMap(({ operationId: id }) =>
+      [id, creditOf(id), refundOf(id)].filter(line => ledger.has(line)),
+    );
+    return wrong.length + (ledger.size - explained.length);
   }
 
   /** Sum over all accounts of |balance − (initial balance + what the ledger says was applied)|. */
@@ -55,7 +60,12 @@ export class Audit {
 
   /** Orders that found too little money. */
   refused(): Promise<number> {
-    return this.number('SELECT count(*) FROM ledger WHERE amount = 0');
+    return this.number("SELECT count(*) FROM ledger WHERE amount = 0 AND operation_id NOT LIKE '%-credit'");
+  }
+
+  /** Transfers whose credit has failed. */
+  refunded(): Promise<number> {
+    return this.number("SELECT count(*) FROM ledger WHERE operation_id LIKE '%-refund'");
   }
 
   podsThatWorked(): Promise<number> {
@@ -92,19 +102,17 @@ export class Audit {
   }
 }
 
-/** The id of the credit that a transfer sends; see `TransferHandler`. */
-function creditOf(operationId: string): string {
-  return `${operationId}-credit`;
-}
-
-/** Whether an order left its one line, and a transfer that was paid also the credit. */
+/** Whether an order left its one line, and a transfer that was paid also the credit, or, to a closed account, the refund. */
 function isDone({ kind, accountId, amount, operationId, to }: Order, ledger: ReadonlyMap<string, Line>): boolean {
-  const line = ledger.get(operationId);
-  if (line?.account_id !== accountId) return false;
-  if (kind === 'deposit') return line.amount === amount;
-  const refused = line.amount === 0;
-  if (kind === 'withdraw') return refused || line.amount === -amount;
-  const credit = ledger.get(creditOf(operationId));
-  if (refused) return credit === undefined;
-  return line.amount === -amount && credit?.account_id === to && credit?.amount === amount;
+  const has = (operation: string, account: string | undefined, sum: number) => {
+    const line = ledger.get(operation);
+    return line?.account_id === account && line?.amount === sum;
+  };
+  if (kind === 'deposit') return has(operationId, accountId, amount);
+  const [credit, refund] = [creditOf(operationId), refundOf(operationId)];
+  if (has(operationId, accountId, 0)) return !ledger.has(credit) && !ledger.has(refund);
+  if (!has(operationId, accountId, -amount)) return false;
+  if (kind === 'withdraw') return true;
+  if (to === CLOSED_ACCOUNT) return has(credit, to, 0) && has(refund, accountId, amount);
+  return has(credit, to, amount) && !ledger.has(refund);
 }

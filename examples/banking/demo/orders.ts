@@ -13,6 +13,9 @@ export interface Order {
 
 export const ACCOUNTS: readonly string[] = Array.from({ length: 20 }, (_, index) => `account-${index + 1}`);
 
+/** Transfers to it are refunded. */
+export const CLOSED_ACCOUNT = 'account-closed';
+
 /** So little that some withdrawals are refused. */
 export const INITIAL_BALANCE = 2000;
 
@@ -21,7 +24,9 @@ export function makeOrders(count: number): Order[] {
     const kind = pick(['withdraw', 'withdraw', 'transfer', 'deposit'] as const);
     const accountId = pick(ACCOUNTS);
     const order = { kind, accountId, amount: randomInt(1, 51), operationId: randomUUID() };
-    return kind === 'transfer' ? { ...order, to: pick(ACCOUNTS.filter(other => other !== accountId)) } : order;
+    return kind === 'transfer'
+      ? { ...order, to: pick([...ACCOUNTS.filter(other => other !== accountId), CLOSED_ACCOUNT]) }
+      : order;
   });
 }
 

@@ -67,7 +67,7 @@ export class Pods {
 
 function startPod(name: string, settings: Record<string, string>): Pod {
   const child = fork(new URL('../main.js', import.meta.url), {
-    env: { ...process.env, ...settings, POD: name, PORT: '0' },
+    env: { ...process.env, ...settings, POD: name, PORT: '0', QUIET: '1' },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   return { name, process: child, port: 0 };

@@ -7,6 +7,7 @@ import type { Pods } from './pods.js';
 export interface Result {
   readonly orders: number;
   readonly refused: number;
+  readonly refunded: number;
   readonly perSecond: number;
   readonly pods: number;
   /** Longest silence of an account of the killed pod; undefined where none was killed. */
@@ -47,6 +48,7 @@ export async function run(settings: RunSettings): Promise<Result> {
   return {
     orders: orders.length,
     refused: await audit.refused(),
+    refunded: await audit.refunded(),
     perSecond: Math.round(orders.length / seconds),
     pods: await audit.podsThatWorked(),
     takeoverMs: killed && (await audit.takeover(killed.pod, killed.at)),

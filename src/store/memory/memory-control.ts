@@ -1,6 +1,6 @@
 /** What a person does to one entity, in memory. Neighbour: `memory-server.ts` has the rules that it changes. */
 import type { Codecs } from '../../core/codec.js';
-import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
+import { type EntityRef, parseEntityWord } from '../../core/entity.js';
 import { UnsupportedError } from '../../core/errors.js';
 import { showPayload } from '../../core/payload.js';
 import type { EntityControl, EntityStatus, JobState, JobView, Unblocking } from '../../core/ports.js';
@@ -41,13 +41,15 @@ export class MemoryControl implements EntityControl {
       this.server.forget(entity);
       return false;
     }
-    if (how === 'retry') Object.assign(job, { attemptsMade: 0, stalled: 0, mustFail: undefined });
+    if (how === 'retry')
+      Object.assign(job, { attemptsMade: 0, stalled: 0, mustFail: undefined, hasFailedChild: false });
     else if (how === 'drop') {
       this.server.drop(entity, [job]);
       if (entity.wait.includes(job)) throw presentRun(ref);
     } else {
       job.mustFail = entity.hold?.reason;
       job.isSkipped = true;
+      job.hasFailedChild = false;
     }
     entity.hold = undefined;
     this.lookNow(entity);
@@ -62,6 +64,7 @@ export class MemoryControl implements EntityControl {
       active: entity?.active.length ?? 0,
       delayed: entity?.delayed.length ?? 0,
       failed: entity?.failed.length ?? 0,
+      waitingForChildren: entity?.parents.length ?? 0,
       isPaused: (entity?.paused ?? false) || this.server.pausedTypes.has(ref.type),
       ...(blocker && { blockedBy: { jobId: blocker.id, reason: entity?.hold?.reason ?? '' } }),
     };
@@ -69,7 +72,7 @@ export class MemoryControl implements EntityControl {
 
   async drop(ref: EntityRef): Promise<void> {
     const entity = this.server.entity(ref);
-    this.server.drop(entity, [...entity.wait, ...entity.delayed.map(({ job }) => job)]);
+    this.server.drop(entity, [...entity.parents, ...entity.wait, ...entity.delayed.map(({ job }) => job)]);
     this.server.recall(entity, 'drop');
     if (!this.server.liveOwner(entity)) this.lookNow(entity);
   }
@@ -82,7 +85,8 @@ export class MemoryControl implements EntityControl {
       active: entity?.active ?? [],
       delayed,
       failed: [...(entity?.failed ?? [])].reverse(),
-      completed: [],
+      completed: [...(entity?.completed ?? [])].reverse(),
+      'waiting-children': entity?.parents ?? [],
     }[state];
     return jobs.slice(from, from + limit).map(job => viewOf(this.codecs, job, entity?.hold));
   }
@@ -93,23 +97,14 @@ export class MemoryControl implements EntityControl {
 
   /** Sees to it that somebody looks at an entity that may have something to do from now on. */
   lookNow(entity: StoredEntity): void {
-    if (this.server.liveOwner(entity)) {
-      this.server.callOwner(entity);
-      return;
-    }
-    if (!this.server.hasWork(entity)) {
-      this.server.settle(entity);
-      this.server.forget(entity);
-      return;
-    }
-    this.server.due.set(entityWord(entity.ref), this.server.now());
-    if (!this.server.callAnother(this.podId, entity)) this.server.requestWorker(entity.ref);
+    this.server.lookNow(entity, this.podId);
   }
 }
 
 function viewOf(codecs: Codecs, job: StoredJob, hold?: Hold): JobView {
   const { id, name, data, envelope, enqueuedAtMs, attemptsMade, outcome } = job;
-  const failedReason = outcome?.value ?? (hold?.jobId === id ? hold.reason : undefined);
+  const failedReason =
+    (outcome?.kind === 'failed' ? outcome.value : undefined) ?? (hold?.jobId === id ? hold.reason : undefined);
   return {
     jobId: id,
     name,

@@ -13,6 +13,7 @@ interface StoredLetter extends DeadLetter {
   readonly json: string;
   readonly options: JobOptions;
   readonly envelope: Envelope;
+  readonly results: StoredJob['children'];
 }
 
 export class MemoryDeadLetters implements DeadLetters {
@@ -37,6 +38,7 @@ export class MemoryDeadLetters implements DeadLetters {
       json: job.data,
       options: job.options,
       envelope: job.envelope,
+      results: job.children,
     };
     this.server.letters.set(ref.type, [...this.of(ref.type), letter]);
   }
@@ -44,7 +46,7 @@ export class MemoryDeadLetters implements DeadLetters {
   async list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
     return this.of(type)
       .slice(from, from + limit)
-      .map(({ json, options, envelope, ...letter }) => ({
+      .map(({ json, options, envelope, results, ...letter }) => ({
         ...letter,
         data: showPayload(this.parts.codecs, envelope, letter.data),
       }));
@@ -54,11 +56,12 @@ export class MemoryDeadLetters implements DeadLetters {
     const letter = this.of(type).find(letter => letter.letterId === letterId);
     if (!letter) return undefined;
     await this.remove(type, letterId);
-    const { name, json: data, envelope } = letter;
+    const { name, json: data, envelope, results } = letter;
     const { jobId: _, delay: __, deduplication: ___, ...options } = letter.options;
     const entity = this.server.entity({ type, id: letter.entityId });
     const id = this.server.nextId();
-    entity.wait.push(this.parts.intake.stored(id, { name, data, options, envelope }));
+    const job = this.parts.intake.stored(id, { name, data, options, envelope });
+    entity.wait.push(results ? { ...job, children: results } : job);
     this.control.lookNow(entity);
     return id;
   }

@@ -30,7 +30,7 @@ export class MemoryIntake {
       const known = namesOf(job).some(name => names.has(name));
       for (const name of namesOf(job)) names.add(name);
       if (known) continue;
-      const pending = entity ? entity.wait.length + entity.active.length + entity.delayed.length : 0;
+      const pending = entity ? pendingOf(entity).length - entity.schedules.size : 0;
       const left = (room.get(word) ?? maxPending - pending) - 1;
       if (left < 0) throw new BacklogFullError(job.entity, maxPending);
       room.set(word, left);
@@ -44,9 +44,7 @@ export class MemoryIntake {
     if (known !== undefined) return { entity, jobId: known, delayMs };
     const jobId = (job.options['jobId'] as string | undefined) ?? this.server.nextId();
     this.server.remember(job.entity, job.options, jobId);
-    const stored = this.stored(jobId, job);
-    if (delayMs > 0) entity.delayed.push({ job: stored, atMs: this.server.now() + delayMs });
-    else entity.wait.push(stored);
+    this.server.put(entity, this.stored(jobId, job));
     return { entity, jobId, delayMs };
   }
 
@@ -58,12 +56,20 @@ export class MemoryIntake {
   }
 
   /** The id of the job that was added before, under the same id or idempotency key: an add adds nothing. */
-  private knownId({ options, entity: ref }: NewJob, entity: StoredEntity | undefined): string | undefined {
+  knownId({ options, entity: ref }: NewJob, entity: StoredEntity | undefined): string | undefined {
     const known = this.server.deduplicated(ref, options);
     if (known !== undefined || !entity) return known;
-    const jobs = [...entity.wait, ...entity.active, ...entity.failed, ...entity.delayed.map(({ job }) => job)];
-    return jobs.find(({ id }) => id === options['jobId'])?.id;
+    return jobsOf(entity).find(({ id }) => id === options['jobId'])?.id;
   }
+}
+
+function pendingOf({ wait, active, delayed, parents }: StoredEntity): readonly StoredJob[] {
+  return [...wait, ...active, ...delayed.map(({ job }) => job), ...parents];
+}
+
+/** All jobs of an entity, those that are kept among them. */
+export function jobsOf(entity: StoredEntity): readonly StoredJob[] {
+  return [...pendingOf(entity), ...entity.failed, ...entity.completed];
 }
 
 /** What makes another job of its entity a repetition of this one. */

@@ -22,9 +22,10 @@ export class MemorySchedules implements Schedules {
     const { id, every, pattern, tz } = schedule;
     const now = this.server.clock.wallMs();
     const before = entity.schedules.get(id);
-    const isReplaced = before !== undefined && this.removeNext(entity, id, before);
+    const isReplaced = before !== undefined && this.removeNext(entity, before);
     const next = { ...schedule, template: job, nextAtMs: now, runs: before?.runs ?? 0 };
-    if (pattern !== undefined) next.nextAtMs = firstByPattern({ pattern, tz }, now);
+    const isDue = isReplaced && before.pattern === pattern && before.tz === tz && before.nextAtMs <= now;
+    if (pattern !== undefined) next.nextAtMs = isDue ? before.nextAtMs : firstByPattern({ pattern, tz }, now);
     else if (before?.every === every && before)
       next.nextAtMs = isReplaced ? before.nextAtMs : (following(before, now) ?? now);
     this.add(entity, next);
@@ -45,7 +46,7 @@ export class MemorySchedules implements Schedules {
     const entity = this.server.find(ref);
     const schedule = entity?.schedules.get(id);
     if (!entity || !schedule) return false;
-    entity.delayed = entity.delayed.filter(({ job }) => job.id !== jobIdOf(schedule));
+    entity.delayed = entity.delayed.filter(({ job }) => job.id !== jobIdOf(schedule) || job.attempt > 0);
     entity.schedules.delete(id);
     this.control.lookNow(entity);
     return true;
@@ -69,9 +70,9 @@ export class MemorySchedules implements Schedules {
     else entity.wait.push(job);
   }
 
-  /** What has not been fetched goes. @returns whether it did. */
-  private removeNext(entity: StoredEntity, id: string, schedule: StoredSchedule): boolean {
-    const isIt = (job: StoredJob) => job.scheduleId === id && job.id === jobIdOf(schedule);
+  /** What has not started goes. @returns whether it did. */
+  private removeNext(entity: StoredEntity, schedule: StoredSchedule): boolean {
+    const isIt = (job: StoredJob) => job.id === jobIdOf(schedule) && job.attempt === 0;
     const jobs = [...entity.wait, ...entity.delayed.map(({ job }) => job)].filter(isIt);
     this.server.remove(entity, jobs);
     return jobs.length > 0;

@@ -4,8 +4,9 @@
  */
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import type { Envelope } from '../../core/envelope.js';
-import type { Clock, DeadLetter, JobOptions, NewJob } from '../../core/ports.js';
+import type { ChildResult, Clock, DeadLetter, JobOptions, NewJob } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
+import { expireEnded, type Outcome } from './memory-retention.js';
 
 export interface StoredJob {
   readonly id: string;
@@ -26,7 +27,18 @@ export interface StoredJob {
   leftAtMs?: number | undefined;
   /** A person has given it up. */
   isSkipped?: boolean;
-  outcome?: { readonly kind: 'completed' | 'failed'; readonly value: string };
+  /** What it must fail for is that a child has. */
+  hasFailedChild?: boolean;
+  readonly parent?: ParentOf;
+  /** Of a parent, by the ids of its children: how they have ended; nothing for those that have not. */
+  children?: Map<string, ChildResult['outcome'] | undefined>;
+  outcome?: Outcome;
+}
+
+/** The parent of a job in a flow. */
+export interface ParentOf {
+  readonly ref: EntityRef;
+  readonly job: StoredJob;
 }
 
 /** Why an owner is to give back what it has fetched. */
@@ -47,12 +59,23 @@ export interface StoredEntity {
   delayed: { readonly job: StoredJob; readonly atMs: number }[];
   /** Failed jobs, kept for a person to see. */
   failed: StoredJob[];
+  completed: StoredJob[];
+  /** Jobs that wait for their children. */
+  parents: StoredJob[];
   paused: boolean;
   /** How many have been fetched in the span of its rate limit, which ends then. */
   spent?: { readonly untilMs: number; count: number } | undefined;
   /** The head of the queue waits for its next try. */
   hold?: Hold | undefined;
-  owner?: { readonly podId: string; epoch: number; untilMs: number; rests?: boolean; recall?: Recall | undefined };
+  owner?: {
+    readonly podId: string;
+    epoch: number;
+    untilMs: number;
+    rests?: boolean;
+    recall?: Recall | undefined;
+    /** A batch waits for more jobs than are fetched. */
+    gathering?: { readonly upTo: number; readonly untilMs: number };
+  };
   /** The fencing token of the present owner, or the last one. */
   token: number;
 }
@@ -64,8 +87,6 @@ export interface Hold {
   readonly untilMs: number;
   readonly reason: string;
 }
-
-export const MAX_FAILED = 1000;
 
 export class MemoryServer {
   readonly entities = new Map<string, StoredEntity>();
@@ -136,7 +157,8 @@ export class MemoryServer {
     let entity = this.entities.get(word);
     if (!entity) {
       const schedules = new Map<string, StoredSchedule>();
-      entity = { ref, schedules, wait: [], active: [], delayed: [], failed: [], paused: false, token: 0 };
+      const jobs = { wait: [], active: [], delayed: [], failed: [], completed: [], parents: [] };
+      entity = { ref, schedules, ...jobs, paused: false, token: 0 };
       this.entities.set(word, entity);
     }
     return entity;
@@ -160,6 +182,12 @@ export class MemoryServer {
     owner.untilMs = this.now() + this.leaseMs;
     this.due.set(entityWord(entity.ref), owner.untilMs);
     return true;
+  }
+
+  /** Whether its owner waits for more jobs than it has fetched. */
+  isGathering({ owner, active }: StoredEntity): boolean {
+    const { upTo = 0, untilMs = 0 } = owner?.gathering ?? {};
+    return active.length < upTo && this.now() < untilMs;
   }
 
   isPaused({ paused, ref }: StoredEntity): boolean {
@@ -199,7 +227,7 @@ export class MemoryServer {
 
   /** A drained entity leaves nothing (I8) but what a person has set, or is to see. */
   forget(entity: StoredEntity): void {
-    const jobs = [entity.wait, entity.active, entity.delayed, entity.failed];
+    const jobs = [entity.wait, entity.active, entity.delayed, entity.failed, entity.completed, entity.parents];
     if (jobs.some(({ length }) => length > 0) || entity.paused || entity.owner) return;
     this.entities.delete(entityWord(entity.ref));
   }
@@ -250,13 +278,63 @@ export class MemoryServer {
     entity.wait = entity.wait.filter(job => !jobs.includes(job));
     entity.delayed = entity.delayed.filter(({ job }) => !jobs.includes(job));
     entity.active = entity.active.filter(job => !jobs.includes(job));
+    entity.parents = entity.parents.filter(job => !jobs.includes(job));
+    for (const job of jobs) this.tellParent(job, { kind: 'failed', reason: 'it was removed' });
   }
 
-  /** Gives up the claim of an entity that has nothing to run now. */
+  /** A job has ended for good, or is gone. A parent whose last child it was joins the end of its queue (I7, race 10). */
+  tellParent({ id, parent }: StoredJob, outcome: ChildResult['outcome']): void {
+    if (!parent?.job.children || parent.job.children.get(id) !== undefined) return;
+    const { ref, job } = parent;
+    const { children } = parent.job;
+    children.set(id, outcome);
+    const entity = this.find(ref);
+    if (!entity?.parents.includes(job) || [...children.values()].includes(undefined)) return;
+    entity.parents = entity.parents.filter(other => other !== job);
+    this.failWithChild(job);
+    this.put(entity, job);
+    this.lookNow(entity);
+  }
+
+  /** It fails with the first child that it may not do without. */
+  private failWithChild(job: StoredJob): void {
+    for (const { jobId, name, type, id, failsParent } of job.envelope.children ?? []) {
+      const result = job.children?.get(jobId);
+      if (!failsParent || result?.kind !== 'failed') continue;
+      job.mustFail = `Child ${jobId} ("${name}") of ${type} "${id}" failed: ${result.reason}`;
+      job.hasFailedChild = true;
+      return;
+    }
+  }
+
+  /** A job takes its place: behind all that waits, or among those for later. */
+  put(entity: StoredEntity, job: StoredJob): void {
+    const delayMs = Number(job.options['delay'] ?? 0);
+    if (delayMs > 0) entity.delayed.push({ job, atMs: this.now() + delayMs });
+    else entity.wait.push(job);
+  }
+
+  /** Sees to it that somebody looks at an entity that may have something to do from now on: another pod than this one, if it can. */
+  lookNow(entity: StoredEntity, podId = ''): void {
+    if (this.liveOwner(entity)) {
+      this.callOwner(entity);
+      return;
+    }
+    if (!this.hasWork(entity)) {
+      this.settle(entity);
+      this.forget(entity);
+      return;
+    }
+    this.due.set(entityWord(entity.ref), this.now());
+    if (!this.callAnother(podId, entity)) this.requestWorker(entity.ref);
+  }
+
+  /** Gives up the claim of an entity that has nothing to run now. It is due again when a job is, or when one that is kept is to go (I8). */
   settle(entity: StoredEntity): void {
     entity.owner = undefined;
     entity.hold = undefined;
-    const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
+    const expiresMs = expireEnded(entity, this.now()) ?? Number.POSITIVE_INFINITY;
+    const next = Math.min(expiresMs, ...entity.delayed.map(({ atMs }) => atMs));
     if (Number.isFinite(next)) this.due.set(entityWord(entity.ref), next);
     else this.due.delete(entityWord(entity.ref));
   }

@@ -2,7 +2,7 @@
  * The store in memory: one pod's view of a {@link MemoryServer}. The same port and the same contract as Redis, for tests
  * without a server; every step takes effect when it is called, and answers in the order of the calls.
  */
-import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
+import { type EntityRef, entityWord } from '../../core/entity.js';
 import { overtakes, StaleClaimError } from '../../core/errors.js';
 import { REST_LEASES } from '../../core/lease.js';
 import type { EngineConfig } from '../../core/options.js';
@@ -15,6 +15,8 @@ import type {
   EntityStore,
   Fetched,
   FetchedJob,
+  Gathering,
+  NewFlow,
   NewJob,
   Passed,
   PodState,
@@ -24,22 +26,23 @@ import type {
   Settlement,
   WakeUp,
 } from '../../core/ports.js';
+import { HOLD_LEAD_MS, MemoryBooks, PAUSED_LOOK_MS } from './memory-books.js';
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
+import { MemoryFlows } from './memory-flows.js';
 import { MemoryIntake } from './memory-intake.js';
+import { MemoryLine } from './memory-line.js';
 import { MemorySchedules } from './memory-schedules.js';
-import { MAX_FAILED, type MemoryServer, type StoredEntity, type StoredJob } from './memory-server.js';
-
-const PAUSED_LOOK_MS = 5000;
-const WAKE_UP_WAIT_MS = 5000;
-const HOLD_LEAD_MS = 1000;
+import type { MemoryServer, StoredEntity } from './memory-server.js';
 
 export class MemoryEntityStore implements EntityStore {
   readonly control: MemoryControl;
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
   private readonly intake: MemoryIntake;
-  private closed = false;
+  private readonly flows: MemoryFlows;
+  private readonly books: MemoryBooks;
+  private readonly line: MemoryLine;
 
   constructor(
     private readonly server: MemoryServer,
@@ -48,8 +51,13 @@ export class MemoryEntityStore implements EntityStore {
   ) {
     this.control = new MemoryControl(server, podId, config.codecs);
     this.intake = new MemoryIntake(server, config);
-    this.deadLetters = new MemoryDeadLetters(server, this.control, { intake: this.intake, codecs: config.codecs });
-    this.schedules = new MemorySchedules(server, this.control, { intake: this.intake, codecs: config.codecs });
+    this.flows = new MemoryFlows(server, this.intake);
+    const parts = { intake: this.intake, codecs: config.codecs };
+    this.deadLetters = new MemoryDeadLetters(server, this.control, parts);
+    this.schedules = new MemorySchedules(server, this.control, parts);
+    this.books = new MemoryBooks(server, podId);
+    const { deadLetters, schedules } = this;
+    this.line = new MemoryLine({ server, config, deadLetters, schedules, guard: claim => this.guard(claim) });
   }
 
   async start(): Promise<void> {}
@@ -72,6 +80,21 @@ export class MemoryEntityStore implements EntityStore {
       return jobs.map(() => Promise.reject(error));
     }
     return jobs.map(([job, hint]) => answer(() => this.add(job, hint)));
+  }
+
+  enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
+    try {
+      const known = this.flows.knownId(flow);
+      if (known !== undefined)
+        return flow.jobs.map(async ({ path }): Promise<Entered> => ({ jobId: `${known}${path}`, route: 'elsewhere' }));
+      return this.flows.takeIn(flow).map(({ entity, jobId, delayMs }, index) => {
+        const { isParent, hint = 'route-only' } = flow.jobs[index] ?? {};
+        if (isParent) return answer((): Entered => ({ jobId, route: 'parent' }));
+        return answer(() => ({ jobId, ...this.route(entity, hint, delayMs) }));
+      });
+    } catch (error) {
+      return flow.jobs.map(() => Promise.reject(error));
+    }
   }
 
   private add(job: NewJob, hint: EnterHint): Entered {
@@ -112,17 +135,10 @@ export class MemoryEntityStore implements EntityStore {
       return 'paused';
     }
     // What a dead owner had fetched, which somebody has put before the head, does not wait with it.
-    const heldForMs = entity.active.length === 0 ? this.heldForLong(entity) : undefined;
+    const heldForMs = entity.active.length === 0 ? this.books.heldForLong(entity) : undefined;
     if (heldForMs === undefined) return 'waiting';
     this.server.due.set(entityWord(ref), this.server.now() + heldForMs - HOLD_LEAD_MS);
     return 'later';
-  }
-
-  /** A worker that has only a hold before it goes, and is there again shortly before the hold ends. */
-  private heldForLong(entity: StoredEntity): number | undefined {
-    const heldForMs = this.server.heldForMs(entity);
-    if (heldForMs === Number.POSITIVE_INFINITY) return PAUSED_LOOK_MS + HOLD_LEAD_MS;
-    return heldForMs !== undefined && heldForMs > HOLD_LEAD_MS ? heldForMs : undefined;
   }
 
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed> {
@@ -131,24 +147,47 @@ export class MemoryEntityStore implements EntityStore {
       const owner = entity?.owner;
       if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch)
         throw stale(claim);
-      for (const settlement of settled) this.end(entity, settlement);
+      this.line.endAll(entity, settled);
       this.server.giveBackUnstarted(entity);
       return this.claim(entity, epoch, true);
     });
   }
 
-  take(claim: Claim): Promise<Fetched> {
-    return answer(() => this.taken(this.guard(claim), 1));
+  take(claim: Claim, count = 1, gathering?: Gathering): Promise<Fetched> {
+    return answer(() => {
+      const entity = this.guard(claim);
+      if (gathering && entity.owner) {
+        entity.owner.gathering = { upTo: gathering.upTo, untilMs: this.server.now() + gathering.forMs };
+      }
+      return this.line.taken(entity, count);
+    });
   }
 
   finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched> {
     return answer(() => {
       const entity = this.guard(claim);
-      const overtaken = entity.active.findIndex(({ id }) => id === settlement.job.id) > 0;
-      if (overtaken && this.config.entityType(entity.ref.type).isOrdered) throw overtakes(settlement.job.id);
-      this.end(entity, settlement);
-      return this.fetch(entity, take);
+      this.checkOrder(entity, [settlement]);
+      this.line.end(entity, settlement);
+      return this.line.fetch(entity, take);
     });
+  }
+
+  finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched> {
+    return answer(() => {
+      const entity = this.guard(claim);
+      this.checkOrder(entity, settlements);
+      this.line.endAll(entity, settlements);
+      return this.line.fetch(entity, take);
+    });
+  }
+
+  /** @throws StoreRefusedError when an end would count before that of an older job (I6). */
+  private checkOrder(entity: StoredEntity, settlements: readonly Settlement[]): void {
+    if (!this.config.entityType(entity.ref.type).isOrdered) return;
+    const ending = new Set(settlements.map(({ job }) => job.id));
+    const last = entity.active.findLastIndex(({ id }) => ending.has(id));
+    const older = entity.active.slice(0, Math.max(0, last)).some(({ id }) => !ending.has(id));
+    if (older) throw overtakes(entity.active[last]?.id ?? '');
   }
 
   giveBack(claim: Claim, kept: readonly string[]): Promise<void> {
@@ -168,7 +207,7 @@ export class MemoryEntityStore implements EntityStore {
         this.server.forget(entity);
         return true;
       }
-      const heldForMs = this.heldForLong(entity);
+      const heldForMs = this.books.heldForLong(entity);
       const waitsForMs = this.server.isPaused(entity)
         ? PAUSED_LOOK_MS
         : heldForMs === undefined
@@ -237,65 +276,23 @@ export class MemoryEntityStore implements EntityStore {
   }
 
   due(type: string, from: number, limit: number): Promise<EntityRef[]> {
-    return answer(() =>
-      [...this.server.due]
-        .map(([word, atMs]) => ({ ref: parseEntityWord(word), atMs }))
-        .filter(({ ref, atMs }) => ref.type === type && atMs <= this.server.now())
-        .sort((a, b) => a.atMs - b.atMs)
-        .slice(from, from + limit)
-        .map(({ ref }) => ref),
-    );
+    return answer(() => this.books.due(type, from, limit));
   }
 
-  async wakeUps(types: readonly string[]): Promise<WakeUp[]> {
-    const sleeper = this.server.wakeUps.get(this.podId) ?? { words: new Set<string>(), notify: undefined };
-    this.server.wakeUps.set(this.podId, sleeper);
-    const asked = this.server.takeRequests(types);
-    if (sleeper.words.size === 0 && asked.length === 0 && !this.closed) {
-      await new Promise<void>(resolve => {
-        const timer = this.server.clock.after(WAKE_UP_WAIT_MS, resolve);
-        sleeper.notify = () => {
-          timer.cancel();
-          resolve();
-        };
-      });
-      sleeper.notify = undefined;
-    }
-    const words = [...sleeper.words];
-    sleeper.words.clear();
-    return [...words.map(readWakeUp), ...asked, ...this.server.takeRequests(types)];
+  wakeUps(types: readonly string[]): Promise<WakeUp[]> {
+    return this.books.wakeUps(types);
   }
 
-  async requestWorker(entity: EntityRef): Promise<void> {
-    this.server.requestWorker(entity);
+  requestWorker(entity: EntityRef): Promise<void> {
+    return answer(() => this.server.requestWorker(entity));
   }
 
-  async backlogs(entities: readonly EntityRef[]): Promise<number[]> {
-    return entities.map(ref => {
-      const entity = this.server.find(ref);
-      return entity ? entity.wait.length + entity.active.length : 0;
-    });
+  backlogs(entities: readonly EntityRef[]): Promise<number[]> {
+    return answer(() => this.books.backlogs(entities));
   }
 
-  async discover(types: readonly string[], intervalMs: number): Promise<Discovered> {
-    const { server } = this;
-    if (server.now() - server.discoveredAtMs < intervalMs) return { found: 0 };
-    server.discoveredAtMs = server.now();
-    const isForgotten = (entity: StoredEntity) => {
-      // Who rests does not look at its queue soon.
-      if (server.liveOwner(entity) && !entity.owner?.rests) return false;
-      if (!types.includes(entity.ref.type) || !server.hasWork(entity)) return false;
-      if (server.liveOwner(entity)) return true;
-      const score = server.due.get(entityWord(entity.ref)) ?? Number.POSITIVE_INFINITY;
-      if (Number.isFinite(score) && this.heldForLong(entity) !== undefined) return false;
-      return score > server.now() + 2 * PAUSED_LOOK_MS;
-    };
-    const forgotten = [...server.entities.values()].filter(isForgotten);
-    for (const entity of forgotten) {
-      if (server.liveOwner(entity)) server.callOwner(entity);
-      else server.due.set(entityWord(entity.ref), server.now());
-    }
-    return { found: forgotten.length };
+  discover(types: readonly string[], intervalMs: number): Promise<Discovered> {
+    return answer(() => this.books.discover(types, intervalMs));
   }
 
   isSilentFor(): boolean {
@@ -303,9 +300,7 @@ export class MemoryEntityStore implements EntityStore {
   }
 
   async close(): Promise<void> {
-    this.closed = true;
-    this.server.wakeUps.get(this.podId)?.notify?.();
-    this.server.wakeUps.delete(this.podId);
+    this.books.close();
   }
 
   private route(entity: StoredEntity, hint: EnterHint, delayMs: number): Routed {
@@ -315,10 +310,11 @@ export class MemoryEntityStore implements EntityStore {
         if (owner.rests) this.server.callOwner(entity);
         return { route: 'unknown-claim' };
       }
-      return { route: 'mine', fetched: this.taken(entity, entity.active.length < hint.atOnce ? 1 : 0) };
+      return { route: 'mine', fetched: this.line.taken(entity, entity.active.length < hint.atOnce ? 1 : 0) };
     }
     if (owner && this.server.isOwnedByOther(entity, this.podId)) {
-      const isFree = entity.active.length < this.config.entityType(entity.ref.type).maxHandlers;
+      const { maxHandlers } = this.config.entityType(entity.ref.type);
+      const isFree = entity.active.length < maxHandlers || this.server.isGathering(entity);
       if (owner.rests || (isFree && this.server.heldForMs(entity) === undefined)) this.server.callOwner(entity);
       return { route: 'elsewhere' };
     }
@@ -338,95 +334,8 @@ export class MemoryEntityStore implements EntityStore {
     return {
       claim: { entity: entity.ref, token: String(entity.token), epoch },
       recovered,
-      ...this.fetch(entity, 1),
+      ...this.line.fetch(entity, 1),
     };
-  }
-
-  /** What an idle worker asks for. */
-  private taken(entity: StoredEntity, limit: number): Fetched {
-    const isRoused = this.server.rouse(entity);
-    const fetched = limit > 0 ? this.fetch(entity, limit) : { jobs: [] };
-    return isRoused ? { ...fetched, isRoused } : fetched;
-  }
-
-  private fetch(entity: StoredEntity, limit: number): Fetched {
-    this.server.promote(entity);
-    // What is fetched is to be given back first.
-    if (entity.owner?.recall) return { jobs: [], isRecalled: true };
-    const heldForMs = this.server.heldForMs(entity);
-    if (heldForMs === Number.POSITIVE_INFINITY) return { jobs: [] };
-    if (heldForMs !== undefined) return { jobs: [], againInMs: Math.max(1, heldForMs) };
-    const { hold } = entity;
-    const isOver = hold && (hold.untilMs <= this.server.now() || !entity.wait.some(({ id }) => id === hold.jobId));
-    if (isOver) entity.hold = undefined;
-    const room = this.server.isPaused(entity) ? 0 : this.roomInRate(entity, limit);
-    if (entity.spent && room === 0 && !this.server.isPaused(entity) && entity.wait.length > 0) {
-      return { jobs: [], againInMs: Math.max(1, entity.spent.untilMs - this.server.now()), isLimited: true };
-    }
-    const jobs = entity.wait.splice(0, room);
-    this.spend(entity, jobs.length);
-    for (const job of jobs) job.attempt++;
-    entity.active.push(...jobs);
-    const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
-    const fetched = jobs.map(toFetched);
-    return jobs.length < limit && Number.isFinite(next)
-      ? { jobs: fetched, againInMs: Math.max(1, next - this.server.now()) }
-      : { jobs: fetched };
-  }
-
-  /** How many of so many jobs may be fetched now, where a type limits the rate of its entities. */
-  private roomInRate(entity: StoredEntity, limit: number): number {
-    const { rateLimit } = this.config.entityType(entity.ref.type);
-    if (!rateLimit) return limit;
-    if (entity.spent && entity.spent.untilMs <= this.server.now()) entity.spent = undefined;
-    return Math.max(0, Math.min(limit, rateLimit.max - (entity.spent?.count ?? 0)));
-  }
-
-  /** The span begins with the first job that is fetched in it. */
-  private spend(entity: StoredEntity, jobs: number): void {
-    const { rateLimit } = this.config.entityType(entity.ref.type);
-    if (!rateLimit || jobs === 0) return;
-    entity.spent ??= { untilMs: this.server.now() + rateLimit.durationMs, count: 0 };
-    entity.spent.count += jobs;
-  }
-
-  private end(entity: StoredEntity, { job, outcome }: Settlement): void {
-    const stored = entity.active.find(({ id }) => id === job.id);
-    if (!stored) return;
-    if (outcome.kind === 'retrying' || outcome.kind === 'blocked') {
-      // The answer to the same end was lost, and the job has been fetched again.
-      if (stored.attempt === job.attempt) this.retry(entity, stored, outcome);
-      return;
-    }
-    entity.active = entity.active.filter(other => other !== stored);
-    this.server.forgetDeduplication(entity.ref, stored.options);
-    this.schedules.advance(entity, stored);
-    if (outcome.kind === 'dead') this.deadLetters.bury(entity, stored, outcome);
-    if (outcome.kind === 'failed') {
-      stored.outcome = { kind: 'failed', value: outcome.reason };
-      entity.failed = [...entity.failed, stored].slice(-MAX_FAILED);
-    }
-  }
-
-  /** Strict: the job is the head again, behind it all that was fetched. Else it goes behind all that waits, or is due later. */
-  private retry(entity: StoredEntity, stored: StoredJob, outcome: TriedAgain): void {
-    const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
-    stored.attemptsMade++;
-    stored.stacks.push(outcome.stack);
-    entity.active = entity.active.filter(other => other !== stored);
-    if (outcome.kind === 'blocked' || this.config.entityType(entity.ref.type).ordering === 'strict') {
-      this.server.giveBackUnstarted(entity);
-      entity.wait.unshift(stored);
-      const { id, attemptsMade } = stored;
-      const untilMs = this.server.now() + delayMs;
-      // The hold of a blocker outlives those of jobs that were put before it, which are tried again at once.
-      const yields = outcome.kind === 'retrying' && this.server.isBlockedBehind(entity);
-      if (delayMs > 0 && !yields) entity.hold = { jobId: id, attemptsMade, untilMs, reason: outcome.reason };
-    } else if (delayMs > 0) {
-      entity.delayed.push({ job: stored, atMs: this.server.now() + delayMs });
-    } else {
-      entity.wait.push(stored);
-    }
   }
 
   private guard(claim: Claim): StoredEntity {
@@ -441,12 +350,6 @@ type Routed =
   | { readonly route: 'claimed'; readonly claimed: Claimed }
   | { readonly route: 'unknown-claim' | 'elsewhere' | 'nobody' | 'delayed' };
 
-type TriedAgain = Exclude<Settlement['outcome'], { readonly kind: 'completed' }>;
-
-function readWakeUp(word: string): WakeUp {
-  return word.startsWith('$') ? { ...parseEntityWord(word.slice(1)), isRecall: true } : parseEntityWord(word);
-}
-
 /** Runs a step now; its answer comes in the order of the calls. */
 function answer<T>(step: () => T): Promise<T> {
   try {
@@ -454,21 +357,6 @@ function answer<T>(step: () => T): Promise<T> {
   } catch (error) {
     return Promise.reject(error);
   }
-}
-
-function toFetched(job: StoredJob): FetchedJob {
-  return {
-    id: job.id,
-    name: job.name,
-    data: JSON.parse(job.data),
-    attempt: job.attempt,
-    attemptsMade: job.attemptsMade,
-    options: job.options,
-    envelope: job.envelope,
-    mustFail: job.mustFail,
-    isSkipped: job.isSkipped,
-    native: payload => ({ id: job.id, name: job.name, data: payload ? payload.data : JSON.parse(job.data) }),
-  };
 }
 
 function stale({ entity, token }: Claim): StaleClaimError {

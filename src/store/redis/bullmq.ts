@@ -16,7 +16,8 @@ import { type BullBodies, JOB_ID } from './scripts/dispatcher.js';
 
 /** An add as its script reads it. */
 export interface EncodedAdd {
-  readonly kind: 'standard' | 'delayed' | 'prioritized';
+  /** `parent`: it waits for its children. */
+  readonly kind: 'standard' | 'delayed' | 'prioritized' | 'parent';
   readonly timestamp: number;
   readonly options: string;
   readonly customId: string;
@@ -31,7 +32,12 @@ export interface FailureFields {
   readonly stacktrace: string;
 }
 
-const ADD = { standard: 'addStandardJob', delayed: 'addDelayedJob', prioritized: 'addPrioritizedJob' } as const;
+const ADD = {
+  standard: 'addStandardJob',
+  delayed: 'addDelayedJob',
+  prioritized: 'addPrioritizedJob',
+  parent: 'addParentJob',
+} as const;
 const BODIES = [
   ...Object.values(ADD),
   'moveToActive',
@@ -279,6 +285,8 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
   const addDelayedJob = names('addDelayedJob');
   await backend.addJobToTransaction(client as never, { ...json, opts: { priority: 1 } } as never, id);
   const addPrioritizedJob = names('addPrioritizedJob');
+  await backend.addJobToTransaction(client as never, json as never, id, { addToWaitingChildren: true });
+  const addParentJob = names('addParentJob');
   await backend.moveToActive('token', 'name');
   const moveToActive = names('moveToActive');
   await backend.moveToFinished(id, backend.moveToCompletedArgs({ id, opts: {} } as never, 'null', true, 'token'));
@@ -297,7 +305,8 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
   await backend.drain(true);
   const drain = names('drain');
   await backend.addJobScheduler('s', 1, '{}', {}, { name: 'n' }, {});
-  const addJobScheduler = names('addJobScheduler');
+  // Its body looks for what waits in a paused queue where older versions put it.
+  const addJobScheduler = names('addJobScheduler').map(name => (name === 'paused' ? 'wait' : name));
   await backend.updateJobSchedulerNextMillis('s', 1, '{}', {}, id);
   const updateJobScheduler = names('updateJobScheduler');
   await backend.removeJobScheduler('s');
@@ -306,6 +315,7 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
     addStandardJob,
     addDelayedJob,
     addPrioritizedJob,
+    addParentJob,
     moveToActive,
     completed,
     failed,

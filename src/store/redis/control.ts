@@ -36,14 +36,19 @@ export class RedisControl implements EntityControl {
 
   status(entity: EntityRef): Promise<EntityStatus> {
     const { base, type } = this.keySpace.of(entity);
-    return this.channel().call('status', [base, type], ([waiting, active, delayed, failed, paused, jobId, reason]) => ({
-      waiting: Number(waiting),
-      active: Number(active),
-      delayed: Number(delayed),
-      failed: Number(failed),
-      isPaused: paused === '1',
-      ...(jobId !== '' && { blockedBy: { jobId: String(jobId), reason: String(reason) } }),
-    }));
+    return this.channel().call(
+      'status',
+      [base, type],
+      ([waiting, active, delayed, failed, parents, paused, jobId, reason]) => ({
+        waiting: Number(waiting),
+        active: Number(active),
+        delayed: Number(delayed),
+        failed: Number(failed),
+        waitingForChildren: Number(parents),
+        isPaused: paused === '1',
+        ...(jobId !== '' && { blockedBy: { jobId: String(jobId), reason: String(reason) } }),
+      }),
+    );
   }
 
   async pauseType(type: string, isPaused: boolean): Promise<void> {

@@ -4,10 +4,10 @@
  */
 import { type EntityRef, entityWord } from '../../core/entity.js';
 import { writeEnvelope } from '../../core/envelope.js';
-import { BacklogFullError, InvalidOptionError, StoreRefusedError } from '../../core/errors.js';
+import { BacklogFullError, InvalidOptionError, idIsTaken, StoreRefusedError } from '../../core/errors.js';
 import type { EngineConfig } from '../../core/options.js';
-import type { Claim, Claimed, Entered, EnterHint, Fetched, Log, NewJob } from '../../core/ports.js';
-import type { Bull } from './bullmq.js';
+import type { Claim, Claimed, Entered, EnterHint, Fetched, FlowJob, Log, NewFlow, NewJob } from '../../core/ports.js';
+import type { Bull, EncodedAdd } from './bullmq.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
 import { sharedQueue } from './replies.js';
@@ -31,7 +31,8 @@ export class Entering {
   constructor(private readonly parts: EnteringParts) {}
 
   enter(job: NewJob, hint: EnterHint): Promise<Entered> {
-    return this.parts.ready().channel.call('enter', this.arguments(job, hint), answer => this.read(answer, job, hint));
+    const args = this.arguments(job, hint, this.encoded(job));
+    return this.parts.ready().channel.call('enter', args, answer => this.read(answer, job, hint));
   }
 
   enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[] {
@@ -40,17 +41,48 @@ export class Entering {
         `A bulk of ${jobs.length} jobs can't be added in one step, as maxPending asks for; give at most ${MOST_IN_ONE_STEP}.`,
       );
     }
-    const args = jobs.map(([job, hint]) =>
-      JSON.stringify(this.arguments(job, hint).map(value => String(value).toWellFormed())),
-    );
-    const owed: { resolve(entered: Entered): void; reject(error: Error): void }[] = [];
-    const promises = jobs.map(() => new Promise<Entered>((resolve, reject) => owed.push({ resolve, reject })));
-    // Each is settled here, at once, and not by a promise of its own: answers keep the order of the calls.
-    const read = (answers: readonly unknown[]) => {
+    const args = jobs.map(([job, hint]) => JSON.stringify(this.argumentTexts(job, hint, this.encoded(job))));
+    return this.together('enterAll', args, answers => {
       if (answers[0] === 'FULL') throw this.full(jobs[Number(answers[1]) - 1]?.[0]);
-      for (const [index, [job, hint]] of jobs.entries()) {
+      return jobs.map(
+        ([job, hint], index) =>
+          () =>
+            this.readOne(answers[index], job, hint),
+      );
+    });
+  }
+
+  enterFlow({ id, jobs }: NewFlow): readonly Promise<Entered>[] {
+    const args = jobs.map(one => JSON.stringify(this.flowArguments(id, one)));
+    return this.together('enterFlow', args, answers => {
+      const [what, detail] = answers;
+      if (what === 'KNOWN')
+        return jobs.map(({ path }) => () => ({ jobId: `${detail}${path}`, route: 'elsewhere' }));
+      if (typeof what === 'string') throw this.obstacle(what, jobs[Number(detail) - 1], answers[2]);
+      return jobs.map(
+        ({ job, hint }, index) =>
+          () =>
+            this.readOne(answers[index], job, hint),
+      );
+    });
+  }
+
+  /**
+   * Jobs that are added in one step, each with an answer of its own.
+   * @param read of the answer to the step; may throw what all reject with.
+   */
+  private together(
+    op: string,
+    args: readonly string[],
+    read: (answers: readonly unknown[]) => readonly (() => Entered)[],
+  ): readonly Promise<Entered>[] {
+    const owed: { resolve(entered: Entered): void; reject(error: Error): void }[] = [];
+    const promises = args.map(() => new Promise<Entered>((resolve, reject) => owed.push({ resolve, reject })));
+    // Each is settled here, at once, and not by a promise of its own: answers keep the order of the calls.
+    const settle = (answers: readonly unknown[]) => {
+      for (const [index, readOne] of read(answers).entries()) {
         try {
-          owed[index]?.resolve(this.readOne(answers[index], job, hint));
+          owed[index]?.resolve(readOne());
         } catch (error) {
           owed[index]?.reject(error as Error);
         }
@@ -58,18 +90,32 @@ export class Entering {
     };
     this.parts
       .ready()
-      .channel.call('enterAll', args, read)
+      .channel.call(op, args, settle)
       .catch((error: Error) => {
         for (const { reject } of owed) reject(error);
       });
     return promises;
   }
 
-  private arguments(job: NewJob, hint: EnterHint): (string | number)[] {
+  private encoded(job: NewJob): EncodedAdd {
+    return this.parts.ready().bull.encodeAdd(job, this.parts.keySpace.of(job.entity));
+  }
+
+  /** What a step reads as JSON, where numbers would lose digits. */
+  private argumentTexts(...of: [NewJob, EnterHint, EncodedAdd]): string[] {
+    return this.arguments(...of).map(value => String(value).toWellFormed());
+  }
+
+  private flowArguments(id: string, { job, hint, path, parent, isParent }: FlowJob): unknown[] {
+    const add = this.encoded(job);
+    const own: EncodedAdd = { ...add, customId: `${id}${path}`, kind: isParent ? 'parent' : add.kind };
+    return [parent === undefined ? 0 : parent + 1, this.argumentTexts(job, hint, own)];
+  }
+
+  private arguments(job: NewJob, hint: EnterHint, add: EncodedAdd): (string | number)[] {
     const { keySpace, config, takeOptions } = this.parts;
     const keys = keySpace.of(job.entity);
     const type = config.entityType(job.entity.type);
-    const add = this.parts.ready().bull.encodeAdd(job, keys);
     const isHinted = hint !== 'route-only';
     return [
       keys.base,
@@ -121,11 +167,24 @@ export class Entering {
         return { jobId, route: 'elsewhere' };
       case 'DELAYED':
         return { jobId, route: 'delayed' };
+      case 'PARENT':
+        return { jobId, route: 'parent' };
       case 'NOBODY':
         return { jobId, route: 'nobody' };
       default:
         throw new InvalidOptionError(`BullMQ refused the job (code ${jobId}); check its options.`);
     }
+  }
+
+  /** Why nothing of a flow was added. */
+  private obstacle(what: string, one: FlowJob | undefined, detail: unknown): Error {
+    if (!one || what === 'FULL') return this.full(one?.job);
+    const { entity, name } = one.job;
+    if (what === 'TAKEN') return idIsTaken(one.job);
+    if (what === 'SHARED') return sharedQueue(this.parts.keySpace.of(entity).base, entity, detail);
+    return new InvalidOptionError(
+      `BullMQ refused job "${name}" of ${entityWord(entity)} (code ${detail}); nothing of its flow was added. Check its options.`,
+    );
   }
 
   private full(job: Pick<NewJob, 'entity'> | undefined): Error {

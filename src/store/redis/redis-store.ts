@@ -2,14 +2,14 @@
  * The store on Redis and BullMQ: each method of the port as one step of a script.
  *
  * Owns: two of the three connections of a pod (commands, wake-ups: I9) and which op with which arguments.
- * Neighbours: `scripts/` say what a step does, `channel.ts` how steps travel, `replies.ts` what comes back;
- * `renewals.ts` has the third connection, for heartbeats.
+ * Neighbours: `scripts/` say what a step does, `channel.ts` how steps travel, `replies.ts` what comes back; `entering.ts`,
+ * `job-ends.ts` and `books.ts` have steps of their own; `renewals.ts` has the third connection, for heartbeats.
  */
 import type { Redis } from 'ioredis';
-import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
+import { type EntityRef, encodeSegment, entityWord } from '../../core/entity.js';
 import { overtakes, rejecting, StoreUnavailableError } from '../../core/errors.js';
 import { type EventSink, NO_EVENTS } from '../../core/events.js';
-import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
+import type { EngineConfig } from '../../core/options.js';
 import type {
   Claim,
   Claimed,
@@ -20,7 +20,9 @@ import type {
   EntityStore,
   Fetched,
   FetchedJob,
+  Gathering,
   Log,
+  NewFlow,
   NewJob,
   Passed,
   PodState,
@@ -30,24 +32,21 @@ import type {
   Settlement,
   WakeUp,
 } from '../../core/ports.js';
-import { Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';
+import { RedisBooks } from './books.js';
+import { Bull } from './bullmq.js';
 import { Channel } from './channel.js';
-import {
-  answerOrDrop,
-  connected,
-  createConnection,
-  type RedisConnectionOptions,
-  watchConnection,
-} from './connection.js';
+import { Children } from './children.js';
+import { connected, createConnection, type RedisConnectionOptions, watchConnection } from './connection.js';
 import { RedisControl } from './control.js';
 import { RedisDeadLetters } from './dead-letters.js';
 import { Entering } from './entering.js';
 import { checkEviction, type EvictionResponse } from './eviction.js';
+import { JobEnds } from './job-ends.js';
 import { KeySpace } from './keys.js';
 import { NativeJobs } from './native-job.js';
 import type { RenewalArguments } from './renewal-connection.js';
 import { Renewals } from './renewals.js';
-import { type BuildNative, checkStale, type RedisJob, readFetched } from './replies.js';
+import { checkStale, type OfJobs, readFetched } from './replies.js';
 import { RedisSchedules } from './schedules.js';
 import { composeDispatcher } from './scripts/dispatcher.js';
 
@@ -66,15 +65,6 @@ export interface RedisStoreOptions {
   readonly podId: string;
 }
 
-/** Seconds that a wait for wake-ups lasts: what a half-open socket swallows is missed no longer (race 14). */
-const WAKE_UP_WAIT_SECONDS = 5;
-const WAKE_UPS_AT_ONCE = 256;
-/** Of each type: other pods may have room too. */
-const SPAWNS_AT_ONCE = 16;
-const BACKLOGS_PER_CALL = 256;
-/** Keys that one step of a search looks at; while it does, Redis does nothing else. */
-const KEYS_PER_STEP = 500;
-
 interface Ready {
   readonly bull: Bull;
   readonly channel: Channel;
@@ -87,7 +77,9 @@ export class RedisEntityStore implements EntityStore {
   private readonly wakes: Redis;
   private readonly renewals: Renewals;
   private readonly entering: Entering;
-  private readonly buildNative: BuildNative;
+  private readonly books: RedisBooks;
+  private readonly ends: JobEnds;
+  private readonly ofJobs: OfJobs;
   private readonly stopWatching: () => void;
   readonly control: RedisControl;
   readonly deadLetters: RedisDeadLetters;
@@ -115,16 +107,23 @@ export class RedisEntityStore implements EntityStore {
     this.control = new RedisControl(() => this.parts.channel, this.keySpace, codecs);
     this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace, codecs);
     this.schedules = new RedisSchedules({ keySpace: this.keySpace, codecs, clock, log, ready: () => this.parts });
+    const { keySpace, wakes, schedules } = this;
+    this.books = new RedisBooks({ keySpace, podId, clock, wakes, ready: () => this.parts });
+    this.ends = new JobEnds({ config, podId, log, schedules, bull: () => this.parts.bull });
     this.entering = new Entering({
       keySpace: this.keySpace,
       config,
       log,
       ready: () => this.parts,
-      takeOptions: entity => this.takeOptions(entity),
+      takeOptions: entity => this.ends.takeOptions(entity),
       readTaken: (...args) => this.readTaken(...args),
       readClaimed: (...args) => this.readClaimed(...args),
     });
-    this.buildNative = (claim, hash) => this.parts.native.build(this.keySpace.of(claim.entity), claim, hash);
+    const children = new Children(() => ({ keySpace: this.keySpace, channel: this.parts.channel }));
+    this.ofJobs = {
+      native: (claim, hash) => this.parts.native.build(this.keySpace.of(claim.entity), claim, hash),
+      children: (...args) => children.of(...args),
+    };
   }
 
   async start(): Promise<void> {
@@ -171,6 +170,14 @@ export class RedisEntityStore implements EntityStore {
     }
   }
 
+  enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
+    try {
+      return this.entering.enterFlow(flow);
+    } catch (error) {
+      return flow.jobs.map(() => Promise.reject(error));
+    }
+  }
+
   look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
     return rejecting(() => this.sendLook(entity, claimWith));
   }
@@ -178,7 +185,7 @@ export class RedisEntityStore implements EntityStore {
   private sendLook(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
     const keys = this.keySpace.of(entity);
     const { maxStalledCount } = this.options.config.entityType(entity.type);
-    const args = [keys.base, keys.type, keys.id, claimWith, this.takeOptions(entity), maxStalledCount];
+    const args = [keys.base, keys.type, keys.id, claimWith, this.ends.takeOptions(entity), maxStalledCount];
     return this.parts.channel.call('look', args, answer =>
       answer[0] === 'CLAIMED' ? this.readClaimed(answer, 1, entity, claimWith) : passed(answer[0]),
     );
@@ -193,17 +200,18 @@ export class RedisEntityStore implements EntityStore {
 
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed> {
     const keys = this.keySpace.of(claim.entity);
-    const ends = settled.flatMap(settlement => this.finishArguments(claim.entity, settlement));
-    const args = [keys.base, keys.type, keys.id, claim.epoch, epoch, this.takeOptions(claim.entity), ...ends];
+    const ends = settled.flatMap(settlement => this.ends.arguments(claim.entity, settlement));
+    const args = [keys.base, keys.type, keys.id, claim.epoch, epoch, this.ends.takeOptions(claim.entity), ...ends];
     return this.parts.channel.call('resync', args, answer => {
       checkStale(answer, claim);
       return this.readClaimed(answer, 1, claim.entity, epoch);
     });
   }
 
-  take(claim: Claim): Promise<Fetched> {
+  take(claim: Claim, count = 1, gathering?: Gathering): Promise<Fetched> {
     const { base, type, id } = this.keySpace.of(claim.entity);
-    const args = [base, type, id, claim.epoch, this.takeOptions(claim.entity)];
+    const { upTo = '', forMs = '' } = gathering ?? {};
+    const args = [base, type, id, claim.epoch, this.ends.takeOptions(claim.entity), count, upTo, forMs];
     return this.parts.channel.call('take', args, answer => {
       checkStale(answer, claim);
       return this.readTaken(answer, 1, claim);
@@ -216,15 +224,31 @@ export class RedisEntityStore implements EntityStore {
       base,
       claim.epoch,
       take,
-      this.takeOptions(claim.entity),
+      this.ends.takeOptions(claim.entity),
       this.options.config.entityType(claim.entity.type).isOrdered ? 1 : 0,
-      ...this.finishArguments(claim.entity, settlement),
+      ...this.ends.arguments(claim.entity, settlement),
     ];
     return this.parts.channel.call('finish', args, answer => {
       checkStale(answer, claim);
       if (answer[0] === 'EARLY') throw overtakes(settlement.job.id);
-      if (Number(answer[1]) < 0) this.reportRefusedEnd(claim, settlement, Number(answer[1]));
-      return readFetched(answer, 2, claim, this.buildNative);
+      this.ends.report(claim, settlement, Number(answer[1]));
+      return readFetched(answer, 2, claim, this.ofJobs);
+    });
+  }
+
+  finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched> {
+    const { base } = this.keySpace.of(claim.entity);
+    const { isOrdered } = this.options.config.entityType(claim.entity.type);
+    const ends = settlements.flatMap(settlement => this.ends.arguments(claim.entity, settlement));
+    const args = [base, claim.epoch, take, this.ends.takeOptions(claim.entity), isOrdered ? 1 : 0, ...ends];
+    return this.parts.channel.call('finishAll', args, answer => {
+      checkStale(answer, claim);
+      if (answer[0] === 'EARLY') throw overtakes(settlements.at(-1)?.job.id ?? '');
+      const codes = answer[1] as readonly unknown[];
+      for (const [index, settlement] of settlements.entries()) {
+        this.ends.report(claim, settlement, Number(codes[index]));
+      }
+      return readFetched(answer, 2, claim, this.ofJobs);
     });
   }
 
@@ -257,59 +281,23 @@ export class RedisEntityStore implements EntityStore {
   }
 
   due(type: string, from: number, limit: number): Promise<EntityRef[]> {
-    return this.parts.channel.call('due', [encodeSegment(type), from, limit], ids =>
-      ids.map(id => parseEntityWord(`${encodeSegment(type)}:${id}`)),
-    );
+    return this.books.due(type, from, limit);
   }
 
-  async wakeUps(types: readonly string[]): Promise<WakeUp[]> {
-    if (this.wakes.status !== 'ready') throw new StoreUnavailableError('Not connected to Redis.');
-    const own = this.keySpace.wakeUps(this.options.podId);
-    const keys = [own, ...types.map(type => this.keySpace.spawnMarker(type))];
-    const waiting = this.wakes.bzpopmin(...keys, WAKE_UP_WAIT_SECONDS);
-    const first = await answerOrDrop(this.wakes, waiting, 2000 * WAKE_UP_WAIT_SECONDS, this.options.clock);
-    // A request whose marker went to a connection that is dead is found when the wait is over.
-    if (first?.[0] !== own) return this.spawned(types);
-    const more = await this.wakes.zpopmin(own, WAKE_UPS_AT_ONCE);
-    return [first[1], ...more.filter((_, index) => index % 2 === 0)].map(readWakeUp);
+  wakeUps(types: readonly string[]): Promise<WakeUp[]> {
+    return this.books.wakeUps(types);
   }
 
-  /** Requests of the spawn queues, taken and done: what becomes of them is the look's business. */
-  private async spawned(types: readonly string[]): Promise<EntityRef[]> {
-    if (types.length === 0) return [];
-    const options = this.parts.bull.encodeCompleted(
-      { removeOnComplete: true },
-      {
-        name: this.options.podId,
-        lockDuration: 1000,
-        limiter: undefined,
-      },
-    );
-    const args = [SPAWNS_AT_ONCE, options, ...types.map(encodeSegment)];
-    const words = await this.parts.channel.call('spawned', args, answer => answer.map(String));
-    return words.flatMap((type, index) => (index % 2 === 0 ? [parseEntityWord(`${type}:${words[index + 1]}`)] : []));
+  requestWorker(entity: EntityRef): Promise<void> {
+    return this.books.requestWorker(entity);
   }
 
-  async requestWorker(entity: EntityRef): Promise<void> {
-    const { type, id } = this.keySpace.of(entity);
-    await this.parts.channel.call('requestWorker', [type, id], () => undefined);
+  backlogs(entities: readonly EntityRef[]): Promise<number[]> {
+    return this.books.backlogs(entities);
   }
 
-  async backlogs(entities: readonly EntityRef[]): Promise<number[]> {
-    const counts: number[] = [];
-    for (let from = 0; from < entities.length; from += BACKLOGS_PER_CALL) {
-      const bases = entities.slice(from, from + BACKLOGS_PER_CALL).map(entity => this.keySpace.of(entity).base);
-      counts.push(...(await this.parts.channel.call('backlogs', bases, answer => answer.map(Number))));
-    }
-    return counts;
-  }
-
-  discover(types: readonly string[], intervalMs: number, from = ''): Promise<Discovered> {
-    const args = [from, intervalMs, KEYS_PER_STEP, this.keySpace.allMeta, ...types.map(encodeSegment)];
-    return this.parts.channel.call('discover', args, ([next, found]) => ({
-      ...(next !== '' && { next: String(next) }),
-      found: Number(found),
-    }));
+  discover(types: readonly string[], intervalMs: number, from?: string): Promise<Discovered> {
+    return this.books.discover(types, intervalMs, from);
   }
 
   isSilentFor(ms: number): boolean {
@@ -331,50 +319,6 @@ export class RedisEntityStore implements EntityStore {
     return this.ready;
   }
 
-  private takeOptions(entity: EntityRef): string {
-    const type = this.options.config.entityType(entity.type);
-    return this.parts.bull.encodeTake(this.workerOf(type, entity));
-  }
-
-  private workerOf({ workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
-    return {
-      name: workerName?.(entity.id) ?? this.options.podId,
-      lockDuration: lockDurationMs,
-      limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
-    };
-  }
-
-  private finishArguments(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
-    const type = this.options.config.entityType(entity.type);
-    const { lockDurationMs, jobOptions, ordering } = type;
-    const worker = this.workerOf(type, entity);
-    const { options, stacks } = job as RedisJob;
-    const { bull } = this.parts;
-    const head = [job.id, lockDurationMs, outcome.kind];
-    if (outcome.kind === 'completed') {
-      return [
-        ...head,
-        outcome.value,
-        bull.encodeCompleted(options, worker),
-        '',
-        this.schedules.nextOf(job as RedisJob),
-      ];
-    }
-    const fields = failureFields(outcome, stacks, options.stackTraceLimit);
-    if (outcome.kind === 'failed' || outcome.kind === 'dead') {
-      // A dead letter is all that is kept of its job.
-      const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
-      const encoded = bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker);
-      return [...head, outcome.reason, ...encoded, this.schedules.nextOf(job as RedisJob)];
-    }
-    const { attempt } = job;
-    const how =
-      outcome.kind === 'retrying'
-        ? { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' }
-        : { attempt, strict: true };
-    return [...head, JSON.stringify(how), '', encodeFields(fields), ''];
-  }
-
   private renewalArguments({ claim, idle, runningJobIds = [] }: Renewal): RenewalArguments {
     const { base, type, id } = this.keySpace.of(claim.entity);
     const { lockDurationMs } = this.options.config.entityType(claim.entity.type);
@@ -383,7 +327,7 @@ export class RedisEntityStore implements EntityStore {
 
   /** Reads `roused, againInMs, jobs…`. */
   private readTaken(answer: readonly unknown[], at: number, claim: Claim): Fetched {
-    const fetched = readFetched(answer, at + 1, claim, this.buildNative);
+    const fetched = readFetched(answer, at + 1, claim, this.ofJobs);
     if (answer[at] !== '1') return fetched;
     this.tellRenewals(claim, fetched);
     return { ...fetched, isRoused: true };
@@ -403,21 +347,10 @@ export class RedisEntityStore implements EntityStore {
         `${answer[at + 2]} jobs of ${entityWord(entity)} are locked by a BullMQ Worker that is not ours; left alone. Don't attach one to this queue.`,
       );
     }
-    const fetched = readFetched(answer, at + 3, claim, this.buildNative);
+    const fetched = readFetched(answer, at + 3, claim, this.ofJobs);
     this.tellRenewals(claim, fetched);
     return { claim, recovered: Number(answer[at + 1]), ...fetched };
   }
-
-  private reportRefusedEnd({ entity }: Claim, { job, outcome }: Settlement, code: number): void {
-    this.options.log.warn(
-      `Job ${job.id} of ${entityWord(entity)} has ended (${outcome.kind}), but BullMQ would not take it (code ${code}): it was removed or moved while it ran.`,
-    );
-  }
-}
-
-/** No encoded name begins with `$`. */
-function readWakeUp(word: string): WakeUp {
-  return word.startsWith('$') ? { ...parseEntityWord(word.slice(1)), isRecall: true } : parseEntityWord(word);
 }
 
 function passed(answer: unknown): Passed {

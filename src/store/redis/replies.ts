@@ -5,10 +5,10 @@
 import type { JobsOptions } from 'bullmq';
 import type { Codecs } from '../../core/codec.js';
 import { type EntityRef, entityWord } from '../../core/entity.js';
-import { type Envelope, NO_ENVELOPE, readEnvelope } from '../../core/envelope.js';
+import { type ChildRef, type Envelope, NO_ENVELOPE, readEnvelope } from '../../core/envelope.js';
 import { InvalidOptionError, StaleClaimError } from '../../core/errors.js';
 import { showPayload } from '../../core/payload.js';
-import type { Claim, Fetched, FetchedJob, JobOptions } from '../../core/ports.js';
+import type { ChildResult, Claim, Fetched, FetchedJob, JobOptions } from '../../core/ports.js';
 import type { JobHash } from './native-job.js';
 
 /** A fetched job as this store knows it: the core's view and the options that its end needs. */
@@ -18,9 +18,15 @@ export interface RedisJob extends FetchedJob {
   readonly stacks: string | undefined;
   /** The schedule that made it. */
   readonly scheduleId: string | undefined;
+  /** Another job may wait for it. */
+  readonly hasParent: boolean;
 }
 
-export type BuildNative = (claim: Claim, hash: JobHash) => unknown;
+/** What a job can be asked for later, under the claim it was fetched under. */
+export interface OfJobs {
+  native(claim: Claim, hash: JobHash): unknown;
+  children(claim: Claim, id: string, children: readonly ChildRef[]): Promise<readonly ChildResult[]>;
+}
 
 /** @throws StaleClaimError when the guard refused the step. */
 export function checkStale(answer: readonly unknown[], claim: Claim): void {
@@ -61,10 +67,10 @@ export function readPayload(codecs: Codecs, json: string, envelope: string): unk
 }
 
 /** Reads `againInMs, id, fields, id, fields …` from a position on. */
-export function readFetched(answer: readonly unknown[], at: number, claim: Claim, native: BuildNative): Fetched {
+export function readFetched(answer: readonly unknown[], at: number, claim: Claim, ofJobs: OfJobs): Fetched {
   const jobs: RedisJob[] = [];
   for (let i = at + 1; i < answer.length; i += 2) {
-    jobs.push(readJob(String(answer[i]), answer[i + 1] as string[], claim, native));
+    jobs.push(readJob(String(answer[i]), answer[i + 1] as string[], claim, ofJobs));
   }
   const again = String(answer[at]);
   if (again === '-1') return { jobs };
@@ -75,10 +81,12 @@ export function readFetched(answer: readonly unknown[], at: number, claim: Claim
 }
 
 const LIMITED = 'limited ';
+/** Of a flow of ours, or of BullMQ's own. */
+const FAILED_CHILD = /^child .* failed/is;
 /** Of a job's hash; BullMQ knows no such field. */
 const ENVELOPE = 'aq';
 
-function readJob(id: string, fields: readonly string[], claim: Claim, native: BuildNative): RedisJob {
+function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: OfJobs): RedisJob {
   let name = '';
   let json: string | undefined;
   let options: RedisJob['options'] = {};
@@ -88,6 +96,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
   let mustFail: string | undefined;
   let isSkipped = false;
   let scheduleId: string | undefined;
+  let hasParent = false;
   let envelope: Envelope = NO_ENVELOPE;
   for (let i = 0; i < fields.length; i += 2) {
     const value = fields[i + 1] ?? '';
@@ -100,6 +109,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
     else if (fields[i] === 'defa') mustFail = value;
     else if (fields[i] === 'skip') isSkipped = true;
     else if (fields[i] === 'rjk') scheduleId = value;
+    else if (fields[i] === 'parentKey') hasParent = true;
     else if (fields[i] === ENVELOPE) envelope = readEnvelope(value);
   }
   let data: unknown;
@@ -113,6 +123,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
       mustFail ??= 'the data of the job is not JSON';
     }
   }
+  const { children: of } = envelope;
   let built: unknown;
   return {
     id,
@@ -121,11 +132,14 @@ function readJob(id: string, fields: readonly string[], claim: Claim, native: Bu
     attempt,
     attemptsMade,
     mustFail,
+    hasFailedChild: mustFail !== undefined && !isSkipped && FAILED_CHILD.test(mustFail),
     isSkipped,
     options,
     envelope,
     stacks,
     scheduleId,
-    native: payload => (built ??= native(claim, { id, fields, payload })),
+    hasParent,
+    native: payload => (built ??= ofJobs.native(claim, { id, fields, payload })),
+    children: of && (() => ofJobs.children(claim, id, of)),
   };
 }

@@ -7,7 +7,7 @@ import { writeEnvelope } from '../../core/envelope.js';
 import { StoreRefusedError } from '../../core/errors.js';
 import type { Clock, JobOptions, Log, NewJob, Schedules, ScheduleView } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
-import { firstByPattern, nextByPattern } from '../schedule-times.js';
+import { firstByPattern } from '../schedule-times.js';
 import type { Bull } from './bullmq.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
@@ -42,21 +42,24 @@ export class RedisSchedules implements Schedules {
     const { keySpace, clock } = this.parts;
     const { bull, channel } = this.parts.ready();
     const keys = keySpace.of(job.entity);
-    const next = pattern === undefined ? undefined : firstByPattern({ pattern, tz }, clock.wallMs());
     const template = bull.encodeAdd(job, keys).options;
-    const opts = { ...JSON.parse(template), repeat: { every, pattern, tz, count: 1 }, prevMillis: next };
+    const opts = { ...JSON.parse(template), repeat: { every, pattern, tz, count: 1 } };
     const what = { name: job.name, every, pattern, tz };
     const texts = [JSON.stringify(what), template, JSON.stringify(opts), job.data, writeEnvelope(job.envelope)];
-    const args = [keys.base, keys.type, keys.id, id, next ?? BY_INTERVAL, ...texts];
-    return channel.call('schedule', args, ([answer, detail]) => {
+    for (let afterMs = clock.wallMs(); ; ) {
+      const next = pattern === undefined ? BY_INTERVAL : firstByPattern({ pattern, tz }, afterMs);
+      const args = [keys.base, keys.type, keys.id, id, next, ...texts];
+      const [answer, detail] = await channel.call('schedule', args, answer => answer.map(String));
+      if (answer === 'OK') return Number(detail);
       if (answer === 'SHARED') throw sharedQueue(keys.base, job.entity, detail);
-      if (answer !== 'OK') {
+      if (answer !== 'PAST') {
         throw new StoreRefusedError(
           `BullMQ refused schedule "${id}" (code ${detail}): its next run is there already, and runs or has ended.`,
         );
       }
-      return Number(detail);
-    });
+      // This clock is behind that of Redis, or a run of that time has started.
+      afterMs = Math.max(Number(next), Number(detail));
+    }
   }
 
   list(entity: EntityRef, from: number, limit: number): Promise<ScheduleView[]> {
@@ -70,7 +73,10 @@ export class RedisSchedules implements Schedules {
 
   remove(entity: EntityRef, id: string): Promise<boolean> {
     const { base, type, id: I } = this.parts.keySpace.of(entity);
-    return this.parts.ready().channel.call('unschedule', [base, type, I, id], ([was]) => was === '1');
+    return this.parts.ready().channel.call('unschedule', [base, type, I, id], ([was, whose]) => {
+      if (was === 'SHARED') throw sharedQueue(base, entity, whose);
+      return was === '1';
+    });
   }
 
   /** When the schedule of a job that ends runs next, as the script wants it; '' when it is of none. */
@@ -82,7 +88,7 @@ export class RedisSchedules implements Schedules {
     if (every !== undefined) return BY_INTERVAL;
     const after = Math.max(now, Number((options as JobOptions)['prevMillis'] ?? 0));
     try {
-      return String(nextByPattern({ pattern: String(pattern), tz }, after) ?? OVER);
+      return String(firstByPattern({ pattern: String(pattern), tz }, after));
     } catch (error) {
       // Somebody has written it by hand.
       this.parts.log.warn(`Schedule "${scheduleId}" ends: ${(error as Error).message}`);

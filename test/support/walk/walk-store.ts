@@ -79,6 +79,10 @@ export class WalkStore implements EntityStore {
     throw new Error('no walk enters in bulk');
   }
 
+  enterFlow(): never {
+    throw new Error('no walk enters in bulk');
+  }
+
   look(...args: Parameters<EntityStore['look']>): Promise<Claimed | Passed> {
     return this.send('look', args, (answer: Claimed | Passed, sentAt) => {
       if (typeof answer !== 'string') this.granted(answer.claim, sentAt);
@@ -104,6 +108,10 @@ export class WalkStore implements EntityStore {
   finish(claim: Claim, settlement: Settlement, take: number) {
     this.ending(claim, settlement);
     return this.send('finish', [claim, settlement, take]) as ReturnType<EntityStore['finish']>;
+  }
+
+  finishAll(): never {
+    throw new Error('no walk has batches');
   }
 
   /** Once, with whichever call it travels first. */

@@ -67,6 +67,16 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   // @ts-expect-error a schedule of no such job
   await bus.scheduleJob({ entityType: 'account', entityId: 1, name: 'closed' }, { id: 's', every: 5 });
 
+  await bus.enqueueFlow({
+    job: { entityType: 'order', entityId: 1, name: 'ship' },
+    children: [{ job: { entityType: 'account', entityId: 1, name: 'audit', data: { by: 'me' } } }],
+  });
+  await bus.enqueueFlow({
+    job: { entityType: 'order', entityId: 1, name: 'ship' },
+    // @ts-expect-error the data of another kind
+    children: [{ job: { entityType: 'account', entityId: 1, name: 'audit', data: { by: 5 } } }],
+  });
+
   const accounts = bus.forEntity('account');
   await accounts.enqueueJob({ entityId: 1, name: 'audit', data: { by: 'me' } });
   await accounts.scheduleJob({ entityId: 1, name: 'close' }, { id: 's', every: 5 });

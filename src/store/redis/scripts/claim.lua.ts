@@ -10,19 +10,27 @@
  */
 export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
--- A fence without an owner lasts that long.
+-- A fence without an owner lasts that long; it also knows the last automatic id of a queue that is gone, so that no job of a day
+-- has the id of another, and for longer where an idempotency key may answer with one.
 local FENCE_SECONDS = 86400
 
 -- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
-local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL = 1, 2, 3, 4, 5, 6, 7, 8
+local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL, GATHERS, LAST_ID, KEYS_UNTIL = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 local claims = {}
 local function claimOf(B)
   local claim = claims[B]
   if not claim then
-    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests', 'recall')
+    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests', 'recall',
+      'gathers', 'lastId', 'keysUntil')
     claims[B] = claim
   end
   return claim
+end
+
+-- Of a fence without an owner. A hold lasts as long as it has to; 'moreMs': what the fence is needed for beyond its time.
+local function expireFence(B, moreMs)
+  local keysMs = tonumber(claimOf(B)[KEYS_UNTIL] or '0') - nowUs / 1000
+  redis.call('EXPIRE', fence(B), FENCE_SECONDS + math.ceil(math.max(0, moreMs, keysMs) / 1000))
 end
 
 -- Whether a pod owns it now, and whether another one does.
@@ -36,6 +44,18 @@ local function isOthers(claim) return claim[OWNER] ~= pod and isLive(claim) end
 local function mine(B, epoch)
   local claim = claimOf(B)
   return claim[OWNER] == pod and claim[EPOCH] == epoch
+end
+
+-- Whether its owner gathers a batch, and waits for more jobs than are fetched: '<how many>:<until, in µs>'. What is over is
+-- void, so nobody has to clear it.
+local function isGathering(claim, fetched)
+  local upTo, untilUs = string.match(claim[GATHERS] or '', '^(%d+):(%d+)$')
+  return upTo and fetched < tonumber(upTo) and nowUs < tonumber(untilUs)
+end
+
+local function gather(B, upTo, forMs)
+  claims[B] = nil
+  redis.call('HSET', fence(B), 'gathers', string.format('%.0f:%.0f', upTo, nowUs + forMs * 1000))
 end
 
 -- Whether its type is paused, of a queue that somebody knows.
@@ -113,8 +133,13 @@ local function giveBack(B, kept)
   return back, foreign
 end
 
--- Answers BullMQ's code: 1 when it is removed.
-local function removeJob(B, id) return BULL.removeJob({B .. ':' .. id, B .. ':repeat'}, {id, '0', B .. ':'}) end
+-- Answers BullMQ's code: 1 when it is removed. To its parent it has failed.
+local function removeJob(B, id)
+  local parent = parentOf(B, id)
+  local r = BULL.removeJob({B .. ':' .. id, B .. ':repeat'}, {id, '0', B .. ':'})
+  tellParent(parent, 'it was removed')
+  return r
+end
 
 -- Gives back what has certainly not started: fetching it was no attempt. If a person has emptied the queue since it was
 -- fetched, it is removed.
@@ -177,7 +202,7 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local untilUs = string.format('%.0f', nowUs + leaseUs)
   redis.call('HSET', fence(B), 'owner', pod, 'epoch', epoch, 'until', untilUs,
     'entity', T .. ':' .. I, 'token', token)
-  if claim[RESTS] or claim[RECALL] then redis.call('HDEL', fence(B), 'rests', 'recall') end
+  if claim[RESTS] or claim[RECALL] or claim[GATHERS] then redis.call('HDEL', fence(B), 'rests', 'recall', 'gathers') end
   -- a hash that is new has no expiry
   if claim[ENTITY] then redis.call('PERSIST', fence(B)) end
   redis.call('PERSIST', B .. ':events')

@@ -61,11 +61,42 @@ function OPS.tellOfType(T, ...)
   return {'OK'}
 end
 
--- drop: B T I; all that waits, also for later, and what was fetched and has not started; returns {'OK'}, {'SHARED', whose}
+-- Before all that waits is dropped: what parents wait for elsewhere is told to them, and parents that wait here go.
+local function dropFlows(B)
+  for _, id in ipairs(redis.call('ZRANGE', B .. ':waiting-children', 0, -1)) do removeJob(B, id) end
+  local waiting = {
+    redis.call('LRANGE', B .. ':wait', 0, -1),
+    redis.call('ZRANGE', B .. ':prioritized', 0, -1),
+    redis.call('ZRANGE', B .. ':delayed', 0, -1),
+  }
+  for _, ids in ipairs(waiting) do
+    for _, id in ipairs(ids) do
+      if parentOf(B, id) then removeJob(B, id) end
+    end
+  end
+end
+
+-- BullMQ's body cuts as many jobs off the list as it has removed, whichever they are: those that it keeps, the present ones of
+-- schedules, are out of its sight meanwhile.
+local function drain(B)
+  local wait, present, kept = B .. ':wait', {}, {}
+  for _, id in ipairs(redis.call('ZRANGE', B .. ':repeat', 0, -1)) do present[presentOf(B, id)] = true end
+  if next(present) then
+    for _, id in ipairs(redis.call('LRANGE', wait, 0, -1)) do
+      if present[id] then kept[#kept + 1] = id end
+    end
+  end
+  for _, id in ipairs(kept) do redis.call('LREM', wait, 1, id) end
+  BULL.drain(keysOf_drain(B), {B .. ':', '1'})
+  for _, id in ipairs(kept) do redis.call('RPUSH', wait, id) end
+end
+
+-- drop: B T I; all that waits, also for later, or for its children, and what was fetched and has not started; returns {'OK'}, {'SHARED', whose}
 function OPS.drop(B, T, I)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  BULL.drain(keysOf_drain(B), {B .. ':', '1'})
+  dropFlows(B)
+  drain(B)
   recall(B, T, I, 'drop')
   if not isLive(claimOf(B)) then lookNow(B, T, I) end
   return {'OK'}
@@ -93,7 +124,7 @@ function OPS.unblock(B, T, I, how, jobId)
   return {'1'}
 end
 
--- status: B T; returns {waiting, active, delayed, failed, paused ('1' | '0'), id of the job that blocks it, and why, or ''}
+-- status: B T; returns {waiting, active, delayed, failed, waiting for children, paused ('1' | '0'), id of the job that blocks it, and why, or ''}
 function OPS.status(B, T)
   local id = blockerOf(B) or ''
   return {
@@ -101,6 +132,7 @@ function OPS.status(B, T)
     redis.call('LLEN', B .. ':active'),
     redis.call('ZCARD', B .. ':delayed'),
     redis.call('ZCARD', B .. ':failed'),
+    redis.call('ZCARD', B .. ':waiting-children'),
     (isTypePaused(T) or isPaused(B)) and '1' or '0',
     id,
     id ~= '' and redis.call('HGET', B .. ':' .. id, 'failedReason') or '',
@@ -110,7 +142,7 @@ end
 -- Ids from a position on: of lists, whose next one is at their end, or of sets, lowest scores first or last.
 local function idsIn(B, state, from, limit)
   local last = from + limit - 1
-  if state == 'delayed' then return redis.call('ZRANGE', B .. ':delayed', from, last) end
+  if state == 'delayed' or state == 'waiting-children' then return redis.call('ZRANGE', B .. ':' .. state, from, last) end
   if state == 'failed' or state == 'completed' then return redis.call('ZREVRANGE', B .. ':' .. state, from, last) end
   local list = B .. (state == 'active' and ':active' or ':wait')
   local ids = {}

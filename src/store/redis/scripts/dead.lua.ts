@@ -10,6 +10,11 @@ local function deadBase(T) return sys .. 'dead:' .. T end
 -- What a job was, before its end removes it.
 local function remains(B, id)
   local fields = redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'aq')
+  if fields[7] then
+    -- what its children have brought
+    fields.processed = redis.call('HGETALL', B .. ':' .. id .. ':processed')
+    fields.failed = redis.call('HGETALL', B .. ':' .. id .. ':failed')
+  end
   return fields[1] and fields
 end
 
@@ -22,7 +27,12 @@ local function bury(B, id, was, failure)
   redis.call('HSET', S .. ':' .. letter, 'name', was[1], 'data', was[2] or 'null', 'opts', was[3] or '{}', 'timestamp', was[4] or nowMs,
     'atm', string.format('%.0f', tonumber(was[5] or '0') + 1), 'ats', was[6] or '1', 'finishedOn', nowMs,
     'entity', I, 'jobId', id, unpack(fields))
-  if was[7] then redis.call('HSET', S .. ':' .. letter, 'aq', was[7]) end
+  if was[7] then
+    redis.call('HSET', S .. ':' .. letter, 'aq', was[7])
+    for _, name in ipairs({'processed', 'failed'}) do
+      if #was[name] > 0 then redis.call('HSET', S .. ':' .. letter .. ':' .. name, unpack(was[name])) end
+    end
+  end
   redis.call('ZADD', S .. ':failed', letter, letter)
 end
 `;
@@ -46,7 +56,8 @@ local function removeLetter(T, letter)
   local S = deadBase(T)
   -- what is no letter is no key of ours to delete
   if redis.call('ZREM', S .. ':failed', letter) == 0 then return 0 end
-  return redis.call('DEL', S .. ':' .. letter)
+  local job = S .. ':' .. letter
+  return redis.call('DEL', job, job .. ':processed', job .. ':failed') > 0 and 1 or 0
 end
 
 function OPS.removeLetter(T, letter) return {removeLetter(T, letter)} end
@@ -65,6 +76,10 @@ function OPS.replay(B, T, I, letter)
   local kind = opts.priority and tonumber(opts.priority) > 0 and 'prioritized' or 'standard'
   local id = addJob(B, kind, fields[2], nowMs, fields[3], opts, '', '', fields[5] or '')
   if type(id) == 'number' then return {'REFUSED', id} end
+  for _, name in ipairs({':processed', ':failed'}) do
+    local from = deadBase(T) .. ':' .. letter .. name
+    if redis.call('EXISTS', from) == 1 then redis.call('RENAME', from, B .. ':' .. id .. name) end
+  end
   removeLetter(T, letter)
   hasJobs(B, T, I)
   lookNow(B, T, I)

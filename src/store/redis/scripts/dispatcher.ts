@@ -15,9 +15,12 @@ import { buryLua, deadLettersLua } from './dead.lua.js';
 import { discoverLua } from './discover.lua.js';
 import { enterLua } from './enter.lua.js';
 import { finishLua } from './finish.lua.js';
+import { flowLua } from './flow.lua.js';
 import { hoistDefinitions } from './hoist.js';
 import { lookLua } from './look.lua.js';
+import { parentLua } from './parent.lua.js';
 import { queueLua } from './queue.lua.js';
+import { retentionLua } from './retention.lua.js';
 import { advanceLua, scheduleLua } from './schedule.lua.js';
 import { spawnLua } from './spawn.lua.js';
 import { takeLua } from './take.lua.js';
@@ -85,6 +88,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
   });
   const ours = [
     queueLua,
+    parentLua,
     claimLua,
     takeLua,
     buryLua,
@@ -92,9 +96,11 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     finishLua,
     spawnLua,
     enterLua,
+    retentionLua,
     lookLua,
     discoverLua,
     controlLua,
+    flowLua,
     deadLettersLua,
     scheduleLua,
   ];

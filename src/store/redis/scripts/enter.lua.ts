@@ -21,16 +21,34 @@ local function undo(B, id)
   pcall(redis.call, 'LREM', B .. ':wait', 0, id)
   pcall(redis.call, 'ZREM', B .. ':delayed', id)
   pcall(redis.call, 'ZREM', B .. ':prioritized', id)
-  redis.call('DEL', B .. ':' .. id)
+  pcall(redis.call, 'ZREM', B .. ':waiting-children', id)
+  redis.call('DEL', B .. ':' .. id, B .. ':' .. id .. ':dependencies')
 end
 
 -- The number that BullMQ gave last, as far as this batch knows.
 local lastIds = {}
 
+-- A queue that was gone numbers its jobs on: an idempotency key may still answer with an id of before. Answers the last one.
+local function idsGoOn(B)
+  local lastId = claimOf(B)[LAST_ID]
+  if lastId then redis.call('SET', B .. ':id', lastId) end
+  return lastId or '0'
+end
+
+-- An idempotency key outlives its job, and the fence its key.
+local function knowKey(B, opts)
+  local ttlMs = tonumber((cmsgpack.unpack(opts).de or {}).ttl or '0')
+  local untilMs = nowMs + ttlMs - FENCE_SECONDS * 1000
+  if untilMs <= math.max(tonumber(nowMs), tonumber(claimOf(B)[KEYS_UNTIL] or '0')) then return end
+  claims[B] = nil
+  redis.call('HSET', fence(B), 'keysUntil', string.format('%.0f', untilMs))
+end
+
 -- BullMQ's add. One that fails half-way is undone; a hash that an earlier one left behind, in no state at all, is no
 -- duplicate but a wreck, and makes way (race 38). The envelope ('': none) is of the job that is added, not of one that is known.
-local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope)
-  local lastId = lastIds[B] or redis.call('GET', B .. ':id') or '0'
+-- One of a flow may have a parent, as BullMQ's field of that name says.
+local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope, parent)
+  local lastId = lastIds[B] or redis.call('GET', B .. ':id') or idsGoOn(B)
   lastIds[B] = nil
   local existed = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
   if existed and not inSomeState(B, customId) then
@@ -40,9 +58,15 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
   local isSealed = envelope ~= '' and not existed and (dedupKey == '' or redis.call('EXISTS', dedupKey) == 0)
   local args = {{B .. ':', customId, name, timestamp}, data, opts}
   if dedupKey ~= '' then args[1][9] = dedupKey end
+  if parent then
+    local parentKey = parent.queueKey .. ':' .. parent.id
+    args[1][5], args[1][6], args[1][7] = parentKey, parentKey .. ':dependencies', parent
+  end
   local ok, id
   if kind == 'delayed' then
     ok, id = pcall(BULL.addDelayedJob, keysOf_addDelayedJob(B), args)
+  elseif kind == 'parent' then
+    ok, id = pcall(BULL.addParentJob, keysOf_addParentJob(B), args)
   elseif kind == 'prioritized' then
     ok, id = pcall(BULL.addPrioritizedJob, keysOf_addPrioritizedJob(B), args)
   else
@@ -51,6 +75,7 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
   if ok then
     -- a duplicate is answered with an older one
     if customId == '' and dedupKey == '' then lastIds[B] = id end
+    if dedupKey ~= '' then knowKey(B, opts) end
     if isSealed and type(id) ~= 'number' then redis.call('HSET', B .. ':' .. id, 'aq', envelope) end
     return id
   end
@@ -119,7 +144,7 @@ local function hasJobs(B, T, I)
   if claimOf(B)[ENTITY] then return end
   claims[B] = nil
   redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
-  redis.call('EXPIRE', fence(B), FENCE_SECONDS)
+  expireFence(B, 0)
 end
 
 -- Where a job that was added goes. An active job will fetch its successor when it ends; only where handlers are free, a
@@ -135,7 +160,8 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
     return out
   end
   if isOthers(claim) then
-    local isBusy = redis.call('LLEN', B .. ':active') >= tonumber(handlers) or heldForMs(B)
+    local fetched = redis.call('LLEN', B .. ':active')
+    local isBusy = (fetched >= tonumber(handlers) and not isGathering(claim, fetched)) or heldForMs(B)
     if claim[RESTS] or not isBusy then callOwner(B, T, I) end
     return {'ELSEWHERE', id}
   end
@@ -160,9 +186,10 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
   return {'NOBODY', id}
 end
 
--- How many jobs have not ended.
+-- How many jobs have not ended, but the one that each schedule has at any time.
 local function pendingOf(B)
-  return backlogOf(B) + redis.call('ZCARD', B .. ':delayed')
+  local notEnded = backlogOf(B) + redis.call('ZCARD', B .. ':delayed') + redis.call('ZCARD', B .. ':waiting-children')
+  return notEnded - redis.call('ZCARD', B .. ':repeat')
 end
 
 -- Whether an add brings a job: one with an id, or a key, that is known adds nothing.

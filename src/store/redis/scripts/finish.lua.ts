@@ -19,6 +19,11 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
     redis.call('SET', lock, lockToken, 'PX', lockMs)
     r = BULL.moveToFinished(keys, args)
   end
+  if r == -4 and childrenOf(B .. ':' .. jobId) then
+    -- a person has had a child of it tried again since it joined its queue: it does not wait for that
+    redis.call('DEL', B .. ':' .. jobId .. ':dependencies')
+    r = BULL.moveToFinished(keys, args)
+  end
   if r == -4 or r == -9 then
     -- it has children that have not ended, or failed: nothing will end it later
     local kept = {}
@@ -30,15 +35,19 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   return r
 end
 
--- A failed try after which the job is kept, by BullMQ's own bodies. 'how' is JSON: {attempt, delayMs, strict}. Strict: all that
--- was fetched goes back, the job itself last, to the head of the queue, where a hold keeps it (I6, race 6). Without delayMs
--- only a person ends the hold; it outlives those of jobs that were put before its own, which are tried again at once. The answer
--- to this end may have been lost: the job waits again, or was fetched anew.
-local function retryJob(B, jobId, lockMs, how, fields)
+-- After these the job is kept.
+local COMES_BACK = {retrying = true, blocked = true, postponed = true}
+
+-- A failed try after which the job is kept, by BullMQ's own bodies. 'how' is JSON: {attempt, delayMs, strict, postponed}. Strict:
+-- all that was fetched but 'kept' goes back, the job itself last, to the head of the queue, where a hold keeps it (I6, race 6).
+-- Without delayMs only a person ends the hold; it outlives those of jobs that were put before its own, which are tried again at
+-- once. Postponed: it fails for that reason, without running, when its turn comes; then its try is counted. The answer to this
+-- end may have been lost: the job waits again, or was fetched anew.
+local function retryJob(B, jobId, lockMs, how, fields, kept)
   local try, job = cjson.decode(how), B .. ':' .. jobId
   local delayMs = try.delayMs or BLOCKED_MS
   if tonumber(redis.call('HGET', job, 'ats') or try.attempt) ~= try.attempt then return 0 end
-  if try.strict then giveBackUnstarted(B, {[jobId] = true}) end
+  if try.strict then giveBackUnstarted(B, kept or {[jobId] = true}) end
   redis.call('HDEL', job, 'left')
   redis.call('SET', job .. ':lock', lockToken, 'PX', lockMs)
   if not try.strict and delayMs > 0 then
@@ -50,7 +59,10 @@ local function retryJob(B, jobId, lockMs, how, fields)
   if r ~= 0 or not try.strict then return r end
   -- BullMQ puts one with a priority among its peers (race 33)
   if redis.call('ZREM', B .. ':prioritized', jobId) == 1 then redis.call('RPUSH', B .. ':wait', jobId) end
-  if delayMs > 0 and not (try.delayMs and isBlockedBehind(B)) then
+  if try.postponed then
+    redis.call('HSET', job, 'defa', try.postponed)
+    redis.call('HINCRBY', job, 'atm', -1)
+  elseif delayMs > 0 and not (try.delayMs and isBlockedBehind(B)) then
     local untilMs = try.delayMs and nowMs + delayMs or BLOCKED_MS
     setHold(B, string.format('%.0f:%.0f:%s:%s', untilMs, delayMs, redis.call('HGET', job, 'atm'), jobId))
   end
@@ -70,11 +82,29 @@ local function overtakes(B, jobId)
   return false
 end
 
-local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, fetch)
-  if nextMs ~= '' then advance(B, jobId, nextMs) end
+-- As that, of jobs that end together: those older than the last of them are among them.
+local function overtakeTogether(B, isEnding)
+  local isOlder = false
+  for _, id in ipairs(redis.call('LRANGE', B .. ':active', 0, -1)) do
+    if isEnding[id] then
+      isOlder = true
+    elseif isOlder and not isForeign(B, id) then
+      return true
+    end
+  end
+  return false
+end
+
+local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, fetch, kept)
+  local parent
+  if nextMs == 'child' then
+    parent = parentOf(B, jobId)
+  elseif nextMs ~= '' then
+    advance(B, jobId, nextMs)
+  end
   local r
-  if status == 'retrying' or status == 'blocked' then
-    r = retryJob(B, jobId, lockMs, value, fields)
+  if COMES_BACK[status] then
+    r = retryJob(B, jobId, lockMs, value, fields, kept)
   elseif status == 'dead' then
     local was = remains(B, jobId)
     r = endJob(B, jobId, lockMs, 'failed', value, opts, fields, fetch)
@@ -87,11 +117,38 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
     redis.call('LREM', B .. ':active', 0, jobId)
     redis.call('DEL', B .. ':' .. jobId .. ':lock')
   end
+  tellParent(parent)
   return r
 end
 
--- Of a job that ends: 'retrying' and 'blocked' have {attempt, delayMs, strict} as their value, and no opts; 'nextMs' is '' but
--- where a job of a schedule is through.
+-- Ends jobs in one step. Those that end for good do so first, in their order: what is done must not be given back with the rest,
+-- and run again. Then those that keep their place go back to the head, the last one first (I6). Answers BullMQ's codes.
+local SETTLED = 7
+local function finishTogether(B, settled)
+  local back, kept, codes = {}, {}, {}
+  local function finishAt(s, kept)
+    local jobId, lockMs, status, value, opts, fields, nextMs = unpack(settled, s, s + SETTLED - 1)
+    local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, '0', kept)
+    codes[(s - 1) / SETTLED + 1] = type(r) == 'number' and r or 0
+  end
+  for s = 1, #settled, SETTLED do
+    local jobId, status, value = settled[s], settled[s + 2], settled[s + 3]
+    if COMES_BACK[status] and cjson.decode(value).strict then
+      back[#back + 1] = s
+      kept[jobId] = true
+    else
+      finishAt(s)
+    end
+  end
+  for b = #back, 1, -1 do
+    finishAt(back[b], kept)
+    kept[settled[back[b]]] = nil
+  end
+  return codes
+end
+
+-- Of a job that ends: those that come back have {attempt, delayMs, strict, postponed} as their value, and no opts; 'nextMs' is ''
+-- but where a job of a schedule is through, or one that has a parent: 'child'.
 -- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
 function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs)
@@ -99,7 +156,8 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
-  local fetches = n > 0 and status ~= 'retrying' and status ~= 'blocked' and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
+  -- The parent of a child may join this queue, at its end, before anything is fetched.
+  local fetches = n > 0 and nextMs ~= 'child' and not COMES_BACK[status] and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
     and not isPausedByType(B)
   if fetches and nextMs == '' and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
@@ -120,6 +178,18 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   return out
 end
 
+-- finishAll: B epoch n takeOpts ordered | (jobId lockMs status value opts fields nextMs)*: jobs that have run as one
+-- Returns {'OK', {code…}, againInMs, jobs…}, {'EARLY'}, {'STALE'}.
+function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
+  if not mine(B, epoch) then return {'STALE'} end
+  local settled, isEnding = {...}, {}
+  for s = 1, #settled, SETTLED do isEnding[settled[s]] = true end
+  if ordered == '1' and overtakeTogether(B, isEnding) then return {'EARLY'} end
+  local out = {'OK', finishTogether(B, settled), '-1'}
+  take(B, tonumber(n), takeOpts, out, 3)
+  return out
+end
+
 -- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields nextMs)*
 -- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
 -- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
@@ -128,11 +198,7 @@ function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
   -- Ours is any epoch between the one we know and the new one: the answer to an earlier resync may have been lost.
   local known = claim[OWNER] == pod and tonumber(claim[EPOCH])
   if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
-  local settled = {...}
-  for s = 1, #settled, 7 do
-    local jobId, lockMs, status, value, opts, fields, nextMs = unpack(settled, s, s + 6)
-    finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, '0')
-  end
+  finishTogether(B, {...})
   local out = {'OK', grant(B, T, I, newEpoch, 0, true), 0, 0}
   take(B, 1, takeOpts, out, 5)
   return out

@@ -28,26 +28,30 @@ end
 local function giveUp(B)
   local hold = holdOf(B)
   local leftMs = hold and not isOver(hold) and hold.left or 0
-  claims[B] = nil
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall')
   -- a block has no end; PERSIST is not needed, since no claim has an expiry
-  if not isBlocked(leftMs) then redis.call('EXPIRE', fence(B), FENCE_SECONDS + math.ceil(leftMs / 1000)) end
+  if not isBlocked(leftMs) then expireFence(B, leftMs) end
+  claims[B] = nil
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers')
 end
 
--- Gives up the claim of an entity that has nothing to run now. Its queue leaves no key unless some state of BullMQ still
--- holds a job or a person has set something (I8, race 9).
+-- Gives up the claim of an entity that has nothing to run now. It is due again when a job is, or when one that is kept is old
+-- enough to go. Its queue leaves no key unless some state of BullMQ still holds a job or a person has set something (I8, race 9).
 local function settle(B, T, I)
   if claimOf(B)[HOLD] then setHold(B, nil) end
   giveUp(B)
   local due = sys .. 'due:' .. T
   local first = redis.call('ZRANGE', B .. ':delayed', 0, 0, 'WITHSCORES')
-  if first[2] then
-    redis.call('ZADD', due, string.format('%.0f', math.max(nowUs, math.ceil(tonumber(first[2]) / 0x1000) * 1000)), I)
+  local atUs = hasEndedJobs(B) and expireKept(B) or nil
+  if first[2] then atUs = math.min(atUs or math.huge, math.ceil(tonumber(first[2]) / 0x1000) * 1000) end
+  if atUs then
+    redis.call('ZADD', due, string.format('%.0f', math.max(nowUs, atUs)), I)
     return
   end
   redis.call('ZREM', due, I)
   local kept = redis.call('EXISTS', B .. ':completed', B .. ':failed', B .. ':waiting-children', B .. ':repeat', B .. ':paused')
   if kept == 0 and metaIsOurs(B) then
+    local lastId = redis.call('GET', B .. ':id')
+    if lastId then redis.call('HSET', fence(B), 'lastId', lastId) end
     redis.call('DEL', B .. ':meta', B .. ':id', B .. ':marker', B .. ':pc', B .. ':stalled', B .. ':stalled-check')
     redis.call('EXPIRE', B .. ':events', 60)
   end
@@ -78,7 +82,7 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
   end
   if isPaused(B) then
     -- for as long as it takes it is known whose queue it is
-    if not claim[OWNER] then redis.call('EXPIRE', fence(B), FENCE_SECONDS) end
+    if not claim[OWNER] then expireFence(B, 0) end
     lookAgain(T, I, PAUSED_LOOK_MS * 1000)
     return {'PAUSED'}
   end

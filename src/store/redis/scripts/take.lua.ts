@@ -36,11 +36,13 @@ local function take(B, n, opts, out, at)
   end
 end
 
--- take: the owner of an idle worker asks for a job
-function OPS.take(B, T, I, epoch, opts)
+-- take: the owner of an idle worker, or of one that gathers a batch, asks for n jobs; it is called for more for that many ms, while
+-- fewer than upTo are fetched ('' where it does not wait)
+function OPS.take(B, T, I, epoch, opts, n, upTo, forMs)
   if not mine(B, epoch) then return {'STALE'} end
   local out = {'OK', rouse(B, T, I)}
-  take(B, 1, opts, out, 3)
+  if upTo ~= '' then gather(B, upTo, forMs) end
+  take(B, tonumber(n), opts, out, 3)
   return out
 end
 `;

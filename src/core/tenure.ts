@@ -1,0 +1,110 @@
+/**
+ * A worker's hold on its entity, which the parts of the worker share: its state, the claim and its lease, the jobs at hand,
+ * the answers that are owed, and what was noted for the next step.
+ *
+ * Owns: the one setter of the state, and the loss of the claim.
+ * Neighbours: `worker-steps.ts` decides what comes next, and each of `worker-requests.ts`, `beginning-anew.ts` and `leaving.ts`
+ * does one thing of it; `job-line.ts` keeps and runs the jobs, `owed-answers.ts` keeps the answers in order.
+ *
+ * States: `claiming` (an answer that may bring the claim is owed) → `working` ⇄ `idle` → `releasing` → `ended`;
+ * from each of them `lost` → `ended`. `lost` waits for the handlers that are running; while it does, no job of the entity
+ * may start on this pod (I1).
+ */
+import { type EntityRef, entityWord } from './entity.js';
+import { StaleClaimError } from './errors.js';
+import type { EventSink } from './events.js';
+import type { JobExecution } from './job-execution.js';
+import { JobLine } from './job-line.js';
+import { Lease, type Moment } from './lease.js';
+import { tellOfWorker } from './news.js';
+import type { EntityTypeConfig } from './options.js';
+import { OwedAnswers } from './owed-answers.js';
+import type { Claim, Clock, EntityStore, FetchedJob, Log } from './ports.js';
+
+export type WorkerState = 'claiming' | 'working' | 'idle' | 'releasing' | 'lost' | 'ended';
+
+/** What a worker needs of its surroundings. */
+export interface WorkerSurroundings {
+  readonly store: EntityStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly leaseMs: number;
+  readonly execution: JobExecution;
+  readonly events: EventSink;
+  /** A number that this pod has not used before. */
+  nextEpoch(): number;
+  /** Asks for a renewal now: the lease of a worker with work has run out. */
+  requestRenewal(): void;
+  /** The next job has a name, or a codec, that this pod does not know; it was left for one that does. */
+  left(worker: { readonly entity: EntityRef; readonly type: EntityTypeConfig }, job: FetchedJob): void;
+}
+
+export class Tenure {
+  private currentState: WorkerState = 'claiming';
+  epoch: number;
+  lease: Lease | undefined;
+  readonly jobs: JobLine;
+  readonly answers = new OwedAnswers(failure => {
+    this.failure ??= failure;
+    this.advance();
+  });
+  /** An answer did not come, or can't be: the worker begins anew. */
+  failure: Error | undefined;
+  /** A person has paused the queue: what is fetched goes back. */
+  recalled = false;
+  /** Something may be waiting that no owed answer will bring. */
+  woken = false;
+  /** Why it gives the entity up: the pod shuts down, others wait for its room, or the next job is for other pods. */
+  leaving: 'shutdown' | 'room' | 'unknown job' | undefined;
+
+  /** @param advance does what can be done now; called after whatever has changed. */
+  constructor(
+    readonly entity: EntityRef,
+    readonly type: EntityTypeConfig,
+    readonly context: WorkerSurroundings,
+    readonly advance: () => void,
+  ) {
+    this.epoch = context.nextEpoch();
+    this.jobs = new JobLine(type, context);
+  }
+
+  get state(): WorkerState {
+    return this.currentState;
+  }
+
+  enterState(state: WorkerState): void {
+    this.currentState = state;
+  }
+
+  get claim(): Claim | undefined {
+    return this.lease?.claim;
+  }
+
+  beginLease(claim: Claim, sentAt: Moment): void {
+    this.lease = new Lease(claim, this.context.clock, this.context.leaseMs, sentAt);
+  }
+
+  /** What is under way, and what is fetched, is nobody's from now on. */
+  forgetAnswers(): void {
+    this.answers.forget();
+    this.jobs.clear();
+    this.woken = false;
+  }
+
+  /** The store says that `claim` is not the current one. An answer about an earlier claim of ours says nothing. */
+  lose(claim: Claim): void {
+    if (claim !== this.claim || this.currentState === 'releasing' || this.currentState === 'ended') return;
+    this.enterState('lost');
+    tellOfWorker(this.context.events, 'worker.lost', this.claim);
+    this.jobs.clear();
+    this.lease?.stop(
+      new StaleClaimError(`This pod has lost ${entityWord(this.entity)}: stop, and write nothing more.`),
+    );
+    for (const id of this.jobs.runningIds) {
+      this.context.log.warn(
+        `Lost ${entityWord(this.entity)} while job ${id} runs; its end will not count, and the new owner runs it again.`,
+      );
+    }
+    this.advance();
+  }
+}

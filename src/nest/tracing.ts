@@ -1,0 +1,87 @@
+/**
+ * The trace of a caller goes on in the handler of its job: by whatever propagator the application has given OpenTelemetry, W3C's
+ * `traceparent`, `tracestate` and `baggage` by default.
+ *
+ * `@opentelemetry/api` is an optional peer, imported only for the option `tracing`. A trace is no reason to refuse a job, or to
+ * fail one: what can't travel is left out, with one warning.
+ * Neighbour: `core/context.ts` says when a trace is captured and restored.
+ */
+import type { Tracer } from '../core/context.js';
+import type { TraceFields } from '../core/envelope.js';
+import { InvalidOptionError, messageOf } from '../core/errors.js';
+import type { Log } from '../core/ports.js';
+
+/** What is used of `@opentelemetry/api`. */
+export interface OpenTelemetry {
+  readonly ROOT_CONTEXT: unknown;
+  readonly context: { active(): unknown; with<T>(context: unknown, run: () => T): T };
+  readonly propagation: {
+    inject(context: unknown, carrier: Record<string, string>): void;
+    extract(context: unknown, carrier: TraceFields): unknown;
+  };
+}
+
+/** W3C's bound on `baggage`; the other fields are far shorter. */
+const MOST_BYTES = 8192;
+
+/** @throws InvalidOptionError when the package is not there. */
+export async function openTracer(
+  log: Log,
+  load: () => Promise<unknown> = () => import('@opentelemetry/api'),
+): Promise<Tracer> {
+  try {
+    return new OpenTelemetryTracer((await load()) as OpenTelemetry, log);
+  } catch (error) {
+    throw new InvalidOptionError(
+      `AtomicQueuesModule.tracing needs @opentelemetry/api, which can't be imported (${messageOf(error)}); install it.`,
+    );
+  }
+}
+
+class OpenTelemetryTracer implements Tracer {
+  private readonly told = new Set<string>();
+
+  constructor(
+    private readonly api: OpenTelemetry,
+    private readonly log: Log,
+  ) {}
+
+  inject(): TraceFields | undefined {
+    const { context, propagation } = this.api;
+    const fields: Record<string, string> = {};
+    try {
+      propagation.inject(context.active(), fields);
+    } catch (error) {
+      this.tellOnce(`A propagator can't inject the trace of a caller: ${messageOf(error)}`);
+      return undefined;
+    }
+    for (const [name, value] of Object.entries(fields)) {
+      if (typeof value === 'string' && Buffer.byteLength(value) <= MOST_BYTES) continue;
+      delete fields[name];
+      this.tellOnce(`"${name}" does not travel with jobs where it is longer than ${MOST_BYTES} bytes, or no string.`);
+    }
+    return Object.keys(fields).length > 0 ? fields : undefined;
+  }
+
+  within<T>(fields: TraceFields, run: () => T): T {
+    const { ROOT_CONTEXT, context } = this.api;
+    // Not the active one: that is of whatever has woken the worker.
+    return context.with(this.extract(ROOT_CONTEXT, fields), run);
+  }
+
+  private extract(root: unknown, fields: TraceFields): unknown {
+    try {
+      return this.api.propagation.extract(root, fields);
+    } catch (error) {
+      this.tellOnce(`A propagator can't read the trace that a job brings: ${messageOf(error)}`);
+      return root;
+    }
+  }
+
+  private tellOnce(message: string): void {
+    if (this.told.has(message)) return;
+    // The message of an error may differ each time.
+    if (this.told.size < 100) this.told.add(message);
+    this.log.warn(message);
+  }
+}

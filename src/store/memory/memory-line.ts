@@ -1,0 +1,180 @@
+/**
+ * The jobs of an entity in memory: fetched, ended, tried again.
+ * Owns: what is fetched when, and what becomes of a job that ends. Neighbour: `memory-store.ts` guards the steps by the claim.
+ */
+import type { EngineConfig } from '../../core/options.js';
+import {
+  type ChildResult,
+  type Claim,
+  childResult,
+  type Fetched,
+  type FetchedJob,
+  type Settlement,
+} from '../../core/ports.js';
+import type { MemoryDeadLetters } from './memory-dead-letters.js';
+import { keepEnded } from './memory-retention.js';
+import type { MemorySchedules } from './memory-schedules.js';
+import { type MemoryServer, type StoredEntity, type StoredJob } from './memory-server.js';
+
+export interface LineParts {
+  readonly server: MemoryServer;
+  readonly config: EngineConfig;
+  readonly deadLetters: MemoryDeadLetters;
+  readonly schedules: MemorySchedules;
+  /** @throws StaleClaimError */
+  guard(claim: Claim): unknown;
+}
+
+type TriedAgain = Exclude<Settlement['outcome'], { readonly kind: 'completed' }>;
+
+export class MemoryLine {
+  private readonly server: MemoryServer;
+
+  constructor(private readonly parts: LineParts) {
+    this.server = parts.server;
+  }
+
+  /** What an idle worker asks for. */
+  taken(entity: StoredEntity, limit: number): Fetched {
+    const isRoused = this.server.rouse(entity);
+    const fetched = limit > 0 ? this.fetch(entity, limit) : { jobs: [] };
+    return isRoused ? { ...fetched, isRoused } : fetched;
+  }
+
+  fetch(entity: StoredEntity, limit: number): Fetched {
+    this.server.promote(entity);
+    // What is fetched is to be given back first.
+    if (entity.owner?.recall) return { jobs: [], isRecalled: true };
+    const heldForMs = this.server.heldForMs(entity);
+    if (heldForMs === Number.POSITIVE_INFINITY) return { jobs: [] };
+    if (heldForMs !== undefined) return { jobs: [], againInMs: Math.max(1, heldForMs) };
+    const { hold } = entity;
+    const isOver = hold && (hold.untilMs <= this.server.now() || !entity.wait.some(({ id }) => id === hold.jobId));
+    if (isOver) entity.hold = undefined;
+    const room = this.server.isPaused(entity) ? 0 : this.roomInRate(entity, limit);
+    const jobs = entity.wait.splice(0, room);
+    this.spend(entity, jobs.length);
+    for (const job of jobs) job.attempt++;
+    entity.active.push(...jobs);
+    const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
+    const fetched = jobs.map(job => ({ ...toFetched(job), children: job.children && this.childrenOf(entity, job) }));
+    if (entity.spent && room < limit && entity.wait.length > 0 && !this.server.isPaused(entity)) {
+      return { jobs: fetched, againInMs: Math.max(1, entity.spent.untilMs - this.server.now()), isLimited: true };
+    }
+    return jobs.length < limit && Number.isFinite(next)
+      ? { jobs: fetched, againInMs: Math.max(1, next - this.server.now()) }
+      : { jobs: fetched };
+  }
+
+  /** Under the claim under which the job was fetched. */
+  private childrenOf({ ref, owner }: StoredEntity, job: StoredJob): () => Promise<readonly ChildResult[]> {
+    const claim = { entity: ref, token: '', epoch: owner?.epoch ?? 0 };
+    return async () => {
+      this.parts.guard(claim);
+      return (job.envelope.children ?? []).map(child => childResult(child, job.children?.get(child.jobId)));
+    };
+  }
+
+  /** How many of so many jobs may be fetched now, where a type limits the rate of its entities. */
+  private roomInRate(entity: StoredEntity, limit: number): number {
+    const { rateLimit } = this.parts.config.entityType(entity.ref.type);
+    if (!rateLimit) return limit;
+    if (entity.spent && entity.spent.untilMs <= this.server.now()) entity.spent = undefined;
+    return Math.max(0, Math.min(limit, rateLimit.max - (entity.spent?.count ?? 0)));
+  }
+
+  /** The span begins with the first job that is fetched in it. */
+  private spend(entity: StoredEntity, jobs: number): void {
+    const { rateLimit } = this.parts.config.entityType(entity.ref.type);
+    if (!rateLimit || jobs === 0) return;
+    entity.spent ??= { untilMs: this.server.now() + rateLimit.durationMs, count: 0 };
+    entity.spent.count += jobs;
+  }
+
+  /** Those that end for good do so first; those that keep their place go back in their order, the last one first. */
+  endAll(entity: StoredEntity, settlements: readonly Settlement[]): void {
+    const isStrict = this.parts.config.entityType(entity.ref.type).ordering === 'strict';
+    const back = settlements.filter(({ outcome }) => isStrict && comesBack(outcome));
+    for (const settlement of settlements) if (!back.includes(settlement)) this.end(entity, settlement);
+    const kept = back.map(({ job }) => job.id);
+    for (const settlement of back.toReversed()) {
+      this.end(entity, settlement, kept);
+      kept.pop();
+    }
+  }
+
+  /** @param kept jobs that are not to be given back where this one comes again. */
+  end(entity: StoredEntity, { job, outcome }: Settlement, kept: readonly string[] = []): void {
+    const stored = entity.active.find(({ id }) => id === job.id);
+    if (!stored) return;
+    if (comesBack(outcome)) {
+      // The answer to the same end was lost, and the job has been fetched again.
+      if (stored.attempt === job.attempt) this.retry(entity, { stored, kept }, outcome as TriedAgain);
+      return;
+    }
+    entity.active = entity.active.filter(other => other !== stored);
+    this.server.forgetDeduplication(entity.ref, stored.options);
+    this.parts.schedules.advance(entity, stored);
+    this.server.tellParent(stored, resultOf(outcome));
+    const atMs = this.server.now();
+    if (outcome.kind === 'completed') keepEnded(entity, stored, { ...outcome, atMs });
+    else if (outcome.kind === 'failed') keepEnded(entity, stored, { kind: 'failed', value: outcome.reason, atMs });
+    else this.parts.deadLetters.bury(entity, stored, outcome);
+  }
+
+  /** Strict: the job is the head again, behind it all that was fetched. Else it goes behind all that waits, or is due later. */
+  private retry(
+    entity: StoredEntity,
+    { stored, kept }: { stored: StoredJob; kept: readonly string[] },
+    outcome: TriedAgain,
+  ): void {
+    const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
+    stored.attemptsMade++;
+    stored.stacks.push(outcome.stack);
+    entity.active = entity.active.filter(other => other !== stored);
+    if (outcome.kind !== 'retrying' || this.parts.config.entityType(entity.ref.type).ordering === 'strict') {
+      this.server.giveBackUnstarted(entity, kept);
+      entity.wait.unshift(stored);
+      if (outcome.kind === 'postponed') {
+        stored.attemptsMade--;
+        stored.mustFail = outcome.reason;
+        return;
+      }
+      const { id, attemptsMade } = stored;
+      const untilMs = this.server.now() + delayMs;
+      // The hold of a blocker outlives those of jobs that were put before it, which are tried again at once.
+      const yields = outcome.kind === 'retrying' && this.server.isBlockedBehind(entity);
+      if (delayMs > 0 && !yields) entity.hold = { jobId: id, attemptsMade, untilMs, reason: outcome.reason };
+    } else if (delayMs > 0) {
+      entity.delayed.push({ job: stored, atMs: this.server.now() + delayMs });
+    } else {
+      entity.wait.push(stored);
+    }
+  }
+}
+
+function comesBack({ kind }: Settlement['outcome']): boolean {
+  return kind === 'retrying' || kind === 'blocked' || kind === 'postponed';
+}
+
+/** What the parent of a job sees of its end. */
+function resultOf(outcome: Settlement['outcome']): ChildResult['outcome'] {
+  if (outcome.kind === 'completed') return { kind: 'completed', value: JSON.parse(outcome.value) };
+  return { kind: 'failed', reason: outcome.reason };
+}
+
+function toFetched(job: StoredJob): FetchedJob {
+  return {
+    id: job.id,
+    name: job.name,
+    data: JSON.parse(job.data),
+    attempt: job.attempt,
+    attemptsMade: job.attemptsMade,
+    options: job.options,
+    envelope: job.envelope,
+    mustFail: job.mustFail,
+    isSkipped: job.isSkipped,
+    hasFailedChild: job.hasFailedChild ?? false,
+    native: payload => ({ id: job.id, name: job.name, data: payload ? payload.data : JSON.parse(job.data) }),
+  };
+}

@@ -1,0 +1,32 @@
+/** What the children of a job have brought, on Redis, results as they are stored. Neighbour: `scripts/flow.lua.ts` reads it where BullMQ keeps it. */
+import type { ChildRef } from '../../core/envelope.js';
+import { type ChildResult, type Claim, childResult } from '../../core/ports.js';
+import type { Channel } from './channel.js';
+import type { KeySpace } from './keys.js';
+import { checkStale, readJson } from './replies.js';
+
+export interface ChildrenParts {
+  readonly keySpace: KeySpace;
+  readonly channel: Channel;
+}
+
+export class Children {
+  constructor(private readonly parts: () => ChildrenParts) {}
+
+  /** @throws StaleClaimError */
+  async of(claim: Claim, jobId: string, children: readonly ChildRef[]): Promise<readonly ChildResult[]> {
+    const { keySpace, channel } = this.parts();
+    const keys = children.map(child => `${keySpace.of(child).base}:${child.jobId}`);
+    return channel.call('children', [keySpace.of(claim.entity).base, claim.epoch, jobId, ...keys], answer => {
+      checkStale(answer, claim);
+      return children.map((child, index) => childResult(child, readOutcome(answer, 1 + 2 * index)));
+    });
+  }
+}
+
+/** Reads `'1', value`, `'0', reason` or `'', ''` from a position on. */
+function readOutcome(answer: readonly unknown[], at: number): ChildResult['outcome'] | undefined {
+  const text = String(answer[at + 1]);
+  if (answer[at] === '1') return { kind: 'completed', value: readJson(text) };
+  return answer[at] === '0' ? { kind: 'failed', reason: text } : undefined;
+}

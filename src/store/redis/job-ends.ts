@@ -1,0 +1,77 @@
+/**
+ * What a call that ends a job, or fetches the next, tells the scripts: BullMQ's options as the entity's type has them.
+ * Neighbours: `scripts/finish.lua.ts` ends jobs; `bullmq.ts` has BullMQ build its arguments.
+ */
+import { type EntityRef, entityWord } from '../../core/entity.js';
+import type { EngineConfig, EntityTypeConfig, Ordering } from '../../core/options.js';
+import type { Claim, Log, Settlement } from '../../core/ports.js';
+import { type Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';
+import type { RedisJob } from './replies.js';
+import type { RedisSchedules } from './schedules.js';
+
+export interface JobEndParts {
+  readonly config: EngineConfig;
+  readonly podId: string;
+  readonly log: Log;
+  readonly schedules: RedisSchedules;
+  bull(): Bull;
+}
+
+export class JobEnds {
+  constructor(private readonly parts: JobEndParts) {}
+
+  takeOptions(entity: EntityRef): string {
+    const type = this.parts.config.entityType(entity.type);
+    return this.parts.bull().encodeTake(this.workerOf(type, entity));
+  }
+
+  /** `jobId lockMs status value opts fields nextMs` of a job that ends. */
+  arguments(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
+    const type = this.parts.config.entityType(entity.type);
+    const { lockDurationMs, jobOptions, ordering } = type;
+    const worker = this.workerOf(type, entity);
+    const { options, stacks } = job as RedisJob;
+    const bull = this.parts.bull();
+    const head = [job.id, lockDurationMs, outcome.kind];
+    if (outcome.kind === 'completed') {
+      return [...head, outcome.value, bull.encodeCompleted(options, worker), '', this.sequelOf(job as RedisJob)];
+    }
+    const fields = failureFields(outcome, stacks, options.stackTraceLimit);
+    if (outcome.kind === 'failed' || outcome.kind === 'dead') {
+      // A dead letter is all that is kept of its job.
+      const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
+      const encoded = bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker);
+      return [...head, outcome.reason, ...encoded, this.sequelOf(job as RedisJob)];
+    }
+    return [...head, JSON.stringify(howBack(job.attempt, outcome, ordering)), '', encodeFields(fields), ''];
+  }
+
+  /** What BullMQ has answered, where it would not take the end of a job. */
+  report({ entity }: Claim, { job, outcome }: Settlement, code: number): void {
+    if (code >= 0) return;
+    this.parts.log.warn(
+      `Job ${job.id} of ${entityWord(entity)} has ended (${outcome.kind}), but BullMQ would not take it (code ${code}): it was removed or moved while it ran.`,
+    );
+  }
+
+  /** What belongs to the end of a job beside it: '' for most. */
+  private sequelOf(job: RedisJob): string {
+    return job.hasParent ? 'child' : this.parts.schedules.nextOf(job);
+  }
+
+  private workerOf({ workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
+    return {
+      name: workerName?.(entity.id) ?? this.parts.podId,
+      lockDuration: lockDurationMs,
+      limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
+    };
+  }
+}
+
+/** How a job comes back, as the script reads it. */
+function howBack(attempt: number, outcome: Settlement['outcome'], ordering: Ordering): object {
+  if (outcome.kind === 'retrying') return { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict' };
+  return outcome.kind === 'postponed'
+    ? { attempt, strict: true, postponed: outcome.reason.toWellFormed() }
+    : { attempt, strict: true };
+}

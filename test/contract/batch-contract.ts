@@ -1,0 +1,320 @@
+/**
+ * The part of a store's contract that is about batches: several jobs fetched together and ended in one step (I6), and calls for
+ * an owner that waits for more. Neighbour: `retry-contract.ts`, tries of one job.
+ */
+import type { EntityRef } from '../../src/core/entity.js';
+import { StaleClaimError, StoreRefusedError } from '../../src/core/errors.js';
+import { type EngineConfig, type EntityOptions, resolveOptions } from '../../src/core/options.js';
+import type { Claim, EntityStore, FetchedJob, JobOptions, Settlement } from '../../src/core/ports.js';
+import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+const LONG_MS = 60_000;
+
+export function batchContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, batches: ${name}`, () => {
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    let config: EngineConfig;
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+    let claim: Claim;
+    let jobs: FetchedJob[];
+
+    const job = (n: number, options: JobOptions = { attempts: 3 }) => withdrawal(config, entity, { n }, options);
+    const tries = (fetched: readonly FetchedJob[]) =>
+      fetched.map(({ data, attempt, attemptsMade }) => [(data as { n: number }).n, attempt, attemptsMade]);
+    const again = (n: number, delayMs = 0): Settlement => ({
+      job: done(jobs[n]).job,
+      outcome: { kind: 'retrying', reason: `because ${n}`, stack: 'Error: because', delayMs },
+    });
+    const forGood = (n: number, kind: 'blocked' | 'postponed' | 'dead' | 'failed'): Settlement => ({
+      job: done(jobs[n]).job,
+      outcome: { kind, reason: `because ${n}`, stack: 'Error: because' },
+    });
+    const ok = (n: number) => done(jobs[n]);
+    const waiting = async () =>
+      (await a.control.list(entity, 'waiting', 0, 100)).map(({ data }) => (data as { n: number }).n);
+
+    /** Pod A owns the entity; so many jobs were added, and so many of them are fetched. */
+    const start = async (added: number, fetched: number, options: EntityOptions = {}) => {
+      config = resolveOptions({ entities: { account: options } });
+      cluster = await createCluster();
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+      const claimed = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      claim = claimed.claim;
+      for (let n = 1; n < added; n++) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      jobs = [...claimed.jobs, ...(await a.take(claim, fetched - 1)).jobs];
+      expect(numbers(jobs)).toEqual(Array.from({ length: fetched }, (_, n) => n));
+    };
+    afterEach(() => cluster.close());
+
+    test('a fetch brings as many as are asked for, in their order, or as many as there are', async () => {
+      await start(6, 3);
+      expect(numbers((await a.take(claim, 2)).jobs)).toEqual([3, 4]);
+      expect(numbers((await a.take(claim, 9)).jobs)).toEqual([5]);
+      expect((await a.take(claim, 9)).jobs).toEqual([]);
+    });
+
+    test('a batch ends in one step, which brings the next jobs', async () => {
+      await start(7, 3);
+      expect(numbers((await a.finishAll(claim, [ok(0), ok(1), ok(2)], 3)).jobs)).toEqual([3, 4, 5]);
+      expect(await a.control.status(entity)).toMatchObject({ waiting: 1, active: 3, failed: 0 });
+    });
+
+    test('some fail for good, and the others complete', async () => {
+      await start(4, 3);
+      const next = await a.finishAll(claim, [ok(0), forGood(1, 'failed'), ok(2)], 1);
+      expect(numbers(next.jobs)).toEqual([3]);
+      expect(await cluster.failedIds(entity)).toEqual([jobs[1]?.id]);
+    });
+
+    test('I6: those that are tried again go back in their order, before all that was fetched', async () => {
+      await start(8, 6);
+      const { jobs: next } = await a.finishAll(claim, [ok(0), again(1), ok(2), again(3)], 9);
+      expect(tries(next)).toEqual([
+        [1, 2, 1],
+        [3, 2, 1],
+        [4, 1, 0],
+        [5, 1, 0],
+        [6, 1, 0],
+        [7, 1, 0],
+      ]);
+    });
+
+    test('a backoff holds them all, whoever asks', async () => {
+      await start(6, 5);
+      const { jobs: next, againInMs } = await a.finishAll(claim, [again(0, LONG_MS), ok(1), again(2, LONG_MS)], 9);
+      expect([next, (againInMs ?? 0) > LONG_MS - 5000]).toEqual([[], true]);
+      expect(await waiting()).toEqual([0, 2, 3, 4, 5]);
+      expect((await a.take(claim, 9)).jobs).toEqual([]);
+      await cluster.endHold(entity);
+      expect(tries((await a.take(claim, 2)).jobs)).toEqual([
+        [0, 2, 1],
+        [2, 2, 1],
+      ]);
+    });
+
+    test('I6: a batch does not overtake an older job, and is itself no obstacle', async () => {
+      await start(5, 4);
+      await expect(a.finishAll(claim, [ok(1), ok(2)], 1)).rejects.toBeInstanceOf(StoreRefusedError);
+      expect(await a.control.status(entity)).toMatchObject({ waiting: 1, active: 4 });
+      expect(numbers((await a.finishAll(claim, [ok(0), ok(1), ok(2)], 1)).jobs)).toEqual([4]);
+      expect((await a.finish(claim, ok(3), 0)).jobs).toEqual([]);
+    });
+
+    test('I3: a stale claim ends nothing', async () => {
+      await start(3, 2);
+      const resynced = await a.resync(claim, 2, []);
+      await expect(a.finishAll(claim, [ok(0), ok(1)], 1)).rejects.toBeInstanceOf(StaleClaimError);
+      expect(numbers(resynced.jobs)).toEqual([0]);
+      expect(await waiting()).toEqual([1, 2]);
+    });
+
+    test('a job that a person removed while it ran is its own matter', async () => {
+      await start(4, 3);
+      await cluster.removeJob(entity, done(jobs[1]).job.id);
+      expect(numbers((await a.finishAll(claim, [ok(0), ok(1), ok(2)], 1)).jobs)).toEqual([3]);
+      expect(await a.control.status(entity)).toMatchObject({ waiting: 0, active: 1, failed: 0 });
+    });
+
+    describe('beginning anew', () => {
+      const partly = () => [ok(0), again(1), ok(2), again(3)];
+
+      test('race 28: of a batch whose end did not arrive, what has completed does not run again', async () => {
+        await start(7, 6);
+        const { jobs: next, claim: renewed } = await a.resync(claim, 2, partly());
+        expect(tries(next)).toEqual([[1, 2, 1]]);
+        expect(tries((await a.take(renewed, 9)).jobs)).toEqual([
+          [3, 2, 1],
+          [4, 1, 0],
+          [5, 1, 0],
+          [6, 1, 0],
+        ]);
+      });
+
+      test.each([0, 1, 3])(
+        'race 1: nor of one whose answer was lost, and no try counts twice (%i fetched)',
+        async n => {
+          await start(7, 6);
+          const settlements = partly();
+          await a.finishAll(claim, settlements, n);
+          const { jobs: next, claim: renewed } = await a.resync(claim, 2, settlements);
+          // What was fetched with the answer that was lost was a start that nobody knows of, and no try.
+          expect(tries([...next, ...(await a.take(renewed, 9)).jobs])).toEqual([
+            [1, 2, 1],
+            [3, 2, 1],
+            [4, 1, 0],
+            [5, 1, 0],
+            [6, 1, 0],
+          ]);
+        },
+      );
+
+      test('ends of earlier jobs, and then a batch: each in its turn', async () => {
+        await start(6, 5);
+        const { jobs: next } = await a.resync(claim, 2, [ok(0), ok(1), again(2, LONG_MS), ok(3)]);
+        expect(next).toEqual([]);
+        expect(await waiting()).toEqual([2, 4, 5]);
+      });
+    });
+
+    test('race 7: of a batch whose pod died nobody is blamed, and its order is kept', async () => {
+      await start(5, 3);
+      await cluster.expireLeases();
+      const taken = claimOf(await b.look(entity, 1));
+      expect([numbers(taken.jobs), taken.recovered]).toEqual([[0], 3]);
+      expect(numbers((await b.take(taken.claim, 9)).jobs)).toEqual([1, 2, 3, 4]);
+    });
+
+    describe('where jobs that have used up their tries block', () => {
+      beforeEach(() => start(7, 5, { onExhausted: 'block' }));
+
+      test('the first one blocks; what blocks behind it does so in its turn, without running', async () => {
+        await a.finishAll(claim, [ok(0), forGood(1, 'blocked'), again(2), forGood(3, 'postponed')], 9);
+        expect(await waiting()).toEqual([1, 2, 3, 4, 5, 6]);
+        expect((await a.control.status(entity)).blockedBy).toMatchObject({ reason: 'because 1' });
+        expect(await a.control.unblock(entity, 'drop')).toBe(true);
+        const { jobs: next } = await a.take(claim, 2);
+        expect(tries(next)).toEqual([
+          [2, 2, 1],
+          [3, 2, 0],
+        ]);
+        expect(next.map(({ mustFail }) => mustFail)).toEqual([undefined, 'because 3']);
+        jobs = [...next];
+        await a.finishAll(claim, [ok(0), forGood(1, 'blocked')], 9);
+        expect((await a.control.status(entity)).blockedBy).toMatchObject({ reason: 'because 1' });
+        expect(await a.control.unblock(entity, 'retry')).toBe(true);
+        expect(tries((await a.take(claim, 1)).jobs)).toEqual([[3, 3, 0]]);
+      });
+
+      test('behind one that is tried again: its backoff is kept, then that one blocks', async () => {
+        await a.finishAll(claim, [again(0, LONG_MS), forGood(1, 'postponed'), ok(2)], 9);
+        expect((await a.take(claim, 9)).againInMs).toBeGreaterThan(LONG_MS - 5000);
+        expect((await a.control.status(entity)).blockedBy).toBeUndefined();
+        await cluster.endHold(entity);
+        expect((await a.take(claim, 3)).jobs.map(({ mustFail }) => mustFail)).toEqual([
+          undefined,
+          'because 1',
+          undefined,
+        ]);
+      });
+
+      test('an end that comes twice postpones once', async () => {
+        const settlements = [again(0, LONG_MS), forGood(1, 'postponed'), ok(2)];
+        await a.finishAll(claim, settlements, 0);
+        const { claim: renewed } = await a.resync(claim, 2, settlements);
+        await cluster.endHold(entity);
+        expect(tries((await a.take(renewed, 2)).jobs)).toEqual([
+          [0, 2, 1],
+          [1, 2, 0],
+        ]);
+      });
+    });
+
+    test('dead letters of a batch keep their order', async () => {
+      await start(4, 3, { onExhausted: 'deadLetter' });
+      await a.finishAll(claim, [forGood(0, 'dead'), ok(1), forGood(2, 'dead')], 1);
+      const letters = await a.deadLetters.list('account', 0, 9);
+      expect(letters.map(({ jobId, failedReason }) => [jobId, failedReason])).toEqual([
+        [jobs[0]?.id, 'because 0'],
+        [jobs[2]?.id, 'because 2'],
+      ]);
+    });
+
+    test('relaxed: those that are tried again go behind all others, or wait by themselves', async () => {
+      await start(6, 4, { ordering: 'relaxed' });
+      const { jobs: next } = await a.finishAll(claim, [again(0), ok(1), again(2, LONG_MS), ok(3)], 9);
+      expect(tries(next)).toEqual([
+        [4, 1, 0],
+        [5, 1, 0],
+        [0, 2, 1],
+      ]);
+      expect(await a.control.status(entity)).toMatchObject({ delayed: 1 });
+    });
+
+    test('several handlers at once: a batch ends beside an older one that runs', async () => {
+      await start(6, 4, { workerConfig: { concurrency: 2 } });
+      expect(numbers((await a.finishAll(claim, [ok(2), ok(3)], 2)).jobs)).toEqual([4, 5]);
+      expect((await a.finishAll(claim, [ok(0), ok(1)], 0)).jobs).toEqual([]);
+    });
+
+    test('the rate of a type counts each job of a batch', async () => {
+      await start(6, 2, { rateLimit: { max: 3, durationMs: LONG_MS } });
+      const next = await a.finishAll(claim, [ok(0), ok(1)], 4);
+      expect(numbers(next.jobs)).toEqual([2]);
+      expect([next.isLimited, (next.againInMs ?? 0) > LONG_MS - 5000]).toEqual([true, true]);
+    });
+
+    test('a pause is told with the end of a batch; what is given back but runs stays', async () => {
+      await start(6, 4);
+      await a.control.pause(entity, true);
+      await a.giveBack(
+        claim,
+        [0, 1].map(n => done(jobs[n]).job.id),
+      );
+      expect(await waiting()).toEqual([2, 3, 4, 5]);
+      expect((await a.finishAll(claim, [ok(0), again(1)], 4)).jobs).toEqual([]);
+      await a.control.pause(entity, false);
+      expect(tries((await a.take(claim, 9)).jobs)).toEqual([
+        [1, 2, 1],
+        [2, 1, 0],
+        [3, 1, 0],
+        [4, 1, 0],
+        [5, 1, 0],
+      ]);
+    });
+
+    describe('an owner that waits for more', () => {
+      let asked = 0;
+      /** What of the wake-ups of pod A is there now: a later one of another entity ends the wait. */
+      const isCalled = async () => {
+        const other: EntityRef = { type: 'account', id: `last ${++asked}` };
+        const claimed = claimOf(await a.enter({ ...job(0), entity: other }, { epoch: 7, mayClaim: true, atOnce: 1 }));
+        await a.finish(claimed.claim, done(claimed.jobs[0]), 0);
+        await b.enter({ ...job(0), entity: other }, 'route-only');
+        const words = await a.wakeUps([]);
+        expect(words).toContainEqual(other);
+        return words.some(({ id }) => id === entity.id);
+      };
+
+      test('is called for what others add, until it has as many as it wants', async () => {
+        await start(1, 1);
+        expect((await a.take(claim, 2, { upTo: 3, forMs: LONG_MS })).jobs).toEqual([]);
+        expect((await b.enter(job(1), 'route-only')).route).toBe('elsewhere');
+        expect(await isCalled()).toBe(true);
+        expect(numbers((await a.take(claim, 2, { upTo: 3, forMs: LONG_MS })).jobs)).toEqual([1]);
+        await b.enter(job(2), 'route-only');
+        expect(numbers((await a.take(claim, 1, { upTo: 3, forMs: LONG_MS })).jobs)).toEqual([2]);
+        expect(await isCalled()).toBe(true);
+        await b.enter(job(3), 'route-only');
+        expect(await isCalled()).toBe(false);
+      });
+
+      test('is called no more when its time is over', async () => {
+        await start(1, 1);
+        await a.take(claim, 2, { upTo: 3, forMs: 1 });
+        await cluster.timePasses(2);
+        await b.enter(job(1), 'route-only');
+        expect(await isCalled()).toBe(false);
+      });
+
+      test('is not called for a claim that begins after it', async () => {
+        await start(1, 1);
+        await a.take(claim, 2, { upTo: 3, forMs: LONG_MS });
+        await a.resync(claim, 2, []);
+        await b.enter(job(1), 'route-only');
+        expect(await isCalled()).toBe(false);
+      });
+
+      test('gets what its own pod adds with the answer', async () => {
+        await start(1, 1);
+        await a.take(claim, 2, { upTo: 3, forMs: LONG_MS });
+        const entered = await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 3 });
+        expect(entered.route === 'mine' && numbers(entered.fetched.jobs)).toEqual([1]);
+        expect(await a.renew([{ claim, idle: false }], serving('account'))).toMatchObject({ lost: [], kicked: [] });
+      });
+    });
+  });
+}

@@ -1,0 +1,99 @@
+/** The part of a store's contract that is about jobs that have ended and are kept: how many, and for how long. */
+import type { EntityRef } from '../../src/core/entity.js';
+import { resolveOptions } from '../../src/core/options.js';
+import type { Claim, EntityStore, FetchedJob, JobOptions } from '../../src/core/ports.js';
+import { claimOf, done, withdrawal } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+export function retentionContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, what is kept of jobs: ${name}`, () => {
+    const config = resolveOptions({});
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    let cluster: Cluster;
+    let a: EntityStore;
+    let claim: Claim | undefined;
+    let n: number;
+
+    beforeEach(async () => {
+      cluster = await createCluster();
+      a = await cluster.pod(config);
+      claim = undefined;
+      n = 0;
+    });
+    afterEach(() => cluster.close());
+
+    /** A job runs to its end. */
+    const run = async (outcome: 'completed' | 'failed', options: JobOptions) => {
+      const hint = { epoch: 1, mayClaim: claim === undefined, atOnce: 1 };
+      const entered = await a.enter(withdrawal(config, entity, { n: ++n }, options), hint);
+      let [fetched]: readonly FetchedJob[] = [];
+      if (entered.route === 'mine') [fetched] = entered.fetched.jobs;
+      else {
+        const claimed = claimOf(entered);
+        claim = claimed.claim;
+        [fetched] = claimed.jobs;
+      }
+      await a.finish(claim as Claim, done(fetched, outcome), 0);
+    };
+    const kept = async (state: 'completed' | 'failed') =>
+      (await a.control.list(entity, state, 0, 99)).map(({ data }) => (data as { n: number }).n);
+    const release = () => a.release(claim as Claim, 'idle');
+
+    test('I8: by default a completed job leaves at once, and so does all that was of its entity', async () => {
+      await run('completed', {});
+      expect(await kept('completed')).toEqual([]);
+      expect(await release()).toBe(true);
+      expect(await cluster.dueScore(entity)).toBeUndefined();
+    });
+
+    test.each(['completed', 'failed'] as const)('of %s ones as many are kept as their options say', async outcome => {
+      const option = outcome === 'failed' ? 'removeOnFail' : 'removeOnComplete';
+      for (let i = 0; i < 4; i++) await run(outcome, { [option]: { count: 2 } });
+      expect(await kept(outcome)).toEqual([4, 3]);
+      await run(outcome, { [option]: false });
+      expect(await kept(outcome)).toEqual([5, 4, 3]);
+      await run(outcome, { [option]: true });
+      expect(await kept(outcome)).toEqual([5, 4, 3]);
+      await run(outcome, { [option]: 1 });
+      expect(await kept(outcome)).toEqual([7]);
+    });
+
+    test('… and for as long, as the next one ends', async () => {
+      const options = { removeOnFail: { age: 1 } };
+      for (let i = 0; i < 2; i++) await run('failed', options);
+      await cluster.timePasses(1100);
+      await run('failed', options);
+      expect(await kept('failed')).toEqual([3]);
+    });
+
+    test('I8: also where none ends any more; somebody looks when the oldest is old enough', async () => {
+      await run('failed', { removeOnFail: { age: 1 } });
+      await run('completed', { removeOnComplete: { age: 5 } });
+      expect(await release()).toBe(true);
+      expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(1000);
+      expect(await cluster.dueInMs(entity)).toBeGreaterThan(0);
+      await cluster.timePasses(1100);
+      expect(await a.look(entity, 2)).toBe('later');
+      expect([await kept('failed'), await kept('completed')]).toEqual([[], [2]]);
+      expect(await cluster.dueInMs(entity)).toBeGreaterThan(2000);
+    });
+
+    test('I8: with the last one all that was of the entity goes', async () => {
+      await run('failed', { removeOnFail: { age: 1, count: 5 } });
+      await release();
+      await cluster.timePasses(1100);
+      expect(await a.look(entity, 2)).toBe('later');
+      expect(await kept('failed')).toEqual([]);
+      expect(await cluster.dueScore(entity)).toBeUndefined();
+      expect(await cluster.keysOf(entity)).toEqual([]);
+    });
+
+    test('what is kept without an end is looked at by nobody, and new work finds it', async () => {
+      await run('failed', { removeOnFail: false, jobId: 'one' });
+      await release();
+      expect(await cluster.dueScore(entity)).toBeUndefined();
+      expect((await a.enter(withdrawal(config, entity, { n: 9 }, { jobId: 'one' }), 'route-only')).jobId).toBe('one');
+      expect(await kept('failed')).toEqual([1]);
+    });
+  });
+}

@@ -1,0 +1,359 @@
+/**
+ * Flows on real Redis: in an application, through BullMQ's own tools, and where something breaks.
+ * Neighbour: `test/contract/flow-contract.ts`, what every store must do.
+ */
+import { type INestApplicationContext, Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
+import { FlowProducer, type Job } from 'bullmq';
+import {
+  AtomicQueuesEvents,
+  AtomicQueuesModule,
+  BacklogFullError,
+  ChildFailedError,
+  type ChildResult,
+  currentJob,
+  EntityQueues,
+  type FlowNode,
+  InvalidCommandError,
+  InvalidOptionError,
+  type JobContext,
+  JobHandler,
+  QueueBus,
+  QueueEntity,
+  QueueEntityId,
+  WorkerProcessor,
+} from '../../src/index.js';
+import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
+import { eventually } from '../support/wait.js';
+
+@QueueEntity('order')
+class ShipOrder {
+  constructor(@QueueEntityId() readonly orderId: string) {}
+}
+
+@QueueEntity('item')
+class Reserve {
+  constructor(
+    @QueueEntityId() readonly itemId: string,
+    readonly count: number,
+  ) {}
+}
+
+const runs: string[] = [];
+const results: (readonly ChildResult[])[] = [];
+const native: Record<string, unknown>[] = [];
+let failing: (run: string) => boolean = () => false;
+
+function ran(run: string): void {
+  runs.push(run);
+  if (failing(run)) throw new Error(`no ${run}`);
+}
+
+@CommandHandler(ShipOrder)
+class ShipOrderHandler {
+  async execute({ orderId }: ShipOrder) {
+    // As code far below a handler would.
+    results.push((await currentJob()?.children()) ?? []);
+    native.push((await currentJob()?.job.getChildrenValues()) ?? {});
+    ran(`ship ${orderId}`);
+  }
+}
+
+@WorkerProcessor({ entityType: 'item', idleTimeoutSeconds: 0.2 })
+@Injectable()
+class Items {
+  @JobHandler('Reserve')
+  reserve({ data: { itemId, count } }: Job<Reserve>) {
+    ran(`reserve ${itemId} ${count}`);
+    return { reserved: count };
+  }
+  @JobHandler('*')
+  async other(job: Job, id: string, context: JobContext) {
+    const children = await context.children<{ reserved: number }>();
+    const reserved = children.map(({ outcome }) => (outcome.kind === 'completed' ? outcome.value.reserved : 0));
+    ran(`${job.name} ${id} ${reserved.join('+')}`);
+    return reserved.length;
+  }
+}
+
+describe('flows', () => {
+  const prefix = freshPrefix();
+  const redis = connect();
+  @Module({
+    imports: [
+      CqrsModule,
+      AtomicQueuesModule.forRoot({
+        redis: { url: redisUrl() },
+        keyPrefix: prefix,
+        entities: {
+          order: { idleTimeoutSeconds: 0.2 },
+          full: { maxPending: 1 },
+          item: { queueName: id => `item-${id}` },
+        },
+      }),
+    ],
+    providers: [ShipOrderHandler, Items],
+  })
+  class App {}
+  const apps: INestApplicationContext[] = [];
+  const producers: FlowProducer[] = [];
+  let app: INestApplicationContext;
+
+  beforeEach(async () => {
+    app = await NestFactory.createApplicationContext(App, { logger: false });
+    apps.push(app);
+  });
+  afterEach(async () => {
+    for (const producer of producers.splice(0)) await producer.close();
+    for (const one of apps.splice(0)) await one.close();
+    failing = () => false;
+    for (const list of [runs, results, native]) list.length = 0;
+    await dropKeys(redis, prefix);
+  });
+  afterAll(() => redis.quit());
+
+  const bus = () => app.get(QueueBus);
+  const queue = (type: string, id: string) => app.get(EntityQueues).of(type, id);
+  const drained = (type: string, id: string) => queue(type, id).drain({ timeoutMs: 5000 });
+  const flowProducer = () => {
+    const producer = new FlowProducer({ connection: { url: redisUrl() } as never });
+    producers.push(producer);
+    return producer;
+  };
+  const named = (entityType: string, entityId: string, name: string) => ({ job: { entityType, entityId, name } });
+  /** Keys of queues: what is left of a flow, but fences, streams that expire, and what is for the system. */
+  const left = async () => (await keysUnder(redis, prefix)).filter(key => !/:(\$:|events)/.test(key));
+
+  test('a command runs after its children, on three entities, and reads what they returned', async () => {
+    const flow = await bus().enqueueFlow({
+      command: new ShipOrder('7'),
+      children: [
+        { command: new Reserve('a', 2) },
+        { ...named('item', 'b', 'weigh'), children: [{ command: new Reserve('c', 1) }] },
+      ],
+    });
+    expect(flow).toMatchObject({
+      entityType: 'order',
+      entityId: '7',
+      children: [
+        { entityId: 'a', queueName: 'item-a', children: [] },
+        { entityId: 'b', jobId: `${flow.jobId}.1`, children: [{ entityId: 'c', jobId: `${flow.jobId}.1.0` }] },
+      ],
+    });
+    await drained('order', '7');
+    expect(runs.slice(-1)).toEqual(['ship 7']);
+    expect([...runs].sort()).toEqual(['reserve a 2', 'reserve c 1', 'ship 7', 'weigh b 1']);
+    expect(results).toEqual([
+      [
+        {
+          entityType: 'item',
+          entityId: 'a',
+          jobId: `${flow.jobId}.0`,
+          name: 'Reserve',
+          outcome: { kind: 'completed', value: { reserved: 2 } },
+        },
+        {
+          entityType: 'item',
+          entityId: 'b',
+          jobId: `${flow.jobId}.1`,
+          name: 'weigh',
+          outcome: { kind: 'completed', value: 1 },
+        },
+      ],
+    ]);
+    // BullMQ's own method gives the same.
+    expect(Object.values(native[0] ?? {})).toEqual(expect.arrayContaining([{ reserved: 2 }, 1]));
+    await eventually('I8: nothing is left of it', async () => (await left()).length === 0);
+  });
+
+  test('a job without children is an ordinary one; a job that runs may enqueue a flow', async () => {
+    const { jobId, children } = await bus().enqueueFlow({ command: new Reserve('a', 1) });
+    expect(children).toEqual([]);
+    await drained('item', 'a');
+    expect(runs).toEqual(['reserve a 1']);
+    expect(jobId).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test('a child that has failed: the parent is told, or fails with a typed error that names it', async () => {
+    failing = run => run.startsWith('reserve b');
+    const told: { type: string; reason?: string }[] = [];
+    const watch = app.get(AtomicQueuesEvents).stream.subscribe(event => told.push(event));
+    const children = (onFailure: 'failParent' | 'tellParent'): FlowNode[] => [
+      { command: new Reserve('a', 1) },
+      { command: new Reserve('b', 1), onFailure, options: { attempts: 2 } },
+    ];
+    await bus().enqueueFlow({ command: new ShipOrder('1'), children: children('tellParent') });
+    const flow = await bus().enqueueFlow({ command: new ShipOrder('2'), children: children('failParent') });
+    await drained('order', '1');
+    await drained('order', '2');
+    watch.unsubscribe();
+    expect(results).toMatchObject([[{}, { entityId: 'b', outcome: { kind: 'failed', reason: 'no reserve b 1' } }]]);
+    expect(runs.filter(run => run.startsWith('reserve b'))).toHaveLength(4);
+    expect(runs.filter(run => run.startsWith('ship'))).toEqual(['ship 1']);
+    const reason = `Child ${flow.jobId}.1 ("Reserve") of item "b" failed: no reserve b 1`;
+    expect(told.filter(({ type }) => type === 'job.failed').map(({ reason }) => reason)).toContain(reason);
+    const [failed] = await queue('order', '2').list('failed');
+    expect(failed).toMatchObject({ jobId: flow.jobId, failedReason: reason });
+    const orders = await queue('order', '2').getQueue();
+    expect((await orders.getJob(flow.jobId))?.stacktrace?.[0]).toContain(ChildFailedError.name);
+    // A person has it tried again: it runs, and sees which child has failed.
+    await (await orders.getJob(flow.jobId))?.retry();
+    await orders.close();
+    await app.get(QueueBus).enqueue(new ShipOrder('2'));
+    await eventually('it has run', () => results.length === 3);
+    expect(results[1]).toMatchObject([{}, { outcome: { kind: 'failed', reason: 'no reserve b 1' } }]);
+  });
+
+  test('BullMQ reads a flow as one of its own', async () => {
+    await queue('item', 'a').pause();
+    const flow = await bus().enqueueFlow({
+      command: new ShipOrder('7'),
+      children: [{ command: new Reserve('a', 1) }, { command: new Reserve('b', 1) }],
+    });
+    await drained('item', 'b');
+    const tree = await flowProducer().getFlow({ id: flow.jobId, queueName: 'queue', prefix: `${prefix}:order:7` });
+    expect(tree?.job.name).toBe('ShipOrder');
+    expect(await tree?.job.getState()).toBe('waiting-children');
+    expect(await tree?.job.getDependenciesCount()).toMatchObject({ processed: 1, unprocessed: 1 });
+    expect(tree?.children?.map(child => child?.job.name)).toContain('Reserve');
+    expect(await queue('order', '7').status()).toMatchObject({ waitingForChildren: 1, waiting: 0 });
+    await expect(queue('order', '7').drain({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'DRAIN_TIMEOUT' });
+    await queue('item', 'a').resume();
+    await drained('order', '7');
+    expect(runs.slice(-1)).toEqual(['ship 7']);
+  });
+
+  test("a flow of BullMQ's own: the parent is called, though nobody told of it", async () => {
+    const of = (type: string, id: string) =>
+      type === 'item' ? { queueName: `item-${id}`, prefix } : { queueName: 'queue', prefix: `${prefix}:${type}:${id}` };
+    await queue('item', 'a').pause();
+    await flowProducer().add({
+      ...of('order', '7'),
+      name: 'ShipOrder',
+      data: { orderId: '7' },
+      children: [{ ...of('item', 'a'), name: 'Reserve', data: { itemId: 'a', count: 3 } }],
+    });
+    await queue('item', 'a').resume();
+    await eventually('it has run', () => runs.includes('ship 7'));
+    expect(runs).toEqual(['reserve a 3', 'ship 7']);
+    expect(Object.values(native[0] ?? {})).toEqual([{ reserved: 3 }]);
+    // It has no list of its children, so nothing is told of them but by BullMQ.
+    expect(results).toEqual([[]]);
+  });
+
+  test('a failed child that a person has tried again: the parent waits for it, or has gone on without it', async () => {
+    failing = run => run === 'reserve b 1';
+    const retried = async (id: string) => {
+      const items = await queue('item', 'b').getQueue();
+      await (await items.getJob(id))?.retry();
+      await items.close();
+    };
+    await queue('item', 'a').pause();
+    const children = [{ command: new Reserve('a', 1) }, { command: new Reserve('b', 1) }];
+    const { jobId } = await bus().enqueueFlow({ command: new ShipOrder('1'), children });
+    await drained('item', 'b');
+    failing = () => false;
+    await retried(`${jobId}.1`);
+    await eventually('it has run again', () => runs.filter(run => run === 'reserve b 1').length === 2);
+    await queue('item', 'a').resume();
+    await drained('order', '1');
+    expect(results).toMatchObject([[{ outcome: { kind: 'completed' } }, { outcome: { kind: 'completed' } }]]);
+
+    failing = run => run === 'reserve b 1';
+    await queue('order', '2').pause();
+    const late = await bus().enqueueFlow({
+      command: new ShipOrder('2'),
+      children: [{ command: new Reserve('b', 1), onFailure: 'tellParent' }],
+    });
+    await drained('item', 'b');
+    failing = () => false;
+    await queue('item', 'b').pause();
+    await retried(`${late.jobId}.0`);
+    await queue('order', '2').resume();
+    await drained('order', '2');
+    expect(results[1]).toMatchObject([{ outcome: { kind: 'failed', reason: expect.stringContaining('tried again') } }]);
+    expect(await queue('order', '2').status()).toMatchObject({ failed: 0 });
+    // It runs for nobody, and is dropped without a word.
+    await queue('item', 'b').drop();
+    await queue('item', 'b').resume();
+    await eventually('I8: nothing is left of it', async () => (await left()).length === 0);
+  });
+
+  test('however long a flow takes it is known whose queue its parent is in', async () => {
+    await queue('item', 'a').pause();
+    await bus().enqueueFlow({ ...named('item', 'p', 'sum'), children: [{ command: new Reserve('a', 1) }] });
+    // The fence of an entity that nobody works expires after a day; a queue by this name is nobody's then.
+    expect(await redis.del(`${prefix}:item-p:$:worker`)).toBe(1);
+    await queue('item', 'a').resume();
+    await eventually('it has run', () => runs.includes('sum p 1'));
+  });
+
+  test('an add that fails half-way adds nothing of the flow', async () => {
+    await redis.set(`${prefix}:item-bad:wait`, 'no list');
+    const flow: FlowNode = {
+      command: new ShipOrder('7'),
+      options: { idempotencyKey: 'k' },
+      children: [
+        { command: new Reserve('a', 1) },
+        { ...named('item', 'p', 'sum'), children: [{ command: new Reserve('bad', 1) }] },
+      ],
+    };
+    await expect(bus().enqueueFlow(flow)).rejects.toMatchObject({ code: 'STORE_REFUSED' });
+    for (const [type, id] of [
+      ['order', '7'],
+      ['item', 'a'],
+      ['item', 'p'],
+    ] as const) {
+      const status = await queue(type, id).status();
+      expect(status).toMatchObject({ waiting: 0, active: 0, delayed: 0, waitingForChildren: 0 });
+    }
+    expect((await left()).filter(key => !/:(id|meta|marker)$/.test(key))).toEqual([`${prefix}:item-bad:wait`]);
+    await redis.del(`${prefix}:item-bad:wait`);
+    await bus().enqueueFlow(flow);
+    await drained('order', '7');
+    expect(runs.slice(-1)).toEqual(['ship 7']);
+  });
+
+  test('a flow with a key is added once, also when it has ended', async () => {
+    const flow = {
+      command: new ShipOrder('7'),
+      options: { idempotencyKey: 'request-7' },
+      children: [{ command: new Reserve('a', 1) }],
+    };
+    const first = await bus().enqueueFlow(flow);
+    await drained('order', '7');
+    expect(await bus().enqueueFlow(flow)).toEqual(first);
+    await drained('item', 'a');
+    await drained('order', '7');
+    expect(runs).toEqual(['reserve a 1', 'ship 7']);
+  });
+
+  test('what is no flow, or has no room, is refused with a typed error, and nothing is added', async () => {
+    const child = { command: new Reserve('a', 1) };
+    const refused = (flow: unknown, error: new (...args: never[]) => Error) =>
+      expect(bus().enqueueFlow(flow as FlowNode)).rejects.toThrow(error);
+    const root = { command: new ShipOrder('7') };
+    await refused(undefined, InvalidCommandError);
+    await refused({ ...root, job: {} }, InvalidCommandError);
+    await refused({ ...root, children: child }, InvalidCommandError);
+    await refused({ ...root, children: [{}] }, InvalidCommandError);
+    await refused({ ...root, childen: [] }, InvalidOptionError);
+    await refused({ ...root, onFailure: 'failParent' }, InvalidOptionError);
+    await refused({ ...root, children: [{ ...child, onFailure: 'ignore' }] }, InvalidOptionError);
+    await refused({ ...root, children: [{ ...child, options: { jobId: 'x' } }] }, InvalidOptionError);
+    await refused({ ...root, children: [{ ...child, options: { idempotencyKey: 'x' } }] }, InvalidOptionError);
+    await refused({ ...root, options: { deduplication: { id: 'x' } }, children: [child] }, InvalidOptionError);
+    await refused({ ...root, options: { jobId: 'a:b' }, children: [child] }, InvalidOptionError);
+    await refused({ ...root, children: Array(1000).fill(child) }, InvalidCommandError);
+    const endless: { command: object; children: unknown[] } = { ...root, children: [] };
+    endless.children.push(endless, endless);
+    await refused(endless, InvalidCommandError);
+    await refused({ ...root, children: [child, named('full', '1', 'x'), named('full', '1', 'x')] }, BacklogFullError);
+    expect(await left()).toEqual([]);
+    expect(runs).toEqual([]);
+    await bus().enqueueFlow({ ...root, children: Array(999).fill(child) });
+    await drained('order', '7');
+    expect(results[0]).toHaveLength(999);
+  });
+});

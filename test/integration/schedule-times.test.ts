@@ -1,0 +1,70 @@
+/** Schedules on real Redis, step by step: clocks that disagree, and what tools of BullMQ do to a run. */
+import { InvalidOptionError } from '../../src/core/errors.js';
+import { resolveOptions } from '../../src/core/options.js';
+import type { EntityStore } from '../../src/core/ports.js';
+import { systemClock } from '../../src/nest/system.js';
+import { RedisCluster } from '../support/redis-cluster.js';
+import { RedisEntity } from '../support/redis-entity.js';
+import { claimOf, done } from '../support/settlements.js';
+
+const HOUR_MS = 3_600_000;
+
+describe('schedules and time', () => {
+  let of: RedisEntity;
+  beforeEach(async () => {
+    of = await RedisEntity.create();
+  });
+  afterEach(() => of.close());
+
+  const put = (pod: EntityStore, n: number, pattern: string) =>
+    pod.schedules.put(of.job(n, { attempts: 2 }), { id: 's', pattern, tz: 'UTC' });
+  const ids = async (state: string) => (await of.queue().getJobs([state as never])).map(({ id }) => id);
+
+  test('race 20: a pod whose clock is behind puts a schedule anew while its run is under way: the run after it is the next', async () => {
+    const behind = await of.cluster.pod(of.config, 'behind', undefined, {
+      ...systemClock,
+      wallMs: () => Date.now() - HOUR_MS,
+    });
+    const pattern = `${new Date(Date.now() - 60_000).getUTCMinutes()} * * * *`;
+    const nextAtMs = await put(of.a, 1, pattern);
+    await of.cluster.ripenDelayed(of.entity);
+    const { jobs } = claimOf(await of.a.look(of.entity, 1));
+    for (const pod of [behind, of.b, behind]) expect(await put(pod, 2, pattern)).toBe(nextAtMs + HOUR_MS);
+    expect(await ids('active')).toEqual([jobs[0]?.id]);
+    expect(await ids('delayed')).toEqual([`repeat:s:${nextAtMs + HOUR_MS}`]);
+    expect(await ids('wait')).toEqual([]);
+  });
+
+  test('a run that a tool has promoted: put anew while it is under way, and after it has failed, the schedule has the next one', async () => {
+    const pattern = '0 0 1 1 *';
+    const first = await put(of.a, 1, pattern);
+    const [run] = await of.queue().getDelayed();
+    await run?.promote();
+    const { claim, jobs } = claimOf(await of.a.look(of.entity, 1));
+    const second = await put(of.b, 2, pattern);
+    expect(second).toBeGreaterThan(first);
+    await of.a.finish(claim, done(jobs[0], 'failed'), 1);
+    expect(await put(of.b, 3, pattern)).toBe(second);
+    expect(await ids('failed')).toEqual([`repeat:s:${first}`]);
+    expect(await ids('delayed')).toEqual([`repeat:s:${second}`]);
+  });
+
+  test('the last run of a schedule that a tool has made with an end does not end the one that has taken its place', async () => {
+    const template = { name: 'withdraw', data: { n: 1 } };
+    await of.queue().upsertJobScheduler('s', { every: 60_000, limit: 1 }, template);
+    const { claim, jobs } = claimOf(await of.a.look(of.entity, 1));
+    const nextAtMs = await put(of.b, 2, '0 0 1 1 *');
+    await of.a.finish(claim, done(jobs[0]), 1);
+    expect(await of.b.schedules.list(of.entity, 0, 9)).toMatchObject([{ id: 's', nextAtMs }]);
+    expect(await ids('delayed')).toEqual([`repeat:s:${nextAtMs}`]);
+  });
+
+  test('I10: a schedule of an entity that has no queue of its own is nobody else’s to remove', async () => {
+    const cluster = new RedisCluster();
+    const pod = await cluster.pod(resolveOptions({ entities: { account: { queueName: () => 'one' } } }));
+    await pod.schedules.put(of.job(1), { id: 's', every: 60_000 });
+    await expect(pod.schedules.remove({ type: 'account', id: '43' }, 's')).rejects.toThrow(InvalidOptionError);
+    expect(await pod.schedules.remove(of.entity, 's')).toBe(true);
+    await cluster.close();
+  });
+});

@@ -1,0 +1,47 @@
+// Guards of what a job has beside its payload, and of jobs that have ended; for `scripts/mutation-check.mjs`.
+const CONTRACT = ['test/contract/redis.test.ts'];
+
+const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+
+export const keptGuards = [
+  {
+    guard: 'the envelope is of the job that is added, not of one that is known',
+    cites: 'I5',
+    file: script('enter'),
+    from: "envelope ~= '' and not existed and (dedupKey == '' or redis.call('EXISTS', dedupKey) == 0)",
+    to: "envelope ~= ''",
+    tests: CONTRACT,
+  },
+  {
+    guard: 'a dead letter keeps the envelope of its job',
+    cites: 'I5',
+    file: script('dead'),
+    from: "    redis.call('HSET', S .. ':' .. letter, 'aq', was[7])\n",
+    to: '',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'the next run of a schedule has the envelope of the last',
+    cites: 'I5',
+    file: script('schedule'),
+    from: "  if envelope and nextId then redis.call('HSET', B .. ':' .. nextId, 'aq', envelope) end\n",
+    to: '',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'jobs that are kept for a time go where none ends any more',
+    cites: 'I8',
+    file: script('look'),
+    from: 'hasEndedJobs(B) and expireKept(B) or nil',
+    to: 'nil',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'of jobs that are kept only those go that are old enough',
+    cites: 'I5',
+    file: script('retention'),
+    from: 'untilUs > nowUs',
+    to: 'untilUs < 0',
+    tests: CONTRACT,
+  },
+];

@@ -1,0 +1,64 @@
+// Guards of schedules; for `scripts/mutation-check.mjs`.
+const CONTRACT = ['test/contract/redis.test.ts'];
+const TIMES = ['test/integration/schedule-times.test.ts'];
+
+const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+
+export const scheduleGuards = [
+  {
+    guard: 'the end of a job that is not the present one of its schedule does not end that',
+    cites: 'I10',
+    file: script('schedule'),
+    from: 'if not id or jobId ~= presentOf(B, id) then return end',
+    to: 'if not id or not presentOf(B, id) then return end',
+    tests: TIMES,
+  },
+  {
+    guard: 'a run that has started is not removed when its schedule is put anew, or removed',
+    cites: 'I5, I6, I10',
+    file: script('schedule'),
+    from: 'if not run or not hasStarted(B, run) then return change() end',
+    to: 'if true then return change() end',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'a run that is due stays due when its schedule is put anew',
+    cites: 'I7',
+    file: script('schedule'),
+    from: 'local due = dueMs(B, id, what)',
+    to: 'local due = nil',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'a clock that is behind makes no second run of a time',
+    cites: 'I5, race 20',
+    file: script('schedule'),
+    from: "(tonumber(nextMs) <= tonumber(nowMs) or hasStarted(B, 'repeat:' .. id .. ':' .. nextMs))",
+    to: 'false',
+    tests: TIMES,
+  },
+  {
+    guard: 'a queue that is emptied keeps the runs of its schedules, wherever they wait',
+    cites: 'I5',
+    file: script('control'),
+    from: "  for _, id in ipairs(kept) do redis.call('LREM', wait, 1, id) end\n",
+    to: '',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'a schedule that is put anew finds its run in a paused queue',
+    cites: 'I5',
+    file: 'src/store/redis/bullmq.ts',
+    from: "names('addJobScheduler').map(name => (name === 'paused' ? 'wait' : name))",
+    to: "names('addJobScheduler')",
+    tests: CONTRACT,
+  },
+  {
+    guard: 'a time is found across a change of the clocks',
+    cites: 'I7',
+    file: 'src/store/schedule-times.ts',
+    from: 'hours <= MOST_HOURS',
+    to: 'hours < 1',
+    tests: ['test/unit/schedule-times.test.ts'],
+  },
+];
