@@ -11,6 +11,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
+import { answerGuards } from '../test/mutations/answers.mjs';
 import { batchGuards } from '../test/mutations/batches.mjs';
 import { claimGuards } from '../test/mutations/claims.mjs';
 import { contextGuards } from '../test/mutations/context.mjs';
@@ -31,6 +32,7 @@ const RUN_TIMEOUT_MS = 120_000;
 
 const [word = ''] = process.argv.slice(2);
 const mutants = [
+  ...answerGuards,
   ...claimGuards,
   ...queueGuards,
   ...coreGuards,

@@ -1,5 +1,13 @@
 /** The public door: named exports, nothing else. */
-
+export {
+  AnswerGivenError,
+  DeadlockError,
+  HandlerError,
+  JobRemovedError,
+  ReplyTimeoutError,
+  ResultUnavailableError,
+  WaitAbortedError,
+} from './core/answer-errors.js';
 export type { BatchOptions } from './core/batch.js';
 export { type JsonValue, jsonCodec, type PayloadCodec } from './core/codec.js';
 export type { ContextOptions } from './core/context.js';
@@ -40,6 +48,7 @@ export type { LifecycleEvent } from './core/events.js';
 export type { OnChildFailure } from './core/flow.js';
 export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
 export type {
+  CallState,
   ChildResult,
   DeadLetter,
   EntityContext,
@@ -85,6 +94,7 @@ export {
   type FlowNodeOptions,
   QueueBus,
   type ScopedQueueBus,
+  type WaitOptions,
 } from './nest/queue-bus.js';
 export { SpawnQueueService } from './nest/spawn-queue.service.js';
 export type { RedisConnectionOptions } from './store/redis/connection.js';

@@ -7,8 +7,8 @@ import type { BatchHandling } from './batch.js';
 import { RunningEntity, runAsCurrent } from './current-job.js';
 import { entityWord } from './entity.js';
 import { BatchFailure, InvalidCommandError } from './errors.js';
-import { failed, type TypedExecution } from './job-execution.js';
-import { OpenedPayload, openJob, resultAsText } from './job-payload.js';
+import { completed, failed, type TypedExecution } from './job-execution.js';
+import { OpenedPayload, openJob } from './job-payload.js';
 import type { Lease } from './lease.js';
 import type { FetchedJob, Settlement } from './ports.js';
 import { retryDelayMs } from './retry.js';
@@ -27,13 +27,17 @@ export async function runBatch(execution: TypedExecution, batch: Batch, lease: L
   const failures: Failures = new Map();
   const results = new Map<string, unknown>();
   const opened = await openAll(execution, batch, failures);
+  // All end together: whoever waits for one that the handler does not get waits for it, too.
+  const context = new RunningEntity(lease, batch.jobs);
   try {
     if (opened.length > 0) {
-      const all = resultsOf(execution, opened, await run(execution, { ...batch, jobs: opened }, lease), lease);
+      const all = resultsOf(execution, opened, await run(execution, { ...batch, jobs: opened }, context), lease);
       for (const [index, { id }] of opened.entries()) results.set(id, all[index]);
     }
   } catch (error) {
     for (const [id, why] of failuresIn(error, opened)) failures.set(id, why);
+  } finally {
+    context.hasEnded = true;
   }
   return settle(execution, batch.jobs, { failures, results, lease });
 }
@@ -60,12 +64,7 @@ function handed(execution: TypedExecution, job: FetchedJob, opened: FetchedJob):
   return { ...opened, native: () => job.native(payload) };
 }
 
-function run(
-  { currentJob, propagation }: TypedExecution,
-  { jobs, handling }: Batch,
-  lease: Lease,
-): Promise<unknown> | unknown {
-  const context = new RunningEntity(lease);
+function run({ currentJob, propagation }: TypedExecution, { jobs, handling }: Batch, context: RunningEntity): unknown {
   const handle = () => handling.run(jobs, context);
   const inContext = propagation ? () => propagation.restore(jobs, handle) : handle;
   return currentJob ? runAsCurrent(context, inContext) : inContext();
@@ -119,12 +118,7 @@ function settle(
   const longestMs = Math.max(...[...delays.values()].map(ms => ms ?? 0));
   return jobs.map(job => {
     const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(lease.claim.entity)}`;
-    if (!failures.has(job.id)) {
-      return {
-        job,
-        outcome: { kind: 'completed', value: resultAsText(results.get(job.id), execution, { job, what }) },
-      };
-    }
+    if (!failures.has(job.id)) return completed(job, { returned: results.get(job.id), what, execution });
     const ownMs = delays.get(job.id);
     const delayMs = ownMs !== undefined && type.ordering === 'strict' ? longestMs : ownMs;
     return failed(job, { error: failures.get(job.id), delayMs, what: what(), log });

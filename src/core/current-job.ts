@@ -5,31 +5,42 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Codecs } from './codec.js';
-import { type ContextValues, NO_VALUES } from './envelope.js';
+import { type ContextValues, type Envelope, NO_VALUES } from './envelope.js';
 import type { Lease } from './lease.js';
 import { decodeResult } from './payload.js';
 import type { ChildResult, EntityContext, FetchedJob, HandlerPayload, JobContext } from './ports.js';
 
-const storage = new AsyncLocalStorage<EntityContext>();
+const storage = new AsyncLocalStorage<RunningEntity>();
 
-export function runAsCurrent<T>(context: EntityContext, run: () => T): T {
+export function runAsCurrent<T>(context: RunningEntity, run: () => T): T {
   return storage.run(context, run);
 }
 
 /** Of the job or the batch that runs here. */
-export function runningEntity(): EntityContext | undefined {
+export function runningEntity(): RunningEntity | undefined {
   return storage.getStore();
 }
 
 /** Nothing in a batch, which has several. */
-export function runningJob(): JobContext | undefined {
+export function runningJob(): RunningJob | undefined {
   const context = storage.getStore();
   return context instanceof RunningJob ? context : undefined;
 }
 
 /** A batch, or a job, under the lease under which it was started. */
 export class RunningEntity implements EntityContext {
-  constructor(private readonly lease: Lease) {}
+  /** What a handler has left behind, a timer say, still runs in its context. */
+  hasEnded = false;
+
+  /** @param jobs those of a batch */
+  constructor(
+    private readonly lease: Lease,
+    private readonly jobs: readonly FetchedJob[] = [],
+  ) {}
+
+  get envelopes(): readonly Envelope[] {
+    return this.jobs.map(({ envelope }) => envelope);
+  }
 
   get entityType(): string {
     return this.lease.claim.entity.type;
@@ -71,6 +82,10 @@ export class RunningJob extends RunningEntity implements JobContext {
 
   get attempt(): number {
     return this.fetched.attempt;
+  }
+
+  override get envelopes(): readonly Envelope[] {
+    return [this.fetched.envelope];
   }
 
   get job(): unknown {

@@ -9,7 +9,7 @@ import type { HandlerTable } from './dispatch.js';
 import { type EnqueuedFlow, type EnqueuedJob, Enqueuer, type JobRequest, type ScheduledJob } from './enqueue.js';
 import type { EntityRef } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
-import { ClosedError } from './errors.js';
+import { ClosedError, rejecting } from './errors.js';
 import type { EventSink } from './events.js';
 import type { FlowOf } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
@@ -18,6 +18,7 @@ import type { EngineConfig } from './options.js';
 import type { Clock, DeadLetters, EntityControl, EntityStore, Log, Schedules } from './ports.js';
 import { Scaler } from './scaler.js';
 import type { Schedule } from './schedule.js';
+import { WaitingCalls, type WaitOptions } from './waiting-calls.js';
 import { WorkerManager } from './worker-manager.js';
 
 export interface EngineParts {
@@ -40,6 +41,7 @@ export class Engine {
   private readonly discovery: Discovery;
   private readonly scaler: Scaler | undefined;
   private readonly enqueuer: Enqueuer;
+  private readonly calls: WaitingCalls;
   private isWorking = false;
   private connected: Promise<void> | undefined;
   private draining: Promise<EntityWorker[]> | undefined;
@@ -60,6 +62,12 @@ export class Engine {
     this.discovery = new Discovery(parts);
     if (config.scaleEveryMs !== undefined) this.scaler = new Scaler(config.scaleEveryMs, { ...parts, manager });
     this.enqueuer = new Enqueuer({ store, config, manager, clock: parts.clock, propagation });
+    this.calls = new WaitingCalls({
+      answers: store.answers,
+      config,
+      clock: parts.clock,
+      add: (request, envelope) => this.enqueuer.enqueue(request, envelope),
+    });
   }
 
   /** Resolves when the store is connected: jobs can be added. Rejects when that can't be, as on wrong credentials. */
@@ -88,6 +96,11 @@ export class Engine {
   /** Adds one job. Rejects with a typed error; see each for whether the job was added. */
   enqueue(request: JobRequest): Promise<EnqueuedJob> {
     return this.enqueuer.enqueue(request);
+  }
+
+  /** Adds one job, and resolves with its result. Rejects with a typed error; see each for whether the job was added. */
+  enqueueAndWait(request: JobRequest, options: WaitOptions): Promise<unknown> {
+    return rejecting(() => this.calls.call(request, options));
   }
 
   /** Adds jobs in one go, in their order. On failure a BulkEnqueueError tells which were not added. */
@@ -156,6 +169,7 @@ export class Engine {
   private async drainAndDisconnect(): Promise<void> {
     const unfinished = await this.drained();
     this.enqueuer.close();
+    this.calls.close();
     const running = unfinished.filter(worker => worker.isRunning);
     if (running.length === 0) return this.disconnect();
     this.parts.log.warn(

@@ -26,6 +26,10 @@ export const NO_VALUES: ContextValues = Object.freeze({});
 
 /** A job without any has none of it, and costs nothing for it. */
 export interface Envelope {
+  /** Where its answer goes: the address of a pod, and which of its calls waits; see `answer.ts`. */
+  readonly reply?: readonly [pod: string, call: string];
+  /** The entities whose handlers wait for it, and until when; see `deadlock.ts`. */
+  readonly chain?: readonly (readonly [entity: string, untilMs: number])[];
   /** Of a parent in a flow, in the order given. */
   readonly children?: readonly ChildRef[];
   /** Declared values of its caller's context. */

@@ -2,6 +2,7 @@
  * Running one job to its end: finds its handler, has its payload opened, runs it, and says how it ended. Never throws.
  * Neighbours: `job-payload.ts` opens payloads and writes results; `batch-execution.ts` does the same for several jobs.
  */
+import { describeThrown } from './answer.js';
 import type { Codecs } from './codec.js';
 import type { Propagation } from './context.js';
 import { RunningJob, runAsCurrent } from './current-job.js';
@@ -41,6 +42,7 @@ export function lackFor({ handlers, codecs }: JobExecution, entity: EntityRef, j
 export async function runJob(execution: TypedExecution, job: FetchedJob, lease: Lease): Promise<Settlement> {
   const { handlers, codecs, log, currentJob, propagation } = execution;
   const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(lease.claim.entity)}`;
+  let context: RunningJob | undefined;
   try {
     if (job.mustFail !== undefined) {
       throw job.hasFailedChild ? new ChildFailedError(job.mustFail) : new JobAbandonedError(job.mustFail);
@@ -49,14 +51,17 @@ export async function runJob(execution: TypedExecution, job: FetchedJob, lease: 
     const opening = openJob(execution, job, handlers.validatorOf(run));
     const opened = opening instanceof Promise ? await opening : opening;
     const payload = new OpenedPayload(execution, opened);
-    const context = new RunningJob(job, lease, { payload, codecs, contextValues: propagation?.valuesOf(job) });
+    const running = new RunningJob(job, lease, { payload, codecs, contextValues: propagation?.valuesOf(job) });
+    context = running;
     const handle = propagation
-      ? () => propagation.restore([job], () => run(opened, context))
-      : () => run(opened, context);
-    const result = await (currentJob ? runAsCurrent(context, handle) : handle());
-    return { job, outcome: { kind: 'completed', value: resultAsText(result, execution, { job, what }) } };
+      ? () => propagation.restore([job], () => run(opened, running))
+      : () => run(opened, running);
+    const returned = await (currentJob ? runAsCurrent(running, handle) : handle());
+    return completed(job, { returned, what, execution });
   } catch (error) {
     return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), log });
+  } finally {
+    if (context) context.hasEnded = true;
   }
 }
 
@@ -70,8 +75,20 @@ export function failed(
     delayMs === undefined ? '' : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
   log.warn(`${what} failed${again}: ${reason}`);
   const failure = { reason, stack: stackOf(error) };
-  return {
-    job,
-    outcome: delayMs === undefined ? { kind: 'failed', ...failure } : { kind: 'retrying', ...failure, delayMs },
-  };
+  if (delayMs !== undefined) return { job, outcome: { kind: 'retrying', ...failure, delayMs } };
+  const thrown = job.envelope.reply && { thrown: describeThrown(error) };
+  return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
+}
+
+/** What a handler leads to that has returned: its work is done, and a result that can't be stored is no reason to fail the job. */
+export function completed(
+  job: FetchedJob,
+  { returned, what, execution }: { returned: unknown; what: () => string; execution: TypedExecution },
+): Settlement {
+  const { value, lost } = resultAsText(returned, job, execution);
+  if (lost === undefined) return { job, outcome: { kind: 'completed', value } };
+  execution.log.warn(`${what()} completed, but ${lost}; null is stored.`);
+  // Whoever waits must not take that for what was returned.
+  const withheld = `${lost}; answer with what can be stored, such as an id.`;
+  return { job, outcome: { kind: 'completed', value, withheld } };
 }

@@ -8,13 +8,12 @@ import { type Codecs, jsonCodec, type PayloadCodec } from './codec.js';
 import { messageOf } from './errors.js';
 import type { EntityTypeConfig } from './options.js';
 import { checkSize, decodePayload, encodePayload, isLargerThan } from './payload.js';
-import type { FetchedJob, HandlerPayload, Log } from './ports.js';
+import type { FetchedJob, HandlerPayload } from './ports.js';
 import { type Validator, validBeforeRun } from './validation.js';
 
 /** What reading and writing needs, for jobs of one entity type. */
 export interface PayloadParts {
   readonly codecs: Codecs;
-  readonly log: Log;
   readonly type: EntityTypeConfig;
 }
 
@@ -60,27 +59,30 @@ export class OpenedPayload implements HandlerPayload {
   }
 }
 
+/** What is stored of a result; `lost` says why that is null, and not what the handler has returned. */
+export interface ResultText {
+  readonly value: string;
+  readonly lost?: string;
+}
+
 /**
  * The one place where a result becomes text: by the codec of its job, which whoever reads it knows from the same envelope.
  * The handler has done its work: a result that can't be stored is no reason to fail the job.
  */
 export function resultAsText(
   result: unknown,
-  { codecs, type: { maxResultBytes }, log }: PayloadParts,
-  { job, what }: { readonly job: FetchedJob; readonly what: () => string },
-): string {
-  let text: string;
+  { envelope }: FetchedJob,
+  { codecs, type: { maxResultBytes } }: PayloadParts,
+): ResultText {
+  let value: string;
   try {
-    text = encodeResult(codecs.of(job.envelope), result);
+    value = encodeResult(codecs.of(envelope), result);
   } catch (error) {
-    log.warn(`${what()} completed, but its result can't be stored (${messageOf(error)}); null is stored.`);
-    return 'null';
+    return { value: 'null', lost: `its result can't be stored (${messageOf(error)})` };
   }
-  if (!isLargerThan(text, maxResultBytes)) return text;
-  log.warn(
-    `${what()} completed, but its result has ${Buffer.byteLength(text)} bytes, more than maxResultBytes, ${maxResultBytes}; null is stored.`,
-  );
-  return 'null';
+  if (!isLargerThan(value, maxResultBytes)) return { value };
+  const bytes = Buffer.byteLength(value);
+  return { value: 'null', lost: `its result has ${bytes} bytes, more than maxResultBytes (${maxResultBytes})` };
 }
 
 /** Nothing is null under every codec. */

@@ -113,6 +113,8 @@ export interface EngineOptions {
    * handlers that do nothing, and from Node 24 on next to nothing.
    */
   currentJob?: boolean;
+  /** How long `enqueueAndWait` waits where its call does not say, in ms. Default: each call must say. */
+  replyTimeoutMs?: number;
   /** Values of the code that enqueues, a tenant's id say, which its handler finds again. Default: none. */
   context?: ContextOptions;
   /** This pod only enqueues: it works no entity, whatever handlers it has. Default false. */
@@ -146,7 +148,7 @@ export interface EngineOptions {
   maxPayloadBytes?: number;
   /**
    * The most bytes that the result of a job may have as it is stored. One that has more completes all the same, since its work is
-   * done; null is stored, and a warning logged. Default 262144.
+   * done; null is stored, a warning logged, and whoever waits for it gets a `ResultUnavailableError`. Default 262144.
    */
   maxResultBytes?: number;
 }
@@ -189,6 +191,7 @@ export interface EngineConfig {
   readonly sweepMs: number;
   readonly shutdownTimeoutMs: number;
   readonly currentJob: boolean;
+  readonly replyTimeoutMs: number | undefined;
   readonly context: ContextOptions | undefined;
   readonly producerOnly: boolean;
   readonly maxWorkersPerPod: number;
@@ -248,6 +251,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
   }
   if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
   checkStorage('AtomicQueuesModule', options);
+  if (options.replyTimeoutMs !== undefined) milliseconds('replyTimeoutMs', options.replyTimeoutMs);
   const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
   return {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
@@ -255,6 +259,7 @@ export function resolveOptions(options: EngineOptions): EngineConfig {
     sweepMs: defaults.stalledInterval ?? 1000,
     shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
     currentJob: options.currentJob ?? true,
+    replyTimeoutMs: options.replyTimeoutMs,
     context: options.context,
     producerOnly: options.producerOnly ?? false,
     maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,

@@ -146,6 +146,22 @@ export function decodeResult(codecs: Codecs, child: ChildRef | undefined, result
   }
 }
 
+/**
+ * A result as its handler has returned it, of the text that is stored.
+ * @param codec its name, as an envelope has it.
+ * @throws PayloadUnreadableError
+ */
+export function readResult(codecs: Codecs, codec: unknown, text: string): unknown {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(text);
+  } catch {
+    // The error would repeat a part of it.
+    throw new PayloadUnreadableError('it is not JSON.');
+  }
+  return decodeBy(codecs.of({ codec }), stored, 'it');
+}
+
 /** A payload for a person to see: what this pod can't read is shown as it is stored. */
 export function showPayload(codecs: Codecs, envelope: Envelope, stored: unknown): unknown {
   try {

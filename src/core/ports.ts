@@ -2,6 +2,7 @@
  * What the core needs of the outside, and nothing else: a store of jobs and claims (one port, since the two share
  * atomic steps), handlers, a clock, a log. `store/redis` and `store/memory` implement the first, `nest` wires the rest.
  */
+import type { Answer, Thrown } from './answer.js';
 import type { EntityRef } from './entity.js';
 import type { ChildRef, ContextValues, Envelope } from './envelope.js';
 import type { Schedule } from './schedule.js';
@@ -109,9 +110,20 @@ export function childResult(child: ChildRef, outcome: ChildResult['outcome'] | u
 export interface Settlement {
   readonly job: FetchedJob;
   readonly outcome:
-    | { readonly kind: 'completed'; readonly value: string }
+    | {
+        readonly kind: 'completed';
+        readonly value: string;
+        /** Why whoever waits for the result is not told it. */
+        readonly withheld?: string;
+      }
     /** For good. `blocked`: its entity waits until a person decides what becomes of it; `dead`: it becomes a dead letter. */
-    | { readonly kind: 'failed' | 'blocked' | 'dead'; readonly reason: string; readonly stack: string }
+    | {
+        readonly kind: 'failed' | 'blocked' | 'dead';
+        readonly reason: string;
+        readonly stack: string;
+        /** For whoever waits for it. */
+        readonly thrown?: Thrown;
+      }
     /** For good, but behind one of its batch that is tried again, or blocks: it blocks, without running, when its turn comes. */
     | { readonly kind: 'postponed'; readonly reason: string; readonly stack: string }
     /** To be tried again after so many ms. */
@@ -307,6 +319,7 @@ export interface EntityStore {
   readonly control: EntityControl;
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
+  readonly answers: Answers;
   /**
    * Waits for wake-ups of this pod, and for requests for a worker of `types`; empty when none came within the store's own
    * bound.
@@ -421,6 +434,47 @@ export interface Schedules {
   list(entity: EntityRef, from: number, limit: number): Promise<ScheduleView[]>;
   /** What is due already still runs. @returns whether there was one. */
   remove(entity: EntityRef, id: string): Promise<boolean>;
+}
+
+/** A job that a call of this pod waits for. */
+export interface AskedJob {
+  readonly entity: EntityRef;
+  readonly jobId: string;
+  /** As in the `reply` of its envelope, if it is this call's. */
+  readonly call: string;
+}
+
+/** Where a job may be that somebody waits for: `'blocked'` is one that has used up its tries and waits for a person. */
+export type CallState = 'waiting' | 'active' | 'delayed' | 'blocked' | 'waiting-children';
+
+/** What has become of a job. */
+export interface FoundJob {
+  /** `'gone'`: it has ended, or was removed. */
+  readonly state: CallState | 'gone';
+  /** Its answer goes to the call that has asked: its enqueue has added the job. */
+  readonly isOwn: boolean;
+  /** Of one that has ended, where that was told and not been read yet, or the job is kept. */
+  readonly answer?: Answer;
+  /** The codec of its result, where the job is there or kept; none for plain JSON. */
+  readonly codec?: unknown;
+}
+
+/**
+ * Answers to jobs with a `reply` in their envelope. Each is written in the step that ends its job for good, and kept until the
+ * pod that waits has read it, or for some minutes; whoever waits is told by that step and no other.
+ */
+export interface Answers {
+  /** Of this pod, for envelopes. */
+  readonly address: string;
+  /**
+   * Waits for answers to this pod; empty when none came within the store's own bound. What a call of this has brought counts
+   * as read with the next one: where that is lost, it comes again.
+   */
+  receive(): Promise<readonly { readonly call: string; readonly answer: Answer }[]>;
+  /** What has become of jobs: each together with whether its answer has come, in one step, so that none is between the two. */
+  find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]>;
+  /** Removes a job that has not started, nor been fetched, if its answer goes to that call. @returns whether it did. */
+  cancel(job: AskedJob): Promise<boolean>;
 }
 
 /** A job that had used up its tries (`onExhausted: 'deadLetter'`). */

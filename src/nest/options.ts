@@ -50,6 +50,7 @@ const KNOWN = [
   'defaultJobOptions',
   'shutdownTimeoutMs',
   'currentJob',
+  'replyTimeoutMs',
   'context',
   'tracing',
   'producerOnly',

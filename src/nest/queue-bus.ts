@@ -12,7 +12,7 @@ import { checkKnown } from '../core/options.js';
 import type { JobOptions } from '../core/ports.js';
 import type { Schedule } from '../core/schedule.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
-import type { EntityTypeName, NamedJob, ScopedJob } from './entity-types.js';
+import type { EntityTypeName, JobResult, NamedJob, ResultOf, ScopedJob } from './entity-types.js';
 import { type Class, getMetadata, type WorkerProcessorOptions } from './metadata.js';
 import { Runtime, type Started } from './runtime.js';
 import { type Schemas, validCommand, validData } from './valid-data.js';
@@ -26,6 +26,19 @@ export interface EnqueueOptions extends JobsOptions {
   idempotencyKey?: string;
   /** For how long the key is known, in ms, from the first enqueue on. Default 86400000, a day. */
   idempotencyTtlMs?: number;
+}
+
+/** Options of an enqueue that waits for the result. */
+export interface WaitOptions extends EnqueueOptions {
+  /** How long to wait, in ms. Default: the module's `replyTimeoutMs`; one of the two is needed. */
+  timeoutMs?: number;
+  /** Gives up the wait, with a `WaitAbortedError`, and leaves the job. */
+  signal?: AbortSignal;
+  /**
+   * With the `signal` the job is removed, if it has not started, nor been fetched by the pod that works its entity. Default
+   * false. A timeout leaves the job; for one that does not, give `AbortSignal.timeout(ms)`.
+   */
+  cancelJob?: boolean;
 }
 
 /** A job of a flow, and those that must have ended before it: {@link QueueBus.enqueueFlow}. */
@@ -53,6 +66,11 @@ export interface ScopedQueueBus<T extends string = EntityTypeName> {
   enqueueBulk(commands: readonly object[], options?: EnqueueOptions): Promise<EnqueuedJob[]>;
   /** As {@link QueueBus.enqueueJob}. */
   enqueueJob(job: ScopedJob<T>, options?: EnqueueOptions): Promise<EnqueuedJob>;
+  /** As {@link QueueBus.enqueueAndWait}; the class needs no `@QueueEntity`. */
+  enqueueAndWait: QueueBus['enqueueAndWait'];
+  /** As {@link QueueBus.enqueueJobAndWait}. */
+  enqueueJobAndWait<J extends ScopedJob<T>>(job: J, options?: WaitOptions): Promise<JobResult<T, J['name']>>;
+  enqueueJobAndWait<R>(job: ScopedJob<T>, options?: WaitOptions): Promise<R>;
   /** As {@link QueueBus.schedule}. */
   schedule(command: object, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob>;
   /** As {@link QueueBus.scheduleJob}. */
@@ -109,6 +127,39 @@ export class QueueBus {
   /** Adds a job by name, without a class. */
   enqueueJob(job: NamedJob, options?: EnqueueOptions): Promise<EnqueuedJob> {
     return this.sendNamed(job, options, undefined);
+  }
+
+  /**
+   * Enqueues a command and resolves with what its handler returns, as its codec carries it (`undefined` comes as `null`), wherever it
+   * runs. The type is that of `Command<R>` or `Query<R>`; for other commands name it: `enqueueAndWait<Receipt>(…)`.
+   *
+   * Beside the errors of {@link enqueue} it rejects with `HandlerError` (it threw, and no try is left), `ReplyTimeoutError`,
+   * `JobRemovedError`, `ResultUnavailableError`, `WaitAbortedError`, `AnswerGivenError` (the key was known, and the job is
+   * through), `ClosedError`. An enqueue whose outcome is unknown is waited for all the same: if it was added, its answer
+   * comes; if not, the call rejects with `OutcomeUnknownError` at its timeout.
+   *
+   * A handler that waits holds its entity meanwhile: all that is enqueued for it waits, too. One that would wait for its own
+   * entity, directly or through others that wait for it, gets a `DeadlockError` at once (not with `currentJob: false`).
+   *
+   * @example
+   * ```ts
+   * const balance = await bus.enqueueAndWait(new Withdraw('42', 100), { timeoutMs: 5000 });
+   * ```
+   */
+  enqueueAndWait<C extends object>(command: C, options?: WaitOptions): Promise<ResultOf<C>>;
+  enqueueAndWait<R>(command: object, options?: WaitOptions): Promise<R>;
+  enqueueAndWait(command: object, options?: WaitOptions): Promise<unknown> {
+    return this.sendAndWait(command, options, undefined);
+  }
+
+  /**
+   * As {@link enqueueAndWait}, by name, without a class. The type is what {@link EntityTypes} says of jobs of that name; else name
+   * it: `enqueueJobAndWait<Receipt>(…)`.
+   */
+  enqueueJobAndWait<J extends NamedJob>(job: J, options?: WaitOptions): Promise<JobResult<J['entityType'], J['name']>>;
+  enqueueJobAndWait<R>(job: NamedJob, options?: WaitOptions): Promise<R>;
+  enqueueJobAndWait(job: NamedJob, options?: WaitOptions): Promise<unknown> {
+    return this.sendNamedAndWait(job, options, undefined);
   }
 
   /**
@@ -178,6 +229,9 @@ export class QueueBus {
       enqueue: (command, options) => this.send(command, options, scope),
       enqueueBulk: (commands, options) => this.sendBulk(commands, options, scope),
       enqueueJob: (job, options) => this.sendNamed(job as UnscopedJob, options, scope),
+      enqueueAndWait: (command: object, options?: WaitOptions) => this.sendAndWait(command, options, scope) as never,
+      enqueueJobAndWait: (job: object, options?: WaitOptions) =>
+        this.sendNamedAndWait(job as UnscopedJob, options, scope) as never,
       schedule: (command, schedule, options) => this.repeat(command, schedule, options, scope),
       scheduleJob: (job, schedule, options) => this.repeatNamed(job as UnscopedJob, schedule, options, scope),
     };
@@ -204,6 +258,20 @@ export class QueueBus {
     scope: Scope | undefined,
   ): Promise<EnqueuedJob> {
     return this.through(scope, ready => ready.engine.enqueue(namedRequest(ready, { job, options, scope })));
+  }
+
+  private sendAndWait(command: object, options: WaitOptions = {}, scope: Scope | undefined): Promise<unknown> {
+    return this.through(scope, ready => {
+      const { ofJob, wait } = split(options);
+      return ready.engine.enqueueAndWait(this.request(ready, command, ofJob, scope), wait);
+    });
+  }
+
+  private sendNamedAndWait(job: UnscopedJob, options: WaitOptions = {}, scope: Scope | undefined): Promise<unknown> {
+    return this.through(scope, ready => {
+      const { ofJob, wait } = split(options);
+      return ready.engine.enqueueAndWait(namedRequest(ready, { job, options: ofJob, scope }), wait);
+    });
   }
 
   private repeat(
@@ -294,6 +362,11 @@ export class QueueBus {
     }
     return known;
   }
+}
+
+/** What is the job's, and what is the caller's. */
+function split({ timeoutMs, signal, cancelJob, ...ofJob }: WaitOptions) {
+  return { ofJob, wait: { timeoutMs, signal, cancelJob } };
 }
 
 interface NamedRequest {

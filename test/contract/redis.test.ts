@@ -1,4 +1,5 @@
 import { RedisCluster } from '../support/redis-cluster.js';
+import { answerContract } from './answer-contract.js';
 import { batchContract } from './batch-contract.js';
 import { controlContract } from './control-contract.js';
 import { deadLetterContract } from './dead-letter-contract.js';
@@ -24,5 +25,6 @@ scheduleContract('redis', async () => new RedisCluster());
 retentionContract('redis', async () => new RedisCluster());
 envelopeContract('redis', async () => new RedisCluster());
 payloadContract('redis', async () => new RedisCluster());
+answerContract('redis', async () => new RedisCluster());
 batchContract('redis', async () => new RedisCluster());
 flowContract('redis', async () => new RedisCluster());

@@ -192,4 +192,17 @@ describe('payloads on Redis', () => {
     ).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
     expect(await queue.status()).toMatchObject({ waiting: 0, waitingForChildren: 0 });
   });
+
+  test('a result that is waited for comes as the handler returned it, also of a kept job of a former codec', async () => {
+    const wait = { timeoutMs: 10_000, jobId: 'one', ...kept };
+    const job = { entityType: 'item', entityId: '7', name: 'price', data: { at: new Date(5) } };
+    const { bus } = await apps.start({ codec: rich }, [Items]);
+    const value = { at: new Date(5), cents: 2n ** 70n };
+    expect(await bus.enqueueJobAndWait(job, wait)).toEqual(value);
+    expect(await bus.enqueueJobAndWait(job, { timeoutMs: 10_000 })).toEqual(value);
+    const later = await apps.start({ readCodecs: [rich] }, []);
+    expect(await later.bus.enqueueJobAndWait(job, wait)).toEqual(value);
+    const without = await apps.start({}, []);
+    await expect(without.bus.enqueueJobAndWait(job, wait)).rejects.toMatchObject({ code: 'RESULT_UNAVAILABLE' });
+  });
 });

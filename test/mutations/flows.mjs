@@ -73,8 +73,8 @@ export const flowGuards = [
     guard: 'nothing is fetched before the parent of a child has its place',
     cites: 'I6',
     file: script('finish'),
-    from: "n > 0 and nextMs ~= 'child' and status",
-    to: 'n > 0 and status',
+    from: "n > 0 and nextMs ~= 'child' and",
+    to: 'n > 0 and',
     tests: CONTRACT,
   },
   {

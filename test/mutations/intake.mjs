@@ -152,8 +152,8 @@ export const intakeGuards = [
     guard: 'what was fetched before a drop is not put back',
     cites: 'I6',
     file: script('claim'),
-    from: "  if claimOf(B)[RECALL] == 'drop' then",
-    to: '  if false then',
+    from: "local isDropped, left = claimOf(B)[RECALL] == 'drop', {}",
+    to: 'local isDropped, left = false, {}',
     tests: CONTRACT,
   },
   {

@@ -3,6 +3,7 @@ const CODECS = ['test/unit/codecs.test.ts'];
 const PAYLOADS = ['test/unit/payloads.test.ts'];
 const VALIDATION = ['test/unit/validation.test.ts'];
 const FLOWS = ['test/unit/flow-payloads.test.ts'];
+const ANSWERS = ['test/unit/answer-payloads.test.ts'];
 const BATCHES = ['test/unit/batch-payloads.test.ts'];
 const REDIS = ['test/integration/payloads.test.ts'];
 
@@ -35,16 +36,16 @@ export const payloadGuards = [
     guard: 'a result is written by the codec of its job',
     cites: 'payloads',
     file: 'src/core/job-payload.ts',
-    from: 'text = encodeResult(codecs.of(job.envelope), result);',
-    to: 'text = encodeResult(jsonCodec, result);',
+    from: 'value = encodeResult(codecs.of(envelope), result);',
+    to: 'value = encodeResult(jsonCodec, result);',
     tests: PAYLOADS,
   },
   {
     guard: 'what can’t be read is not tried again',
     cites: 'payloads',
     file: 'src/core/retry.ts',
-    from: 'JobRefusedError, PayloadUnreadableError];',
-    to: 'JobRefusedError];',
+    from: '  JobRefusedError,\n  PayloadUnreadableError,\n];',
+    to: '  JobRefusedError,\n];',
     tests: PAYLOADS,
   },
   {
@@ -139,8 +140,8 @@ export const payloadGuards = [
     guard: 'a result is bounded',
     cites: 'payloads',
     file: 'src/core/job-payload.ts',
-    from: 'if (!isLargerThan(text, maxResultBytes)) return text;',
-    to: 'if (maxResultBytes) return text;',
+    from: 'if (!isLargerThan(value, maxResultBytes)) return { value };',
+    to: 'if (maxResultBytes) return { value };',
     tests: PAYLOADS,
   },
   {
@@ -174,6 +175,30 @@ export const payloadGuards = [
     from: 'if (children === undefined || !Array.isArray(children)) return undefined;',
     to: 'if (true) return undefined;',
     tests: FLOWS,
+  },
+  {
+    guard: 'an answer is read by the codec of its job, which may be another’s',
+    cites: 'payloads, answers',
+    file: 'src/core/waiting-call.ts',
+    from: 'isOwn ? this.request.codec : codec',
+    to: 'this.request.codec',
+    tests: ANSWERS,
+  },
+  {
+    guard: 'an answer is read by the codec that its call has written with',
+    cites: 'payloads, answers',
+    file: 'src/core/waiting-calls.ts',
+    from: 'codec: sealedBy(codec, undefined)?.codec,',
+    to: 'codec: undefined && codec,',
+    tests: ANSWERS,
+  },
+  {
+    guard: 'whoever waits for an invalid job of a batch is in its chain',
+    cites: 'payloads, answers, batches',
+    file: 'src/core/batch-execution.ts',
+    from: 'new RunningEntity(lease, batch.jobs)',
+    to: 'new RunningEntity(lease, opened)',
+    tests: ANSWERS,
   },
   {
     guard: 'batches: what can’t be read, or is invalid, does not fail the others',

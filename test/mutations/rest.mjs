@@ -210,9 +210,9 @@ export const restGuards = [
   {
     guard: 'the end of a job tells of a pause whose word was lost',
     cites: 'I6',
-    file: script('finish'),
-    from: "claimOf(B)[RECALL] and 'RECALLED' or 'OK'",
-    to: "'OK'",
+    file: script('take'),
+    from: "claimOf(B)[RECALL] and 'recalled' or '-1'",
+    to: "'-1'",
     tests: CONTRACT,
   },
   {
@@ -245,14 +245,6 @@ export const restGuards = [
     file: script('claim'),
     from: '    elseif not (kept and kept[id]) then',
     to: '    else',
-    tests: CONTRACT,
-  },
-  {
-    guard: 'a pause of what is paused recalls nobody',
-    cites: 'I6',
-    file: script('control'),
-    from: 'if not was then recall',
-    to: 'if true then recall',
     tests: CONTRACT,
   },
   {

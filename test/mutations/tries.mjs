@@ -122,8 +122,8 @@ export const triesGuards = [
     guard: 'a pause recalls the owner',
     cites: 'I6',
     file: script('control'),
-    from: "if not was then recall(B, T, I, 'pause') end",
-    to: 'if not was then wake(claim[OWNER], T, I) end',
+    from: "    recall(B, T, I, 'pause')\n  else",
+    to: '    wake(claim[OWNER], T, I)\n  else',
     tests: CONTRACT,
   },
   {
@@ -169,9 +169,9 @@ export const triesGuards = [
   {
     guard: 'the fence lives for as long as its hold',
     cites: 'I6',
-    file: script('look'),
-    from: ' + math.ceil(leftMs / 1000)',
-    to: '',
+    file: script('claim'),
+    from: 'math.max(0, moreMs, keysMs)',
+    to: 'math.max(0, keysMs)',
     tests: TRIES,
   },
   {

@@ -1,5 +1,5 @@
 /** A Redis of a test's own that can be killed and comes back with its append-only file. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DevRedis, startRedis } from '#dev-redis';
@@ -21,6 +21,11 @@ export class DurableRedis {
   async crash(): Promise<void> {
     if (this.current?.pid) process.kill(this.current.pid, 'SIGKILL');
     await this.current?.stop();
+  }
+
+  /** Of a server that has crashed: it comes back empty. */
+  forget(): void {
+    for (const name of readdirSync(this.folder)) rmSync(join(this.folder, name), { recursive: true });
   }
 
   async end(): Promise<void> {

@@ -5,8 +5,9 @@ import { Engine } from '../../src/core/engine.js';
 import { BatchFailure } from '../../src/core/errors.js';
 import type { LifecycleEvent } from '../../src/core/events.js';
 import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
-import type { EntityContext, FetchedJob, JobContext, JobRunner } from '../../src/core/ports.js';
+import type { EntityContext, FetchedJob, JobContext, JobOptions, JobRunner } from '../../src/core/ports.js';
 import type { Validator } from '../../src/core/validation.js';
+import type { WaitOptions } from '../../src/core/waiting-calls.js';
 import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { ManualClock, settle } from './clock.js';
@@ -59,12 +60,14 @@ export class MemoryPods {
   readonly pods: Pod[] = [];
   /** Handlers return at once. */
   instant = true;
-  /** What handlers return. */
-  result: unknown;
   /** How many handlers of an entity may run at once. */
   atOnce = 1;
   /** What the next pods have handlers for. */
   types: readonly string[] = ['account'];
+  /** What handlers do in the end, and return. */
+  returns: (pod: Pod, n: number, context: JobContext) => unknown = () => undefined;
+  /** What batch handlers do in the end. */
+  inBatch: (pod: Pod) => unknown = () => undefined;
 
   /** @param jobNames the names of jobs that the pod has handlers for. */
   async pod(
@@ -96,12 +99,12 @@ export class MemoryPods {
     expect(this.clock.pendingTimers).toBe(0);
   }
 
-  async handle(pod: string, n: number, context: JobContext): Promise<unknown> {
+  async handle(pod: string, n: number, context: JobContext): Promise<void> {
     const { entityId } = context;
     this.starts.push(`${pod}:${entityId}:${n}`);
     const beside = this.running.filter(other => other.entityId === entityId);
     if (beside.length >= this.atOnce) throw new Error(`${pod}:${entityId}:${n} overlaps ${beside[0]?.pod}:${n}`);
-    if (this.instant) return this.result;
+    if (this.instant) return;
     const ended: Gate = gate();
     const running: Running = {
       pod,
@@ -123,7 +126,6 @@ export class MemoryPods {
     } finally {
       this.forget(running);
     }
-    return this.result;
   }
 
   async handleBatch(pod: string, jobs: readonly FetchedJob[], context: EntityContext): Promise<unknown> {
@@ -195,18 +197,21 @@ export class Pod {
     const config = resolveOptions({ workerDefaults: { heartbeatTTL: LEASE_MS / 1000 }, ...options });
     this.store = new FaultyStore(new MemoryEntityStore(cluster.server, config, name));
     const handlers = new HandlerTable();
+    const run: JobRunner = async (job, context) => {
+      const { n } = job.data as { n: number };
+      await cluster.handle(name, n, context);
+      return cluster.returns(this, n, context);
+    };
     for (const type of cluster.types) {
-      for (const jobName of jobNames) {
-        const run: JobRunner = (job, context) => cluster.handle(name, (job.data as { n: number }).n, context);
-        handlers.addJobHandler(type, jobName, run, name);
-      }
+      for (const jobName of jobNames) handlers.addJobHandler(type, jobName, run, name);
     }
     for (const [jobName, { max, maxWaitMs = 0, validator }] of Object.entries(batches)) {
-      const batch: BatchHandling = {
-        max,
-        maxWaitMs,
-        run: (jobs, context) => cluster.handleBatch(name, jobs, context),
+      const run: BatchHandling['run'] = async (jobs, context) => {
+        const result = await cluster.handleBatch(name, jobs, context);
+        await cluster.inBatch(this);
+        return result;
       };
+      const batch = { max, maxWaitMs, run };
       handlers.addBatchHandler('account', jobName, batch, name);
       if (validator) handlers.addValidator(batch, validator);
     }
@@ -224,6 +229,12 @@ export class Pod {
     const options = { delay: 3_600_000 };
     await this.engine.enqueue({ entityType: 'account', entityId, name: 'withdraw', data: { n }, options });
     await settle();
+  }
+
+  /** Enqueues a job and waits for its result. */
+  call(entityId: string, n: number, wait: WaitOptions = {}, options: JobOptions = {}): Promise<unknown> {
+    const request = { entityType: 'account', entityId, name: 'withdraw', data: { n }, options };
+    return this.engine.enqueueAndWait(request, { timeoutMs: 10_000, ...wait });
   }
 
   async addNamed(name: string, entityId: string, ...ns: number[]): Promise<void> {

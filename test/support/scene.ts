@@ -8,7 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import type { JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import { type DevRedis, startRedis } from '#dev-redis';
-import { AtomicQueuesError, AtomicQueuesModule, QueueBus } from '../../src/index.js';
+import { AtomicQueuesError, AtomicQueuesModule, QueueBus, type WaitOptions } from '../../src/index.js';
 import { allWorkedSince, CLEAN, type FaultWindow, judge, longestSilence, type Verdict } from './judge.js';
 import { PodProcesses, type Run } from './processes.js';
 import { Random } from './random.js';
@@ -28,6 +28,8 @@ export const SILENCE_MS = 5000;
 
 /** A loaded machine takes its time to start processes; what is promised is measured by itself. */
 export const FAULT_MS = 240_000;
+/** Longer than any fault: what is shown is that an answer comes. */
+const CALL_MS = 120_000;
 /** Reading the records of pods takes the time of the producer. */
 const POLL_MS = 25;
 
@@ -104,11 +106,21 @@ export class Scene {
   /** Adds the next job of an entity. */
   async enqueue(entityId: string, data: Data = {}, options?: JobsOptions): Promise<number> {
     if (!this.producer) throw new Error('The scene has not been set.');
-    const n = this.added.get(entityId) ?? 0;
-    this.added.set(entityId, n + 1);
-    const job = { entityType: 'account', entityId, name: 'work', data: { ...data, n } };
+    const { n, job } = this.nextJob(entityId, data);
     await this.producer.get(QueueBus).enqueueJob(job, options);
     return n;
+  }
+
+  /** Adds the next job of an entity, and waits for its result. */
+  call(entityId: string, data: Data = {}, options: WaitOptions = { timeoutMs: CALL_MS }): Promise<unknown> {
+    if (!this.producer) throw new Error('The scene has not been set.');
+    return this.producer.get(QueueBus).enqueueJobAndWait(this.nextJob(entityId, data).job, options);
+  }
+
+  private nextJob(entityId: string, data: Data) {
+    const n = this.added.get(entityId) ?? 0;
+    this.added.set(entityId, n + 1);
+    return { n, job: { entityType: 'account', entityId, name: 'work', data: { ...data, n } } };
   }
 
   /** Adds the next job; what is refused is counted, and its number given to the next. */

@@ -2,7 +2,9 @@
  * The types of the public API, checked by the compiler (`npm run check`): what must compile, and what must not.
  * Nothing here runs.
  */
+
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { Command, Query } from '@nestjs/cqrs';
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import superjson, { SuperJSON } from 'superjson';
@@ -18,6 +20,7 @@ import {
   type ContextValue,
   type CronManagerService,
   currentEntity,
+  DeadlockError,
   type EnqueuedJob,
   type EntityContext,
   type EntityQueue,
@@ -25,6 +28,7 @@ import {
   type EntityStatus,
   type EntityTypeName,
   encryptedCodec,
+  HandlerError,
   type JobContext,
   JobHandler,
   jsonCodec,
@@ -32,6 +36,7 @@ import {
   type QueueBus,
   QueueEntity,
   QueueEntityId,
+  ReplyTimeoutError,
   type ResultOf,
   type SpawnQueueService,
   superjsonCodec,
@@ -172,6 +177,35 @@ export const pathsOf = (error: unknown): string[] =>
 export async function sum(context: JobContext): Promise<number> {
   const results = await context.children<number>();
   return results.reduce((sum, { outcome }) => sum + (outcome.kind === 'completed' ? outcome.value : 0), 0);
+}
+
+export class Withdraw extends Command<{ balance: number }> {}
+export class Balance extends Query<number | undefined> {}
+
+export async function wait(bus: QueueBus, signal: AbortSignal): Promise<void> {
+  const receipt = await bus.enqueueAndWait(new Withdraw(), { timeoutMs: 5, signal, cancelJob: true, attempts: 2 });
+  receipt satisfies { balance: number };
+  // @ts-expect-error it is a number
+  receipt.balance satisfies string;
+  const balance: number | undefined = await bus.forEntity('account').enqueueAndWait(new Balance());
+  // @ts-expect-error there may be none
+  balance satisfies number;
+  const plain = await bus.enqueueAndWait(new Parameter('1', 5));
+  // @ts-expect-error nobody knows what it is
+  plain satisfies string;
+  const named: string = await bus.enqueueAndWait<string>(new Parameter('1', 5));
+  const job: unknown = await bus.enqueueJobAndWait({ entityType: 'account', entityId: named, name: 'audit' });
+  const typed: number = await bus.forProcessor(Processor).enqueueJobAndWait<number>({ entityId: 1, name: 'audit' });
+  // @ts-expect-error a typo
+  await bus.enqueueAndWait(new Withdraw(), { timeout: typed });
+  // @ts-expect-error a command is an object
+  await bus.enqueueAndWait(String(job));
+}
+
+export function whatBecame(error: unknown): string {
+  if (error instanceof HandlerError) return `${error.originalName} ${error.originalCode} ${error.message}`;
+  if (error instanceof ReplyTimeoutError) return `${error.state} ${error.entityId} ${error.jobId?.trim()}`;
+  return error instanceof DeadlockError ? error.chain.map(({ id }) => id).join() : 'other';
 }
 
 export async function ask(spawn: SpawnQueueService, cron: CronManagerService): Promise<void> {

@@ -34,7 +34,7 @@ describe('payloads of flows', () => {
   afterEach(() => cluster.close());
 
   const ends = (n: number, result: unknown) => {
-    cluster.result = result;
+    cluster.returns = () => result;
     return cluster.job(n).end();
   };
   const outcomes = async (n: number) => (await cluster.job(n).context.children()).map(({ outcome }) => outcome);

@@ -17,6 +17,7 @@ describe('options of the engine', () => {
       eventLoopBlockLimitMs: 30_000,
       sweepMs: 1000,
       shutdownTimeoutMs: 10_000,
+      replyTimeoutMs: undefined,
     });
     expect(config.entityType('any')).toMatchObject({
       idleTimeoutMs: 15_000,
@@ -153,6 +154,8 @@ describe('options of the engine', () => {
     ['no room', { maxWorkersPerPod: 0 }, 'INVALID_OPTION', /maxWorkersPerPod must be a whole number from 1/],
     ['a negative interval', { cronInterval: -1 }, 'INVALID_OPTION', /cronInterval/],
     ['a negative grace', { workerDefaults: { unknownJobGraceMs: -1 } }, 'INVALID_OPTION', /unknownJobGraceMs/],
+    ['an answer in no time', { replyTimeoutMs: 0 }, 'INVALID_OPTION', /replyTimeoutMs/],
+    ['a result of no size', { maxResultBytes: 0.5 }, 'INVALID_OPTION', /maxResultBytes must be a whole number from 1/],
     ['a search without pause', { discoveryIntervalMs: 0.5 }, 'INVALID_OPTION', /discoveryIntervalMs/],
   ])('%s is refused', (_, options, code, message) => {
     expect(() => resolveOptions(options as EngineOptions)).toThrow(

@@ -7,7 +7,7 @@ import type { Discovered, WakeUp } from '../../core/ports.js';
 import type { MemoryServer, StoredEntity } from './memory-server.js';
 
 export const PAUSED_LOOK_MS = 5000;
-export const HOLD_LEAD_MS = 1000;
+export const HOLD_LEAD_MS = 2000;
 const WAKE_UP_WAIT_MS = 5000;
 
 export class MemoryBooks {

@@ -11,6 +11,7 @@ import {
   type FetchedJob,
   type Settlement,
 } from '../../core/ports.js';
+import type { MemoryAnswers } from './memory-answers.js';
 import type { MemoryDeadLetters } from './memory-dead-letters.js';
 import { keepEnded } from './memory-retention.js';
 import type { MemorySchedules } from './memory-schedules.js';
@@ -21,6 +22,7 @@ export interface LineParts {
   readonly config: EngineConfig;
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
+  readonly answers: MemoryAnswers;
   /** @throws StaleClaimError */
   guard(claim: Claim): unknown;
 }
@@ -104,7 +106,8 @@ export class MemoryLine {
   }
 
   /** @param kept jobs that are not to be given back where this one comes again. */
-  end(entity: StoredEntity, { job, outcome }: Settlement, kept: readonly string[] = []): void {
+  end(entity: StoredEntity, settlement: Settlement, kept: readonly string[] = []): void {
+    const { job, outcome } = settlement;
     const stored = entity.active.find(({ id }) => id === job.id);
     if (!stored) return;
     if (comesBack(outcome)) {
@@ -115,6 +118,7 @@ export class MemoryLine {
     entity.active = entity.active.filter(other => other !== stored);
     this.server.forgetDeduplication(entity.ref, stored.options);
     this.parts.schedules.advance(entity, stored);
+    this.parts.answers.tell(settlement);
     this.server.tellParent(stored, resultOf(outcome));
     const atMs = this.server.now();
     if (outcome.kind === 'completed') keepEnded(entity, stored, { ...outcome, atMs });

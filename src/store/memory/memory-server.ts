@@ -2,6 +2,7 @@
  * The state that all memory stores of one "cluster" share: what Redis is to the Redis store.
  * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
  */
+import type { Answer } from '../../core/answer.js';
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import type { Envelope } from '../../core/envelope.js';
 import type { ChildResult, Clock, DeadLetter, JobOptions, NewJob } from '../../core/ports.js';
@@ -88,11 +89,18 @@ export interface Hold {
   readonly reason: string;
 }
 
+/** What a pod has been told and has not read. */
+interface Mailbox {
+  readonly entries: { readonly call: string; readonly answer: Answer }[];
+  notify: (() => void) | undefined;
+}
+
 export class MemoryServer {
   readonly entities = new Map<string, StoredEntity>();
   /** When to look at an entity that is not drained, in ms, by its word. */
   readonly due = new Map<string, number>();
   readonly wakeUps = new Map<string, { words: Set<string>; notify: (() => void) | undefined }>();
+  readonly mailboxes = new Map<string, Mailbox>();
   /** Entities for which a worker is asked, by their words. */
   readonly requests = new Set<string>();
   /** When each pod last said that it serves a type, and how many entities it works, by type. */
@@ -114,6 +122,12 @@ export class MemoryServer {
 
   nextId(): string {
     return String(++this.ids);
+  }
+
+  mailbox(podId: string): Mailbox {
+    const mailbox = this.mailboxes.get(podId) ?? { entries: [], notify: undefined };
+    this.mailboxes.set(podId, mailbox);
+    return mailbox;
   }
 
   /** One series for all entities: it grows for each of them, and need not be remembered for each (I4, I8). */

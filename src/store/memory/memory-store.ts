@@ -26,6 +26,7 @@ import type {
   Settlement,
   WakeUp,
 } from '../../core/ports.js';
+import { MemoryAnswers } from './memory-answers.js';
 import { HOLD_LEAD_MS, MemoryBooks, PAUSED_LOOK_MS } from './memory-books.js';
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
@@ -39,6 +40,7 @@ export class MemoryEntityStore implements EntityStore {
   readonly control: MemoryControl;
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
+  readonly answers: MemoryAnswers;
   private readonly intake: MemoryIntake;
   private readonly flows: MemoryFlows;
   private readonly books: MemoryBooks;
@@ -55,9 +57,11 @@ export class MemoryEntityStore implements EntityStore {
     const parts = { intake: this.intake, codecs: config.codecs };
     this.deadLetters = new MemoryDeadLetters(server, this.control, parts);
     this.schedules = new MemorySchedules(server, this.control, parts);
+    this.answers = new MemoryAnswers(server, this.control, podId);
     this.books = new MemoryBooks(server, podId);
-    const { deadLetters, schedules } = this;
-    this.line = new MemoryLine({ server, config, deadLetters, schedules, guard: claim => this.guard(claim) });
+    const { deadLetters, schedules, answers } = this;
+    const guard = (claim: Claim) => this.guard(claim);
+    this.line = new MemoryLine({ server, config, deadLetters, schedules, answers, guard });
   }
 
   async start(): Promise<void> {}
@@ -301,6 +305,7 @@ export class MemoryEntityStore implements EntityStore {
 
   async close(): Promise<void> {
     this.books.close();
+    this.answers.close();
   }
 
   private route(entity: StoredEntity, hint: EnterHint, delayMs: number): Routed {

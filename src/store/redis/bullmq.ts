@@ -110,7 +110,7 @@ class RecordingClient extends EventEmitter {
 export class Bull {
   readonly scripts: BullBodies;
   private readonly addOptions = new WeakMap<JobOptions, { kind: EncodedAdd['kind']; options: string; json: Job }>();
-  private readonly finishOptions = new Map<string, string>();
+  private readonly finishOptions = new WeakMap<WorkerView, Map<string, string>>();
 
   private constructor(
     private readonly client: RecordingClient,
@@ -188,22 +188,18 @@ export class Bull {
   }
 
   encodeCompleted(options: JobsOptions, worker: WorkerView): string {
-    const { name, lockDuration, limiter } = worker;
-    const key = JSON.stringify([name, lockDuration, limiter, options.removeOnComplete, options.attempts]);
-    let text = this.finishOptions.get(key);
+    const { removeOnComplete: keep, attempts } = options;
+    const key = `${attempts} ${typeof keep === 'object' ? JSON.stringify(keep) : keep}`;
+    const known = this.finishOptions.get(worker) ?? new Map<string, string>();
+    let text = known.get(key);
     if (!text) {
       Object.assign(this.workerOptions, worker);
       const job = { id: 'id', opts: options };
-      const all = this.backend.moveToCompletedArgs(
-        job as never,
-        'null',
-        options.removeOnComplete as boolean,
-        this.lockToken,
-      );
+      const all = this.backend.moveToCompletedArgs(job as never, 'null', keep as boolean, this.lockToken);
       text = asText(this.finishArgument(all, 7));
-      // Custom worker names make many keys; begin anew rather than grow with the number of entities (I8).
-      if (this.finishOptions.size >= 1000) this.finishOptions.clear();
-      this.finishOptions.set(key, text);
+      // Jobs may have any number of options of their own.
+      if (known.size >= 1000) known.clear();
+      this.finishOptions.set(worker, known.set(key, text));
     }
     return text;
   }

@@ -18,7 +18,7 @@ export type RedisConnectionOptions =
 export type PlainConnectionOptions = { url?: string } & RedisOptions;
 
 /** What a connection is for; its name in `CLIENT LIST`. */
-export type ConnectionRole = 'commands' | 'heartbeat' | 'wake-ups';
+export type ConnectionRole = 'commands' | 'heartbeat' | 'wake-ups' | 'answers';
 
 const MAX_RECONNECT_DELAY_MS = 2000;
 /** From the moment the network accepts a connection until Redis answers on it. */

@@ -5,6 +5,8 @@
 import { type EntityRef, entityWord } from '../../core/entity.js';
 import type { EngineConfig, EntityTypeConfig, Ordering } from '../../core/options.js';
 import type { Claim, Log, Settlement } from '../../core/ports.js';
+import { replyOf } from '../../core/reply.js';
+import { encodeReply } from './answers.js';
 import { type Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';
 import type { RedisJob } from './replies.js';
 import type { RedisSchedules } from './schedules.js';
@@ -17,7 +19,13 @@ export interface JobEndParts {
   bull(): Bull;
 }
 
+/** Custom worker names make as many as there are entities; then they are made anew (I8). */
+const MOST_VIEWS = 1000;
+
 export class JobEnds {
+  /** What is encoded for one stays encoded. */
+  private readonly views = new Map<string, WorkerView>();
+
   constructor(private readonly parts: JobEndParts) {}
 
   takeOptions(entity: EntityRef): string {
@@ -25,8 +33,12 @@ export class JobEnds {
     return this.parts.bull().encodeTake(this.workerOf(type, entity));
   }
 
-  /** `jobId lockMs status value opts fields nextMs` of a job that ends. */
-  arguments(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
+  /** `jobId lockMs status value opts fields nextMs reply` of a job that ends. */
+  arguments(entity: EntityRef, settlement: Settlement): (string | number)[] {
+    return [...this.withoutReply(entity, settlement), encodeReply(replyOf(settlement))];
+  }
+
+  private withoutReply(entity: EntityRef, { job, outcome }: Settlement): (string | number)[] {
     const type = this.parts.config.entityType(entity.type);
     const { lockDurationMs, jobOptions, ordering } = type;
     const worker = this.workerOf(type, entity);
@@ -59,12 +71,20 @@ export class JobEnds {
     return job.hasParent ? 'child' : this.parts.schedules.nextOf(job);
   }
 
-  private workerOf({ workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
-    return {
-      name: workerName?.(entity.id) ?? this.parts.podId,
-      lockDuration: lockDurationMs,
-      limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
-    };
+  private workerOf({ type, workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
+    const name = workerName?.(entity.id);
+    const key = name === undefined ? type : `${type}\n${name}`;
+    let view = this.views.get(key);
+    if (!view) {
+      view = {
+        name: name ?? this.parts.podId,
+        lockDuration: lockDurationMs,
+        limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
+      };
+      if (this.views.size >= MOST_VIEWS) this.views.clear();
+      this.views.set(key, view);
+    }
+    return view;
   }
 }
 

@@ -51,6 +51,11 @@ export class KeySpace {
     return `${this.prefix.replace(/[*?[\]\\]/g, '\\$&')}:*:meta`;
   }
 
+  /** Answers to jobs that the pod waits for. */
+  answers(podId: string): string {
+    return `${this.system}pod:${podId}:answers`;
+  }
+
   wakeUps(podId: string): string {
     return `${this.system}pod:${podId}:wake`;
   }

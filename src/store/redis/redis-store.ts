@@ -1,9 +1,10 @@
 /**
  * The store on Redis and BullMQ: each method of the port as one step of a script.
  *
- * Owns: two of the three connections of a pod (commands, wake-ups: I9) and which op with which arguments.
+ * Owns: two of the four connections of a pod (commands, wake-ups: I9) and which op with which arguments.
  * Neighbours: `scripts/` say what a step does, `channel.ts` how steps travel, `replies.ts` what comes back; `entering.ts`,
- * `job-ends.ts` and `books.ts` have steps of their own; `renewals.ts` has the third connection, for heartbeats.
+ * `job-ends.ts` and `books.ts` have steps of their own; `renewals.ts` has the third connection, for heartbeats, `answers.ts` the fourth,
+ * where this pod waits for answers.
  */
 import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, entityWord } from '../../core/entity.js';
@@ -32,6 +33,7 @@ import type {
   Settlement,
   WakeUp,
 } from '../../core/ports.js';
+import { RedisAnswers } from './answers.js';
 import { RedisBooks } from './books.js';
 import { Bull } from './bullmq.js';
 import { Channel } from './channel.js';
@@ -84,6 +86,7 @@ export class RedisEntityStore implements EntityStore {
   readonly control: RedisControl;
   readonly deadLetters: RedisDeadLetters;
   readonly schedules: RedisSchedules;
+  readonly answers: RedisAnswers;
   private ready: Ready | undefined;
 
   constructor(private readonly options: RedisStoreOptions) {
@@ -107,6 +110,14 @@ export class RedisEntityStore implements EntityStore {
     this.control = new RedisControl(() => this.parts.channel, this.keySpace, codecs);
     this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace, codecs);
     this.schedules = new RedisSchedules({ keySpace: this.keySpace, codecs, clock, log, ready: () => this.parts });
+    this.answers = new RedisAnswers({
+      redis,
+      podId,
+      keySpace: this.keySpace,
+      clock,
+      log,
+      channel: () => this.parts.channel,
+    });
     const { keySpace, wakes, schedules } = this;
     this.books = new RedisBooks({ keySpace, podId, clock, wakes, ready: () => this.parts });
     this.ends = new JobEnds({ config, podId, log, schedules, bull: () => this.parts.bull });
@@ -311,6 +322,7 @@ export class RedisEntityStore implements EntityStore {
     this.ready?.channel.close();
     this.stopWatching();
     for (const redis of [this.wakes, this.commands]) redis.disconnect();
+    this.answers.close();
     await this.renewals.close();
   }
 

@@ -8,9 +8,9 @@
  * has done its work, and nobody knows). What a single job does comes with its data.
  */
 import { existsSync, openSync, writeSync } from 'node:fs';
-import { Injectable, Module } from '@nestjs/common';
+import { Inject, Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { AtomicQueuesModule, type JobContext, JobHandler, WorkerProcessor } from 'atomic-queues';
+import { AtomicQueuesModule, type JobContext, JobHandler, QueueBus, WorkerProcessor } from 'atomic-queues';
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 
@@ -27,6 +27,10 @@ interface Work {
   readonly poison?: boolean;
   /** How many of its tries fail. */
   readonly failures?: number;
+  /** How long its result is. */
+  readonly resultBytes?: number;
+  /** Its handler waits for a job of another entity, with that data, and returns what that does. */
+  readonly call?: { readonly entityId: string; readonly data: Work };
 }
 
 const setting = (name: string, otherwise = '') => process.env[name] ?? otherwise;
@@ -53,9 +57,12 @@ function note(what: 'start' | 'end', entityId: string, n: number, { fencingToken
 @WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: Number(setting('IDLE_SECONDS', '15')) })
 @Injectable()
 class AccountProcessor {
+  constructor(@Inject(QueueBus) private readonly bus: QueueBus) {}
+
   @JobHandler('*')
   async handle(job: Job<Work>, entityId: string, context: JobContext) {
     const { n, ms = Math.random() * handlerMsMax, blockMs = 0, blockUntil, poison, failures = 0 } = job.data;
+    const { resultBytes, call } = job.data;
     note('start', entityId, n, context);
     if (poison) die();
     const isFirst = job.attemptsStarted === 1;
@@ -65,7 +72,9 @@ class AccountProcessor {
     note('end', entityId, n, context);
     if (dieAt === 'effect') die();
     if (job.attemptsMade < failures) throw new Error('not this time');
-    return pod;
+    if (call)
+      return this.bus.enqueueJobAndWait({ entityType: 'account', name: 'work', ...call }, { timeoutMs: 60_000 });
+    return resultBytes === undefined ? pod : 'x'.repeat(resultBytes);
   }
 }
 

@@ -55,6 +55,10 @@ export class WalkStore implements EntityStore {
     return this.parts.real.deadLetters;
   }
 
+  get answers() {
+    return this.parts.real.answers;
+  }
+
   get schedules() {
     return this.parts.real.schedules;
   }

@@ -77,6 +77,24 @@ export async function enqueue(bus: QueueBus): Promise<void> {
     children: [{ job: { entityType: 'account', entityId: 1, name: 'audit', data: { by: 5 } } }],
   });
 
+  const audited = await bus.enqueueJobAndWait({
+    entityType: 'account',
+    entityId: 1,
+    name: 'audit',
+    data: { by: 'me' },
+  });
+  holds<Same<typeof audited, number>>(true);
+  const noted = await bus.forEntity('account').enqueueJobAndWait({ entityId: 1, name: 'note' }, { timeoutMs: 5 });
+  holds<Same<typeof noted, string>>(true);
+  const shipped = await bus.enqueueJobAndWait({ entityType: 'order', entityId: 1, name: 'ship' });
+  holds<Same<typeof shipped, unknown>>(true);
+  const named = await bus.enqueueJobAndWait<{ weight: number }>({ entityType: 'order', entityId: 1, name: 'ship' });
+  holds<Same<typeof named, { weight: number }>>(true);
+  // @ts-expect-error the data of another kind
+  await bus.enqueueJobAndWait({ entityType: 'account', entityId: 1, name: 'audit', data: { by: 5 } });
+  // @ts-expect-error no such job
+  await bus.forEntity('account').enqueueJobAndWait({ entityId: 1, name: 'ship' });
+
   const accounts = bus.forEntity('account');
   await accounts.enqueueJob({ entityId: 1, name: 'audit', data: { by: 'me' } });
   await accounts.scheduleJob({ entityId: 1, name: 'close' }, { id: 's', every: 5 });

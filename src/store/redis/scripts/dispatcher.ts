@@ -9,6 +9,7 @@
  * What a body would unpack from msgpack comes as JSON text, decoded once a batch however many calls carry it, or as a
  * table. Neighbour: `hoist.ts` makes the helpers of a body once a batch.
  */
+import { answerLua, findLua } from './answer.lua.js';
 import { claimLua } from './claim.lua.js';
 import { controlLua } from './control.lua.js';
 import { buryLua, deadLettersLua } from './dead.lua.js';
@@ -93,6 +94,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     takeLua,
     buryLua,
     advanceLua,
+    answerLua,
     finishLua,
     spawnLua,
     enterLua,
@@ -103,6 +105,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     flowLua,
     deadLettersLua,
     scheduleLua,
+    findLua,
   ];
   return [HEAD, ...functions, keysOf(keyNames), ...ours, LOOP].join('\n');
 }

@@ -95,7 +95,8 @@ local function overtakeTogether(B, isEnding)
   return false
 end
 
-local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, fetch, kept)
+-- 'reply' ('': nobody waits) is answered where the job has ended by this, for good: once, however often its end is sent.
+local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetch, kept)
   local parent
   if nextMs == 'child' then
     parent = parentOf(B, jobId)
@@ -117,18 +118,19 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
     redis.call('LREM', B .. ':active', 0, jobId)
     redis.call('DEL', B .. ':' .. jobId .. ':lock')
   end
+  if reply ~= '' and (type(r) ~= 'number' or r >= 0) then pcall(answer, reply, value) end
   tellParent(parent)
   return r
 end
 
 -- Ends jobs in one step. Those that end for good do so first, in their order: what is done must not be given back with the rest,
 -- and run again. Then those that keep their place go back to the head, the last one first (I6). Answers BullMQ's codes.
-local SETTLED = 7
+local SETTLED = 8
 local function finishTogether(B, settled)
   local back, kept, codes = {}, {}, {}
   local function finishAt(s, kept)
-    local jobId, lockMs, status, value, opts, fields, nextMs = unpack(settled, s, s + SETTLED - 1)
-    local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, '0', kept)
+    local jobId, lockMs, status, value, opts, fields, nextMs, reply = unpack(settled, s, s + SETTLED - 1)
+    local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, '0', kept)
     codes[(s - 1) / SETTLED + 1] = type(r) == 'number' and r or 0
   end
   for s = 1, #settled, SETTLED do
@@ -148,10 +150,11 @@ local function finishTogether(B, settled)
 end
 
 -- Of a job that ends: those that come back have {attempt, delayMs, strict, postponed} as their value, and no opts; 'nextMs' is ''
--- but where a job of a schedule is through, or one that has a parent: 'child'.
--- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs
+-- but where a job of a schedule is through, or one that has a parent: 'child'; 'reply' is '' but where somebody waits
+-- and the job ends for good.
+-- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs reply
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
-function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs)
+function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs, reply)
   if not mine(B, epoch) then return {'STALE'} end
   if ordered == '1' and overtakes(B, jobId) then return {'EARLY'} end
   n = tonumber(n)
@@ -163,7 +166,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
     n = 0
     fetches = false
   end
-  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, fetches and '1' or '0')
+  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetches and '1' or '0')
   local out = {'OK', 0, '-1'}
   if type(r) == 'table' and type(r[1]) == 'table' then
     out[4] = r[2]
@@ -178,7 +181,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   return out
 end
 
--- finishAll: B epoch n takeOpts ordered | (jobId lockMs status value opts fields nextMs)*: jobs that have run as one
+-- finishAll: B epoch n takeOpts ordered | (jobId lockMs status value opts fields nextMs reply)*: jobs that have run as one
 -- Returns {'OK', {code…}, againInMs, jobs…}, {'EARLY'}, {'STALE'}.
 function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
   if not mine(B, epoch) then return {'STALE'} end
@@ -190,7 +193,7 @@ function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
   return out
 end
 
--- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields nextMs)*
+-- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields nextMs reply)*
 -- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
 -- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
 function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)

@@ -3,8 +3,8 @@
  * Look and removal are one step, so a job that is added in between is never forgotten (race 11).
  */
 export const lookLua = /* lua */ `
--- Who has nothing to do but wait for a hold goes, and is there again shortly before it ends.
-local HOLD_LEAD_MS = 1000
+-- Who has nothing to do but wait for a hold goes, and is there again before it ends: longer than the pause between two sweeps.
+local HOLD_LEAD_MS = 2000
 local PAUSED_LOOK_MS = 5000
 local function heldForLongMs(B)
   local held = heldForMs(B)

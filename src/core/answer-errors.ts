@@ -1,0 +1,134 @@
+/** The errors of waiting for an answer. Neighbours: `errors.ts` has their base; `waiting-calls.ts` throws them. */
+import type { Thrown } from './answer.js';
+import { type EntityRef, entityWord } from './entity.js';
+import { AtomicQueuesError } from './errors.js';
+import type { CallState } from './ports.js';
+
+/** A job that somebody waits for, as errors name it. */
+export interface AwaitedJob {
+  readonly entity: EntityRef;
+  readonly name: string;
+  /** Not known before the queue has it. */
+  readonly jobId: string | undefined;
+}
+
+function what({ entity, name, jobId }: AwaitedJob): string {
+  return `${jobId === undefined ? 'A job' : `Job ${jobId}`} ("${name}") of ${entityWord(entity)}`;
+}
+
+/** The base of what says that a wait has ended and not what became of its job. */
+abstract class WaitError extends AtomicQueuesError {
+  readonly entityType: string;
+  readonly entityId: string;
+  /** Undefined where the queue had not answered yet. */
+  readonly jobId: string | undefined;
+
+  constructor(code: string, job: AwaitedJob, message: string, options?: ErrorOptions) {
+    super(code, `${what(job)} ${message}`, options);
+    this.entityType = job.entity.type;
+    this.entityId = job.entity.id;
+    this.jobId = job.jobId;
+  }
+}
+
+/**
+ * The handler has thrown, and no try is left. `message` is what it has thrown, word for word; `cause` is an `Error` with the
+ * name, message and `code` of its cause, and so on. Stacks don't travel: that of the handler is kept with the job, if it is.
+ */
+export class HandlerError extends AtomicQueuesError {
+  readonly jobId: string | undefined;
+  /** The `name` of what the handler has thrown, such as `InsufficientFunds`. */
+  readonly originalName: string;
+  /** Its `code`, if that was a text or a number. */
+  readonly originalCode: string | number | undefined;
+
+  constructor({ jobId }: AwaitedJob, { name, message, code, cause }: Thrown) {
+    super('HANDLER_FAILED', message, cause && { cause: asError(cause) });
+    this.jobId = jobId;
+    this.originalName = name;
+    this.originalCode = code;
+  }
+}
+
+function asError({ name, message, code, cause }: Thrown): Error {
+  const error = new Error(message, cause && { cause: asError(cause) });
+  return Object.assign(error, { name, stack: `${name}: ${message}` }, code !== undefined && { code });
+}
+
+/** No answer has come within `timeoutMs`. The job goes on; it may have run, or run yet. */
+export class ReplyTimeoutError extends WaitError {
+  constructor(
+    job: AwaitedJob,
+    readonly timeoutMs: number,
+    /** What the job is doing, as far as Redis could be asked: `'blocked'` waits for a person (`onExhausted: 'block'`). */
+    readonly state: CallState | 'unknown',
+  ) {
+    super(
+      'REPLY_TIMEOUT',
+      job,
+      `has not been answered within ${timeoutMs} ms; its state: ${state}. It was not cancelled.`,
+    );
+  }
+}
+
+/** The job is no longer there, and has left no answer: somebody has removed it, or Redis has forgotten it. */
+export class JobRemovedError extends WaitError {
+  constructor(job: AwaitedJob) {
+    super(
+      'JOB_REMOVED',
+      job,
+      'is gone, and has left no answer: somebody has removed it, or Redis has lost what it had.',
+    );
+  }
+}
+
+/**
+ * The enqueue added nothing, since its `jobId` or `idempotencyKey` was known, and the job of that earlier enqueue is gone: it
+ * has ended, or was removed. Its answer went to the first caller. Jobs that are kept (`removeOnComplete: false`) can be
+ * asked.
+ */
+export class AnswerGivenError extends WaitError {
+  constructor(job: AwaitedJob) {
+    super(
+      'ANSWER_GIVEN',
+      job,
+      'was enqueued before, and is through; its answer went to whoever waited then, if anybody.',
+    );
+  }
+}
+
+/** The job has completed, and its result can't be told: it is larger than `maxResultBytes`, nothing that its codec can carry, or not to be read here. */
+export class ResultUnavailableError extends WaitError {
+  constructor(job: AwaitedJob, why: string) {
+    super('RESULT_UNAVAILABLE', job, `has completed; ${why}`);
+  }
+}
+
+/** The wait was given up by its `signal`, whose reason is the `cause`. */
+export class WaitAbortedError extends WaitError {
+  constructor(
+    job: AwaitedJob,
+    /** Whether the job was removed before it started (`cancelJob`); false also where nobody knows. */
+    readonly isJobRemoved: boolean,
+    reason: unknown,
+  ) {
+    const left = isJobRemoved ? 'It was removed.' : 'The job goes on.';
+    super('WAIT_ABORTED', job, `is no longer waited for. ${left}`, { cause: reason });
+  }
+}
+
+/**
+ * A handler would wait for its own entity, directly or through others that wait for it: none of them could ever go on.
+ * Nothing was enqueued. Enqueue without waiting, or let one handler do the work of both.
+ */
+export class DeadlockError extends AtomicQueuesError {
+  constructor(
+    /** Who waits for whom; the last one is the first again. */
+    readonly chain: readonly EntityRef[],
+  ) {
+    super(
+      'DEADLOCK',
+      `Waiting would never end: ${chain.map(entityWord).join(' → ')}. Enqueue without waiting, or do it in one handler.`,
+    );
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Answers: how a job ended, told to whoever waits for it; and what of an error travels.
+ * Neighbours: `reply.ts` makes one of the end of a job, `waiting-calls.ts` waits for it.
+ */
+import { messageOf } from './errors.js';
+
+/** What a handler has thrown, as far as it travels: no stack, which says more of a pod than a caller should know. */
+export interface Thrown {
+  readonly name: string;
+  readonly message: string;
+  readonly code?: string | number;
+  readonly cause?: Thrown;
+}
+
+export type Answer =
+  /** The result as JSON text, as the codec of its job has written it. */
+  | { readonly kind: 'completed'; readonly value: string }
+  | { readonly kind: 'failed'; readonly thrown: Thrown }
+  /** It has completed, and its result can't be told; why not. */
+  | { readonly kind: 'withheld'; readonly why: string };
+
+/** Reads what `replyOf` has written, with the job's result in place of no text. */
+export function readAnswer(kind: string, text: string): Answer {
+  if (kind === 'completed') return { kind, value: text };
+  if (kind === 'withheld') return { kind, why: text };
+  return { kind: 'failed', thrown: readThrown(text) };
+}
+
+function readThrown(text: string): Thrown {
+  try {
+    const thrown: unknown = JSON.parse(text);
+    return isThrown(thrown) ? thrown : thrownAs(text);
+  } catch {
+    return thrownAs(text);
+  }
+}
+
+/** What somebody has written by hand is no more than a text. */
+function isThrown(value: unknown): value is Thrown {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, message, cause } = value as Partial<Thrown>;
+  return typeof name === 'string' && typeof message === 'string' && (cause === undefined || isThrown(cause));
+}
+
+/** Of what only the message is known. */
+export function thrownAs(message: string): Thrown {
+  return { name: 'Error', message };
+}
+
+/** Of a chain of causes that many travel, and of each text as much. */
+const MOST_CAUSES = 5;
+const LONGEST_TEXT = 10_000;
+
+/** What a handler has thrown, whatever it is. Never throws. */
+export function describeThrown(error: unknown, causes = MOST_CAUSES): Thrown {
+  const message = messageOf(error).slice(0, LONGEST_TEXT);
+  if (!(error instanceof Error)) return thrownAs(message);
+  try {
+    const { name, cause } = error;
+    const { code } = error as { code?: unknown };
+    return {
+      name: typeof name === 'string' ? name.slice(0, LONGEST_TEXT) : 'Error',
+      message,
+      ...(typeof code === 'string' && { code: code.slice(0, LONGEST_TEXT) }),
+      ...(typeof code === 'number' && Number.isFinite(code) && { code }),
+      ...(cause !== undefined && causes > 0 && { cause: describeThrown(cause, causes - 1) }),
+    };
+  } catch {
+    // A property that throws when it is read.
+    return thrownAs(message);
+  }
+}

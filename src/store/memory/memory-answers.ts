@@ -1,0 +1,107 @@
+/** Answers in memory: each pod has a mailbox. Neighbour: `memory-store.ts` ends the jobs that are answered. */
+import { type Answer, readAnswer, thrownAs } from '../../core/answer.js';
+import { StoreUnavailableError } from '../../core/errors.js';
+import type { Answers, AskedJob, FoundJob, Settlement } from '../../core/ports.js';
+import { replyOf, waiterOf } from '../../core/reply.js';
+import type { MemoryControl } from './memory-control.js';
+import type { Outcome } from './memory-retention.js';
+import type { MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
+
+const WAIT_MS = 5000;
+
+export class MemoryAnswers implements Answers {
+  private closed = false;
+  /** How many entries of the mailbox were read with the last call. */
+  private read = 0;
+
+  constructor(
+    private readonly server: MemoryServer,
+    private readonly control: MemoryControl,
+    readonly address: string,
+  ) {}
+
+  /** With the end of a job. */
+  tell(settlement: Settlement): void {
+    const reply = replyOf(settlement);
+    if (!reply) return;
+    const { outcome } = settlement;
+    const text = reply.text ?? (outcome.kind === 'completed' ? outcome.value : '');
+    const box = this.server.mailbox(reply.pod);
+    box.entries.push({ call: reply.call, answer: readAnswer(reply.kind, text) });
+    box.notify?.();
+  }
+
+  async receive(): ReturnType<Answers['receive']> {
+    if (this.closed) throw new StoreUnavailableError('The store has been closed.');
+    const box = this.server.mailbox(this.address);
+    box.entries.splice(0, this.read);
+    if (box.entries.length === 0) {
+      await new Promise<void>(resolve => {
+        const timer = this.server.clock.after(WAIT_MS, resolve);
+        box.notify = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+      box.notify = undefined;
+    }
+    this.read = box.entries.length;
+    return [...box.entries];
+  }
+
+  async find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]> {
+    return jobs.map(asked => this.findOne(asked));
+  }
+
+  private findOne({ entity: ref, jobId, call }: AskedJob): FoundJob {
+    const entity = this.server.find(ref);
+    const kept = [...(entity?.failed ?? []), ...(entity?.completed ?? [])].find(({ id }) => id === jobId);
+    const state = this.stateOf(entity, jobId);
+    const job = kept ?? jobOf(entity, jobId);
+    const isOwn = this.isFor(job, call);
+    const told = this.server.mailbox(this.address).entries.find(entry => entry.call === call);
+    if (told && state === 'gone') return { state, isOwn: true, answer: told.answer };
+    const found = { state, isOwn, codec: job?.envelope.codec };
+    return kept?.outcome ? { ...found, answer: answerOf(kept.outcome) } : found;
+  }
+
+  private stateOf(entity: StoredEntity | undefined, jobId: string): FoundJob['state'] {
+    if (!entity || !jobOf(entity, jobId)) return 'gone';
+    if (entity.active.some(({ id }) => id === jobId)) return 'active';
+    if (entity.delayed.some(({ job: { id } }) => id === jobId)) return 'delayed';
+    if (entity.parents.some(({ id }) => id === jobId)) return 'waiting-children';
+    return this.server.blockerOf(entity)?.id === jobId ? 'blocked' : 'waiting';
+  }
+
+  async cancel({ entity: ref, jobId, call }: AskedJob): Promise<boolean> {
+    const entity = this.server.find(ref);
+    const job = jobOf(entity, jobId);
+    if (!entity || !job || job.attempt > 0 || !this.isFor(job, call)) return false;
+    this.server.remove(entity, [job]);
+    if (!this.server.liveOwner(entity)) this.control.lookNow(entity);
+    return true;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.server.mailbox(this.address).notify?.();
+    this.server.mailboxes.delete(this.address);
+  }
+
+  private isFor(job: StoredJob | undefined, call: string): boolean {
+    const waiter = job && waiterOf(job.envelope);
+    return waiter !== undefined && waiter[0] === this.address && waiter[1] === call;
+  }
+}
+
+/** What is kept of an end. */
+function answerOf({ kind, value }: Outcome): Answer {
+  return kind === 'completed' ? { kind, value } : { kind, thrown: thrownAs(value) };
+}
+
+/** Of those that have not ended. */
+function jobOf(entity: StoredEntity | undefined, jobId: string): StoredJob | undefined {
+  if (!entity) return undefined;
+  const { wait, active, parents, delayed } = entity;
+  return [...wait, ...active, ...parents, ...delayed.map(({ job }) => job)].find(({ id }) => id === jobId);
+}

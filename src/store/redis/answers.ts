@@ -1,0 +1,104 @@
+/**
+ * Answers to jobs that this pod waits for, on Redis.
+ *
+ * Owns the fourth connection of a pod, which is opened when the first answer is waited for, and reads its mailbox: blocking,
+ * from its beginning, and what was read is removed with the next call. So nothing is lost with a connection, and what is read
+ * twice says nothing new. Neighbour: `scripts/answer.lua.ts` says what is in the mailbox.
+ */
+import type { Redis } from 'ioredis';
+import { readAnswer, thrownAs } from '../../core/answer.js';
+import { readEnvelope } from '../../core/envelope.js';
+import { StoreUnavailableError } from '../../core/errors.js';
+import { NO_EVENTS } from '../../core/events.js';
+import type { Answers, AskedJob, Clock, FoundJob, Log } from '../../core/ports.js';
+import type { Reply } from '../../core/reply.js';
+import type { Channel } from './channel.js';
+import {
+  answerOrDrop,
+  connected,
+  createConnection,
+  type RedisConnectionOptions,
+  watchConnection,
+} from './connection.js';
+import type { KeySpace } from './keys.js';
+import { readRows } from './replies.js';
+
+export interface AnswersParts {
+  readonly redis: RedisConnectionOptions;
+  readonly podId: string;
+  readonly keySpace: KeySpace;
+  readonly clock: Clock;
+  readonly log: Log;
+  channel(): Channel;
+}
+
+/** Seconds that a wait lasts: what a half-open socket swallows is read again no later. */
+const WAIT_SECONDS = 5;
+const ANSWERS_AT_ONCE = 256;
+
+export class RedisAnswers implements Answers {
+  private redis: Redis | undefined;
+  private closed = false;
+  /** Entries that were read, and are still there. */
+  private read: readonly string[] = [];
+
+  constructor(private readonly parts: AnswersParts) {}
+
+  get address(): string {
+    return this.parts.podId;
+  }
+
+  async receive(): ReturnType<Answers['receive']> {
+    const redis = await this.connection();
+    const box = this.parts.keySpace.answers(this.parts.podId);
+    // Where that is lost they come again.
+    if (this.read.length > 0) redis.xdel(box, ...this.read).catch(() => {});
+    this.read = [];
+    const waiting = redis.xread('COUNT', ANSWERS_AT_ONCE, 'BLOCK', 1000 * WAIT_SECONDS, 'STREAMS', box, '0');
+    const [mailbox] = (await answerOrDrop(redis, waiting, 2000 * WAIT_SECONDS, this.parts.clock)) ?? [];
+    const entries = mailbox?.[1] ?? [];
+    this.read = entries.map(([id]) => id);
+    return entries.map(([, [, call = '', , kind = '', , text = '']]) => ({ call, answer: readAnswer(kind, text) }));
+  }
+
+  find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]> {
+    const args = jobs.flatMap(({ entity, jobId, call }) => [this.parts.keySpace.of(entity).base, jobId, call]);
+    return this.parts.channel().call('find', args, answer => readRows(answer, 5, readFound));
+  }
+
+  cancel({ entity, jobId, call }: AskedJob): Promise<boolean> {
+    const { base, type, id } = this.parts.keySpace.of(entity);
+    return this.parts.channel().call('cancel', [base, type, id, jobId, call], ([was]) => was === '1');
+  }
+
+  /** What comes from now on is nobody's, and goes when its time is over. */
+  close(): void {
+    this.closed = true;
+    this.redis?.disconnect();
+  }
+
+  private async connection(): Promise<Redis> {
+    if (this.closed) throw new StoreUnavailableError('The connection to Redis has been closed.');
+    if (!this.redis) {
+      this.redis = createConnection(this.parts.redis, 'answers', this.parts.podId);
+      // It may fail by itself, where Redis takes no more connections: then answers come with the slow question only.
+      watchConnection(this.redis, 'answers', this.parts.log, NO_EVENTS);
+    }
+    await connected(this.redis);
+    return this.redis;
+  }
+}
+
+/** As `scripts/answer.lua.ts` reads it; '' where nobody waits. */
+export function encodeReply(reply: Reply | undefined): string {
+  return reply ? `${reply.pod} ${reply.call} ${reply.kind} ${reply.text ?? ''}` : '';
+}
+
+/** Reads `state, own, kind, text, envelope`. */
+function readFound([state = '', own, kind = '', text = '', envelope = '']: readonly string[]): FoundJob {
+  const { codec } = readEnvelope(envelope);
+  const found = { state: state as FoundJob['state'], isOwn: own === '1', codec };
+  if (kind === '') return found;
+  const answer = kind === 'reason' ? ({ kind: 'failed', thrown: thrownAs(text) } as const) : readAnswer(kind, text);
+  return { ...found, answer };
+}

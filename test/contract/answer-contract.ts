@@ -1,0 +1,268 @@
+/** The part of a store's contract that is about answers: how whoever waits for a job learns how it ended. */
+import type { EntityRef } from '../../src/core/entity.js';
+import { resolveOptions } from '../../src/core/options.js';
+import type { Claim, EntityStore, FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/ports.js';
+import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+const WHY = { reason: 'because', stack: 'Error: because' };
+const THROWN = { name: 'Poor', message: 'é "1"\n\ud800 2', code: 7, cause: { name: 'Error', message: 'why' } };
+
+export function answerContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, answers: ${name}`, () => {
+    const config = resolveOptions({ entities: { order: { onExhausted: 'deadLetter' } } });
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    const mine = { epoch: 1, mayClaim: true, atOnce: 1 };
+    let cluster: Cluster;
+    let caller: EntityStore;
+    let worker: EntityStore;
+
+    beforeEach(async () => {
+      cluster = await createCluster();
+      caller = await cluster.pod(config);
+      worker = await cluster.pod(config);
+    });
+    afterEach(() => cluster.close());
+
+    const awaited = (call: string, n = 1, options: JobOptions = {}, of = entity): NewJob => ({
+      ...withdrawal(config, of, { n }, options),
+      envelope: { reply: [caller.answers.address, call] },
+    });
+    /** The worker owns the entity, with that job fetched. */
+    const owned = async (job: NewJob): Promise<{ claim: Claim; jobs: readonly FetchedJob[] }> =>
+      claimOf(await worker.enter(job, mine));
+    const only = (jobs: readonly FetchedJob[]) => done(jobs[0]).job;
+    const ended = (jobs: readonly FetchedJob[], outcome: Settlement['outcome']): Settlement => ({
+      job: only(jobs),
+      outcome,
+    });
+    /** What has become of the job, as a call that waits for it asks. */
+    const found = async (jobId: string, call: string, of = entity) =>
+      (await caller.answers.find([{ entity: of, jobId, call }]))[0];
+
+    test('the end of a job tells the pod that waits, and no other; a job without a caller tells nobody', async () => {
+      const { claim, jobs } = await owned(awaited('c1', 1));
+      await worker.enter(withdrawal(config, entity, { n: 2 }), { ...mine, mayClaim: false });
+      await worker.enter(awaited('c3', 3), { ...mine, mayClaim: false });
+      const answers = caller.answers.receive();
+      const { jobs: second } = await worker.finish(claim, ended(jobs, { kind: 'completed', value: '{"é":[1]}' }), 1);
+      expect(await answers).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '{"é":[1]}' } }]);
+      const { jobs: third } = await worker.finish(claim, ended(second, { kind: 'completed', value: '2' }), 1);
+      await worker.finish(claim, ended(third, { kind: 'completed', value: '""' }), 1);
+      expect(await caller.answers.receive()).toEqual([{ call: 'c3', answer: { kind: 'completed', value: '""' } }]);
+    });
+
+    test('a failure comes with what was thrown; a result that is withheld with why', async () => {
+      const { claim, jobs } = await owned(awaited('c1'));
+      await worker.enter(awaited('c2'), { ...mine, mayClaim: false });
+      const { jobs: second } = await worker.finish(claim, ended(jobs, { kind: 'failed', ...WHY, thrown: THROWN }), 1);
+      await worker.finish(claim, ended(second, { kind: 'completed', value: '"long"', withheld: 'too long' }), 1);
+      expect(await caller.answers.receive()).toEqual([
+        { call: 'c1', answer: { kind: 'failed', thrown: THROWN } },
+        { call: 'c2', answer: { kind: 'withheld', why: 'too long' } },
+      ]);
+    });
+
+    test('one that is tried again is answered by its last try; one that blocks is not answered', async () => {
+      const { claim, jobs } = await owned(awaited('c1', 1, { attempts: 3 }));
+      const tried = await worker.finish(claim, ended(jobs, { kind: 'retrying', ...WHY, delayMs: 0 }), 1);
+      const again = tried.jobs.length > 0 ? tried : await worker.take(claim);
+      const id = only(again.jobs).id;
+      expect(await found(id, 'c1')).toEqual({ state: 'active', isOwn: true });
+      await worker.finish(claim, ended(again.jobs, { kind: 'blocked', ...WHY }), 0);
+      expect(await found(id, 'c1')).toEqual({ state: 'blocked', isOwn: true });
+      await caller.control.unblock(entity, 'retry');
+      const { jobs: last } = await worker.take(claim);
+      await worker.finish(claim, ended(last, { kind: 'completed', value: '1' }), 0);
+      expect(await caller.answers.receive()).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '1' } }]);
+    });
+
+    test('a job that becomes a dead letter is answered', async () => {
+      const order = { type: 'order', id: '1' };
+      const { claim, jobs } = await owned(awaited('c1', 1, {}, order));
+      await worker.finish(claim, ended(jobs, { kind: 'dead', ...WHY }), 0);
+      const thrown = { name: 'Error', message: 'because' };
+      expect(await caller.answers.receive()).toEqual([{ call: 'c1', answer: { kind: 'failed', thrown } }]);
+    });
+
+    test('an end whose answer was lost tells once, also when it is sent again', async () => {
+      const { claim, jobs } = await owned(awaited('c1'));
+      await worker.enter(awaited('c2', 2), { ...mine, mayClaim: false });
+      await worker.finish(claim, done(only(jobs)), 0);
+      const again = await worker.resync(claim, 2, [done(only(jobs))]);
+      expect(numbers(again.jobs)).toEqual([2]);
+      await worker.resync(again.claim, 3, [done(only(again.jobs))]);
+      expect((await caller.answers.receive()).map(({ call }) => call)).toEqual(['c1', 'c2']);
+    });
+
+    test('jobs that end together: each tells its own caller, but those that come back', async () => {
+      const { claim, jobs } = await owned(awaited('c1', 1));
+      for (const n of [2, 3, 4]) await worker.enter(awaited(`c${n}`, n, { attempts: 2 }), { ...mine, mayClaim: false });
+      const all = [...jobs];
+      while (all.length < 4) all.push(...(await worker.take(claim)).jobs);
+      const outcomes: Settlement['outcome'][] = [
+        { kind: 'completed', value: '1' },
+        { kind: 'retrying', ...WHY, delayMs: 0 },
+        { kind: 'failed', ...WHY, thrown: THROWN },
+        { kind: 'postponed', ...WHY },
+      ];
+      const settled = all.map((job, index) => ({ job, outcome: outcomes[index] }) as Settlement);
+      await worker.finishAll(claim, settled, 0);
+      expect(await caller.answers.receive()).toEqual([
+        { call: 'c1', answer: { kind: 'completed', value: '1' } },
+        { call: 'c3', answer: { kind: 'failed', thrown: THROWN } },
+      ]);
+    });
+
+    test('an end that is refused tells nothing', async () => {
+      const { claim, jobs } = await owned(awaited('c1'));
+      await cluster.expireLeases();
+      const other = claimOf(await caller.look(entity, 1));
+      await expect(worker.finish(claim, done(only(jobs)), 0)).rejects.toMatchObject({ code: 'STALE_CLAIM' });
+      await caller.finish(other.claim, ended(other.jobs, { kind: 'completed', value: '"other"' }), 0);
+      expect(await caller.answers.receive()).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '"other"' } }]);
+    });
+
+    test('a job that a person removes while it runs has not ended: its end tells nothing', async () => {
+      const { claim, jobs } = await owned(awaited('c1'));
+      await worker.enter(awaited('c2', 2), { ...mine, mayClaim: false });
+      const { id } = only(jobs);
+      await cluster.removeJob(entity, id);
+      const { jobs: next } = await worker.finish(claim, done(only(jobs)), 1);
+      expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: false });
+      await worker.finish(claim, done(only(next)), 0);
+      expect((await caller.answers.receive()).map(({ call }) => call)).toEqual(['c2']);
+    });
+
+    test('what was read goes with the next call, and not before', async () => {
+      const { claim, jobs } = await owned(awaited('c1'));
+      const { id } = only(jobs);
+      await worker.finish(claim, done(only(jobs)), 0);
+      const told = { state: 'gone', isOwn: true, answer: { kind: 'completed', value: '"ok"' } };
+      expect(await found(id, 'c1')).toEqual(told);
+      await caller.answers.receive();
+      expect(await found(id, 'c1')).toEqual(told);
+      const next = caller.answers.receive();
+      const { jobs: second } = claimOf(await worker.resync(claim, 2, []));
+      expect(second).toEqual([]);
+      await worker.enter(awaited('c2'), { epoch: 2, mayClaim: false, atOnce: 1 });
+      const again = claimOf(await worker.resync({ ...claim, epoch: 2 }, 3, []));
+      await worker.finish(again.claim, done(only(again.jobs)), 0);
+      expect((await next).map(({ call }) => call)).toEqual(['c2']);
+      expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: false });
+    });
+
+    test('the state of a job, and whose it is', async () => {
+      const { claim, jobs } = await owned(awaited('c1'));
+      const waits = await worker.enter(awaited('c2', 2), { ...mine, mayClaim: false });
+      const later = await worker.enter(awaited('c3', 3, { delay: 60_000 }), { ...mine, mayClaim: false });
+      const states = await caller.answers.find([
+        { entity, jobId: only(jobs).id, call: 'c1' },
+        { entity, jobId: waits.jobId, call: 'other' },
+        { entity, jobId: later.jobId, call: 'c3' },
+        { entity, jobId: 'never', call: 'c4' },
+        { entity: { type: 'account', id: 'other' }, jobId: only(jobs).id, call: 'c1' },
+      ]);
+      expect(states).toEqual([
+        { state: 'active', isOwn: true },
+        { state: 'waiting', isOwn: false },
+        { state: 'delayed', isOwn: true },
+        { state: 'gone', isOwn: false },
+        { state: 'gone', isOwn: false },
+      ]);
+      expect(await worker.answers.find([{ entity, jobId: only(jobs).id, call: 'c1' }])).toEqual([
+        { state: 'active', isOwn: false },
+      ]);
+      await worker.finish(claim, done(only(jobs)), 0);
+    });
+
+    test('calls of one tick: a job that is asked after before its end, and after it', async () => {
+      const { claim, jobs } = await owned(awaited('c1'));
+      // One pod for all, so that all travel in one step.
+      const own = { ...awaited('c2', 2), envelope: { reply: [worker.answers.address, 'c2'] as const } };
+      const { jobId } = await worker.enter(own, { ...mine, mayClaim: false });
+      const { jobs: next } = await worker.finish(claim, done(only(jobs)), 1);
+      const ask = (id: string) => worker.answers.find([{ entity, jobId: id, call: 'c2' }]);
+      const [gone, , told] = await Promise.all([ask('never'), worker.finish(claim, done(only(next)), 0), ask(jobId)]);
+      expect(gone).toEqual([{ state: 'gone', isOwn: false }]);
+      expect(told).toEqual([{ state: 'gone', isOwn: true, answer: { kind: 'completed', value: '"ok"' } }]);
+    });
+
+    test('a job that has completed and is kept tells its result, to anybody', async () => {
+      const { claim, jobs } = await owned(awaited('c1', 1, { removeOnComplete: false }));
+      const { id } = only(jobs);
+      await worker.finish(claim, ended(jobs, { kind: 'completed', value: '{"a":1}' }), 0);
+      const answer = { kind: 'completed', value: '{"a":1}' };
+      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, answer });
+      expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: true, answer });
+    });
+
+    test('and the codec that has written it, whoever asks', async () => {
+      const sealed = awaited('c1', 1, { removeOnComplete: false });
+      const { claim, jobs } = await owned({ ...sealed, envelope: { ...sealed.envelope, codec: 'a codec' } });
+      const { id } = only(jobs);
+      expect(await found(id, 'c1')).toEqual({ state: 'active', isOwn: true, codec: 'a codec' });
+      await worker.finish(claim, done(only(jobs)), 0);
+      const answer = { kind: 'completed', value: '"ok"' };
+      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, codec: 'a codec', answer });
+    });
+
+    test('a job that has failed and is kept tells why, to anybody', async () => {
+      const { claim, jobs } = await owned(awaited('c1'));
+      const { id } = only(jobs);
+      await worker.finish(claim, done(only(jobs), 'failed'), 0);
+      const answer = { kind: 'failed', thrown: { name: 'Error', message: 'because' } };
+      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, answer });
+    });
+
+    test('a call cancels its own job, and only before it starts', async () => {
+      const { claim, jobs } = await owned(awaited('c1'));
+      const waits = await worker.enter(awaited('c2', 2), { ...mine, mayClaim: false });
+      const later = await worker.enter(awaited('c3', 3, { delay: 60_000 }), { ...mine, mayClaim: false });
+      const cancel = (jobId: string, call: string, by = caller) => by.answers.cancel({ entity, jobId, call });
+      expect(await cancel(only(jobs).id, 'c1')).toBe(false);
+      expect(await cancel(waits.jobId, 'c3')).toBe(false);
+      expect(await cancel(waits.jobId, 'c2', worker)).toBe(false);
+      expect(await cancel(waits.jobId, 'c2')).toBe(true);
+      expect(await cancel(waits.jobId, 'c2')).toBe(false);
+      expect(await cancel(later.jobId, 'c3')).toBe(true);
+      expect((await worker.finish(claim, done(only(jobs)), 1)).jobs).toEqual([]);
+      expect(await worker.control.status(entity)).toMatchObject({ waiting: 0, active: 0, delayed: 0 });
+    });
+
+    test('a job that waits for its next try has started: it is not cancelled', async () => {
+      const { claim, jobs } = await owned(awaited('c1', 1, { attempts: 2 }));
+      await worker.finish(claim, ended(jobs, { kind: 'retrying', ...WHY, delayMs: 60_000 }), 0);
+      expect(await caller.answers.cancel({ entity, jobId: only(jobs).id, call: 'c1' })).toBe(false);
+      expect(await worker.control.status(entity)).toMatchObject({ waiting: 1 });
+    });
+
+    test('what is cancelled of an entity without a worker leaves it to nobody', async () => {
+      const { jobId } = await caller.enter(awaited('c1'), 'route-only');
+      expect(await cluster.dueScore(entity)).toBeDefined();
+      expect(await caller.answers.cancel({ entity, jobId, call: 'c1' })).toBe(true);
+      expect(await cluster.dueScore(entity)).toBeUndefined();
+    });
+
+    test('an enqueue that adds nothing, since its job is known, leaves the answer to the first', async () => {
+      const key = { deduplication: { id: 'k', ttl: 60_000 } };
+      const { claim, jobs } = await owned(awaited('c1', 1, key));
+      const { jobId } = await worker.enter(awaited('c2', 2, key), { ...mine, mayClaim: false });
+      expect(jobId).toBe(only(jobs).id);
+      expect(await found(jobId, 'c1')).toEqual({ state: 'active', isOwn: true });
+      expect(await found(jobId, 'c2')).toEqual({ state: 'active', isOwn: false });
+      await worker.finish(claim, done(only(jobs)), 0);
+      expect((await caller.answers.receive()).map(({ call }) => call)).toEqual(['c1']);
+      expect(await found(jobId, 'c2')).toEqual({ state: 'gone', isOwn: false });
+    });
+
+    test('an envelope that somebody has written by hand has nobody who waits', async () => {
+      const forged = { ...withdrawal(config, entity, { n: 1 }), envelope: { reply: ['x y', 7] as never } };
+      const { claim, jobs } = await owned(forged);
+      await worker.enter(awaited('c2', 2), { ...mine, mayClaim: false });
+      const { jobs: next } = await worker.finish(claim, done(only(jobs)), 1);
+      await worker.finish(claim, done(only(next)), 0);
+      expect((await caller.answers.receive()).map(({ call }) => call)).toEqual(['c2']);
+    });
+  });
+}
