@@ -19,6 +19,7 @@ import { coreGuards } from '../test/mutations/core.mjs';
 import { flowGuards } from '../test/mutations/flows.mjs';
 import { intakeGuards } from '../test/mutations/intake.mjs';
 import { keptGuards } from '../test/mutations/kept.mjs';
+import { payloadGuards } from '../test/mutations/payloads.mjs';
 import { queueGuards } from '../test/mutations/queue.mjs';
 import { restGuards } from '../test/mutations/rest.mjs';
 import { scheduleGuards } from '../test/mutations/schedules.mjs';
@@ -39,6 +40,7 @@ const mutants = [
   ...triesGuards,
   ...restGuards,
   ...intakeGuards,
+  ...payloadGuards,
   ...keptGuards,
   ...scheduleGuards,
   ...batchGuards,

@@ -9,7 +9,9 @@ export {
   WaitAbortedError,
 } from './core/answer-errors.js';
 export type { BatchOptions } from './core/batch.js';
+export { type JsonValue, jsonCodec, type PayloadCodec } from './core/codec.js';
 export type { ContextOptions } from './core/context.js';
+export { type Encryption, encryptedCodec } from './core/encrypted-codec.js';
 export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
 export type { ContextValue, ContextValues } from './core/envelope.js';
@@ -32,11 +34,15 @@ export {
   JobAbandonedError,
   JobRefusedError,
   OutcomeUnknownError,
+  PayloadTooLargeError,
+  PayloadUnreadableError,
   StaleClaimError,
   StoreRefusedError,
   StoreUnavailableError,
   UnserializableDataError,
   UnsupportedError,
+  ValidationError,
+  type ValidationIssue,
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
 export type { OnChildFailure } from './core/flow.js';
@@ -52,6 +58,8 @@ export type {
   ScheduleView,
 } from './core/ports.js';
 export type { Schedule } from './core/schedule.js';
+export { type SuperJson, superjsonCodec } from './core/superjson-codec.js';
+export type { SchemaOptions, StandardSchema } from './core/validation.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
 export { currentEntity, currentJob, type JobContext } from './nest/current-job.js';
@@ -68,16 +76,24 @@ export {
   WorkerProcessor,
 } from './nest/decorators.js';
 export { type EntityQueue, EntityQueues, type EntityTypeQueues } from './nest/entity-queues.js';
+export type {
+  EntityTypeName,
+  EntityTypes,
+  JobData,
+  JobName,
+  JobResult,
+  NamedJob,
+  ResultOf,
+  ScopedJob,
+} from './nest/entity-types.js';
 export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
-export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory } from './nest/options.js';
+export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory, EntitiesOptions } from './nest/options.js';
 export {
   type EnqueueOptions,
   type FlowNode,
   type FlowNodeOptions,
-  type NamedJob,
   QueueBus,
-  type ResultOf,
   type ScopedQueueBus,
   type WaitOptions,
 } from './nest/queue-bus.js';

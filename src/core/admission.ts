@@ -4,7 +4,7 @@
  * Neighbour: `worker-manager.ts` asks here before it creates a worker, and knows how much room there is.
  */
 import { type EntityRef, entityWord } from './entity.js';
-import type { Clock, FetchedJob, Log, TypeLoad } from './ports.js';
+import type { Clock, Log, TypeLoad } from './ports.js';
 
 /** So many times the average a pod takes before it sends new ones to others … */
 const HEADROOM = 1.25;
@@ -24,7 +24,7 @@ export class Admission {
   private readonly shares = new Map<string, Share>();
   /** Until when each entity is left to others, the oldest first. */
   private readonly left = new Map<string, number>();
-  /** Job names that were reported; there are as many as the code has. */
+  /** What was reported; there is as much as the code has names. */
   private readonly reported = new Set<string>();
 
   constructor(
@@ -49,17 +49,15 @@ export class Admission {
     return own >= Math.max(ALWAYS, HEADROOM * mean);
   }
 
-  /** The next job of the entity has a name that no handler here knows. */
-  leave(entity: EntityRef, { name }: FetchedJob, graceMs: number): void {
+  /** The next job of the entity needs what this pod lacks. */
+  leave(entity: EntityRef, lack: string, graceMs: number): void {
     const now = this.clock.monotonicMs();
     for (const [word, untilMs] of this.left) if (untilMs <= now) this.left.delete(word);
     this.left.set(entityWord(entity), now + LEFT_MS);
-    const what = `job "${name}" of entity type "${entity.type}"`;
+    const what = `${lack} of entity type "${entity.type}"`;
     if (this.reported.has(what)) return;
     this.reported.add(what);
-    this.log.warn(
-      `No handler on this pod for ${what}; it is left for pods that have one, and fails after ${graceMs} ms (unknownJobGraceMs).`,
-    );
+    this.log.warn(`No ${what}; it is left for pods that have one, and fails after ${graceMs} ms (unknownJobGraceMs).`);
   }
 
   hasLeft(word: string): boolean {

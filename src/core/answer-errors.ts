@@ -97,7 +97,7 @@ export class AnswerGivenError extends WaitError {
   }
 }
 
-/** The job has completed, and its result can't be told: it is larger than `maxResultBytes`, or nothing that JSON can carry. */
+/** The job has completed, and its result can't be told: it is larger than `maxResultBytes`, nothing that its codec can carry, or not to be read here. */
 export class ResultUnavailableError extends WaitError {
   constructor(job: AwaitedJob, why: string) {
     super('RESULT_UNAVAILABLE', job, `has completed; ${why}`);

@@ -13,7 +13,7 @@ export interface Thrown {
 }
 
 export type Answer =
-  /** The result as JSON text. */
+  /** The result as JSON text, as the codec of its job has written it. */
   | { readonly kind: 'completed'; readonly value: string }
   | { readonly kind: 'failed'; readonly thrown: Thrown }
   /** It has completed, and its result can't be told; why not. */

@@ -1,14 +1,15 @@
 /**
  * Running a batch to its end: one call of its handler, and an end for each of its jobs. Never throws.
+ * A job whose payload can't be read, or is invalid, fails by itself; the handler gets the others.
  * Neighbour: `job-execution.ts` does the same for one job.
  */
 import type { BatchHandling } from './batch.js';
 import { RunningEntity, runAsCurrent } from './current-job.js';
 import { entityWord } from './entity.js';
 import { BatchFailure, InvalidCommandError } from './errors.js';
-import { completed, failed, type JobExecution } from './job-execution.js';
+import { completed, failed, type TypedExecution } from './job-execution.js';
+import { OpenedPayload, openJob } from './job-payload.js';
 import type { Lease } from './lease.js';
-import type { Ordering } from './options.js';
 import type { FetchedJob, Settlement } from './ports.js';
 import { retryDelayMs } from './retry.js';
 
@@ -16,49 +17,80 @@ export interface Batch {
   /** Consecutive jobs of one name, in their order. */
   readonly jobs: readonly FetchedJob[];
   readonly handling: BatchHandling;
-  readonly ordering: Ordering;
 }
 
+/** By the ids of jobs. */
+type Failures = Map<string, unknown>;
+
 /** @param lease the one under which the batch may start now. */
-export async function runBatch(execution: JobExecution, batch: Batch, lease: Lease): Promise<Settlement[]> {
-  const { jobs, handling } = batch;
-  const context = new RunningEntity(lease, jobs);
+export async function runBatch(execution: TypedExecution, batch: Batch, lease: Lease): Promise<Settlement[]> {
+  const failures: Failures = new Map();
+  const results = new Map<string, unknown>();
+  const opened = await openAll(execution, batch, failures);
+  // All end together: whoever waits for one that the handler does not get waits for it, too.
+  const context = new RunningEntity(lease, batch.jobs);
   try {
-    const { propagation } = execution;
-    const handle = () => handling.run(jobs, context);
-    const run = propagation ? () => propagation.restore(jobs, handle) : handle;
-    const result = await (execution.currentJob ? runAsCurrent(context, run) : run());
-    context.hasEnded = true;
-    return allCompleted(execution, jobs, result, lease);
+    if (opened.length > 0) {
+      const all = resultsOf(execution, opened, await run(execution, { ...batch, jobs: opened }, context), lease);
+      for (const [index, { id }] of opened.entries()) results.set(id, all[index]);
+    }
   } catch (error) {
+    for (const [id, why] of failuresIn(error, opened)) failures.set(id, why);
+  } finally {
     context.hasEnded = true;
-    return settleFailures(execution, batch, failuresIn(error, jobs), lease);
   }
+  return settle(execution, batch.jobs, { failures, results, lease });
+}
+
+/** Those that the handler is to get, in their order; why the others are not among them is put down. */
+async function openAll(
+  execution: TypedExecution,
+  { jobs, handling }: Batch,
+  failures: Failures,
+): Promise<readonly FetchedJob[]> {
+  const validator = execution.handlers.validatorOf(handling);
+  const opening = await Promise.allSettled(jobs.map(async job => openJob(execution, job, validator)));
+  return jobs.flatMap((job, index) => {
+    const end = opening[index] as PromiseSettledResult<FetchedJob>;
+    if (end.status === 'fulfilled') return [handed(execution, job, end.value)];
+    failures.set(job.id, end.reason);
+    return [];
+  });
+}
+
+/** The job as its handler is to see it, also in the store's own form. */
+function handed(execution: TypedExecution, job: FetchedJob, opened: FetchedJob): FetchedJob {
+  const payload = new OpenedPayload(execution, opened);
+  return { ...opened, native: () => job.native(payload) };
+}
+
+function run({ currentJob, propagation }: TypedExecution, { jobs, handling }: Batch, context: RunningEntity): unknown {
+  const handle = () => handling.run(jobs, context);
+  const inContext = propagation ? () => propagation.restore(jobs, handle) : handle;
+  return currentJob ? runAsCurrent(context, inContext) : inContext();
 }
 
 /** Each job has its own result, or none has one. */
-function allCompleted(
-  execution: JobExecution,
+function resultsOf(
+  { log }: TypedExecution,
   jobs: readonly FetchedJob[],
   result: unknown,
-  lease: Lease,
-): Settlement[] {
-  const results = Array.isArray(result) && result.length === jobs.length ? result : [];
-  if (result !== undefined && results.length === 0) {
-    execution.log.warn(
-      `A batch of ${jobs.length} jobs "${jobs[0]?.name}" of ${entityWord(lease.claim.entity)} completed, but its handler returned something else than nothing, or an array with a result for each; null is stored.`,
+  { claim }: Lease,
+): readonly unknown[] {
+  if (Array.isArray(result) && result.length === jobs.length) return result;
+  if (result !== undefined) {
+    log.warn(
+      `A batch of ${jobs.length} jobs "${jobs[0]?.name}" of ${entityWord(claim.entity)} completed, but its handler returned something else than nothing, or an array with a result for each; null is stored.`,
     );
   }
-  return jobs.map((job, index) =>
-    completed(job, { returned: results[index], what: () => whatOf(job, lease), execution }),
-  );
+  return [];
 }
 
 /** Those that have failed, and why. What can't be told apart has failed as a whole: nothing counts as done that may not be. */
-function failuresIn(error: unknown, jobs: readonly FetchedJob[]): ReadonlyMap<FetchedJob, unknown> {
-  const all = (why: unknown) => new Map(jobs.map(job => [job, why]));
+function failuresIn(error: unknown, jobs: readonly FetchedJob[]): Failures {
+  const all = (why: unknown) => new Map(jobs.map(({ id }) => [id, why]));
   if (!BatchFailure.is(error)) return all(error);
-  const failures = new Map<FetchedJob, unknown>();
+  const failures: Failures = new Map();
   for (const { job: named, error: why } of error.failures) {
     const job = jobs.find(({ id }) => id === named?.id);
     if (!job) {
@@ -68,28 +100,27 @@ function failuresIn(error: unknown, jobs: readonly FetchedJob[]): ReadonlyMap<Fe
         ),
       );
     }
-    failures.set(job, why);
+    failures.set(job.id, why);
   }
   return failures;
 }
 
-/** Each failure is a try of its own job. In strict order those that are tried again are so together, when all their backoffs are over. */
-function settleFailures(
-  { log }: JobExecution,
-  { jobs, ordering }: Batch,
-  failures: ReadonlyMap<FetchedJob, unknown>,
-  lease: Lease,
+/** How each has ended. In strict order those that are tried again are so together, when all their backoffs are over. */
+function settle(
+  execution: TypedExecution,
+  jobs: readonly FetchedJob[],
+  { failures, results, lease }: { failures: Failures; results: ReadonlyMap<string, unknown>; lease: Lease },
 ): Settlement[] {
-  const delays = new Map([...failures].map(([job, error]) => [job, retryDelayMs(job, error)]));
+  const { log, type } = execution;
+  const delays = new Map(
+    jobs.flatMap(job => (failures.has(job.id) ? [[job.id, retryDelayMs(job, failures.get(job.id))]] : [])),
+  );
   const longestMs = Math.max(...[...delays.values()].map(ms => ms ?? 0));
   return jobs.map(job => {
-    if (!failures.has(job)) return { job, outcome: { kind: 'completed', value: 'null' } };
-    const ownMs = delays.get(job);
-    const delayMs = ownMs !== undefined && ordering === 'strict' ? longestMs : ownMs;
-    return failed(job, { error: failures.get(job), delayMs, what: whatOf(job, lease), log });
+    const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(lease.claim.entity)}`;
+    if (!failures.has(job.id)) return completed(job, { returned: results.get(job.id), what, execution });
+    const ownMs = delays.get(job.id);
+    const delayMs = ownMs !== undefined && type.ordering === 'strict' ? longestMs : ownMs;
+    return failed(job, { error: failures.get(job.id), delayMs, what: what(), log });
   });
-}
-
-function whatOf({ id, name }: FetchedJob, { claim }: Lease): string {
-  return `Job ${id} ("${name}") of ${entityWord(claim.entity)}`;
 }

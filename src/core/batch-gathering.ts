@@ -24,7 +24,11 @@ export class BatchGathering {
   /** A batch waits for so many jobs, also for those that are yet to come. */
   waitsFor = 0;
 
-  constructor(private readonly clock: Clock) {}
+  /** @param isReadable whether this pod can read the payload of a job. */
+  constructor(
+    private readonly clock: Clock,
+    private readonly isReadable: (job: FetchedJob) => boolean,
+  ) {}
 
   /** The store may have more than the last fetch has brought. */
   moreMayWait(): void {
@@ -38,9 +42,9 @@ export class BatchGathering {
 
   /** @param wake called when the batch has waited for long enough. */
   step(ready: readonly FetchedJob[], { max, maxWaitMs }: BatchLimits, wake: () => void): BatchStep {
-    const jobs = countAlike(ready, max);
+    const jobs = this.countAlike(ready, max);
     const now = this.clock.monotonicMs();
-    // What comes next has another name: no more can join it (I6).
+    // What comes next is of another kind: no more can join it (I6).
     if (jobs === max || jobs < ready.length) return this.start(jobs);
     if (this.first !== ready[0]?.id) {
       this.first = ready[0]?.id;
@@ -72,11 +76,13 @@ export class BatchGathering {
     this.close();
     return { start: jobs };
   }
-}
 
-/** How many jobs at the head have its name, at most so many. One that must fail runs by itself. */
-function countAlike(ready: readonly FetchedJob[], max: number): number {
-  const name = ready[0]?.name;
-  const end = ready.findIndex(job => job.name !== name || job.mustFail !== undefined);
-  return Math.min(max, end < 0 ? ready.length : end);
+  /** How many jobs at the head run together, at most so many. One that must fail, or that this pod can't read, is by itself. */
+  private countAlike(ready: readonly FetchedJob[], max: number): number {
+    const name = ready[0]?.name;
+    const end = ready.findIndex(
+      (job, at) => at > 0 && (job.name !== name || job.mustFail !== undefined || !this.isReadable(job)),
+    );
+    return Math.min(max, end < 0 ? ready.length : end);
+  }
 }

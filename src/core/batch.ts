@@ -5,9 +5,10 @@
 import { InvalidOptionError } from './errors.js';
 import { checkKnown, MOST_AT_ONCE } from './options.js';
 import { type EntityContext, type FetchedJob, LONGEST_TIMER_MS } from './ports.js';
+import type { SchemaOptions } from './validation.js';
 
 /** Options of a batch handler. */
-export interface BatchOptions {
+export interface BatchOptions extends SchemaOptions {
   /** Most jobs of one batch, from 1. At most the `prefetch` of its entity type, and 256 over all handlers of an entity at once. */
   max: number;
   /**
@@ -24,6 +25,7 @@ export interface BatchLimits {
 
 /** How the jobs of a name are run together. */
 export interface BatchHandling extends BatchLimits {
+  /** @param jobs with their data, also that of their native form, as it was given. */
   run(jobs: readonly FetchedJob[], context: EntityContext): unknown;
 }
 
@@ -32,7 +34,7 @@ export function checkBatchOptions(path: string, options: BatchOptions): BatchLim
   if (typeof options !== 'object' || options === null) {
     throw new InvalidOptionError(`${path} needs its options: { max, maxWaitMs? }.`);
   }
-  checkKnown(path, options, ['max', 'maxWaitMs']);
+  checkKnown(path, options, ['max', 'maxWaitMs', 'schema']);
   const { max, maxWaitMs = 0 } = options;
   if (!Number.isInteger(max) || max < 1 || max > MOST_AT_ONCE) {
     throw new InvalidOptionError(`${path}: max must be a whole number from 1 to ${MOST_AT_ONCE}.`);

@@ -4,9 +4,11 @@
  * Owns the asynchronous context. Neighbour: `job-execution.ts` runs handlers within it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Codecs } from './codec.js';
 import { type ContextValues, type Envelope, NO_VALUES } from './envelope.js';
 import type { Lease } from './lease.js';
-import type { ChildResult, EntityContext, FetchedJob, JobContext } from './ports.js';
+import { decodeResult } from './payload.js';
+import type { ChildResult, EntityContext, FetchedJob, HandlerPayload, JobContext } from './ports.js';
 
 const storage = new AsyncLocalStorage<RunningEntity>();
 
@@ -57,13 +59,25 @@ export class RunningEntity implements EntityContext {
   }
 }
 
+/** What a job brings to its handler. */
+export interface JobParts {
+  readonly payload: HandlerPayload;
+  /** Of the results of its children. */
+  readonly codecs: Codecs;
+  readonly contextValues: ContextValues | undefined;
+}
+
 export class RunningJob extends RunningEntity implements JobContext {
   constructor(
     private readonly fetched: FetchedJob,
     lease: Lease,
-    readonly contextValues: ContextValues = NO_VALUES,
+    private readonly parts: JobParts,
   ) {
     super(lease);
+  }
+
+  get contextValues(): ContextValues {
+    return this.parts.contextValues ?? NO_VALUES;
   }
 
   get attempt(): number {
@@ -75,11 +89,13 @@ export class RunningJob extends RunningEntity implements JobContext {
   }
 
   get job(): unknown {
-    return this.fetched.native();
+    return this.fetched.native(this.parts.payload);
   }
 
   async children<Value>(): Promise<readonly ChildResult<Value>[]> {
-    const { children } = this.fetched;
-    return children ? ((await children()) as readonly ChildResult<Value>[]) : [];
+    const { children, envelope } = this.fetched;
+    const results = children ? await children() : [];
+    const refs = envelope.children ?? [];
+    return results.map((result, at) => decodeResult(this.parts.codecs, refs[at], result) as ChildResult<Value>);
   }
 }

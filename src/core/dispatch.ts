@@ -9,6 +9,7 @@ import type { EntityRef } from './entity.js';
 import { HandlerConflictError, HandlerNotFoundError, InvalidOptionError } from './errors.js';
 import type { EngineConfig } from './options.js';
 import type { JobRunner } from './ports.js';
+import type { Validator } from './validation.js';
 
 interface Origin {
   /** Where it was declared, for the error when there are two. */
@@ -35,6 +36,7 @@ export class HandlerTable {
   private readonly types = new Set<string>();
   /** The names of jobs that are shared reads, by entity type. */
   private readonly shared = new Map<string, Set<string>>();
+  private readonly validators = new Map<JobRunner | BatchHandling, Validator>();
 
   /** Says that this pod works entities of a type; it sweeps and claims no others. */
   host(type: string): void {
@@ -121,6 +123,22 @@ export class HandlerTable {
     add(this.commands, name, { runner, origin, commandClass }, `command "${name}"`);
   }
 
+  /** What this handler is given must be what the validator wants. */
+  addValidator(handler: JobRunner | BatchHandling, validator: Validator): void {
+    this.validators.set(handler, validator);
+  }
+
+  /** What the data of a handler's jobs must be. */
+  validatorOf(handler: JobRunner | BatchHandling): Validator | undefined {
+    return this.validators.get(handler);
+  }
+
+  /** What the data of jobs of that name must be, as far as this pod knows. */
+  validatorFor(type: string, name: string): Validator | undefined {
+    const found = this.validators.size === 0 ? undefined : this.lookUp(type, name);
+    return found && this.validators.get('batch' in found ? found.batch : found.runner);
+  }
+
   /** The class of the command of that name, if this pod handles it. */
   commandClass(name: string): unknown {
     return this.commands.get(name)?.commandClass;
@@ -137,7 +155,7 @@ export class HandlerTable {
 
   /** Whether this pod has code for jobs of that name. */
   knows(entity: EntityRef, name: string): boolean {
-    return this.lookUp(entity, name) !== undefined;
+    return this.lookUp(entity.type, name) !== undefined;
   }
 
   /** How jobs of that name are run together, where they are. */
@@ -148,7 +166,7 @@ export class HandlerTable {
 
   /** @throws HandlerNotFoundError that names the job, the entity type and the three remedies. */
   find(entity: EntityRef, name: string): JobRunner {
-    const found = this.lookUp(entity, name);
+    const found = this.lookUp(entity.type, name);
     if (found && 'runner' in found) return found.runner;
     throw new HandlerNotFoundError(
       `No handler on this pod for job "${name}" of entity type "${entity.type}". Add a @CommandHandler for the command of ` +
@@ -156,8 +174,8 @@ export class HandlerTable {
     );
   }
 
-  private lookUp(entity: EntityRef, name: string): Registered | RegisteredBatch | undefined {
-    return this.explicit.get(entity.type)?.get(name) ?? this.commands.get(name) ?? this.wildcards.get(entity.type);
+  private lookUp(type: string, name: string): Registered | RegisteredBatch | undefined {
+    return this.explicit.get(type)?.get(name) ?? this.commands.get(name) ?? this.wildcards.get(type);
   }
 }
 

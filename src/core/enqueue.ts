@@ -3,6 +3,7 @@
  * pod works the entity or may (its answer can bring the claim, or the job itself).
  */
 
+import { sealedBy } from './codec.js';
 import type { Propagation } from './context.js';
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
@@ -10,9 +11,10 @@ import type { EntityWorker } from './entity-worker.js';
 import type { Envelope } from './envelope.js';
 import { BulkEnqueueError, ClosedError, InvalidCommandError, InvalidOptionError, rejecting } from './errors.js';
 import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
-import { checkJobOptions, checkOrder, checkSize, encodeData, withIdempotency } from './job-data.js';
+import { checkJobOptions, checkOrder, withIdempotency } from './job-data.js';
 import { type Moment, momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
+import { checkSize, encodePayload } from './payload.js';
 import type { Clock, Entered, EnterHint, EntityStore, JobOptions, NewJob } from './ports.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import type { WorkerManager } from './worker-manager.js';
@@ -22,7 +24,7 @@ export interface JobRequest {
   readonly entityType: string;
   readonly entityId: EntityId;
   readonly name: string;
-  /** Anything that JSON can carry. */
+  /** Anything that the codec of its type can carry: JSON, where nothing else is said. */
   readonly data: unknown;
   /** BullMQ's options of a job. */
   readonly options?: JobOptions;
@@ -140,7 +142,7 @@ export class Enqueuer {
 
   private check(
     { entityType, entityId, name, data, options: asked }: JobRequest,
-    envelope: Envelope | undefined,
+    context: Envelope | undefined,
   ): NewJob {
     if (this.closed) throw new ClosedError();
     if (typeof name !== 'string' || name === '') {
@@ -152,17 +154,17 @@ export class Enqueuer {
     if (options) checkJobOptions(options, culprit);
     const type = this.config.entityType(entity.type);
     if (options) checkOrder(options, type, culprit);
-    const { jobOptions } = type;
-    const encoded = encodeData(data, culprit);
+    const { jobOptions, codec, maxPayloadBytes } = type;
+    const encoded = encodePayload(codec, data, culprit);
     const merged = options ? { ...jobOptions, ...options } : jobOptions;
-    checkSize(encoded, merged, culprit);
+    checkSize(encoded, { sizeLimit: merged['sizeLimit'], maxPayloadBytes }, culprit);
     // Without options of its own a job shares one object with all others of its type: what is encoded once stays encoded.
     return {
       entity,
       name,
       data: encoded,
       options: merged,
-      envelope,
+      envelope: sealedBy(codec, context),
     };
   }
 

@@ -11,6 +11,8 @@ export interface ChildRef extends EntityRef {
   readonly name: string;
   /** Its parent fails with it; otherwise its parent is told. */
   readonly failsParent: boolean;
+  /** The name of the codec that writes what it returns; none for plain JSON. */
+  readonly codec?: unknown;
 }
 
 /** What JSON carries as it is. */
@@ -34,6 +36,8 @@ export interface Envelope {
   readonly ctx?: ContextValues;
   /** The trace that its caller was in. */
   readonly trace?: TraceFields;
+  /** The name of the codec that has written the payload, and writes the result; none for plain JSON. */
+  readonly codec?: unknown;
   readonly [name: string]: unknown;
 }
 

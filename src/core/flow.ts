@@ -70,12 +70,10 @@ export function planFlow<Request extends Asked>(root: FlowOf<Request>, check: (r
 /** The job at that position, which knows its children. */
 function withChildren(id: string, jobs: FlowPlan['jobs'], at: number): NewJob {
   const own = jobs.filter(({ parent }) => parent === at);
-  const children: ChildRef[] = own.map(({ job: { entity, name }, path, failsParent }) => ({
-    ...entity,
-    jobId: `${id}${path}`,
-    name,
-    failsParent,
-  }));
+  const children = own.map(({ job: { entity, name, envelope }, path, failsParent }): ChildRef => {
+    const child = { ...entity, jobId: `${id}${path}`, name, failsParent };
+    return envelope?.codec === undefined ? child : { ...child, codec: envelope.codec };
+  });
   const { job } = jobs[at] as PlannedJob;
   return { ...job, envelope: { ...job.envelope, children } };
 }

@@ -1,13 +1,7 @@
 /**
- * What comes in from a user, checked before anything is sent: the payload as JSON, and the options of a job.
+ * The options of a job, as they come in from a user, checked before anything is sent. Neighbour: `payload.ts` has its payload.
  */
-import {
-  InvalidCommandError,
-  InvalidOptionError,
-  messageOf,
-  UnserializableDataError,
-  UnsupportedError,
-} from './errors.js';
+import { InvalidOptionError, UnsupportedError } from './errors.js';
 import type { JobOptions } from './ports.js';
 import { faultOfBackoff } from './retry.js';
 
@@ -43,42 +37,6 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   removeDependencyOnFailure: ON_FAILURE,
   continueParentOnFailure: ON_FAILURE,
 };
-
-/**
- * The payload as JSON text.
- * @throws UnserializableDataError where JSON would throw (cycle, bigint) and where it would lose data without a word
- * (function, symbol, NaN, Infinity, Map, Set). `undefined` properties are left out, as JSON does.
- */
-export function encodeData(data: unknown, culprit: string): string {
-  try {
-    const json: string | undefined = JSON.stringify(data ?? {}, refuseLoss);
-    if (json === undefined) throw new TypeError('its toJSON gives undefined');
-    return json;
-  } catch (error) {
-    throw new UnserializableDataError(
-      `${culprit} has data that JSON can't carry: ${messageOf(error).split('\n')[0]}. Send plain values, and ids instead of objects.`,
-      { cause: error },
-    );
-  }
-}
-
-function refuseLoss(key: string, value: unknown): unknown {
-  const lossy =
-    typeof value === 'function' ||
-    typeof value === 'symbol' ||
-    typeof value === 'bigint' ||
-    (typeof value === 'number' && !Number.isFinite(value)) ||
-    value instanceof Map ||
-    value instanceof Set;
-  if (!lossy) return value;
-  const kind =
-    typeof value === 'object' && value !== null
-      ? value.constructor.name
-      : typeof value === 'number'
-        ? String(value)
-        : typeof value;
-  throw new TypeError(`property "${key}" is a ${kind}`);
-}
 
 const DAY_MS = 24 * 3600 * 1000;
 
@@ -170,12 +128,4 @@ function isRetention(value: unknown): boolean {
   if (typeof value === 'boolean' || Number.isInteger(value)) return true;
   if (typeof value !== 'object' || value === null) return false;
   return Object.entries(value).every(([name, n]) => ['count', 'age', 'limit'].includes(name) && Number.isInteger(n));
-}
-
-/** @throws InvalidCommandError when the payload is larger than the job's `sizeLimit`, in bytes. */
-export function checkSize(data: string, { sizeLimit }: JobOptions, culprit: string): void {
-  const size = sizeLimit === undefined ? 0 : Buffer.byteLength(data);
-  if (size > Number(sizeLimit)) {
-    throw new InvalidCommandError(`${culprit} has ${size} bytes of data, more than its sizeLimit of ${sizeLimit}.`);
-  }
 }

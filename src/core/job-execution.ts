@@ -1,45 +1,67 @@
 /**
- * Running one job to its end: finds its handler, runs it, and says how it ended. Never throws.
+ * Running one job to its end: finds its handler, has its payload opened, runs it, and says how it ended. Never throws.
+ * Neighbours: `job-payload.ts` opens payloads and writes results; `batch-execution.ts` does the same for several jobs.
  */
 import { describeThrown } from './answer.js';
+import type { Codecs } from './codec.js';
 import type { Propagation } from './context.js';
 import { RunningJob, runAsCurrent } from './current-job.js';
 import type { HandlerTable } from './dispatch.js';
-import { entityWord } from './entity.js';
+import { type EntityRef, entityWord } from './entity.js';
 import { ChildFailedError, JobAbandonedError, messageOf, stackOf } from './errors.js';
+import { OpenedPayload, openJob, resultAsText } from './job-payload.js';
 import type { Lease } from './lease.js';
+import type { EntityTypeConfig } from './options.js';
 import type { FetchedJob, Log, Settlement } from './ports.js';
 import { retryDelayMs } from './retry.js';
 
 export interface JobExecution {
   readonly handlers: HandlerTable;
+  readonly codecs: Codecs;
   readonly log: Log;
   /** Whether code below a handler can ask for its job. */
   readonly currentJob: boolean;
-  /** Of a larger result whoever waits for it is not told. */
-  readonly maxResultBytes: number;
   /** Brings the context of the code that enqueued a job. */
-  readonly propagation?: Propagation;
+  readonly propagation?: Propagation | undefined;
+}
+
+/** For jobs of one entity type. */
+export interface TypedExecution extends JobExecution {
+  readonly type: EntityTypeConfig;
+}
+
+/** What this pod lacks to run a job, in words; nothing if it can, or if the job is to fail anyhow. */
+export function lackFor({ handlers, codecs }: JobExecution, entity: EntityRef, job: FetchedJob): string | undefined {
+  if (job.mustFail !== undefined) return undefined;
+  if (!handlers.knows(entity, job.name)) return `handler on this pod for job "${job.name}"`;
+  const unknown = codecs.unknownOf(job.envelope);
+  return unknown === undefined ? undefined : `codec ${JSON.stringify(unknown)} on this pod for job "${job.name}"`;
 }
 
 /** @param lease the one under which the job may start now. */
-export async function runJob(execution: JobExecution, job: FetchedJob, lease: Lease): Promise<Settlement> {
-  const { handlers, log, currentJob, propagation } = execution;
-  const { entity } = lease.claim;
-  const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(entity)}`;
-  const context = new RunningJob(job, lease, propagation?.valuesOf(job));
+export async function runJob(execution: TypedExecution, job: FetchedJob, lease: Lease): Promise<Settlement> {
+  const { handlers, codecs, log, currentJob, propagation } = execution;
+  const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(lease.claim.entity)}`;
+  let context: RunningJob | undefined;
   try {
     if (job.mustFail !== undefined) {
       throw job.hasFailedChild ? new ChildFailedError(job.mustFail) : new JobAbandonedError(job.mustFail);
     }
-    const run = handlers.find(entity, job.name);
-    const handle = propagation ? () => propagation.restore([job], () => run(job, context)) : () => run(job, context);
-    const returned = await (currentJob ? runAsCurrent(context, handle) : handle());
-    context.hasEnded = true;
+    const run = handlers.find(lease.claim.entity, job.name);
+    const opening = openJob(execution, job, handlers.validatorOf(run));
+    const opened = opening instanceof Promise ? await opening : opening;
+    const payload = new OpenedPayload(execution, opened);
+    const running = new RunningJob(job, lease, { payload, codecs, contextValues: propagation?.valuesOf(job) });
+    context = running;
+    const handle = propagation
+      ? () => propagation.restore([job], () => run(opened, running))
+      : () => run(opened, running);
+    const returned = await (currentJob ? runAsCurrent(running, handle) : handle());
     return completed(job, { returned, what, execution });
   } catch (error) {
-    context.hasEnded = true;
     return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), log });
+  } finally {
+    if (context) context.hasEnded = true;
   }
 }
 
@@ -58,33 +80,15 @@ export function failed(
   return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
 }
 
-/** What a handler leads to that has returned: its work is done, and a result that JSON can't carry is no reason to fail the job. */
+/** What a handler leads to that has returned: its work is done, and a result that can't be stored is no reason to fail the job. */
 export function completed(
   job: FetchedJob,
-  { returned, what, execution }: { returned: unknown; what: () => string; execution: JobExecution },
+  { returned, what, execution }: { returned: unknown; what: () => string; execution: TypedExecution },
 ): Settlement {
-  const result = resultAsJson(returned);
-  if ('lost' in result) execution.log.warn(`${what()} completed, but ${result.lost}; null is stored.`);
-  const value = 'lost' in result ? 'null' : result.value;
-  // Most jobs have nobody who waits: nothing is made for them.
-  const withheld = job.envelope.reply && withheldFrom(result, execution.maxResultBytes);
-  return { job, outcome: withheld ? { kind: 'completed', value, withheld } : { kind: 'completed', value } };
-}
-
-type Result = { readonly value: string } | { readonly lost: string };
-
-function resultAsJson(returned: unknown): Result {
-  try {
-    return { value: JSON.stringify(returned) ?? 'null' };
-  } catch (error) {
-    return { lost: `its result can't be stored as JSON (${messageOf(error)})` };
-  }
-}
-
-/** Why whoever waits is not told the result; undefined where he is. */
-function withheldFrom(result: Result, maxBytes: number): string | undefined {
-  if ('lost' in result) return `${result.lost}.`;
-  const bytes = Buffer.byteLength(result.value);
-  if (bytes <= maxBytes) return undefined;
-  return `its result has ${bytes} bytes as JSON, more than maxResultBytes (${maxBytes}). Store it, and answer with where it is.`;
+  const { value, lost } = resultAsText(returned, job, execution);
+  if (lost === undefined) return { job, outcome: { kind: 'completed', value } };
+  execution.log.warn(`${what()} completed, but ${lost}; null is stored.`);
+  // Whoever waits must not take that for what was returned.
+  const withheld = `${lost}; answer with what can be stored, such as an id.`;
+  return { job, outcome: { kind: 'completed', value, withheld } };
 }

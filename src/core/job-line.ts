@@ -11,7 +11,7 @@ import { runBatch } from './batch-execution.js';
 import { BatchGathering, type BatchStep } from './batch-gathering.js';
 import type { EventSink } from './events.js';
 import { exhausted, exhaustedTogether, keepsPlace } from './exhausted.js';
-import { type JobExecution, runJob } from './job-execution.js';
+import { type JobExecution, runJob, type TypedExecution } from './job-execution.js';
 import type { Lease } from './lease.js';
 import { tellOfJob } from './news.js';
 import type { EntityTypeConfig } from './options.js';
@@ -49,6 +49,7 @@ export class JobLine {
   private readonly reads: SharedReads | undefined;
   private readonly unconfirmed = new Map<string, Settlement>();
   private readonly window: PrefetchWindow;
+  private readonly execution: TypedExecution;
   /** How many handlers may run at once. */
   handlers: number;
 
@@ -57,6 +58,7 @@ export class JobLine {
     private readonly context: JobSurroundings,
   ) {
     this.window = new PrefetchWindow(type.prefetch);
+    this.execution = { ...context.execution, type };
     this.handlers = type.handlersAtStart;
     if (type.maxReads > 1) this.reads = new SharedReads(type.maxReads);
   }
@@ -210,7 +212,7 @@ export class JobLine {
   /** Starts the next job, under a lease that is valid. */
   start(job: FetchedJob, lease: Lease, { ended, crashed }: JobEnd): void {
     const { type } = this;
-    const { clock, execution, events } = this.context;
+    const { clock, events } = this.context;
     this.ready.shift();
     const startedAtMs = clock.monotonicMs();
     const reads = this.isRead(job) ? this.reads : undefined;
@@ -218,9 +220,9 @@ export class JobLine {
     reads?.onStart();
     this.running.set(job.id, startedAtMs);
     tellOfJob(events, 'job.started', lease.claim, job);
-    runJob(execution, job, lease).then(
+    runJob(this.execution, job, lease).then(
       end => {
-        const settlement = exhausted(end, { type, claim: lease.claim, log: execution.log });
+        const settlement = exhausted(end, { type, claim: lease.claim, log: this.execution.log });
         this.onOver(job, reads);
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);
@@ -246,9 +248,13 @@ export class JobLine {
 
   /** What is to be done about the batch that the next job begins. Jobs of a dead owner run one at a time. */
   batchStep(handling: BatchHandling, wake: () => void): BatchStep {
-    this.gathering ??= new BatchGathering(this.context.clock);
-    const max = this.window.isCareful ? 1 : handling.max;
-    const step = this.gathering.step(this.ready, { max, maxWaitMs: handling.maxWaitMs }, wake);
+    const { ready } = this;
+    const isReadable = ({ envelope }: FetchedJob) => this.execution.codecs.knows(envelope);
+    this.gathering ??= new BatchGathering(this.context.clock, isReadable);
+    // One that this pod can't read has been left for long enough: it fails, and holds up no others.
+    const isAlone = this.window.isCareful || !ready.slice(0, 1).every(isReadable);
+    const max = isAlone ? 1 : handling.max;
+    const step = this.gathering.step(ready, { max, maxWaitMs: handling.maxWaitMs }, wake);
     if (typeof step === 'object' && 'fetch' in step && step.forMs > 0) this.reads?.onGathering();
     return step;
   }
@@ -259,7 +265,8 @@ export class JobLine {
     lease: Lease,
     { ended, crashed }: BatchEnd,
   ): void {
-    const { clock, execution, events } = this.context;
+    const { execution, type } = this;
+    const { clock, events } = this.context;
     const jobs = this.ready.splice(0, size);
     const startedAtMs = clock.monotonicMs();
     this.busy++;
@@ -271,9 +278,9 @@ export class JobLine {
       this.busy--;
       for (const { id } of jobs) this.running.delete(id);
     };
-    runBatch(execution, { jobs, handling, ordering: this.type.ordering }, lease).then(
+    runBatch(execution, { jobs, handling }, lease).then(
       ends => {
-        const settlements = exhaustedTogether(ends, { type: this.type, claim: lease.claim, log: execution.log });
+        const settlements = exhaustedTogether(ends, { type, claim: lease.claim, log: execution.log });
         isOver();
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);

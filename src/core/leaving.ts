@@ -1,5 +1,5 @@
 /**
- * How a worker gives its entity up: handed over, released as idle, or left for pods that know its next job.
+ * How a worker gives its entity up: handed over, released as idle, or left for pods that can run its next job.
  *
  * Owns: the calls that give up the claim, and what their answers mean.
  * Neighbours: `worker-steps.ts` says when; `tenure.ts` notes why.
@@ -10,7 +10,7 @@ import type { Tenure } from './tenure.js';
 import type { WorkerRequests } from './worker-requests.js';
 
 export class Leaving {
-  /** A job of a name unknown here that was left for others long enough: it is to fail. */
+  /** A job of a name, or a codec, unknown here that was left for others long enough: it is to fail. */
   private overdue: string | undefined;
 
   constructor(
@@ -52,8 +52,8 @@ export class Leaving {
   }
 
   /**
-   * A rolling deploy: the next job has a name that only other pods know. It is left for them, and all behind it; too long
-   * left, it fails here, so that an entity does not wait for ever (races 13, 32).
+   * A rolling deploy: the next job has a name, or a codec, that only other pods know. It is left for them, and all behind it;
+   * too long left, it fails here, so that an entity does not wait for ever (races 13, 32).
    */
   leave(claim: Claim, job: FetchedJob): boolean {
     const { tenure } = this;

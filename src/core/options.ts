@@ -4,6 +4,7 @@
  * Owns: defaults, ranges, and the error for what is unknown. Neighbour: `nest/options.ts` types
  * what a user writes and hands it over here.
  */
+import { Codecs, checkCodec, jsonCodec, type PayloadCodec } from './codec.js';
 import { type ContextOptions, checkContextOptions } from './context.js';
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError } from './errors.js';
@@ -97,6 +98,12 @@ export interface EntityOptions {
   >;
   /** BullMQ options of every job of this type; options given to `enqueue` win. */
   defaultJobOptions?: JobOptions;
+  /** How payloads and results of this type are stored. Default: the codec of the module. */
+  codec?: PayloadCodec;
+  /** As that of the module, for this type. */
+  maxPayloadBytes?: number;
+  /** As that of the module, for this type. */
+  maxResultBytes?: number;
 }
 
 /** What the engine is given. */
@@ -113,11 +120,6 @@ export interface EngineOptions {
   currentJob?: boolean;
   /** How long `enqueueAndWait` waits where its call does not say, in ms. Default: each call must say. */
   replyTimeoutMs?: number;
-  /**
-   * The largest result, in bytes of JSON, that whoever waits for a job is told; with a larger one the job completes, and he gets
-   * a `ResultUnavailableError`. Of the pod that runs the job. Default 262144 (256 KB).
-   */
-  maxResultBytes?: number;
   /** Values of the code that enqueues, a tenant's id say, which its handler finds again. Default: none. */
   context?: ContextOptions;
   /** This pod only enqueues: it works no entity, whatever handlers it has. Default false. */
@@ -136,6 +138,24 @@ export interface EngineOptions {
   enableCronManager?: boolean;
   /** How often `enableCronManager` looks, in ms. Default 5000. */
   cronInterval?: number;
+  /**
+   * How payloads and results are stored. Default: as plain JSON (`jsonCodec`), which refuses what it can't carry. Each job
+   * carries the name of its codec, and is read by that one, whatever codec its type has by then.
+   */
+  codec?: PayloadCodec;
+  /**
+   * Codecs that are read beside those that are written here: the former ones, or those of other services. In a rolling change,
+   * first let all pods read the new codec, then write it. A job whose codec a pod does not know is left for those that do, as one
+   * of an unknown name: see `unknownJobGraceMs`.
+   */
+  readCodecs?: readonly PayloadCodec[];
+  /** The most bytes that a payload may have as it is stored; above it an enqueue rejects with `PayloadTooLargeError`. Default 262144. */
+  maxPayloadBytes?: number;
+  /**
+   * The most bytes that the result of a job may have as it is stored. One that has more completes all the same, since its work is
+   * done; null is stored, a warning logged, and whoever waits for it gets a `ResultUnavailableError`. Default 262144.
+   */
+  maxResultBytes?: number;
 }
 
 /** An entity type as the core reads it. */
@@ -166,6 +186,9 @@ export interface EntityTypeConfig {
   readonly maxPending: number | undefined;
   readonly rateLimit: RateLimit | undefined;
   readonly jobOptions: JobOptions;
+  readonly codec: PayloadCodec;
+  readonly maxPayloadBytes: number;
+  readonly maxResultBytes: number;
 }
 
 /** All options as the core reads them. */
@@ -176,7 +199,6 @@ export interface EngineConfig {
   readonly shutdownTimeoutMs: number;
   readonly currentJob: boolean;
   readonly replyTimeoutMs: number | undefined;
-  readonly maxResultBytes: number;
   readonly context: ContextOptions | undefined;
   readonly producerOnly: boolean;
   readonly maxWorkersPerPod: number;
@@ -184,11 +206,15 @@ export interface EngineConfig {
   readonly discoveryMs: number;
   /** How often the workers of entities are scaled; not at all without. */
   readonly scaleEveryMs: number | undefined;
+  /** All that this pod can read. */
+  readonly codecs: Codecs;
   entityType(type: string): EntityTypeConfig;
 }
 
 /** Completed jobs leave at once; failed ones stay for a person to see, bounded in number and age (7 days, in seconds). */
 const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1000, age: 7 * 24 * 3600 } };
+
+const DEFAULT_MAX_BYTES = 256 * 1024;
 
 /** What is fetched, or runs, must fit into one call when a worker begins anew. */
 export const MOST_AT_ONCE = 256;
@@ -212,6 +238,9 @@ const ENTITY_KEYS = [
   'defaultEntityId',
   'workerConfig',
   'defaultJobOptions',
+  'codec',
+  'maxPayloadBytes',
+  'maxResultBytes',
 ];
 
 /**
@@ -238,8 +267,8 @@ export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<
     checkKnown('context', options.context, ['keys', 'get', 'run']);
   }
   if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
+  checkStorage('AtomicQueuesModule', options);
   if (options.replyTimeoutMs !== undefined) milliseconds('replyTimeoutMs', options.replyTimeoutMs);
-  if (options.maxResultBytes !== undefined) count('maxResultBytes', options.maxResultBytes);
   const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
   return {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
@@ -248,12 +277,12 @@ export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<
     shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
     currentJob: options.currentJob ?? true,
     replyTimeoutMs: options.replyTimeoutMs,
-    maxResultBytes: options.maxResultBytes ?? 256 * 1024,
     context: options.context,
     producerOnly: options.producerOnly ?? false,
     maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,
     discoveryMs: zeroOrMilliseconds('discoveryIntervalMs', options.discoveryIntervalMs ?? 60_000),
     scaleEveryMs: options.enableCronManager ? scaleEveryMs : undefined,
+    codecs: codecsOf(options),
     entityType(type) {
       let config = types.get(type);
       if (!config) {
@@ -299,6 +328,9 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     maxPending: entity.maxPending,
     rateLimit: entity.rateLimit,
     jobOptions,
+    codec: entity.codec ?? options.codec ?? jsonCodec,
+    maxPayloadBytes: entity.maxPayloadBytes ?? options.maxPayloadBytes ?? DEFAULT_MAX_BYTES,
+    maxResultBytes: entity.maxResultBytes ?? options.maxResultBytes ?? DEFAULT_MAX_BYTES,
   };
 }
 
@@ -310,6 +342,24 @@ function withReads(config: EntityTypeConfig, { maxSharedReads = MAX_READS }: Ent
     );
   }
   return { ...config, maxReads: maxSharedReads };
+}
+
+/** What a pod writes it can read, whatever type a job is of. */
+function codecsOf({ codec, readCodecs = [], entities = {} }: EngineOptions): Codecs {
+  if (!Array.isArray(readCodecs))
+    throw new InvalidOptionError('AtomicQueuesModule.readCodecs must be a list of codecs.');
+  for (const [index, other] of readCodecs.entries()) checkCodec(`AtomicQueuesModule.readCodecs[${index}]`, other);
+  const codecs = new Codecs();
+  for (const known of [codec, ...readCodecs, ...Object.values(entities).map(entity => entity.codec)])
+    if (known) codecs.add(known);
+  return codecs;
+}
+
+/** How payloads are stored: what the module says, and an entity type may say otherwise. */
+function checkStorage(path: string, { codec, maxPayloadBytes, maxResultBytes }: EntityOptions): void {
+  if (codec !== undefined) checkCodec(`${path}.codec`, codec);
+  if (maxPayloadBytes !== undefined) count(`${path}.maxPayloadBytes`, maxPayloadBytes);
+  if (maxResultBytes !== undefined) count(`${path}.maxResultBytes`, maxResultBytes);
 }
 
 /** Which order a type keeps, and what it does with jobs that have used up their tries. */
@@ -359,6 +409,7 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
     throw new InvalidOptionError(`${path}.onExhausted must be 'skip', 'block' or 'deadLetter'.`);
   }
   if (entity.rateLimit !== undefined) checkRateLimit(`${path}.rateLimit`, entity.rateLimit);
+  checkStorage(path, entity);
   if (entity.maxPending !== undefined) count(`${path}.maxPending`, entity.maxPending);
   if (entity.maxWorkersPerEntity !== undefined) count(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
   if (entity.maxSharedReads !== undefined) countAtOnce(`${path}.maxSharedReads`, entity.maxSharedReads);

@@ -23,7 +23,7 @@ export type JobOptions = Readonly<Record<string, unknown>>;
 export interface NewJob {
   readonly entity: EntityRef;
   readonly name: string;
-  /** The payload as JSON text. */
+  /** The payload as JSON text, as the codec that the envelope names has written it. */
   readonly data: string;
   readonly options: JobOptions;
   readonly envelope?: Envelope;
@@ -52,6 +52,7 @@ export interface NewFlow {
 export interface FetchedJob {
   readonly id: string;
   readonly name: string;
+  /** As its codec has written it. */
   readonly data: unknown;
   /** Which start of this job this is, from 1. */
   readonly attempt: number;
@@ -65,10 +66,20 @@ export interface FetchedJob {
   readonly mustFail?: string;
   /** That is since a child of it has failed. */
   readonly hasFailedChild?: boolean;
-  /** Of a parent: how its children have ended, in the order given. Guarded by the claim it was fetched under. */
+  /** Of a parent: how its children have ended, in the order given; results as they are stored. Guarded by the claim it was fetched under. */
   readonly children?: (() => Promise<readonly ChildResult[]>) | undefined;
-  /** The job in the store's own form (a BullMQ `Job`); built when first asked for, guarded by the claim it was fetched under. */
-  native(): unknown;
+  /**
+   * The job in the store's own form (a BullMQ `Job`); built when first asked for, guarded by the claim it was fetched under.
+   * @param payload as the handler is to see it. Default: as it is stored.
+   */
+  native(payload?: HandlerPayload): unknown;
+}
+
+/** The payload of a job for its handler. */
+export interface HandlerPayload {
+  readonly data: unknown;
+  /** What the handler puts in its place, as JSON text. @throws UnserializableDataError, PayloadTooLargeError */
+  encode(data: unknown): string;
 }
 
 /** How the child of a job has ended, as its parent sees it. */
@@ -77,7 +88,7 @@ export interface ChildResult<Value = unknown> {
   readonly entityId: string;
   readonly jobId: string;
   readonly name: string;
-  readonly outcome: /** What its handler returned, as JSON carries it. */
+  readonly outcome: /** What its handler returned, as its codec carries it. */
     | { readonly kind: 'completed'; readonly value: Value }
     /** With all its tries used up, or removed by a person. */
     | { readonly kind: 'failed'; readonly reason: string };
@@ -376,6 +387,7 @@ export type JobState = 'waiting' | 'active' | 'delayed' | 'failed' | 'completed'
 export interface JobView {
   readonly jobId: string;
   readonly name: string;
+  /** As it was given; what this pod has no codec for, as it is stored. */
   readonly data: unknown;
   /** When it was enqueued, in ms since 1970. */
   readonly enqueuedAtMs: number;
@@ -454,6 +466,8 @@ export interface FoundJob {
   readonly isOwn: boolean;
   /** Of one that has ended, where that was told and not been read yet, or the job is kept. */
   readonly answer?: Answer;
+  /** The codec of its result, where the job is there or kept; none for plain JSON. */
+  readonly codec?: unknown;
 }
 
 /**

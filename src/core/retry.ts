@@ -3,7 +3,14 @@
  * as unrecoverable.
  */
 import { DeadlockError } from './answer-errors.js';
-import { ChildFailedError, HandlerNotFoundError, JobAbandonedError, JobRefusedError } from './errors.js';
+import {
+  ChildFailedError,
+  HandlerNotFoundError,
+  JobAbandonedError,
+  JobRefusedError,
+  PayloadUnreadableError,
+  ValidationError,
+} from './errors.js';
 import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
 
 /** Stacks of its tries that a job keeps where nothing else is said. */
@@ -35,11 +42,20 @@ function backoffOf({ backoff }: JobOptions): Backoff {
 }
 
 // Who waits for a job that would wait for him waits through its tries as well.
-const FINAL = [ChildFailedError, DeadlockError, JobAbandonedError, HandlerNotFoundError, JobRefusedError];
+const FINAL = [
+  ChildFailedError,
+  DeadlockError,
+  JobAbandonedError,
+  HandlerNotFoundError,
+  JobRefusedError,
+  PayloadUnreadableError,
+];
 
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {
   if (FINAL.some(kind => error instanceof kind)) return true;
+  // What a handler enqueues may be invalid, too: that is its own matter.
+  if (error instanceof ValidationError) return error.stage === 'run';
   return error instanceof Error && error.name === 'UnrecoverableError';
 }
 

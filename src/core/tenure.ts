@@ -35,7 +35,7 @@ export interface WorkerSurroundings {
   nextEpoch(): number;
   /** Asks for a renewal now: the lease of a worker with work has run out. */
   requestRenewal(): void;
-  /** The next job has a name that this pod does not know; it was left for one that does. */
+  /** The next job has a name, or a codec, that this pod does not know; it was left for one that does. */
   left(worker: { readonly entity: EntityRef; readonly type: EntityTypeConfig }, job: FetchedJob): void;
 }
 

@@ -13,8 +13,10 @@ import {
   ResultUnavailableError,
   WaitAbortedError,
 } from './answer-errors.js';
+import type { Codecs } from './codec.js';
 import type { EntityRef } from './entity.js';
 import { messageOf, OutcomeUnknownError } from './errors.js';
+import { readResult } from './payload.js';
 import type { Answers, CallState, Clock, FoundJob, Timer } from './ports.js';
 
 /** What a caller asks for, checked. */
@@ -28,11 +30,14 @@ export interface CallRequest {
   readonly cancelJob: boolean;
   /** The enqueue may find that its job was added by an earlier one. */
   readonly mayBeKnown: boolean;
+  /** The name of the codec that its enqueue writes with; none for plain JSON. */
+  readonly codec: unknown;
 }
 
 export interface CallParts {
   readonly answers: Answers;
   readonly clock: Clock;
+  readonly codecs: Codecs;
   settled(call: WaitingCall): void;
 }
 
@@ -92,15 +97,14 @@ export class WaitingCall {
     else this.fail(error);
   }
 
+  /** The answer to the job that this call has added. */
   onAnswer(answer: Answer): void {
-    if (answer.kind === 'failed') this.fail(new HandlerError(this.awaited, answer.thrown));
-    else if (answer.kind === 'withheld') this.fail(new ResultUnavailableError(this.awaited, answer.why));
-    else this.succeed(answer.value);
+    this.conclude(answer, this.request.codec);
   }
 
   /** What the store knows of the job, in one step with whether an answer has come that was not read. */
-  onFound({ state, isOwn, answer }: FoundJob): void {
-    if (answer) this.onAnswer(answer);
+  onFound({ state, isOwn, answer, codec }: FoundJob): void {
+    if (answer) this.conclude(answer, isOwn ? this.request.codec : codec);
     else if (state === 'gone') {
       this.fail(this.isAttached ? new AnswerGivenError(this.awaited) : new JobRemovedError(this.awaited));
     } else {
@@ -160,12 +164,18 @@ export class WaitingCall {
     }
   }
 
-  private succeed(value: string): void {
+  private conclude(answer: Answer, codec: unknown): void {
+    if (answer.kind === 'failed') this.fail(new HandlerError(this.awaited, answer.thrown));
+    else if (answer.kind === 'withheld') this.fail(new ResultUnavailableError(this.awaited, answer.why));
+    else this.succeed(answer.value, codec);
+  }
+
+  private succeed(value: string, codec: unknown): void {
     try {
-      const result: unknown = JSON.parse(value);
+      const result = readResult(this.parts.codecs, codec, value);
       if (this.settle()) this.resolve(result);
     } catch (error) {
-      this.fail(new ResultUnavailableError(this.awaited, `its result is not JSON: ${messageOf(error)}`));
+      this.fail(new ResultUnavailableError(this.awaited, `its result can't be read: ${messageOf(error)}`));
     }
   }
 

@@ -7,6 +7,7 @@
  * are read.
  */
 import { WaitAbortedError } from './answer-errors.js';
+import { sealedBy } from './codec.js';
 import { chainTo } from './deadlock.js';
 import type { EnqueuedJob, JobRequest } from './enqueue.js';
 import { entityRef } from './entity.js';
@@ -59,8 +60,9 @@ export class WaitingCalls {
     }
     const nowMs = this.parts.clock.wallMs();
     const chain = chainTo(entity, nowMs + timeoutMs, nowMs);
-    const { answers, clock, add } = this.parts;
-    const call = new WaitingCall(checked, { answers, clock, settled: ({ id }) => this.calls.delete(id) });
+    const { answers, clock, config, add } = this.parts;
+    const { codecs } = config;
+    const call = new WaitingCall(checked, { answers, clock, codecs, settled: ({ id }) => this.calls.delete(id) });
     // Before it is sent: the answer may come before that of the enqueue.
     this.calls.set(id, call);
     this.listen();
@@ -97,6 +99,7 @@ export class WaitingCalls {
       throw new InvalidOptionError(`${culprit} is to be waited for with a signal that is no AbortSignal.`);
     }
     if (typeof cancelJob !== 'boolean') throw new InvalidOptionError(`${culprit} has a cancelJob that is no boolean.`);
+    const { codec, jobOptions } = this.parts.config.entityType(entity.type);
     return {
       id: (++this.lastId).toString(36),
       entity,
@@ -104,7 +107,8 @@ export class WaitingCalls {
       timeoutMs: milliseconds(`timeoutMs of ${culprit}`, waitsMs),
       signal,
       cancelJob,
-      mayBeKnown: mayBeKnown({ ...this.parts.config.entityType(entity.type).jobOptions, ...request.options }),
+      mayBeKnown: mayBeKnown({ ...jobOptions, ...request.options }),
+      codec: sealedBy(codec, undefined)?.codec,
     };
   }
 

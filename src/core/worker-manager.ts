@@ -11,6 +11,7 @@ import type { HandlerTable } from './dispatch.js';
 import { type EntityRef, entityWord } from './entity.js';
 import { EntityWorker, type WorkerContext } from './entity-worker.js';
 import { type EventSink, NO_EVENTS } from './events.js';
+import { lackFor } from './job-execution.js';
 import type { EngineConfig } from './options.js';
 import type { Clock, EntityStore, Log, TypeLoad } from './ports.js';
 
@@ -59,15 +60,16 @@ export class WorkerManager {
       leaseMs: config.leaseMs,
       execution: {
         handlers,
+        codecs: config.codecs,
         log,
         currentJob: config.currentJob,
-        maxResultBytes: config.maxResultBytes,
         propagation: parts.propagation,
       },
       events: parts.events ?? NO_EVENTS,
       nextEpoch: () => ++this.epoch,
       requestRenewal: () => parts.requestRenewal(),
-      left: ({ entity, type }, job) => this.admission.leave(entity, job, type.unknownJobGraceMs),
+      left: ({ entity, type }, job) =>
+        this.admission.leave(entity, lackFor(this.context.execution, entity, job) ?? '', type.unknownJobGraceMs),
       ended: worker => this.remove(worker),
     };
   }

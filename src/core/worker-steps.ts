@@ -10,6 +10,7 @@ import type { BatchHandling } from './batch.js';
 import { beginAnew } from './beginning-anew.js';
 import { entityWord } from './entity.js';
 import { messageOf, stackOf } from './errors.js';
+import { lackFor } from './job-execution.js';
 import type { Lease } from './lease.js';
 import type { Leaving } from './leaving.js';
 import { tellOfEnd, tellOfWorker } from './news.js';
@@ -96,8 +97,8 @@ export class WorkerSteps {
       context.requestRenewal();
       return false;
     }
-    const isKnown = job.mustFail !== undefined || context.execution.handlers.knows(entity, job.name);
-    if (!isKnown && !leaving.isOverdue(job)) return leaving.leave(lease.claim, job);
+    const isLacking = lackFor(context.execution, entity, job) !== undefined;
+    if (isLacking && !leaving.isOverdue(job)) return leaving.leave(lease.claim, job);
     tenure.enterState('working');
     const handling = job.mustFail === undefined ? context.execution.handlers.batchOf(entity, job.name) : undefined;
     if (handling) return this.nextOfBatch(lease, handling);

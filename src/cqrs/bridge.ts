@@ -7,10 +7,12 @@
 import type { ModuleRef } from '@nestjs/core';
 import type { HandlerTable } from '../core/dispatch.js';
 import { InvalidCommandError, UnsupportedError } from '../core/errors.js';
-import type { FetchedJob, JobContext, JobRunner } from '../core/ports.js';
+import type { JobContext, JobRunner } from '../core/ports.js';
 import { type Class, getMetadata, jobNameOf, whoShares } from '../nest/metadata.js';
 import type { Provider } from '../nest/provider.js';
 import { openScope } from '../nest/scope.js';
+import type { Validators } from '../nest/validators.js';
+import { rebuild } from './rebuild.js';
 
 /** Metadata that the decorators of cqrs leave on a handler: the class it handles. A test fails when they change. */
 export const HANDLER_METADATA = { command: '__commandHandler__', query: '__queryHandler__' } as const;
@@ -36,6 +38,7 @@ export interface BridgeParts {
   readonly moduleRef: ModuleRef;
   /** Entity types named in the module's options. */
   readonly declaredTypes: readonly string[];
+  readonly validators: Validators;
 }
 
 /** @throws HandlerConflictError when two classes travel under one name, InvalidCommandError when cqrs has no bus here. */
@@ -44,6 +47,7 @@ export async function registerCqrsHandlers({
   handlers,
   moduleRef,
   declaredTypes,
+  validators,
 }: BridgeParts): Promise<void> {
   // A class that two modules provide is found twice, and still is one handler.
   const classes = [...new Map(providers.map(provider => [provider.target, provider])).values()];
@@ -53,11 +57,13 @@ export async function registerCqrsHandlers({
   for (const { provider, message, kind } of found) {
     const { name } = provider.target;
     const bus = findBus(moduleRef, kind === 'command' ? cqrs.CommandBus : cqrs.QueryBus, name);
-    const run = provider.isStatic
-      ? (job: FetchedJob) => bus.execute(rebuild(message, job))
+    const run: JobRunner = provider.isStatic
+      ? job => bus.execute(rebuild(message, job))
       : runScoped({ bus, message, AsyncContext: asyncContextOf(cqrs, provider), moduleRef });
     const jobName = jobNameOf(message);
     handlers.addCommand(jobName, message, run, `${name} (${message.name})`);
+    const validator = validators.of(message);
+    if (validator) handlers.addValidator(run, validator);
     const type = getMetadata(message, 'entityType');
     if (type !== undefined && getMetadata(message, 'shared')) handlers.share(type, jobName, whoShares(message));
     for (const hosted of type === undefined ? declaredTypes : [type]) handlers.host(hosted);
@@ -134,26 +140,4 @@ function routedMessages(handler: Class): { kind: Kind; message: Class }[] {
     const message: Class | undefined = Reflect.getMetadata(HANDLER_METADATA[kind], handler);
     return message && getMetadata(message, 'routed') ? [{ kind, message }] : [];
   });
-}
-
-/** Names that would reach beyond the instance. */
-const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
-
-/**
- * A real instance of the class with the properties of the payload; the constructor is not run again.
- * @throws InvalidCommandError when the payload is no object.
- */
-export function rebuild(message: Class, { data = {} }: Pick<FetchedJob, 'data'>): object {
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) {
-    const kind = Array.isArray(data) ? 'an array' : data === null ? 'null' : `a ${typeof data}`;
-    throw new InvalidCommandError(
-      `The data of a job that ${message.name} is made of must be an object with its properties, not ${kind}.`,
-    );
-  }
-  const instance: object = Object.create(message.prototype);
-  for (const [name, value] of Object.entries(data)) {
-    if (FORBIDDEN.has(name)) continue;
-    Object.defineProperty(instance, name, { value, writable: true, enumerable: true, configurable: true });
-  }
-  return instance;
 }

@@ -3,7 +3,9 @@
  * Neighbour: `queue-bus.ts` asks for every command.
  */
 import { InvalidCommandError, InvalidEntityError } from '../core/errors.js';
+import type { Validator } from '../core/validation.js';
 import { type Class, getMetadata, jobNameOf } from './metadata.js';
+import type { Validators } from './validators.js';
 
 export interface CommandClass {
   readonly target: Class;
@@ -13,6 +15,7 @@ export interface CommandClass {
   readonly entityIdProperty: string | undefined;
   /** Its jobs are shared reads, of its own entity type. */
   readonly isShared: boolean;
+  readonly validator: Validator | undefined;
 }
 
 /**
@@ -30,7 +33,7 @@ export function classOf(command: unknown): Class {
 }
 
 /** @throws InvalidCommandError when instances could not be told from others by name. */
-export function readCommandClass(target: Class): CommandClass {
+export function readCommandClass(target: Class, validators: Validators): CommandClass {
   const name = jobNameOf(target);
   if (name === '')
     throw new InvalidCommandError(
@@ -42,6 +45,7 @@ export function readCommandClass(target: Class): CommandClass {
     entityType: getMetadata(target, 'entityType'),
     entityIdProperty: getMetadata(target, 'entityIdProperty'),
     isShared: getMetadata(target, 'shared') ?? false,
+    validator: validators.of(target),
   };
 }
 

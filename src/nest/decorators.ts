@@ -4,7 +4,9 @@
 import { type BatchOptions, checkBatchOptions } from '../core/batch.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError } from '../core/errors.js';
 import { checkEntityOptions, checkKnown } from '../core/options.js';
+import { checkSchema, type SchemaOptions, type StandardSchema } from '../core/validation.js';
 import { parameterProperty } from './constructor-parameter.js';
+import type { EntityTypeName } from './entity-types.js';
 import {
   type Class,
   getMetadata,
@@ -15,7 +17,7 @@ import {
 } from './metadata.js';
 
 /** Options of {@link QueueEntity}. */
-export interface QueueEntityOptions {
+export interface QueueEntityOptions extends SchemaOptions {
   /**
    * The name under which jobs of this class travel. Default: the class name. Declare one where class names are
    * minified, or may change while jobs are waiting.
@@ -30,7 +32,7 @@ export interface QueueEntityOptions {
 }
 
 /** Options of {@link JobHandler}. */
-export interface JobHandlerOptions {
+export interface JobHandlerOptions extends SchemaOptions {
   /** The jobs of this name are shared reads: see {@link QueueEntityOptions.shared}. Default false. */
   shared?: boolean;
 }
@@ -45,19 +47,22 @@ export interface JobHandlerOptions {
  *   constructor(@QueueEntityId() readonly accountId: string, readonly amount: number) {}
  * }
  * ```
+ * A class without a schema whose properties are decorated with class-validator is checked by that. A subclass inherits the type,
+ * not the name and not the schema.
+ *
  * @throws InvalidCommandError (at import) when the type or the name is not a non-empty string, InvalidOptionError for an
- * unknown option.
+ * unknown option, or what is no schema.
  */
-export function QueueEntity(entityType: string, options: QueueEntityOptions = {}): ClassDecorator {
+export function QueueEntity(entityType: EntityTypeName, options: QueueEntityOptions = {}): ClassDecorator {
   return target => {
-    if (typeof entityType !== 'string' || entityType === '') {
+    if (!isName(entityType)) {
       throw new InvalidCommandError(`@QueueEntity of ${target.name} needs an entity type, such as 'account'.`);
     }
     const where = `@QueueEntity of ${target.name}`;
-    checkKnown(where, options, ['name', 'shared']);
+    checkKnown(where, options, ['name', 'schema', 'shared']);
     setMetadata(target, 'entityType', entityType);
     setMetadata(target, 'shared', readShared(where, options));
-    route(target, options.name);
+    route(target, options.name, options);
   };
 }
 
@@ -132,7 +137,7 @@ function idProperty(cls: Class, { property, place, isStatic }: Decorated): strin
  */
 export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator {
   return target => {
-    if (typeof options?.entityType !== 'string' || options.entityType === '') {
+    if (!isName(options?.entityType)) {
       throw new InvalidCommandError(`@WorkerProcessor of ${target.name} needs an entityType, such as 'account'.`);
     }
     const { entityType: _, enhancers, ...own } = options;
@@ -159,8 +164,8 @@ export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator
  * }
  * ```
  * @throws HandlerConflictError (at import) when another method of the class handles the name, InvalidCommandError when
- * the name is not a non-empty string or the method is static, InvalidOptionError for an unknown option, or for `'*'` with `shared`:
- * what else may come is not known to be a read.
+ * the name is not a non-empty string or the method is static, InvalidOptionError for an unknown option, what is no schema, or for
+ * `'*'` with `shared`: what else may come is not known to be a read.
  */
 export function JobHandler(jobName: string, options: JobHandlerOptions = {}): MethodDecorator {
   return (target, method) => {
@@ -168,7 +173,7 @@ export function JobHandler(jobName: string, options: JobHandlerOptions = {}): Me
     if (typeof jobName !== 'string' || jobName === '') {
       throw new InvalidCommandError(`${where} needs a job name, or '*'.`);
     }
-    checkKnown(where, options, ['shared']);
+    checkKnown(where, options, ['schema', 'shared']);
     const isShared = readShared(where, options);
     if (isShared && jobName === '*') {
       throw new InvalidOptionError(
@@ -177,6 +182,7 @@ export function JobHandler(jobName: string, options: JobHandlerOptions = {}): Me
     }
     const cls = classOfHandler(target, where);
     checkNotHandled(cls, jobName, { method, isBatch: false });
+    setSchema(cls, jobName, checkedSchema(where, options));
     setMetadata(cls, 'jobHandlers', new Map(getMetadata(cls, 'jobHandlers')).set(jobName, { method, isShared }));
   };
 }
@@ -196,6 +202,8 @@ type BatchMethodOf = (...args: any[]) => BatchResults | Promise<BatchResults>;
  *
  * After a crash the jobs of a batch run one at a time: so one that kills its process is found.
  *
+ * With a `schema`, a job that is invalid fails by itself, and so does one whose payload can't be read: the method gets the others.
+ *
  * @param options `max` jobs at most; `maxWaitMs` (default 0) is how long a batch waits for more, see {@link BatchOptions}.
  * @example
  * ```ts
@@ -204,7 +212,7 @@ type BatchMethodOf = (...args: any[]) => BatchResults | Promise<BatchResults>;
  *   await this.readings.insertAll(meterId, jobs.map(job => job.data), fencingToken);
  * }
  * ```
- * @throws InvalidOptionError (at import) for an option out of range, and at start where `max` is more than a pod may fetch;
+ * @throws InvalidOptionError (at import) for an option that is unknown or out of range, or what is no schema, and at start where `max` is more than a pod may fetch;
  * HandlerConflictError when the name has another handler; InvalidCommandError when the name is not a non-empty string, is `'*'`,
  * or the method is static.
  */
@@ -221,8 +229,23 @@ export function BatchHandler(jobName: string, options: BatchOptions) {
     const limits = checkBatchOptions(where, options);
     const cls = classOfHandler(target, where);
     checkNotHandled(cls, jobName, { method, isBatch: true });
+    setSchema(cls, jobName, checkedSchema(where, options));
     setMetadata(cls, 'batchHandlers', new Map(getMetadata(cls, 'batchHandlers')).set(jobName, { ...limits, method }));
   };
+}
+
+function checkedSchema(where: string, { schema }: SchemaOptions): StandardSchema | undefined {
+  if (schema !== undefined) checkSchema(`The schema of ${where}`, schema);
+  return schema;
+}
+
+/** Without one, too: the handler of a subclass has none of the class that it extends. */
+function setSchema(cls: Class, jobName: string, schema: StandardSchema | undefined): void {
+  setMetadata(cls, 'jobSchemas', new Map(getMetadata(cls, 'jobSchemas')).set(jobName, schema));
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
 }
 
 function methodName(target: object, method: string | symbol): string {
@@ -258,17 +281,21 @@ function checkNotHandled(
  * @param name the job's name; the class name by default.
  * @throws InvalidCommandError (at import) when the name is empty, or the class has another.
  */
-export function JobCommand(name?: string): ClassDecorator {
-  return target => route(target, name);
+export function JobCommand(name?: string, options: SchemaOptions = {}): ClassDecorator {
+  return target => route(target, name, options);
 }
 
 /** As {@link JobCommand}, for a CQRS query. */
-export function JobQuery(name?: string): ClassDecorator {
-  return target => route(target, name);
+export function JobQuery(name?: string, options: SchemaOptions = {}): ClassDecorator {
+  return target => route(target, name, options);
 }
 
-function route(target: { readonly name: string }, name: string | undefined): void {
+function route(target: { readonly name: string }, name: string | undefined, { schema }: SchemaOptions): void {
   setMetadata(target, 'routed', true);
+  if (schema !== undefined) {
+    checkSchema(`The schema of ${target.name}`, schema);
+    setMetadata(target, 'schema', schema);
+  }
   if (name === undefined) return;
   if (typeof name !== 'string' || name === '') {
     throw new InvalidCommandError(`The job name of ${target.name} must be a non-empty string.`);

@@ -7,6 +7,7 @@ import { milliseconds } from '../core/options.js';
 import type { EntityControl, EntityStatus, JobState, JobView, Schedules, ScheduleView } from '../core/ports.js';
 import { openQueue } from '../store/redis/open-queue.js';
 import { checkPage, type DeadLetterQueue, deadLetterQueue } from './dead-letter-queue.js';
+import type { EntityTypeName } from './entity-types.js';
 import type { AtomicQueuesModuleOptions } from './options.js';
 import { MODULE_OPTIONS, Runtime } from './runtime.js';
 import { systemClock } from './system.js';
@@ -93,7 +94,7 @@ export class EntityQueues {
   ) {}
 
   /** @throws InvalidEntityError when the type or the id can't name an entity. */
-  of(entityType: string, entityId: EntityId): EntityQueue {
+  of(entityType: EntityTypeName, entityId: EntityId): EntityQueue {
     const entity = entityRef(entityType, entityId, 'EntityQueues.of()');
     const control = () => this.control();
     return {
@@ -122,7 +123,7 @@ export class EntityQueues {
    * All entities of a type, those that come later among them.
    * @throws InvalidEntityError when the type can't name one.
    */
-  ofType(entityType: string): EntityTypeQueues {
+  ofType(entityType: EntityTypeName): EntityTypeQueues {
     const { type } = entityRef(entityType, 'any', 'EntityQueues.ofType()');
     const control = () => this.control();
     return {
@@ -135,7 +136,7 @@ export class EntityQueues {
    * The dead letters of a type.
    * @throws InvalidEntityError when the type can't name one.
    */
-  deadLetters(entityType: string): DeadLetterQueue {
+  deadLetters(entityType: EntityTypeName): DeadLetterQueue {
     const { type } = entityRef(entityType, 'any', 'EntityQueues.deadLetters()');
     const letters = async () => (await this.runtime.started).engine.deadLetters;
     return deadLetterQueue(type, letters, this.options.redis);

@@ -4,9 +4,12 @@
  * Neighbours: `handler-method.ts` says how a method is called; `cqrs/bridge.ts` does the same for CQRS handlers.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { BatchHandling } from '../core/batch.js';
 import type { HandlerTable } from '../core/dispatch.js';
 import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
 import type { EntityOptions } from '../core/options.js';
+import type { JobRunner } from '../core/ports.js';
+import { schemaValidator } from '../core/validation.js';
 import { bindMethod } from './handler-method.js';
 import { getMetadata, type WorkerProcessorOptions } from './metadata.js';
 import type { Provider } from './provider.js';
@@ -21,10 +24,8 @@ export function exploreProcessors(providers: readonly Provider[], handlers: Hand
   for (const provider of providers) {
     const { target } = provider;
     const processor = getMetadata(target, 'processor');
-    const methods = getMetadata(target, 'jobHandlers');
-    const batches = getMetadata(target, 'batchHandlers');
     if (!processor) {
-      if (methods || batches) {
+      if (getMetadata(target, 'jobHandlers') || getMetadata(target, 'batchHandlers')) {
         throw new InvalidCommandError(
           `${target.name} has @JobHandler or @BatchHandler methods but no @WorkerProcessor({ entityType }); add it.`,
         );
@@ -34,31 +35,37 @@ export function exploreProcessors(providers: readonly Provider[], handlers: Hand
     const { entityType } = processor;
     options.set(entityType, mergeOptions(processor, options.get(entityType)));
     handlers.host(entityType);
-    for (const [name, { method, isShared }] of methods ?? []) {
-      const run = bindMethod(provider, method);
-      const origin = `${target.name}.${String(method)}`;
-      handlers.addJobHandler(entityType, name, (_, context) => run(context.job, context.entityId, context), origin);
-      if (isShared) handlers.share(entityType, name, origin);
-    }
-    for (const [name, { method, ...limits }] of batches ?? []) {
-      const run = bindMethod(provider, method);
-      handlers.addBatchHandler(
-        entityType,
-        name,
-        {
-          ...limits,
-          run: (jobs, context) =>
-            run(
-              jobs.map(job => job.native()),
-              context.entityId,
-              context,
-            ),
-        },
-        `${target.name}.${String(method)}`,
-      );
-    }
+    registerMethods(provider, entityType, handlers);
   }
   return options;
+}
+
+function registerMethods(provider: Provider, entityType: string, handlers: HandlerTable): void {
+  const { target } = provider;
+  const origin = (method: string | symbol) => `${target.name}.${String(method)}`;
+  const check = (handler: JobRunner | BatchHandling, name: string) => {
+    const schema = getMetadata(target, 'jobSchemas')?.get(name);
+    if (schema) handlers.addValidator(handler, schemaValidator(schema));
+  };
+  for (const [name, { method, isShared }] of getMetadata(target, 'jobHandlers') ?? []) {
+    const call = bindMethod(provider, method);
+    const run: JobRunner = (_, context) => call(context.job, context.entityId, context);
+    handlers.addJobHandler(entityType, name, run, origin(method));
+    if (isShared) handlers.share(entityType, name, origin(method));
+    check(run, name);
+  }
+  for (const [name, { method, ...limits }] of getMetadata(target, 'batchHandlers') ?? []) {
+    const call = bindMethod(provider, method);
+    const natives: BatchHandling['run'] = (jobs, context) =>
+      call(
+        jobs.map(job => job.native()),
+        context.entityId,
+        context,
+      );
+    const batch = { ...limits, run: natives };
+    handlers.addBatchHandler(entityType, name, batch, origin(method));
+    check(batch, name);
+  }
 }
 
 function mergeOptions(

@@ -5,6 +5,8 @@
 import 'reflect-metadata';
 import type { BatchLimits } from '../core/batch.js';
 import type { EntityOptions } from '../core/options.js';
+import type { StandardSchema } from '../core/validation.js';
+import type { EntityTypeName } from './entity-types.js';
 
 /** A class, of which instances may be made; the argument types don't matter here. */
 // biome-ignore lint/suspicious/noExplicitAny: a constructor's parameters are contravariant; only any accepts them all
@@ -13,7 +15,7 @@ export type Class<T = object> = abstract new (...args: any[]) => T;
 /** Options of `@WorkerProcessor`: those of the entity type, and which it is. */
 export interface WorkerProcessorOptions extends EntityOptions {
   /** The entity type whose jobs this class handles. */
-  entityType: string;
+  entityType: EntityTypeName;
   /**
    * Whether jobs pass through Nest's guards, interceptors and exception filters on their way to the handlers of this class:
    * its own, those of its methods, and global ones. `ExecutionContext.getType()` is `'atomic-queues'`, `getArgs()` what the
@@ -51,6 +53,10 @@ interface Metadata {
   jobHandlers: ReadonlyMap<string, JobMethod>;
   /** On a class: the method that handles the batches of each job, by the job's name. */
   batchHandlers: ReadonlyMap<string, BatchMethod>;
+  /** On a class: the schema of the data of each job that it handles, by the job's name; nothing where the handler has none. */
+  jobSchemas: ReadonlyMap<string, StandardSchema | undefined>;
+  /** On a command class: the schema of its instances; of this class alone, since it may drop what a subclass adds. */
+  schema: StandardSchema;
   /** On a command class: it takes part in routing by job name. */
   routed: true;
 }

@@ -4,11 +4,17 @@
  */
 import type { Redis } from 'ioredis';
 import { InvalidOptionError, UnsupportedError } from '../core/errors.js';
-import { checkKnown, type EngineOptions, milliseconds } from '../core/options.js';
+import { checkKnown, type EngineOptions, type EntityOptions, milliseconds } from '../core/options.js';
 import { isRedis, type RedisConnectionOptions } from '../store/redis/connection.js';
+import type { EntityTypeName } from './entity-types.js';
+
+/** By entity type; those that {@link EntityTypes} has, where it has any. */
+export type EntitiesOptions = { readonly [T in EntityTypeName]?: EntityOptions };
 
 /** Options of `AtomicQueuesModule`. Only `redis` is needed. */
-export interface AtomicQueuesModuleOptions extends EngineOptions {
+export interface AtomicQueuesModuleOptions extends Omit<EngineOptions, 'entities'> {
+  /** Options of entity types, by their names. */
+  entities?: EntitiesOptions;
   /** Where Redis is: host and port, a `url`, or an ioredis instance of yours (it is copied, never closed). */
   redis: RedisConnectionOptions;
   /** What every key in Redis begins with. Default `aq`. Services that share it share their entities. */
@@ -45,13 +51,16 @@ const KNOWN = [
   'shutdownTimeoutMs',
   'currentJob',
   'replyTimeoutMs',
-  'maxResultBytes',
   'context',
   'tracing',
   'producerOnly',
   'maxWorkersPerPod',
   'discoveryIntervalMs',
   'onEvictingRedis',
+  'codec',
+  'readCodecs',
+  'maxPayloadBytes',
+  'maxResultBytes',
 ];
 const KNOWN_REDIS = ['url', 'host', 'port', 'username', 'password', 'db', 'tls', 'family'];
 

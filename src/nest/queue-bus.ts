@@ -12,19 +12,10 @@ import { checkKnown } from '../core/options.js';
 import type { JobOptions } from '../core/ports.js';
 import type { Schedule } from '../core/schedule.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
+import type { EntityTypeName, JobResult, NamedJob, ResultOf, ScopedJob } from './entity-types.js';
 import { type Class, getMetadata, type WorkerProcessorOptions, whoShares } from './metadata.js';
 import { Runtime, type Started } from './runtime.js';
-
-/** A job added by name. */
-export interface NamedJob {
-  /** The entity's type, such as `account`. */
-  entityType: string;
-  entityId: EntityId;
-  /** Which handler runs it: a `@JobHandler` of that name, or the CQRS handler of the command of that name. */
-  name: string;
-  /** Anything that JSON can carry. */
-  data?: unknown;
-}
+import { type Schemas, validCommand, validData } from './valid-data.js';
 
 /** Options of one job: those of BullMQ, and what makes an enqueue safe to repeat. */
 export interface EnqueueOptions extends JobsOptions {
@@ -50,9 +41,6 @@ export interface WaitOptions extends EnqueueOptions {
   cancelJob?: boolean;
 }
 
-/** The result type that a command carries which extends `Command<R>` or `Query<R>` of `@nestjs/cqrs`; `unknown` for others. */
-export type ResultOf<C> = [Extract<keyof C, symbol>] extends [never] ? unknown : C[Extract<keyof C, symbol>];
-
 /** A job of a flow, and those that must have ended before it: {@link QueueBus.enqueueFlow}. */
 export type FlowNode = FlowNodeOptions & ({ command: object; job?: never } | { job: NamedJob; command?: never });
 
@@ -71,37 +59,47 @@ export interface FlowNodeOptions {
 }
 
 /** A queue bus for one entity type: {@link QueueBus.forEntity}, {@link QueueBus.forProcessor}. */
-export interface ScopedQueueBus {
+export interface ScopedQueueBus<T extends string = EntityTypeName> {
   /** As {@link QueueBus.enqueue}; the class needs no `@QueueEntity`. */
   enqueue(command: object, options?: EnqueueOptions): Promise<EnqueuedJob>;
   /** As {@link QueueBus.enqueueBulk}. */
   enqueueBulk(commands: readonly object[], options?: EnqueueOptions): Promise<EnqueuedJob[]>;
   /** As {@link QueueBus.enqueueJob}. */
-  enqueueJob(job: Omit<NamedJob, 'entityType'>, options?: EnqueueOptions): Promise<EnqueuedJob>;
+  enqueueJob(job: ScopedJob<T>, options?: EnqueueOptions): Promise<EnqueuedJob>;
   /** As {@link QueueBus.enqueueAndWait}; the class needs no `@QueueEntity`. */
   enqueueAndWait: QueueBus['enqueueAndWait'];
   /** As {@link QueueBus.enqueueJobAndWait}. */
-  enqueueJobAndWait<R = unknown>(job: Omit<NamedJob, 'entityType'>, options?: WaitOptions): Promise<R>;
+  enqueueJobAndWait<J extends ScopedJob<T>>(job: J, options?: WaitOptions): Promise<JobResult<T, J['name']>>;
+  enqueueJobAndWait<R>(job: ScopedJob<T>, options?: WaitOptions): Promise<R>;
   /** As {@link QueueBus.schedule}. */
   schedule(command: object, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob>;
   /** As {@link QueueBus.scheduleJob}. */
-  scheduleJob(job: Omit<NamedJob, 'entityType'>, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob>;
+  scheduleJob(job: ScopedJob<T>, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob>;
 }
 
 /** A named job whose type the scope may know. */
-type UnscopedJob = Omit<NamedJob, 'entityType'> & { entityType?: string };
+interface UnscopedJob {
+  readonly entityType?: string;
+  readonly entityId: EntityId;
+  readonly name: string;
+  readonly data?: unknown;
+}
 
 /** What a scoped bus knows beforehand. */
 interface Scope {
   readonly entityType: string;
-  readonly processor?: { readonly name: string; readonly options: WorkerProcessorOptions };
+  readonly processor?: {
+    readonly name: string;
+    readonly options: WorkerProcessorOptions;
+    readonly schemas: Schemas;
+  };
 }
 
 /**
  * Enqueues commands. Inject it where you would have executed them.
  *
  * All methods reject with a subclass of {@link AtomicQueuesError}: `InvalidCommandError`, `InvalidEntityError`,
- * `UnserializableDataError`, `InvalidOptionError`, `UnsupportedError`, `BacklogFullError`, `StoreUnavailableError` (nothing
+ * `ValidationError`, `UnserializableDataError`, `PayloadTooLargeError`, `InvalidOptionError`, `UnsupportedError`, `BacklogFullError`, `StoreUnavailableError` (nothing
  * was added), `OutcomeUnknownError` (the job may have been added), `ClosedError`; those of a bulk also with `BulkEnqueueError`,
  * which tells which of its jobs were not added.
  */
@@ -132,7 +130,7 @@ export class QueueBus {
   }
 
   /**
-   * Enqueues a command and resolves with what its handler returns, as JSON carries it (`undefined` comes as `null`), wherever it
+   * Enqueues a command and resolves with what its handler returns, as its codec carries it (`undefined` comes as `null`), wherever it
    * runs. The type is that of `Command<R>` or `Query<R>`; for other commands name it: `enqueueAndWait<Receipt>(…)`.
    *
    * Beside the errors of {@link enqueue} it rejects with `HandlerError` (it threw, and no try is left), `ReplyTimeoutError`,
@@ -154,9 +152,14 @@ export class QueueBus {
     return this.sendAndWait(command, options, undefined);
   }
 
-  /** As {@link enqueueAndWait}, by name, without a class. */
-  enqueueJobAndWait<R = unknown>(job: NamedJob, options?: WaitOptions): Promise<R> {
-    return this.sendNamedAndWait(job, options, undefined) as Promise<R>;
+  /**
+   * As {@link enqueueAndWait}, by name, without a class. The type is what {@link EntityTypes} says of jobs of that name; else name
+   * it: `enqueueJobAndWait<Receipt>(…)`.
+   */
+  enqueueJobAndWait<J extends NamedJob>(job: J, options?: WaitOptions): Promise<JobResult<J['entityType'], J['name']>>;
+  enqueueJobAndWait<R>(job: NamedJob, options?: WaitOptions): Promise<R>;
+  enqueueJobAndWait(job: NamedJob, options?: WaitOptions): Promise<unknown> {
+    return this.sendNamedAndWait(job, options, undefined);
   }
 
   /**
@@ -202,33 +205,35 @@ export class QueueBus {
   }
 
   /** A bus for one entity type. */
-  forEntity(entityType: string): ScopedQueueBus {
-    return this.scoped({ entityType });
+  forEntity<T extends EntityTypeName>(entityType: T): ScopedQueueBus<T> {
+    return this.scoped<T>({ entityType });
   }
 
   /**
    * A bus for the entity type of a `@WorkerProcessor`, which need not be a provider of this application.
    * @throws InvalidOptionError when the class is none.
    */
-  forProcessor(processor: Class): ScopedQueueBus {
+  forProcessor(processor: Class): ScopedQueueBus<string> {
     const options = typeof processor === 'function' ? getMetadata(processor, 'processor') : undefined;
     if (!options) {
       throw new InvalidOptionError(
         `${typeof processor === 'function' ? processor.name : typeof processor} is no @WorkerProcessor; forEntity(type) needs none.`,
       );
     }
-    return this.scoped({ entityType: options.entityType, processor: { name: processor.name, options } });
+    const schemas = getMetadata(processor, 'jobSchemas') ?? new Map();
+    return this.scoped({ entityType: options.entityType, processor: { name: processor.name, options, schemas } });
   }
 
-  private scoped(scope: Scope): ScopedQueueBus {
+  private scoped<T extends string>(scope: Scope): ScopedQueueBus<T> {
     return {
       enqueue: (command, options) => this.send(command, options, scope),
       enqueueBulk: (commands, options) => this.sendBulk(commands, options, scope),
-      enqueueJob: (job, options) => this.sendNamed(job, options, scope),
+      enqueueJob: (job, options) => this.sendNamed(job as UnscopedJob, options, scope),
       enqueueAndWait: (command: object, options?: WaitOptions) => this.sendAndWait(command, options, scope) as never,
-      enqueueJobAndWait: (job, options) => this.sendNamedAndWait(job, options, scope) as never,
+      enqueueJobAndWait: (job: object, options?: WaitOptions) =>
+        this.sendNamedAndWait(job as UnscopedJob, options, scope) as never,
       schedule: (command, schedule, options) => this.repeat(command, schedule, options, scope),
-      scheduleJob: (job, schedule, options) => this.repeatNamed(job, schedule, options, scope),
+      scheduleJob: (job, schedule, options) => this.repeatNamed(job as UnscopedJob, schedule, options, scope),
     };
   }
 
@@ -252,7 +257,7 @@ export class QueueBus {
     options: EnqueueOptions | undefined,
     scope: Scope | undefined,
   ): Promise<EnqueuedJob> {
-    return this.through(scope, ready => ready.engine.enqueue(namedRequest(job, options, scope)));
+    return this.through(scope, ready => ready.engine.enqueue(namedRequest(ready, { job, options, scope })));
   }
 
   private sendAndWait(command: object, options: WaitOptions = {}, scope: Scope | undefined): Promise<unknown> {
@@ -265,7 +270,7 @@ export class QueueBus {
   private sendNamedAndWait(job: UnscopedJob, options: WaitOptions = {}, scope: Scope | undefined): Promise<unknown> {
     return this.through(scope, ready => {
       const { ofJob, wait } = split(options);
-      return ready.engine.enqueueAndWait(namedRequest(job, ofJob, scope), wait);
+      return ready.engine.enqueueAndWait(namedRequest(ready, { job, options: ofJob, scope }), wait);
     });
   }
 
@@ -284,7 +289,7 @@ export class QueueBus {
     options: EnqueueOptions | undefined,
     scope: Scope | undefined,
   ): Promise<ScheduledJob> {
-    return this.through(scope, ready => ready.engine.schedule(namedRequest(job, options, scope), schedule));
+    return this.through(scope, ready => ready.engine.schedule(namedRequest(ready, { job, options, scope }), schedule));
   }
 
   private flow(ready: Started, node: FlowNode): FlowOf<JobRequest> {
@@ -299,7 +304,7 @@ export class QueueBus {
     return {
       job: command
         ? this.request(ready, command, options, undefined)
-        : namedRequest(job as NamedJob, options, undefined),
+        : namedRequest(ready, { job: job as UnscopedJob, options, scope: undefined }),
       onFailure,
       children: () => children.map(child => this.flow(ready, child)),
     };
@@ -330,19 +335,21 @@ export class QueueBus {
     }
     const defaultEntityId =
       scope?.processor?.options.defaultEntityId ?? ready.config.entityType(entityType).defaultEntityId;
+    // What the schema makes of a command is what is enqueued: its entity, too.
+    const valid = known.validator ? validCommand(ready, command, { ...known, entityType }) : command;
     return {
       entityType,
-      entityId: entityIdOf(command, known, defaultEntityId) as EntityId,
+      entityId: entityIdOf(valid, known, defaultEntityId) as EntityId,
       name: known.name,
-      data: command,
+      data: valid,
       options: options as JobOptions,
     };
   }
 
-  private commandClass(target: Class, { handlers }: Started): CommandClass {
+  private commandClass(target: Class, { handlers, validators }: Started): CommandClass {
     let known = this.classes.get(target);
     if (!known) {
-      known = readCommandClass(target);
+      known = readCommandClass(target, validators);
       // The name is all that a worker has: were it another class's, the wrong handler would run.
       const other = handlers.commandClass(known.name) ?? this.names.get(known.name);
       if (other && other !== target) {
@@ -364,12 +371,19 @@ function split({ timeoutMs, signal, cancelJob, ...ofJob }: WaitOptions) {
   return { ofJob, wait: { timeoutMs, signal, cancelJob } };
 }
 
-function namedRequest(job: UnscopedJob, options: EnqueueOptions | undefined, scope: Scope | undefined): JobRequest {
+interface NamedRequest {
+  readonly job: UnscopedJob;
+  readonly options: EnqueueOptions | undefined;
+  readonly scope: Scope | undefined;
+}
+
+function namedRequest(ready: Started, { job, options, scope }: NamedRequest): JobRequest {
   if (typeof job !== 'object' || job === null) {
     throw new InvalidCommandError('A job by name needs { entityType, entityId, name, data }.');
   }
   const entityType = scope?.entityType ?? (job.entityType as string);
-  return { ...job, entityType, data: job.data, options: options as JobOptions };
+  const data = validData(ready, { ...job, entityType }, scope?.processor?.schemas);
+  return { ...job, entityType, data, options: options as JobOptions };
 }
 
 /**

@@ -23,13 +23,15 @@ import { type EngineConfig, type EntityOptions, resolveOptions } from '../core/o
 import type { EntityStore, Timer } from '../core/ports.js';
 import { registerCqrsHandlers } from '../cqrs/bridge.js';
 import { RedisEntityStore } from '../store/redis/redis-store.js';
+import type { EntityTypeName } from './entity-types.js';
 import { AtomicQueuesEvents } from './events.js';
 import { exploreProcessors } from './explorer.js';
 import { HookOrder } from './hook-order.js';
-import { type AtomicQueuesModuleOptions, checkModuleOptions } from './options.js';
+import { type AtomicQueuesModuleOptions, checkModuleOptions, type EntitiesOptions } from './options.js';
 import { providersOf } from './provider.js';
 import { nestLog, systemClock } from './system.js';
 import { openTracer } from './tracing.js';
+import { loadClassValidator, Validators } from './validators.js';
 
 /** Injection token of the module's options. */
 export const MODULE_OPTIONS = Symbol.for('atomic-queues:options');
@@ -61,6 +63,7 @@ export interface Started {
   readonly engine: Engine;
   readonly config: EngineConfig;
   readonly handlers: HandlerTable;
+  readonly validators: Validators;
 }
 
 type State =
@@ -109,11 +112,13 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
     const handlers = new HandlerTable();
     const providers = providersOf(this.modules);
     const processorOptions = exploreProcessors(providers, handlers);
+    const validators = new Validators(await loadClassValidator());
     await registerCqrsHandlers({
       providers,
       handlers,
       moduleRef: this.moduleRef,
       declaredTypes: Object.keys(this.options.entities ?? {}),
+      validators,
     });
     const entities = mergeEntities(this.options.entities, processorOptions);
     const config = resolveOptions({ ...this.options, entities }, handlers.sharedTypes());
@@ -124,7 +129,7 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
     const events = this.events.sink;
     const store = this.createStore(this.options, config, events);
     const engine = new Engine({ store, config, handlers, clock: systemClock, log: this.log, events, tracer });
-    this.state = { name: 'built', parts: { engine, config, handlers } };
+    this.state = { name: 'built', parts: { engine, config, handlers, validators } };
   }
 
   async onApplicationBootstrap(): Promise<void> {
@@ -194,12 +199,12 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
 
 /** Options of a processor win over those of its type in `entities`, one by one. */
 function mergeEntities(
-  entities: Readonly<Record<string, EntityOptions>> = {},
+  entities: EntitiesOptions = {},
   processors: ReadonlyMap<string, EntityOptions>,
 ): Record<string, EntityOptions> {
-  const merged: Record<string, EntityOptions> = { ...entities };
+  const merged = { ...entities } as Record<string, EntityOptions>;
   for (const [type, own] of processors) {
-    const base = Object.hasOwn(entities, type) ? entities[type] : undefined;
+    const base = Object.hasOwn(entities, type) ? entities[type as EntityTypeName] : undefined;
     const workerConfig = own.workerConfig && { ...base?.workerConfig, ...own.workerConfig };
     merged[type] = { ...base, ...own, ...(workerConfig && { workerConfig }) };
   }

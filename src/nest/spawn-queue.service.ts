@@ -1,6 +1,7 @@
 /** The spawn queue, for those who want to ask it themselves. Neighbour: `store/redis/scripts/spawn.lua.ts` is what it is. */
 import { Inject, Injectable } from '@nestjs/common';
 import { type EntityId, entityRef } from '../core/entity.js';
+import type { EntityTypeName } from './entity-types.js';
 import { Runtime } from './runtime.js';
 
 /**
@@ -19,7 +20,7 @@ export class SpawnQueueService {
    * where the entity has nothing to do or is worked already.
    * @throws InvalidEntityError, StoreUnavailableError, OutcomeUnknownError
    */
-  async request(entityType: string, entityId: EntityId): Promise<void> {
+  async request(entityType: EntityTypeName, entityId: EntityId): Promise<void> {
     const entity = entityRef(entityType, entityId, 'SpawnQueueService.request()');
     const { engine } = await this.runtime.started;
     await engine.requestWorker(entity);

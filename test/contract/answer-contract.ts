@@ -197,6 +197,16 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: true, answer });
     });
 
+    test('and the codec that has written it, whoever asks', async () => {
+      const sealed = awaited('c1', 1, { removeOnComplete: false });
+      const { claim, jobs } = await owned({ ...sealed, envelope: { ...sealed.envelope, codec: 'a codec' } });
+      const { id } = only(jobs);
+      expect(await found(id, 'c1')).toEqual({ state: 'active', isOwn: true, codec: 'a codec' });
+      await worker.finish(claim, done(only(jobs)), 0);
+      const answer = { kind: 'completed', value: '"ok"' };
+      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, codec: 'a codec', answer });
+    });
+
     test('a job that has failed and is kept tells why, to anybody', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       const { id } = only(jobs);

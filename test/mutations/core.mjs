@@ -207,7 +207,7 @@ export const coreGuards = [
     guard: 'a job of an unknown name is left for pods that know it',
     cites: 'race 13',
     file: STEPS,
-    from: 'if (!isKnown && !leaving.isOverdue(job)) return leaving.leave(lease.claim, job);',
+    from: 'if (isLacking && !leaving.isOverdue(job)) return leaving.leave(lease.claim, job);',
     to: '',
     tests: ['test/unit/rolling-deploy.test.ts'],
   },

@@ -1,10 +1,12 @@
 /** Engines on one memory store and one manual clock: a cluster that stands still until a test moves it. */
+import type { BatchHandling } from '../../src/core/batch.js';
 import { HandlerTable } from '../../src/core/dispatch.js';
 import { Engine } from '../../src/core/engine.js';
 import { BatchFailure } from '../../src/core/errors.js';
 import type { LifecycleEvent } from '../../src/core/events.js';
 import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
-import type { EntityContext, FetchedJob, JobContext, JobOptions } from '../../src/core/ports.js';
+import type { EntityContext, FetchedJob, JobContext, JobOptions, JobRunner } from '../../src/core/ports.js';
+import type { Validator } from '../../src/core/validation.js';
 import type { WaitOptions } from '../../src/core/waiting-calls.js';
 import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
@@ -34,6 +36,7 @@ export interface RunningBatch {
   readonly pod: string;
   readonly entityId: string;
   readonly ns: readonly number[];
+  readonly jobs: readonly FetchedJob[];
   readonly context: EntityContext;
   /** Lets it return. */
   end(result?: unknown): Promise<void>;
@@ -43,7 +46,9 @@ export interface RunningBatch {
 }
 
 /** Which jobs are handled in batches, and how. */
-export type Batches = Readonly<Record<string, { readonly max: number; readonly maxWaitMs?: number }>>;
+export type Batches = Readonly<
+  Record<string, { readonly max: number; readonly maxWaitMs?: number; readonly validator?: Validator }>
+>;
 
 export class MemoryPods {
   readonly clock = new ManualClock();
@@ -62,6 +67,8 @@ export class MemoryPods {
   /** The names of jobs that are shared reads, on each pod that starts from now on; as many as `mostReads` may run at once. */
   shared: readonly string[] = [];
   mostReads = 16;
+  /** What the next pods have handlers for. */
+  types: readonly string[] = ['account'];
   /** What handlers do in the end, and return. */
   returns: (pod: Pod, n: number, context: JobContext) => unknown = () => undefined;
   /** What batch handlers do in the end. */
@@ -144,6 +151,7 @@ export class MemoryPods {
       pod,
       entityId: context.entityId,
       ns,
+      jobs,
       context,
       end: result => settled(() => ended.open(result)),
       fail: (thrown = new Error('the handler threw')) => settled(() => ended.fail(thrown)),
@@ -198,25 +206,23 @@ export class Pod {
     const config = resolveOptions({ workerDefaults: { heartbeatTTL: LEASE_MS / 1000 }, ...options }, sharedTypes);
     this.store = new FaultyStore(new MemoryEntityStore(cluster.server, config, name));
     const handlers = new HandlerTable();
-    for (const jobName of jobNames) {
-      handlers.addJobHandler(
-        'account',
-        jobName,
-        async (job, context) => {
-          const { n } = job.data as { n: number };
-          await cluster.handle(name, n, context);
-          return cluster.returns(this, n, context);
-        },
-        name,
-      );
+    const run: JobRunner = async (job, context) => {
+      const { n } = job.data as { n: number };
+      await cluster.handle(name, n, context);
+      return cluster.returns(this, n, context);
+    };
+    for (const type of cluster.types) {
+      for (const jobName of jobNames) handlers.addJobHandler(type, jobName, run, name);
     }
-    for (const [jobName, { max, maxWaitMs = 0 }] of Object.entries(batches)) {
-      const run = async (jobs: readonly FetchedJob[], context: EntityContext) => {
+    for (const [jobName, { max, maxWaitMs = 0, validator }] of Object.entries(batches)) {
+      const run: BatchHandling['run'] = async (jobs, context) => {
         const result = await cluster.handleBatch(name, jobs, context);
         await cluster.inBatch(this);
         return result;
       };
-      handlers.addBatchHandler('account', jobName, { max, maxWaitMs, run }, name);
+      const batch = { max, maxWaitMs, run };
+      handlers.addBatchHandler('account', jobName, batch, name);
+      if (validator) handlers.addValidator(batch, validator);
     }
     for (const jobName of cluster.shared) handlers.share('account', jobName, name);
     const events = { observed: true, emit: (event: LifecycleEvent) => void this.events.push(event) };

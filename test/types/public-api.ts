@@ -7,6 +7,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Command, Query } from '@nestjs/cqrs';
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
+import superjson, { SuperJSON } from 'superjson';
+import { z } from 'zod';
 import {
   AtomicQueuesError,
   AtomicQueuesModule,
@@ -24,15 +26,22 @@ import {
   type EntityQueue,
   type EntityQueues,
   type EntityStatus,
+  type EntityTypeName,
+  encryptedCodec,
   HandlerError,
   type JobContext,
   JobHandler,
   type JobHandlerOptions,
+  jsonCodec,
+  type NamedJob,
   type QueueBus,
   QueueEntity,
   QueueEntityId,
   ReplyTimeoutError,
+  type ResultOf,
   type SpawnQueueService,
+  superjsonCodec,
+  ValidationError,
   WorkerProcessor,
 } from '../../src/index.js';
 
@@ -78,7 +87,7 @@ export class Batches {
     const [first] = jobs;
     if (first) throw new BatchFailure([{ job: first, error: `${entityId} ${fencingToken}` }]);
   }
-  @BatchHandler('summed', { max: 2 })
+  @BatchHandler('summed', { max: 2, schema: z.object({ n: z.number() }) })
   sum(jobs: readonly Job[]): number[] {
     return jobs.map(() => Number(currentEntity()?.fencingToken));
   }
@@ -142,6 +151,41 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   // @ts-expect-error the scope says the type
   await bus.forEntity('account').enqueueJob({ entityType: 'order', entityId: 1, name: 'audit' });
 }
+
+/** Where an application says nothing of its entity types, any name will do. */
+export async function anyName(bus: QueueBus, name: string, data: unknown): Promise<void> {
+  const job: NamedJob = { entityType: name, entityId: 1, name, data };
+  await bus.enqueueJob(job);
+  await bus.forEntity(name).enqueueJob({ entityId: 1, name, data });
+  name satisfies EntityTypeName;
+}
+
+export const result: ResultOf<Parameter> = 'unknown';
+
+@QueueEntity('account', { schema: z.object({ accountId: z.string() }) })
+export class Checked {
+  @QueueEntityId() readonly accountId!: string;
+}
+
+// @ts-expect-error that is no schema
+@QueueEntity('account', { schema: { parse: () => ({}) } })
+export class Unchecked {}
+
+export const CODECS: AtomicQueuesModuleOptions = {
+  redis: {},
+  codec: superjsonCodec(new SuperJSON()),
+  readCodecs: [encryptedCodec({ keyId: 'a', encrypt: text => text, decrypt: text => text }, superjsonCodec(superjson))],
+  entities: { account: { codec: jsonCodec, maxPayloadBytes: 1 } },
+};
+
+export const LATE: AtomicQueuesModuleOptions = {
+  redis: {},
+  // @ts-expect-error a codec is synchronous
+  codec: encryptedCodec({ keyId: 'a', encrypt: async (text: string) => text, decrypt: text => text }),
+};
+
+export const pathsOf = (error: unknown): string[] =>
+  error instanceof ValidationError ? error.issues.map(({ path }) => path.join('.')) : [];
 
 export async function sum(context: JobContext): Promise<number> {
   const results = await context.children<number>();

@@ -2,9 +2,11 @@
 import { Injectable } from '@nestjs/common';
 import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
 import { HandlerTable } from '../../src/core/dispatch.js';
-import { HANDLER_METADATA, rebuild, registerCqrsHandlers } from '../../src/cqrs/bridge.js';
+import { HANDLER_METADATA, registerCqrsHandlers } from '../../src/cqrs/bridge.js';
+import { rebuild } from '../../src/cqrs/rebuild.js';
 import { JobCommand, JobQuery, QueueEntity, QueueEntityId } from '../../src/nest/decorators.js';
 import { QueueBus } from '../../src/nest/queue-bus.js';
+import { Validators } from '../../src/nest/validators.js';
 import { entity, jobContext } from '../support/job-context.js';
 import { eventually } from '../support/wait.js';
 import { application } from './nest-application.js';
@@ -63,7 +65,8 @@ const job = (name: string, data: unknown) => ({
 const register = async (classes: (new () => object)[], bus: object = {}, declaredTypes: string[] = []) => {
   const handlers = new HandlerTable();
   const providers = classes.map(target => ({ target, instance: new target(), isStatic: true }));
-  await registerCqrsHandlers({ providers, handlers, moduleRef: { get: () => bus } as never, declaredTypes });
+  const moduleRef = { get: () => bus } as never;
+  await registerCqrsHandlers({ providers, handlers, moduleRef, declaredTypes, validators: new Validators() });
   return handlers;
 };
 

@@ -72,7 +72,8 @@ describe('batch handlers', () => {
     ['more than one call carries', { max: 257 }, 'max must be'],
     ['a negative wait', { max: 2, maxWaitMs: -1 }, 'maxWaitMs must be'],
     ['a wait that no timer can', { max: 2, maxWaitMs: 2 ** 31 }, 'maxWaitMs must be'],
-    ['a typo', { max: 2, maxWait: 5 }, 'maxWait; known here: max, maxWaitMs'],
+    ['a typo', { max: 2, maxWait: 5 }, 'maxWait; known here: max, maxWaitMs, schema'],
+    ['what is no schema', { max: 2, schema: {} }, 'Standard Schema'],
   ])('%s: refused at import', (_, options, message) => {
     expect(() => BatchHandler('x', options as never)(new Accounts(new Repository()), 'store', {})).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(message) }),

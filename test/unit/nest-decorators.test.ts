@@ -1,6 +1,6 @@
 /** Decorators and what they mean: routing of a class, its id, its name; and each way to get them wrong. */
 import { HandlerTable } from '../../src/core/dispatch.js';
-import { rebuild } from '../../src/cqrs/bridge.js';
+import { rebuild } from '../../src/cqrs/rebuild.js';
 import { classOf, entityIdOf, readCommandClass } from '../../src/nest/command-class.js';
 import { parameterProperty } from '../../src/nest/constructor-parameter.js';
 import {
@@ -14,7 +14,10 @@ import {
 import { exploreProcessors } from '../../src/nest/explorer.js';
 import { checkModuleOptions } from '../../src/nest/options.js';
 import type { Provider } from '../../src/nest/provider.js';
+import { Validators } from '../../src/nest/validators.js';
 import { entity, jobContext } from '../support/job-context.js';
+
+const validators = new Validators();
 
 @QueueEntity('account')
 class Withdraw {
@@ -32,13 +35,13 @@ class Deposit {
 
 describe('a command class', () => {
   test('a constructor parameter property holds the id', () => {
-    const known = readCommandClass(Withdraw);
+    const known = readCommandClass(Withdraw, validators);
     expect(known).toMatchObject({ name: 'Withdraw', entityType: 'account', entityIdProperty: 'accountId' });
     expect(entityIdOf(new Withdraw(5, '42'), known, undefined)).toBe('42');
   });
 
   test('a plain property holds the id; a declared name wins over the class name', () => {
-    const known = readCommandClass(Deposit);
+    const known = readCommandClass(Deposit, validators);
     expect(known.name).toBe('account.deposit');
     expect(entityIdOf(Object.assign(new Deposit(), { accountId: 7 }), known, undefined)).toBe(7);
   });
@@ -48,18 +51,18 @@ describe('a command class', () => {
     class Close {
       accountId = 9;
     }
-    expect(entityIdOf(new Close(), readCommandClass(Close), 'accountId')).toBe(9);
-    expect(() => entityIdOf(new Close(), readCommandClass(Close), undefined)).toThrow(
+    expect(entityIdOf(new Close(), readCommandClass(Close, validators), 'accountId')).toBe(9);
+    expect(() => entityIdOf(new Close(), readCommandClass(Close, validators), undefined)).toThrow(
       /Close does not say.*@QueueEntityId.*defaultEntityId/,
     );
-    expect(() => entityIdOf(new Close(), readCommandClass(Close), 'id')).toThrow(
+    expect(() => entityIdOf(new Close(), readCommandClass(Close, validators), 'id')).toThrow(
       expect.objectContaining({ code: 'INVALID_ENTITY' }),
     );
   });
 
   test('a subclass inherits type and id, not the name', () => {
     class Special extends Withdraw {}
-    expect(readCommandClass(Special)).toMatchObject({
+    expect(readCommandClass(Special, validators)).toMatchObject({
       name: 'Special',
       entityType: 'account',
       entityIdProperty: 'accountId',
@@ -101,7 +104,7 @@ describe('a command class', () => {
       @QueueEntityId() override a = 3;
     }
     class Sibling extends Again {}
-    expect(readCommandClass(Sibling).entityIdProperty).toBe('a');
+    expect(readCommandClass(Sibling, validators).entityIdProperty).toBe('a');
   });
 
   test('an accessor holds the id', () => {
@@ -116,7 +119,7 @@ describe('a command class', () => {
         return `${this.bank}-${this.number}`;
       }
     }
-    expect(entityIdOf(new Composed('x', 7), readCommandClass(Composed), undefined)).toBe('x-7');
+    expect(entityIdOf(new Composed('x', 7), readCommandClass(Composed, validators), undefined)).toBe('x-7');
   });
 
   const key = Symbol('id');

@@ -1,7 +1,10 @@
 /** Options of the engine and of jobs: what is unknown, wrong, or not there yet, each with a typed error. */
+
+import { jsonCodec } from '../../src/core/codec.js';
 import { HandlerNotFoundError, JobAbandonedError } from '../../src/core/errors.js';
-import { checkJobOptions, checkOrder, checkSize, encodeData } from '../../src/core/job-data.js';
+import { checkJobOptions, checkOrder } from '../../src/core/job-data.js';
 import { type EngineOptions, type EntityOptions, resolveOptions } from '../../src/core/options.js';
+import { checkSize, encodePayload } from '../../src/core/payload.js';
 import type { FetchedJob, JobOptions } from '../../src/core/ports.js';
 import { retryDelayMs } from '../../src/core/retry.js';
 import { PrefetchWindow } from '../../src/core/window.js';
@@ -15,7 +18,6 @@ describe('options of the engine', () => {
       sweepMs: 1000,
       shutdownTimeoutMs: 10_000,
       replyTimeoutMs: undefined,
-      maxResultBytes: 262_144,
     });
     expect(config.entityType('any')).toMatchObject({
       idleTimeoutMs: 15_000,
@@ -273,11 +275,11 @@ describe('the next try', () => {
 
 describe('data of a job', () => {
   test('plain data becomes JSON; undefined is left out, a date becomes text', () => {
-    expect(encodeData({ a: 1, b: undefined, c: [null], d: new Date(0) }, 'x')).toBe(
+    expect(encodePayload(jsonCodec, { a: 1, b: undefined, c: [null], d: new Date(0) }, 'x')).toBe(
       '{"a":1,"c":[null],"d":"1970-01-01T00:00:00.000Z"}',
     );
-    expect(encodeData(undefined, 'x')).toBe('{}');
-    expect(encodeData({ __proto__: null, x: 1 }, 'x')).toBe('{"x":1}');
+    expect(encodePayload(jsonCodec, undefined, 'x')).toBe('{}');
+    expect(encodePayload(jsonCodec, { __proto__: null, x: 1 }, 'x')).toBe('{"x":1}');
   });
 
   const cycle: Record<string, unknown> = {};
@@ -292,7 +294,7 @@ describe('data of a job', () => {
     ['a set', [new Set()]],
     ['an object that hides from JSON', { toJSON: () => undefined }],
   ])('%s is refused with the culprit, not lost', (_, data) => {
-    expect(() => encodeData(data, 'Job "withdraw"')).toThrow(
+    expect(() => encodePayload(jsonCodec, data, 'Job "withdraw"')).toThrow(
       expect.objectContaining({
         code: 'UNSERIALIZABLE_DATA',
         message: expect.stringMatching(/^Job "withdraw" has data/),
@@ -302,10 +304,13 @@ describe('data of a job', () => {
 });
 
 test('data above the sizeLimit of its job is refused, by its bytes', () => {
-  expect(() => checkSize('"é"', { sizeLimit: 4 }, 'Job "x"')).not.toThrow();
-  expect(() => checkSize('"é"', { sizeLimit: 3 }, 'Job "x"')).toThrow(
-    /Job "x" has 4 bytes of data, more than its sizeLimit of 3/,
-  );
+  const check =
+    (sizeLimit: number, maxPayloadBytes = 100) =>
+    () =>
+      checkSize('"é"', { sizeLimit, maxPayloadBytes }, 'Job "x"');
+  expect(check(4)).not.toThrow();
+  expect(check(3)).toThrow(/Job "x" has 4 bytes of data, more than its sizeLimit of 3/);
+  expect(check(100, 3)).toThrow(expect.objectContaining({ code: 'PAYLOAD_TOO_LARGE', bytes: 4, maxBytes: 3 }));
 });
 
 describe('the prefetch window', () => {

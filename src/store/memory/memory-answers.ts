@@ -57,10 +57,12 @@ export class MemoryAnswers implements Answers {
     const entity = this.server.find(ref);
     const kept = [...(entity?.failed ?? []), ...(entity?.completed ?? [])].find(({ id }) => id === jobId);
     const state = this.stateOf(entity, jobId);
-    const isOwn = this.isFor(kept ?? jobOf(entity, jobId), call);
+    const job = kept ?? jobOf(entity, jobId);
+    const isOwn = this.isFor(job, call);
     const told = this.server.mailbox(this.address).entries.find(entry => entry.call === call);
     if (told && state === 'gone') return { state, isOwn: true, answer: told.answer };
-    return kept?.outcome ? { state, isOwn, answer: answerOf(kept.outcome) } : { state, isOwn };
+    const found = { state, isOwn, codec: job?.envelope.codec };
+    return kept?.outcome ? { ...found, answer: answerOf(kept.outcome) } : found;
   }
 
   private stateOf(entity: StoredEntity | undefined, jobId: string): FoundJob['state'] {

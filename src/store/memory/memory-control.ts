@@ -1,6 +1,8 @@
 /** What a person does to one entity, in memory. Neighbour: `memory-server.ts` has the rules that it changes. */
+import type { Codecs } from '../../core/codec.js';
 import { type EntityRef, parseEntityWord } from '../../core/entity.js';
 import { UnsupportedError } from '../../core/errors.js';
+import { showPayload } from '../../core/payload.js';
 import type { EntityControl, EntityStatus, JobState, JobView, Unblocking } from '../../core/ports.js';
 import { presentRun } from '../../core/schedule.js';
 import type { Hold, MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
@@ -9,6 +11,7 @@ export class MemoryControl implements EntityControl {
   constructor(
     private readonly server: MemoryServer,
     private readonly podId: string,
+    private readonly codecs: Codecs,
   ) {}
 
   async pause(ref: EntityRef, isPaused: boolean): Promise<void> {
@@ -85,7 +88,7 @@ export class MemoryControl implements EntityControl {
       completed: [...(entity?.completed ?? [])].reverse(),
       'waiting-children': entity?.parents ?? [],
     }[state];
-    return jobs.slice(from, from + limit).map(job => viewOf(job, entity?.hold));
+    return jobs.slice(from, from + limit).map(job => viewOf(this.codecs, job, entity?.hold));
   }
 
   locate(): never {
@@ -98,13 +101,14 @@ export class MemoryControl implements EntityControl {
   }
 }
 
-function viewOf({ id, name, data, enqueuedAtMs, attemptsMade, outcome }: StoredJob, hold?: Hold): JobView {
+function viewOf(codecs: Codecs, job: StoredJob, hold?: Hold): JobView {
+  const { id, name, data, envelope, enqueuedAtMs, attemptsMade, outcome } = job;
   const failedReason =
     (outcome?.kind === 'failed' ? outcome.value : undefined) ?? (hold?.jobId === id ? hold.reason : undefined);
   return {
     jobId: id,
     name,
-    data: JSON.parse(data),
+    data: showPayload(codecs, envelope, JSON.parse(data)),
     enqueuedAtMs,
     attemptsMade,
     ...(failedReason !== undefined && { failedReason }),

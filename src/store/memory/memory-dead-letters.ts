@@ -1,6 +1,8 @@
 /** Dead letters in memory. Neighbour: `memory-store.ts` ends the jobs that become some. */
+import type { Codecs } from '../../core/codec.js';
 import type { Envelope } from '../../core/envelope.js';
 import { UnsupportedError } from '../../core/errors.js';
+import { showPayload } from '../../core/payload.js';
 import type { DeadLetter, DeadLetters, JobOptions } from '../../core/ports.js';
 import { MOST_STACKS } from '../../core/retry.js';
 import type { MemoryControl } from './memory-control.js';
@@ -18,7 +20,7 @@ export class MemoryDeadLetters implements DeadLetters {
   constructor(
     private readonly server: MemoryServer,
     private readonly control: MemoryControl,
-    private readonly intake: MemoryIntake,
+    private readonly parts: { readonly intake: MemoryIntake; readonly codecs: Codecs },
   ) {}
 
   bury({ ref }: StoredEntity, job: StoredJob, { reason, stack }: { reason: string; stack: string }): void {
@@ -44,7 +46,10 @@ export class MemoryDeadLetters implements DeadLetters {
   async list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
     return this.of(type)
       .slice(from, from + limit)
-      .map(({ json, options, envelope, results, ...letter }) => letter);
+      .map(({ json, options, envelope, results, ...letter }) => ({
+        ...letter,
+        data: showPayload(this.parts.codecs, envelope, letter.data),
+      }));
   }
 
   async replay(type: string, letterId: string): Promise<string | undefined> {
@@ -55,7 +60,7 @@ export class MemoryDeadLetters implements DeadLetters {
     const { jobId: _, delay: __, deduplication: ___, ...options } = letter.options;
     const entity = this.server.entity({ type, id: letter.entityId });
     const id = this.server.nextId();
-    const job = this.intake.stored(id, { name, data, options, envelope });
+    const job = this.parts.intake.stored(id, { name, data, options, envelope });
     entity.wait.push(results ? { ...job, children: results } : job);
     this.control.lookNow(entity);
     return id;

@@ -204,6 +204,6 @@ function toFetched(job: StoredJob): FetchedJob {
     mustFail: job.mustFail,
     isSkipped: job.isSkipped,
     hasFailedChild: job.hasFailedChild ?? false,
-    native: () => ({ id: job.id, name: job.name, data: JSON.parse(job.data) }),
+    native: payload => ({ id: job.id, name: job.name, data: payload ? payload.data : JSON.parse(job.data) }),
   };
 }

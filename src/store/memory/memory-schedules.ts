@@ -1,5 +1,8 @@
 /** Schedules in memory. Neighbour: `memory-store.ts` ends the jobs that they make. */
+import type { Codecs } from '../../core/codec.js';
 import type { EntityRef } from '../../core/entity.js';
+import { NO_ENVELOPE } from '../../core/envelope.js';
+import { showPayload } from '../../core/payload.js';
 import type { NewJob, Schedules, ScheduleView } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
 import { firstByPattern, nextByPattern } from '../schedule-times.js';
@@ -11,7 +14,7 @@ export class MemorySchedules implements Schedules {
   constructor(
     private readonly server: MemoryServer,
     private readonly control: MemoryControl,
-    private readonly intake: MemoryIntake,
+    private readonly parts: { readonly intake: MemoryIntake; readonly codecs: Codecs },
   ) {}
 
   async put(job: NewJob, schedule: Schedule): Promise<number> {
@@ -36,7 +39,7 @@ export class MemorySchedules implements Schedules {
     return all.slice(from, from + limit).map(({ template, ...schedule }) => ({
       ...schedule,
       jobName: template.name,
-      data: JSON.parse(template.data),
+      data: showPayload(this.parts.codecs, template.envelope ?? NO_ENVELOPE, JSON.parse(template.data)),
     }));
   }
 
@@ -63,13 +66,13 @@ export class MemorySchedules implements Schedules {
   private firstFree(entity: StoredEntity, schedule: StoredSchedule, atMs: number | undefined): number | undefined {
     if (atMs === undefined) return undefined;
     const next = { ...schedule, nextAtMs: atMs };
-    if (!this.intake.isKnown(entity, jobIdOf(next))) return atMs;
+    if (!this.parts.intake.isKnown(entity, jobIdOf(next))) return atMs;
     return this.firstFree(entity, next, following(next, this.server.clock.wallMs()));
   }
 
   private add(entity: StoredEntity, schedule: StoredSchedule): void {
     entity.schedules.set(schedule.id, schedule);
-    const job = { ...this.intake.stored(jobIdOf(schedule), schedule.template), scheduleId: schedule.id };
+    const job = { ...this.parts.intake.stored(jobIdOf(schedule), schedule.template), scheduleId: schedule.id };
     const delayMs = schedule.nextAtMs - this.server.clock.wallMs();
     if (delayMs > 0) entity.delayed.push({ job, atMs: this.server.now() + delayMs });
     else entity.wait.push(job);

@@ -51,11 +51,12 @@ export class MemoryEntityStore implements EntityStore {
     private readonly config: EngineConfig,
     private readonly podId: string,
   ) {
-    this.control = new MemoryControl(server, podId);
+    this.control = new MemoryControl(server, podId, config.codecs);
     this.intake = new MemoryIntake(server, config);
     this.flows = new MemoryFlows(server, this.intake);
-    this.deadLetters = new MemoryDeadLetters(server, this.control, this.intake);
-    this.schedules = new MemorySchedules(server, this.control, this.intake);
+    const parts = { intake: this.intake, codecs: config.codecs };
+    this.deadLetters = new MemoryDeadLetters(server, this.control, parts);
+    this.schedules = new MemorySchedules(server, this.control, parts);
     this.answers = new MemoryAnswers(server, this.control, podId);
     this.books = new MemoryBooks(server, podId);
     const { deadLetters, schedules, answers } = this;

@@ -7,6 +7,7 @@
  */
 import type { Redis } from 'ioredis';
 import { readAnswer, thrownAs } from '../../core/answer.js';
+import { readEnvelope } from '../../core/envelope.js';
 import { StoreUnavailableError } from '../../core/errors.js';
 import { NO_EVENTS } from '../../core/events.js';
 import type { Answers, AskedJob, Clock, FoundJob, Log } from '../../core/ports.js';
@@ -62,7 +63,7 @@ export class RedisAnswers implements Answers {
 
   find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]> {
     const args = jobs.flatMap(({ entity, jobId, call }) => [this.parts.keySpace.of(entity).base, jobId, call]);
-    return this.parts.channel().call('find', args, answer => readRows(answer, 4, readFound));
+    return this.parts.channel().call('find', args, answer => readRows(answer, 5, readFound));
   }
 
   cancel({ entity, jobId, call }: AskedJob): Promise<boolean> {
@@ -93,9 +94,10 @@ export function encodeReply(reply: Reply | undefined): string {
   return reply ? `${reply.pod} ${reply.call} ${reply.kind} ${reply.text ?? ''}` : '';
 }
 
-/** Reads `state, own, kind, text`. */
-function readFound([state = '', own, kind = '', text = '']: readonly string[]): FoundJob {
-  const found = { state: state as FoundJob['state'], isOwn: own === '1' };
+/** Reads `state, own, kind, text, envelope`. */
+function readFound([state = '', own, kind = '', text = '', envelope = '']: readonly string[]): FoundJob {
+  const { codec } = readEnvelope(envelope);
+  const found = { state: state as FoundJob['state'], isOwn: own === '1', codec };
   if (kind === '') return found;
   const answer = kind === 'reason' ? ({ kind: 'failed', thrown: thrownAs(text) } as const) : readAnswer(kind, text);
   return { ...found, answer };

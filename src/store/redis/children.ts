@@ -1,9 +1,9 @@
-/** What the children of a job have brought, on Redis. Neighbour: `scripts/flow.lua.ts` reads it where BullMQ keeps it. */
+/** What the children of a job have brought, on Redis, results as they are stored. Neighbour: `scripts/flow.lua.ts` reads it where BullMQ keeps it. */
 import type { ChildRef } from '../../core/envelope.js';
 import { type ChildResult, type Claim, childResult } from '../../core/ports.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
-import { checkStale, readData } from './replies.js';
+import { checkStale, readJson } from './replies.js';
 
 export interface ChildrenParts {
   readonly keySpace: KeySpace;
@@ -27,6 +27,6 @@ export class Children {
 /** Reads `'1', value`, `'0', reason` or `'', ''` from a position on. */
 function readOutcome(answer: readonly unknown[], at: number): ChildResult['outcome'] | undefined {
   const text = String(answer[at + 1]);
-  if (answer[at] === '1') return { kind: 'completed', value: readData(text) };
+  if (answer[at] === '1') return { kind: 'completed', value: readJson(text) };
   return answer[at] === '0' ? { kind: 'failed', reason: text } : undefined;
 }

@@ -2,18 +2,20 @@
  * What a person does to one entity, on Redis. Neighbours: `scripts/control.lua.ts` says what each step does;
  * `core/ports.ts` what it means.
  */
+import type { Codecs } from '../../core/codec.js';
 import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
 import { StoreRefusedError } from '../../core/errors.js';
 import type { EntityControl, EntityStatus, JobState, JobView, QueueLocation, Unblocking } from '../../core/ports.js';
 import { presentRun } from '../../core/schedule.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
-import { readData, readRows, sharedQueue } from './replies.js';
+import { readPayload, readRows, sharedQueue } from './replies.js';
 
 export class RedisControl implements EntityControl {
   constructor(
     private readonly channel: () => Channel,
     private readonly keySpace: KeySpace,
+    private readonly codecs: Codecs,
   ) {}
 
   async pause(entity: EntityRef, isPaused: boolean): Promise<void> {
@@ -68,7 +70,9 @@ export class RedisControl implements EntityControl {
 
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
     const { base } = this.keySpace.of(entity);
-    return this.channel().call('list', [base, state, from, limit], answer => readRows(answer, FIELDS, readView));
+    return this.channel().call('list', [base, state, from, limit], answer =>
+      readRows(answer, FIELDS, row => readView(this.codecs, row)),
+    );
   }
 
   locate(entity: EntityRef): QueueLocation {
@@ -90,7 +94,7 @@ export class RedisControl implements EntityControl {
   }
 }
 
-const FIELDS = 6;
+const FIELDS = 7;
 
 /** BullMQ's code for a job that it does not remove, as a job scheduler counts on it. */
 const OF_A_SCHEDULE = -8;
@@ -98,12 +102,13 @@ const OF_A_SCHEDULE = -8;
 /** Entities that are told in one step. */
 const PAGE = 500;
 
-/** Reads `id, name, data, timestamp, tries, why the last one failed`. */
-function readView([jobId = '', name = '', json = '', timestamp, tries, failedReason]: readonly string[]): JobView {
+/** Reads `id, name, data, timestamp, tries, why the last one failed, envelope`. */
+function readView(codecs: Codecs, row: readonly string[]): JobView {
+  const [jobId = '', name = '', json = '', timestamp, tries, failedReason, envelope = ''] = row;
   return {
     jobId,
     name,
-    data: readData(json),
+    data: readPayload(codecs, json, envelope),
     enqueuedAtMs: Number(timestamp),
     attemptsMade: Number(tries),
     ...(failedReason !== '' && { failedReason: String(failedReason) }),

@@ -1,21 +1,23 @@
 /** Dead letters on Redis. Neighbours: `scripts/dead.lua.ts` says what each step does; `core/ports.ts` what it means. */
+import type { Codecs } from '../../core/codec.js';
 import { encodeSegment, parseEntityWord } from '../../core/entity.js';
 import { StoreRefusedError } from '../../core/errors.js';
 import type { DeadLetter, DeadLetters, QueueLocation } from '../../core/ports.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
-import { readData, readRows, sharedQueue } from './replies.js';
+import { readJson, readPayload, readRows, sharedQueue } from './replies.js';
 
 export class RedisDeadLetters implements DeadLetters {
   constructor(
     private readonly channel: () => Channel,
     private readonly keySpace: KeySpace,
+    private readonly codecs: Codecs,
   ) {}
 
   list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
     const T = encodeSegment(type);
     return this.channel().call('letters', [T, from, limit], answer =>
-      readRows(answer, FIELDS, row => readLetter(T, row)),
+      readRows(answer, FIELDS, row => this.read(T, row)),
     );
   }
 
@@ -41,34 +43,35 @@ export class RedisDeadLetters implements DeadLetters {
   locate(type: string): QueueLocation {
     return this.keySpace.deadLetters(type);
   }
+
+  /** Reads `letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks, envelope`. */
+  private read(type: string, fields: readonly string[]): DeadLetter {
+    const [
+      letterId = '',
+      id = '',
+      jobId = '',
+      name = '',
+      data = '',
+      enqueuedAt,
+      diedAt,
+      tries,
+      failedReason = '',
+      stacks,
+      envelope = '',
+    ] = fields;
+    return {
+      letterId,
+      entityId: parseEntityWord(`${type}:${id}`).id,
+      jobId,
+      name,
+      data: readPayload(this.codecs, data, envelope),
+      enqueuedAtMs: Number(enqueuedAt),
+      diedAtMs: Number(diedAt),
+      attemptsMade: Number(tries),
+      failedReason,
+      stacks: readJson(stacks ?? '[]') as string[],
+    };
+  }
 }
 
-const FIELDS = 10;
-
-/** Reads `letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks`. */
-function readLetter(type: string, fields: readonly string[]): DeadLetter {
-  const [
-    letterId = '',
-    id = '',
-    jobId = '',
-    name = '',
-    data = '',
-    enqueuedAt,
-    diedAt,
-    tries,
-    failedReason = '',
-    stacks,
-  ] = fields;
-  return {
-    letterId,
-    entityId: parseEntityWord(`${type}:${id}`).id,
-    jobId,
-    name,
-    data: readData(data),
-    enqueuedAtMs: Number(enqueuedAt),
-    diedAtMs: Number(diedAt),
-    attemptsMade: Number(tries),
-    failedReason,
-    stacks: readData(stacks ?? '[]') as string[],
-  };
-}
+const FIELDS = 11;

@@ -6,11 +6,19 @@
 import { createIORedisClient, createRedisBackend, Job, type RedisQueueBackend, raw2NextJobData } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { UnsupportedError } from '../../core/errors.js';
-import type { Claim } from '../../core/ports.js';
+import type { Claim, HandlerPayload } from '../../core/ports.js';
 import type { EntityKeys } from './keys.js';
 
 /** Runs a write of a handler as a guarded step. */
 export type Touch = (claim: Claim, body: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>;
+
+/** A job's hash in Redis, and its payload as its handler sees it. */
+export interface JobHash {
+  readonly id: string;
+  /** Names and values by turns. */
+  readonly fields: readonly string[];
+  readonly payload: HandlerPayload | undefined;
+}
 
 /** BullMQ's commands that only read. */
 const READS = new Set([
@@ -41,13 +49,15 @@ export class NativeJobs {
     private readonly touch: Touch,
   ) {}
 
-  build(keys: EntityKeys, claim: Claim, id: string, fields: readonly string[]): Job {
-    const queue = new JobQueue(keys, () => this.guardedBackend(keys, claim));
+  build(keys: EntityKeys, claim: Claim, { id, fields, payload }: JobHash): Job {
+    const queue = new JobQueue(keys, () => this.guardedBackend(keys, claim, payload));
     const [json] = raw2NextJobData([fields, id, 0, 0] as never) as unknown as [never];
-    return Job.fromJSON(queue as never, json, id);
+    const job = Job.fromJSON(queue as never, json, id);
+    if (payload) job.data = payload.data;
+    return job;
   }
 
-  private guardedBackend(keys: EntityKeys, claim: Claim): RedisQueueBackend {
+  private guardedBackend(keys: EntityKeys, claim: Claim, payload: HandlerPayload | undefined): RedisQueueBackend {
     this.root ??= createRedisBackend('$', {
       connection: createIORedisClient(this.redis) as never,
       prefix: keys.prefix,
@@ -67,6 +77,10 @@ export class NativeJobs {
     backend.clearLogs = async (jobId, keep = 0) => {
       await this.touch(claim, 'clearLogs', [`${keys.base}:${jobId}:logs`], [String(keep)]);
     };
+    if (payload) {
+      const updateData = backend.updateData.bind(backend);
+      backend.updateData = async (job, data) => updateData(job, JSON.parse(payload.encode(data)));
+    }
     // The worker and the heartbeat keep the lock.
     backend.extendLock = async () => 1;
     return backend;

@@ -106,9 +106,10 @@ export class RedisEntityStore implements EntityStore {
       clock,
       log,
     });
-    this.control = new RedisControl(() => this.parts.channel, this.keySpace);
-    this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace);
-    this.schedules = new RedisSchedules({ keySpace: this.keySpace, clock, log, ready: () => this.parts });
+    const { codecs } = config;
+    this.control = new RedisControl(() => this.parts.channel, this.keySpace, codecs);
+    this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace, codecs);
+    this.schedules = new RedisSchedules({ keySpace: this.keySpace, codecs, clock, log, ready: () => this.parts });
     this.answers = new RedisAnswers({
       redis,
       podId,
@@ -131,7 +132,7 @@ export class RedisEntityStore implements EntityStore {
     });
     const children = new Children(() => ({ keySpace: this.keySpace, channel: this.parts.channel }));
     this.ofJobs = {
-      native: (claim, id, fields) => this.parts.native.build(this.keySpace.of(claim.entity), claim, id, fields),
+      native: (claim, hash) => this.parts.native.build(this.keySpace.of(claim.entity), claim, hash),
       children: (...args) => children.of(...args),
     };
   }

@@ -3,10 +3,13 @@
  * Layouts are told in the scripts: `take.lua.ts` for jobs, each op for its own.
  */
 import type { JobsOptions } from 'bullmq';
+import type { Codecs } from '../../core/codec.js';
 import { type EntityRef, entityWord } from '../../core/entity.js';
 import { type ChildRef, type Envelope, NO_ENVELOPE, readEnvelope } from '../../core/envelope.js';
-import { InvalidOptionError, messageOf, StaleClaimError } from '../../core/errors.js';
+import { InvalidOptionError, StaleClaimError } from '../../core/errors.js';
+import { showPayload } from '../../core/payload.js';
 import type { ChildResult, Claim, Fetched, FetchedJob, JobOptions } from '../../core/ports.js';
+import type { JobHash } from './native-job.js';
 
 /** A fetched job as this store knows it: the core's view and the options that its end needs. */
 export interface RedisJob extends FetchedJob {
@@ -21,7 +24,7 @@ export interface RedisJob extends FetchedJob {
 
 /** What a job can be asked for later, under the claim it was fetched under. */
 export interface OfJobs {
-  native(claim: Claim, id: string, fields: readonly string[]): unknown;
+  native(claim: Claim, hash: JobHash): unknown;
   children(claim: Claim, id: string, children: readonly ChildRef[]): Promise<readonly ChildResult[]>;
 }
 
@@ -48,13 +51,19 @@ export function readRows<T>(answer: readonly unknown[], fields: number, read: (r
   return rows;
 }
 
-/** Data for a person to see: what somebody has written by hand is shown as it is. */
-export function readData(json: string): unknown {
+/** JSON for a person to see: what somebody has written by hand is shown as it is. */
+export function readJson(json: string): unknown {
   try {
     return JSON.parse(json);
   } catch {
     return json;
   }
+}
+
+/** A payload for a person to see. @param envelope as it is stored; '' for none. */
+export function readPayload(codecs: Codecs, json: string, envelope: string): unknown {
+  const stored = readJson(json);
+  return envelope === '' ? stored : showPayload(codecs, readEnvelope(envelope), stored);
 }
 
 /** Reads `againInMs, id, fields, id, fields …` from a position on. */
@@ -109,8 +118,9 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
   } else {
     try {
       data = JSON.parse(json);
-    } catch (error) {
-      mustFail ??= `the data of the job is not JSON: ${messageOf(error)}`;
+    } catch {
+      // The error would repeat a part of it.
+      mustFail ??= 'the data of the job is not JSON';
     }
   }
   const { children: of } = envelope;
@@ -129,7 +139,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
     stacks,
     scheduleId,
     hasParent,
-    native: () => (built ??= ofJobs.native(claim, id, fields)),
+    native: payload => (built ??= ofJobs.native(claim, { id, fields, payload })),
     children: of && (() => ofJobs.children(claim, id, of)),
   };
 }

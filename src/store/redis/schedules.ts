@@ -1,6 +1,7 @@
 /**
  * Schedules on Redis. Neighbours: `scripts/schedule.lua.ts` says what each step does; `core/ports.ts` what it means.
  */
+import type { Codecs } from '../../core/codec.js';
 import type { EntityRef } from '../../core/entity.js';
 import { writeEnvelope } from '../../core/envelope.js';
 import { StoreRefusedError } from '../../core/errors.js';
@@ -10,10 +11,11 @@ import { firstByPattern } from '../schedule-times.js';
 import type { Bull } from './bullmq.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
-import { type RedisJob, readData, readRows, sharedQueue } from './replies.js';
+import { type RedisJob, readPayload, readRows, sharedQueue } from './replies.js';
 
 export interface ScheduleParts {
   readonly keySpace: KeySpace;
+  readonly codecs: Codecs;
   readonly clock: Clock;
   readonly log: Log;
   ready(): { readonly bull: Bull; readonly channel: Channel };
@@ -64,7 +66,9 @@ export class RedisSchedules implements Schedules {
     const { base } = this.parts.keySpace.of(entity);
     return this.parts
       .ready()
-      .channel.call('schedules', [base, from, limit], answer => readRows(answer, 8, readSchedule));
+      .channel.call('schedules', [base, from, limit], answer =>
+        readRows(answer, 9, row => readSchedule(this.parts.codecs, row)),
+      );
   }
 
   remove(entity: EntityRef, id: string): Promise<boolean> {
@@ -93,13 +97,13 @@ export class RedisSchedules implements Schedules {
   }
 }
 
-/** Reads `id, next, name, data, every, pattern, tz, runs so far`. */
-function readSchedule(row: readonly string[]): ScheduleView {
-  const [id = '', next, jobName = '', data = '', every, pattern, tz, count] = row;
+/** Reads `id, next, name, data, every, pattern, tz, runs so far, envelope`. */
+function readSchedule(codecs: Codecs, row: readonly string[]): ScheduleView {
+  const [id = '', next, jobName = '', data = '', every, pattern, tz, count, envelope = ''] = row;
   return {
     id,
     jobName,
-    data: data === '' ? {} : readData(data),
+    data: data === '' ? {} : readPayload(codecs, data, envelope),
     ...(every !== '' && { every: Number(every) }),
     ...(pattern !== '' && { pattern: String(pattern) }),
     ...(tz !== '' && { tz: String(tz) }),

@@ -1,4 +1,5 @@
 /** What may happen to a cluster: one action at a time, chosen by chance. Times heal most of it; `calm.ts` heals the rest. */
+import { Codecs } from '../../../src/core/codec.js';
 import { MemoryControl } from '../../../src/store/memory/memory-control.js';
 import type { StoredEntity } from '../../../src/store/memory/memory-server.js';
 import { LEASE_MS, LONGEST_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
@@ -16,7 +17,7 @@ export class Actions {
   constructor(private readonly cluster: MemoryCluster) {
     const { random } = cluster;
     this.weights = weightsOf(random);
-    this.operator = new MemoryControl(cluster.server, 'operator');
+    this.operator = new MemoryControl(cluster.server, 'operator', new Codecs());
     this.ids = ['1', '2', '3'].slice(0, random.int(1, 3));
     this.mostPods = random.int(2, 5);
   }

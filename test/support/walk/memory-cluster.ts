@@ -2,6 +2,7 @@
  * The cluster of a walk: pods on one memory server, the handlers that run, and the books of all entities.
  * Neighbours: `actions.ts` does things to it; `calm.ts` heals it and looks at what is left.
  */
+import { Codecs } from '../../../src/core/codec.js';
 import { entityWord } from '../../../src/core/entity.js';
 import { BulkEnqueueError, NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/errors.js';
 import { momentOf } from '../../../src/core/lease.js';
@@ -135,7 +136,7 @@ export class MemoryCluster {
     if (!job) return;
     this.note('* decides to', how, numberOf(job), 'of', entity.ref.id);
     this.book(entityWord(entity.ref)).unblock(numberOf(job), how);
-    void new MemoryControl(this.server, 'operator').unblock(entity.ref, how);
+    void new MemoryControl(this.server, 'operator', new Codecs()).unblock(entity.ref, how);
   }
 
   see(word: string): Seen {

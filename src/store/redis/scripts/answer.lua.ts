@@ -53,8 +53,8 @@ local function stateOfJob(B, id)
   return blockerOf(B) == id and 'blocked' or 'waiting'
 end
 
--- find: (B jobId call)*; returns for each {state, or 'gone' where it has ended, own ('1' | '0'), kind of its answer or '', text};
--- kind 'reason': why it failed
+-- find: (B jobId call)*; returns for each {state, or 'gone' where it has ended, own ('1' | '0'), kind of its answer or '', text, envelope
+-- or ''}; kind 'reason': why it failed
 function OPS.find(...)
   local asked, out = {...}, {}
   for k = 1, #asked, 3 do
@@ -69,7 +69,7 @@ function OPS.find(...)
     -- what was told says more than what is kept
     local told = state == 'gone' and unreadAnswers()[call]
     if told then own, kind, text = '1', told[1], told[2] end
-    for _, value in ipairs({state, own, kind, text}) do out[#out + 1] = value end
+    for _, value in ipairs({state, own, kind, text, envelope or ''}) do out[#out + 1] = value end
   end
   return out
 end

@@ -167,8 +167,8 @@ local function viewsOf(B, ids, names)
   return out
 end
 
--- list: B state from limit; returns for each job id, name, data, timestamp, tries, why the last one failed
-local VIEW = {'name', 'data', 'timestamp', 'atm', 'failedReason'}
+-- list: B state from limit; returns for each job id, name, data, timestamp, tries, why the last one failed, envelope
+local VIEW = {'name', 'data', 'timestamp', 'atm', 'failedReason', 'aq'}
 function OPS.list(B, state, from, limit)
   return viewsOf(B, idsIn(B, state, tonumber(from), tonumber(limit)), VIEW)
 end

@@ -39,8 +39,8 @@ end
 
 export const deadLettersLua = /* lua */ `
 -- letters: T from limit; the oldest first
--- Returns for each {letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks}
-local LETTER = {'entity', 'jobId', 'name', 'data', 'timestamp', 'finishedOn', 'atm', 'failedReason', 'stacktrace'}
+-- Returns for each {letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks, envelope}
+local LETTER = {'entity', 'jobId', 'name', 'data', 'timestamp', 'finishedOn', 'atm', 'failedReason', 'stacktrace', 'aq'}
 function OPS.letters(T, from, limit)
   local S = deadBase(T)
   return viewsOf(S, redis.call('ZRANGE', S .. ':failed', from, from + limit - 1), LETTER)

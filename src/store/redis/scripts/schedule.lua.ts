@@ -115,7 +115,7 @@ function OPS.unschedule(B, T, I, id)
   return {'1'}
 end
 
--- schedules: B from limit; the next to run first. Returns for each {id, next, name, data, every, pattern, tz, runs so far}
+-- schedules: B from limit; the next to run first. Returns for each {id, next, name, data, every, pattern, tz, runs so far, envelope}
 local SCHEDULE = {'name', 'data', 'every', 'pattern', 'tz', 'ic'}
 function OPS.schedules(B, from, limit)
   local out = {}
@@ -125,6 +125,8 @@ function OPS.schedules(B, from, limit)
     out[#out + 1] = found[k + 1]
     local fields = redis.call('HMGET', B .. ':repeat:' .. found[k], unpack(SCHEDULE))
     for f = 1, #SCHEDULE do out[#out + 1] = fields[f] or '' end
+    -- its present job has it
+    out[#out + 1] = redis.call('HGET', B .. ':repeat:' .. found[k] .. ':' .. found[k + 1], 'aq') or ''
   end
   return out
 end

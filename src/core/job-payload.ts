@@ -1,0 +1,92 @@
+/**
+ * The payload and the result of a job, for its handler: read and checked before the run, written after it.
+ *
+ * Neighbours: `payload.ts` turns values into text and back, `validation.ts` has the verdict on them; `job-execution.ts` and
+ * `batch-execution.ts` run handlers.
+ */
+import { type Codecs, jsonCodec, type PayloadCodec } from './codec.js';
+import { messageOf } from './errors.js';
+import type { EntityTypeConfig } from './options.js';
+import { checkSize, decodePayload, encodePayload, isLargerThan } from './payload.js';
+import type { FetchedJob, HandlerPayload } from './ports.js';
+import { type Validator, validBeforeRun } from './validation.js';
+
+/** What reading and writing needs, for jobs of one entity type. */
+export interface PayloadParts {
+  readonly codecs: Codecs;
+  readonly type: EntityTypeConfig;
+}
+
+/**
+ * A job with its data as the handler is to see it: at once, unless a validator takes its time. One that is plain JSON, and whose
+ * handler wants nothing of it, is the job itself.
+ * @throws PayloadUnreadableError, ValidationError: it fails without further tries, which would find the same.
+ */
+export function openJob(
+  parts: PayloadParts,
+  job: FetchedJob,
+  validator: Validator | undefined,
+): FetchedJob | Promise<FetchedJob> {
+  if (job.envelope.codec === undefined && !validator) return job;
+  const data = decodePayload(parts.codecs, job.envelope, job.data);
+  return validator ? validJob(parts, { ...job, data }, validator) : { ...job, data };
+}
+
+async function validJob({ codecs, type }: PayloadParts, job: FetchedJob, validator: Validator): Promise<FetchedJob> {
+  const isSecret = (codecs.of(job.envelope).isSecret || type.codec.isSecret) ?? false;
+  const data = await validBeforeRun(job.data, { validator, culprit: `Job "${job.name}"`, isSecret });
+  return { ...job, data };
+}
+
+/** What a handler writes to its job is encoded as what it has read. */
+export class OpenedPayload implements HandlerPayload {
+  /** @param job what {@link openJob} has made of it. */
+  constructor(
+    private readonly parts: PayloadParts,
+    private readonly job: FetchedJob,
+  ) {}
+
+  get data(): unknown {
+    return this.job.data;
+  }
+
+  encode(data: unknown): string {
+    const culprit = `Job "${this.job.name}"`;
+    const { codecs, type } = this.parts;
+    const text = encodePayload(codecs.of(this.job.envelope), data, culprit);
+    checkSize(text, { sizeLimit: this.job.options['sizeLimit'], maxPayloadBytes: type.maxPayloadBytes }, culprit);
+    return text;
+  }
+}
+
+/** What is stored of a result; `lost` says why that is null, and not what the handler has returned. */
+export interface ResultText {
+  readonly value: string;
+  readonly lost?: string;
+}
+
+/**
+ * The one place where a result becomes text: by the codec of its job, which whoever reads it knows from the same envelope.
+ * The handler has done its work: a result that can't be stored is no reason to fail the job.
+ */
+export function resultAsText(
+  result: unknown,
+  { envelope }: FetchedJob,
+  { codecs, type: { maxResultBytes } }: PayloadParts,
+): ResultText {
+  let value: string;
+  try {
+    value = encodeResult(codecs.of(envelope), result);
+  } catch (error) {
+    return { value: 'null', lost: `its result can't be stored (${messageOf(error)})` };
+  }
+  if (!isLargerThan(value, maxResultBytes)) return { value };
+  const bytes = Buffer.byteLength(value);
+  return { value: 'null', lost: `its result has ${bytes} bytes, more than maxResultBytes (${maxResultBytes})` };
+}
+
+/** Nothing is null under every codec. */
+function encodeResult(codec: PayloadCodec, result: unknown): string {
+  if (codec === jsonCodec) return JSON.stringify(result) ?? 'null';
+  return result === undefined || result === null ? 'null' : encodePayload(codec, result, 'Its result');
+}
