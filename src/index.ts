@@ -12,6 +12,7 @@ export type { BatchOptions } from './core/batch.js';
 export { type JsonValue, jsonCodec, type PayloadCodec } from './core/codec.js';
 export type { ContextOptions } from './core/context.js';
 export { type Encryption, encryptedCodec } from './core/encrypted-codec.js';
+export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/engine-options.js';
 export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue.js';
 export type { EntityId, EntityRef } from './core/entity.js';
 export type { ContextValue, ContextValues } from './core/envelope.js';
@@ -46,7 +47,6 @@ export {
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
 export type { OnChildFailure } from './core/flow.js';
-export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options.js';
 export type {
   CallState,
   ChildResult,

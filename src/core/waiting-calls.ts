@@ -13,7 +13,8 @@ import type { EnqueuedJob, JobRequest } from './enqueue.js';
 import { entityRef } from './entity.js';
 import type { Envelope } from './envelope.js';
 import { ClosedError, InvalidOptionError, rejecting } from './errors.js';
-import { type EngineConfig, milliseconds } from './options.js';
+import { milliseconds } from './option-checks.js';
+import type { EngineConfig } from './options.js';
 import type { Answers, Clock, JobOptions, Timer } from './ports.js';
 import { type CallRequest, WaitingCall } from './waiting-call.js';
 

@@ -3,7 +3,7 @@
  */
 import { type BatchOptions, checkBatchOptions } from '../core/batch.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError } from '../core/errors.js';
-import { checkEntityOptions, checkKnown } from '../core/options.js';
+import { checkEntityOptions, checkKnown } from '../core/option-checks.js';
 import { checkSchema, type SchemaOptions, type StandardSchema } from '../core/validation.js';
 import { parameterProperty } from './constructor-parameter.js';
 import type { EntityTypeName } from './entity-types.js';

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { type EntityId, type EntityRef, entityRef, entityWord } from '../core/entity.js';
 import { DrainTimeoutError, InvalidOptionError } from '../core/errors.js';
-import { milliseconds } from '../core/options.js';
+import { milliseconds } from '../core/option-checks.js';
 import type { EntityControl, EntityStatus, JobState, JobView, Schedules, ScheduleView } from '../core/ports.js';
 import { openQueue } from '../store/redis/open-queue.js';
 import { checkPage, type DeadLetterQueue, deadLetterQueue } from './dead-letter-queue.js';

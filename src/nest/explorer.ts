@@ -6,8 +6,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { BatchHandling } from '../core/batch.js';
 import type { HandlerTable } from '../core/dispatch.js';
+import type { EntityOptions } from '../core/engine-options.js';
 import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
-import type { EntityOptions } from '../core/options.js';
 import type { JobRunner } from '../core/ports.js';
 import { schemaValidator } from '../core/validation.js';
 import { bindMethod } from './handler-method.js';

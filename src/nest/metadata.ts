@@ -4,7 +4,7 @@
  */
 import 'reflect-metadata';
 import type { BatchLimits } from '../core/batch.js';
-import type { EntityOptions } from '../core/options.js';
+import type { EntityOptions } from '../core/engine-options.js';
 import type { StandardSchema } from '../core/validation.js';
 import type { EntityTypeName } from './entity-types.js';
 

@@ -3,8 +3,9 @@
  * Neighbour: `core/options.ts` checks and completes the engine's part.
  */
 import type { Redis } from 'ioredis';
+import type { EngineOptions, EntityOptions } from '../core/engine-options.js';
 import { InvalidOptionError, UnsupportedError } from '../core/errors.js';
-import { checkKnown, type EngineOptions, type EntityOptions, milliseconds } from '../core/options.js';
+import { checkKnown, milliseconds } from '../core/option-checks.js';
 import { isRedis, type RedisConnectionOptions } from '../store/redis/connection.js';
 import type { EntityTypeName } from './entity-types.js';
 

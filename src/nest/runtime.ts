@@ -17,9 +17,10 @@ import {
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { HandlerTable } from '../core/dispatch.js';
 import { Engine } from '../core/engine.js';
+import type { EntityOptions } from '../core/engine-options.js';
 import { ClosedError, messageOf, StoreUnavailableError } from '../core/errors.js';
 import type { EventSink } from '../core/events.js';
-import { type EngineConfig, type EntityOptions, resolveOptions } from '../core/options.js';
+import { type EngineConfig, resolveOptions } from '../core/options.js';
 import type { EntityStore, Timer } from '../core/ports.js';
 import { registerCqrsHandlers } from '../cqrs/bridge.js';
 import { RedisEntityStore } from '../store/redis/redis-store.js';

@@ -2,9 +2,11 @@
  * The part of a store's contract that is about batches: several jobs fetched together and ended in one step (I6), and calls for
  * an owner that waits for more. Neighbour: `retry-contract.ts`, tries of one job.
  */
+
+import type { EntityOptions } from '../../src/core/engine-options.js';
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError, StoreRefusedError } from '../../src/core/errors.js';
-import { type EngineConfig, type EntityOptions, resolveOptions } from '../../src/core/options.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
 import type { Claim, EntityStore, FetchedJob, JobOptions, Settlement } from '../../src/core/ports.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';

@@ -2,9 +2,11 @@
  * The part of a store's contract that is about shared reads: jobs that run beside each other on one pod, end in any order, and go
  * back beside each other (I6). Neighbours: `retry-contract.ts`, tries of one job; `batch-contract.ts`, jobs that run as one.
  */
+
+import type { EntityOptions } from '../../src/core/engine-options.js';
 import type { EntityRef } from '../../src/core/entity.js';
 import { StoreRefusedError } from '../../src/core/errors.js';
-import { type EngineConfig, type EntityOptions, resolveOptions } from '../../src/core/options.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
 import {
   type Claim,
   type EntityStore,

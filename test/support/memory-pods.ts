@@ -2,9 +2,10 @@
 import type { BatchHandling } from '../../src/core/batch.js';
 import { HandlerTable } from '../../src/core/dispatch.js';
 import { Engine } from '../../src/core/engine.js';
+import type { EngineOptions } from '../../src/core/engine-options.js';
 import { BatchFailure } from '../../src/core/errors.js';
 import type { LifecycleEvent } from '../../src/core/events.js';
-import { type EngineOptions, resolveOptions } from '../../src/core/options.js';
+import { resolveOptions } from '../../src/core/options.js';
 import type { EntityContext, FetchedJob, JobContext, JobOptions, JobRunner } from '../../src/core/ports.js';
 import type { Validator } from '../../src/core/validation.js';
 import type { WaitOptions } from '../../src/core/waiting-calls.js';

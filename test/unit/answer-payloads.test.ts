@@ -2,7 +2,7 @@
 import { SuperJSON } from 'superjson';
 import { z } from 'zod';
 import { encryptedCodec } from '../../src/core/encrypted-codec.js';
-import type { EngineOptions } from '../../src/core/options.js';
+import type { EngineOptions } from '../../src/core/engine-options.js';
 import { superjsonCodec } from '../../src/core/superjson-codec.js';
 import { schemaValidator } from '../../src/core/validation.js';
 import { settle } from '../support/clock.js';

@@ -1,7 +1,7 @@
 /** Payloads through the engine: read by the codec they were written with, wherever and whenever; bounds; what can't be read. */
 import { SuperJSON } from 'superjson';
 import { jsonCodec, type PayloadCodec } from '../../src/core/codec.js';
-import type { EngineOptions } from '../../src/core/options.js';
+import type { EngineOptions } from '../../src/core/engine-options.js';
 import type { Settlement } from '../../src/core/ports.js';
 import { superjsonCodec } from '../../src/core/superjson-codec.js';
 import { LEASE_MS, MemoryPods } from '../support/memory-pods.js';

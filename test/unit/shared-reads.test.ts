@@ -3,7 +3,7 @@
  * to run beside what they must not: see `MemoryPods.handle`.
  * What a store must do for them is in `test/contract/shared-contract.ts`.
  */
-import type { EngineOptions, EntityOptions } from '../../src/core/options.js';
+import type { EngineOptions, EntityOptions } from '../../src/core/engine-options.js';
 import type { JobOptions } from '../../src/core/ports.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 

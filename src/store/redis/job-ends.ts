@@ -2,8 +2,10 @@
  * What a call that ends a job, or fetches the next, tells the scripts: BullMQ's options as the entity's type has them.
  * Neighbours: `scripts/finish.lua.ts` ends jobs; `bullmq.ts` has BullMQ build its arguments.
  */
+
+import type { Ordering } from '../../core/engine-options.js';
 import { type EntityRef, entityWord } from '../../core/entity.js';
-import type { EngineConfig, EntityTypeConfig, Ordering } from '../../core/options.js';
+import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
 import type { Claim, Log, Settlement } from '../../core/ports.js';
 import { replyOf } from '../../core/reply.js';
 import { encodeReply } from './answers.js';

@@ -4,9 +4,10 @@
  */
 import { HandlerTable } from '../../../src/core/dispatch.js';
 import { Engine } from '../../../src/core/engine.js';
+import type { OnExhausted } from '../../../src/core/engine-options.js';
 import { OutcomeUnknownError } from '../../../src/core/errors.js';
 import { NO_EVENTS } from '../../../src/core/events.js';
-import { type EngineConfig, type OnExhausted, resolveOptions } from '../../../src/core/options.js';
+import { type EngineConfig, resolveOptions } from '../../../src/core/options.js';
 import type { Clock, EntityStore } from '../../../src/core/ports.js';
 import { systemClock } from '../../../src/nest/system.js';
 import { MemoryServer } from '../../../src/store/memory/memory-server.js';
