@@ -61,6 +61,7 @@ export type { Schedule } from './core/schedule.js';
 export { type SuperJson, superjsonCodec } from './core/superjson-codec.js';
 export type { SchemaOptions, StandardSchema } from './core/validation.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
+export type { EnqueueOptions, FlowNode, FlowNodeOptions, ScopedQueueBus, WaitOptions } from './nest/bus-options.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
 export { currentEntity, currentJob, type JobContext } from './nest/current-job.js';
 export type { DeadLetterQueue } from './nest/dead-letter-queue.js';
@@ -89,13 +90,6 @@ export type {
 export { AtomicQueuesEvents } from './nest/events.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory, EntitiesOptions } from './nest/options.js';
-export {
-  type EnqueueOptions,
-  type FlowNode,
-  type FlowNodeOptions,
-  QueueBus,
-  type ScopedQueueBus,
-  type WaitOptions,
-} from './nest/queue-bus.js';
+export { QueueBus } from './nest/queue-bus.js';
 export { SpawnQueueService } from './nest/spawn-queue.service.js';
 export type { RedisConnectionOptions } from './store/redis/connection.js';

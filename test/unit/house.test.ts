@@ -40,11 +40,11 @@ test('a store imports the core and itself, and only the Redis store knows BullMQ
   );
   // Their types are part of what a user writes.
   expect(clients.map(({ from }) => from).sort()).toEqual([
+    'nest/bus-options.ts',
     'nest/current-job.ts',
     'nest/dead-letter-queue.ts',
     'nest/entity-queues.ts',
     'nest/options.ts',
-    'nest/queue-bus.ts',
     SHARED,
   ]);
 });
