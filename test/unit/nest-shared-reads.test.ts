@@ -112,7 +112,7 @@ describe('shared reads', () => {
 
   test.each([
     ['a shared that is no boolean', { shared: 'yes' }, /QueueEntity of Some: shared must be a boolean/],
-    ['a typo', { share: true }, /QueueEntity of Some\.share; known here: name, shared/],
+    ['a typo', { share: true }, /QueueEntity of Some\.share; known here: name, schema, shared/],
   ])('%s: refused at import', (_, options, message) => {
     class Some {}
     expect(() => QueueEntity('account', options as never)(Some)).toThrow(invalid(message));
@@ -120,7 +120,7 @@ describe('shared reads', () => {
 
   test.each([
     ['a shared that is no boolean', 'x', { shared: 1 }, /Some\.read: shared must be a boolean/],
-    ['a typo', 'x', { share: true }, /Some\.read\.share; known here: shared/],
+    ['a typo', 'x', { share: true }, /Some\.read\.share; known here: schema, shared/],
     ["'*'", '*', { shared: true }, /Some\.read: jobs of any name/],
   ])('%s on a method: refused at import', (_, name, options, message) => {
     class Some {
