@@ -4,8 +4,9 @@
  */
 import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
+import type { FetchedJob, NewJob } from '../src/core/jobs.js';
 import { resolveOptions } from '../src/core/options.js';
-import type { Claim, EnterHint, FetchedJob, NewJob } from '../src/core/ports.js';
+import type { Claim, EnterHint } from '../src/core/ports.js';
 import { systemClock } from '../src/nest/system.js';
 import { RedisEntityStore } from '../src/store/redis/redis-store.js';
 import { median } from './records.js';

@@ -8,6 +8,7 @@ export {
   ResultUnavailableError,
   WaitAbortedError,
 } from './core/answer-errors.js';
+export type { CallState } from './core/answers-port.js';
 export type { BatchOptions } from './core/batch.js';
 export { type JsonValue, jsonCodec, type PayloadCodec } from './core/codec.js';
 export type { ContextOptions } from './core/context.js';
@@ -47,16 +48,8 @@ export {
 } from './core/errors.js';
 export type { LifecycleEvent } from './core/events.js';
 export type { OnChildFailure } from './core/flow.js';
-export type {
-  CallState,
-  ChildResult,
-  DeadLetter,
-  EntityContext,
-  EntityStatus,
-  JobState,
-  JobView,
-  ScheduleView,
-} from './core/ports.js';
+export type { ChildResult, EntityContext } from './core/jobs.js';
+export type { DeadLetter, EntityStatus, JobState, JobView, ScheduleView } from './core/operating.js';
 export type { Schedule } from './core/schedule.js';
 export { type SuperJson, superjsonCodec } from './core/superjson-codec.js';
 export type { SchemaOptions, StandardSchema } from './core/validation.js';

@@ -1,8 +1,8 @@
 /** The errors of waiting for an answer. Neighbours: `errors.ts` has their base; `waiting-calls.ts` throws them. */
 import type { Thrown } from './answer.js';
+import type { CallState } from './answers-port.js';
 import { type EntityRef, entityWord } from './entity.js';
 import { AtomicQueuesError } from './errors.js';
-import type { CallState } from './ports.js';
 
 /** A job that somebody waits for, as errors name it. */
 export interface AwaitedJob {

@@ -9,8 +9,8 @@ import { entityWord } from './entity.js';
 import { BatchFailure, InvalidCommandError } from './errors.js';
 import { completed, failed, type TypedExecution } from './job-execution.js';
 import { OpenedPayload, openJob } from './job-payload.js';
+import type { FetchedJob, Settlement } from './jobs.js';
 import type { Lease } from './lease.js';
-import type { FetchedJob, Settlement } from './ports.js';
 import { retryDelayMs } from './retry.js';
 
 export interface Batch {

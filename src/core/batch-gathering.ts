@@ -5,7 +5,8 @@
  * Neighbours: `job-line.ts` has the jobs, and runs the batch; `worker-steps.ts` does what is decided here.
  */
 import type { BatchLimits } from './batch.js';
-import type { Clock, FetchedJob, Timer } from './ports.js';
+import type { FetchedJob } from './jobs.js';
+import type { Clock, Timer } from './ports.js';
 
 /** What is to be done about a batch whose first job is the next one. */
 export type BatchStep =

@@ -3,8 +3,9 @@
  * Neighbours: `batch-gathering.ts` decides when one starts; `batch-execution.ts` runs it.
  */
 import { InvalidOptionError } from './errors.js';
+import { type EntityContext, type FetchedJob } from './jobs.js';
 import { checkKnown, MOST_AT_ONCE } from './option-checks.js';
-import { type EntityContext, type FetchedJob, LONGEST_TIMER_MS } from './ports.js';
+import { LONGEST_TIMER_MS } from './ports.js';
 import type { SchemaOptions } from './validation.js';
 
 /** Options of a batch handler. */

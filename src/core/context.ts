@@ -6,7 +6,7 @@
  */
 import { type ContextValue, type ContextValues, type Envelope, NO_VALUES, type TraceFields } from './envelope.js';
 import { ContextError, InvalidOptionError, messageOf } from './errors.js';
-import type { FetchedJob } from './ports.js';
+import type { FetchedJob } from './jobs.js';
 
 /**
  * Values that travel from the code that enqueues a job to its handler: of any AsyncLocalStorage, of nestjs-cls, or of your own.

@@ -6,9 +6,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Codecs } from './codec.js';
 import { type ContextValues, type Envelope, NO_VALUES } from './envelope.js';
+import type { ChildResult, EntityContext, FetchedJob, HandlerPayload, JobContext } from './jobs.js';
 import type { Lease } from './lease.js';
 import { decodeResult } from './payload.js';
-import type { ChildResult, EntityContext, FetchedJob, HandlerPayload, JobContext } from './ports.js';
 
 const storage = new AsyncLocalStorage<RunningEntity>();
 

@@ -7,8 +7,8 @@
 import type { BatchHandling } from './batch.js';
 import type { EntityRef } from './entity.js';
 import { HandlerConflictError, HandlerNotFoundError, InvalidOptionError } from './errors.js';
+import type { JobRunner } from './jobs.js';
 import type { EngineConfig } from './options.js';
-import type { JobRunner } from './ports.js';
 import type { Validator } from './validation.js';
 
 interface Origin {

@@ -4,7 +4,7 @@
  */
 import type { PayloadCodec } from './codec.js';
 import type { ContextOptions } from './context.js';
-import type { JobOptions } from './ports.js';
+import type { JobOptions } from './jobs.js';
 
 /** Options of how an entity type is worked. All are optional. */
 export interface WorkerOptions {

@@ -12,10 +12,11 @@ import type { Envelope } from './envelope.js';
 import { BulkEnqueueError, ClosedError, InvalidCommandError, InvalidOptionError, rejecting } from './errors.js';
 import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
 import { checkJobOptions, checkOrder, withIdempotency } from './job-data.js';
+import type { JobOptions, NewJob } from './jobs.js';
 import { type Moment, momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
 import { checkSize, encodePayload } from './payload.js';
-import type { Clock, Entered, EnterHint, EntityStore, JobOptions, NewJob } from './ports.js';
+import type { Clock, Entered, EnterHint, EntityStore } from './ports.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import type { WorkerManager } from './worker-manager.js';
 

@@ -7,10 +7,11 @@
  * `worker-steps.ts` decides what comes next; the store decides everything else.
  */
 import type { EntityRef } from './entity.js';
+import type { NewJob } from './jobs.js';
 import type { Moment } from './lease.js';
 import { Leaving } from './leaving.js';
 import type { EntityTypeConfig } from './options.js';
-import type { Claim, Entered, EnterHint, NewJob, Renewal } from './ports.js';
+import type { Claim, Entered, EnterHint, Renewal } from './ports.js';
 import { Tenure, type WorkerState, type WorkerSurroundings } from './tenure.js';
 import { WorkerRequests } from './worker-requests.js';
 import { WorkerSteps } from './worker-steps.js';

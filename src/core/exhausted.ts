@@ -3,8 +3,9 @@
  * Neighbours: `job-execution.ts` and `batch-execution.ts` say how a try ended, `job-line.ts` keeps the ends.
  */
 import { entityWord } from './entity.js';
+import type { Settlement } from './jobs.js';
 import type { EntityTypeConfig } from './options.js';
-import type { Claim, Log, Settlement } from './ports.js';
+import type { Claim, Log } from './ports.js';
 
 export interface Circumstances {
   readonly type: EntityTypeConfig;

@@ -4,7 +4,8 @@
  */
 import type { ChildRef } from './envelope.js';
 import { InvalidCommandError, InvalidOptionError } from './errors.js';
-import type { FlowJob, JobOptions, NewJob } from './ports.js';
+import type { JobOptions, NewJob } from './jobs.js';
+import type { FlowJob } from './ports.js';
 
 /**
  * What becomes of the parent of a job that fails for good, or is removed. `'failParent'`: once all its children have ended it

@@ -2,7 +2,7 @@
  * The options of a job, as they come in from a user, checked before anything is sent. Neighbour: `payload.ts` has its payload.
  */
 import { InvalidOptionError, UnsupportedError } from './errors.js';
-import type { JobOptions } from './ports.js';
+import type { JobOptions } from './jobs.js';
 import { faultOfBackoff } from './retry.js';
 
 /** BullMQ's job options that this version honours. */

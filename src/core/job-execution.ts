@@ -10,9 +10,10 @@ import type { HandlerTable } from './dispatch.js';
 import { type EntityRef, entityWord } from './entity.js';
 import { ChildFailedError, JobAbandonedError, messageOf, stackOf } from './errors.js';
 import { OpenedPayload, openJob, resultAsText } from './job-payload.js';
+import type { FetchedJob, Settlement } from './jobs.js';
 import type { Lease } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
-import type { FetchedJob, Log, Settlement } from './ports.js';
+import type { Log } from './ports.js';
 import { retryDelayMs } from './retry.js';
 
 export interface JobExecution {

@@ -12,10 +12,11 @@ import { BatchGathering, type BatchStep } from './batch-gathering.js';
 import type { EventSink } from './events.js';
 import { exhausted, exhaustedTogether, keepsPlace } from './exhausted.js';
 import { type JobExecution, runJob, type TypedExecution } from './job-execution.js';
+import type { FetchedJob, Settlement } from './jobs.js';
 import type { Lease } from './lease.js';
 import { tellOfJob } from './news.js';
 import type { EntityTypeConfig } from './options.js';
-import type { Clock, Fetched, FetchedJob, Gathering, Settlement } from './ports.js';
+import type { Clock, Fetched, Gathering } from './ports.js';
 import { SharedReads } from './shared-reads.js';
 import { PrefetchWindow } from './window.js';
 

@@ -6,9 +6,9 @@
  */
 import { type Codecs, jsonCodec, type PayloadCodec } from './codec.js';
 import { messageOf } from './errors.js';
+import type { FetchedJob, HandlerPayload } from './jobs.js';
 import type { EntityTypeConfig } from './options.js';
 import { checkSize, decodePayload, encodePayload, isLargerThan } from './payload.js';
-import type { FetchedJob, HandlerPayload } from './ports.js';
 import { type Validator, validBeforeRun } from './validation.js';
 
 /** What reading and writing needs, for jobs of one entity type. */

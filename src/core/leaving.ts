@@ -4,8 +4,10 @@
  * Owns: the calls that give up the claim, and what their answers mean.
  * Neighbours: `worker-steps.ts` says when; `tenure.ts` notes why.
  */
+
+import type { FetchedJob } from './jobs.js';
 import { tellOfWorker } from './news.js';
-import type { Claim, FetchedJob, ReleaseMode } from './ports.js';
+import type { Claim, ReleaseMode } from './ports.js';
 import type { Tenure } from './tenure.js';
 import type { WorkerRequests } from './worker-requests.js';
 

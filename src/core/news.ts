@@ -3,7 +3,8 @@
  * Neighbours: `events.ts` says what an event looks like; the parts of a worker tell here.
  */
 import { type EventSink, ofEntity } from './events.js';
-import type { Claim, Claimed, FetchedJob, Settlement } from './ports.js';
+import type { FetchedJob, Settlement } from './jobs.js';
+import type { Claim, Claimed } from './ports.js';
 
 export function tellOfWorker(
   events: EventSink,

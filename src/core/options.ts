@@ -10,6 +10,7 @@ import type { EngineOptions, EntityOptions, OnExhausted, Ordering, RateLimit } f
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError } from './errors.js';
 import { checkJobOptions, checkOrder } from './job-data.js';
+import type { JobOptions } from './jobs.js';
 import {
   checkEntityOptions,
   checkKnown,
@@ -21,7 +22,6 @@ import {
   WORKER_KEYS,
   zeroOrMilliseconds,
 } from './option-checks.js';
-import type { JobOptions } from './ports.js';
 
 /** An entity type as the core reads it. */
 export interface EntityTypeConfig {

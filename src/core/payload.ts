@@ -13,7 +13,7 @@ import {
   PayloadUnreadableError,
   UnserializableDataError,
 } from './errors.js';
-import type { ChildResult } from './ports.js';
+import type { ChildResult } from './jobs.js';
 
 /**
  * A payload as JSON text, written by its codec.

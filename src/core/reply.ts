@@ -4,7 +4,7 @@
  */
 import { type Answer, thrownAs } from './answer.js';
 import type { Envelope } from './envelope.js';
-import type { Settlement } from './ports.js';
+import type { Settlement } from './jobs.js';
 
 /** An answer on its way. */
 export interface Reply {

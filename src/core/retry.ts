@@ -11,7 +11,8 @@ import {
   PayloadUnreadableError,
   ValidationError,
 } from './errors.js';
-import { type FetchedJob, type JobOptions, LONGEST_TIMER_MS } from './ports.js';
+import { type FetchedJob, type JobOptions } from './jobs.js';
+import { LONGEST_TIMER_MS } from './ports.js';
 
 /** Stacks of its tries that a job keeps where nothing else is said. */
 export const MOST_STACKS = 10;

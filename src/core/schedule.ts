@@ -1,4 +1,4 @@
-/** Jobs that come again and again: what a user may ask for. Neighbour: `ports.ts` says what a store does with it. */
+/** Jobs that come again and again: what a user may ask for. Neighbour: `operating.ts` says what a store does with it. */
 import { type EntityRef, entityWord } from './entity.js';
 import { InvalidOptionError, StoreRefusedError, UnsupportedError } from './errors.js';
 

@@ -15,11 +15,12 @@ import { StaleClaimError } from './errors.js';
 import type { EventSink } from './events.js';
 import type { JobExecution } from './job-execution.js';
 import { JobLine } from './job-line.js';
+import type { FetchedJob } from './jobs.js';
 import { Lease, type Moment } from './lease.js';
 import { tellOfWorker } from './news.js';
 import type { EntityTypeConfig } from './options.js';
 import { OwedAnswers } from './owed-answers.js';
-import type { Claim, Clock, EntityStore, FetchedJob, Log } from './ports.js';
+import type { Claim, Clock, EntityStore, Log } from './ports.js';
 
 export type WorkerState = 'claiming' | 'working' | 'idle' | 'releasing' | 'lost' | 'ended';
 

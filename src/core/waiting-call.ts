@@ -13,11 +13,12 @@ import {
   ResultUnavailableError,
   WaitAbortedError,
 } from './answer-errors.js';
+import type { Answers, CallState, FoundJob } from './answers-port.js';
 import type { Codecs } from './codec.js';
 import type { EntityRef } from './entity.js';
 import { messageOf, OutcomeUnknownError } from './errors.js';
 import { readResult } from './payload.js';
-import type { Answers, CallState, Clock, FoundJob, Timer } from './ports.js';
+import type { Clock, Timer } from './ports.js';
 
 /** What a caller asks for, checked. */
 export interface CallRequest {

@@ -7,15 +7,17 @@
  * are read.
  */
 import { WaitAbortedError } from './answer-errors.js';
+import type { Answers } from './answers-port.js';
 import { sealedBy } from './codec.js';
 import { chainTo } from './deadlock.js';
 import type { EnqueuedJob, JobRequest } from './enqueue.js';
 import { entityRef } from './entity.js';
 import type { Envelope } from './envelope.js';
 import { ClosedError, InvalidOptionError, rejecting } from './errors.js';
+import type { JobOptions } from './jobs.js';
 import { milliseconds } from './option-checks.js';
 import type { EngineConfig } from './options.js';
-import type { Answers, Clock, JobOptions, Timer } from './ports.js';
+import type { Clock, Timer } from './ports.js';
 import { type CallRequest, WaitingCall } from './waiting-call.js';
 
 /** How a caller waits. */

@@ -5,9 +5,10 @@
  * Neighbours: `tenure.ts` is what the answers change; `worker-steps.ts` says when something is asked for.
  */
 import { NotExecutedError } from './errors.js';
+import type { NewJob, Settlement } from './jobs.js';
 import { type Moment, momentOf } from './lease.js';
 import { tellOfClaim } from './news.js';
-import type { Claim, Claimed, Entered, EnterHint, Fetched, Gathering, NewJob, Settlement, Timer } from './ports.js';
+import type { Claim, Claimed, Entered, EnterHint, Fetched, Gathering, Timer } from './ports.js';
 import type { Tenure } from './tenure.js';
 
 export class WorkerRequests {

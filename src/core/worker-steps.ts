@@ -11,10 +11,11 @@ import { beginAnew } from './beginning-anew.js';
 import { entityWord } from './entity.js';
 import { messageOf, stackOf } from './errors.js';
 import { lackFor } from './job-execution.js';
+import type { FetchedJob, Settlement } from './jobs.js';
 import type { Lease } from './lease.js';
 import type { Leaving } from './leaving.js';
 import { tellOfEnd, tellOfWorker } from './news.js';
-import type { Claim, FetchedJob, Settlement } from './ports.js';
+import type { Claim } from './ports.js';
 import type { Tenure } from './tenure.js';
 import type { WorkerRequests } from './worker-requests.js';
 

@@ -7,7 +7,7 @@
 import type { ModuleRef } from '@nestjs/core';
 import type { HandlerTable } from '../core/dispatch.js';
 import { InvalidCommandError, UnsupportedError } from '../core/errors.js';
-import type { JobContext, JobRunner } from '../core/ports.js';
+import type { JobContext, JobRunner } from '../core/jobs.js';
 import { type Class, getMetadata, jobNameOf, whoShares } from '../nest/metadata.js';
 import type { Provider } from '../nest/provider.js';
 import { openScope } from '../nest/scope.js';

@@ -1,6 +1,6 @@
 /** A command from the payload of its job. Neighbour: `bridge.ts` executes it. */
 import { InvalidCommandError } from '../core/errors.js';
-import type { FetchedJob } from '../core/ports.js';
+import type { FetchedJob } from '../core/jobs.js';
 import type { Class } from '../nest/metadata.js';
 
 /** Names that would reach beyond the instance. */

@@ -2,7 +2,7 @@
 import type { Job } from 'bullmq';
 import { runningEntity, runningJob } from '../core/current-job.js';
 import { UnsupportedError } from '../core/errors.js';
-import type { JobContext as CoreJobContext, EntityContext } from '../core/ports.js';
+import type { JobContext as CoreJobContext, EntityContext } from '../core/jobs.js';
 
 /**
  * What a handler may know of its job and its entity: its third argument, {@link currentJob} below it, and `REQUEST` in what is

@@ -1,7 +1,7 @@
 /** The dead letters of one entity type, for whoever operates it: {@link EntityQueues.deadLetters}. */
 import type { Queue } from 'bullmq';
 import { InvalidOptionError } from '../core/errors.js';
-import type { DeadLetter, DeadLetters } from '../core/ports.js';
+import type { DeadLetter, DeadLetters } from '../core/operating.js';
 import type { RedisConnectionOptions } from '../store/redis/connection.js';
 import { openQueue } from '../store/redis/open-queue.js';
 

@@ -8,7 +8,7 @@ import type { BatchHandling } from '../core/batch.js';
 import type { HandlerTable } from '../core/dispatch.js';
 import type { EntityOptions } from '../core/engine-options.js';
 import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
-import type { JobRunner } from '../core/ports.js';
+import type { JobRunner } from '../core/jobs.js';
 import { schemaValidator } from '../core/validation.js';
 import { bindMethod } from './handler-method.js';
 import { getMetadata, type WorkerProcessorOptions } from './metadata.js';

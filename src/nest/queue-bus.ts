@@ -7,8 +7,8 @@ import type { EnqueuedFlow, EnqueuedJob, JobRequest, ScheduledJob } from '../cor
 import type { EntityId } from '../core/entity.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError, rejecting } from '../core/errors.js';
 import type { FlowOf } from '../core/flow.js';
+import type { JobOptions } from '../core/jobs.js';
 import { checkKnown } from '../core/option-checks.js';
-import type { JobOptions } from '../core/ports.js';
 import type { Schedule } from '../core/schedule.js';
 import type { EnqueueOptions, FlowNode, ScopedQueueBus, WaitOptions } from './bus-options.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';

@@ -1,7 +1,8 @@
 /** The part of a store's contract that is about answers: how whoever waits for a job learns how it ended. */
 import type { EntityRef } from '../../src/core/entity.js';
+import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/jobs.js';
 import { resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/ports.js';
+import type { Claim, EntityStore } from '../../src/core/ports.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

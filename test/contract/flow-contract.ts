@@ -5,8 +5,9 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { BacklogFullError, InvalidOptionError, StaleClaimError } from '../../src/core/errors.js';
 import { type FlowOf, planFlow } from '../../src/core/flow.js';
+import type { FetchedJob, JobOptions, Settlement } from '../../src/core/jobs.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claimed, Entered, EntityStore, FetchedJob, JobOptions, Settlement } from '../../src/core/ports.js';
+import type { Claimed, Entered, EntityStore } from '../../src/core/ports.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

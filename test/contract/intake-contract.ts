@@ -4,8 +4,9 @@
  */
 import type { EntityRef } from '../../src/core/entity.js';
 import { BacklogFullError } from '../../src/core/errors.js';
+import type { JobOptions } from '../../src/core/jobs.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, Entered, EntityStore, JobOptions } from '../../src/core/ports.js';
+import type { Claim, Entered, EntityStore } from '../../src/core/ports.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -4,8 +4,9 @@
  */
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
+import type { FetchedJob } from '../../src/core/jobs.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { EntityStore, FetchedJob } from '../../src/core/ports.js';
+import type { EntityStore } from '../../src/core/ports.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

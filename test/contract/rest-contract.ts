@@ -4,9 +4,10 @@
  */
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError } from '../../src/core/errors.js';
+import type { JobOptions } from '../../src/core/jobs.js';
 import { REST_LEASES } from '../../src/core/lease.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, JobOptions } from '../../src/core/ports.js';
+import type { Claim, EntityStore } from '../../src/core/ports.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

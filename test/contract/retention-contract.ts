@@ -1,7 +1,8 @@
 /** The part of a store's contract that is about jobs that have ended and are kept: how many, and for how long. */
 import type { EntityRef } from '../../src/core/entity.js';
+import type { FetchedJob, JobOptions } from '../../src/core/jobs.js';
 import { resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, FetchedJob, JobOptions } from '../../src/core/ports.js';
+import type { Claim, EntityStore } from '../../src/core/ports.js';
 import { claimOf, done, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -1,8 +1,9 @@
 /** The part of a store's contract that is about schedules: jobs that come again and again. */
 import type { EntityRef } from '../../src/core/entity.js';
 import { InvalidOptionError, StaleClaimError, StoreRefusedError } from '../../src/core/errors.js';
+import type { FetchedJob, JobOptions, Settlement } from '../../src/core/jobs.js';
 import { resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, FetchedJob, JobOptions, Settlement } from '../../src/core/ports.js';
+import type { Claim, EntityStore } from '../../src/core/ports.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -6,14 +6,9 @@
 import type { EntityOptions } from '../../src/core/engine-options.js';
 import type { EntityRef } from '../../src/core/entity.js';
 import { StoreRefusedError } from '../../src/core/errors.js';
+import { type FetchedJob, type Settlement } from '../../src/core/jobs.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import {
-  type Claim,
-  type EntityStore,
-  type FetchedJob,
-  type Settlement,
-  WHILE_CLAIMED_MS,
-} from '../../src/core/ports.js';
+import { type Claim, type EntityStore, WHILE_CLAIMED_MS } from '../../src/core/ports.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -4,8 +4,9 @@
  */
 import type { EntityRef } from '../../src/core/entity.js';
 import { StaleClaimError, StoreRefusedError } from '../../src/core/errors.js';
+import type { FetchedJob, JobOptions } from '../../src/core/jobs.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore, FetchedJob, JobOptions } from '../../src/core/ports.js';
+import type { Claim, EntityStore } from '../../src/core/ports.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 
 /** Several pods on one store, and a hand on its clock. */

@@ -5,8 +5,9 @@
 import { HandlerTable } from '../../src/core/dispatch.js';
 import { Engine } from '../../src/core/engine.js';
 import { NO_EVENTS } from '../../src/core/events.js';
+import type { NewJob } from '../../src/core/jobs.js';
 import { resolveOptions } from '../../src/core/options.js';
-import type { EntityStore, NewJob } from '../../src/core/ports.js';
+import type { EntityStore } from '../../src/core/ports.js';
 import { systemClock } from '../../src/nest/system.js';
 import { RecordingLog } from '../support/log.js';
 import { Random } from '../support/random.js';

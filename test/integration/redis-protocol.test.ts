@@ -5,8 +5,8 @@
 import { Job, Queue, Worker } from 'bullmq';
 import type { EntityRef } from '../../src/core/entity.js';
 import { InvalidOptionError, StaleClaimError, StoreRefusedError, UnsupportedError } from '../../src/core/errors.js';
+import type { FetchedJob, NewJob, Settlement } from '../../src/core/jobs.js';
 import { resolveOptions } from '../../src/core/options.js';
-import type { FetchedJob, NewJob, Settlement } from '../../src/core/ports.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { redisUrl } from '../support/redis.js';
 import { RedisCluster } from '../support/redis-cluster.js';

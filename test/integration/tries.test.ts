@@ -3,8 +3,9 @@
  * `test/contract/retry-contract.ts`.
  */
 import { Job } from 'bullmq';
+import type { FetchedJob, Settlement } from '../../src/core/jobs.js';
 import { resolveOptions } from '../../src/core/options.js';
-import type { Claim, FetchedJob, Settlement } from '../../src/core/ports.js';
+import type { Claim } from '../../src/core/ports.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done, numbers, serving } from '../support/settlements.js';
 

@@ -1,16 +1,8 @@
 /** How tests of a store read its answers and end what they have fetched. */
 import type { EntityRef } from '../../src/core/entity.js';
+import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/jobs.js';
 import type { EngineConfig } from '../../src/core/options.js';
-import type {
-  Claimed,
-  Entered,
-  FetchedJob,
-  JobOptions,
-  NewJob,
-  Passed,
-  PodState,
-  Settlement,
-} from '../../src/core/ports.js';
+import type { Claimed, Entered, Passed, PodState } from '../../src/core/ports.js';
 
 export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' = 'completed'): Settlement {
   if (!job) throw new Error('no job was fetched');

@@ -8,7 +8,7 @@ import { jsonCodec, type PayloadCodec } from '../../src/core/codec.js';
 import type { EngineOptions } from '../../src/core/engine-options.js';
 import type { ContextValues } from '../../src/core/envelope.js';
 import { BatchFailure } from '../../src/core/errors.js';
-import type { Settlement } from '../../src/core/ports.js';
+import type { Settlement } from '../../src/core/jobs.js';
 import { superjsonCodec } from '../../src/core/superjson-codec.js';
 import { schemaValidator } from '../../src/core/validation.js';
 import { settle } from '../support/clock.js';

@@ -23,7 +23,7 @@ import {
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, REQUEST } from '@nestjs/core';
 import { map, type Observable } from 'rxjs';
 import { messageOf } from '../../src/core/errors.js';
-import type { Settlement } from '../../src/core/ports.js';
+import type { Settlement } from '../../src/core/jobs.js';
 import type { EnqueueOptions } from '../../src/nest/bus-options.js';
 import type { JobContext } from '../../src/nest/current-job.js';
 import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { HandlerTable } from '../../src/core/dispatch.js';
 import { BatchFailure } from '../../src/core/errors.js';
-import type { EntityContext } from '../../src/core/ports.js';
+import type { EntityContext } from '../../src/core/jobs.js';
 import { currentEntity, currentJob } from '../../src/nest/current-job.js';
 import { BatchHandler, JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
 import { exploreProcessors } from '../../src/nest/explorer.js';

@@ -1,7 +1,8 @@
 /** The queue bus: where a command goes, what it carries, and what is refused. */
 import { Injectable } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
-import type { EntityStore, NewJob } from '../../src/core/ports.js';
+import type { NewJob } from '../../src/core/jobs.js';
+import type { EntityStore } from '../../src/core/ports.js';
 import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
 import { QueueBus } from '../../src/nest/queue-bus.js';
 import { application, memoryStore } from './nest-application.js';

@@ -4,9 +4,9 @@ import { jsonCodec } from '../../src/core/codec.js';
 import type { EngineOptions, EntityOptions } from '../../src/core/engine-options.js';
 import { HandlerNotFoundError, JobAbandonedError } from '../../src/core/errors.js';
 import { checkJobOptions, checkOrder } from '../../src/core/job-data.js';
+import type { FetchedJob, JobOptions } from '../../src/core/jobs.js';
 import { resolveOptions } from '../../src/core/options.js';
 import { checkSize, encodePayload } from '../../src/core/payload.js';
-import type { FetchedJob, JobOptions } from '../../src/core/ports.js';
 import { retryDelayMs } from '../../src/core/retry.js';
 import { PrefetchWindow } from '../../src/core/window.js';
 

@@ -2,7 +2,7 @@
 import { SuperJSON } from 'superjson';
 import { jsonCodec, type PayloadCodec } from '../../src/core/codec.js';
 import type { EngineOptions } from '../../src/core/engine-options.js';
-import type { Settlement } from '../../src/core/ports.js';
+import type { Settlement } from '../../src/core/jobs.js';
 import { superjsonCodec } from '../../src/core/superjson-codec.js';
 import { LEASE_MS, MemoryPods } from '../support/memory-pods.js';
 

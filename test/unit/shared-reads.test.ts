@@ -4,7 +4,7 @@
  * What a store must do for them is in `test/contract/shared-contract.ts`.
  */
 import type { EngineOptions, EntityOptions } from '../../src/core/engine-options.js';
-import type { JobOptions } from '../../src/core/ports.js';
+import type { JobOptions } from '../../src/core/jobs.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 
 const NAMES = ['*', 'read'];

@@ -1,7 +1,8 @@
 /** Answers in memory: each pod has a mailbox. Neighbour: `memory-store.ts` ends the jobs that are answered. */
 import { type Answer, readAnswer, thrownAs } from '../../core/answer.js';
+import type { Answers, AskedJob, FoundJob } from '../../core/answers-port.js';
 import { StoreUnavailableError } from '../../core/errors.js';
-import type { Answers, AskedJob, FoundJob, Settlement } from '../../core/ports.js';
+import type { Settlement } from '../../core/jobs.js';
 import { replyOf, waiterOf } from '../../core/reply.js';
 import type { MemoryControl } from './memory-control.js';
 import type { Outcome } from './memory-retention.js';

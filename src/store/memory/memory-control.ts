@@ -2,8 +2,8 @@
 import type { Codecs } from '../../core/codec.js';
 import { type EntityRef, parseEntityWord } from '../../core/entity.js';
 import { UnsupportedError } from '../../core/errors.js';
+import type { EntityControl, EntityStatus, JobState, JobView, Unblocking } from '../../core/operating.js';
 import { showPayload } from '../../core/payload.js';
-import type { EntityControl, EntityStatus, JobState, JobView, Unblocking } from '../../core/ports.js';
 import { presentRun } from '../../core/schedule.js';
 import type { Hold, MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
 

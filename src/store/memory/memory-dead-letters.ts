@@ -2,8 +2,9 @@
 import type { Codecs } from '../../core/codec.js';
 import type { Envelope } from '../../core/envelope.js';
 import { UnsupportedError } from '../../core/errors.js';
+import type { JobOptions } from '../../core/jobs.js';
+import type { DeadLetter, DeadLetters } from '../../core/operating.js';
 import { showPayload } from '../../core/payload.js';
-import type { DeadLetter, DeadLetters, JobOptions } from '../../core/ports.js';
 import { MOST_STACKS } from '../../core/retry.js';
 import type { MemoryControl } from './memory-control.js';
 import type { MemoryIntake } from './memory-intake.js';

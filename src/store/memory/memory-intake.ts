@@ -2,8 +2,8 @@
 import { entityWord } from '../../core/entity.js';
 import { NO_ENVELOPE } from '../../core/envelope.js';
 import { BacklogFullError } from '../../core/errors.js';
+import type { NewJob } from '../../core/jobs.js';
 import type { EngineConfig } from '../../core/options.js';
-import type { NewJob } from '../../core/ports.js';
 import type { MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
 
 export interface TakenIn {

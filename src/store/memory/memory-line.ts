@@ -2,15 +2,10 @@
  * The jobs of an entity in memory: fetched, ended, tried again.
  * Owns: what is fetched when, and what becomes of a job that ends. Neighbour: `memory-store.ts` guards the steps by the claim.
  */
+
+import { type ChildResult, childResult, type FetchedJob, type Settlement } from '../../core/jobs.js';
 import type { EngineConfig } from '../../core/options.js';
-import {
-  type ChildResult,
-  type Claim,
-  childResult,
-  type Fetched,
-  type FetchedJob,
-  type Settlement,
-} from '../../core/ports.js';
+import { type Claim, type Fetched } from '../../core/ports.js';
 import type { MemoryAnswers } from './memory-answers.js';
 import type { MemoryDeadLetters } from './memory-dead-letters.js';
 import { keepEnded } from './memory-retention.js';

@@ -2,7 +2,7 @@
  * Jobs that have ended and are kept, in memory: as many, and for as long, as their options say.
  * Neighbours: `memory-store.ts` ends jobs; `memory-server.ts` settles entities.
  */
-import type { JobOptions } from '../../core/ports.js';
+import type { JobOptions } from '../../core/jobs.js';
 
 type Kind = 'failed' | 'completed';
 

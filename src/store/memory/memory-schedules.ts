@@ -2,8 +2,9 @@
 import type { Codecs } from '../../core/codec.js';
 import type { EntityRef } from '../../core/entity.js';
 import { NO_ENVELOPE } from '../../core/envelope.js';
+import type { NewJob } from '../../core/jobs.js';
+import type { Schedules, ScheduleView } from '../../core/operating.js';
 import { showPayload } from '../../core/payload.js';
-import type { NewJob, Schedules, ScheduleView } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
 import { firstByPattern, nextByPattern } from '../schedule-times.js';
 import type { MemoryControl } from './memory-control.js';

@@ -5,7 +5,9 @@
 import type { Answer } from '../../core/answer.js';
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import type { Envelope } from '../../core/envelope.js';
-import type { ChildResult, Clock, DeadLetter, JobOptions, NewJob } from '../../core/ports.js';
+import type { ChildResult, JobOptions, NewJob } from '../../core/jobs.js';
+import type { DeadLetter } from '../../core/operating.js';
+import type { Clock } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
 import { expireEnded, type Outcome } from './memory-retention.js';
 

@@ -4,6 +4,7 @@
  */
 import { type EntityRef, entityWord } from '../../core/entity.js';
 import { overtakes, StaleClaimError } from '../../core/errors.js';
+import type { FetchedJob, NewJob, Settlement } from '../../core/jobs.js';
 import { REST_LEASES } from '../../core/lease.js';
 import type { EngineConfig } from '../../core/options.js';
 import type {
@@ -14,16 +15,13 @@ import type {
   EnterHint,
   EntityStore,
   Fetched,
-  FetchedJob,
   Gathering,
   NewFlow,
-  NewJob,
   Passed,
   PodState,
   ReleaseMode,
   Renewal,
   Renewed,
-  Settlement,
   WakeUp,
 } from '../../core/ports.js';
 import { MemoryAnswers } from './memory-answers.js';

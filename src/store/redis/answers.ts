@@ -7,10 +7,11 @@
  */
 import type { Redis } from 'ioredis';
 import { readAnswer, thrownAs } from '../../core/answer.js';
+import type { Answers, AskedJob, FoundJob } from '../../core/answers-port.js';
 import { readEnvelope } from '../../core/envelope.js';
 import { StoreUnavailableError } from '../../core/errors.js';
 import { NO_EVENTS } from '../../core/events.js';
-import type { Answers, AskedJob, Clock, FoundJob, Log } from '../../core/ports.js';
+import type { Clock, Log } from '../../core/ports.js';
 import type { Reply } from '../../core/reply.js';
 import type { Channel } from './channel.js';
 import {

@@ -9,7 +9,7 @@ import { EventEmitter } from 'node:events';
 import { createRedisBackend, Job, type JobsOptions, type RedisQueueBackend } from 'bullmq';
 import { Unpackr } from 'msgpackr';
 import { InvalidOptionError, messageOf, UnsupportedError } from '../../core/errors.js';
-import type { JobOptions, NewJob } from '../../core/ports.js';
+import type { JobOptions, NewJob } from '../../core/jobs.js';
 import { MOST_STACKS } from '../../core/retry.js';
 import type { EntityKeys } from './keys.js';
 import { type BullBodies, JOB_ID } from './scripts/dispatcher.js';

@@ -1,6 +1,7 @@
 /** What the children of a job have brought, on Redis, results as they are stored. Neighbour: `scripts/flow.lua.ts` reads it where BullMQ keeps it. */
 import type { ChildRef } from '../../core/envelope.js';
-import { type ChildResult, type Claim, childResult } from '../../core/ports.js';
+import { type ChildResult, childResult } from '../../core/jobs.js';
+import { type Claim } from '../../core/ports.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
 import { checkStale, readJson } from './replies.js';

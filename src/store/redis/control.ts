@@ -1,11 +1,18 @@
 /**
  * What a person does to one entity, on Redis. Neighbours: `scripts/control.lua.ts` says what each step does;
- * `core/ports.ts` what it means.
+ * `core/operating.ts` what it means.
  */
 import type { Codecs } from '../../core/codec.js';
 import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../core/entity.js';
 import { StoreRefusedError } from '../../core/errors.js';
-import type { EntityControl, EntityStatus, JobState, JobView, QueueLocation, Unblocking } from '../../core/ports.js';
+import type {
+  EntityControl,
+  EntityStatus,
+  JobState,
+  JobView,
+  QueueLocation,
+  Unblocking,
+} from '../../core/operating.js';
 import { presentRun } from '../../core/schedule.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';

@@ -1,8 +1,8 @@
-/** Dead letters on Redis. Neighbours: `scripts/dead.lua.ts` says what each step does; `core/ports.ts` what it means. */
+/** Dead letters on Redis. Neighbours: `scripts/dead.lua.ts` says what each step does; `core/operating.ts` what it means. */
 import type { Codecs } from '../../core/codec.js';
 import { encodeSegment, parseEntityWord } from '../../core/entity.js';
 import { StoreRefusedError } from '../../core/errors.js';
-import type { DeadLetter, DeadLetters, QueueLocation } from '../../core/ports.js';
+import type { DeadLetter, DeadLetters, QueueLocation } from '../../core/operating.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
 import { readJson, readPayload, readRows, sharedQueue } from './replies.js';

@@ -5,8 +5,9 @@
 import { type EntityRef, entityWord } from '../../core/entity.js';
 import { writeEnvelope } from '../../core/envelope.js';
 import { BacklogFullError, InvalidOptionError, idIsTaken, StoreRefusedError } from '../../core/errors.js';
+import type { NewJob } from '../../core/jobs.js';
 import type { EngineConfig } from '../../core/options.js';
-import type { Claim, Claimed, Entered, EnterHint, Fetched, FlowJob, Log, NewFlow, NewJob } from '../../core/ports.js';
+import type { Claim, Claimed, Entered, EnterHint, Fetched, FlowJob, Log, NewFlow } from '../../core/ports.js';
 import type { Bull, EncodedAdd } from './bullmq.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';

@@ -5,8 +5,9 @@
 
 import type { Ordering } from '../../core/engine-options.js';
 import { type EntityRef, entityWord } from '../../core/entity.js';
+import type { Settlement } from '../../core/jobs.js';
 import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
-import type { Claim, Log, Settlement } from '../../core/ports.js';
+import type { Claim, Log } from '../../core/ports.js';
 import { replyOf } from '../../core/reply.js';
 import { encodeReply } from './answers.js';
 import { type Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';

@@ -6,7 +6,8 @@
 import { createIORedisClient, createRedisBackend, Job, type RedisQueueBackend, raw2NextJobData } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { UnsupportedError } from '../../core/errors.js';
-import type { Claim, HandlerPayload } from '../../core/ports.js';
+import type { HandlerPayload } from '../../core/jobs.js';
+import type { Claim } from '../../core/ports.js';
 import type { EntityKeys } from './keys.js';
 
 /** Runs a write of a handler as a guarded step. */

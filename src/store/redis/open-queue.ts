@@ -1,6 +1,6 @@
 /** A BullMQ `Queue` of an entity, for tools that want one. Neighbour: `connection.ts` says where Redis is. */
 import { Queue } from 'bullmq';
-import type { QueueLocation } from '../../core/ports.js';
+import type { QueueLocation } from '../../core/operating.js';
 import { type RedisConnectionOptions, sendable } from './connection.js';
 
 /** It has a connection of its own, which its `close()` ends. */

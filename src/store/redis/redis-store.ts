@@ -10,6 +10,7 @@ import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, entityWord } from '../../core/entity.js';
 import { overtakes, rejecting, StoreUnavailableError } from '../../core/errors.js';
 import { type EventSink, NO_EVENTS } from '../../core/events.js';
+import type { FetchedJob, NewJob, Settlement } from '../../core/jobs.js';
 import type { EngineConfig } from '../../core/options.js';
 import type {
   Claim,
@@ -20,17 +21,14 @@ import type {
   EnterHint,
   EntityStore,
   Fetched,
-  FetchedJob,
   Gathering,
   Log,
   NewFlow,
-  NewJob,
   Passed,
   PodState,
   ReleaseMode,
   Renewal,
   Renewed,
-  Settlement,
   WakeUp,
 } from '../../core/ports.js';
 import { RedisAnswers } from './answers.js';

@@ -7,8 +7,9 @@ import type { Codecs } from '../../core/codec.js';
 import { type EntityRef, entityWord } from '../../core/entity.js';
 import { type ChildRef, type Envelope, NO_ENVELOPE, readEnvelope } from '../../core/envelope.js';
 import { InvalidOptionError, StaleClaimError } from '../../core/errors.js';
+import type { ChildResult, FetchedJob, JobOptions } from '../../core/jobs.js';
 import { showPayload } from '../../core/payload.js';
-import type { ChildResult, Claim, Fetched, FetchedJob, JobOptions } from '../../core/ports.js';
+import type { Claim, Fetched } from '../../core/ports.js';
 import type { JobHash } from './native-job.js';
 
 /** A fetched job as this store knows it: the core's view and the options that its end needs. */

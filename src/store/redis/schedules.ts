@@ -1,11 +1,13 @@
 /**
- * Schedules on Redis. Neighbours: `scripts/schedule.lua.ts` says what each step does; `core/ports.ts` what it means.
+ * Schedules on Redis. Neighbours: `scripts/schedule.lua.ts` says what each step does; `core/operating.ts` what it means.
  */
 import type { Codecs } from '../../core/codec.js';
 import type { EntityRef } from '../../core/entity.js';
 import { writeEnvelope } from '../../core/envelope.js';
 import { StoreRefusedError } from '../../core/errors.js';
-import type { Clock, JobOptions, Log, NewJob, Schedules, ScheduleView } from '../../core/ports.js';
+import type { JobOptions, NewJob } from '../../core/jobs.js';
+import type { Schedules, ScheduleView } from '../../core/operating.js';
+import type { Clock, Log } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
 import { firstByPattern } from '../schedule-times.js';
 import type { Bull } from './bullmq.js';

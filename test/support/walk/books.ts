@@ -3,7 +3,9 @@
  * Neighbours: `starts.ts` checks what the pods do with what they are given; `seen.ts` is where the facts come from.
  */
 import { StaleClaimError, StoreRefusedError } from '../../../src/core/errors.js';
-import type { Claim, Settlement, Unblocking } from '../../../src/core/ports.js';
+import type { Settlement } from '../../../src/core/jobs.js';
+import type { Unblocking } from '../../../src/core/operating.js';
+import type { Claim } from '../../../src/core/ports.js';
 import { isSame, type Seen } from './seen.js';
 
 /** How a handler ended, and how many tries had failed before. */

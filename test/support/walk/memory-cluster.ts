@@ -5,9 +5,11 @@
 import { Codecs } from '../../../src/core/codec.js';
 import { entityWord } from '../../../src/core/entity.js';
 import { BulkEnqueueError, NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/errors.js';
+import type { FetchedJob, JobContext, Settlement } from '../../../src/core/jobs.js';
 import { momentOf } from '../../../src/core/lease.js';
+import type { Unblocking } from '../../../src/core/operating.js';
 import { type EngineConfig, resolveOptions } from '../../../src/core/options.js';
-import type { Claim, FetchedJob, JobContext, Settlement, Unblocking } from '../../../src/core/ports.js';
+import type { Claim } from '../../../src/core/ports.js';
 import { MemoryControl } from '../../../src/store/memory/memory-control.js';
 import { MemoryServer, type StoredEntity } from '../../../src/store/memory/memory-server.js';
 import { Random } from '../random.js';

@@ -3,7 +3,8 @@
  * of the protocol, loses answers, and remembers old claims, under which its late calls come.
  */
 import type { EntityRef } from '../../../src/core/entity.js';
-import type { Claim, Claimed, Fetched, FetchedJob, Settlement } from '../../../src/core/ports.js';
+import type { FetchedJob, Settlement } from '../../../src/core/jobs.js';
+import type { Claim, Claimed, Fetched } from '../../../src/core/ports.js';
 
 export class Owner {
   claim: Claim | undefined;

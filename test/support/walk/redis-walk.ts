@@ -5,8 +5,9 @@
  */
 import { type EntityRef, entityWord } from '../../../src/core/entity.js';
 import { StaleClaimError } from '../../../src/core/errors.js';
+import type { FetchedJob, Settlement } from '../../../src/core/jobs.js';
 import { resolveOptions } from '../../../src/core/options.js';
-import type { Claim, EntityStore, FetchedJob, Settlement } from '../../../src/core/ports.js';
+import type { Claim, EntityStore } from '../../../src/core/ports.js';
 import { Random } from '../random.js';
 import { RedisCluster } from '../redis-cluster.js';
 import { serving } from '../settlements.js';

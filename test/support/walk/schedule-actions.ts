@@ -3,7 +3,8 @@
  * Neighbours: `schedule-person.ts` has the latter, `schedule-calm.ts` the end of a walk.
  */
 import { StaleClaimError } from '../../../src/core/errors.js';
-import type { FetchedJob, ReleaseMode, Settlement } from '../../../src/core/ports.js';
+import type { FetchedJob, Settlement } from '../../../src/core/jobs.js';
+import type { ReleaseMode } from '../../../src/core/ports.js';
 import { serving } from '../settlements.js';
 import { isKept } from './books.js';
 import type { Owner } from './owner.js';

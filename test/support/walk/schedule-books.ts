@@ -3,7 +3,8 @@
  * the port, so that both stores are looked at in the same way. Neighbour: `schedule-actions.ts` says what each step may do.
  */
 import type { EntityRef } from '../../../src/core/entity.js';
-import type { EntityStatus, EntityStore, JobState, JobView, ScheduleView } from '../../../src/core/ports.js';
+import type { EntityStatus, JobState, JobView, ScheduleView } from '../../../src/core/operating.js';
+import type { EntityStore } from '../../../src/core/ports.js';
 import type { Cluster } from '../../contract/store-contract.js';
 
 type Jobs = Readonly<Record<Exclude<JobState, 'completed' | 'waiting-children'>, readonly JobView[]>>;

@@ -5,8 +5,9 @@
  */
 import type { EntityRef } from '../../../src/core/entity.js';
 import { StaleClaimError } from '../../../src/core/errors.js';
+import type { JobOptions, NewJob } from '../../../src/core/jobs.js';
 import { resolveOptions } from '../../../src/core/options.js';
-import type { Claim, Claimed, EntityStore, Fetched, JobOptions, NewJob } from '../../../src/core/ports.js';
+import type { Claim, Claimed, EntityStore, Fetched } from '../../../src/core/ports.js';
 import type { Cluster } from '../../contract/store-contract.js';
 import { Random } from '../random.js';
 import { withdrawal } from '../settlements.js';

@@ -1,8 +1,9 @@
 /** One pod of a walk: an engine with a clock and two wires of its own, which may be blocked, shut down or killed. */
 import { HandlerTable } from '../../../src/core/dispatch.js';
 import { Engine } from '../../../src/core/engine.js';
+import type { FetchedJob, JobContext, Settlement } from '../../../src/core/jobs.js';
 import type { EngineConfig } from '../../../src/core/options.js';
-import type { Claim, FetchedJob, JobContext, Log, Settlement } from '../../../src/core/ports.js';
+import type { Claim, Log } from '../../../src/core/ports.js';
 import type { MemoryServer } from '../../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../../src/store/memory/memory-store.js';
 import type { Random } from '../random.js';

@@ -5,6 +5,7 @@
 import type { EntityRef } from '../../../src/core/entity.js';
 import { entityWord } from '../../../src/core/entity.js';
 import { StoreUnavailableError } from '../../../src/core/errors.js';
+import type { NewJob, Settlement } from '../../../src/core/jobs.js';
 import { type Moment, momentOf } from '../../../src/core/lease.js';
 import type {
   Claim,
@@ -14,12 +15,10 @@ import type {
   Entered,
   EntityStore,
   Fetched,
-  NewJob,
   Passed,
   PodState,
   Renewal,
   Renewed,
-  Settlement,
 } from '../../../src/core/ports.js';
 import type { Random } from '../random.js';
 import type { Grant } from './starts.js';
