@@ -80,8 +80,15 @@ export class ScheduleBooks {
     private readonly violate: (what: string) => void,
   ) {}
 
+  /** A run is made; one before it may have had its id, and has ended, or had not started. */
+  forget(runId: string): void {
+    for (const known of [this.fetched, this.left, this.recalled]) known.delete(runId);
+  }
+
   /** @param isOwned whether a pod has been given the claim since it was last given up. */
   check(before: SeenSchedules, after: SeenSchedules, change: Change, isOwned: boolean): void {
+    const was = new Set(liveIds(before));
+    for (const { jobId } of [...after.waiting, ...after.delayed]) if (!was.has(jobId)) this.forget(jobId);
     this.checkPlaces(after);
     this.checkSchedules(after);
     this.checkDue(after, isOwned);

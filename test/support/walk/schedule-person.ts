@@ -46,6 +46,7 @@ export class SchedulePerson {
       return {};
     }
     books.put.add(schedule.id);
+    books.forget(`repeat:${schedule.id}:${nextAtMs}`);
     const was = seen.schedules.find(({ id }) => id === schedule.id);
     if (!was) return {};
     const run = runIdOf(was);
