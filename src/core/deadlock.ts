@@ -21,8 +21,14 @@ export function chainTo(target: EntityRef, untilMs: number, nowMs: number): Enve
   const own = [entityWord({ type: context.entityType, id: context.entityId }), untilMs] as const;
   const chains = context.envelopes.map(envelope => chainOf(envelope).filter(([, until]) => until > nowMs));
   for (const chain of chains) refuseCircle([...chain, own], target);
-  // A batch has several jobs, and each may be waited for.
-  return [...new Map(chains.flat()), own];
+  return [...together(chains), own];
+}
+
+/** A batch has several jobs, and each may be waited for; who waits for several of them does so until the last time is over. */
+function together(chains: readonly NonNullable<Envelope['chain']>[]): NonNullable<Envelope['chain']> {
+  const latest = new Map<string, number>();
+  for (const [word, until] of chains.flat()) latest.set(word, Math.max(until, latest.get(word) ?? until));
+  return [...latest];
 }
 
 function refuseCircle(chain: NonNullable<Envelope['chain']>, target: EntityRef): void {

@@ -84,6 +84,11 @@ export function checkJobOptions(options: JobOptions, culprit: string): void {
       `${culprit} has a deduplication that is not { id, ttl? }: a non-empty string, and milliseconds from 1 to ${LONGEST_LIFETIME_MS}.`,
     );
   }
+  if (keepsForLater(options['deduplication'])) {
+    throw new UnsupportedError(
+      `${culprit} has a deduplication with keepLastIfActive: what BullMQ keeps for later loses its codec, its context and who waits for it. Use replace with a delay, or enqueue without it.`,
+    );
+  }
   const fault = options['backoff'] === undefined ? undefined : faultOfBackoff(options['backoff']);
   if (fault !== undefined) throw new InvalidOptionError(`${culprit} has a backoff that ${fault}.`);
   if (options['lifo'] !== undefined && typeof options['lifo'] !== 'boolean') {
@@ -116,6 +121,10 @@ function isDeduplication(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const { id, ttl } = value as { id?: unknown; ttl?: unknown };
   return typeof id === 'string' && id !== '' && (ttl === undefined || isLifetime(ttl));
+}
+
+function keepsForLater(deduplication: unknown): boolean {
+  return Boolean((deduplication as { keepLastIfActive?: unknown } | undefined)?.keepLastIfActive);
 }
 
 const NUMBERS = ['attempts', 'delay', 'priority', 'timestamp', 'stackTraceLimit', 'keepLogs', 'sizeLimit'];

@@ -12,6 +12,7 @@ import {
   PayloadTooLargeError,
   PayloadUnreadableError,
   UnserializableDataError,
+  UnsupportedError,
 } from './errors.js';
 import type { ChildResult } from './jobs.js';
 
@@ -40,7 +41,7 @@ function encodePlain(data: unknown, culprit: string): string {
 function encodeBy(codec: PayloadCodec, data: unknown, culprit: string): string {
   let encoded: JsonValue;
   try {
-    encoded = codec.encode(data ?? {});
+    encoded = atOnce(codec, codec.encode(data ?? {}), 'encode');
   } catch (error) {
     // One codec within another: what it says is safe to repeat, which its cause may not be.
     if (error instanceof UnserializableDataError) throw new UnserializableDataError(`${culprit}: ${error.message}`);
@@ -57,6 +58,14 @@ function encodeBy(codec: PayloadCodec, data: unknown, culprit: string): string {
       `${culprit} has data that its codec "${codec.name}" does not turn into JSON: ${whyNot(error)}. Teach it to the codec, or send plain values.`,
     );
   }
+}
+
+/** TypeScript takes a method that is asynchronous for one that is not. */
+function atOnce<T>({ name }: PayloadCodec, value: T, method: string): T {
+  if (!(value instanceof Promise)) return value;
+  // Nobody waits for it.
+  value.catch(() => {});
+  throw new UnsupportedError(`${method}() of the codec "${name}" gave a promise, and must give its value at once.`);
 }
 
 /** What must be JSON already. */
@@ -122,7 +131,7 @@ export function decodePayload(codecs: Codecs, envelope: Envelope, stored: unknow
 function decodeBy(codec: PayloadCodec, stored: unknown, what: string): unknown {
   if (codec === jsonCodec || stored === null) return stored;
   try {
-    return codec.decode(stored as JsonValue);
+    return atOnce(codec, codec.decode(stored as JsonValue), 'decode');
   } catch (error) {
     if (error instanceof AtomicQueuesError) throw error;
     throw new PayloadUnreadableError(`The codec "${codec.name}" can't read ${what} (${kindOf(error)}).`);

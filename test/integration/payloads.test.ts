@@ -76,6 +76,17 @@ describe('payloads on Redis', () => {
     });
   });
 
+  test('a job that takes the place of a delayed one is read as it was written, and answered', async () => {
+    const { bus } = await apps.start({ codec: rich });
+    const replaced = { delay: 60_000, deduplication: { id: 'k', ttl: 60_000, replace: true } };
+    const { jobId } = await bus.enqueueJob(audit({ at: new Date(1) }), replaced);
+    const at = new Date(2);
+    const answer = bus.enqueueJobAndWait(audit({ at }), { ...replaced, delay: 50, timeoutMs: 5000 });
+    expect(await answer).toEqual(new Map([['done', at]]));
+    expect(seen).toEqual([{ at }]);
+    expect(await hash(jobId)).toEqual({});
+  });
+
   test('what a handler puts in place of its data is written by its codec, and read by the next try', async () => {
     const { bus, queue } = await apps.start({ codec: rich });
     const data = { at: new Date(1), tries: 1n };

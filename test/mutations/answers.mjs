@@ -9,6 +9,14 @@ const CALL = 'src/core/waiting-call.ts';
 
 export const answerGuards = [
   {
+    guard: 'who waits for several jobs of a batch is in its chain until the last time is over',
+    cites: 'I10',
+    file: 'src/core/deadlock.ts',
+    from: 'Math.max(until, latest.get(word) ?? until)',
+    to: 'until',
+    tests: CORE,
+  },
+  {
     guard: 'only the end that counts is answered',
     cites: 'I5',
     file: script('finish'),

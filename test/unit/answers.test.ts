@@ -458,6 +458,24 @@ describe('a handler that waits', () => {
     expect(calls).toEqual([{ result: 'first' }, { result: 'second' }]);
   });
 
+  test('in a batch: who waits for several of its jobs is in the chain until the last time is over', async () => {
+    const a = await cluster.pod('a', {}, ['*'], { sum: { max: 2, maxWaitMs: 60_000 } });
+    const sum = (n: number, timeoutMs: number) =>
+      a.engine.enqueueAndWait({ entityType: 'account', entityId: 'b', name: 'sum', data: { n } }, { timeoutMs });
+    // Entity 1 waits for two jobs of a batch, which waits for entity 2, which would wait for entity 1 when one time is over.
+    cluster.returns = async (pod, n) => {
+      if (n === 1) return Promise.allSettled([sum(10, 20_000), sum(11, 5000)]);
+      await new Promise<void>(resolve => cluster.clock.after(6000, resolve));
+      return pod.call('1', 3, { timeoutMs: 1000 });
+    };
+    cluster.inBatch = pod => pod.call('2', 2, { timeoutMs: 15_000 });
+    const calls = watch(a.call('1', 1, { timeoutMs: 30_000 }));
+    await settle();
+    await cluster.clock.advance(6500);
+    expect(calls.result).toMatchObject([{ reason: { originalCode: 'HANDLER_FAILED' } }, { status: 'rejected' }]);
+    expect(cluster.starts).toEqual(['a:1:1', 'a:2:2']);
+  });
+
   test('is not tried again after a deadlock: who waits for it would wait for that, too', async () => {
     const a = await cluster.pod('a');
     cluster.returns = pod => pod.call('1', 2);

@@ -41,6 +41,26 @@ class Command {
   readonly amounts = new Map([['a', 1n]]);
 }
 
+describe('a codec that is asynchronous', () => {
+  const late: PayloadCodec = {
+    name: 'late',
+    encode: (async () => Promise.reject(new Error('secret'))) as never,
+    decode: async () => Promise.reject(new Error('secret')),
+  };
+
+  const codecs = new Codecs();
+  codecs.add(late);
+
+  test.each([
+    ['encode', () => encodePayload(late, {}, 'Job "x"')],
+    ['decode', () => decodePayload(codecs, { codec: 'late' }, {})],
+  ])('is refused, and its promise is nobody’s unhandled one: %s', async (method, call) => {
+    const message = expect.stringMatching(`^${method}\\(\\) of the codec "late" gave a promise`);
+    expect(thrown(call)).toMatchObject({ code: 'UNSUPPORTED', message });
+    await new Promise(setImmediate);
+  });
+});
+
 describe('superjson', () => {
   const rich = superjsonCodec(new SuperJSON());
 

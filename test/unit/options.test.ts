@@ -189,6 +189,7 @@ describe('options of a job', () => {
   test.each<[object, string]>([
     [{ repeat: { every: 5 } }, 'UNSUPPORTED'],
     [{ parent: { id: '1', queue: 'q' } }, 'UNSUPPORTED'],
+    [{ deduplication: { id: 'k', keepLastIfActive: true } }, 'UNSUPPORTED'],
     [{ dealy: 5 }, 'INVALID_OPTION'],
     [{ delay: -1 }, 'INVALID_OPTION'],
     [{ delay: Number.NaN }, 'INVALID_OPTION'],

@@ -55,7 +55,8 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
     redis.call('DEL', B .. ':' .. customId)
     existed = false
   end
-  local isSealed = envelope ~= '' and not existed and (dedupKey == '' or redis.call('EXISTS', dedupKey) == 0)
+  -- One that takes the place of a delayed job has an id of its own ('replace').
+  local known = envelope ~= '' and dedupKey ~= '' and redis.call('GET', dedupKey)
   local args = {{B .. ':', customId, name, timestamp}, data, opts}
   if dedupKey ~= '' then args[1][9] = dedupKey end
   if parent then
@@ -76,7 +77,7 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
     -- a duplicate is answered with an older one
     if customId == '' and dedupKey == '' then lastIds[B] = id end
     if dedupKey ~= '' then knowKey(B, opts) end
-    if isSealed and type(id) ~= 'number' then redis.call('HSET', B .. ':' .. id, 'aq', envelope) end
+    if envelope ~= '' and not existed and id ~= known and type(id) ~= 'number' then redis.call('HSET', B .. ':' .. id, 'aq', envelope) end
     return id
   end
   local added = customId ~= '' and customId or redis.call('GET', B .. ':id')
