@@ -31,6 +31,7 @@ export async function runBatch(execution: TypedExecution, batch: Batch, lease: L
   const context = new RunningEntity(lease, batch.jobs);
   try {
     if (opened.length > 0) {
+      await lease.untilValid();
       const all = resultsOf(execution, opened, await run(execution, { ...batch, jobs: opened }, context), lease);
       for (const [index, { id }] of opened.entries()) results.set(id, all[index]);
     }

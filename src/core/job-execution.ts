@@ -51,6 +51,7 @@ export async function runJob(execution: TypedExecution, job: FetchedJob, lease: 
     const run = handlers.find(lease.claim.entity, job.name);
     const opening = openJob(execution, job, handlers.validatorOf(run));
     const opened = opening instanceof Promise ? await opening : opening;
+    if (opening instanceof Promise) await lease.untilValid();
     const payload = new OpenedPayload(execution, opened);
     const running = new RunningJob(job, lease, { payload, codecs, contextValues: propagation?.valuesOf(job) });
     context = running;

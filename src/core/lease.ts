@@ -8,6 +8,7 @@
  * The claim of an idle worker whose queue is empty *rests*: it lasts as long as its pod's renewals are heard, and is renewed
  * itself only now and then. It is roused by the fetch that finds work, which renews the lease; nothing starts before that.
  */
+import { StaleClaimError } from './errors.js';
 import type { Claim, Clock } from './ports.js';
 
 /** A moment on both clocks. */
@@ -37,6 +38,8 @@ export class Lease {
   private abort: AbortController | undefined;
   private reason: Error | undefined;
   private renewedAt: Moment;
+  /** Who waits for a renewal, or for word that there will be none. */
+  private waiting: (() => void)[] = [];
   /** `asked`: a renewal is under way that may let it rest, and nothing that could rouse it was sent since. */
   private rest: 'awake' | 'asked' | 'resting' = 'awake';
 
@@ -51,6 +54,7 @@ export class Lease {
 
   renew(sentAt: Moment): void {
     if (sentAt.monotonicMs >= this.renewedAt.monotonicMs) this.renewedAt = sentAt;
+    this.tellWaiting();
   }
 
   /** Whether the claim belongs into the renewal that is about to be sent, for a worker that is idle or not. */
@@ -91,6 +95,22 @@ export class Lease {
   stop(reason: Error): void {
     this.reason ??= reason;
     this.abort?.abort(reason);
+    this.tellWaiting();
+  }
+
+  /**
+   * Resolves when a job may start under it (I2): what is done before its handler runs may take long.
+   * @throws StaleClaimError when it is lost.
+   */
+  async untilValid(): Promise<void> {
+    while (!this.isValid()) {
+      if (this.reason instanceof StaleClaimError) throw this.reason;
+      await new Promise<void>(resolve => this.waiting.push(resolve));
+    }
+  }
+
+  private tellWaiting(): void {
+    for (const resolve of this.waiting.splice(0)) resolve();
   }
 
   isValid(): boolean {

@@ -12,6 +12,14 @@ const LEAVING = 'src/core/leaving.ts';
 
 export const coreGuards = [
   {
+    guard: 'after what is done before it a handler starts only under a valid lease',
+    cites: 'I2',
+    file: 'src/core/batch-execution.ts',
+    from: '      await lease.untilValid();\n',
+    to: '',
+    tests: ['test/unit/slow-validation.test.ts'],
+  },
+  {
     guard: 'no job starts without a valid lease',
     cites: 'I2',
     file: STEPS,
