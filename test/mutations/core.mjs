@@ -17,7 +17,7 @@ export const coreGuards = [
     file: 'src/core/batch-execution.ts',
     from: '      await lease.untilValid();\n',
     to: '',
-    tests: ['test/unit/slow-validation.test.ts'],
+    tests: ['test/unit/slow-validation.test.ts', 'test/unit/lease.test.ts'],
   },
   {
     guard: 'no job starts without a valid lease',
