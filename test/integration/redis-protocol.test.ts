@@ -66,6 +66,43 @@ describe('the protocol on Redis', () => {
     expect(await cluster.redis.del(key('de:k'))).toBe(1);
   });
 
+  test('I8: an entity whose fence has expired, since it kept a job for longer, leaves one that expires', async () => {
+    const { claim, jobs } = await cold(a, 1, job(0, { removeOnFail: { age: 1 } }));
+    await a.finish(claim, failed(jobs[0]), 1);
+    await a.release(claim, 'idle');
+    await cluster.redis.del(key('$:worker'));
+    await cluster.redis.zadd(key('failed'), 1, jobs[0]?.id ?? '');
+    expect(await a.look(entity, 2)).toBe('later');
+    expect(await cluster.allKeys()).toEqual([key('$:worker'), key('events')].sort());
+    expect(await cluster.redis.ttl(key('$:worker'))).toBeGreaterThan(80_000);
+    const next = await cold(a, 3, job(1));
+    expect(Number(next.jobs[0]?.id)).toBeGreaterThan(Number(jobs[0]?.id));
+    expect(await cluster.redis.ttl(key('$:worker'))).toBe(-1);
+  });
+
+  test('I5: a key that nobody works yet keeps the fence for as long as it lives', async () => {
+    const { claim, jobs } = await cold(a, 1);
+    await a.finish(claim, done(jobs[0]), 1);
+    await a.release(claim, 'idle');
+    await b.enter(job(1, { deduplication: { id: 'k', ttl: 3 * 86_400_000 } }), 'route-only');
+    expect(await cluster.redis.pttl(key('$:worker'))).toBeGreaterThan((await cluster.redis.pttl(key('de:k'))) - 1000);
+    await cluster.redis.del(key('de:k'));
+  });
+
+  test('I5: ids go on where a queue was emptied between two adds of one tick, or is new again with a schedule', async () => {
+    const answers = await Promise.all([
+      a.enter(job(0), 'route-only'),
+      a.control.drop(entity),
+      a.enter(job(1), 'route-only'),
+      a.control.drop(entity),
+    ]);
+    const [first, second] = [answers[0].jobId, answers[2].jobId].map(Number);
+    expect(second).toBeGreaterThan(Number(first));
+    await a.schedules.put(job(2), { id: 'nightly', every: 3_600_000 });
+    const third = await a.enter(job(3), 'route-only');
+    expect(Number(third.jobId)).toBeGreaterThan(Number(second));
+  });
+
   test('race 34: events do not expire under new work', async () => {
     const { claim, jobs } = await cold(a, 1);
     await a.finish(claim, done(jobs[0]), 1);

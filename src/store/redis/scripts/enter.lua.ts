@@ -42,6 +42,8 @@ local function knowKey(B, opts)
   if untilMs <= math.max(tonumber(nowMs), tonumber(claimOf(B)[KEYS_UNTIL] or '0')) then return end
   claims[B] = nil
   redis.call('HSET', fence(B), 'keysUntil', string.format('%.0f', untilMs))
+  local claim = claimOf(B)
+  if claim[ENTITY] and not claim[OWNER] then expireFence(B, 0) end
 end
 
 -- BullMQ's add. One that fails half-way is undone; a hash that an earlier one left behind, in no state at all, is no

@@ -34,9 +34,17 @@ local function giveUp(B)
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers')
 end
 
+-- The fence has expired by itself where jobs were kept, or were for later, for longer than it lasts: then it is a new one.
+local function noteLastId(B, T, I, lastId, isFenced)
+  redis.call('HSET', fence(B), 'lastId', lastId, 'entity', T .. ':' .. I)
+  claims[B], lastIds[B] = nil, nil
+  if not isFenced then expireFence(B, 0) end
+end
+
 -- Gives up the claim of an entity that has nothing to run now. It is due again when a job is, or when one that is kept is old
 -- enough to go. Its queue leaves no key unless some state of BullMQ still holds a job or a person has set something (I8, race 9).
 local function settle(B, T, I)
+  local isFenced = claimOf(B)[ENTITY]
   if claimOf(B)[HOLD] then setHold(B, nil) end
   giveUp(B)
   local due = sys .. 'due:' .. T
@@ -51,7 +59,7 @@ local function settle(B, T, I)
   local kept = redis.call('EXISTS', B .. ':completed', B .. ':failed', B .. ':waiting-children', B .. ':repeat', B .. ':paused')
   if kept == 0 and metaIsOurs(B) then
     local lastId = redis.call('GET', B .. ':id')
-    if lastId then redis.call('HSET', fence(B), 'lastId', lastId) end
+    if lastId then noteLastId(B, T, I, lastId, isFenced) end
     redis.call('DEL', B .. ':meta', B .. ':id', B .. ':marker', B .. ':pc', B .. ':stalled', B .. ':stalled-check')
     redis.call('EXPIRE', B .. ':events', 60)
   end

@@ -96,6 +96,8 @@ function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
     opts.prevMillis = tonumber(nextMs)
   end
   local args = {nextMs, what, id, data, cjson.decode(template), opts, nowMs, B .. ':', ''}
+  -- BullMQ's body counts its jobs among those with a number
+  if redis.call('EXISTS', B .. ':id') == 0 then idsGoOn(B) end
   local r = sparingStarted(B, id, function() return BULL.addJobScheduler(keysOf_addJobScheduler(B), args) end)
   if type(r) == 'number' then return {'REFUSED', r} end
   local next = redis.call('ZSCORE', B .. ':repeat', id)
