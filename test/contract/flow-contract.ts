@@ -341,6 +341,15 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(numbers((await claim(up)).jobs)).toEqual([0]);
     });
 
+    test('… or was removed', async () => {
+      await add(node(up, 0, [node(one, 1)], { options: { delay: 60_000 } }));
+      await a.control.drop(one);
+      expect(await status(up)).toMatchObject({ delayed: 1, waiting: 0, waitingForChildren: 0 });
+      expect(await cluster.dueInMs(up)).toBeGreaterThan(50_000);
+      await cluster.ripenDelayed(up);
+      expect((await claim(up)).jobs).toMatchObject([{ data: { n: 0 }, hasFailedChild: true }]);
+    });
+
     test('flows within flows: each level waits for the one below it', async () => {
       const mid = entity('mid');
       const added = await add(node(up, 0, [node(mid, 1, [node(one, 2), node(two, 3)]), node(one, 4)]));

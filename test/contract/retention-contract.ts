@@ -79,6 +79,18 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect(await cluster.dueInMs(entity)).toBeGreaterThan(2000);
     });
 
+    test('I5: an idempotency key outlives a job that was kept for less long', async () => {
+      const key = { deduplication: { id: 'k', ttl: 60_000 } };
+      await run('completed', { removeOnComplete: { age: 1 }, ...key });
+      expect(await kept('completed')).toEqual([1]);
+      expect(await release()).toBe(true);
+      await cluster.timePasses(1100);
+      expect(await a.look(entity, 2)).toBe('later');
+      expect(await kept('completed')).toEqual([]);
+      await a.enter(withdrawal(config, entity, { n: 2 }, key), 'route-only');
+      expect((await a.control.status(entity)).waiting).toBe(0);
+    });
+
     test('I8: with the last one all that was of the entity goes', async () => {
       await run('failed', { removeOnFail: { age: 1, count: 5 } });
       await release();

@@ -14,6 +14,14 @@ export const flowGuards = [
     tests: CONTRACT,
   },
   {
+    guard: 'a parent keeps its delay where its last child was removed',
+    cites: 'I6',
+    file: script('parent'),
+    from: '  if delayMs > 0 then',
+    to: '  if false then',
+    tests: CONTRACT,
+  },
+  {
     guard: 'who works the entity of a parent is called when its last child ends',
     cites: 'I7, race 10',
     file: script('parent'),

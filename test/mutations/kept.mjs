@@ -45,6 +45,14 @@ export const keptGuards = [
     tests: CONTRACT,
   },
   {
+    guard: 'an idempotency key outlives a job that was kept for less long',
+    cites: 'I5',
+    file: script('retention'),
+    from: "      redis.call('HDEL', B .. ':' .. oldest[k], 'deid')\n",
+    to: '',
+    tests: CONTRACT,
+  },
+  {
     guard: 'of jobs that are kept only those go that are old enough',
     cites: 'I5',
     file: script('retention'),

@@ -41,14 +41,24 @@ local function failParent(key)
   end
 end
 
+-- BullMQ puts it before all that waits; where its last child was removed, also one that is for later.
+local function putInPlace(Q, parent)
+  local delayMs = tonumber(redis.call('HGET', parent.key, 'delay') or '0')
+  if delayMs > 0 then
+    redis.call('RPOP', Q .. ':wait')
+    redis.call('ZADD', Q .. ':delayed', string.format('%.0f', (nowMs + delayMs) * 0x1000), parent.id)
+  else
+    redis.call('RPOPLPUSH', Q .. ':wait', Q .. ':wait')
+  end
+end
+
 -- After the child has ended, or was removed ('removed': how that is told). Where BullMQ refused, it is still waited for.
 local function tellParent(parent, removed)
   if not parent or redis.call('SISMEMBER', parent.key .. ':dependencies', parent.child) == 1 then return end
   if removed and parent.of then redis.call('HSET', parent.key .. ':failed', parent.child, removed) end
   local Q = parent.queueKey
   if not parent.waits or redis.call('ZSCORE', Q .. ':waiting-children', parent.id) then return end
-  -- BullMQ puts it before all that waits
-  if redis.call('LINDEX', Q .. ':wait', -1) == parent.id then redis.call('RPOPLPUSH', Q .. ':wait', Q .. ':wait') end
+  if redis.call('LINDEX', Q .. ':wait', -1) == parent.id then putInPlace(Q, parent) end
   failParent(parent.key)
   parentJoined(Q, parent.of)
 end

@@ -29,6 +29,8 @@ local function expireKept(B)
         nextUs = math.min(nextUs or untilUs, untilUs)
         break
       end
+      -- its idempotency key has a time of its own, as where BullMQ enforces the bounds
+      redis.call('HDEL', B .. ':' .. oldest[k], 'deid')
       if removeJob(B, oldest[k]) ~= 1 then break end
     end
   end
