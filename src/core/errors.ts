@@ -312,6 +312,15 @@ export function rejecting<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
+/** As {@link rejecting}, of a call that answers each of so many by itself. */
+export function rejectingEach<T>(count: number, call: () => readonly Promise<T>[]): readonly Promise<T>[] {
+  try {
+    return call();
+  } catch (error) {
+    return Array.from({ length: count }, () => Promise.reject(error));
+  }
+}
+
 /** The message of anything that was thrown: a text, whatever a handler has thrown. */
 export function messageOf(error: unknown): string {
   const message: unknown = error instanceof Error ? error.message : error;

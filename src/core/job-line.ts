@@ -253,7 +253,8 @@ export class JobLine {
     const isReadable = ({ envelope }: FetchedJob) => this.execution.codecs.knows(envelope);
     this.gathering ??= new BatchGathering(this.context.clock, isReadable);
     // One that this pod can't read has been left for long enough: it fails, and holds up no others.
-    const isAlone = this.window.isCareful || !ready.slice(0, 1).every(isReadable);
+    const [first] = ready;
+    const isAlone = this.window.isCareful || (first !== undefined && !isReadable(first));
     const max = isAlone ? 1 : handling.max;
     const step = this.gathering.step(ready, { max, maxWaitMs: handling.maxWaitMs }, wake);
     if (typeof step === 'object' && 'fetch' in step && step.forMs > 0) this.reads?.onGathering();
@@ -305,28 +306,14 @@ export class JobLine {
     return this.unconfirmed.size === 0;
   }
 
-  expectConfirmation(settlement: Settlement): void {
-    this.unconfirmed.set(settlement.job.id, settlement);
-    if (keepsPlace(settlement, this.type)) this.halt();
-  }
-
+  /** Ends of one job, or of a batch. */
   expectConfirmations(settlements: readonly Settlement[]): void {
     for (const settlement of settlements) this.unconfirmed.set(settlement.job.id, settlement);
     if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.halt();
   }
 
   /** @param successors how many jobs came with the answer. */
-  confirmed(settlement: Settlement, successors: number): void {
-    this.unconfirmed.delete(settlement.job.id);
-    if (keepsPlace(settlement, this.type)) {
-      this.goOn();
-    } else if (successors > 0) {
-      this.window.onSuccessor();
-    }
-  }
-
-  /** As that, of the ends of a batch. */
-  confirmedTogether(settlements: readonly Settlement[], successors: number): void {
+  confirmed(settlements: readonly Settlement[], successors: number): void {
     for (const { job } of settlements) this.unconfirmed.delete(job.id);
     if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.goOn();
     else if (successors > 0) this.window.onSuccessor();

@@ -85,18 +85,11 @@ export class WorkerRequests {
 
   finish(claim: Claim, settlement: Settlement): void {
     const { jobs, answers, failure, leaving, context } = this.tenure;
-    jobs.expectConfirmation(settlement);
+    jobs.expectConfirmations([settlement]);
     // An end before this one may not have been executed; this one must not overtake it, and goes with it.
     if (failure) return;
     const fetches = leaving ? 0 : jobs.wanted(answers.fetches);
-    answers.expect(context.store.finish(claim, settlement, fetches), {
-      fetches,
-      use: fetched => {
-        jobs.confirmed(settlement, fetched.jobs.length);
-        jobs.onFetched(fetches, fetched.jobs.length);
-        this.onFetched(fetched);
-      },
-    });
+    this.expectConfirmed([settlement], fetches, context.store.finish(claim, settlement, fetches));
   }
 
   /** As {@link finish}, of the jobs of a batch. @param max how many the next one may have. */
@@ -105,10 +98,15 @@ export class WorkerRequests {
     jobs.expectConfirmations(settlements);
     if (failure) return;
     const fetches = leaving ? 0 : jobs.wantedAfterBatch(answers.fetches, max);
-    answers.expect(context.store.finishAll(claim, settlements, fetches), {
+    this.expectConfirmed(settlements, fetches, context.store.finishAll(claim, settlements, fetches));
+  }
+
+  private expectConfirmed(settlements: readonly Settlement[], fetches: number, answer: Promise<Fetched>): void {
+    const { jobs, answers } = this.tenure;
+    answers.expect(answer, {
       fetches,
       use: fetched => {
-        jobs.confirmedTogether(settlements, fetched.jobs.length);
+        jobs.confirmed(settlements, fetched.jobs.length);
         jobs.onFetched(fetches, fetched.jobs.length);
         this.onFetched(fetched);
       },

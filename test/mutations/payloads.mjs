@@ -228,7 +228,7 @@ export const payloadGuards = [
     guard: 'batches: one that can’t be read waits for no others',
     cites: 'payloads, batches',
     file: 'src/core/job-line.ts',
-    from: 'this.window.isCareful || !ready.slice(0, 1).every(isReadable)',
+    from: 'this.window.isCareful || (first !== undefined && !isReadable(first))',
     to: 'this.window.isCareful',
     tests: BATCHES,
   },

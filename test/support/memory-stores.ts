@@ -5,6 +5,7 @@ import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import type { Cluster } from '../contract/store-contract.js';
 import { ManualClock } from './clock.js';
+import { plantedJob } from './planted-job.js';
 
 export async function createMemoryStores(leaseMs = 3000, clock = new ManualClock()): Promise<Cluster> {
   const server = new MemoryServer(clock, leaseMs);
@@ -29,21 +30,7 @@ export async function createMemoryStores(leaseMs = 3000, clock = new ManualClock
       clock.stall(ms);
     },
     async addPast(entity, data) {
-      const json = JSON.stringify(data);
-      const job = {
-        id: 'past',
-        name: 'withdraw',
-        data: json,
-        options: {},
-        envelope: {},
-        enqueuedAtMs: 0,
-        attempt: 0,
-        attemptsMade: 0,
-        stalled: 0,
-        stacks: [],
-        mustFail: undefined,
-      };
-      server.entity(entity).wait.push(job);
+      server.entity(entity).wait.push(plantedJob('past', JSON.stringify(data)));
     },
     async endHold(entity) {
       server.entity(entity).hold = undefined;

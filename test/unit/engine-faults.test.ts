@@ -2,6 +2,7 @@
 import type { EntityRef } from '../../src/core/entity.js';
 import { settle } from '../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
+import { plantedJob } from '../support/planted-job.js';
 
 describe('the engine', () => {
   const ref: EntityRef = { type: 'account', id: '1' };
@@ -16,19 +17,7 @@ describe('the engine', () => {
 
   /** A job that came into the queue without anybody being told. */
   const plant = (n: number, id = '1') =>
-    cluster.server.entity({ type: 'account', id }).wait.push({
-      id: `planted-${n}`,
-      name: 'withdraw',
-      data: `{"n":${n}}`,
-      options: {},
-      envelope: {},
-      enqueuedAtMs: 0,
-      attempt: 0,
-      attemptsMade: 0,
-      stalled: 0,
-      stacks: [],
-      mustFail: undefined,
-    });
+    cluster.server.entity({ type: 'account', id }).wait.push(plantedJob(`planted-${n}`, `{"n":${n}}`));
 
   test('several enqueues meet a release that is refused: one look, and each job once', async () => {
     await a.add('1', 0);

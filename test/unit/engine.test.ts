@@ -4,6 +4,7 @@
  */
 import { settle } from '../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
+import { plantedJob } from '../support/planted-job.js';
 
 describe('the engine', () => {
   let cluster: MemoryPods;
@@ -205,19 +206,7 @@ describe('the engine', () => {
   test('race 37: jobs that are fetched in the store’s books and unknown to the idle worker are found by the renewal', async () => {
     await a.add('1', 0);
     const entity = cluster.server.entity({ type: 'account', id: '1' });
-    entity.active.push({
-      id: 'x',
-      name: 'withdraw',
-      data: '{"n":1}',
-      options: {},
-      envelope: {},
-      enqueuedAtMs: 0,
-      attempt: 1,
-      attemptsMade: 0,
-      stalled: 0,
-      stacks: [],
-      mustFail: undefined,
-    });
+    entity.active.push({ ...plantedJob('x', '{"n":1}'), attempt: 1 });
     await cluster.clock.advance(LEASE_MS / 3);
     await settle();
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);

@@ -8,7 +8,7 @@
  */
 import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, entityWord } from '../../core/entity.js';
-import { overtakes, rejecting, StoreUnavailableError } from '../../core/errors.js';
+import { overtakes, rejecting, rejectingEach, StoreUnavailableError } from '../../core/errors.js';
 import { type EventSink, NO_EVENTS } from '../../core/events.js';
 import type { FetchedJob, NewJob, Settlement } from '../../core/jobs.js';
 import type { EngineConfig } from '../../core/options.js';
@@ -172,19 +172,11 @@ export class RedisEntityStore implements EntityStore {
   }
 
   enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[] {
-    try {
-      return this.entering.enterAll(jobs);
-    } catch (error) {
-      return jobs.map(() => Promise.reject(error));
-    }
+    return rejectingEach(jobs.length, () => this.entering.enterAll(jobs));
   }
 
   enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
-    try {
-      return this.entering.enterFlow(flow);
-    } catch (error) {
-      return flow.jobs.map(() => Promise.reject(error));
-    }
+    return rejectingEach(flow.jobs.length, () => this.entering.enterFlow(flow));
   }
 
   look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
