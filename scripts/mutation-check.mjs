@@ -7,24 +7,10 @@
 // The lists are in test/mutations: what the guard does, which invariants and races it is for, its text in a file (`from`,
 // exactly once), what stands there without it (`to`), and the smallest set of test files that must miss it.
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
-import { answerGuards } from '../test/mutations/answers.mjs';
-import { batchGuards } from '../test/mutations/batches.mjs';
-import { claimGuards } from '../test/mutations/claims.mjs';
-import { contextGuards } from '../test/mutations/context.mjs';
-import { coreGuards } from '../test/mutations/core.mjs';
-import { flowGuards } from '../test/mutations/flows.mjs';
-import { intakeGuards } from '../test/mutations/intake.mjs';
-import { keptGuards } from '../test/mutations/kept.mjs';
-import { payloadGuards } from '../test/mutations/payloads.mjs';
-import { queueGuards } from '../test/mutations/queue.mjs';
-import { restGuards } from '../test/mutations/rest.mjs';
-import { scheduleGuards } from '../test/mutations/schedules.mjs';
-import { sharedGuards } from '../test/mutations/shared.mjs';
-import { triesGuards } from '../test/mutations/tries.mjs';
 import { startRedis } from './dev-redis.mjs';
 
 /** A test that waits in vain is broken as well; it need not wait for long. */
@@ -32,22 +18,11 @@ const TEST_TIMEOUT_MS = 8000;
 const RUN_TIMEOUT_MS = 120_000;
 
 const [word = ''] = process.argv.slice(2);
-const mutants = [
-  ...answerGuards,
-  ...claimGuards,
-  ...queueGuards,
-  ...coreGuards,
-  ...triesGuards,
-  ...restGuards,
-  ...intakeGuards,
-  ...payloadGuards,
-  ...keptGuards,
-  ...scheduleGuards,
-  ...batchGuards,
-  ...flowGuards,
-  ...sharedGuards,
-  ...contextGuards,
-].filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
+const lists = readdirSync('test/mutations').filter(name => name.endsWith('.mjs'));
+const modules = await Promise.all(lists.map(name => import(`../test/mutations/${name}`)));
+const mutants = modules
+  .flatMap(exported => Object.values(exported).flat())
+  .filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
 for (const { guard, file } of outdated) {
   console.error(`The list is out of date: the text of "${guard}" does not occur exactly once in ${file}.`);
