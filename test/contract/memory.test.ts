@@ -13,6 +13,7 @@ import { retentionContract } from './retention-contract.js';
 import { retryContract } from './retry-contract.js';
 import { scheduleContract } from './schedule-contract.js';
 import { sharedContract } from './shared-contract.js';
+import { silenceContract } from './silence-contract.js';
 import { storeContract } from './store-contract.js';
 
 storeContract('memory', () => createMemoryStores());
@@ -29,4 +30,5 @@ answerContract('memory', () => createMemoryStores());
 batchContract('memory', () => createMemoryStores());
 flowContract('memory', () => createMemoryStores());
 sharedContract('memory', () => createMemoryStores());
+silenceContract('memory', () => createMemoryStores());
 payloadContract('memory', () => createMemoryStores());

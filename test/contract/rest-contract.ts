@@ -129,6 +129,7 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
       expect(await b.look(entity, 8)).toBe('owned');
       expect((await b.enter(job(2), claiming)).route).toBe('elsewhere');
       await cluster.timePasses(0.6 * LEASE_MS);
+      await cluster.heardFor(LEASE_MS);
       expect(await b.due('account', 0, 10)).toEqual([entity]);
       expect(numbers(claimOf(await b.look(entity, 9)).jobs)).toEqual([1]);
     });

@@ -12,7 +12,7 @@ import { claimOf, done, numbers, serving, withdrawal } from '../support/settleme
 /** Several pods on one store, and a hand on its clock. */
 export interface Cluster {
   pod(config: EngineConfig): Promise<EntityStore>;
-  /** Every lease runs out, as the store sees it. */
+  /** Every lease runs out, as the store sees it, while other pods are heard. */
   expireLeases(): Promise<void>;
   /** Every delayed job is due. */
   ripenDelayed(entity: EntityRef): Promise<void>;
@@ -32,8 +32,12 @@ export interface Cluster {
   dueScore(entity: EntityRef): Promise<number | undefined>;
   /** As that, in ms from now. */
   dueInMs(entity: EntityRef): Promise<number | undefined>;
-  /** No pod has been heard for a lease; no other time goes by. */
+  /** The pods of the test have not been heard for a lease, others have; no other time goes by. */
   fallSilent(): Promise<void>;
+  /** No pod at all has been heard for half a lease; no other time goes by. */
+  allFallSilent(): Promise<void>;
+  /** The last silence of all pods ended so long ago, in ms. */
+  heardFor(ms: number): Promise<void>;
   close(): Promise<void>;
 }
 

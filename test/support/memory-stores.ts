@@ -7,9 +7,15 @@ import type { Cluster } from '../contract/store-contract.js';
 import { ManualClock } from './clock.js';
 import { plantedJob } from './planted-job.js';
 
+/** Longer than any lease. */
+const HEARD_FOR_LONG_MS = 3_600_000;
+
 export async function createMemoryStores(leaseMs = 3000, clock = new ManualClock()): Promise<Cluster> {
   const server = new MemoryServer(clock, leaseMs);
   const stores: MemoryEntityStore[] = [];
+  const heardFor = (ms: number) => {
+    server.heard = { sinceMs: server.now() - ms, untilMs: server.now() + 60_000 };
+  };
   return {
     async pod(config) {
       const store = new MemoryEntityStore(server, config, randomBytes(4).toString('hex'));
@@ -17,6 +23,7 @@ export async function createMemoryStores(leaseMs = 3000, clock = new ManualClock
       return store;
     },
     async expireLeases() {
+      heardFor(HEARD_FOR_LONG_MS);
       for (const { owner } of server.entities.values()) if (owner) owner.untilMs = 0;
     },
     async ripenDelayed(entity) {
@@ -48,7 +55,14 @@ export async function createMemoryStores(leaseMs = 3000, clock = new ManualClock
       return score === undefined ? undefined : score - server.now();
     },
     async fallSilent() {
+      heardFor(HEARD_FOR_LONG_MS);
       server.alive.clear();
+    },
+    async heardFor(ms) {
+      heardFor(ms);
+    },
+    async allFallSilent() {
+      server.heard = undefined;
     },
     async close() {
       for (const store of stores) await store.close();

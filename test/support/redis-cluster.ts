@@ -10,6 +10,9 @@ import { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { RecordingLog } from './log.js';
 import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from './redis.js';
 
+/** Longer than any lease. */
+const HEARD_FOR_LONG_MS = 3_600_000;
+
 export class RedisCluster {
   readonly prefix = freshPrefix();
   readonly redis: Redis = connect();
@@ -49,6 +52,7 @@ export class RedisCluster {
   }
 
   async expireLeases(): Promise<void> {
+    await this.heardFor(HEARD_FOR_LONG_MS);
     for (const key of await keysUnder(this.redis, this.prefix)) {
       if (key.endsWith(':$:worker') && (await this.redis.hexists(key, 'owner')))
         await this.redis.hset(key, 'until', '1');
@@ -113,7 +117,18 @@ export class RedisCluster {
     return (score - Number(seconds) * 1_000_000 - Number(micros)) / 1000;
   }
 
+  async heardFor(ms: number): Promise<void> {
+    const [seconds, micros] = await this.redis.time();
+    const sinceUs = Number(seconds) * 1_000_000 + Number(micros) - ms * 1000;
+    await this.redis.set(`${this.prefix}:$:heard`, sinceUs.toFixed(0), 'PX', 60_000);
+  }
+
+  async allFallSilent(): Promise<void> {
+    await this.redis.del(`${this.prefix}:$:heard`);
+  }
+
   async fallSilent(): Promise<void> {
+    await this.heardFor(HEARD_FOR_LONG_MS);
     const alive = (await this.allKeys()).filter(key => key.endsWith(':alive'));
     if (alive.length > 0) await this.redis.del(...alive);
   }

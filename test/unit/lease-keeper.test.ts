@@ -76,7 +76,7 @@ describe('the lease keeper', () => {
     await start();
     for (let i = 0; i < 20; i++) {
       beat(claim('1'));
-      await clock.advance(BEAT_MS * 1.4);
+      await clock.advance(BEAT_MS * 1.2);
     }
     expect(renewed).toEqual([]);
   });
@@ -85,7 +85,7 @@ describe('the lease keeper', () => {
     await start();
     beat(claim('1'), claim('2'));
     await clock.advance(2 * LEASE_MS);
-    expect(times()).toEqual([1500, 2500, 3500, 4500, 5500]);
+    expect(times()).toEqual([1250, 2250, 3250, 4250, 5250]);
     expect(ids().every(list => String(list) === '1,2')).toBe(true);
   });
 
@@ -184,7 +184,7 @@ describe('the lease keeper', () => {
       await clock.advance(LEASE_MS / 3);
       keeper.granted([claim(`new${i}`)]);
     }
-    expect(times().at(0)).toBe(1500);
+    expect(times().at(0)).toBe(1250);
     await clock.advance(BLOCK_LIMIT_MS);
     expect(times().at(-1)).toBeGreaterThan(12 * BEAT_MS + BLOCK_LIMIT_MS - 2 * BEAT_MS);
   });
@@ -194,6 +194,6 @@ describe('the lease keeper', () => {
     beat(claim('1'));
     fails = true;
     await clock.advance(LEASE_MS);
-    expect(times()).toEqual([1500, 2500]);
+    expect(times()).toEqual([1250, 2250]);
   });
 });

@@ -56,7 +56,8 @@ describe('races of time', () => {
     await withPrefetched();
     const zombie = cluster.job(2);
     const before = cluster.clock.monotonicMs();
-    // While A stands still its lease runs out in the store, and B takes over.
+    // While A stands still others are heard, its lease runs out in the store, and B takes over.
+    cluster.server.heard = { sinceMs: Number.NEGATIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
     stored().owner = { podId: 'A', epoch: stored().owner?.epoch ?? 0, untilMs: 0 };
     cluster.forget(zombie);
     cluster.server.wake('B', stored());

@@ -81,7 +81,11 @@ export interface StoredEntity {
   };
   /** The fencing token of the present owner, or the last one. */
   token: number;
+  /** The job that was alone when its pods fell silent, and the pods that it may have killed. */
+  suspect?: { readonly jobId: string; readonly pods: readonly string[] } | undefined;
 }
+
+const STALLED_TOO_OFTEN = 'job stalled more than allowable limit';
 
 /** Why the head of the queue waits: of one try of one job. */
 export interface Hold {
@@ -109,6 +113,8 @@ export class MemoryServer {
   readonly pods = new Map<string, Map<string, { readonly seenAtMs: number; readonly workers: number }>>();
   /** Until when each pod counts as heard: claims that rest live as long. */
   readonly alive = new Map<string, number>();
+  /** Since when some pod was heard at least every half lease, until when that holds. */
+  heard: { readonly sinceMs: number; readonly untilMs: number } | undefined;
   readonly pausedTypes = new Set<string>();
   /** By type, the oldest first. */
   readonly letters = new Map<string, DeadLetter[]>();
@@ -185,9 +191,43 @@ export class MemoryServer {
     return owner !== undefined && owner.podId !== podId;
   }
 
-  liveOwner({ owner }: StoredEntity): StoredEntity['owner'] {
-    if (!owner || owner.untilMs <= this.now()) return undefined;
-    return owner.rests && (this.alive.get(owner.podId) ?? 0) <= this.now() ? undefined : owner;
+  liveOwner(entity: StoredEntity): StoredEntity['owner'] {
+    return this.liveUntil(entity) === undefined ? undefined : entity.owner;
+  }
+
+  /** Until when a claim holds if its owner is not heard any more. */
+  liveUntil({ owner }: StoredEntity): number | undefined {
+    if (!owner) return undefined;
+    const isHeard = !owner.rests || (this.alive.get(owner.podId) ?? 0) > this.now();
+    if (owner.untilMs > this.now() && isHeard) return owner.untilMs;
+    const graceUntilMs = this.heardSince() + this.leaseMs;
+    return graceUntilMs > this.now() ? graceUntilMs : undefined;
+  }
+
+  /** When the last silence of all pods ended; now, if it lasts. For a lease from then on no claim lapses. */
+  private heardSince(): number {
+    const now = this.now();
+    return this.heard && this.heard.untilMs > now ? Math.min(this.heard.sinceMs, now) : now;
+  }
+
+  /** A pod renews its claims. @returns whether it was heard within a lease before. */
+  hear(podId: string): boolean {
+    const now = this.now();
+    const wasHeard = (this.alive.get(podId) ?? 0) > now;
+    this.alive.set(podId, now + this.leaseMs);
+    this.heard = { sinceMs: this.heardSince(), untilMs: now + this.leaseMs / 2 };
+    return wasHeard;
+  }
+
+  /** A pod is heard that has lost an entity: it was not killed by the job that is suspected of it. */
+  clearSuspicion(entity: StoredEntity, podId: string): void {
+    const { suspect } = entity;
+    if (!suspect?.pods.includes(podId)) return;
+    entity.suspect = { ...suspect, pods: suspect.pods.filter(id => id !== podId) };
+    const job = [...entity.wait, ...entity.active].find(({ id }) => id === suspect.jobId);
+    if (!job || job.stalled < 1) return;
+    job.stalled--;
+    if (job.mustFail === STALLED_TOO_OFTEN) job.mustFail = undefined;
   }
 
   /** The owner has something to do: a claim that rested lasts a lease from now on. @returns whether it did. */
@@ -254,13 +294,17 @@ export class MemoryServer {
     if (!keepsToken) entity.token = this.nextToken();
     const back = entity.active;
     this.giveBack(entity);
-    if (takeover && back.length === 1 && back[0]) {
-      back[0].stalled++;
-      if (back[0].stalled > maxStalled) back[0].mustFail = 'job stalled more than allowable limit';
-    }
+    if (takeover && back.length === 1 && back[0]) this.suspect(entity, back[0], maxStalled);
     entity.owner = { podId, epoch, untilMs: this.now() + this.leaseMs };
     this.due.set(entityWord(entity.ref), entity.owner.untilMs);
     return takeover ? back.length : 0;
+  }
+
+  private suspect(entity: StoredEntity, job: StoredJob, maxStalled: number): void {
+    const pods = entity.suspect?.jobId === job.id ? entity.suspect.pods : [];
+    if (entity.owner) entity.suspect = { jobId: job.id, pods: [...pods, entity.owner.podId] };
+    job.stalled++;
+    if (job.stalled > maxStalled) job.mustFail = STALLED_TOO_OFTEN;
   }
 
   giveBack(entity: StoredEntity): void {
@@ -345,9 +389,14 @@ export class MemoryServer {
     if (!this.callAnother(podId, entity)) this.requestWorker(entity.ref);
   }
 
+  giveUp(entity: StoredEntity): void {
+    entity.owner = undefined;
+    entity.suspect = undefined;
+  }
+
   /** Gives up the claim of an entity that has nothing to run now. It is due again when a job is, or when one that is kept is to go (I8). */
   settle(entity: StoredEntity): void {
-    entity.owner = undefined;
+    this.giveUp(entity);
     entity.hold = undefined;
     const expiresMs = expireEnded(entity, this.now()) ?? Number.POSITIVE_INFINITY;
     const next = Math.min(expiresMs, ...entity.delayed.map(({ atMs }) => atMs));

@@ -120,7 +120,7 @@ export class MemoryEntityStore implements EntityStore {
   private see(entity: StoredEntity, claimWith: number): Passed | 'waiting' {
     const { ref } = entity;
     if (this.server.isOwnedByOther(entity, this.podId)) {
-      this.server.due.set(entityWord(ref), entity.owner?.untilMs ?? 0);
+      this.server.due.set(entityWord(ref), this.server.liveUntil(entity) ?? 0);
       return 'owned';
     }
     // A call of ours that arrives late: what it would settle is the claim that came after it.
@@ -145,10 +145,9 @@ export class MemoryEntityStore implements EntityStore {
 
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed> {
     return answer(() => {
-      const entity = this.server.find(claim.entity);
-      const owner = entity?.owner;
-      if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch)
-        throw stale(claim);
+      const entity = this.ownEntity(claim);
+      const { epoch: known = 0 } = entity.owner ?? {};
+      if (known < claim.epoch || known >= epoch) throw stale(claim);
       this.line.endAll(entity, settled);
       this.server.giveBackUnstarted(entity);
       return this.claim(entity, epoch, true);
@@ -217,7 +216,7 @@ export class MemoryEntityStore implements EntityStore {
           ? 0
           : heldForMs - HOLD_LEAD_MS;
       if (mode === 'idle' && waitsForMs === 0) return false;
-      entity.owner = undefined;
+      this.server.giveUp(entity);
       this.server.due.set(entityWord(claim.entity), this.server.now() + waitsForMs);
       if (mode !== 'idle' && waitsForMs === 0) {
         const isCalled = this.server.callAnother(this.podId, entity);
@@ -239,7 +238,7 @@ export class MemoryEntityStore implements EntityStore {
         return false;
       }
       this.server.giveBackUnstarted(entity);
-      entity.owner = undefined;
+      this.server.giveUp(entity);
       this.server.due.set(entityWord(claim.entity), now);
       return true;
     });
@@ -255,8 +254,7 @@ export class MemoryEntityStore implements EntityStore {
         const live = this.server.livePods(type);
         return { pods: live.length, workers: live.reduce((sum, [, { workers }]) => sum + workers, 0) };
       });
-      const wasHeard = (this.server.alive.get(this.podId) ?? 0) > this.server.now();
-      this.server.alive.set(this.podId, this.server.now() + this.server.leaseMs);
+      const wasHeard = this.server.hear(this.podId);
       const lost: number[] = [];
       const kicked: number[] = [];
       const resting: number[] = [];
@@ -264,6 +262,7 @@ export class MemoryEntityStore implements EntityStore {
         const entity = this.server.find(claim.entity);
         const owner = entity?.owner;
         if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch) {
+          if (entity) this.server.clearSuspicion(entity, this.podId);
           lost.push(position);
           continue;
         }
@@ -343,9 +342,17 @@ export class MemoryEntityStore implements EntityStore {
   }
 
   private guard(claim: Claim): StoredEntity {
-    const entity = this.server.find(claim.entity);
-    if (!entity || entity.owner?.podId !== this.podId || entity.owner.epoch !== claim.epoch) throw stale(claim);
+    const entity = this.ownEntity(claim);
+    if (entity.owner?.epoch !== claim.epoch) throw stale(claim);
     return entity;
+  }
+
+  /** The entity if this pod owns it; a pod that asks is alive. @throws StaleClaimError */
+  private ownEntity(claim: Claim): StoredEntity {
+    const entity = this.server.find(claim.entity);
+    if (entity && entity.owner?.podId === this.podId) return entity;
+    if (entity) this.server.clearSuspicion(entity, this.podId);
+    throw stale(claim);
   }
 }
 

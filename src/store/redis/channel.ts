@@ -88,7 +88,7 @@ export class Channel {
    * each of which leaves time for what has arrived to be read: a process that was blocked has not been silent.
    */
   isSilentFor(ms: number): boolean {
-    return this.inFlight.length > 0 && this.silentMs >= ms;
+    return this.inFlight.length > 0 && !this.heard && this.silentMs >= ms;
   }
 
   /** Ends the channel; what was not answered is rejected. */

@@ -78,8 +78,8 @@ export class LeaseKeeper implements Renewer {
   private keep(): void {
     this.timer = undefined;
     const { renewer, clock, leaseMs, blockLimitMs } = this.parts;
-    // A beat is a third of a lease; what is late by half of one is blocked.
-    this.patienceMs = leaseMs / 2;
+    // A beat is a third of a lease. Half a lease without any renewal counts as a silence of all pods, so this is before that.
+    this.patienceMs = (leaseMs * 5) / 12;
     const claims = new Map([...this.freshBefore, ...this.known, ...this.fresh].map(claim => [claim[0], claim]));
     const isHung = clock.monotonicMs() - this.heardAtMs > blockLimitMs;
     if (isHung || claims.size + this.workers === 0) return;

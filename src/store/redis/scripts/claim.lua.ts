@@ -8,6 +8,8 @@
  * A claim that rests is of an idle worker whose queue was empty: it has a long 'until', and is live only while its owner's
  * renewals are heard. Work cuts the rest short: the claim lasts a lease from then on, unless its owner hears of it (I7).
  */
+import { suspectLua } from './suspect.lua.js';
+
 export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
 -- A fence without an owner lasts that long; it also knows the last automatic id of a queue that is gone, so that no job of a day
@@ -15,13 +17,13 @@ local function fence(B) return B .. ':$:worker' end
 local FENCE_SECONDS = 86400
 
 -- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
-local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL, GATHERS, LAST_ID, KEYS_UNTIL = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL, GATHERS, LAST_ID, KEYS_UNTIL, SUSPECT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 local claims = {}
 local function claimOf(B)
   local claim = claims[B]
   if not claim then
     claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests', 'recall',
-      'gathers', 'lastId', 'keysUntil')
+      'gathers', 'lastId', 'keysUntil', 'suspect')
     claims[B] = claim
   end
   return claim
@@ -33,17 +35,44 @@ local function expireFence(B, moreMs)
   redis.call('EXPIRE', fence(B), FENCE_SECONDS + math.ceil(math.max(0, moreMs, keysMs) / 1000))
 end
 
--- Whether a pod owns it now, and whether another one does.
-local function isLive(claim)
-  if not claim[OWNER] or tonumber(claim[UNTIL] or '0') <= nowUs then return false end
-  return not claim[RESTS] or redis.call('EXISTS', sys .. 'pod:' .. claim[OWNER] .. ':alive') == 1
+-- No claim lapses before this time, in us: a lease after the last silence of all pods, which is no fault of an owner. A silence
+-- that lasts ends now at the earliest; if Redis's clock has stepped back, it counts as one (race 20). Read once a script.
+local graceEnd
+local function graceUntil()
+  if not graceEnd then
+    local since = tonumber(redis.call('GET', sys .. 'heard')) or nowUs
+    graceEnd = math.min(since, nowUs) + leaseUs
+  end
+  return graceEnd
 end
+
+-- Until when a claim holds if its owner is not heard any more, in us; nil if it does not hold now.
+local function liveUntil(claim)
+  if not claim[OWNER] then return nil end
+  local untilUs = tonumber(claim[UNTIL] or '0')
+  local isHeard = not claim[RESTS] or redis.call('EXISTS', sys .. 'pod:' .. claim[OWNER] .. ':alive') == 1
+  if untilUs > nowUs and isHeard then return untilUs end
+  return graceUntil() > nowUs and graceUntil() or nil
+end
+
+-- Whether a pod owns it now, and whether another one does.
+local function isLive(claim) return liveUntil(claim) ~= nil end
 local function isOthers(claim) return claim[OWNER] ~= pod and isLive(claim) end
+${suspectLua}
+-- The claim if this pod owns it; a pod that asks is alive.
+local function ownClaim(B)
+  local claim = claimOf(B)
+  if claim[OWNER] == pod then return claim end
+  if claim[SUSPECT] then
+    claims[B] = nil
+    clearSuspicion(B, claim[SUSPECT])
+  end
+end
 
 -- The one guard. Whatever 'until' says: an outage longer than the lease is harmless where nobody took over.
 local function mine(B, epoch)
-  local claim = claimOf(B)
-  return claim[OWNER] == pod and claim[EPOCH] == epoch
+  local claim = ownClaim(B)
+  return claim and claim[EPOCH] == epoch
 end
 
 -- Whether its owner gathers a batch, or runs reads beside each other, and may have more jobs than are fetched: '<how many>:<until,
@@ -156,14 +185,15 @@ local function giveBackUnstarted(B, kept)
   return left, foreign
 end
 
--- A job that lost its pod while it was the only one fetched is the one that ran: it counts as stalled. Where several
--- were fetched nobody is blamed (I5).
-local function blame(B, id, maxStalled)
+-- A job that lost its pod while it was the only one fetched is the one that ran: it counts as stalled. If several
+-- were fetched, none is suspected (I5).
+local function suspect(B, id, claim, maxStalled)
+  if claim[OWNER] then
+    redis.call('HSET', fence(B), 'suspect', victimsOf(claim[SUSPECT], id) .. claim[OWNER] .. ' :' .. id)
+  end
   local count = redis.call('HINCRBY', B .. ':' .. id, 'stc', 1)
   redis.call('XADD', B .. ':events', 'MAXLEN', '~', 10000, '*', 'event', 'stalled', 'jobId', id)
-  if count > tonumber(maxStalled) then
-    redis.call('HSET', B .. ':' .. id, 'defa', 'job stalled more than allowable limit')
-  end
+  if count > tonumber(maxStalled) then redis.call('HSET', B .. ':' .. id, 'defa', STALLED_TOO_OFTEN) end
 end
 
 -- The time of the next look, where it is later. Only whoever looks, or renews, moves it on.
@@ -196,7 +226,7 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local recovered = 0
   if owner ~= pod and #back > 0 then
     recovered = #back
-    if #back == 1 then blame(B, back[1], maxStalled) end
+    if #back == 1 then suspect(B, back[1], claim, maxStalled) end
   end
   claims[B] = nil
   local untilUs = string.format('%.0f', nowUs + leaseUs)

@@ -31,7 +31,7 @@ local function giveUp(B)
   -- a block has no end; PERSIST is not needed, since no claim has an expiry
   if not isBlocked(leftMs) then expireFence(B, leftMs) end
   claims[B] = nil
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers')
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers', 'suspect')
 end
 
 -- The fence has expired by itself where jobs were kept, or were for later, for longer than it lasts: then it is a new one.
@@ -81,7 +81,7 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
     return {epoch == '' and hasWork(B) and not isPaused(B) and 'WAITING' or 'STALE'}
   end
   if isOthers(claim) then
-    redis.call('ZADD', sys .. 'due:' .. T, claim[UNTIL], I)
+    redis.call('ZADD', sys .. 'due:' .. T, string.format('%.0f', liveUntil(claim)), I)
     return {'OWNED'}
   end
   if not hasWork(B) then

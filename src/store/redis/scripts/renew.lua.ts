@@ -11,6 +11,7 @@
  * where its queue is empty: renewed for long, and live while this pod is heard, which its key 'alive' says for a lease.
  */
 import { queueLua } from './queue.lua.js';
+import { suspectLua } from './suspect.lua.js';
 
 export const renewLua = /* lua */ `
 local pod, leaseUs, restUs, sys = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
@@ -18,6 +19,7 @@ local workers, takesMore, nTypes = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7])
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
 ${queueLua}
+${suspectLua}
 local lost, kicked, resting, loads = {}, {}, {}, {}
 -- where jobs of a queue would be
 local function placesOf(B) return B .. ':wait', B .. ':active', B .. ':prioritized', B .. ':delayed' end
@@ -25,6 +27,10 @@ local function placesOf(B) return B .. ':wait', B .. ':active', B .. ':prioritiz
 local function alive(id) return sys .. 'pod:' .. id .. ':alive' end
 local wasHeard = redis.call('EXISTS', alive(pod))
 redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))
+-- Since when some pod was heard at least every half lease; it expires with a silence of all, after which no claim lapses for a lease.
+-- If Redis's clock has stepped back, that counts as a silence (race 20).
+local since = tonumber(redis.call('GET', sys .. 'heard')) or nowUs
+redis.call('SET', sys .. 'heard', string.format('%.0f', math.min(since, nowUs)), 'PX', math.ceil(leaseUs / 2000))
 for k = 8, 7 + nTypes do
   local key = sys .. 'pods:' .. ARGV[k]
   if takesMore then
@@ -60,9 +66,10 @@ end
 local position, k = 0, 8 + nTypes
 while k <= #ARGV do
   local B, T, I, epoch, idle, lockMs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], tonumber(ARGV[k + 6])
-  local c = redis.call('HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests')
+  local c = redis.call('HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests', 'suspect')
   -- a later epoch is ours too: a resync whose answer is still on its way
   if c[1] ~= pod or tonumber(c[2]) < tonumber(epoch) then
+    clearSuspicion(B, c[4])
     lost[#lost + 1] = position
   else
     for r = k + 7, k + 6 + nRunning do

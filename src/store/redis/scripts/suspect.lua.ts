@@ -1,0 +1,28 @@
+/**
+ * Suspects: a job that was the only one fetched when its pod fell silent may be what killed the pod. The claim names the job and
+ * the pods that it may have killed: `suspect`, '<pod> <pod> …:<job id>'. A pod that is heard again was not killed: its name
+ * is taken out, and with it one of the times that the job counts as stalled.
+ * Both scripts of this store include this file; they need `pod`. Neighbours: `claim.lua.ts` decides when a job is suspected,
+ * its guard and `renew.lua.ts` hear pods.
+ */
+export const suspectLua = /* lua */ `
+local STALLED_TOO_OFTEN = 'job stalled more than allowable limit'
+
+-- The pods that may have been killed by a job, each with a space after it; '' if none is named.
+local function victimsOf(suspect, id)
+  local pods, named = string.match(suspect or '', '^([^:]*):(.*)$')
+  return named and (not id or named == id) and pods or '', named
+end
+
+-- This pod is heard: it was not killed by the job that is suspected of it.
+local function clearSuspicion(B, suspect)
+  local pods, id = victimsOf(suspect)
+  local from, to = string.find(pods, pod .. ' ', 1, true)
+  if not from then return end
+  local job = B .. ':' .. id
+  redis.call('HSET', B .. ':$:worker', 'suspect', string.sub(pods, 1, from - 1) .. string.sub(pods, to + 1) .. ':' .. id)
+  if (tonumber(redis.call('HGET', job, 'stc')) or 0) < 1 then return end
+  redis.call('HINCRBY', job, 'stc', -1)
+  if redis.call('HGET', job, 'defa') == STALLED_TOO_OFTEN then redis.call('HDEL', job, 'defa') end
+end
+`;

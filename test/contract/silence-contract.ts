@@ -1,0 +1,146 @@
+/**
+ * The part of a store's contract that is about silence. A silence of all pods is no fault of an owner: no claim lapses for a lease
+ * after it. A pod that was silent while others were heard loses its claims, and when it is heard again, no job is suspected of
+ * having killed it. Neighbour: `rest-contract.ts`, claims that rest.
+ */
+import type { EntityRef } from '../../src/core/entity.js';
+import { StaleClaimError } from '../../src/core/errors.js';
+import { resolveOptions } from '../../src/core/options.js';
+import type { Claim, EntityStore } from '../../src/core/ports.js';
+import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+export function silenceContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, silence: ${name}`, () => {
+    const config = resolveOptions({ entities: { account: { workerConfig: { maxStalledCount: 1 } } } });
+    const LEASE_MS = config.leaseMs;
+    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
+    const claiming = { epoch: 7, mayClaim: true, atOnce: 1 };
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+    let claim: Claim;
+    let epoch = 10;
+
+    const job = (n: number) => withdrawal(config, entity, { n });
+    const beat = (pod: EntityStore) => pod.renew([], serving('account'));
+    const lookOf = (pod: EntityStore) => pod.look(entity, ++epoch);
+
+    /** Pod A runs job 0, the only one that is fetched. */
+    beforeEach(async () => {
+      cluster = await createCluster();
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+      ({ claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 })));
+    });
+    afterEach(() => cluster.close());
+
+    describe('of all pods', () => {
+      beforeEach(async () => {
+        await cluster.expireLeases();
+        await cluster.allFallSilent();
+      });
+
+      test('I1: no claim lapses while it lasts: not for a look, not for an enqueue, not for a peek', async () => {
+        expect(await lookOf(b)).toBe('owned');
+        expect(await b.peek(entity)).toBe('owned');
+        expect((await b.enter(job(1), claiming)).route).toBe('elsewhere');
+      });
+
+      test('I7: the entity is due again when the grace ends, a lease from now at the latest', async () => {
+        await lookOf(b);
+        expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(LEASE_MS);
+        await beat(b);
+        await lookOf(b);
+        expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(LEASE_MS);
+        expect(await lookOf(b)).toBe('owned');
+      });
+
+      test('I7: the grace ends a lease after the first pod was heard again, whoever renews meanwhile', async () => {
+        await cluster.heardFor(0.7 * LEASE_MS);
+        await beat(b);
+        await lookOf(b);
+        expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(0.3 * LEASE_MS);
+        await cluster.heardFor(LEASE_MS);
+        await beat(b);
+        expect(numbers(claimOf(await lookOf(b)).jobs)).toEqual([0]);
+      });
+
+      test('an owner that is heard within the grace keeps its claim, and no job has stalled', async () => {
+        expect(await a.renew([{ claim, idle: false }], serving('account'))).toMatchObject({ lost: [] });
+        await cluster.heardFor(LEASE_MS);
+        expect(await lookOf(b)).toBe('owned');
+        await expect(a.take(claim)).resolves.toMatchObject({ jobs: [] });
+      });
+
+      test('a pod takes its own claim up again at any time', async () => {
+        expect(numbers(claimOf(await lookOf(a)).jobs)).toEqual([0]);
+      });
+
+      test('a clock that has stepped back counts as a silence (race 20)', async () => {
+        await cluster.heardFor(-10 * LEASE_MS);
+        expect(await lookOf(b)).toBe('owned');
+        await beat(b);
+        expect(await lookOf(b)).toBe('owned');
+        expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(LEASE_MS);
+      });
+    });
+
+    test('a claim that rests does not lapse in a silence of all pods; work has it looked at within a lease', async () => {
+      const adopted = claimOf(await lookOf(a));
+      await a.finish(adopted.claim, done(adopted.jobs[0]), 1);
+      expect(await a.renew([{ claim: adopted.claim, idle: true }], serving('account'))).toMatchObject({ resting: [0] });
+      await cluster.fallSilent();
+      await cluster.allFallSilent();
+      expect((await b.enter(job(1), claiming)).route).toBe('elsewhere');
+      expect(await lookOf(b)).toBe('owned');
+      expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(LEASE_MS);
+      await cluster.heardFor(LEASE_MS);
+      expect(numbers(claimOf(await lookOf(b)).jobs)).toEqual([1]);
+    });
+
+    describe('of one pod, while others are heard', () => {
+      /** Takes the entity over from a pod that has fallen silent. */
+      const takeOver = async (by: EntityStore) => {
+        await cluster.expireLeases();
+        const taken = claimOf(await lookOf(by));
+        expect(taken.recovered).toBe(1);
+        return taken;
+      };
+
+      test('race 7: its job counts as stalled, and fails above the limit', async () => {
+        await takeOver(b);
+        await expect(takeOver(await cluster.pod(config))).resolves.toMatchObject({
+          jobs: [{ mustFail: expect.stringMatching(/stalled more than allowable/) }],
+        });
+      });
+
+      test.each<[string, () => Promise<unknown>]>([
+        ['renews the claim', () => a.renew([{ claim, idle: false, runningJobIds: [] }], serving('account'))],
+        ['fetches under the claim', () => a.take(claim)],
+        ['begins anew with the claim', () => a.resync(claim, 1000, [])],
+      ])('a pod that %s after it has lost it was not killed by its job: the job has not stalled', async (_, call) => {
+        await takeOver(b);
+        await call().catch(error => expect(error).toBeInstanceOf(StaleClaimError));
+        const again = await takeOver(await cluster.pod(config));
+        expect(again.jobs[0]).toMatchObject({ data: { n: 0 }, mustFail: undefined });
+      });
+
+      test('a pod clears only itself: a job that others may have died of has stalled', async () => {
+        await takeOver(b);
+        const c = await cluster.pod(config);
+        await c.renew([{ claim, idle: false }], serving('account'));
+        const again = await takeOver(c);
+        expect(again.jobs[0]?.mustFail).toMatch(/stalled more than allowable/);
+      });
+
+      test('a pod that is heard twice clears itself once', async () => {
+        await takeOver(b);
+        for (let times = 0; times < 3; times++) await a.renew([{ claim, idle: false }], serving('account'));
+        await takeOver(await cluster.pod(config));
+        const last = await takeOver(await cluster.pod(config));
+        expect(last.jobs[0]?.mustFail).toMatch(/stalled more than allowable/);
+      });
+    });
+  });
+}
