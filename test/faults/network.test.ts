@@ -138,6 +138,42 @@ inFull(
   FAULT_MS,
 );
 
+test(
+  'partitions of both pods that run a long job, one after the other: each is heard again, so the job has not stalled, and does not fail',
+  async () => {
+    const proxies: RedisProxy[] = [];
+    try {
+      await Scene.run({ pods: 0, entities: 1, settings: { MAX_STALLED: '1' } }, async scene => {
+        const proxyOf = new Map<string, RedisProxy>();
+        for (let n = 0; n < 2; n++) {
+          const proxy = new RedisProxy(scene.redis.url);
+          proxies.push(proxy);
+          proxyOf.set(await scene.pods.start({ REDIS_URL: await proxy.start() }), proxy);
+        }
+        await scene.allKnown();
+        await scene.enqueue('e0', { ms: 10 * LEASE_MS });
+        await eventually('the job runs', () => scene.runs().length === 1, 60_000);
+        for (let partitions = 1; partitions <= 2; partitions++) {
+          const proxy = proxyOf.get(scene.podOf('e0') ?? '');
+          await scene.during(async () => {
+            proxy?.block('both');
+            await eventually('another pod runs it', () => scene.runs().length === 1 + partitions, 60_000);
+            proxy?.block('none');
+            await scene.allKnown();
+          });
+        }
+        await eventually('its last run has ended', () => scene.runs().at(-1)?.end !== undefined, 60_000);
+        const failed = await scene.admin.zcard(scene.key('e0', ':failed'));
+        scene.expectClean('partitions of both pods that run a long job', { starts: scene.runs().length, failed });
+        expect({ starts: scene.runs().length, failed }).toEqual({ starts: 3, failed: 0 });
+      });
+    } finally {
+      for (const proxy of proxies) await proxy.close();
+    }
+  },
+  FAULT_MS,
+);
+
 /** Whether so many connections of pods are there: three each, and those of the producer. */
 async function reaches(admin: Redis, count: number): Promise<boolean> {
   const clients = String(await admin.client('LIST')).split('\n');
