@@ -97,6 +97,7 @@ async function run(tests) {
     '--runInBand',
     '--forceExit',
     '--silent',
+    `--env=${resolve('scripts/first-failure-environment.mjs')}`,
     `--testTimeout=${TEST_TIMEOUT_MS}`,
     '--json',
     `--outputFile=${output}`,

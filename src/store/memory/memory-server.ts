@@ -389,14 +389,9 @@ export class MemoryServer {
     if (!this.callAnother(podId, entity)) this.requestWorker(entity.ref);
   }
 
-  giveUp(entity: StoredEntity): void {
-    entity.owner = undefined;
-    entity.suspect = undefined;
-  }
-
   /** Gives up the claim of an entity that has nothing to run now. It is due again when a job is, or when one that is kept is to go (I8). */
   settle(entity: StoredEntity): void {
-    this.giveUp(entity);
+    entity.owner = undefined;
     entity.hold = undefined;
     const expiresMs = expireEnded(entity, this.now()) ?? Number.POSITIVE_INFINITY;
     const next = Math.min(expiresMs, ...entity.delayed.map(({ atMs }) => atMs));

@@ -216,7 +216,7 @@ export class MemoryEntityStore implements EntityStore {
           ? 0
           : heldForMs - HOLD_LEAD_MS;
       if (mode === 'idle' && waitsForMs === 0) return false;
-      this.server.giveUp(entity);
+      entity.owner = undefined;
       this.server.due.set(entityWord(claim.entity), this.server.now() + waitsForMs);
       if (mode !== 'idle' && waitsForMs === 0) {
         const isCalled = this.server.callAnother(this.podId, entity);
@@ -238,7 +238,7 @@ export class MemoryEntityStore implements EntityStore {
         return false;
       }
       this.server.giveBackUnstarted(entity);
-      this.server.giveUp(entity);
+      entity.owner = undefined;
       this.server.due.set(entityWord(claim.entity), now);
       return true;
     });

@@ -31,7 +31,7 @@ local function giveUp(B)
   -- a block has no end; PERSIST is not needed, since no claim has an expiry
   if not isBlocked(leftMs) then expireFence(B, leftMs) end
   claims[B] = nil
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers', 'suspect')
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers')
 end
 
 -- The fence has expired by itself where jobs were kept, or were for later, for longer than it lasts: then it is a new one.
