@@ -55,6 +55,7 @@ export class Engine {
       ...parts,
       propagation,
       requestRenewal: () => this.heartbeat.request(),
+      lost: claim => this.heartbeat.onLost(claim),
       roomMade: () => this.sources.sweepNow(),
     });
     const { manager } = this;

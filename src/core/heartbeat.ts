@@ -9,7 +9,7 @@ import type { HandlerTable } from './dispatch.js';
 import { messageOf } from './errors.js';
 import { momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
-import type { Clock, EntityStore, Log, Timer } from './ports.js';
+import type { Claim, Clock, EntityStore, Log, Timer } from './ports.js';
 import type { WorkerManager } from './worker-manager.js';
 
 export interface HeartbeatParts {
@@ -29,6 +29,8 @@ export class Heartbeat {
   private isRequested = false;
   /** Nobody knows whether the last renewal was executed. */
   private isUnsure = false;
+  /** Claims that this pod has lost since the last renewal: the next one shows that it lives, so its jobs did not kill it. */
+  private lost: Claim[] = [];
 
   constructor(private readonly parts: HeartbeatParts) {}
 
@@ -48,6 +50,11 @@ export class Heartbeat {
   request(): void {
     if (this.beating) this.isRequested = true;
     else if (!this.stopped) void this.beat();
+  }
+
+  /** This pod has learnt that a claim is another's. */
+  onLost(claim: Claim): void {
+    this.lost.push(claim);
   }
 
   private async beat(): Promise<void> {
@@ -81,12 +88,14 @@ export class Heartbeat {
       const renewal = worker.renewal();
       return renewal ? [{ worker, renewal }] : [];
     });
+    const lostBefore = [...this.lost];
     const sentAt = momentOf(clock);
     const types = handlers.hostedTypes();
     const renewed = await store.renew(
-      beats.map(beat => beat.renewal),
+      [...beats.map(beat => beat.renewal), ...lostBefore.map(claim => ({ claim, idle: false }))],
       { types, takesMore: manager.takesMore, workers: manager.size },
     );
+    this.lost = this.lost.slice(lostBefore.length);
     for (const [index, type] of types.entries()) {
       const load = renewed.loads[index];
       if (load) manager.onLoad(type, load);

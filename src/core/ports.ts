@@ -222,7 +222,10 @@ export interface EntityStore {
    * claim. Refused, without an error, once the job has been left for longer than `graceMs`: answers whether it was left.
    */
   leave(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean>;
-  /** Renews claims, on a connection that no other traffic delays, and tells others of this pod. */
+  /**
+   * Renews claims, on a connection that no other traffic delays, and tells others of this pod. A claim that was lost belongs
+   * into one more renewal: that the pod is heard shows that the job it ran has not killed it, so the job has not stalled.
+   */
   renew(renewals: readonly Renewal[], pod: PodState): Promise<Renewed>;
   /** Entities of a type whose time to be looked at has come, the longest overdue first, from a position on. */
   due(type: string, from: number, limit: number): Promise<EntityRef[]>;

@@ -36,6 +36,8 @@ export interface WorkerSurroundings {
   nextEpoch(): number;
   /** Asks for a renewal now: the lease of a worker with work has run out. */
   requestRenewal(): void;
+  /** The claim was lost, and the pod lives: the next renewal says so. */
+  lost(claim: Claim): void;
   /** The next job has a name, or a codec, that this pod does not know; it was left for one that does. */
   left(worker: { readonly entity: EntityRef; readonly type: EntityTypeConfig }, job: FetchedJob): void;
 }
@@ -97,6 +99,7 @@ export class Tenure {
     if (claim !== this.claim || this.currentState === 'releasing' || this.currentState === 'ended') return;
     this.enterState('lost');
     tellOfWorker(this.context.events, 'worker.lost', this.claim);
+    this.context.lost(claim);
     this.jobs.clear();
     this.lease?.stop(
       new StaleClaimError(`This pod has lost ${entityWord(this.entity)}: stop, and write nothing more.`),

@@ -13,7 +13,7 @@ import { EntityWorker, type WorkerContext } from './entity-worker.js';
 import { type EventSink, NO_EVENTS } from './events.js';
 import { lackFor } from './job-execution.js';
 import type { EngineConfig } from './options.js';
-import type { Clock, EntityStore, Log, TypeLoad } from './ports.js';
+import type { Claim, Clock, EntityStore, Log, TypeLoad } from './ports.js';
 
 export interface ManagerParts {
   readonly store: EntityStore;
@@ -24,6 +24,7 @@ export interface ManagerParts {
   readonly events?: EventSink;
   readonly propagation?: Propagation;
   requestRenewal(): void;
+  lost(claim: Claim): void;
   /** A worker has ended, and there are entities that wait for room. */
   roomMade(): void;
 }
@@ -68,6 +69,7 @@ export class WorkerManager {
       events: parts.events ?? NO_EVENTS,
       nextEpoch: () => ++this.epoch,
       requestRenewal: () => parts.requestRenewal(),
+      lost: claim => parts.lost(claim),
       left: ({ entity, type }, job) =>
         this.admission.leave(entity, lackFor(this.context.execution, entity, job) ?? '', type.unknownJobGraceMs),
       ended: worker => this.remove(worker),

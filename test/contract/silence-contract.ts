@@ -8,6 +8,7 @@ import { StaleClaimError } from '../../src/core/errors.js';
 import { resolveOptions } from '../../src/core/options.js';
 import type { Claim, Claimed, EntityStore, Passed } from '../../src/core/ports.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
+import { eventually } from '../support/wait.js';
 import type { Cluster } from './store-contract.js';
 
 export function silenceContract(name: string, createCluster: () => Promise<Cluster>): void {
@@ -57,12 +58,14 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
       });
 
       test('I7: the grace ends a lease after the first pod was heard again, whoever renews meanwhile', async () => {
-        await cluster.heardFor(0.7 * LEASE_MS);
-        await beat(b);
-        await lookOf(b);
-        expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(0.3 * LEASE_MS);
+        // On a slow machine the beat alone may be followed by a silence.
+        await eventually('the entity is due when the grace ends', async () => {
+          await cluster.heardFor(0.7 * LEASE_MS);
+          await beat(b);
+          await lookOf(b);
+          return ((await cluster.dueInMs(entity)) ?? LEASE_MS) <= 0.3 * LEASE_MS;
+        });
         await cluster.heardFor(LEASE_MS);
-        await beat(b);
         expect(numbers(claimOf(await lookOf(b)).jobs)).toEqual([0]);
       });
 
@@ -120,15 +123,19 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
         });
       });
 
-      test.each<[string, () => Promise<unknown>]>([
-        ['renews the claim', () => a.renew([{ claim, idle: false, runningJobIds: [] }], serving('account'))],
-        ['fetches under the claim', () => a.take(claim)],
-        ['begins anew with the claim', () => a.resync(claim, 1000, [])],
-      ])('a pod that %s after it has lost it was not killed by its job: the job has not stalled', async (_, call) => {
+      test('a pod that renews the claim after it has lost it was not killed by its job: the job has not stalled', async () => {
         await takeOver(b);
-        await call().catch(error => expect(error).toBeInstanceOf(StaleClaimError));
+        await expect(a.take(claim)).rejects.toBeInstanceOf(StaleClaimError);
+        expect(await a.renew([{ claim, idle: false }], serving('account'))).toMatchObject({ lost: [0] });
         const again = await takeOver(await cluster.pod(config));
         expect(again.jobs[0]).toMatchObject({ data: { n: 0 }, mustFail: undefined });
+      });
+
+      test('a pod that only calls under the claim may have been blocked by its job: the job has stalled', async () => {
+        await takeOver(b);
+        await expect(a.take(claim)).rejects.toBeInstanceOf(StaleClaimError);
+        await expect(a.resync(claim, 1000, [])).rejects.toBeInstanceOf(StaleClaimError);
+        expect((await takeOver(await cluster.pod(config))).jobs[0]?.mustFail).toMatch(/stalled more than allowable/);
       });
 
       test('a pod clears only itself: a job that others may have died of has stalled', async () => {

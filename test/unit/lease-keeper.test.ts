@@ -30,6 +30,7 @@ describe('the lease keeper', () => {
     readonly atMs: number;
     readonly renewals: readonly RenewalArguments[];
     readonly pod: PodState;
+    readonly wasBlocked: boolean | undefined;
   }[];
   let fails: boolean;
   let wasHeard: boolean;
@@ -50,8 +51,8 @@ describe('the lease keeper', () => {
     wasHeard = true;
     keeper = new LeaseKeeper({
       renewer: {
-        async renew(renewals, pod) {
-          renewed.push({ atMs: clock.monotonicMs() - startMs, renewals, pod });
+        async renew(renewals, pod, wasBlocked) {
+          renewed.push({ atMs: clock.monotonicMs() - startMs, renewals, pod, wasBlocked });
           if (fails) throw new Error('not connected');
           return { ...NOTHING, wasHeard };
         },
@@ -69,7 +70,7 @@ describe('the lease keeper', () => {
 
   test('passes on what the main thread renews, and its answer', async () => {
     expect(await keeper.renew([claim('1', 1)], POD)).toEqual(NOTHING);
-    expect(renewed).toEqual([{ atMs: 0, renewals: [claim('1', 1)], pod: POD }]);
+    expect(renewed).toEqual([{ atMs: 0, renewals: [claim('1', 1)], pod: POD, wasBlocked: false }]);
   });
 
   test('leaves renewing to a main thread that beats', async () => {
@@ -195,5 +196,18 @@ describe('the lease keeper', () => {
     fails = true;
     await clock.advance(LEASE_MS);
     expect(times()).toEqual([1250, 2250]);
+  });
+
+  test('says of a main thread that was hung that it was blocked, until a renewal has told so; of one that was blocked for less it does not', async () => {
+    await start();
+    beat(claim('1'));
+    await clock.advance(BLOCK_LIMIT_MS - BEAT_MS);
+    expect(renewed.map(({ wasBlocked }) => wasBlocked)).not.toContain(true);
+    await clock.advance(3 * BEAT_MS);
+    fails = true;
+    await expect(keeper.renew([claim('1')], POD)).rejects.toThrow('not connected');
+    fails = false;
+    for (let times = 0; times < 2; times++) await keeper.renew([claim('1')], POD);
+    expect(renewed.slice(-3).map(({ wasBlocked }) => wasBlocked)).toEqual([true, true, false]);
   });
 });

@@ -145,9 +145,10 @@ export class MemoryEntityStore implements EntityStore {
 
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed> {
     return answer(() => {
-      const entity = this.ownEntity(claim);
-      const { epoch: known = 0 } = entity.owner ?? {};
-      if (known < claim.epoch || known >= epoch) throw stale(claim);
+      const entity = this.server.find(claim.entity);
+      const owner = entity?.owner;
+      if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch)
+        throw stale(claim);
       this.line.endAll(entity, settled);
       this.server.giveBackUnstarted(entity);
       return this.claim(entity, epoch, true);
@@ -342,17 +343,9 @@ export class MemoryEntityStore implements EntityStore {
   }
 
   private guard(claim: Claim): StoredEntity {
-    const entity = this.ownEntity(claim);
-    if (entity.owner?.epoch !== claim.epoch) throw stale(claim);
-    return entity;
-  }
-
-  /** The entity if this pod owns it; a pod that asks is alive. @throws StaleClaimError */
-  private ownEntity(claim: Claim): StoredEntity {
     const entity = this.server.find(claim.entity);
-    if (entity && entity.owner?.podId === this.podId) return entity;
-    if (entity) this.server.clearSuspicion(entity, this.podId);
-    throw stale(claim);
+    if (!entity || entity.owner?.podId !== this.podId || entity.owner.epoch !== claim.epoch) throw stale(claim);
+    return entity;
   }
 }
 

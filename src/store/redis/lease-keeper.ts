@@ -28,6 +28,8 @@ export class LeaseKeeper implements Renewer {
   private workers = 0;
   /** A renewal of this thread has found that the pod had not been heard for a lease; the main thread is told with its next. */
   private wasSilent = false;
+  /** The main thread was silent for longer than is borne: a job that it ran may be to blame for what was lost. */
+  private wasHung = false;
   private heardAtMs = 0;
   private timer: Timer | undefined;
   /** Silence of the main thread that is borne; none at first, since what is told first has waited for this thread to start. */
@@ -43,7 +45,8 @@ export class LeaseKeeper implements Renewer {
     this.freshBefore = this.fresh;
     this.fresh = [];
     this.schedule(this.patienceMs);
-    const renewed = await this.parts.renewer.renew(renewals, pod);
+    const renewed = await this.parts.renewer.renew(renewals, pod, this.wasHung);
+    this.wasHung = false;
     const wasHeard = renewed.wasHeard && !this.wasSilent;
     this.wasSilent = false;
     return { ...renewed, wasHeard };
@@ -82,6 +85,7 @@ export class LeaseKeeper implements Renewer {
     this.patienceMs = (leaseMs * 5) / 12;
     const claims = new Map([...this.freshBefore, ...this.known, ...this.fresh].map(claim => [claim[0], claim]));
     const isHung = clock.monotonicMs() - this.heardAtMs > blockLimitMs;
+    this.wasHung ||= isHung;
     if (isHung || claims.size + this.workers === 0) return;
     this.schedule(leaseMs / 3);
     // As idle as the main thread said: its next renewal is told of work again. No types: a blocked pod takes on nothing new.
@@ -91,6 +95,6 @@ export class LeaseKeeper implements Renewer {
     const onAnswer = ({ wasHeard }: Renewed) => {
       if (!wasHeard) this.wasSilent = true;
     };
-    renewer.renew(renewals, pod).then(onAnswer, () => {});
+    renewer.renew(renewals, pod, false).then(onAnswer, () => {});
   }
 }

@@ -24,7 +24,11 @@ export type RenewalArguments = readonly [
 
 /** Whatever renews claims, and tells others of this pod; its types are encoded. */
 export interface Renewer {
-  renew(renewals: readonly RenewalArguments[], pod: PodState): Promise<Renewed>;
+  /**
+   * @param wasBlocked whether the event loop of the pod may have stood still, so that a job may be to blame for a claim that was
+   * lost. Without a thread that is not known. @default true
+   */
+  renew(renewals: readonly RenewalArguments[], pod: PodState, wasBlocked?: boolean): Promise<Renewed>;
 }
 
 export interface HeartbeatOptions {
@@ -51,11 +55,15 @@ export class RenewalConnection implements Renewer {
     this.redis.defineCommand('renewClaims', { numberOfKeys: 0, lua: renewLua });
   }
 
-  async renew(renewals: readonly RenewalArguments[], { types, takesMore, workers }: PodState): Promise<Renewed> {
+  async renew(
+    renewals: readonly RenewalArguments[],
+    { types, takesMore, workers }: PodState,
+    wasBlocked = true,
+  ): Promise<Renewed> {
     if (this.redis.status !== 'ready') await this.connected();
     const { podId, leaseMs, systemPrefix } = this.options;
     const leaseUs = leaseMs * 1000;
-    const pod = [workers, takesMore ? 1 : 0, types.length, ...types];
+    const pod = [workers, takesMore ? 1 : 0, wasBlocked ? 1 : 0, types.length, ...types];
     const header = [podId, leaseUs, leaseUs * REST_LEASES, systemPrefix, ...pod];
     const lost: number[] = [];
     const kicked: number[] = [];

@@ -59,20 +59,10 @@ end
 local function isLive(claim) return liveUntil(claim) ~= nil end
 local function isOthers(claim) return claim[OWNER] ~= pod and isLive(claim) end
 ${suspectLua}
--- The claim if this pod owns it; a pod that asks is alive.
-local function ownClaim(B)
-  local claim = claimOf(B)
-  if claim[OWNER] == pod then return claim end
-  if claim[SUSPECT] then
-    claims[B] = nil
-    clearSuspicion(B, claim[SUSPECT])
-  end
-end
-
 -- The one guard. Whatever 'until' says: an outage longer than the lease is harmless where nobody took over.
 local function mine(B, epoch)
-  local claim = ownClaim(B)
-  return claim and claim[EPOCH] == epoch
+  local claim = claimOf(B)
+  return claim[OWNER] == pod and claim[EPOCH] == epoch
 end
 
 -- Whether its owner gathers a batch, or runs reads beside each other, and may have more jobs than are fetched: '<how many>:<until,

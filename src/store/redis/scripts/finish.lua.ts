@@ -224,9 +224,9 @@ end
 -- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
 -- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
 function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
-  local claim = ownClaim(B)
+  local claim = claimOf(B)
   -- Ours is any epoch between the one we know and the new one: the answer to an earlier resync may have been lost.
-  local known = claim and tonumber(claim[EPOCH])
+  local known = claim[OWNER] == pod and tonumber(claim[EPOCH])
   if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
   finishTogether(B, {...})
   local out = {'OK', grant(B, T, I, newEpoch, 0, true), 0, 0}
