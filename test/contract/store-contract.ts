@@ -38,6 +38,8 @@ export interface Cluster {
   allFallSilent(): Promise<void>;
   /** The last silence of all pods ended so long ago, in ms. */
   heardFor(ms: number): Promise<void>;
+  /** How long ago the last silence of all pods ended, in ms; 0 if it lasts. */
+  heardForMs(): Promise<number>;
   close(): Promise<void>;
 }
 

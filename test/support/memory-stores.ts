@@ -61,6 +61,7 @@ export async function createMemoryStores(leaseMs = 3000, clock = new ManualClock
     async heardFor(ms) {
       heardFor(ms);
     },
+    heardForMs: async () => server.now() - (server.heard?.sinceMs ?? server.now()),
     async allFallSilent() {
       server.heard = undefined;
     },

@@ -113,13 +113,21 @@ export class RedisCluster {
   async dueInMs(entity: EntityRef): Promise<number | undefined> {
     const score = await this.dueScore(entity);
     if (score === undefined) return undefined;
+    return (score - (await this.nowUs())) / 1000;
+  }
+
+  async heardForMs(): Promise<number> {
+    const since = await this.redis.get(`${this.prefix}:$:heard`);
+    return since === null ? 0 : ((await this.nowUs()) - Number(since)) / 1000;
+  }
+
+  private async nowUs(): Promise<number> {
     const [seconds, micros] = await this.redis.time();
-    return (score - Number(seconds) * 1_000_000 - Number(micros)) / 1000;
+    return Number(seconds) * 1_000_000 + Number(micros);
   }
 
   async heardFor(ms: number): Promise<void> {
-    const [seconds, micros] = await this.redis.time();
-    const sinceUs = Number(seconds) * 1_000_000 + Number(micros) - ms * 1000;
+    const sinceUs = (await this.nowUs()) - ms * 1000;
     await this.redis.set(`${this.prefix}:$:heard`, sinceUs.toFixed(0), 'PX', 60_000);
   }
 
