@@ -7,3 +7,4 @@ export interface DevRedis {
   stop(): Promise<void>;
 }
 export function startRedis(options?: { args?: string[]; alwaysPrivate?: boolean; port?: number }): Promise<DevRedis>;
+export function startSentinel(settings: readonly string[]): Promise<DevRedis | undefined>;

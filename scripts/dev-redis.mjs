@@ -2,7 +2,7 @@
 // key prefix of their own) · a private redis-server or valkey-server from PATH · Docker (Testcontainers) · on a
 // Debian-like machine as root, the package redis-server · an error that says what to do.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,33 +34,40 @@ function serverOnPath() {
   return ['redis-server', 'valkey-server'].find(name => spawnSync(name, ['--version']).status === 0);
 }
 
+/**
+ * A sentinel of its own; the same program as the server's.
+ * @param {readonly string[]} settings of `sentinel`, as its configuration file has them
+ * @returns as `startRedis`, or undefined where no server is on PATH
+ */
+export async function startSentinel(settings) {
+  const server = serverOnPath();
+  if (!server) return undefined;
+  const port = await freePort();
+  const folder = makeFolder();
+  const file = join(folder, 'sentinel.conf');
+  const lines = [`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, ...settings.map(each => `sentinel ${each}`)];
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return supervise(server, [file, '--sentinel'], folder, port);
+}
+
+const makeFolder = () => mkdtempSync(join(tmpdir(), 'atomic-queues-redis-'));
+
 async function startServer(server, args, givenPort) {
   const port = givenPort ?? (await freePort());
-  const folder = mkdtempSync(join(tmpdir(), 'atomic-queues-redis-'));
+  const folder = makeFolder();
+  const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--loglevel', 'warning'];
+  return supervise(server, [...own, ...args], folder, port);
+}
+
+async function supervise(server, args, folder, port) {
   // A shell stands between: it ends the server when its input closes, that is, also when this process is killed.
   const script =
     '"$@" </dev/null >/dev/null & server=$!; echo $server; while read -r _; do :; done; kill -CONT $server 2>/dev/null; kill -KILL $server 2>/dev/null; rm -rf "$FOLDER"';
-  const supervisor = spawn(
-    'sh',
-    [
-      '-c',
-      script,
-      'sh',
-      server,
-      '--port',
-      String(port),
-      '--bind',
-      '127.0.0.1',
-      '--dir',
-      folder,
-      '--save',
-      '',
-      '--loglevel',
-      'warning',
-      ...args,
-    ],
-    { stdio: ['pipe', 'pipe', 'inherit'], detached: true, env: { ...process.env, FOLDER: folder } },
-  );
+  const supervisor = spawn('sh', ['-c', script, 'sh', server, ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
+    env: { ...process.env, FOLDER: folder },
+  });
   const exited = new Promise(resolve => supervisor.once('exit', resolve));
   const pid = await new Promise(resolve => supervisor.stdout.once('data', text => resolve(Number(text))));
   supervisor.unref();

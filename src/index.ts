@@ -85,4 +85,4 @@ export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory, EntitiesOptions } from './nest/options.js';
 export { QueueBus } from './nest/queue-bus.js';
 export { SpawnQueueService } from './nest/spawn-queue.service.js';
-export type { RedisConnectionOptions } from './store/redis/connection.js';
+export type { RedisConnectionOptions, SentinelOptions, ServerOptions } from './store/redis/connection.js';

@@ -2,12 +2,12 @@
  * The options of the module: what a user writes, and the check of what is not the engine's.
  * Neighbour: `core/options.ts` checks and completes the engine's part.
  */
-import type { Redis } from 'ioredis';
 import type { EngineOptions, EntityOptions } from '../core/engine-options.js';
-import { InvalidOptionError, UnsupportedError } from '../core/errors.js';
+import { InvalidOptionError } from '../core/errors.js';
 import { checkKnown, milliseconds } from '../core/option-checks.js';
-import { isRedis, type RedisConnectionOptions } from '../store/redis/connection.js';
+import type { RedisConnectionOptions } from '../store/redis/connection.js';
 import type { EntityTypeName } from './entity-types.js';
+import { checkRedis } from './redis-options.js';
 
 /** By entity type; those that {@link EntityTypes} has, where it has any. */
 export type EntitiesOptions = { readonly [T in EntityTypeName]?: EntityOptions };
@@ -16,7 +16,10 @@ export type EntitiesOptions = { readonly [T in EntityTypeName]?: EntityOptions }
 export interface AtomicQueuesModuleOptions extends Omit<EngineOptions, 'entities'> {
   /** Options of entity types, by their names. */
   entities?: EntitiesOptions;
-  /** Where Redis is: host and port, a `url`, or an ioredis instance of yours (it is copied, never closed). */
+  /**
+   * Where Redis is: host and port, a `url`, `sentinels` and the `name` of the primary, or an ioredis instance of yours (it is
+   * copied, never closed).
+   */
   redis: RedisConnectionOptions;
   /** What every key in Redis begins with. Default `aq`. Services that share it share their entities. */
   keyPrefix?: string;
@@ -63,21 +66,13 @@ const KNOWN = [
   'maxPayloadBytes',
   'maxResultBytes',
 ];
-const KNOWN_REDIS = ['url', 'host', 'port', 'username', 'password', 'db', 'tls', 'family'];
 
 /** @throws InvalidOptionError that names the option, and what is known or expected. */
 export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
   if (typeof options !== 'object' || options === null)
     throw new InvalidOptionError('AtomicQueuesModule got no options.');
   checkKnown('AtomicQueuesModule', options, KNOWN);
-  const redis: unknown = options.redis;
-  if (typeof redis !== 'object' || redis === null) {
-    throw new InvalidOptionError(
-      'AtomicQueuesModule.redis is missing; give { host, port }, { url } or an ioredis instance.',
-    );
-  }
-  if (!isRedis(redis)) checkKnown('redis', redis, KNOWN_REDIS);
-  else checkInstance(redis);
+  checkRedis(options.redis);
   checkKind(options, 'keyPrefix', 'string');
   for (const name of ['enableCronManager', 'currentJob', 'tracing', 'producerOnly'] as const)
     checkKind(options, name, 'boolean');
@@ -89,15 +84,6 @@ export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
   if (options.keyPrefix === '' || /[{}\s]/.test(options.keyPrefix ?? '')) {
     throw new InvalidOptionError(
       'AtomicQueuesModule.keyPrefix must be a non-empty string without "{", "}" and white space.',
-    );
-  }
-}
-
-function checkInstance(redis: Redis): void {
-  if (redis.isCluster) throw new UnsupportedError('Redis Cluster is not supported in this version; give one server.');
-  if (redis.options.keyPrefix) {
-    throw new InvalidOptionError(
-      'The ioredis instance has a keyPrefix, which scripts would not see; use AtomicQueuesModule.keyPrefix.',
     );
   }
 }

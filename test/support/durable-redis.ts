@@ -11,8 +11,8 @@ export class DurableRedis {
 
   constructor(private readonly fsync: string) {}
 
-  async start(): Promise<DevRedis> {
-    const args = ['--dir', this.folder, '--appendonly', 'yes', '--appendfsync', this.fsync];
+  async start(more: readonly string[] = []): Promise<DevRedis> {
+    const args = ['--dir', this.folder, '--appendonly', 'yes', '--appendfsync', this.fsync, ...more];
     this.current = await startRedis({ alwaysPrivate: true, args, port: this.current?.port });
     return this.current;
   }

@@ -9,6 +9,7 @@ import type { JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import { type DevRedis, startRedis } from '#dev-redis';
 import { AtomicQueuesError, AtomicQueuesModule, QueueBus, type WaitOptions } from '../../src/index.js';
+import type { SentinelOptions } from '../../src/store/redis/connection.js';
 import { allWorkedSince, CLEAN, type FaultWindow, judge, longestSilence, type Verdict } from './judge.js';
 import { PodProcesses, type Run } from './processes.js';
 import { Random } from './random.js';
@@ -43,6 +44,8 @@ export interface SceneOptions {
   readonly redisArgs?: readonly string[];
   /** Where producer and pods find Redis, if not at its own address. */
   readonly url?: string;
+  /** How they find it, if not by an address. */
+  readonly connection?: SentinelOptions;
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -71,11 +74,18 @@ export class Scene {
   private constructor(
     readonly redis: DevRedis,
     private readonly url: string,
-    options: SceneOptions,
+    private readonly options: SceneOptions,
   ) {
     this.entities = Array.from({ length: options.entities ?? 10 }, (_, i) => `e${i}`);
     this.admin = new Redis(redis.url, { maxRetriesPerRequest: null }).on('error', () => {});
-    const settings = { REDIS_URL: url, HEARTBEAT_TTL: String(TTL), HANDLER_MS_MAX: '4', ...options.settings };
+    const connection = options.connection && { REDIS: JSON.stringify(options.connection) };
+    const settings = {
+      REDIS_URL: url,
+      HEARTBEAT_TTL: String(TTL),
+      HANDLER_MS_MAX: '4',
+      ...connection,
+      ...options.settings,
+    };
     this.pods = new PodProcesses(this.prefix, settings, process.env['FAULT_LOGS'] ? 'inherit' : 'file');
   }
 
@@ -97,7 +107,7 @@ export class Scene {
   }
 
   private async startProducer(): Promise<void> {
-    const redis = { url: this.url };
+    const redis = this.options.connection ?? { url: this.url };
     @Module({ imports: [AtomicQueuesModule.forRoot({ redis, keyPrefix: this.prefix, commandTimeoutMs: 1000 })] })
     class Producer {}
     this.producer = await NestFactory.createApplicationContext(Producer, { logger: false });

@@ -109,6 +109,7 @@ class Factory implements AtomicQueuesOptionsFactory {
 
 export const modules = [
   AtomicQueuesModule.forRoot({ redis: { host: 'localhost', port: 6379, password: 'x', db: 1, tls: {} } }),
+  AtomicQueuesModule.forRoot({ redis: { sentinels: [{ host: 'a', port: 26_379 }], name: 'primary', password: 'x' } }),
   AtomicQueuesModule.forRoot({ redis: new Redis({ lazyConnect: true }), isGlobal: false }),
   AtomicQueuesModule.forRootAsync({ useClass: Factory }),
   AtomicQueuesModule.forRootAsync({ useExisting: Factory, isGlobal: false }),

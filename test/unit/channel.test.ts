@@ -18,8 +18,15 @@ class FakeRedis extends EventEmitter {
   status = 'ready';
   readonly sent: Sent[] = [];
   readonly cuts: boolean[] = [];
+  /** What is answered to a batch without calls, which asks whether Redis takes any. */
+  readiness: () => Promise<Buffer> = async () => packed([]);
+  asked = 0;
 
-  sendCommand({ name, args: [, , ...rest] }: Command): Promise<Buffer> {
+  sendCommand({ name, args: [, ...rest] }: Command): Promise<Buffer> {
+    if (rest.length === 0) {
+      this.asked++;
+      return this.readiness();
+    }
     const ops: unknown[] = [];
     for (let at = 0; at < rest.length; at += 2 + Number(rest[at + 1])) ops.push(rest[at]);
     const answer = gate<Buffer>();
@@ -48,7 +55,7 @@ describe('the command channel', () => {
   let outcomes: string[];
   let onRead: () => void;
 
-  beforeEach(() => {
+  beforeEach(async () => {
     redis = new FakeRedis();
     clock = new ManualClock();
     outcomes = [];
@@ -62,6 +69,9 @@ describe('the command channel', () => {
       clock,
       onRead: () => onRead(),
     });
+    redis.emit('ready');
+    await settle();
+    await clock.advance(WATCH_MS);
   });
   afterEach(async () => {
     channel.close();
@@ -114,10 +124,8 @@ describe('the command channel', () => {
     await send('d');
     expect(sent()).toEqual(['EVALSHA a,b', 'EVALSHA c']);
     await fail(1, NOSCRIPT);
-    expect(sent().slice(2)).toEqual(['EVAL a,b', 'EVALSHA c', 'EVALSHA d']);
-    await answer(2, 1, 2);
-    await answer(3, 3);
-    await answer(4, 4);
+    expect(sent().slice(2)).toEqual(['EVAL a,b,c,d']);
+    await answer(2, 1, 2, 3, 4);
     expect(outcomes).toEqual(['a: 1', 'b: 2', 'c: 3', 'd: 4']);
   });
 
@@ -171,6 +179,7 @@ describe('the command channel', () => {
     expect(outcomes).toEqual(['a: STORE_UNAVAILABLE']);
     redis.status = 'ready';
     redis.emit('ready');
+    await settle();
     await answer(0, 1);
     expect(sent()).toEqual(['EVALSHA b']);
     expect(outcomes.slice(1)).toEqual(['b: 1']);
@@ -232,12 +241,6 @@ describe('the command channel', () => {
     expect(redis.cuts).toEqual([true]);
   });
 
-  test('an answer of a replica: a failover happened behind the address, and a new connection finds the primary', async () => {
-    await send('a', 'b');
-    await answer(0, 1, new Error("READONLY You can't write against a read only replica. script: 1f"));
-    expect([redis.cuts, outcomes]).toEqual([[true], ['a: 1', 'b: STORE_REFUSED']]);
-  });
-
   test('an argument that is none is its caller’s error, and that of no other call of the tick', async () => {
     make('a');
     make('b', undefined as never);
@@ -266,5 +269,161 @@ describe('the command channel', () => {
     expect(outcomes).toEqual(['a: STORE_REFUSED', 'b: 2']);
     redis.sent[1]?.open(packed([3]));
     await expect(unreadable).rejects.toThrow('not what was expected');
+  });
+
+  const refused = (code: string) => Object.assign(new Error(`${code} for the time being`), { name: 'ReplyError' });
+  const reject = (error: Error) => Promise.reject<Buffer>(error);
+  const accept = async () => packed([]);
+
+  describe('Redis refuses a call and has certainly not executed it', () => {
+    const codes = [
+      'LOADING',
+      'BUSY',
+      'NOREPLICAS',
+      'CLUSTERDOWN',
+      'TRYAGAIN',
+      'MOVED',
+      'ASK',
+      'READONLY',
+      'MASTERDOWN',
+    ];
+
+    test.each(codes)(
+      '%s: it is held in its order, with all that comes after it, until Redis takes calls',
+      async code => {
+        redis.readiness = () => reject(refused(code));
+        await send('a', 'b');
+        await send('c');
+        await fail(0, refused(code));
+        await send('d');
+        expect(sent()).toEqual(['EVALSHA a,b', 'EVALSHA c']);
+        await fail(1, refused(code));
+        await clock.advance(TIMEOUT_MS / 4);
+        expect(sent()).toHaveLength(2);
+        redis.readiness = accept;
+        // Redis takes calls again, or a new connection has reached the primary.
+        redis.emit('ready');
+        await settle();
+        await answer(2, 1, 2, 3, 4);
+        expect(sent().slice(2)).toEqual(['EVALSHA a,b,c,d']);
+        expect(outcomes).toEqual(['a: 1', 'b: 2', 'c: 3', 'd: 4']);
+      },
+    );
+
+    test('Redis is asked again every 100 ms, and with a question that costs it nothing', async () => {
+      const before = redis.asked;
+      redis.readiness = () => reject(refused('LOADING'));
+      await send('a');
+      await fail(0, refused('LOADING'));
+      await clock.advance(1000);
+      expect([sent(), redis.asked - before]).toEqual([['EVALSHA a'], 10]);
+      redis.readiness = accept;
+      await clock.advance(100);
+      expect(sent()).toEqual(['EVALSHA a', 'EVALSHA a']);
+    });
+
+    test('no longer than its deadline: then it rejects as not executed, in the words of Redis', async () => {
+      redis.readiness = () => reject(refused('NOREPLICAS'));
+      const call = channel.call('a', [], () => undefined).catch((error: Error) => error);
+      await settle();
+      await fail(0, refused('NOREPLICAS'));
+      await clock.advance(TIMEOUT_MS + WATCH_MS);
+      expect(await call).toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message: `Redis takes no calls (NOREPLICAS for the time being): "a" was not executed within ${TIMEOUT_MS} ms.`,
+      });
+    });
+
+    test('race 17: it rejects where a later one was executed', async () => {
+      await send('a');
+      await send('b');
+      await fail(0, refused('LOADING'));
+      await answer(1, 1);
+      expect(outcomes).toEqual(['a: STORE_UNAVAILABLE', 'b: 1']);
+      await send('c');
+      expect(sent()).toEqual(['EVALSHA a', 'EVALSHA b', 'EVALSHA c']);
+    });
+
+    test('race 17: it is held until what is under way is answered', async () => {
+      await send('a');
+      await send('b');
+      await fail(0, refused('LOADING'));
+      await clock.advance(TIMEOUT_MS / 4);
+      expect([sent(), outcomes]).toEqual([['EVALSHA a', 'EVALSHA b'], []]);
+    });
+
+    test('on a closed channel it rejects, and nothing is asked again', async () => {
+      await send('a');
+      channel.close();
+      await fail(0, refused('LOADING'));
+      expect([outcomes, clock.pendingTimers]).toEqual([['a: STORE_UNAVAILABLE'], 0]);
+    });
+  });
+
+  test.each([
+    ['READONLY', "READONLY You can't write against a read only replica. script: 1f, on @user_script:8."],
+    ['READONLY of Redis 6', "@user_script: 8: -READONLY You can't write against a read only replica."],
+    ['MASTERDOWN', "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."],
+    ['NOREPLICAS', 'NOREPLICAS Not enough good replicas to write.'],
+  ])('%s in place of one answer: nothing of the batch was written, and all of it is held', async (code, text) => {
+    redis.readiness = () => reject(refused('LOADING'));
+    await send('a', 'b');
+    await send('c');
+    await answer(0, 1, new Error(text));
+    await answer(1, new Error(text));
+    expect(outcomes).toEqual([]);
+    await clock.advance(100);
+    expect(redis.cuts).toEqual(code === 'NOREPLICAS' ? [] : [true]);
+    redis.readiness = accept;
+    redis.emit('ready');
+    await settle();
+    await answer(2, 1, 2, 3);
+    expect([sent().slice(2), outcomes]).toEqual([['EVALSHA a,b,c'], ['a: 1', 'b: 2', 'c: 3']]);
+  });
+
+  test('a refusal in place of one job of a bulk: nothing of the bulk was added, and it is held', async () => {
+    redis.readiness = () => reject(refused('NOREPLICAS'));
+    await send('bulk');
+    await answer(0, { err: 'NOREPLICAS Not enough good replicas to write.' });
+    expect(outcomes).toEqual([]);
+    redis.readiness = accept;
+    await clock.advance(100);
+    expect(sent()).toEqual(['EVALSHA bulk', 'EVALSHA bulk']);
+  });
+
+  test('on each new connection Redis is asked whether it takes calls before it gets any', async () => {
+    const first = gate<Buffer>();
+    redis.readiness = () => first.promise;
+    redis.emit('ready');
+    await send('a');
+    expect(sent()).toEqual([]);
+    first.open(packed([]));
+    await settle();
+    expect(sent()).toEqual(['EVALSHA a']);
+  });
+
+  test('a new connection is not cut for what the one before it answered', async () => {
+    await send('a');
+    await fail(0, refused('READONLY'));
+    redis.emit('ready');
+    await settle();
+    await clock.advance(1000);
+    expect([redis.cuts, sent()]).toEqual([[], ['EVALSHA a', 'EVALSHA a']]);
+  });
+
+  test('race 15: a server that does not answer the question counts as silent', async () => {
+    redis.readiness = () => gate<Buffer>().promise;
+    redis.emit('ready');
+    await settle();
+    await clock.advance(TIMEOUT_MS);
+    expect([channel.isSilentFor(TIMEOUT_MS), redis.cuts]).toEqual([true, [true]]);
+  });
+
+  test('a question that fails for a reason of its own keeps nothing back: each call is told why', async () => {
+    redis.readiness = () => reject(refused('NOPERM'));
+    redis.emit('ready');
+    await send('a');
+    await fail(0, refused('NOPERM'));
+    expect(outcomes).toEqual(['a: STORE_REFUSED']);
   });
 });

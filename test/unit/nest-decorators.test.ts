@@ -426,10 +426,43 @@ describe('a command rebuilt from its job', () => {
 
 describe('options of the module', () => {
   const redis = { host: 'localhost' };
+  const sentinels = [{ host: 'sentinel', port: 26_379 }];
+
+  test('sentinels and all that belongs to them are accepted', () => {
+    const natMap = { '10.0.0.5:6379': { host: 'outside', port: 7000 } };
+    const secrets = {
+      username: 'u',
+      password: 'p',
+      sentinelUsername: 'u',
+      sentinelPassword: 'p',
+      tls: {},
+      sentinelTLS: {},
+    };
+    checkModuleOptions({ redis: { sentinels, name: 'primary', natMap, db: 1, ...secrets } });
+  });
+
   test.each<[string, object, RegExp]>([
     ['no redis', {}, /redis is missing/],
     ['a typo', { redis, keyprefix: 'x' }, /AtomicQueuesModule\.keyprefix; known here: .*keyPrefix/],
     ['a typo in redis', { redis: { hots: 'x' } }, /redis\.hots; known here: url, host/],
+    ['sentinels that are none', { redis: { sentinels: [], name: 'x' } }, /redis\.sentinels must be an array/],
+    [
+      'a sentinel without a port',
+      { redis: { sentinels: [{ host: 'a' }], name: 'x' } },
+      /at least one \{ host, port \}/,
+    ],
+    ['sentinels without a name', { redis: { sentinels }, keyPrefix: 'x' }, /redis\.name is missing/],
+    [
+      'a server beside sentinels',
+      { redis: { sentinels, name: 'x', host: 'a' } },
+      /\.host; known here: sentinels, name/,
+    ],
+    ['a role beside sentinels', { redis: { sentinels, name: 'x', role: 'slave' } }, /\.role; known here/],
+    [
+      'a natMap that is a function',
+      { redis: { sentinels, name: 'x', natMap: () => null } },
+      /natMap must be an object/,
+    ],
     ['a prefix that a Cluster reads', { redis, keyPrefix: '{x}' }, /keyPrefix/],
     ['an empty prefix', { redis, keyPrefix: '' }, /keyPrefix/],
     ['a time that is a text', { redis, commandTimeoutMs: '5' }, /commandTimeoutMs must be a whole number/],

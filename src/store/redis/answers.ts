@@ -36,12 +36,15 @@ export interface AnswersParts {
 /** Seconds that a wait lasts: what a half-open socket swallows is read again no later. */
 const WAIT_SECONDS = 5;
 const ANSWERS_AT_ONCE = 256;
+const NO_ENTRY = '0-0';
 
 export class RedisAnswers implements Answers {
   private redis: Redis | undefined;
   private closed = false;
   /** Entries that were read, and are still there. */
   private read: readonly string[] = [];
+  /** Whether those of the time before were removed. */
+  private removed: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly parts: AnswersParts) {}
 
@@ -52,8 +55,13 @@ export class RedisAnswers implements Answers {
   async receive(): ReturnType<Answers['receive']> {
     const redis = await this.connection();
     const box = this.parts.keySpace.answers(this.parts.podId);
-    // Where that is lost they come again.
-    if (this.read.length > 0) redis.xdel(box, ...this.read).catch(() => {});
+    const { removed } = this;
+    this.removed = Promise.resolve();
+    // What Redis would not remove comes again, at once: the caller is to pause first.
+    await removed;
+    // Also of nothing: a replica, where nothing new may ever come, refuses it.
+    this.removed = redis.xdel(box, ...(this.read.length > 0 ? this.read : [NO_ENTRY]));
+    this.removed.catch(() => {});
     this.read = [];
     const waiting = redis.xread('COUNT', ANSWERS_AT_ONCE, 'BLOCK', 1000 * WAIT_SECONDS, 'STREAMS', box, '0');
     const [mailbox] = (await answerOrDrop(redis, waiting, 2000 * WAIT_SECONDS, this.parts.clock)) ?? [];

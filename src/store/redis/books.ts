@@ -48,7 +48,7 @@ export class RedisBooks {
     const first = await answerOrDrop(wakes, waiting, 2000 * WAKE_UP_WAIT_SECONDS, clock);
     // A request whose marker went to a connection that is dead is found when the wait is over.
     if (first?.[0] !== own) return this.spawned(types);
-    const more = await wakes.zpopmin(own, WAKE_UPS_AT_ONCE);
+    const more = await answerOrDrop(wakes, wakes.zpopmin(own, WAKE_UPS_AT_ONCE), 2000 * WAKE_UP_WAIT_SECONDS, clock);
     return [first[1], ...more.filter((_, index) => index % 2 === 0)].map(readWakeUp);
   }
 

@@ -4,14 +4,17 @@
  *
  * Owns: batching, the bounds of a batch, deadlines while Redis is away, and what a failure means for each call: not
  * executed, or unknown. Nothing is resent unless it is certain that neither it nor anything after it was executed.
- * Neighbours: `scripts/dispatcher.ts` is what it runs; `redis-store.ts` says what is called.
+ * A batch without calls asks whether Redis takes any: first on each connection, and after each refusal.
+ * Neighbours: `scripts/dispatcher.ts` is what it runs; `refusals.ts` says which replies are refusals; `redis-store.ts` says what
+ * is called.
  */
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { Unpackr } from 'msgpackr';
 import { messageOf, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../core/errors.js';
 import type { Clock, Timer } from '../../core/ports.js';
-import { REPLICA_ERROR, sendTexts } from './connection.js';
+import { sendTexts } from './connection.js';
+import { isFromReplica, isRefusal, isUnknownScript, refusalIn } from './refusals.js';
 
 type Argument = string | number;
 
@@ -28,7 +31,8 @@ interface Call {
 
 interface Batch {
   readonly calls: readonly Call[];
-  state: 'sent' | 'unknown-script';
+  /** Why the server did not execute it; undefined while it is under way. */
+  refusal?: string;
 }
 
 const unpackr = new Unpackr({ useRecords: false });
@@ -36,11 +40,13 @@ const unpackr = new Unpackr({ useRecords: false });
 /** Bounds of one EVALSHA: while it runs, Redis does nothing else. */
 const MAX_CALLS = 64;
 const MAX_BYTES = 512 * 1024;
+/** How soon a server that refuses calls is asked again, and how soon a replica is left for another connection. */
+const ASK_AGAIN_MS = 100;
 
 export interface ChannelOptions {
   readonly redis: Redis;
   readonly script: string;
-  /** Arguments that every batch begins with. */
+  /** What every batch begins with: the number of keys, the keys, and arguments. */
   readonly header: readonly string[];
   /** How long a call waits for Redis to come back before it is rejected, and an answer before the connection is dropped. */
   readonly timeoutMs: number;
@@ -56,6 +62,13 @@ export class Channel {
   private waiting: Call[] = [];
   private inFlight: Batch[] = [];
   private flushScheduled = false;
+  /** Redis takes calls: it has executed one on this connection, and refused none since. */
+  private isOpen = false;
+  private isAsking = false;
+  private askTimer: Timer | undefined;
+  /** Why it does not, if it has said so. */
+  private refusal: string | undefined;
+  private sendsText = false;
   /** Anything has come since the last look. */
   private heard = false;
   private silentMs = 0;
@@ -64,7 +77,7 @@ export class Channel {
 
   constructor(private readonly options: ChannelOptions) {
     this.sha = createHash('sha1').update(options.script).digest('hex');
-    options.redis.on('ready', this.flush);
+    options.redis.on('ready', this.begin);
   }
 
   call<T>(op: string, args: readonly Argument[], decode: (answer: readonly unknown[]) => T): Promise<T> {
@@ -95,7 +108,8 @@ export class Channel {
   close(): void {
     this.closed = true;
     this.watchdog?.cancel();
-    this.options.redis.off('ready', this.flush);
+    this.askTimer?.cancel();
+    this.options.redis.off('ready', this.begin);
     this.rejectWaiting(() => true);
   }
 
@@ -108,21 +122,39 @@ export class Channel {
     });
   }
 
-  private readonly flush = (): void => {
-    this.watch();
-    // While a batch is known not to have run, nothing may overtake it.
-    if (this.options.redis.status !== 'ready' || this.inFlight.some(batch => batch.state === 'unknown-script')) return;
-    while (this.waiting.length > 0) this.send(nextBatch(this.waiting), false);
+  /** A new connection, perhaps to another server. */
+  private readonly begin = (): void => {
+    this.isOpen = false;
+    this.isAsking = false;
+    this.askTimer?.cancel();
+    this.askTimer = undefined;
+    this.flush();
   };
 
-  private send(calls: readonly Call[], withText: boolean): void {
+  private readonly flush = (): void => {
+    this.watch();
+    // What was refused goes first: nothing may overtake it.
+    if (this.options.redis.status !== 'ready' || this.inFlight.some(({ refusal }) => refusal !== undefined)) return;
+    if (!this.isOpen) this.ask();
+    else while (this.waiting.length > 0) this.send(nextBatch(this.waiting));
+  };
+
+  private ask(): void {
+    if (this.isAsking || this.askTimer || this.closed) return;
+    this.isAsking = true;
+    this.send([]);
+  }
+
+  private send(calls: readonly Call[]): void {
     const { redis, script, header } = this.options;
-    const texts = [withText ? script : this.sha, '0', ...header];
+    const withText = this.sendsText;
+    this.sendsText = false;
+    const texts = [withText ? script : this.sha, ...header];
     for (const { op, args } of calls) {
       texts.push(op, String(args.length));
       for (const arg of args) texts.push(typeof arg === 'string' ? arg : String(arg));
     }
-    const batch: Batch = { calls, state: 'sent' };
+    const batch: Batch = { calls };
     this.inFlight.push(batch);
     sendTexts(redis, withText ? 'EVAL' : 'EVALSHA', texts)
       .then(answers => unpackr.unpack(answers))
@@ -133,41 +165,74 @@ export class Channel {
   }
 
   private onAnswers(batch: Batch, answers: readonly unknown[]): void {
+    const refusal = batch.calls.length > 0 ? refusalIn(answers) : undefined;
+    if (refusal !== undefined) this.onRefusal(batch, refusal);
+    else this.onExecuted(batch, answers);
+    this.takeBack();
+  }
+
+  private onExecuted(batch: Batch, answers: readonly unknown[]): void {
     // This batch ran although an earlier one did not: that one can't be sent again without overtaking (race 17).
     for (const earlier of this.inFlight.splice(0, this.inFlight.indexOf(batch) + 1)) {
-      if (earlier !== batch)
-        rejectAll(earlier, new StoreUnavailableError('Redis had lost the script; the call was not executed.'));
+      if (earlier !== batch) rejectAll(earlier, new StoreUnavailableError(overtaken(earlier)));
     }
     this.heard = true;
     for (const [index, call] of batch.calls.entries()) settle(call, answers[index]);
     this.options.onRead();
-    if (answers.some(isFromReplica)) this.options.redis.disconnect(true);
-    this.resendUnknown();
+    if (batch.calls.length === 0) this.onTaken();
   }
 
   private onFailure(batch: Batch, error: Error): void {
-    this.heard = true;
-    if (error.message.startsWith('NOSCRIPT')) {
-      batch.state = 'unknown-script';
-    } else {
+    if (isRefusal(error.message)) this.onRefusal(batch, error.message);
+    else {
+      this.heard = true;
       this.inFlight.splice(this.inFlight.indexOf(batch), 1);
       rejectAll(batch, meaningOf(error));
+      // The question failed for a reason of its own, of which each call will be told.
+      if (batch.calls.length === 0 && error.name === 'ReplyError') this.onTaken();
     }
-    this.resendUnknown();
+    this.takeBack();
   }
 
-  /** Once nothing is under way but batches that Redis did not know the script of: send them again, in order, with its text. */
-  private resendUnknown(): void {
-    if (this.inFlight.some(batch => batch.state === 'sent')) return;
-    const batches = this.inFlight;
+  private onRefusal(batch: Batch, refusal: string): void {
+    this.heard = true;
+    batch.refusal = refusal;
+  }
+
+  private onTaken(): void {
+    this.isAsking = false;
+    this.isOpen = true;
+    this.refusal = undefined;
+    this.flush();
+  }
+
+  /** Once nothing is under way but batches that were refused: their calls go back to the head of what waits, in order. */
+  private takeBack(): void {
+    if (this.inFlight.length === 0 || this.inFlight.some(({ refusal }) => refusal === undefined)) return;
+    const refusals = this.inFlight.map(({ refusal = '' }) => refusal);
+    this.waiting.unshift(...this.inFlight.flatMap(({ calls }) => calls));
     this.inFlight = [];
-    if (this.options.redis.status === 'ready') {
-      for (const [index, batch] of batches.entries()) this.send(batch.calls, index === 0);
-      if (this.waiting.length > 0) this.schedule();
-    } else {
-      this.waiting.unshift(...batches.flatMap(({ calls }) => calls));
-      if (this.closed) this.rejectWaiting(() => true);
+    this.isAsking = false;
+    if (this.closed) {
+      this.rejectWaiting(() => true);
+      return;
     }
+    const serious = refusals.find(refusal => !isUnknownScript(refusal));
+    if (serious === undefined) this.sendsText = true;
+    else this.shut(serious);
+    this.flush();
+  }
+
+  private shut(refusal: string): void {
+    this.isOpen = false;
+    this.refusal = refusal;
+    const { clock, redis } = this.options;
+    this.askTimer = clock.after(ASK_AGAIN_MS, () => {
+      this.askTimer = undefined;
+      // A new connection reaches the server that is the primary now.
+      if (isFromReplica(refusal) && redis.status === 'ready') redis.disconnect(true);
+      else this.flush();
+    });
   }
 
   /** One timer for the channel while anything is owed: deadlines of what waits, and a connection that hangs. */
@@ -180,7 +245,7 @@ export class Channel {
       this.heard = false;
       if (this.isSilentFor(timeoutMs)) redis.disconnect(true);
       const now = clock.monotonicMs();
-      if (redis.status !== 'ready') this.rejectWaiting(call => now - call.madeAtMs >= timeoutMs);
+      if (!this.isOpen || redis.status !== 'ready') this.rejectWaiting(call => now - call.madeAtMs >= timeoutMs);
       if (this.waiting.length > 0 || this.inFlight.length > 0) this.watch();
     });
   }
@@ -188,19 +253,17 @@ export class Channel {
   private rejectWaiting(isLate: (call: Call) => boolean): void {
     const late = this.waiting.filter(isLate);
     this.waiting = this.waiting.filter(call => !isLate(call));
+    const why = this.refusal === undefined ? "can't be reached" : `takes no calls (${this.refusal})`;
     for (const call of late) {
       call.reject(
-        new StoreUnavailableError(
-          `Redis can't be reached: "${call.op}" was not sent within ${this.options.timeoutMs} ms.`,
-        ),
+        new StoreUnavailableError(`Redis ${why}: "${call.op}" was not executed within ${this.options.timeoutMs} ms.`),
       );
     }
   }
 }
 
-/** The server behind the address is no longer the primary (a failover); a new connection reaches the one that is. */
-function isFromReplica(answer: unknown): boolean {
-  return !Array.isArray(answer) && REPLICA_ERROR.test((answer as { err: string }).err);
+function overtaken({ refusal }: Batch): string {
+  return `Redis refused the call (${refusal}) and executed a later one; the call was not executed.`;
 }
 
 function nextBatch(waiting: Call[]): Call[] {

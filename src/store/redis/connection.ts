@@ -8,11 +8,29 @@ import { Command, Redis, type RedisOptions } from 'ioredis';
 import { AuthenticationError, messageOf } from '../../core/errors.js';
 import type { EventSink } from '../../core/events.js';
 import type { Clock, Log } from '../../core/ports.js';
+import { isFromReplica } from './refusals.js';
 
-/** Where Redis is: a URL, host and port, or an ioredis instance of the caller's, which is never closed by us. */
-export type RedisConnectionOptions =
-  | Redis
-  | ({ url?: string } & Pick<RedisOptions, 'host' | 'port' | 'username' | 'password' | 'db' | 'tls' | 'family'>);
+type CommonOptions = Pick<RedisOptions, 'username' | 'password' | 'db' | 'tls' | 'family'>;
+
+/** Where one server is. */
+export type ServerOptions = { url?: string } & Pick<RedisOptions, 'host' | 'port'> & CommonOptions;
+
+/** Sentinels that know where the primary is. `username`, `password` and `tls` are those of Redis itself. */
+export interface SentinelOptions extends CommonOptions {
+  /** Addresses of the sentinels; others that these know of are found. */
+  sentinels: { host: string; port: number }[];
+  /** The name under which the sentinels know the primary. */
+  name: string;
+  sentinelUsername?: string;
+  sentinelPassword?: string;
+  /** TLS options for connections to the sentinels. */
+  sentinelTLS?: RedisOptions['sentinelTLS'];
+  /** Addresses that the sentinels give, and those to be used instead: `{ '10.0.0.5:6379': { host, port } }`. */
+  natMap?: Record<string, { host: string; port: number }>;
+}
+
+/** Where Redis is: one server, sentinels, or an ioredis instance of the caller's, which is never closed by us. */
+export type RedisConnectionOptions = Redis | ServerOptions | SentinelOptions;
 
 /** Where Redis is, without an instance. */
 export type PlainConnectionOptions = { url?: string } & RedisOptions;
@@ -20,12 +38,26 @@ export type PlainConnectionOptions = { url?: string } & RedisOptions;
 /** What a connection is for; its name in `CLIENT LIST`. */
 export type ConnectionRole = 'commands' | 'heartbeat' | 'wake-ups' | 'answers';
 
-const MAX_RECONNECT_DELAY_MS = 2000;
-/** From the moment the network accepts a connection until Redis answers on it. */
+/** A third of the default lease, as often as claims are renewed: after an outage each pod is back before a lease has passed. */
+const MAX_RECONNECT_DELAY_MS = 1000;
+/** How long the network may take to accept a connection, and Redis to answer on it. */
 const HANDSHAKE_MS = 5000;
+/** A sentinel that does not answer for that long is passed over: the others know as much. */
+const SENTINEL_ANSWER_MS = 1000;
+/** How soon a sentinel that went away is listened to again; one that stays away costs a line of ioredis's each time. */
+const SENTINEL_RECONNECT_MS = 10_000;
 
-/** What a server answers that was the primary. */
-export const REPLICA_ERROR = /^(READONLY|MASTERDOWN)\b/;
+const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 10), MAX_RECONNECT_DELAY_MS);
+
+/**
+ * How the primary is found by sentinels. Without the failover detector, connections stay with a primary that was replaced while
+ * it was frozen, and pods work its claims beside those of the new one.
+ */
+const BY_SENTINELS = {
+  role: 'master',
+  failoverDetector: true,
+  sentinelCommandTimeout: SENTINEL_ANSWER_MS,
+} as const satisfies RedisOptions;
 
 const OURS: RedisOptions = {
   autoResendUnfulfilledCommands: false,
@@ -34,11 +66,18 @@ const OURS: RedisOptions = {
   lazyConnect: true,
   // A connection that is dropped because it hangs would not answer a farewell either.
   disconnectTimeout: 100,
-  retryStrategy: times => Math.min(50 * 2 ** Math.min(times, 10), MAX_RECONNECT_DELAY_MS),
-  reconnectOnError: error => REPLICA_ERROR.test(error.message),
+  retryStrategy: backoff,
+  reconnectOnError: error => isFromReplica(error.message),
+  // It asks INFO, which Redis may refuse, and then there is no end to it; the channel finds out whether Redis takes calls.
+  enableReadyCheck: false,
+  ...BY_SENTINELS,
+  sentinelRetryStrategy: backoff,
+  sentinelReconnectStrategy: () => SENTINEL_RECONNECT_MS,
   // What a caller's instance may have set, and what would change the meaning of answers or take them away.
   stringNumbers: false,
   enableAutoPipelining: false,
+  replyMapping: 'legacy',
+  readOnly: false,
   commandTimeout: undefined,
   socketTimeout: undefined,
   blockingTimeout: undefined,
@@ -51,7 +90,8 @@ export function createConnection(
   podId: string,
   handshakeMs = HANDSHAKE_MS,
 ): Redis {
-  const redis = newRedis(target, { ...OURS, connectionName: `atomic-queues:${podId}:${role}` });
+  const connectionName = `atomic-queues:${podId}:${role}`;
+  const redis = newRedis(target, { ...OURS, connectTimeout: handshakeMs, connectionName });
   let handshake: NodeJS.Timeout | undefined;
   redis.on('connect', () => {
     handshake = setTimeout(() => redis.disconnect(true), handshakeMs).unref();
@@ -64,20 +104,26 @@ function newRedis(target: Redis | PlainConnectionOptions, ours: RedisOptions): R
   // By our own copy of ioredis, which may be another than the caller's.
   if (isRedis(target)) return new Redis({ ...target.options, ...ours });
   const { url, ...rest } = target;
-  return url === undefined ? new Redis({ ...rest, ...ours }) : new Redis(url, { ...rest, ...ours });
+  const options = { ...TLS_AS_GIVEN, ...rest, ...ours };
+  return url === undefined ? new Redis(options) : new Redis(url, options);
 }
 
-/** They say when to ask the sentinels again, which ioredis knows by itself. */
-const SENTINEL_STRATEGIES = ['sentinelRetryStrategy', 'sentinelReconnectStrategy'];
+/** ioredis leaves `tls` out of account where sentinels are given, unless it is told so. */
+const TLS_AS_GIVEN = { enableTLSForSentinelMode: true };
 
 /**
  * Where Redis is, as it may be sent to a thread: an instance as its options, without those that every connection of
- * ours sets, and without strategies. What functions are left say how Redis is reached, and can't be sent.
+ * ours sets. What functions are left say how Redis is reached, and can't be sent.
  */
 export function sendable(target: RedisConnectionOptions): PlainConnectionOptions {
   if (!isRedis(target)) return target;
-  const isLeftOut = (name: string) => name in OURS || SENTINEL_STRATEGIES.includes(name);
-  return Object.fromEntries(Object.entries(target.options).filter(([name]) => !isLeftOut(name)));
+  return Object.fromEntries(Object.entries(target.options).filter(([name]) => !(name in OURS)));
+}
+
+/** As {@link sendable}, for a connection that is not one of ours, and finds the primary as ours do. */
+export function sendableElsewhere(target: RedisConnectionOptions): PlainConnectionOptions {
+  const options = sendable(target);
+  return options.sentinels ? { ...TLS_AS_GIVEN, ...options, ...BY_SENTINELS } : options;
 }
 
 /** An ioredis instance, also one of another copy of ioredis than ours. */

@@ -17,6 +17,14 @@ export interface EntityKeys {
   readonly id: string;
 }
 
+/**
+ * The KEYS of every script of ours, and their number before them: some services refuse a script without keys. Neither key needs
+ * to exist, and no script writes one.
+ */
+export function scriptKeys(system: string): readonly [count: string, shard: string, none: string] {
+  return ['2', `${system}shard`, `${system}none`];
+}
+
 export class KeySpace {
   readonly system: string;
 

@@ -42,7 +42,7 @@ import { RedisDeadLetters } from './dead-letters.js';
 import { Entering } from './entering.js';
 import { checkEviction, type EvictionResponse } from './eviction.js';
 import { JobEnds } from './job-ends.js';
-import { KeySpace } from './keys.js';
+import { KeySpace, scriptKeys } from './keys.js';
 import { NativeJobs } from './native-job.js';
 import type { RenewalArguments } from './renewal-connection.js';
 import { Renewals } from './renewals.js';
@@ -141,7 +141,7 @@ export class RedisEntityStore implements EntityStore {
     const channel = new Channel({
       redis: this.commands,
       script: composeDispatcher(bull.scripts),
-      header: [podId, String(config.leaseMs * 1000), this.keySpace.system],
+      header: [...scriptKeys(this.keySpace.system), podId, String(config.leaseMs * 1000), this.keySpace.system],
       timeoutMs: commandTimeoutMs,
       watchMs: Math.min(commandTimeoutMs, config.leaseMs) / 4,
       clock,

@@ -8,6 +8,7 @@ import { messageOf, StoreUnavailableError } from '../../core/errors.js';
 import { REST_LEASES } from '../../core/lease.js';
 import type { Clock, PodState, Renewed, TypeLoad } from '../../core/ports.js';
 import { answerOrDrop, createConnection, type PlainConnectionOptions } from './connection.js';
+import { scriptKeys } from './keys.js';
 import { renewLua } from './scripts/renew.lua.js';
 
 /** One claim as the script reads it. */
@@ -49,10 +50,10 @@ export class RenewalConnection implements Renewer {
     private readonly options: HeartbeatOptions,
     private readonly clock: Clock,
   ) {
-    this.redis = createConnection(options.redis, 'heartbeat', options.podId);
+    this.redis = createConnection(options.redis, 'heartbeat', options.podId, options.leaseMs);
     // It fails and comes back with the command connection; one line for an outage is enough.
     this.redis.on('error', () => {});
-    this.redis.defineCommand('renewClaims', { numberOfKeys: 0, lua: renewLua });
+    this.redis.defineCommand('renewClaims', { lua: renewLua });
   }
 
   async renew(
@@ -64,7 +65,7 @@ export class RenewalConnection implements Renewer {
     const { podId, leaseMs, systemPrefix } = this.options;
     const leaseUs = leaseMs * 1000;
     const pod = [workers, takesMore ? 1 : 0, wasBlocked ? 1 : 0, types.length, ...types];
-    const header = [podId, leaseUs, leaseUs * REST_LEASES, systemPrefix, ...pod];
+    const header = [...scriptKeys(systemPrefix), podId, leaseUs, leaseUs * REST_LEASES, systemPrefix, ...pod];
     const lost: number[] = [];
     const kicked: number[] = [];
     const resting: number[] = [];
@@ -91,7 +92,7 @@ export class RenewalConnection implements Renewer {
     this.redis.disconnect();
   }
 
-  /** Connects, or waits for the next try; one that does not get through in time hangs, and is replaced (race 15). */
+  /** Connects, or waits for the next try, no longer than one may take. */
   private async connected(): Promise<void> {
     const { redis } = this;
     const late = new AbortController();
@@ -101,7 +102,6 @@ export class RenewalConnection implements Renewer {
       if (redis.status === 'wait') redis.connect().catch(() => {});
       await ready;
     } catch (error) {
-      if (late.signal.aborted) redis.disconnect(true);
       throw new StoreUnavailableError(`Redis can't be reached: ${messageOf(error)}`, { cause: error });
     } finally {
       timer.cancel();

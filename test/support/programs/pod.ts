@@ -2,7 +2,7 @@
  * A pod as a process of its own, for tests that kill it: handles jobs of `account`, and writes what it does to a file,
  * line by line, each in the kernel's hands before the handler goes on, so that a SIGKILL loses none.
  *
- * Settings come by environment: POD, REDIS_URL, KEY_PREFIX, RECORD (the file), HANDLER_MS_MAX, IDLE_SECONDS,
+ * Settings come by environment: POD, REDIS_URL or REDIS (the option, as JSON), KEY_PREFIX, RECORD (the file), HANDLER_MS_MAX, IDLE_SECONDS,
  * HEARTBEAT_TTL (seconds), MAX_STALLED, COMMAND_TIMEOUT_MS, BLOCK_LIMIT_MS, and DIE_AT, where it kills itself: `claim`
  * (granted, with a job, that has not started), `fetch` (a job was ended and the next one has come), `effect` (a handler
  * has done its work, and nobody knows). What a single job does comes with its data.
@@ -81,7 +81,7 @@ class AccountProcessor {
 @Module({
   imports: [
     AtomicQueuesModule.forRoot({
-      redis: { url: setting('REDIS_URL') },
+      redis: JSON.parse(setting('REDIS', JSON.stringify({ url: setting('REDIS_URL') }))),
       keyPrefix: setting('KEY_PREFIX'),
       commandTimeoutMs: Number(setting('COMMAND_TIMEOUT_MS', '5000')),
       workerDefaults: {

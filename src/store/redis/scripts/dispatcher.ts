@@ -2,8 +2,8 @@
  * Composes the one script that carries all calls of a tick: BullMQ's own bodies as functions, ours around them, and a
  * loop that runs each call on its own, so that an error is the call's own (race 19).
  *
- * KEYS  none
- * ARGV  podId leaseUs systemPrefix | (op nArgs arg…)*
+ * KEYS  shard none (`scriptKeys`)
+ * ARGV  podId leaseUs systemPrefix | (op nArgs arg…)*, or no op, which asks whether the server takes writes
  * Returns the answers of all calls in one msgpack text; where a call failed, {err = why} in place of its answer
  *
  * What a body would unpack from msgpack comes as JSON text, decoded once a batch however many calls carry it, or as a
@@ -70,6 +70,9 @@ end}
 
 const LOOP = /* lua */ `
 local function run(at, last) return OPS[ARGV[at]](unpack(ARGV, at + 2, last)) end
+-- Without calls: whether this server executes writes. It writes nothing, and so is not done before writes: Redis looks at its
+-- memory only until a script has come to its first write.
+if #ARGV == 3 then redis.call('DEL', KEYS[2]) end
 local answers, at, call = {}, 4, 0
 while at < #ARGV do
   local last = at + 1 + ARGV[at + 1]

@@ -2,7 +2,7 @@
  * Renewal of claims, a script of its own on a connection of its own: behind thousands of queued commands it would
  * arrive after the lease has run out.
  *
- * KEYS  none
+ * KEYS  shard none (`scriptKeys`)
  * ARGV  podId leaseUs restUs systemPrefix workers takesMore wasBlocked nTypes type… | (B T I epoch idle lockMs nRunning jobId…)*
  * Returns {lost positions, kicked positions, resting positions, 1 if this pod was heard within a lease before, for each type
  * {pods that take more, entities that they work}}; positions from 0
