@@ -9,6 +9,7 @@ import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
 import type { Envelope } from './envelope.js';
+import { quoted } from './error-text.js';
 import { BulkEnqueueError, ClosedError, InvalidCommandError, InvalidOptionError, rejecting } from './errors.js';
 import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
 import { checkJobOptions, checkOrder, withIdempotency } from './job-data.js';
@@ -19,6 +20,9 @@ import { checkSize, encodePayload } from './payload.js';
 import type { Clock, Entered, EnterHint, EntityStore } from './ports.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import type { WorkerManager } from './worker-manager.js';
+
+/** Longest name of a job, in UTF-16 code units: as that of an entity type. */
+export const MAX_JOB_NAME_LENGTH = 256;
 
 /** A job as a user asks for it. */
 export interface JobRequest {
@@ -148,6 +152,11 @@ export class Enqueuer {
     if (this.closed) throw new ClosedError();
     if (typeof name !== 'string' || name === '') {
       throw new InvalidCommandError(`A job of entity type "${entityType}" has no name; give a non-empty string.`);
+    }
+    if (name.length > MAX_JOB_NAME_LENGTH) {
+      throw new InvalidCommandError(
+        `Job ${quoted(name)} has a name of ${name.length} characters; at most ${MAX_JOB_NAME_LENGTH} are allowed. Nothing was enqueued; shorten it, and put data into the payload.`,
+      );
     }
     const culprit = `Job "${name}"`;
     const entity = entityRef(entityType, entityId, culprit);

@@ -8,7 +8,8 @@ import type { Propagation } from './context.js';
 import { RunningJob, runAsCurrent } from './current-job.js';
 import type { HandlerTable } from './dispatch.js';
 import { type EntityRef, entityWord } from './entity.js';
-import { ChildFailedError, JobAbandonedError, messageOf, stackOf } from './errors.js';
+import { asLine, failureTextOf, quoted, shorten } from './error-text.js';
+import { ChildFailedError, JobAbandonedError } from './errors.js';
 import { OpenedPayload, openJob, resultAsText } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
 import type { Lease } from './lease.js';
@@ -31,18 +32,28 @@ export interface TypedExecution extends JobExecution {
   readonly type: EntityTypeConfig;
 }
 
+/** Longest id of a job, or name of a codec, that others have written, as it stands in a sentence. */
+const MAX_WORD = 256;
+
 /** What this pod lacks to run a job, in words; nothing if it can, or if the job is to fail anyhow. */
 export function lackFor({ handlers, codecs }: JobExecution, entity: EntityRef, job: FetchedJob): string | undefined {
   if (job.mustFail !== undefined) return undefined;
-  if (!handlers.knows(entity, job.name)) return `handler on this pod for job "${job.name}"`;
+  if (!handlers.knows(entity, job.name)) return `handler on this pod for job ${quoted(job.name)}`;
   const unknown = codecs.unknownOf(job.envelope);
-  return unknown === undefined ? undefined : `codec ${JSON.stringify(unknown)} on this pod for job "${job.name}"`;
+  return unknown === undefined
+    ? undefined
+    : `codec ${shorten(JSON.stringify(unknown), MAX_WORD)} on this pod for job ${quoted(job.name)}`;
+}
+
+/** A job within a sentence. */
+export function jobWord({ id, name }: FetchedJob, entity: EntityRef): string {
+  return `Job ${asLine(id, MAX_WORD)} (${quoted(name)}) of ${entityWord(entity)}`;
 }
 
 /** @param lease the one under which the job may start now. */
 export async function runJob(execution: TypedExecution, job: FetchedJob, lease: Lease): Promise<Settlement> {
   const { handlers, codecs, log, currentJob, propagation } = execution;
-  const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(lease.claim.entity)}`;
+  const what = () => jobWord(job, lease.claim.entity);
   let context: RunningJob | undefined;
   try {
     if (job.mustFail !== undefined) {
@@ -72,11 +83,10 @@ export function failed(
   job: FetchedJob,
   { error, delayMs, what, log }: { error: unknown; delayMs: number | undefined; what: string; log: Log },
 ): Settlement {
-  const reason = messageOf(error);
+  const failure = failureTextOf(error);
   const again =
     delayMs === undefined ? '' : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
-  log.warn(`${what} failed${again}: ${reason}`);
-  const failure = { reason, stack: stackOf(error) };
+  log.warn(`${what} failed${again}: ${failure.reason}`);
   if (delayMs !== undefined) return { job, outcome: { kind: 'retrying', ...failure, delayMs } };
   const thrown = job.envelope.reply && { thrown: describeThrown(error) };
   return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
