@@ -6,7 +6,7 @@
 import { sealedBy } from './codec.js';
 import type { Propagation } from './context.js';
 import type { EntityId } from './entity.js';
-import { entityRef } from './entity.js';
+import { entityRef, MAX_JOB_NAME_LENGTH } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
 import type { Envelope } from './envelope.js';
 import { quoted } from './error-text.js';
@@ -20,9 +20,6 @@ import { checkSize, encodePayload } from './payload.js';
 import type { Clock, Entered, EnterHint, EntityStore } from './ports.js';
 import { checkSchedule, type Schedule } from './schedule.js';
 import type { WorkerManager } from './worker-manager.js';
-
-/** Longest name of a job, in UTF-16 code units: as that of an entity type. */
-export const MAX_JOB_NAME_LENGTH = 256;
 
 /** A job as a user asks for it. */
 export interface JobRequest {

@@ -91,6 +91,27 @@ export class PayloadTooLargeError extends AtomicQueuesError {
 }
 
 /**
+ * What must be one step of the store has more bytes than such a step may have: a bulk of a type with `maxPending`, a flow, what a
+ * handler writes to its job. While a step runs, Redis does nothing else. Nothing was written.
+ */
+export class StepTooLargeError extends NotExecutedError {
+  readonly bytes: number;
+  readonly maxBytes: number;
+
+  constructor(
+    what: string,
+    { bytes, maxBytes, remedy }: { readonly bytes: number; readonly maxBytes: number; readonly remedy: string },
+  ) {
+    super(
+      'STEP_TOO_LARGE',
+      `${what} has ${bytes} bytes; one step of Redis may have ${maxBytes}. Nothing was written; ${remedy}.`,
+    );
+    this.bytes = bytes;
+    this.maxBytes = maxBytes;
+  }
+}
+
+/**
  * The payload of a job can't be read here: no pod has had its codec for `unknownJobGraceMs`, or the codec refused it (a wrong
  * key, data that was changed). The reason of a job that has failed, without further tries.
  */

@@ -9,7 +9,13 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { Unpackr } from 'msgpackr';
-import { messageOf, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../core/errors.js';
+import {
+  messageOf,
+  OutcomeUnknownError,
+  StepTooLargeError,
+  StoreRefusedError,
+  StoreUnavailableError,
+} from '../../core/errors.js';
 import type { Clock, Timer } from '../../core/ports.js';
 import { REPLICA_ERROR, sendTexts } from './connection.js';
 
@@ -28,14 +34,23 @@ interface Call {
 
 interface Batch {
   readonly calls: readonly Call[];
+  readonly size: number;
   state: 'sent' | 'unknown-script';
 }
 
 const unpackr = new Unpackr({ useRecords: false });
 
-/** Bounds of one EVALSHA: while it runs, Redis does nothing else. */
+/** Bounds of one EVALSHA: while it runs, Redis does nothing else (I11). A call that is larger goes by itself. */
 const MAX_CALLS = 64;
 const MAX_BYTES = 512 * 1024;
+/** What is written in one turn of the event loop. */
+const MAX_BYTES_A_TURN = 1024 * 1024;
+/** What is sent and not answered. More waits here, where it costs neither a buffer of the socket nor one of Redis. */
+const MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024;
+/** One call: above what options allow a payload or a result, and far below what Redis and V8 take. */
+const MAX_CALL_BYTES = 32 * 1024 * 1024;
+/** Texts up to this length are counted by it, and longer ones byte by byte. */
+const SHORT = 1024;
 
 export interface ChannelOptions {
   readonly redis: Redis;
@@ -75,7 +90,12 @@ export class Channel {
       }
       const madeAtMs = this.options.clock.monotonicMs();
       // Here, where an argument that is none is its caller's error, and not that of all calls of the tick.
-      const size = args.reduce<number>((sum, arg) => sum + (typeof arg === 'number' ? 8 : arg.length), 0);
+      const size = args.reduce<number>((sum, arg) => sum + sizeOf(arg), 0);
+      if (size > MAX_CALL_BYTES) {
+        const remedy = 'write less, or a link to where it is stored';
+        reject(new StepTooLargeError(`The call "${op}"`, { bytes: size, maxBytes: MAX_CALL_BYTES, remedy }));
+        return;
+      }
       this.waiting.push({ op, args, size, madeAtMs, decode, resolve: resolve as (value: unknown) => void, reject });
       // A full batch goes at once: Redis runs it while this tick makes the next.
       if (this.waiting.length >= MAX_CALLS) this.flush();
@@ -112,24 +132,47 @@ export class Channel {
     this.watch();
     // While a batch is known not to have run, nothing may overtake it.
     if (this.options.redis.status !== 'ready' || this.inFlight.some(batch => batch.state === 'unknown-script')) return;
-    while (this.waiting.length > 0) this.send(nextBatch(this.waiting), false);
+    let left = MAX_BYTES_A_TURN;
+    while (this.waiting.length > 0 && left > 0 && this.bytesInFlight < MAX_BYTES_IN_FLIGHT) {
+      const calls = nextBatch(this.waiting);
+      left -= sizeOfAll(calls);
+      this.send(calls, false);
+    }
+    if (left <= 0 && this.waiting.length > 0) this.schedule();
   };
 
+  private get bytesInFlight(): number {
+    return this.inFlight.reduce((sum, { size }) => sum + size, 0);
+  }
+
   private send(calls: readonly Call[], withText: boolean): void {
+    const batch: Batch = { calls, size: sizeOfAll(calls), state: 'sent' };
+    let answer: Promise<Buffer>;
+    try {
+      answer = this.write(calls, withText);
+    } catch (error) {
+      // Nothing of it was written: a text that V8 or the socket does not take, say.
+      const why = new StoreRefusedError(`The call can't be sent (${messageOf(error)}); it was not executed.`);
+      rejectAll(batch, why);
+      return;
+    }
+    this.inFlight.push(batch);
+    answer
+      .then(answers => unpackr.unpack(answers))
+      .then(
+        answers => this.onAnswers(batch, answers),
+        error => this.onFailure(batch, error),
+      );
+  }
+
+  private write(calls: readonly Call[], withText: boolean): Promise<Buffer> {
     const { redis, script, header } = this.options;
     const texts = [withText ? script : this.sha, '0', ...header];
     for (const { op, args } of calls) {
       texts.push(op, String(args.length));
       for (const arg of args) texts.push(typeof arg === 'string' ? arg : String(arg));
     }
-    const batch: Batch = { calls, state: 'sent' };
-    this.inFlight.push(batch);
-    sendTexts(redis, withText ? 'EVAL' : 'EVALSHA', texts)
-      .then(answers => unpackr.unpack(answers))
-      .then(
-        answers => this.onAnswers(batch, answers),
-        error => this.onFailure(batch, error),
-      );
+    return sendTexts(redis, withText ? 'EVAL' : 'EVALSHA', texts);
   }
 
   private onAnswers(batch: Batch, answers: readonly unknown[]): void {
@@ -143,6 +186,7 @@ export class Channel {
     this.options.onRead();
     if (answers.some(isFromReplica)) this.options.redis.disconnect(true);
     this.resendUnknown();
+    if (this.waiting.length > 0) this.schedule();
   }
 
   private onFailure(batch: Batch, error: Error): void {
@@ -154,6 +198,7 @@ export class Channel {
       rejectAll(batch, meaningOf(error));
     }
     this.resendUnknown();
+    if (this.waiting.length > 0) this.schedule();
   }
 
   /** Once nothing is under way but batches that Redis did not know the script of: send them again, in order, with its text. */
@@ -163,7 +208,6 @@ export class Channel {
     this.inFlight = [];
     if (this.options.redis.status === 'ready') {
       for (const [index, batch] of batches.entries()) this.send(batch.calls, index === 0);
-      if (this.waiting.length > 0) this.schedule();
     } else {
       this.waiting.unshift(...batches.flatMap(({ calls }) => calls));
       if (this.closed) this.rejectWaiting(() => true);
@@ -200,23 +244,33 @@ export class Channel {
 
 /** The server behind the address is no longer the primary (a failover); a new connection reaches the one that is. */
 function isFromReplica(answer: unknown): boolean {
-  return !Array.isArray(answer) && REPLICA_ERROR.test((answer as { err: string }).err);
+  return !Array.isArray(answer) && REPLICA_ERROR.test(problemOf(answer));
 }
 
+/** A large call delays none that would have gone with it. */
 function nextBatch(waiting: Call[]): Call[] {
   let bytes = 0;
   let count = 0;
-  while (count < waiting.length && count < MAX_CALLS && bytes < MAX_BYTES) {
+  while (count < waiting.length && count < MAX_CALLS) {
     bytes += waiting[count]?.size ?? 0;
+    if (count > 0 && bytes > MAX_BYTES) break;
     count++;
   }
   return waiting.splice(0, count);
 }
 
+function sizeOf(arg: Argument): number {
+  if (typeof arg === 'number') return 8;
+  return arg.length <= SHORT ? arg.length : Buffer.byteLength(arg);
+}
+
+function sizeOfAll(calls: readonly Call[]): number {
+  return calls.reduce((sum, { size }) => sum + size, 0);
+}
+
 function settle(call: Call, answer: unknown): void {
   if (!Array.isArray(answer)) {
-    const { err } = answer as { err: string };
-    call.reject(new StoreRefusedError(`Redis refused "${call.op}": ${err}`));
+    call.reject(new StoreRefusedError(`Redis refused "${call.op}": ${problemOf(answer)}`));
     return;
   }
   try {
@@ -224,6 +278,11 @@ function settle(call: Call, answer: unknown): void {
   } catch (error) {
     call.reject(error as Error);
   }
+}
+
+/** What stands in the place of an answer. It may quote an argument, of any length. */
+function problemOf(answer: unknown): string {
+  return messageOf((answer as { err?: unknown } | undefined)?.err ?? 'no answer');
 }
 
 function rejectAll(batch: Batch, error: Error): void {
