@@ -4,6 +4,7 @@
  * Neighbour: `job-execution.ts` does the same for one job.
  */
 import type { BatchHandling } from './batch.js';
+import { MAX_BATCH_RESULT_BYTES } from './bounds.js';
 import { RunningEntity, runAsCurrent } from './current-job.js';
 import { entityWord } from './entity.js';
 import { isArray, messageOf, quoted, readProperty } from './error-text.js';
@@ -122,9 +123,14 @@ function settle(
     jobs.flatMap(job => (failures.has(job.id) ? [[job.id, retryDelayMs(job, failures.get(job.id))]] : [])),
   );
   const longestMs = Math.max(...[...delays.values()].map(ms => ms ?? 0));
+  let left = MAX_BATCH_RESULT_BYTES;
   return jobs.map(job => {
     const what = () => jobWord(job, lease.claim.entity);
-    if (!failures.has(job.id)) return completed(job, { returned: results.get(job.id), what, execution });
+    if (!failures.has(job.id)) {
+      const end = completed(job, { returned: results.get(job.id), what, execution, left });
+      if (end.outcome.kind === 'completed') left -= Buffer.byteLength(end.outcome.value);
+      return end;
+    }
     const ownMs = delays.get(job.id);
     const delayMs = ownMs !== undefined && type.ordering === 'strict' ? longestMs : ownMs;
     return failed(job, { error: failures.get(job.id), delayMs, what: what(), log });

@@ -121,14 +121,13 @@ export function quoted(name: string): string {
   return `"${asLine(name, MAX_QUOTED_LENGTH)}"`;
 }
 
-/** The latest stacks of a job, of all its attempts: as many as `limit`, and together no longer than `maxLength`. */
-export function latestStacks(
-  earlier: readonly string[],
-  stack: string,
-  { limit, maxLength = MAX_STACKS_LENGTH }: { readonly limit: number; readonly maxLength?: number },
-): string[] {
+/**
+ * The latest stacks of a job, of all its attempts: as many as `limit`, and bounded together.
+ * @param ends how many jobs end in the same step, and share what it may have.
+ */
+export function latestStacks(earlier: readonly unknown[], stack: string, limit: number, ends = 1): string[] {
   const kept: string[] = [];
-  let left = maxLength;
+  let left = Math.min(MAX_STACKS_LENGTH, Math.floor(MAX_STEP_STACKS_LENGTH / ends));
   for (const text of [stack, ...earlier.toReversed()].slice(0, Math.max(0, limit))) {
     if (typeof text !== 'string' || left <= 0 || (kept.length > 0 && text.length > left)) break;
     kept.unshift(shorten(text, left));

@@ -95,9 +95,20 @@ export function failed(
 /** What a handler leads to that has returned: its work is done, and a result that can't be stored is no reason to fail the job. */
 export function completed(
   job: FetchedJob,
-  { returned, what, execution }: { returned: unknown; what: () => string; execution: TypedExecution },
+  {
+    returned,
+    what,
+    execution,
+    left,
+  }: {
+    returned: unknown;
+    what: () => string;
+    execution: TypedExecution;
+    /** How many bytes the results of its batch may still have. */
+    left?: number;
+  },
 ): Settlement {
-  const { value, lost } = resultAsText(returned, job, execution);
+  const { value, lost } = resultAsText(returned, job, execution, left);
   if (lost === undefined) return { job, outcome: { kind: 'completed', value } };
   execution.log.warn(`${what()} completed, but ${lost}; null is stored.`);
   // Whoever waits must not take that for what was returned.
