@@ -13,6 +13,7 @@ import { retentionContract } from './retention-contract.js';
 import { retryContract } from './retry-contract.js';
 import { scheduleContract } from './schedule-contract.js';
 import { sharedContract } from './shared-contract.js';
+import { sizeContract } from './size-contract.js';
 import { storeContract } from './store-contract.js';
 
 storeContract('memory', () => createMemoryStores());
@@ -30,3 +31,4 @@ batchContract('memory', () => createMemoryStores());
 flowContract('memory', () => createMemoryStores());
 sharedContract('memory', () => createMemoryStores());
 payloadContract('memory', () => createMemoryStores());
+sizeContract('memory', () => createMemoryStores());

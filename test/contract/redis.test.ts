@@ -13,6 +13,7 @@ import { retentionContract } from './retention-contract.js';
 import { retryContract } from './retry-contract.js';
 import { scheduleContract } from './schedule-contract.js';
 import { sharedContract } from './shared-contract.js';
+import { sizeContract } from './size-contract.js';
 import { storeContract } from './store-contract.js';
 
 storeContract('redis', async () => new RedisCluster());
@@ -30,3 +31,4 @@ answerContract('redis', async () => new RedisCluster());
 batchContract('redis', async () => new RedisCluster());
 flowContract('redis', async () => new RedisCluster());
 sharedContract('redis', async () => new RedisCluster());
+sizeContract('redis', async () => new RedisCluster());
