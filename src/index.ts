@@ -39,6 +39,7 @@ export {
   PayloadTooLargeError,
   PayloadUnreadableError,
   StaleClaimError,
+  StepTooLargeError,
   StoreRefusedError,
   StoreUnavailableError,
   UnserializableDataError,

@@ -13,6 +13,9 @@ const ALWAYS = 8;
 /** For so long a pod does not look at an entity that it has left: every other pod sweeps several times meanwhile. */
 const LEFT_MS = 5000;
 
+/** So many lacks are remembered, and logged once each. */
+const MAX_REPORTED = 256;
+
 /** What is known of the pods of a type: what they said last, and what has come here since. */
 interface Share extends TypeLoad {
   /** How many entities this pod worked then. */
@@ -24,7 +27,7 @@ export class Admission {
   private readonly shares = new Map<string, Share>();
   /** Until when each entity is left to others, the oldest first. */
   private readonly left = new Map<string, number>();
-  /** What was reported; there is as much as the code has names. */
+  /** What was reported: at most {@link MAX_REPORTED}, since names may come from anybody who writes to the queue. */
   private readonly reported = new Set<string>();
 
   constructor(
@@ -55,9 +58,12 @@ export class Admission {
     for (const [word, untilMs] of this.left) if (untilMs <= now) this.left.delete(word);
     this.left.set(entityWord(entity), now + LEFT_MS);
     const what = `${lack} of entity type "${entity.type}"`;
-    if (this.reported.has(what)) return;
+    if (this.reported.has(what) || this.reported.size >= MAX_REPORTED) return;
     this.reported.add(what);
-    this.log.warn(`No ${what}; it is left for pods that have one, and fails after ${graceMs} ms (unknownJobGraceMs).`);
+    const isLast = this.reported.size === MAX_REPORTED;
+    this.log.warn(
+      `No ${what}; it is left for pods that have one, and fails after ${graceMs} ms (unknownJobGraceMs).${isLast ? ' What else this pod lacks is not logged.' : ''}`,
+    );
   }
 
   hasLeft(word: string): boolean {

@@ -2,7 +2,7 @@
  * Answers: how a job ended, told to whoever waits for it; and what of an error travels.
  * Neighbours: `reply.ts` makes one of the end of a job, `waiting-calls.ts` waits for it.
  */
-import { messageOf } from './errors.js';
+import { isError, messageOf, nameOf, readProperty, shorten } from './error-text.js';
 
 /** What a handler has thrown, as far as it travels: no stack, which says more of a pod than a caller should know. */
 export interface Thrown {
@@ -47,26 +47,24 @@ export function thrownAs(message: string): Thrown {
   return { name: 'Error', message };
 }
 
-/** Of a chain of causes that many travel, and of each text as much. */
-const MOST_CAUSES = 5;
-const LONGEST_TEXT = 10_000;
+/** Of a chain of causes that many travel. */
+const MAX_CAUSES = 5;
+/** Longest message of a cause; that of the error itself is as long as what is stored. */
+const MAX_CAUSE_LENGTH = 1024;
+/** Longest `name` or `code`. */
+const MAX_WORD_LENGTH = 256;
 
 /** What a handler has thrown, whatever it is. Never throws. */
-export function describeThrown(error: unknown, causes = MOST_CAUSES): Thrown {
-  const message = messageOf(error).slice(0, LONGEST_TEXT);
-  if (!(error instanceof Error)) return thrownAs(message);
-  try {
-    const { name, cause } = error;
-    const { code } = error as { code?: unknown };
-    return {
-      name: typeof name === 'string' ? name.slice(0, LONGEST_TEXT) : 'Error',
-      message,
-      ...(typeof code === 'string' && { code: code.slice(0, LONGEST_TEXT) }),
-      ...(typeof code === 'number' && Number.isFinite(code) && { code }),
-      ...(cause !== undefined && causes > 0 && { cause: describeThrown(cause, causes - 1) }),
-    };
-  } catch {
-    // A property that throws when it is read.
-    return thrownAs(message);
-  }
+export function describeThrown(error: unknown, causes = MAX_CAUSES): Thrown {
+  const message = causes < MAX_CAUSES ? shorten(messageOf(error), MAX_CAUSE_LENGTH) : messageOf(error);
+  if (!isError(error)) return thrownAs(message);
+  const code = readProperty(error, 'code');
+  const cause = causes > 0 ? readProperty(error, 'cause') : undefined;
+  return {
+    name: shorten(nameOf(error), MAX_WORD_LENGTH),
+    message,
+    ...(typeof code === 'string' && { code: shorten(code, MAX_WORD_LENGTH) }),
+    ...(typeof code === 'number' && Number.isFinite(code) && { code }),
+    ...(cause !== undefined && { cause: describeThrown(cause, causes - 1) }),
+  };
 }

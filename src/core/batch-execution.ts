@@ -4,10 +4,12 @@
  * Neighbour: `job-execution.ts` does the same for one job.
  */
 import type { BatchHandling } from './batch.js';
+import { MAX_BATCH_RESULT_BYTES } from './bounds.js';
 import { RunningEntity, runAsCurrent } from './current-job.js';
 import { entityWord } from './entity.js';
+import { isArray, messageOf, quoted, readProperty } from './error-text.js';
 import { BatchFailure, InvalidCommandError } from './errors.js';
-import { completed, failed, type TypedExecution } from './job-execution.js';
+import { completed, failed, jobWord, type TypedExecution } from './job-execution.js';
 import { OpenedPayload, openJob } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
 import type { Lease } from './lease.js';
@@ -78,10 +80,11 @@ function resultsOf(
   result: unknown,
   { claim }: Lease,
 ): readonly unknown[] {
-  if (Array.isArray(result) && result.length === jobs.length) return result;
+  if (isArray(result) && readProperty(result, 'length') === jobs.length)
+    return jobs.map((_, at) => readProperty(result, at));
   if (result !== undefined) {
     log.warn(
-      `A batch of ${jobs.length} jobs "${jobs[0]?.name}" of ${entityWord(claim.entity)} completed, but its handler returned something else than nothing, or an array with a result for each; null is stored.`,
+      `A batch of ${jobs.length} jobs ${quoted(jobs[0]?.name ?? '')} of ${entityWord(claim.entity)} completed, but its handler returned something else than nothing, or an array with a result for each; null is stored.`,
     );
   }
   return [];
@@ -92,16 +95,19 @@ function failuresIn(error: unknown, jobs: readonly FetchedJob[]): Failures {
   const all = (why: unknown) => new Map(jobs.map(({ id }) => [id, why]));
   if (!BatchFailure.is(error)) return all(error);
   const failures: Failures = new Map();
-  for (const { job: named, error: why } of error.failures) {
-    const job = jobs.find(({ id }) => id === named?.id);
+  const entries = readProperty(error, 'failures');
+  for (let at = 0; at < Number(readProperty(entries, 'length')); at++) {
+    const entry = readProperty(entries, at);
+    const named = readProperty(readProperty(entry, 'job'), 'id');
+    const job = jobs.find(({ id }) => id === named);
     if (!job) {
       return all(
         new InvalidCommandError(
-          `A BatchFailure names job ${JSON.stringify(named?.id)}, which is not one of its batch; so all of them count as failed.`,
+          `A BatchFailure names job ${named === undefined ? named : quoted(messageOf(named))}, which is not one of its batch; so all of them count as failed.`,
         ),
       );
     }
-    failures.set(job.id, why);
+    failures.set(job.id, readProperty(entry, 'error'));
   }
   return failures;
 }
@@ -117,9 +123,14 @@ function settle(
     jobs.flatMap(job => (failures.has(job.id) ? [[job.id, retryDelayMs(job, failures.get(job.id))]] : [])),
   );
   const longestMs = Math.max(...[...delays.values()].map(ms => ms ?? 0));
+  let left = MAX_BATCH_RESULT_BYTES;
   return jobs.map(job => {
-    const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(lease.claim.entity)}`;
-    if (!failures.has(job.id)) return completed(job, { returned: results.get(job.id), what, execution });
+    const what = () => jobWord(job, lease.claim.entity);
+    if (!failures.has(job.id)) {
+      const end = completed(job, { returned: results.get(job.id), what, execution, left });
+      if (end.outcome.kind === 'completed') left -= Buffer.byteLength(end.outcome.value);
+      return end;
+    }
     const ownMs = delays.get(job.id);
     const delayMs = ownMs !== undefined && type.ordering === 'strict' ? longestMs : ownMs;
     return failed(job, { error: failures.get(job.id), delayMs, what: what(), log });

@@ -3,13 +3,16 @@
  * pod works the entity or may (its answer can bring the claim, or the job itself).
  */
 
+import { MAX_STEP_BYTES, weightOf } from './bounds.js';
+import { enqueueBulk, SendOrder } from './bulk-enqueue.js';
 import { sealedBy } from './codec.js';
 import type { Propagation } from './context.js';
 import type { EntityId } from './entity.js';
-import { entityRef } from './entity.js';
+import { entityRef, MAX_JOB_NAME_LENGTH } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
 import type { Envelope } from './envelope.js';
-import { BulkEnqueueError, ClosedError, InvalidCommandError, InvalidOptionError, rejecting } from './errors.js';
+import { quoted } from './error-text.js';
+import { ClosedError, InvalidCommandError, InvalidOptionError, rejecting, StepTooLargeError } from './errors.js';
 import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
 import { checkJobOptions, checkOrder, withIdempotency } from './job-data.js';
 import type { JobOptions, NewJob } from './jobs.js';
@@ -74,6 +77,7 @@ export interface EnqueuerParts {
 
 export class Enqueuer {
   private closed = false;
+  private readonly order = new SendOrder();
   private readonly store: EntityStore;
   private readonly config: EngineConfig;
   private readonly manager: WorkerManager;
@@ -92,7 +96,8 @@ export class Enqueuer {
   enqueue(request: JobRequest, envelope?: Envelope): Promise<EnqueuedJob> {
     return rejecting(() => {
       const context = this.propagation?.capture();
-      return this.send(this.check(request, envelope ? { ...context, ...envelope } : context));
+      const job = this.check(request, envelope ? { ...context, ...envelope } : context);
+      return this.order.after(() => this.send(job));
     });
   }
 
@@ -105,27 +110,27 @@ export class Enqueuer {
       throw new InvalidOptionError('An idempotencyKey is of one command; enqueue those of a bulk one by one.');
     }
     const context = this.propagation?.capture();
-    const jobs = requests.map(request => this.check(request, context));
-    const isBounded = jobs.some(({ entity }) => this.config.entityType(entity.type).maxPending !== undefined);
-    const outcomes = await Promise.allSettled(isBounded ? this.sendTogether(jobs) : jobs.map(job => this.send(job)));
-    const errors = outcomes.map(outcome => (outcome.status === 'rejected' ? (outcome.reason as Error) : undefined));
-    const failed = errors.filter(error => error !== undefined);
-    if (failed.length > 0) {
-      // One error for all: in one step none was added.
-      if (isBounded && failed.length === jobs.length && new Set(failed).size === 1) throw failed[0];
-      throw new BulkEnqueueError(
-        `${failed.length} of ${jobs.length} jobs were not added, or nobody knows; the first: ${failed[0]?.message}`,
-        errors,
-      );
-    }
-    return outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    return enqueueBulk(requests, {
+      order: this.order,
+      check: request => this.check(request, context),
+      isBounded: ({ entity }) => this.config.entityType(entity.type).maxPending !== undefined,
+      send: job => this.send(job),
+      sendTogether: jobs => this.sendTogether(jobs),
+    });
   }
 
   /** All are checked before any is sent; they are added in one step, all or none. */
   enqueueFlow(request: FlowOf<JobRequest>): Promise<EnqueuedFlow> {
     return rejecting(() => {
       const context = this.propagation?.capture();
-      return this.sendFlow(planFlow(request, job => this.check(job, context)));
+      let bytes = 0;
+      const plan = planFlow(request, one => {
+        const job = this.check(one, context);
+        bytes += weightOf(job);
+        if (bytes > MAX_STEP_BYTES) throw flowTooLarge(request.job.name, bytes);
+        return job;
+      });
+      return this.order.after(() => this.sendFlow(plan));
     });
   }
 
@@ -148,6 +153,11 @@ export class Enqueuer {
     if (this.closed) throw new ClosedError();
     if (typeof name !== 'string' || name === '') {
       throw new InvalidCommandError(`A job of entity type "${entityType}" has no name; give a non-empty string.`);
+    }
+    if (name.length > MAX_JOB_NAME_LENGTH) {
+      throw new InvalidCommandError(
+        `Job ${quoted(name)} has a name of ${name.length} characters; at most ${MAX_JOB_NAME_LENGTH} are allowed. Nothing was enqueued; shorten it, and put data into the payload.`,
+      );
     }
     const culprit = `Job "${name}"`;
     const entity = entityRef(entityType, entityId, culprit);
@@ -218,6 +228,14 @@ export class Enqueuer {
       return { jobId, entityType: entity.type, entityId: entity.id, queueName: this.store.queueName(entity) };
     });
   }
+}
+
+function flowTooLarge(name: string, bytes: number): StepTooLargeError {
+  return new StepTooLargeError(`A flow is added in one step; what the jobs of that of job ${quoted(name)} carry`, {
+    bytes,
+    maxBytes: MAX_STEP_BYTES,
+    remedy: 'let a job of it enqueue a flow of its own, or send links to what is large',
+  });
 }
 
 function hintOf(worker: EntityWorker | undefined): EnterHint {

@@ -17,6 +17,10 @@ export type EntityId = string | number | bigint;
 
 /** Longest id and type, in UTF-16 code units. Redis keys may be longer; readable ones are not. */
 export const MAX_ENTITY_ID_LENGTH = 256;
+/** Longest name of a job, as that of an entity type. */
+export const MAX_JOB_NAME_LENGTH = 256;
+/** Longest id of a job, of a schedule, or of a deduplication. */
+export const MAX_ID_LENGTH = 1024;
 
 /** Unsafe in a key segment: the separators of BullMQ and of our keys, a Cluster's hash tag, control characters. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for

@@ -3,6 +3,10 @@
  * A message names the culprit (entity, class, option) and the remedy; it never carries a payload.
  */
 
+import { isArray, isError, messageOf, readProperty } from './error-text.js';
+
+export { messageOf, stackOf } from './error-text.js';
+
 /** The base of all errors of this library. Branch on `code`: it is stable, the message is not. */
 export class AtomicQueuesError extends Error {
   /** A stable identifier such as `INVALID_ENTITY`. */
@@ -83,6 +87,27 @@ export class PayloadTooLargeError extends AtomicQueuesError {
     );
     this.bytes = bytes;
     this.maxBytes = bound;
+  }
+}
+
+/**
+ * What must be one step of the store has more bytes than such a step may have: a bulk of a type with `maxPending`, a flow, what a
+ * handler writes to its job. While a step runs, Redis does nothing else. Nothing was written.
+ */
+export class StepTooLargeError extends NotExecutedError {
+  readonly bytes: number;
+  readonly maxBytes: number;
+
+  constructor(
+    what: string,
+    { bytes, maxBytes, remedy }: { readonly bytes: number; readonly maxBytes: number; readonly remedy: string },
+  ) {
+    super(
+      'STEP_TOO_LARGE',
+      `${what} has ${bytes} bytes; one step of Redis may have ${maxBytes}. Nothing was written; ${remedy}.`,
+    );
+    this.bytes = bytes;
+    this.maxBytes = maxBytes;
   }
 }
 
@@ -266,16 +291,16 @@ export class BatchFailure extends AtomicQueuesError {
     super(
       'BATCH_FAILURE',
       first
-        ? `${failures.length} jobs of a batch have failed; the first: ${messageOf(first.error)}`
+        ? `${failures.length} jobs of a batch have failed; the first: ${messageOf(readProperty(first, 'error'))}`
         : 'A BatchFailure names no job; so all of its batch count as failed.',
     );
   }
 
   /** Whether something that was thrown is one: by its code, since this package may be loaded twice, in both of its forms. */
   static is(error: unknown): error is BatchFailure {
-    if (!(error instanceof Error)) return false;
-    const { code, failures } = error as Partial<BatchFailure>;
-    return code === 'BATCH_FAILURE' && Array.isArray(failures) && failures.length > 0;
+    if (!isError(error) || readProperty(error, 'code') !== 'BATCH_FAILURE') return false;
+    const failures = readProperty(error, 'failures');
+    return isArray(failures) && Number(readProperty(failures, 'length')) > 0;
   }
 }
 
@@ -319,21 +344,4 @@ export function rejectingEach<T>(count: number, call: () => readonly Promise<T>[
   } catch (error) {
     return Array.from({ length: count }, () => Promise.reject(error));
   }
-}
-
-/** The message of anything that was thrown: a text, whatever a handler has thrown. */
-export function messageOf(error: unknown): string {
-  const message: unknown = error instanceof Error ? error.message : error;
-  if (typeof message === 'string') return message;
-  try {
-    return error instanceof Error ? `${error.name}: ${JSON.stringify(message)}` : String(error);
-  } catch {
-    return 'something that has no text was thrown';
-  }
-}
-
-/** The stack of anything that was thrown, or its message. */
-export function stackOf(error: unknown): string {
-  const stack: unknown = error instanceof Error ? error.stack : undefined;
-  return typeof stack === 'string' && stack !== '' ? stack : messageOf(error);
 }

@@ -3,6 +3,7 @@
  * Neighbours: `job-execution.ts` and `batch-execution.ts` say how a try ended, `job-line.ts` keeps the ends.
  */
 import { entityWord } from './entity.js';
+import { quoted } from './error-text.js';
 import type { Settlement } from './jobs.js';
 import type { EntityTypeConfig } from './options.js';
 import type { Claim, Log } from './ports.js';
@@ -19,7 +20,7 @@ export function exhausted(end: Settlement, { type: { onExhausted }, claim, log }
   if (outcome.kind !== 'failed' || onExhausted === 'skip' || job.isSkipped) return end;
   if (onExhausted === 'deadLetter') return { job, outcome: { ...outcome, kind: 'dead' } };
   log.warn(
-    `Job ${job.id} ("${job.name}") has used up its tries, and blocks ${entityWord(claim.entity)} until somebody decides: EntityQueues.of(…), retryBlocked(), skipBlocked() or dropBlocked().`,
+    `Job ${job.id} (${quoted(job.name)}) has used up its tries, and blocks ${entityWord(claim.entity)} until somebody decides: EntityQueues.of(…), retryBlocked(), skipBlocked() or dropBlocked().`,
   );
   return { job, outcome: { ...outcome, kind: 'blocked' } };
 }

@@ -1,6 +1,7 @@
 /**
  * The options of a job, as they come in from a user, checked before anything is sent. Neighbour: `payload.ts` has its payload.
  */
+import { MAX_ID_LENGTH } from './entity.js';
 import { InvalidOptionError, UnsupportedError } from './errors.js';
 import type { JobOptions } from './jobs.js';
 import { faultOfBackoff } from './retry.js';
@@ -89,11 +90,20 @@ export function checkJobOptions(options: JobOptions, culprit: string): void {
       `${culprit} has a deduplication with keepLastIfActive: what BullMQ keeps for later loses its codec, its context and who waits for it. Use replace with a delay, or enqueue without it.`,
     );
   }
+  checkIdLength(options['jobId'], 'jobId', culprit);
+  checkIdLength((options['deduplication'] as { id?: unknown } | undefined)?.id, 'key', culprit);
   const fault = options['backoff'] === undefined ? undefined : faultOfBackoff(options['backoff']);
   if (fault !== undefined) throw new InvalidOptionError(`${culprit} has a backoff that ${fault}.`);
   if (options['lifo'] !== undefined && typeof options['lifo'] !== 'boolean') {
     throw new InvalidOptionError(`${culprit} has the job option "lifo", which must be a boolean.`);
   }
+}
+
+function checkIdLength(id: unknown, name: string, culprit: string): void {
+  if (typeof id !== 'string' || id.length <= MAX_ID_LENGTH) return;
+  throw new InvalidOptionError(
+    `${culprit} has a ${name} of ${id.length} characters; at most ${MAX_ID_LENGTH} are allowed. Nothing was enqueued; use a hash of it.`,
+  );
 }
 
 /** @throws InvalidOptionError when options would change the order of a type that keeps it. */

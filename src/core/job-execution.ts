@@ -8,7 +8,8 @@ import type { Propagation } from './context.js';
 import { RunningJob, runAsCurrent } from './current-job.js';
 import type { HandlerTable } from './dispatch.js';
 import { type EntityRef, entityWord } from './entity.js';
-import { ChildFailedError, JobAbandonedError, messageOf, stackOf } from './errors.js';
+import { asLine, failureTextOf, quoted, shorten } from './error-text.js';
+import { ChildFailedError, JobAbandonedError } from './errors.js';
 import { OpenedPayload, openJob, resultAsText } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
 import type { Lease } from './lease.js';
@@ -31,18 +32,28 @@ export interface TypedExecution extends JobExecution {
   readonly type: EntityTypeConfig;
 }
 
+/** Longest id of a job, or name of a codec, that others have written, as it stands in a sentence. */
+const MAX_WORD = 256;
+
 /** What this pod lacks to run a job, in words; nothing if it can, or if the job is to fail anyhow. */
 export function lackFor({ handlers, codecs }: JobExecution, entity: EntityRef, job: FetchedJob): string | undefined {
   if (job.mustFail !== undefined) return undefined;
-  if (!handlers.knows(entity, job.name)) return `handler on this pod for job "${job.name}"`;
+  if (!handlers.knows(entity, job.name)) return `handler on this pod for job ${quoted(job.name)}`;
   const unknown = codecs.unknownOf(job.envelope);
-  return unknown === undefined ? undefined : `codec ${JSON.stringify(unknown)} on this pod for job "${job.name}"`;
+  return unknown === undefined
+    ? undefined
+    : `codec ${shorten(JSON.stringify(unknown), MAX_WORD)} on this pod for job ${quoted(job.name)}`;
+}
+
+/** A job within a sentence. */
+export function jobWord({ id, name }: FetchedJob, entity: EntityRef): string {
+  return `Job ${asLine(id, MAX_WORD)} (${quoted(name)}) of ${entityWord(entity)}`;
 }
 
 /** @param lease the one under which the job may start now. */
 export async function runJob(execution: TypedExecution, job: FetchedJob, lease: Lease): Promise<Settlement> {
   const { handlers, codecs, log, currentJob, propagation } = execution;
-  const what = () => `Job ${job.id} ("${job.name}") of ${entityWord(lease.claim.entity)}`;
+  const what = () => jobWord(job, lease.claim.entity);
   let context: RunningJob | undefined;
   try {
     if (job.mustFail !== undefined) {
@@ -72,11 +83,10 @@ export function failed(
   job: FetchedJob,
   { error, delayMs, what, log }: { error: unknown; delayMs: number | undefined; what: string; log: Log },
 ): Settlement {
-  const reason = messageOf(error);
+  const failure = failureTextOf(error);
   const again =
     delayMs === undefined ? '' : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
-  log.warn(`${what} failed${again}: ${reason}`);
-  const failure = { reason, stack: stackOf(error) };
+  log.warn(`${what} failed${again}: ${failure.reason}`);
   if (delayMs !== undefined) return { job, outcome: { kind: 'retrying', ...failure, delayMs } };
   const thrown = job.envelope.reply && { thrown: describeThrown(error) };
   return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
@@ -85,9 +95,20 @@ export function failed(
 /** What a handler leads to that has returned: its work is done, and a result that can't be stored is no reason to fail the job. */
 export function completed(
   job: FetchedJob,
-  { returned, what, execution }: { returned: unknown; what: () => string; execution: TypedExecution },
+  {
+    returned,
+    what,
+    execution,
+    left,
+  }: {
+    returned: unknown;
+    what: () => string;
+    execution: TypedExecution;
+    /** How many bytes the results of its batch may still have. */
+    left?: number;
+  },
 ): Settlement {
-  const { value, lost } = resultAsText(returned, job, execution);
+  const { value, lost } = resultAsText(returned, job, execution, left);
   if (lost === undefined) return { job, outcome: { kind: 'completed', value } };
   execution.log.warn(`${what()} completed, but ${lost}; null is stored.`);
   // Whoever waits must not take that for what was returned.

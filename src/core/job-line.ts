@@ -49,6 +49,8 @@ export class JobLine {
   /** Of a type that has any. */
   private readonly reads: SharedReads | undefined;
   private readonly unconfirmed = new Map<string, Settlement>();
+  /** How many batches have ended here. */
+  private batches = 0;
   private readonly window: PrefetchWindow;
   private readonly execution: TypedExecution;
   /** How many handlers may run at once. */
@@ -308,7 +310,11 @@ export class JobLine {
 
   /** Ends of one job, or of a batch. */
   expectConfirmations(settlements: readonly Settlement[]): void {
-    for (const settlement of settlements) this.unconfirmed.set(settlement.job.id, settlement);
+    const isBatch = settlements.length > 1;
+    if (isBatch) this.batches++;
+    for (const settlement of settlements) {
+      this.unconfirmed.set(settlement.job.id, isBatch ? { ...settlement, batch: this.batches } : settlement);
+    }
     if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.halt();
   }
 

@@ -4,6 +4,7 @@
  * Neighbours: `payload.ts` turns values into text and back, `validation.ts` has the verdict on them; `job-execution.ts` and
  * `batch-execution.ts` run handlers.
  */
+import { MAX_BATCH_RESULT_BYTES } from './bounds.js';
 import { type Codecs, jsonCodec, type PayloadCodec } from './codec.js';
 import { messageOf } from './errors.js';
 import type { FetchedJob, HandlerPayload } from './jobs.js';
@@ -68,11 +69,13 @@ export interface ResultText {
 /**
  * The one place where a result becomes text: by the codec of its job, which whoever reads it knows from the same envelope.
  * The handler has done its work: a result that can't be stored is no reason to fail the job.
+ * @param left how many bytes the results of its batch may still have.
  */
 export function resultAsText(
   result: unknown,
   { envelope }: FetchedJob,
   { codecs, type: { maxResultBytes } }: PayloadParts,
+  left = Number.POSITIVE_INFINITY,
 ): ResultText {
   let value: string;
   try {
@@ -80,9 +83,13 @@ export function resultAsText(
   } catch (error) {
     return { value: 'null', lost: `its result can't be stored (${messageOf(error)})` };
   }
-  if (!isLargerThan(value, maxResultBytes)) return { value };
+  if (!isLargerThan(value, Math.min(maxResultBytes, left))) return { value };
   const bytes = Buffer.byteLength(value);
-  return { value: 'null', lost: `its result has ${bytes} bytes, more than maxResultBytes (${maxResultBytes})` };
+  const bound =
+    bytes > maxResultBytes
+      ? `maxResultBytes (${maxResultBytes})`
+      : `what is left of the ${MAX_BATCH_RESULT_BYTES} that all results of a batch may have together`;
+  return { value: 'null', lost: `its result has ${bytes} bytes, more than ${bound}` };
 }
 
 /** Nothing is null under every codec. */

@@ -85,6 +85,8 @@ export interface Settlement {
    * place: all that has started here and whose end is not confirmed; it stays as it is.
    */
   readonly beside?: readonly string[];
+  /** Of a batch, whose ends are one step: the same for all of them. */
+  readonly batch?: number;
   readonly outcome:
     | {
         readonly kind: 'completed';

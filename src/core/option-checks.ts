@@ -2,6 +2,8 @@
  * What can't be an option: ranges, kinds, and the error for what is unknown.
  * Neighbours: `engine-options.ts` says what may be written, `options.ts` completes it.
  */
+
+import { MAX_VALUE_BYTES } from './bounds.js';
 import { checkCodec } from './codec.js';
 import type { EntityOptions, OnExhausted, RateLimit, WorkerOptions } from './engine-options.js';
 import { InvalidOptionError } from './errors.js';
@@ -133,6 +135,14 @@ export function checkKnown(path: string, options: object, known: readonly string
 /** How payloads are stored: what the module says, and an entity type may say otherwise. */
 export function checkStorage(path: string, { codec, maxPayloadBytes, maxResultBytes }: EntityOptions): void {
   if (codec !== undefined) checkCodec(`${path}.codec`, codec);
-  if (maxPayloadBytes !== undefined) count(`${path}.maxPayloadBytes`, maxPayloadBytes);
-  if (maxResultBytes !== undefined) count(`${path}.maxResultBytes`, maxResultBytes);
+  if (maxPayloadBytes !== undefined) bytes(`${path}.maxPayloadBytes`, maxPayloadBytes);
+  if (maxResultBytes !== undefined) bytes(`${path}.maxResultBytes`, maxResultBytes);
+}
+
+function bytes(path: string, value: number): void {
+  count(path, value);
+  if (value <= MAX_VALUE_BYTES) return;
+  throw new InvalidOptionError(
+    `${path} must be at most ${MAX_VALUE_BYTES}: while more is written, Redis does nothing else, and leases run out; store the data elsewhere and send a link.`,
+  );
 }

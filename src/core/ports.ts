@@ -41,6 +41,8 @@ export interface Fetched {
   readonly againInMs?: number;
   /** The rate of its type allows no more until then. */
   readonly isLimited?: boolean;
+  /** It has ended before what was asked for, since the jobs are large: there may be more. */
+  readonly isPartial?: boolean;
   /** The claim has rested; this step has roused and renewed it. */
   readonly isRoused?: boolean;
   /** The queue was paused, or emptied, since the claim began or the last {@link EntityStore.giveBack}: that is to be done now. */

@@ -23,7 +23,7 @@ export function waiterOf({ reply }: Envelope): readonly [pod: string, call: stri
 }
 
 /** Ends of a try, and not of the job. */
-const COMES_BACK: readonly Settlement['outcome']['kind'][] = ['retrying', 'blocked', 'postponed'];
+export const COMES_BACK: readonly Settlement['outcome']['kind'][] = ['retrying', 'blocked', 'postponed'];
 
 /** The answer that goes with the end of a job; none where nobody waits, or the job has not ended for good. */
 export function replyOf({ job: { envelope }, outcome }: Settlement): Reply | undefined {

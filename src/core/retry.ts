@@ -3,6 +3,7 @@
  * as unrecoverable.
  */
 import { DeadlockError } from './answer-errors.js';
+import { isInstance, nameOf, readProperty } from './error-text.js';
 import {
   ChildFailedError,
   HandlerNotFoundError,
@@ -54,10 +55,10 @@ const FINAL = [
 
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {
-  if (FINAL.some(kind => error instanceof kind)) return true;
+  if (FINAL.some(kind => isInstance(error, kind))) return true;
   // What a handler enqueues may be invalid, too: that is its own matter.
-  if (error instanceof ValidationError) return error.stage === 'run';
-  return error instanceof Error && error.name === 'UnrecoverableError';
+  if (isInstance(error, ValidationError)) return readProperty(error, 'stage') === 'run';
+  return nameOf(error) === 'UnrecoverableError';
 }
 
 /** What is wrong with `backoff`; nothing if it can be kept. */

@@ -1,5 +1,5 @@
 /** Jobs that come again and again: what a user may ask for. Neighbour: `operating.ts` says what a store does with it. */
-import { type EntityRef, entityWord } from './entity.js';
+import { type EntityRef, entityWord, MAX_ID_LENGTH } from './entity.js';
 import { InvalidOptionError, StoreRefusedError, UnsupportedError } from './errors.js';
 
 /** When a job comes again: by an interval, or by a cron pattern. */
@@ -35,6 +35,11 @@ export function checkSchedule(
   if (unknown !== undefined) throw new InvalidOptionError(`${culprit} has a schedule with the unknown "${unknown}".`);
   if (typeof id !== 'string' || id === '' || id.includes(':')) {
     throw new InvalidOptionError(`${culprit} has a schedule whose id is no non-empty string without ":".`);
+  }
+  if (id.length > MAX_ID_LENGTH) {
+    throw new InvalidOptionError(
+      `${culprit} has a schedule whose id has ${id.length} characters; at most ${MAX_ID_LENGTH} are allowed.`,
+    );
   }
   if ((every === undefined) === (pattern === undefined)) {
     throw new InvalidOptionError(`${culprit} has schedule "${id}", which needs either "every" or "pattern".`);

@@ -176,6 +176,7 @@ export class WorkerRequests {
   private onFetched(fetched: Fetched): void {
     const { tenure } = this;
     tenure.jobs.add(fetched.jobs);
+    if (fetched.isPartial) tenure.jobs.moreMayWait();
     if (fetched.isRecalled && !tenure.jobs.isHalted) tenure.recalled = true;
     // Where one was, there may be one more for a handler that is free.
     if (fetched.jobs.length > 0 && !tenure.type.isOrdered) tenure.woken = true;

@@ -1,5 +1,6 @@
 /** The core's ports onto this process: its clocks, and Nest's logger. */
 import { Logger } from '@nestjs/common';
+import { asLine } from '../core/error-text.js';
 import { type Clock, LONGEST_TIMER_MS, type Log } from '../core/ports.js';
 
 export const systemClock: Clock = {
@@ -13,11 +14,12 @@ export const systemClock: Clock = {
   },
 };
 
+/** Each message is one bounded line, whatever names and errors of users are in it. */
 export function nestLog(): Log {
   const logger = new Logger('AtomicQueues');
   return {
-    info: message => logger.log(message),
-    warn: message => logger.warn(message),
-    error: message => logger.error(message),
+    info: message => logger.log(asLine(message)),
+    warn: message => logger.warn(asLine(message)),
+    error: message => logger.error(asLine(message)),
   };
 }

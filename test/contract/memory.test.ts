@@ -14,6 +14,7 @@ import { retryContract } from './retry-contract.js';
 import { scheduleContract } from './schedule-contract.js';
 import { sharedContract } from './shared-contract.js';
 import { silenceContract } from './silence-contract.js';
+import { sizeContract } from './size-contract.js';
 import { storeContract } from './store-contract.js';
 
 storeContract('memory', () => createMemoryStores());
@@ -32,3 +33,4 @@ flowContract('memory', () => createMemoryStores());
 sharedContract('memory', () => createMemoryStores());
 silenceContract('memory', () => createMemoryStores());
 payloadContract('memory', () => createMemoryStores());
+sizeContract('memory', () => createMemoryStores());

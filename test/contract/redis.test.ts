@@ -14,6 +14,7 @@ import { retryContract } from './retry-contract.js';
 import { scheduleContract } from './schedule-contract.js';
 import { sharedContract } from './shared-contract.js';
 import { silenceContract } from './silence-contract.js';
+import { sizeContract } from './size-contract.js';
 import { storeContract } from './store-contract.js';
 
 storeContract('redis', async () => new RedisCluster());
@@ -32,3 +33,4 @@ batchContract('redis', async () => new RedisCluster());
 flowContract('redis', async () => new RedisCluster());
 sharedContract('redis', async () => new RedisCluster());
 silenceContract('redis', async () => new RedisCluster());
+sizeContract('redis', async () => new RedisCluster());

@@ -256,7 +256,51 @@ describe('the command channel', () => {
     expect(redis.sent.map(({ what }) => what.split('x').length - 1)).toEqual([64, 64, 2]);
     for (let i = 0; i < 3; i++) make('y', 'z'.repeat(300 * 1024));
     await settle();
-    expect(sent().slice(3)).toEqual(['EVALSHA y,y', 'EVALSHA y']);
+    expect(sent().slice(3)).toEqual(['EVALSHA y', 'EVALSHA y', 'EVALSHA y']);
+  });
+
+  test('I11: a large call goes by itself, and its size is that of its bytes', async () => {
+    make('a');
+    make('large', '€'.repeat(200 * 1024));
+    make('b');
+    await settle();
+    expect(sent()).toEqual(['EVALSHA a', 'EVALSHA large', 'EVALSHA b']);
+  });
+
+  test('I11: what is not answered is bounded in bytes; the rest follows in its order, some with each turn', async () => {
+    const ops = Array.from({ length: 40 }, (_, at) => `${at}`);
+    for (const op of ops) make(op, 'z'.repeat(300 * 1024));
+    await settle();
+    // 4 MB and what made it more.
+    expect(sent()).toHaveLength(14);
+    for (let at = 0; at < ops.length; at++) await answer(at, at);
+    expect(sent()).toEqual(ops.map(op => `EVALSHA ${op}`));
+    expect(outcomes).toEqual(ops.map(op => `${op}: ${op}`));
+  });
+
+  test('I11: what can not be written rejects its calls as not executed, and nothing else', async () => {
+    const { sendCommand } = redis;
+    redis.sendCommand = () => {
+      throw new RangeError('Invalid string length');
+    };
+    await send('a', 'b');
+    redis.sendCommand = sendCommand;
+    await send('c');
+    await answer(0, 1);
+    expect([sent(), outcomes]).toEqual([['EVALSHA c'], ['a: STORE_REFUSED', 'b: STORE_REFUSED', 'c: 1']]);
+  });
+
+  test('I11: a call that is larger than any may be is refused before it is sent', async () => {
+    make('a', 'z'.repeat(33 * 1024 * 1024));
+    await send('b');
+    expect([sent(), outcomes]).toEqual([['EVALSHA b'], ['a: STEP_TOO_LARGE']]);
+  });
+
+  test('an answer that is none is that call’s own error', async () => {
+    await send('a', 'b');
+    redis.sent[0]?.open(packr.pack([[1]]));
+    await settle();
+    expect(outcomes).toEqual(['a: 1', 'b: STORE_REFUSED']);
   });
 
   test('race 19: an error in the place of an answer, or in reading it, is that call’s own', async () => {

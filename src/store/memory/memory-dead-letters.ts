@@ -1,6 +1,7 @@
 /** Dead letters in memory. Neighbour: `memory-store.ts` ends the jobs that become some. */
 import type { Codecs } from '../../core/codec.js';
 import type { Envelope } from '../../core/envelope.js';
+import { type FailureText, latestStacks } from '../../core/error-text.js';
 import { UnsupportedError } from '../../core/errors.js';
 import type { JobOptions } from '../../core/jobs.js';
 import type { DeadLetter, DeadLetters } from '../../core/operating.js';
@@ -24,7 +25,7 @@ export class MemoryDeadLetters implements DeadLetters {
     private readonly parts: { readonly intake: MemoryIntake; readonly codecs: Codecs },
   ) {}
 
-  bury({ ref }: StoredEntity, job: StoredJob, { reason, stack }: { reason: string; stack: string }): void {
+  bury({ ref }: StoredEntity, job: StoredJob, { reason, stack }: FailureText): void {
     const letter: StoredLetter = {
       letterId: this.server.nextId(),
       entityId: ref.id,
@@ -35,7 +36,7 @@ export class MemoryDeadLetters implements DeadLetters {
       diedAtMs: this.server.clock.wallMs(),
       attemptsMade: job.attemptsMade + 1,
       failedReason: reason,
-      stacks: [...job.stacks, stack].slice(-MOST_STACKS),
+      stacks: latestStacks(job.stacks, stack, MOST_STACKS),
       json: job.data,
       options: job.options,
       envelope: job.envelope,

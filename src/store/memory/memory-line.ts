@@ -3,9 +3,12 @@
  * Owns: what is fetched when, and what becomes of a job that ends. Neighbour: `memory-store.ts` guards the steps by the claim.
  */
 
+import { MAX_FETCH_BYTES } from '../../core/bounds.js';
+import { latestStacks } from '../../core/error-text.js';
 import { type ChildResult, childResult, type FetchedJob, type Settlement } from '../../core/jobs.js';
 import type { EngineConfig } from '../../core/options.js';
 import { type Claim, type Fetched } from '../../core/ports.js';
+import { MOST_STACKS } from '../../core/retry.js';
 import type { MemoryAnswers } from './memory-answers.js';
 import type { MemoryDeadLetters } from './memory-dead-letters.js';
 import { keepEnded } from './memory-retention.js';
@@ -49,7 +52,8 @@ export class MemoryLine {
     const isOver = hold && (hold.untilMs <= this.server.now() || !entity.wait.some(({ id }) => id === hold.jobId));
     if (isOver) entity.hold = undefined;
     const room = this.server.isPaused(entity) ? 0 : this.roomInRate(entity, limit);
-    const jobs = entity.wait.splice(0, room);
+    const jobs = entity.wait.splice(0, countUpTo(entity.wait.slice(0, room), MAX_FETCH_BYTES));
+    const isPartial = jobs.length < room && entity.wait.length > 0;
     this.spend(entity, jobs.length);
     for (const job of jobs) job.attempt++;
     entity.active.push(...jobs);
@@ -58,6 +62,7 @@ export class MemoryLine {
     if (entity.spent && room < limit && entity.wait.length > 0 && !this.server.isPaused(entity)) {
       return { jobs: fetched, againInMs: Math.max(1, entity.spent.untilMs - this.server.now()), isLimited: true };
     }
+    if (isPartial) return { jobs: fetched, isPartial };
     return jobs.length < limit && Number.isFinite(next)
       ? { jobs: fetched, againInMs: Math.max(1, next - this.server.now()) }
       : { jobs: fetched };
@@ -131,7 +136,7 @@ export class MemoryLine {
     const isHeld = isShared && this.server.heldForMs(entity) !== undefined;
     const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
     stored.attemptsMade++;
-    stored.stacks.push(outcome.stack);
+    stored.stacks = latestStacks(stored.stacks, outcome.stack, MOST_STACKS);
     entity.active = entity.active.filter(other => other !== stored);
     if (outcome.kind !== 'retrying' || this.parts.config.entityType(entity.ref.type).ordering === 'strict') {
       this.server.giveBackUnstarted(entity, kept);
@@ -169,6 +174,16 @@ export class MemoryLine {
     const untilMs = this.server.now() + outcome.delayMs;
     if (entity.hold && untilMs > entity.hold.untilMs) entity.hold = { ...entity.hold, untilMs };
   }
+}
+
+/** How many jobs have so many bytes, the one that makes it more included. */
+function countUpTo(jobs: readonly StoredJob[], maxBytes: number): number {
+  let bytes = 0;
+  const last = jobs.findIndex(({ data }) => {
+    bytes += Buffer.byteLength(data);
+    return bytes >= maxBytes;
+  });
+  return last < 0 ? jobs.length : last + 1;
 }
 
 /** When its turn comes it fails for that reason, without running; then its try is counted. */

@@ -19,7 +19,7 @@ export interface StoredJob {
   readonly envelope: Envelope;
   readonly enqueuedAtMs: number;
   /** Of the tries that have failed, the latest last. */
-  readonly stacks: string[];
+  stacks: readonly string[];
   attempt: number;
   attemptsMade: number;
   stalled: number;

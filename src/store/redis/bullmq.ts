@@ -8,6 +8,7 @@
 import { EventEmitter } from 'node:events';
 import { createRedisBackend, Job, type JobsOptions, type RedisQueueBackend } from 'bullmq';
 import { Unpackr } from 'msgpackr';
+import { type FailureText, latestStacks } from '../../core/error-text.js';
 import { InvalidOptionError, messageOf, UnsupportedError } from '../../core/errors.js';
 import type { JobOptions, NewJob } from '../../core/jobs.js';
 import { MOST_STACKS } from '../../core/retry.js';
@@ -246,17 +247,22 @@ export function encodeFields(fields: FailureFields): string {
   return toText(Object.entries(fields).flat());
 }
 
-/** What a try that failed writes, with the stacks of those before it: as many as `stackTraceLimit`, the latest. */
+/**
+ * What a try that failed writes, with the stacks of those before it: as many as `stackTraceLimit`, the latest.
+ * @param ends how many jobs end in the same step.
+ */
 export function failureFields(
-  { reason, stack }: { readonly reason: string; readonly stack: string },
-  earlier: string | undefined,
-  limit = MOST_STACKS,
+  { reason, stack }: FailureText,
+  {
+    earlier,
+    limit = MOST_STACKS,
+    ends,
+  }: { readonly earlier: string | undefined; readonly limit?: number | undefined; readonly ends: number },
 ): FailureFields {
-  const stacks = limit > 0 ? [...stacksIn(earlier), stack].slice(-limit) : [];
-  return { failedReason: reason, stacktrace: JSON.stringify(stacks) };
+  return { failedReason: reason, stacktrace: JSON.stringify(latestStacks(stacksIn(earlier), stack, limit, ends)) };
 }
 
-function stacksIn(text: string | undefined): string[] {
+function stacksIn(text: string | undefined): readonly unknown[] {
   try {
     const stacks: unknown = JSON.parse(text ?? '[]');
     return Array.isArray(stacks) ? stacks : [];

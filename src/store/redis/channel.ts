@@ -11,7 +11,13 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { Unpackr } from 'msgpackr';
-import { messageOf, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../core/errors.js';
+import {
+  messageOf,
+  OutcomeUnknownError,
+  StepTooLargeError,
+  StoreRefusedError,
+  StoreUnavailableError,
+} from '../../core/errors.js';
 import type { Clock, Timer } from '../../core/ports.js';
 import { sendTexts } from './connection.js';
 import { isFromReplica, isRefusal, isUnknownScript, refusalIn } from './refusals.js';
@@ -31,17 +37,26 @@ interface Call {
 
 interface Batch {
   readonly calls: readonly Call[];
+  readonly size: number;
   /** Why the server did not execute it; undefined while it is under way. */
   refusal?: string;
 }
 
 const unpackr = new Unpackr({ useRecords: false });
 
-/** Bounds of one EVALSHA: while it runs, Redis does nothing else. */
+/** Bounds of one EVALSHA: while it runs, Redis does nothing else (I11). A call that is larger goes by itself. */
 const MAX_CALLS = 64;
 const MAX_BYTES = 512 * 1024;
 /** How soon a server that refuses calls is asked again, and how soon a replica is left for another connection. */
 const ASK_AGAIN_MS = 100;
+/** What is written in one turn of the event loop. */
+const MAX_BYTES_A_TURN = 1024 * 1024;
+/** What is sent and not answered. More waits here, where it costs neither a buffer of the socket nor one of Redis. */
+const MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024;
+/** One call: above what options allow a payload or a result, and far below what Redis and V8 take. */
+const MAX_CALL_BYTES = 32 * 1024 * 1024;
+/** Texts up to this length are counted by it, and longer ones byte by byte. */
+const SHORT = 1024;
 
 export interface ChannelOptions {
   readonly redis: Redis;
@@ -88,7 +103,12 @@ export class Channel {
       }
       const madeAtMs = this.options.clock.monotonicMs();
       // Here, where an argument that is none is its caller's error, and not that of all calls of the tick.
-      const size = args.reduce<number>((sum, arg) => sum + (typeof arg === 'number' ? 8 : arg.length), 0);
+      const size = args.reduce<number>((sum, arg) => sum + sizeOf(arg), 0);
+      if (size > MAX_CALL_BYTES) {
+        const remedy = 'write less, or a link to where it is stored';
+        reject(new StepTooLargeError(`The call "${op}"`, { bytes: size, maxBytes: MAX_CALL_BYTES, remedy }));
+        return;
+      }
       this.waiting.push({ op, args, size, madeAtMs, decode, resolve: resolve as (value: unknown) => void, reject });
       // A full batch goes at once: Redis runs it while this tick makes the next.
       if (this.waiting.length >= MAX_CALLS) this.flush();
@@ -135,9 +155,23 @@ export class Channel {
     this.watch();
     // What was refused goes first: nothing may overtake it.
     if (this.options.redis.status !== 'ready' || this.inFlight.some(({ refusal }) => refusal !== undefined)) return;
-    if (!this.isOpen) this.ask();
-    else while (this.waiting.length > 0) this.send(nextBatch(this.waiting));
+    if (this.isOpen) this.sendWaiting();
+    else this.ask();
   };
+
+  private sendWaiting(): void {
+    let left = MAX_BYTES_A_TURN;
+    while (this.waiting.length > 0 && left > 0 && this.bytesInFlight < MAX_BYTES_IN_FLIGHT) {
+      const calls = nextBatch(this.waiting);
+      left -= sizeOfAll(calls);
+      this.send(calls);
+    }
+    if (left <= 0 && this.waiting.length > 0) this.schedule();
+  }
+
+  private get bytesInFlight(): number {
+    return this.inFlight.reduce((sum, { size }) => sum + size, 0);
+  }
 
   private ask(): void {
     if (this.isAsking || this.askTimer || this.closed) return;
@@ -146,6 +180,26 @@ export class Channel {
   }
 
   private send(calls: readonly Call[]): void {
+    const batch: Batch = { calls, size: sizeOfAll(calls) };
+    let answer: Promise<Buffer>;
+    try {
+      answer = this.write(calls);
+    } catch (error) {
+      // Nothing of it was written: a text that V8 or the socket does not take, say.
+      const why = new StoreRefusedError(`The call can't be sent (${messageOf(error)}); it was not executed.`);
+      rejectAll(batch, why);
+      return;
+    }
+    this.inFlight.push(batch);
+    answer
+      .then(answers => unpackr.unpack(answers))
+      .then(
+        answers => this.onAnswers(batch, answers),
+        error => this.onFailure(batch, error),
+      );
+  }
+
+  private write(calls: readonly Call[]): Promise<Buffer> {
     const { redis, script, header } = this.options;
     const withText = this.sendsText;
     this.sendsText = false;
@@ -154,14 +208,7 @@ export class Channel {
       texts.push(op, String(args.length));
       for (const arg of args) texts.push(typeof arg === 'string' ? arg : String(arg));
     }
-    const batch: Batch = { calls };
-    this.inFlight.push(batch);
-    sendTexts(redis, withText ? 'EVAL' : 'EVALSHA', texts)
-      .then(answers => unpackr.unpack(answers))
-      .then(
-        answers => this.onAnswers(batch, answers),
-        error => this.onFailure(batch, error),
-      );
+    return sendTexts(redis, withText ? 'EVAL' : 'EVALSHA', texts);
   }
 
   private onAnswers(batch: Batch, answers: readonly unknown[]): void {
@@ -169,6 +216,7 @@ export class Channel {
     if (refusal !== undefined) this.onRefusal(batch, refusal);
     else this.onExecuted(batch, answers);
     this.takeBack();
+    if (this.waiting.length > 0) this.schedule();
   }
 
   private onExecuted(batch: Batch, answers: readonly unknown[]): void {
@@ -192,6 +240,7 @@ export class Channel {
       if (batch.calls.length === 0 && error.name === 'ReplyError') this.onTaken();
     }
     this.takeBack();
+    if (this.waiting.length > 0) this.schedule();
   }
 
   private onRefusal(batch: Batch, refusal: string): void {
@@ -266,20 +315,30 @@ function overtaken({ refusal }: Batch): string {
   return `Redis refused the call (${refusal}) and executed a later one; the call was not executed.`;
 }
 
+/** A large call delays none that would have gone with it. */
 function nextBatch(waiting: Call[]): Call[] {
   let bytes = 0;
   let count = 0;
-  while (count < waiting.length && count < MAX_CALLS && bytes < MAX_BYTES) {
+  while (count < waiting.length && count < MAX_CALLS) {
     bytes += waiting[count]?.size ?? 0;
+    if (count > 0 && bytes > MAX_BYTES) break;
     count++;
   }
   return waiting.splice(0, count);
 }
 
+function sizeOf(arg: Argument): number {
+  if (typeof arg === 'number') return 8;
+  return arg.length <= SHORT ? arg.length : Buffer.byteLength(arg);
+}
+
+function sizeOfAll(calls: readonly Call[]): number {
+  return calls.reduce((sum, { size }) => sum + size, 0);
+}
+
 function settle(call: Call, answer: unknown): void {
   if (!Array.isArray(answer)) {
-    const { err } = answer as { err: string };
-    call.reject(new StoreRefusedError(`Redis refused "${call.op}": ${err}`));
+    call.reject(new StoreRefusedError(`Redis refused "${call.op}": ${problemOf(answer)}`));
     return;
   }
   try {
@@ -287,6 +346,11 @@ function settle(call: Call, answer: unknown): void {
   } catch (error) {
     call.reject(error as Error);
   }
+}
+
+/** What stands in the place of an answer. It may quote an argument, of any length. */
+function problemOf(answer: unknown): string {
+  return messageOf((answer as { err?: unknown } | undefined)?.err ?? 'no answer');
 }
 
 function rejectAll(batch: Batch, error: Error): void {

@@ -42,8 +42,8 @@ export class Entering {
         `A bulk of ${jobs.length} jobs can't be added in one step, as maxPending asks for; give at most ${MOST_IN_ONE_STEP}.`,
       );
     }
-    const args = jobs.map(([job, hint]) => JSON.stringify(this.argumentTexts(job, hint, this.encoded(job))));
-    return this.together('enterAll', args, answers => {
+    const args = jobs.flatMap(([job, hint]) => this.arguments(job, hint, this.encoded(job)));
+    return this.together('enterAll', args, jobs.length, answers => {
       if (answers[0] === 'FULL') throw this.full(jobs[Number(answers[1]) - 1]?.[0]);
       return jobs.map(
         ([job, hint], index) =>
@@ -54,8 +54,8 @@ export class Entering {
   }
 
   enterFlow({ id, jobs }: NewFlow): readonly Promise<Entered>[] {
-    const args = jobs.map(one => JSON.stringify(this.flowArguments(id, one)));
-    return this.together('enterFlow', args, answers => {
+    const args = jobs.flatMap(one => this.flowArguments(id, one));
+    return this.together('enterFlow', args, jobs.length, answers => {
       const [what, detail] = answers;
       if (what === 'KNOWN')
         return jobs.map(({ path }) => () => ({ jobId: `${detail}${path}`, route: 'elsewhere' }));
@@ -74,11 +74,15 @@ export class Entering {
    */
   private together(
     op: string,
-    args: readonly string[],
+    args: readonly (string | number)[],
+    count: number,
     read: (answers: readonly unknown[]) => readonly (() => Entered)[],
   ): readonly Promise<Entered>[] {
     const owed: { resolve(entered: Entered): void; reject(error: Error): void }[] = [];
-    const promises = args.map(() => new Promise<Entered>((resolve, reject) => owed.push({ resolve, reject })));
+    const promises = Array.from(
+      { length: count },
+      () => new Promise<Entered>((resolve, reject) => owed.push({ resolve, reject })),
+    );
     // Each is settled here, at once, and not by a promise of its own: answers keep the order of the calls.
     const settle = (answers: readonly unknown[]) => {
       for (const [index, readOne] of read(answers).entries()) {
@@ -102,15 +106,10 @@ export class Entering {
     return this.parts.ready().bull.encodeAdd(job, this.parts.keySpace.of(job.entity));
   }
 
-  /** What a step reads as JSON, where numbers would lose digits. */
-  private argumentTexts(...of: [NewJob, EnterHint, EncodedAdd]): string[] {
-    return this.arguments(...of).map(value => String(value).toWellFormed());
-  }
-
-  private flowArguments(id: string, { job, hint, path, parent, isParent }: FlowJob): unknown[] {
+  private flowArguments(id: string, { job, hint, path, parent, isParent }: FlowJob): (string | number)[] {
     const add = this.encoded(job);
     const own: EncodedAdd = { ...add, customId: `${id}${path}`, kind: isParent ? 'parent' : add.kind };
-    return [parent === undefined ? 0 : parent + 1, this.argumentTexts(job, hint, own)];
+    return [parent === undefined ? 0 : parent + 1, ...this.arguments(job, hint, own)];
   }
 
   private arguments(job: NewJob, hint: EnterHint, add: EncodedAdd): (string | number)[] {

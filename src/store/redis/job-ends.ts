@@ -3,12 +3,14 @@
  * Neighbours: `scripts/finish.lua.ts` ends jobs; `bullmq.ts` has BullMQ build its arguments.
  */
 
+import { MAX_STEP_BYTES } from '../../core/bounds.js';
 import type { Ordering } from '../../core/engine-options.js';
 import { type EntityRef, entityWord } from '../../core/entity.js';
+import { MAX_STACKS_LENGTH } from '../../core/error-text.js';
 import type { Settlement } from '../../core/jobs.js';
 import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
 import type { Claim, Log } from '../../core/ports.js';
-import { replyOf } from '../../core/reply.js';
+import { COMES_BACK, replyOf } from '../../core/reply.js';
 import { encodeReply } from './answers.js';
 import { type Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';
 import type { RedisJob } from './replies.js';
@@ -36,12 +38,40 @@ export class JobEnds {
     return this.parts.bull().encodeTake(this.workerOf(type, entity));
   }
 
-  /** `jobId lockMs status value opts fields nextMs reply` of a job that ends. */
-  arguments(entity: EntityRef, settlement: Settlement): (string | number)[] {
-    return [...this.withoutReply(entity, settlement), encodeReply(replyOf(settlement))];
+  /** `jobId lockMs status value opts fields nextMs reply` of each job that ends, all in one step. */
+  arguments(entity: EntityRef, settlements: readonly Settlement[]): (string | number)[] {
+    return settlements.flatMap(settlement => [
+      ...this.withoutReply(entity, settlement, settlements.length),
+      encodeReply(replyOf(settlement)),
+    ]);
   }
 
-  private withoutReply(entity: EntityRef, { job, outcome, beside }: Settlement): (string | number)[] {
+  /**
+   * Ends that are more than one step may be, in steps: all that end for good, in their order, a batch never in two; those that come
+   * back are in the last, which the caller makes itself.
+   */
+  pages(settled: readonly Settlement[]): {
+    readonly pages: readonly Settlement[][];
+    readonly last: readonly Settlement[];
+  } {
+    const pages: Settlement[][] = [];
+    let page: Settlement[] = [];
+    let bytes = 0;
+    const [comingBack, ended] = [settled.filter(comesBack), settled.filter(end => !comesBack(end))];
+    for (const end of ended) {
+      const isSameBatch = end.batch !== undefined && end.batch === page.at(-1)?.batch;
+      if (bytes >= MAX_STEP_BYTES && !isSameBatch) {
+        pages.push(page);
+        page = [];
+        bytes = 0;
+      }
+      page.push(end);
+      bytes += end.outcome.kind === 'completed' ? end.outcome.value.length : MAX_STACKS_LENGTH;
+    }
+    return { pages, last: [...page, ...comingBack] };
+  }
+
+  private withoutReply(entity: EntityRef, { job, outcome, beside }: Settlement, ends: number): (string | number)[] {
     const type = this.parts.config.entityType(entity.type);
     const { lockDurationMs, jobOptions, ordering } = type;
     const worker = this.workerOf(type, entity);
@@ -51,7 +81,7 @@ export class JobEnds {
     if (outcome.kind === 'completed') {
       return [...head, outcome.value, bull.encodeCompleted(options, worker), '', this.sequelOf(job as RedisJob)];
     }
-    const fields = failureFields(outcome, stacks, options.stackTraceLimit);
+    const fields = failureFields(outcome, { earlier: stacks, limit: options.stackTraceLimit, ends });
     if (outcome.kind === 'failed' || outcome.kind === 'dead') {
       // A dead letter is all that is kept of its job.
       const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
@@ -95,6 +125,10 @@ export class JobEnds {
     }
     return view;
   }
+}
+
+function comesBack({ outcome: { kind } }: Settlement): boolean {
+  return COMES_BACK.includes(kind);
 }
 
 /** How a job comes back, as the script reads it. */

@@ -200,12 +200,34 @@ export class RedisEntityStore implements EntityStore {
   }
 
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed> {
+    const { pages, last } = this.ends.pages(settled);
+    // Settled where its answer is read, and not by a promise of its own: answers keep the order of the calls.
+    return new Promise((resolve, reject) => {
+      const sendLast = () => this.sendResync(claim, epoch, { last, resolve });
+      (pages.length === 0 ? sendLast() : this.sendEnds(claim, epoch, pages).then(sendLast)).catch(reject);
+    });
+  }
+
+  /** One step after the other: what a later one ends must not be ended where an earlier one was refused. */
+  private async sendEnds(claim: Claim, epoch: number, pages: readonly Settlement[][]): Promise<void> {
+    const { base } = this.keySpace.of(claim.entity);
+    for (const page of pages) {
+      const args = [base, claim.epoch, epoch, ...this.ends.arguments(claim.entity, page)];
+      await this.parts.channel.call('settle', args, answer => checkStale(answer, claim));
+    }
+  }
+
+  private sendResync(
+    claim: Claim,
+    epoch: number,
+    { last, resolve }: { last: readonly Settlement[]; resolve: (claimed: Claimed) => void },
+  ): Promise<void> {
     const keys = this.keySpace.of(claim.entity);
-    const ends = settled.flatMap(settlement => this.ends.arguments(claim.entity, settlement));
+    const ends = this.ends.arguments(claim.entity, last);
     const args = [keys.base, keys.type, keys.id, claim.epoch, epoch, this.ends.takeOptions(claim.entity), ...ends];
     return this.parts.channel.call('resync', args, answer => {
       checkStale(answer, claim);
-      return this.readClaimed(answer, 1, claim.entity, epoch);
+      resolve(this.readClaimed(answer, 1, claim.entity, epoch));
     });
   }
 
@@ -227,7 +249,7 @@ export class RedisEntityStore implements EntityStore {
       take,
       this.ends.takeOptions(claim.entity),
       this.options.config.entityType(claim.entity.type).isOrdered ? 1 : 0,
-      ...this.ends.arguments(claim.entity, settlement),
+      ...this.ends.arguments(claim.entity, [settlement]),
       ...(settlement.beside ?? []),
     ];
     return this.parts.channel.call('finish', args, answer => {
@@ -241,7 +263,7 @@ export class RedisEntityStore implements EntityStore {
   finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched> {
     const { base } = this.keySpace.of(claim.entity);
     const { isOrdered } = this.options.config.entityType(claim.entity.type);
-    const ends = settlements.flatMap(settlement => this.ends.arguments(claim.entity, settlement));
+    const ends = this.ends.arguments(claim.entity, settlements);
     const args = [base, claim.epoch, take, this.ends.takeOptions(claim.entity), isOrdered ? 1 : 0, ...ends];
     return this.parts.channel.call('finishAll', args, answer => {
       checkStale(answer, claim);

@@ -76,6 +76,7 @@ export function readFetched(answer: readonly unknown[], at: number, claim: Claim
   const again = String(answer[at]);
   if (again === '-1') return { jobs };
   if (again === 'recalled') return { jobs, isRecalled: true };
+  if (again === 'more') return { jobs, isPartial: true };
   return again.startsWith(LIMITED)
     ? { jobs, againInMs: Number(again.slice(LIMITED.length)), isLimited: true }
     : { jobs, againInMs: Number(again) };

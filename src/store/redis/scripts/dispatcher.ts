@@ -43,6 +43,8 @@ local nowUs = t[1] * 1000000 + t[2]
 -- numbers are written with %.0f: Lua's own spelling of a large one loses digits
 local nowMs = string.format('%.0f', math.floor(nowUs / 1000))
 local OPS = {}
+-- Ops of more arguments than fit on Lua's stack: they get the positions of their arguments in ARGV, from the first to the last.
+local MANY = {}
 
 -- What a call that failed is answered with.
 local function problem(thrown) return type(thrown) == 'table' and thrown.err or tostring(thrown) end
@@ -69,7 +71,11 @@ end}
 `;
 
 const LOOP = /* lua */ `
-local function run(at, last) return OPS[ARGV[at]](unpack(ARGV, at + 2, last)) end
+local function run(at, last)
+  local many = MANY[ARGV[at]]
+  if many then return many(at + 2, last) end
+  return OPS[ARGV[at]](unpack(ARGV, at + 2, last))
+end
 -- Without calls: whether this server executes writes. It writes nothing, and so is not done before writes: Redis looks at its
 -- memory only until a script has come to its first write.
 if #ARGV == 3 then redis.call('DEL', KEYS[2]) end

@@ -218,13 +218,16 @@ function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKe
   return {'UNKNOWN', id, problem(answer)}
 end
 
--- enterAll: for each job the arguments of its enter, as JSON. Returns {answer, answer …}, or {'FULL', number of the job that has no
--- room} when nothing was added.
-function OPS.enterAll(...)
-  local jobs, room, seen, answers = {}, {}, {}, {}
-  for i, text in ipairs({...}) do
-    local job = cjson.decode(text)
-    local B, customId, dedupKey, maxPending = job[1], job[9], job[10], job[11]
+-- So many arguments has an enter.
+local ENTERED = 18
+
+-- enterAll: for each job the arguments of its enter. Returns {answer, answer …}, or {'FULL', number of the job that has no room} when
+-- nothing was added.
+function MANY.enterAll(from, to)
+  local room, seen, answers, i = {}, {}, {}, 0
+  for p = from, to, ENTERED do
+    i = i + 1
+    local B, customId, dedupKey, maxPending = ARGV[p], ARGV[p + 8], ARGV[p + 9], ARGV[p + 10]
     local hash = B .. ':' .. customId
     local isKnown = (customId ~= '' and seen[hash]) or (dedupKey ~= '' and seen[dedupKey])
     seen[hash], seen[dedupKey] = true, true
@@ -232,11 +235,10 @@ function OPS.enterAll(...)
       room[B] = (room[B] or tonumber(maxPending) - pendingOf(B)) - 1
       if room[B] < 0 then return {'FULL', i} end
     end
-    jobs[i] = job
   end
-  for i, job in ipairs(jobs) do
-    local ok, answer = pcall(OPS.enter, unpack(job))
-    answers[i] = ok and answer or {err = problem(answer)}
+  for p = from, to, ENTERED do
+    local ok, answer = pcall(OPS.enter, unpack(ARGV, p, p + ENTERED - 1))
+    answers[#answers + 1] = ok and answer or {err = problem(answer)}
   end
   return answers
 end

@@ -196,6 +196,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetches and '1' or '0', kept)
   local out = {'OK', 0, '-1'}
   if type(r) == 'table' and type(r[1]) == 'table' then
+    weigh(r[1])
     out[4] = r[2]
     out[5] = r[1]
     take(B, n - 1, takeOpts, out, 3)
@@ -220,15 +221,22 @@ function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
   return out
 end
 
--- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields nextMs reply)*
--- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
--- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
-function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
+-- settle: B oldEpoch newEpoch | (jobId lockMs status value opts fields nextMs reply)*: a part of what is settled, before the resync that
+-- ends the rest; all of these end for good. Returns {'OK'}
+function OPS.settle(B, epoch, newEpoch, ...)
   local claim = claimOf(B)
   -- Ours is any epoch between the one we know and the new one: the answer to an earlier resync may have been lost.
   local known = claim[OWNER] == pod and tonumber(claim[EPOCH])
   if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
   finishTogether(B, {...})
+  return {'OK'}
+end
+
+-- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields nextMs reply)*
+-- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
+-- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
+function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
+  if OPS.settle(B, epoch, newEpoch, ...)[1] == 'STALE' then return {'STALE'} end
   local out = {'OK', grant(B, T, I, newEpoch, 0, true), 0, 0}
   take(B, 1, takeOpts, out, 5)
   return out

@@ -72,13 +72,13 @@ local function routeOne(B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled
   return route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
 end
 
--- enterFlow: for each job, as JSON, [the number of its parent, which comes before it, or 0; the arguments of its enter, its id among
--- them]; one that has children is of the kind 'parent'
+-- enterFlow: for each job the number of its parent, which comes before it, or 0, and the arguments of its enter, its id among them;
+-- one that has children is of the kind 'parent'
 -- Returns {answer, …}, as of an enter, or PARENT, a parent that waits; {'KNOWN', id of the root}: added before; {'FULL', number},
 -- {'TAKEN', number}, {'SHARED', number, whose} or {'REFUSED', number, BullMQ's code}, the job that could not be added
-function OPS.enterFlow(...)
+function MANY.enterFlow(from, to)
   local nodes = {}
-  for i, text in ipairs({...}) do nodes[i] = cjson.decode(text) end
+  for p = from, to, ENTERED + 1 do nodes[#nodes + 1] = {tonumber(ARGV[p]), {unpack(ARGV, p + 1, p + ENTERED)}} end
   local root = nodes[1][2]
   local known, isOther = knownRoot(root[1], root[4], root[9], root[10])
   if isOther then return {'TAKEN', 1} end

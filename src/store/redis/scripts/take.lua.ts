@@ -4,9 +4,28 @@
  * A hold is in its way: nothing is fetched while the head of the queue waits for its next try (I6).
  * Answers of a fetch, in every op that fetches: {..., againInMs, id, fields, id, fields …}; before them, where an idle worker
  * asks, '1' when its claim rested and was roused. In place of againInMs: '-1', not at all; 'limited <ms>', the rate of its type
- * allows no more before; 'recalled', what is fetched is to be given back first.
+ * allows no more before; 'recalled', what is fetched is to be given back first; 'more', the jobs are large, and there may be more.
  */
+import { MAX_FETCH_BYTES } from '../../../core/bounds.js';
+
 export const takeLua = /* lua */ `
+-- What an older version has kept of failed tries may have any size: above this it is not read.
+local MAX_KEPT_BYTES, MAX_FETCH_BYTES = 262144, ${MAX_FETCH_BYTES}
+
+-- How many bytes the fields of a job have, by turns names and values; what is too large of its former tries is left out.
+local function weigh(fields)
+  local bytes = 0
+  for k = 2, #fields, 2 do
+    local size = #fields[k]
+    if size > MAX_KEPT_BYTES and (fields[k - 1] == 'stacktrace' or fields[k - 1] == 'failedReason') then
+      fields[k] = fields[k - 1] == 'stacktrace' and '[]' or ''
+      size = 2
+    end
+    bytes = bytes + size
+  end
+  return bytes
+end
+
 -- Of a fetch that brought no job: {0, 0, ms of rate limit, time of the next delayed job}
 local function againIn(r)
   if tonumber(r[3]) > 0 then return string.format('limited %.0f', r[3]) end
@@ -24,15 +43,20 @@ local function take(B, n, opts, out, at)
     return
   end
   forgetHold(B)
-  local keys, args = keysOf_moveToActive(B), {B .. ':', nowMs, opts}
-  for _ = 1, n do
+  local keys, args, bytes = keysOf_moveToActive(B), {B .. ':', nowMs, opts}, 0
+  for i = 1, n do
     local r = BULL.moveToActive(keys, args)
     if type(r[1]) ~= 'table' then
       out[at] = againIn(r)
       return
     end
+    bytes = bytes + weigh(r[1])
     out[#out + 1] = r[2]
     out[#out + 1] = r[1]
+    if bytes >= MAX_FETCH_BYTES and i < n then
+      out[at] = 'more'
+      return
+    end
   end
 end
 

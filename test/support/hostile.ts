@@ -1,0 +1,100 @@
+/** What a handler may throw or return that is hard to read, or to keep. */
+import fc from 'fast-check';
+
+/** What throws when it is read may throw the likes of itself. */
+function refuse(): never {
+  throw revoked();
+}
+
+function revoked(of: object = {}): object {
+  const { proxy, revoke } = Proxy.revocable(of, {});
+  revoke();
+  return proxy;
+}
+
+/** Whatever is asked of it, it throws. */
+function refusing(of: object): object {
+  return new Proxy(of, { get: refuse, getPrototypeOf: refuse, has: refuse, ownKeys: refuse });
+}
+
+function withGetters(error: Error, names: readonly string[]): Error {
+  for (const name of names) Object.defineProperty(error, name, { get: refuse, configurable: true });
+  return error;
+}
+
+function withCause(error: Error, cause: unknown): Error {
+  return Object.defineProperty(error, 'cause', { value: cause });
+}
+
+function circle(): Error {
+  const error = new Error('its own cause');
+  return withCause(error, error);
+}
+
+const text = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 30 }),
+  fc.constantFrom('', '\ud83d', 'a\udc00b', 'x'.repeat(300_000), '\u0000\n\r\u2028'.repeat(3000), '😀'.repeat(9000)),
+);
+/** To define that of the stack reads the others. */
+const GETTERS = ['stack', 'message', 'name', 'code', 'cause', 'stage', 'failures'];
+const THEN = 'then';
+
+/** Makes the value: fast-check reads what it generates itself. */
+export type Make = () => unknown;
+
+const made = (...makes: Make[]): fc.Arbitrary<Make> => fc.constantFrom(...makes);
+
+const error: fc.Arbitrary<Make> = fc.oneof(
+  text.map(message => () => new Error(message)),
+  fc.tuple(text, fc.subarray(GETTERS)).map(
+    ([message, names]) =>
+      () =>
+        withGetters(new Error(message), names),
+  ),
+  fc.tuple(fc.constantFrom('message', 'stack', 'name', 'code', 'cause'), fc.anything()).map(
+    ([name, value]) =>
+      () =>
+        Object.defineProperty(new Error('odd'), name, { value }),
+  ),
+  made(
+    circle,
+    () => revoked(new Error('revoked')),
+    () => refusing(new Error('refusing')),
+    () => withCause(new Error('caused'), revoked()),
+    () => Object.assign(new Error('a batch of none'), { code: 'BATCH_FAILURE', failures: [null, 5] }),
+    () => Object.assign(new Error('sly'), { code: 'BATCH_FAILURE', failures: revoked([]) }),
+  ),
+);
+
+const thing: fc.Arbitrary<Make> = fc.oneof(
+  fc.anything({ withBigInt: true, withNullPrototype: true, withSparseArray: true, withDate: true }).map(of => () => of),
+  text.map(of => () => of),
+  made(
+    () => revoked(),
+    () => revoked([]),
+    () => refusing([]),
+    () => Symbol('a symbol'),
+    () => ({ toString: refuse, toJSON: refuse, [Symbol.toPrimitive]: refuse }),
+    () => Object.defineProperty({}, 'toJSON', { get: refuse }),
+  ),
+);
+
+/** None of these is a promise that never ends: that is a handler which never ends. */
+export const thrown: fc.Arbitrary<Make> = fc.oneof(error, thing);
+export const returned: fc.Arbitrary<Make> = fc.oneof(
+  error,
+  thing.map(make => () => settledAtOnce(make())),
+  made(
+    () => Object.defineProperty({}, THEN, { get: refuse }),
+    () => ({ [THEN]: refuse }),
+  ),
+  thrown.map(make => () => ({ [THEN]: (_: unknown, reject: (reason: unknown) => void) => reject(make()) })),
+);
+
+function settledAtOnce(value: unknown): unknown {
+  try {
+    return typeof (value as { then?: unknown } | null | undefined)?.then === 'function' ? undefined : value;
+  } catch {
+    return value;
+  }
+}
