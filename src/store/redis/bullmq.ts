@@ -46,7 +46,7 @@ const BODIES = [
   'moveToDelayed',
   'pause',
   'removeJob',
-  'drain',
+  'removeChildDependency',
   'updateData',
   'updateProgress',
   'addLog',
@@ -298,8 +298,6 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
   const pause = names('pause');
   await backend.pause(false);
   const resume = names('pause');
-  await backend.drain(true);
-  const drain = names('drain');
   await backend.addJobScheduler('s', 1, '{}', {}, { name: 'n' }, {});
   // Its body looks for what waits in a paused queue where older versions put it.
   const addJobScheduler = names('addJobScheduler').map(name => (name === 'paused' ? 'wait' : name));
@@ -319,7 +317,6 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
     moveToDelayed,
     pause,
     resume,
-    drain,
     addJobScheduler,
     updateJobScheduler,
     removeJobScheduler,

@@ -71,8 +71,14 @@ export class RedisControl implements EntityControl {
     }
   }
 
-  drop(entity: EntityRef): Promise<void> {
-    return this.call(entity, 'drop', [], () => undefined);
+  async drop(entity: EntityRef): Promise<void> {
+    const isMore = ([more]: readonly unknown[]) => more === '1';
+    for (let left = await this.call(entity, 'drop', [], isMore); left; )
+      left = await this.call(entity, 'clear', [], isMore);
+  }
+
+  isDropping(entity: EntityRef): Promise<boolean> {
+    return this.call(entity, 'isDropping', [], ([answer]) => answer === '1');
   }
 
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
