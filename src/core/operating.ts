@@ -122,6 +122,8 @@ export interface DeadLetter extends Omit<JobView, 'jobId'> {
 export interface DeadLetters {
   /** From a position on, the oldest first. */
   list(type: string, from: number, limit: number): Promise<DeadLetter[]>;
+  /** Only their ids, the oldest first, of those that came after one ('': all). */
+  ids(type: string, after: string, limit: number): Promise<readonly string[]>;
   /**
    * Its job joins the queue of its entity, with all its tries, in the step that removes the letter.
    * @returns the job's new id; nothing when there is no such letter.

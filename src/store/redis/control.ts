@@ -16,7 +16,7 @@ import type {
 import { presentRun } from '../../core/schedule.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
-import { readPayload, readRows, sharedQueue } from './replies.js';
+import { readPages, readPayload, readRows, sharedQueue } from './replies.js';
 
 export class RedisControl implements EntityControl {
   constructor(
@@ -83,8 +83,11 @@ export class RedisControl implements EntityControl {
 
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
     const { base } = this.keySpace.of(entity);
-    return this.channel().call('list', [base, state, from, limit], answer =>
-      readRows(answer, FIELDS, row => readView(this.codecs, row)),
+    return readPages(from, limit, (from, limit) =>
+      this.channel().call('list', [base, state, from, limit], ([isCut, ...rows]) => ({
+        isCut: isCut === '1',
+        rows: readRows(rows, FIELDS, row => readView(this.codecs, row)),
+      })),
     );
   }
 

@@ -200,18 +200,26 @@ local function idsIn(B, state, from, limit)
   return ids
 end
 
--- For each job of a queue its id, and these fields; '' where there is none.
+-- '1' when it was cut off for its weight, or '0'; for each job of a queue its id, and these fields; '' where there is none.
+local MOST_LISTED_BYTES = 4194304
 local function viewsOf(B, ids, names)
-  local out = {}
+  local out, bytes = {'0'}, 0
   for _, id in ipairs(ids) do
+    if bytes > MOST_LISTED_BYTES then
+      out[1] = '1'
+      break
+    end
     out[#out + 1] = id
     local fields = redis.call('HMGET', B .. ':' .. id, unpack(names))
-    for f = 1, #names do out[#out + 1] = fields[f] or '' end
+    for f = 1, #names do
+      bytes = bytes + #(fields[f] or '')
+      out[#out + 1] = fields[f] or ''
+    end
   end
   return out
 end
 
--- list: B state from limit; returns for each job id, name, data, timestamp, tries, why the last one failed, envelope
+-- list: B state from limit; returns {cut, …}, for each job id, name, data, timestamp, tries, why the last one failed, envelope
 local VIEW = {'name', 'data', 'timestamp', 'atm', 'failedReason', 'aq'}
 function OPS.list(B, state, from, limit)
   return viewsOf(B, idsIn(B, state, tonumber(from), tonumber(limit)), VIEW)
