@@ -64,7 +64,8 @@ async function replayAll(letters: DeadLetters, type: string): Promise<number> {
   return count;
 }
 
-const REPLAYED_TOGETHER = 16;
+/** Each copies its payload within Redis. */
+const REPLAYED_TOGETHER = 32;
 
 /** While a list is read, Redis does nothing else. */
 const MOST_LISTED = 1000;

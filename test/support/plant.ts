@@ -22,6 +22,23 @@ export async function plantJobs(
   list: 'wait' | 'active' = 'wait',
 ): Promise<void> {
   for (let from = 1; from <= count; from += AT_ONCE) {
-    await redis.eval(PLANT, 1, base, from, Math.min(AT_ONCE, count - from + 1), list, '{"attempts":1}');
+    await redis.eval(PLANT, 1, base, from, Math.min(AT_ONCE, count - from + 1), list, '{"attempts":1,"removeOnComplete":true}');
+  }
+}
+
+const PLANT_LETTERS = `
+local S, from, count, entities = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+for n = from, from + count - 1 do
+  redis.call('HSET', S .. ':' .. n, 'name', 'work', 'data', '{"n":' .. n .. '}', 'opts', '{"attempts":1,"removeOnComplete":true}', 'timestamp', '1', 'atm', '1',
+    'ats', '1', 'finishedOn', '1', 'entity', 'dead' .. n % entities, 'jobId', n, 'failedReason', 'because', 'stacktrace', '[]')
+  redis.call('ZADD', S .. ':failed', n, n)
+end
+redis.call('SET', S .. ':id', from + count - 1)
+`;
+
+/** Dead letters of a type, of that many entities by turns: `dead0`, `dead1` … */
+export async function plantLetters(redis: Redis, base: string, count: number, entities: number): Promise<void> {
+  for (let from = 1; from <= count; from += AT_ONCE) {
+    await redis.eval(PLANT_LETTERS, 1, base, from, Math.min(AT_ONCE, count - from + 1), entities);
   }
 }
