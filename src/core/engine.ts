@@ -13,6 +13,7 @@ import { ClosedError, rejecting } from './errors.js';
 import type { EventSink } from './events.js';
 import type { FlowOf } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
+import { Leftovers } from './leftovers.js';
 import { LookSources } from './look.js';
 import type { DeadLetters, EntityControl, Schedules } from './operating.js';
 import type { EngineConfig } from './options.js';
@@ -40,6 +41,7 @@ export class Engine {
   private readonly heartbeat: Heartbeat;
   private readonly sources: LookSources;
   private readonly discovery: Discovery;
+  private readonly leftovers: Leftovers;
   private readonly scaler: Scaler | undefined;
   private readonly enqueuer: Enqueuer;
   private readonly calls: WaitingCalls;
@@ -62,6 +64,7 @@ export class Engine {
     this.heartbeat = new Heartbeat({ ...parts, manager });
     this.sources = new LookSources({ ...parts, manager });
     this.discovery = new Discovery(parts);
+    this.leftovers = new Leftovers(parts);
     if (config.scaleEveryMs !== undefined) this.scaler = new Scaler(config.scaleEveryMs, { ...parts, manager });
     this.enqueuer = new Enqueuer({ store, config, manager, clock: parts.clock, propagation });
     this.calls = new WaitingCalls({
@@ -89,6 +92,7 @@ export class Engine {
         this.heartbeat.start();
         this.sources.start();
         this.discovery.start();
+        this.leftovers.start();
         this.scaler?.start();
       },
       () => {}, // told by connect()
@@ -161,6 +165,7 @@ export class Engine {
     if (!this.draining) {
       this.sources.stop();
       this.discovery.stop();
+      this.leftovers.stop();
       this.scaler?.stop();
       this.draining = this.manager.drain(this.parts.config.shutdownTimeoutMs);
       if (this.isWorking) this.heartbeat.request();

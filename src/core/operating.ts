@@ -53,7 +53,7 @@ export interface QueueLocation {
   readonly prefix: string;
 }
 
-/** What a person does to one entity, wherever it is worked. Each is one atomic step of the store. */
+/** What a person does to one entity, wherever it is worked. Each begins with one atomic step of the store. */
 export interface EntityControl {
   /** Pauses or resumes. With a pause the owner is recalled: it gives back what it has fetched and not started. */
   pause(entity: EntityRef, isPaused: boolean): Promise<void>;
@@ -66,8 +66,16 @@ export interface EntityControl {
    */
   unblock(entity: EntityRef, how: Unblocking, jobId?: string): Promise<boolean>;
   status(entity: EntityRef): Promise<EntityStatus>;
-  /** Removes all that waits, also for later or for children; to the parent of what it removes that has failed. The owner is recalled, and what it has fetched and not started goes, too. */
+  /**
+   * Removes all that waits, also for later or for children; to the parent of what it removes that has failed. All leaves the queue in
+   * one step, which recalls the owner, too; it is removed in pages, by any pod where this one dies. Resolves when it is.
+   */
   drop(entity: EntityRef): Promise<void>;
+  /**
+   * Whether the owner has to tell yet what it had started when all was dropped. It is told again. Where its lease has passed, all that
+   * it had fetched is dropped by this.
+   */
+  isDropping(entity: EntityRef): Promise<boolean>;
   /** Jobs in one state, from a position on: those that are next first, and of those that have ended the latest. */
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]>;
   locate(entity: EntityRef): QueueLocation;
@@ -114,6 +122,8 @@ export interface DeadLetter extends Omit<JobView, 'jobId'> {
 export interface DeadLetters {
   /** From a position on, the oldest first. */
   list(type: string, from: number, limit: number): Promise<DeadLetter[]>;
+  /** Only their ids, the oldest first, of those that came after one ('': all). */
+  ids(type: string, after: string, limit: number): Promise<readonly string[]>;
   /**
    * Its job joins the queue of its entity, with all its tries, in the step that removes the letter.
    * @returns the job's new id; nothing when there is no such letter.

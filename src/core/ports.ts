@@ -249,6 +249,11 @@ export interface EntityStore {
    * Searches a part of all queues for work that came past this library (race 10), and enters what it finds into the books.
    * @param from where the last step ended; without it a search begins, unless a pod has begun one within `intervalMs`.
    */
+  /**
+   * Goes on with what a pod that is gone had begun: a page of the jobs that were dropped, and of the entities of types that were
+   * resumed. @returns whether there is more.
+   */
+  leftovers(types: readonly string[]): Promise<boolean>;
   discover(types: readonly string[], intervalMs: number, from?: string): Promise<Discovered>;
   /** True when answers are owed on the command connection and none at all has come for `ms`. */
   isSilentFor(ms: number): boolean;

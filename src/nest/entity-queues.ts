@@ -25,9 +25,13 @@ export interface EntityQueue {
   /** Takes a {@link EntityQueue.pause} back. */
   resume(): Promise<void>;
   /**
-   * Removes all jobs that wait, also those for later or for their children, but not those of schedules. To the parent of a job
-   * that is removed it has failed; the children of one that is removed still run. The running one ends. What the pod that works the entity has fetched ahead
-   * goes as soon as it hears of it; should the pod die before, that runs.
+   * Removes all jobs that wait, however many, also those for later or for their children, but not those of schedules. The parent of a
+   * removed job sees it as failed; the children of a removed parent still run. The running job ends, with its retries.
+   *
+   * Resolves when no job that had not started by then will ever start, on any pod, and all are removed: when the pod that works the
+   * entity has told which of its prefetched jobs it had started (a round trip). If that pod is dead or hung, its lease has to run out
+   * first; then all that it had prefetched is removed, **also a job that it was running**, which does not run again. What is enqueued
+   * after the call began runs, also under the `jobId` or the key of a removed job. If this process dies meanwhile, other pods finish.
    */
   drop(): Promise<void>;
   /**
@@ -100,7 +104,7 @@ export class EntityQueues {
     return {
       pause: async () => (await control()).pause(entity, true),
       resume: async () => (await control()).pause(entity, false),
-      drop: async () => (await control()).drop(entity),
+      drop: async () => dropped(await control(), entity),
       drain: async ({ timeoutMs } = {}) => drained(await control(), entity, timeoutMs),
       list: async (state, { from = 0, limit = 100 } = {}) => {
         checkList(state, from, limit);
@@ -153,6 +157,14 @@ export class EntityQueues {
 
 const FIRST_LOOK_MS = 20;
 const LAST_LOOK_MS = 500;
+
+/** Asks until the owner has told what it had started, or has lost its lease. */
+async function dropped(control: EntityControl, entity: EntityRef): Promise<void> {
+  await control.drop(entity);
+  for (let pauseMs = FIRST_LOOK_MS; await control.isDropping(entity); pauseMs = Math.min(2 * pauseMs, LAST_LOOK_MS)) {
+    await new Promise<void>(resolve => systemClock.after(pauseMs, resolve));
+  }
+}
 
 /** Asks again and again: an event may be lost, a queue can't. */
 async function drained(control: EntityControl, entity: EntityRef, timeoutMs?: number): Promise<void> {

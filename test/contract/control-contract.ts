@@ -171,6 +171,28 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(numbers(claimOf(other).jobs)).toEqual([8]);
       });
 
+      test('race 16: its entities are due for nobody until it is resumed; then all are, but those paused by themselves', async () => {
+        const [late, own] = [
+          { type: 'account', id: 'late' },
+          { type: 'account', id: 'own' },
+        ];
+        await a.finish(claim, done(first), 0);
+        await b.control.pauseType('account', true);
+        for (const [at, of] of [late, own].entries()) {
+          await b.enter({ ...job(at), entity: of }, 'route-only');
+          if (of === own) await b.control.pause(own, true);
+          expect(await b.look(of, 1)).toBe('paused');
+        }
+        expect(await a.release(claim, 'idle')).toBe(true);
+        expect(await b.due('account', 0, 10)).toEqual([]);
+        expect(await b.discover(['account'], 1)).toMatchObject({ found: 0 });
+        expect(await cluster.dueScore(own)).toBeUndefined();
+        await b.control.pauseType('account', false);
+        expect((await b.due('account', 0, 10)).map(({ id }) => id).sort()).toEqual([entity.id, 'late']);
+        await b.control.pause(own, false);
+        expect((await b.due('account', 0, 10)).map(({ id }) => id).sort()).toEqual([entity.id, 'late', 'own']);
+      });
+
       test('with the resume all go on, but those that are paused by themselves', async () => {
         const late = { type: 'account', id: 'late' };
         await b.control.pauseType('account', true);
@@ -278,13 +300,15 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await b.control.status(entity)).toMatchObject({ waiting: 3, active: 0, blockedBy });
       });
 
-      test('it outlives its owner; a look leaves it, and comes back', async () => {
+      test('race 16: it outlives its owner, and is due for nobody until it is decided about', async () => {
         await a.finish(claim, blocking(first), 1);
         expect(await a.release(claim, 'idle')).toBe(true);
         expect(await b.look(entity, 1)).toBe('later');
-        expect(await b.due('account', 0, 10)).toEqual([]);
-        expect(await cluster.dueScore(entity)).toBeDefined();
+        expect(await cluster.dueScore(entity)).toBeUndefined();
+        expect(await b.discover(['account'], 1)).toMatchObject({ found: 0 });
         expect(await b.control.status(entity)).toMatchObject({ blockedBy: { jobId: first.id } });
+        await b.control.unblock(entity, 'retry');
+        expect(await b.due('account', 0, 10)).toEqual([entity]);
       });
 
       test('an end whose answer was lost blocks once', async () => {

@@ -101,6 +101,49 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect(await cluster.keysOf(entity)).toEqual([]);
     });
 
+    /** Looks as often as it is due at once; answers in how many ms it is due then. */
+    const lookUntilDone = async (): Promise<number | undefined> => {
+      for (let epoch = 100; epoch < 150; epoch++) {
+        expect(await a.look(entity, epoch)).toBe('later');
+        const dueInMs = await cluster.dueInMs(entity);
+        if (dueInMs === undefined || dueInMs > 100) return dueInMs;
+      }
+      throw new Error('it is due without an end');
+    };
+
+    test('I8: one that is kept without an end keeps nothing that ended after it', async () => {
+      await run('failed', { removeOnFail: false });
+      await run('failed', { removeOnFail: { age: 30 } });
+      await run('failed', { removeOnFail: { age: 1 } });
+      expect(await release()).toBe(true);
+      expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(1000);
+      await cluster.timePasses(1100);
+      expect(await lookUntilDone()).toBeGreaterThan(20_000);
+      expect(await kept('failed')).toEqual([2, 1]);
+    });
+
+    test('I11: neither do hundreds, and these are looked at once', async () => {
+      for (let i = 0; i < 250; i++) await run('completed', { removeOnComplete: false });
+      await run('completed', { removeOnComplete: { age: 1 } });
+      expect(await release()).toBe(true);
+      expect(await lookUntilDone()).toBeLessThanOrEqual(1000);
+      await cluster.timePasses(1100);
+      expect(await lookUntilDone()).toBeUndefined();
+      expect((await a.control.status(entity)).waiting).toBe(0);
+      expect((await a.control.list(entity, 'completed', 0, 1)).map(({ data }) => data)).toEqual([{ n: 250 }]);
+      claim = undefined;
+      await run('completed', { removeOnComplete: { age: 1 } });
+      expect(await release()).toBe(true);
+      expect(await cluster.dueInMs(entity)).toBeGreaterThan(100);
+    });
+
+    test('I11: where far more are kept than the option allows, each end removes a part of them', async () => {
+      for (let i = 0; i < 500; i++) await run('completed', { removeOnComplete: false });
+      await run('completed', { removeOnComplete: 3 });
+      for (let i = 0; i < 2; i++) await run('completed', { removeOnComplete: 3 });
+      expect(await kept('completed')).toEqual([503, 502, 501]);
+    });
+
     test('what is kept without an end is looked at by nobody, and new work finds it', async () => {
       await run('failed', { removeOnFail: false, jobId: 'one' });
       await release();

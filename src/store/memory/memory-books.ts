@@ -6,7 +6,8 @@ import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.j
 import type { Discovered, WakeUp } from '../../core/ports.js';
 import type { MemoryServer, StoredEntity } from './memory-server.js';
 
-export const PAUSED_LOOK_MS = 5000;
+/** What is due that soon is in somebody's books. */
+const SOON_MS = 10_000;
 export const HOLD_LEAD_MS = 2000;
 const WAKE_UP_WAIT_MS = 5000;
 
@@ -63,9 +64,10 @@ export class MemoryBooks {
       if (server.liveOwner(entity) && !entity.owner?.rests) return false;
       if (!types.includes(entity.ref.type) || !server.hasWork(entity)) return false;
       if (server.liveOwner(entity)) return true;
+      if (server.isParked(entity)) return false;
       const score = server.due.get(entityWord(entity.ref)) ?? Number.POSITIVE_INFINITY;
       if (Number.isFinite(score) && this.heldForLong(entity) !== undefined) return false;
-      return score > server.now() + 2 * PAUSED_LOOK_MS;
+      return score > server.now() + SOON_MS;
     };
     const forgotten = [...server.entities.values()].filter(isForgotten);
     for (const entity of forgotten) {
@@ -78,7 +80,6 @@ export class MemoryBooks {
   /** A worker that has only a hold before it goes, and is there again shortly before the hold ends. */
   heldForLong(entity: StoredEntity): number | undefined {
     const heldForMs = this.server.heldForMs(entity);
-    if (heldForMs === Number.POSITIVE_INFINITY) return PAUSED_LOOK_MS + HOLD_LEAD_MS;
     return heldForMs !== undefined && heldForMs > HOLD_LEAD_MS ? heldForMs : undefined;
   }
 

@@ -73,8 +73,16 @@ export class MemoryControl implements EntityControl {
   async drop(ref: EntityRef): Promise<void> {
     const entity = this.server.entity(ref);
     this.server.drop(entity, [...entity.parents, ...entity.wait, ...entity.delayed.map(({ job }) => job)]);
-    this.server.recall(entity, 'drop');
+    this.server.isDropping(entity);
     if (!this.server.liveOwner(entity)) this.lookNow(entity);
+  }
+
+  async isDropping(ref: EntityRef): Promise<boolean> {
+    const entity = this.server.find(ref);
+    if (entity?.owner?.recall !== 'drop') return false;
+    const isDropping = this.server.isDropping(entity);
+    if (!this.server.liveOwner(entity)) this.lookNow(entity);
+    return isDropping;
   }
 
   async list(ref: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {

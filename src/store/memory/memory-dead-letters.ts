@@ -54,6 +54,11 @@ export class MemoryDeadLetters implements DeadLetters {
       }));
   }
 
+  async ids(type: string, after: string, limit: number): Promise<readonly string[]> {
+    const later = this.of(type).filter(({ letterId }) => Number(letterId) > Number(after));
+    return later.slice(0, limit).map(({ letterId }) => letterId);
+  }
+
   async replay(type: string, letterId: string): Promise<string | undefined> {
     const letter = this.of(type).find(letter => letter.letterId === letterId);
     if (!letter) return undefined;

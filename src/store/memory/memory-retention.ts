@@ -41,7 +41,7 @@ export function expireEnded<J extends Ended>(kept: Kept<J>, nowMs: number): numb
   let nextMs = Number.POSITIVE_INFINITY;
   for (const kind of ['failed', 'completed'] as const) {
     kept[kind] = kept[kind].filter(job => keptUntilMs(job, kind) > nowMs);
-    nextMs = Math.min(nextMs, ...kept[kind].slice(0, 1).map(job => keptUntilMs(job, kind)));
+    for (const job of kept[kind]) nextMs = Math.min(nextMs, keptUntilMs(job, kind));
   }
   return Number.isFinite(nextMs) ? nextMs : undefined;
 }

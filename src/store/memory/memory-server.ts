@@ -95,6 +95,9 @@ export interface Hold {
   readonly reason: string;
 }
 
+/** When an entity is due that waits for the end of a pause of its type. */
+const PARKED_MS = Number.MAX_SAFE_INTEGER;
+
 /** What a pod has been told and has not read. */
 interface Mailbox {
   readonly entries: { readonly call: string; readonly answer: Answer }[];
@@ -250,6 +253,17 @@ export class MemoryServer {
     return paused || this.pausedTypes.has(ref.type);
   }
 
+  /** Whether only a person can give an entity with work something to do: it is paused, or blocked. */
+  isParked(entity: StoredEntity): boolean {
+    return this.isPaused(entity) || (entity.active.length === 0 && this.blockerOf(entity) !== undefined);
+  }
+
+  /** Nobody looks at it until that person has (race 16). The end of the pause of a type enters all that have this time. */
+  park({ ref, paused }: StoredEntity): void {
+    if (this.pausedTypes.has(ref.type) && !paused) this.due.set(entityWord(ref), PARKED_MS);
+    else this.due.delete(entityWord(ref));
+  }
+
   promote(entity: StoredEntity): void {
     const now = this.now();
     const ripe = entity.delayed.filter(({ atMs }) => atMs <= now).sort((a, b) => a.atMs - b.atMs);
@@ -292,6 +306,8 @@ export class MemoryServer {
   grant(entity: StoredEntity, podId: string, epoch: number, maxStalled: number, keepsToken: boolean): number {
     const takeover = entity.owner?.podId !== podId;
     if (!keepsToken) entity.token = this.nextToken();
+    // Nobody knows what of it had started; what a person has dropped does not start.
+    if (entity.owner?.recall === 'drop') this.drop(entity, entity.active);
     const back = entity.active;
     this.giveBack(entity);
     if (takeover && back.length === 1 && back[0]) this.suspect(entity, back[0], maxStalled);
@@ -322,6 +338,22 @@ export class MemoryServer {
     entity.active = stay;
   }
 
+  /**
+   * All that waits is dropped, and what the owner has fetched when it has told what of that had started: until then the answer is yes.
+   * Where its lease has passed, all that it had fetched goes now.
+   */
+  isDropping(entity: StoredEntity): boolean {
+    if (this.liveOwner(entity)) {
+      this.recall(entity, 'drop');
+      return entity.owner?.recall === 'drop' && entity.active.length > 0;
+    }
+    if (entity.active.length === 0) return false;
+    this.drop(entity, entity.active);
+    this.giveBack(entity);
+    entity.owner = undefined;
+    return false;
+  }
+
   /** Removes jobs of a queue, but the present ones of its schedules. */
   drop(entity: StoredEntity, jobs: readonly StoredJob[]): void {
     const isPresent = ({ id, scheduleId = '' }: StoredJob) =>
@@ -334,11 +366,12 @@ export class MemoryServer {
 
   /** Removes jobs of a queue, wherever in it they are. */
   remove(entity: StoredEntity, jobs: readonly StoredJob[]): void {
+    const removed = new Set(jobs);
     for (const { options } of jobs) this.deduplications.delete(keyOf(entity.ref, options));
-    entity.wait = entity.wait.filter(job => !jobs.includes(job));
-    entity.delayed = entity.delayed.filter(({ job }) => !jobs.includes(job));
-    entity.active = entity.active.filter(job => !jobs.includes(job));
-    entity.parents = entity.parents.filter(job => !jobs.includes(job));
+    entity.wait = entity.wait.filter(job => !removed.has(job));
+    entity.delayed = entity.delayed.filter(({ job }) => !removed.has(job));
+    entity.active = entity.active.filter(job => !removed.has(job));
+    entity.parents = entity.parents.filter(job => !removed.has(job));
     for (const job of jobs) this.tellParent(job, { kind: 'failed', reason: 'it was removed' });
   }
 

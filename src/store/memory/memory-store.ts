@@ -25,7 +25,7 @@ import type {
   WakeUp,
 } from '../../core/ports.js';
 import { MemoryAnswers } from './memory-answers.js';
-import { HOLD_LEAD_MS, MemoryBooks, PAUSED_LOOK_MS } from './memory-books.js';
+import { HOLD_LEAD_MS, MemoryBooks } from './memory-books.js';
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
 import { MemoryFlows } from './memory-flows.js';
@@ -132,9 +132,9 @@ export class MemoryEntityStore implements EntityStore {
       this.server.forget(entity);
       return 'later';
     }
-    if (this.server.isPaused(entity)) {
-      this.server.due.set(entityWord(ref), this.server.now() + PAUSED_LOOK_MS);
-      return 'paused';
+    if (this.server.isParked(entity)) {
+      this.server.park(entity);
+      return this.server.isPaused(entity) ? 'paused' : 'later';
     }
     // What a dead owner had fetched, which somebody has put before the head, does not wait with it.
     const heldForMs = entity.active.length === 0 ? this.books.heldForLong(entity) : undefined;
@@ -210,12 +210,13 @@ export class MemoryEntityStore implements EntityStore {
         this.server.forget(entity);
         return true;
       }
+      if (this.server.isParked(entity)) {
+        entity.owner = undefined;
+        this.server.park(entity);
+        return true;
+      }
       const heldForMs = this.books.heldForLong(entity);
-      const waitsForMs = this.server.isPaused(entity)
-        ? PAUSED_LOOK_MS
-        : heldForMs === undefined
-          ? 0
-          : heldForMs - HOLD_LEAD_MS;
+      const waitsForMs = heldForMs === undefined ? 0 : heldForMs - HOLD_LEAD_MS;
       if (mode === 'idle' && waitsForMs === 0) return false;
       entity.owner = undefined;
       this.server.due.set(entityWord(claim.entity), this.server.now() + waitsForMs);
@@ -292,6 +293,11 @@ export class MemoryEntityStore implements EntityStore {
 
   backlogs(entities: readonly EntityRef[]): Promise<number[]> {
     return answer(() => this.books.backlogs(entities));
+  }
+
+  /** What an operator begins is done in one step here. */
+  async leftovers(): Promise<boolean> {
+    return false;
   }
 
   discover(types: readonly string[], intervalMs: number): Promise<Discovered> {

@@ -27,6 +27,7 @@ const WAKE_UPS_AT_ONCE = 256;
 /** Of each type: other pods may have room too. */
 const SPAWNS_AT_ONCE = 16;
 const BACKLOGS_PER_CALL = 256;
+const LEFTOVERS_AT_ONCE = 100;
 /** Keys that one step of a search looks at; while it does, Redis does nothing else. */
 const KEYS_PER_STEP = 500;
 
@@ -74,6 +75,21 @@ export class RedisBooks {
       counts.push(...(await this.channel.call('backlogs', bases, answer => answer.map(Number))));
     }
     return counts;
+  }
+
+  async leftovers(types: readonly string[]): Promise<boolean> {
+    const { keySpace } = this.parts;
+    const [isMore, ...words] = await this.channel.call(
+      'leftovers',
+      [LEFTOVERS_AT_ONCE, ...types.map(encodeSegment)],
+      answer => answer.map(String),
+    );
+    for (let at = 0; at < words.length; at += 2) {
+      const { base, type, id } = keySpace.of(parseEntityWord(`${words[at]}:${words[at + 1]}`));
+      // each page keeps the other pods away from it for a while
+      while (await this.channel.call('clear', [base, type, id], ([more]) => more === '1'));
+    }
+    return isMore === '1';
   }
 
   discover(types: readonly string[], intervalMs: number, from = ''): Promise<Discovered> {

@@ -47,7 +47,7 @@ const BODIES = [
   'moveToDelayed',
   'pause',
   'removeJob',
-  'drain',
+  'removeChildDependency',
   'updateData',
   'updateProgress',
   'addLog',
@@ -304,8 +304,6 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
   const pause = names('pause');
   await backend.pause(false);
   const resume = names('pause');
-  await backend.drain(true);
-  const drain = names('drain');
   await backend.addJobScheduler('s', 1, '{}', {}, { name: 'n' }, {});
   // Its body looks for what waits in a paused queue where older versions put it.
   const addJobScheduler = names('addJobScheduler').map(name => (name === 'paused' ? 'wait' : name));
@@ -325,7 +323,6 @@ async function recordKeyNames(client: RecordingClient, backend: RedisQueueBacken
     moveToDelayed,
     pause,
     resume,
-    drain,
     addJobScheduler,
     updateJobScheduler,
     removeJobScheduler,

@@ -16,7 +16,7 @@ import type {
 import { presentRun } from '../../core/schedule.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
-import { readPayload, readRows, sharedQueue } from './replies.js';
+import { readPages, readPayload, readRows, sharedQueue } from './replies.js';
 
 export class RedisControl implements EntityControl {
   constructor(
@@ -71,14 +71,23 @@ export class RedisControl implements EntityControl {
     }
   }
 
-  drop(entity: EntityRef): Promise<void> {
-    return this.call(entity, 'drop', [], () => undefined);
+  async drop(entity: EntityRef): Promise<void> {
+    const isMore = ([more]: readonly unknown[]) => more === '1';
+    for (let left = await this.call(entity, 'drop', [], isMore); left; )
+      left = await this.call(entity, 'clear', [], isMore);
+  }
+
+  isDropping(entity: EntityRef): Promise<boolean> {
+    return this.call(entity, 'isDropping', [], ([answer]) => answer === '1');
   }
 
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
     const { base } = this.keySpace.of(entity);
-    return this.channel().call('list', [base, state, from, limit], answer =>
-      readRows(answer, FIELDS, row => readView(this.codecs, row)),
+    return readPages(from, limit, (from, limit) =>
+      this.channel().call('list', [base, state, from, limit], ([isCut, ...rows]) => ({
+        isCut: isCut === '1',
+        rows: readRows(rows, FIELDS, row => readView(this.codecs, row)),
+      })),
     );
   }
 

@@ -5,7 +5,7 @@ import { StoreRefusedError } from '../../core/errors.js';
 import type { DeadLetter, DeadLetters, QueueLocation } from '../../core/operating.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
-import { readJson, readPayload, readRows, sharedQueue } from './replies.js';
+import { readJson, readPages, readPayload, readRows, sharedQueue } from './replies.js';
 
 export class RedisDeadLetters implements DeadLetters {
   constructor(
@@ -16,9 +16,16 @@ export class RedisDeadLetters implements DeadLetters {
 
   list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
     const T = encodeSegment(type);
-    return this.channel().call('letters', [T, from, limit], answer =>
-      readRows(answer, FIELDS, row => this.read(T, row)),
+    return readPages(from, limit, (from, limit) =>
+      this.channel().call('letters', [T, from, limit], ([isCut, ...rows]) => ({
+        isCut: isCut === '1',
+        rows: readRows(rows, FIELDS, row => this.read(T, row)),
+      })),
     );
+  }
+
+  ids(type: string, after: string, limit: number): Promise<readonly string[]> {
+    return this.channel().call('letterIds', [encodeSegment(type), after || '0', limit], ids => ids.map(String));
   }
 
   async replay(type: string, letterId: string): Promise<string | undefined> {

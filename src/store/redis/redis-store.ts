@@ -320,6 +320,10 @@ export class RedisEntityStore implements EntityStore {
     return this.books.backlogs(entities);
   }
 
+  leftovers(types: readonly string[]): Promise<boolean> {
+    return this.books.leftovers(types);
+  }
+
   discover(types: readonly string[], intervalMs: number, from?: string): Promise<Discovered> {
     return this.books.discover(types, intervalMs, from);
   }

@@ -52,6 +52,21 @@ export function readRows<T>(answer: readonly unknown[], fields: number, read: (r
   return rows;
 }
 
+/** Rows from a position on, in as many calls as it takes: one brings no more than it may weigh. */
+export async function readPages<T>(
+  from: number,
+  limit: number,
+  ask: (from: number, limit: number) => Promise<{ readonly isCut: boolean; readonly rows: readonly T[] }>,
+): Promise<T[]> {
+  const all: T[] = [];
+  for (let isCut = true; isCut && all.length < limit; ) {
+    const page = await ask(from + all.length, limit - all.length);
+    all.push(...page.rows);
+    ({ isCut } = page);
+  }
+  return all;
+}
+
 /** JSON for a person to see: what somebody has written by hand is shown as it is. */
 export function readJson(json: string): unknown {
   try {

@@ -5,22 +5,20 @@ import { LATEST_MS } from './wire.js';
 
 /** A lease and a sweep, with the pauses between tries; see I7. */
 const LOOKED_AT_MS = LEASE_MS + 1300 + 1500;
-const PAUSED_LOOK_MS = 5000;
 const LONGEST_DELAY_MS = 3000;
 /** The search for work that came past us. */
 const LONGEST_TIMER_MS = 120_000;
-/** Heartbeat, sweep and search. */
-const TIMERS_OF_AN_IDLE_POD = 3;
+/** Heartbeat, sweep, search, and what operators have left. */
+const TIMERS_OF_AN_IDLE_POD = 4;
 
 export async function calm(cluster: MemoryCluster): Promise<void> {
   cluster.note('* all is healed');
   await heal(cluster);
-  const wasPaused = [...cluster.server.entities.values()].some(entity => entity.paused);
   for (const [word, entity] of [...cluster.server.entities]) cluster.resume(word, entity);
   await cluster.time.advance(LATEST_MS + LEASE_MS);
   // A handler that was told that its entity is lost stops: until then its pod can't work the entity.
   for (const { signal, ended } of [...cluster.running]) if (signal.aborted) ended.open();
-  await cluster.time.advance(LOOKED_AT_MS + (wasPaused ? PAUSED_LOOK_MS : 0));
+  await cluster.time.advance(LOOKED_AT_MS);
   checkWorked(cluster);
   cluster.check();
   await finish(cluster);

@@ -130,6 +130,7 @@ export class MemoryCluster {
     entity.paused = false;
     const { wait, active, delayed, failed, owner } = entity;
     if (!owner && [wait, active, delayed, failed].every(jobs => jobs.length === 0)) this.server.entities.delete(word);
+    else this.server.lookNow(entity);
   }
 
   /** A person decides about the job that blocks an entity, if one does. */

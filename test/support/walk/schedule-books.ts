@@ -32,7 +32,6 @@ const ALL = 10_000;
 export const LEASE_MS = 60_000;
 /** The longest time until a job that is no run is tried again. */
 export const LONGEST_BACKOFF_MS = 60_000;
-const PAUSED_LOOK_MS = 5000;
 const SLACK_MS = 1000;
 
 export async function seeSchedules(
@@ -129,13 +128,15 @@ export class ScheduleBooks {
   private checkDue(seen: SeenSchedules, isOwned: boolean): void {
     const { waiting, active, delayed, dueInMs, status } = seen;
     if (liveIds(seen).length === 0) return;
+    // Only a person gives it something to do.
+    if ((status.isPaused || status.blockedBy) && !isOwned && waiting.length > 0 && dueInMs === undefined) return;
     if (dueInMs === undefined) {
       this.violate('I7: there is work, and the entity is not due');
       return;
     }
     const isWorkThere = waiting.length + active.length > 0;
     const firstMs = isWorkThere ? 0 : Math.min(...delayed.map(({ jobId }) => this.latestMs(jobId, seen)));
-    const ownersMs = isWorkThere || isOwned ? LEASE_MS : status.isPaused ? PAUSED_LOOK_MS : 0;
+    const ownersMs = isWorkThere || isOwned ? LEASE_MS : 0;
     const latestMs = Math.max(firstMs, ownersMs);
     if (dueInMs > latestMs + SLACK_MS)
       this.violate(`I7: there is work in ${firstMs} ms at the latest, and the entity is due in ${dueInMs} ms`);

@@ -164,6 +164,10 @@ export class WalkStore implements EntityStore {
     return this.send('backlogs', args);
   }
 
+  leftovers(...args: Parameters<EntityStore['leftovers']>): Promise<boolean> {
+    return this.send('leftovers', args);
+  }
+
   discover(...args: Parameters<EntityStore['discover']>): Promise<Discovered> {
     return this.send('discover', args);
   }
@@ -216,6 +220,6 @@ export function entityOf({ method, args }: { method: string; args: readonly unkn
   const [first] = args;
   if (method === 'enter') return (first as NewJob).entity;
   if (method === 'look' || method === 'peek') return first as EntityRef;
-  if (['due', 'renew', 'requestWorker', 'backlogs', 'discover'].includes(method)) return undefined;
+  if (['due', 'renew', 'requestWorker', 'backlogs', 'discover', 'leftovers'].includes(method)) return undefined;
   return (first as Claim).entity;
 }

@@ -110,7 +110,7 @@ end
 -- Whether a job that waits further back blocks the entity: somebody has put others before it.
 local function isBlockedBehind(B)
   local hold = holdOf(B)
-  return hold and isBlocked(hold.left) and redis.call('LPOS', B .. ':wait', hold.id)
+  return hold and isBlocked(hold.left) and redis.call('LPOS', B .. ':wait', hold.id, 'RANK', -1)
 end
 
 local function setHold(B, hold)
@@ -121,23 +121,36 @@ end
 -- A hold that is over, or of a job that waits no more. One whose job is not the head at the moment may be needed again.
 local function forgetHold(B)
   local hold = holdOf(B)
-  if hold and (isOver(hold) or not redis.call('LPOS', B .. ':wait', hold.id)) then setHold(B, nil) end
+  if hold and (isOver(hold) or not redis.call('LPOS', B .. ':wait', hold.id, 'RANK', -1)) then setHold(B, nil) end
 end
 
--- Gives back what was fetched, in its old order. Active is newest first; what is pushed last is taken next. Jobs under
--- a live lock that is not ours belong to a plain BullMQ worker: left alone. So are those that 'kept' has as keys.
-local function giveBack(B, kept)
+-- What was fetched and is dropped; answers whether it is.
+local function dropOne(B, drop, id)
+  if DROPS.isPresent(B, id) then return false end
+  redis.call('LPUSH', DROPS.key(B, drop, 'active'), id)
+  return true
+end
+
+-- Gives back what was fetched, in its old order; where a person has emptied the queue since ('drop' names that), it is dropped. Active
+-- is newest first; what is pushed last is taken next. Jobs under a live lock that is not ours belong to a plain BullMQ worker: left
+-- alone. So are those that 'kept' has as keys. Answers what is back, how many are foreign, and whether more is to be given back.
+local function giveBack(B, kept, drop, most)
   local back = {}
   local foreign = 0
   local active = redis.call('LRANGE', B .. ':active', 0, -1)
+  local left = most or #active
   for position, id in ipairs(active) do
     if isForeign(B, id) then
       foreign = foreign + 1
     elseif not (kept and kept[id]) then
+      if left == 0 then return back, foreign, true end
+      left = left - 1
       redis.call('LREM', B .. ':active', 1, id)
       redis.call('DEL', B .. ':' .. id .. ':lock')
       redis.call('SREM', B .. ':stalled', id)
-      if redis.call('EXISTS', B .. ':' .. id) == 1 then
+      if drop and dropOne(B, drop, id) then
+        -- it is in no place of the queue any more
+      elseif redis.call('EXISTS', B .. ':' .. id) == 1 then
         local priority = tonumber(redis.call('HGET', B .. ':' .. id, 'priority') or '0') or 0
         if priority > 0 then
           redis.call('ZADD', B .. ':prioritized', priority * 0x100000000 + #active - position, id)
@@ -149,7 +162,15 @@ local function giveBack(B, kept)
       end
     end
   end
-  return back, foreign
+  return back, foreign, false
+end
+
+-- The drop that what is given back now is of, or nil.
+local function pendingDrop(B)
+  local claim = claimOf(B)
+  if claim[RECALL] ~= 'drop' or redis.call('EXISTS', B .. ':active') == 0 then return nil end
+  local T, I = string.match(claim[ENTITY], '^([^:]+):(.+)$')
+  return DROPS.begin(B, T, I), T, I
 end
 
 -- Answers BullMQ's code: 1 when it is removed. To its parent it has failed.
@@ -161,18 +182,22 @@ local function removeJob(B, id)
 end
 
 -- Gives back what has certainly not started: fetching it was no attempt. If a person has emptied the queue since it was
--- fetched, it is removed.
+-- fetched, it is dropped.
 local function giveBackUnstarted(B, kept)
-  local back, foreign = giveBack(B, kept)
-  local isDropped, left = claimOf(B)[RECALL] == 'drop', {}
-  for _, id in ipairs(back) do
-    -- BullMQ keeps the present job of a schedule
-    if not isDropped or removeJob(B, id) ~= 1 then
-      redis.call('HINCRBY', B .. ':' .. id, 'ats', -1)
-      left[#left + 1] = id
-    end
-  end
-  return left, foreign
+  local drop, T, I = pendingDrop(B)
+  local back, foreign = giveBack(B, kept, drop)
+  for _, id in ipairs(back) do redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end
+  if drop then DROPS.clear(B, T, I) end
+  return back, foreign
+end
+
+-- Gives back what a dead owner had fetched, which may have started, as far as one step may.
+local MOST_RECOVERED = 1000
+local function recover(B)
+  local drop, T, I = pendingDrop(B)
+  local back, foreign, isMore = giveBack(B, nil, drop, MOST_RECOVERED)
+  if drop then DROPS.clear(B, T, I) end
+  return back, foreign, isMore
 end
 
 -- A job that lost its pod while it was the only one fetched is the one that ran: it counts as stalled. If several
@@ -200,6 +225,12 @@ local function rouse(B, T, I)
   return '1'
 end
 
+-- Nobody owns it any more; that a drop is pending stays.
+local function disown(B)
+  claims[B] = nil
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'gathers')
+end
+
 -- Grants the claim for an epoch, or answers nil and why not. Four cases: first claim, takeover, the holder begins anew,
 -- adoption after a lost answer. An epoch that is not newer is a call that arrives late. Only who knows its token keeps
 -- it: a claim that is adopted may be one that a failover has brought back, and another had a newer token meanwhile (I4).
@@ -212,7 +243,13 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
     token = string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs))
   end
   -- Who begins anew has told what it started: that is settled.
-  local back, foreign = (keepsToken and giveBackUnstarted or giveBack)(B)
+  local back, foreign, isMore = (keepsToken and giveBackUnstarted or recover)(B)
+  if isMore then
+    -- nothing is fetched before all of it is back, in its order; the next look goes on
+    disown(B)
+    lookBy(T, I, nowUs)
+    return nil, 'LATER'
+  end
   local recovered = 0
   if owner ~= pod and #back > 0 then
     recovered = #back

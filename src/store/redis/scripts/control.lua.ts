@@ -61,45 +61,89 @@ function OPS.tellOfType(T, ...)
   return {'OK'}
 end
 
--- Before all that waits is dropped: what parents wait for elsewhere is told to them, and parents that wait here go.
-local function dropFlows(B)
-  for _, id in ipairs(redis.call('ZRANGE', B .. ':waiting-children', 0, -1)) do removeJob(B, id) end
-  local waiting = {
-    redis.call('LRANGE', B .. ':wait', 0, -1),
-    redis.call('ZRANGE', B .. ':prioritized', 0, -1),
-    redis.call('ZRANGE', B .. ':delayed', 0, -1),
-  }
-  for _, ids in ipairs(waiting) do
-    for _, id in ipairs(ids) do
-      if parentOf(B, id) then removeJob(B, id) end
+-- The present jobs of schedules are not dropped; each goes back where it was. Of those that wait the oldest is next, but for the one
+-- that holds the entity.
+local function spare(B, drop)
+  local held = holdOf(B)
+  local schedules = redis.call('ZRANGE', B .. ':repeat', 0, -1, 'WITHSCORES')
+  for k = 1, #schedules, 2 do
+    local id = 'repeat:' .. schedules[k] .. ':' .. schedules[k + 1]
+    local place = 'wait'
+    for _, set in ipairs({'delayed', 'prioritized'}) do
+      local score = redis.call('ZSCORE', DROPS.key(B, drop, set), id)
+      if score then
+        place = set
+        redis.call('ZREM', DROPS.key(B, drop, set), id)
+        redis.call('ZADD', B .. ':' .. set, score, id)
+      end
+    end
+    -- it is looked for in no list, however long: the drop passes over it
+    if place == 'wait' and redis.call('EXISTS', B .. ':' .. id) == 1 and not inSomeState(B, id) then
+      redis.call('HSET', B .. ':' .. id, 'after', drop)
+      redis.call(held and held.id == id and 'RPUSH' or 'LPUSH', B .. ':wait', id)
     end
   end
 end
 
--- BullMQ's body cuts as many jobs off the list as it has removed, whichever they are: those that it keeps, the present ones of
--- schedules, are out of its sight meanwhile.
-local function drain(B)
-  local wait, present, kept = B .. ':wait', {}, {}
-  for _, id in ipairs(redis.call('ZRANGE', B .. ':repeat', 0, -1)) do present[presentOf(B, id)] = true end
-  if next(present) then
-    for _, id in ipairs(redis.call('LRANGE', wait, 0, -1)) do
-      if present[id] then kept[#kept + 1] = id end
-    end
-  end
-  for _, id in ipairs(kept) do redis.call('LREM', wait, 1, id) end
-  BULL.drain(keysOf_drain(B), {B .. ':', '1'})
-  for _, id in ipairs(kept) do redis.call('RPUSH', wait, id) end
+-- What is fetched goes when its owner has told what of it has started; where the owner's lease has passed, now: some of it may have
+-- started, and does not run again.
+local function dropFetched(B, T, I)
+  if isLive(claimOf(B)) then return recall(B, T, I, 'drop') end
+  if redis.call('EXISTS', B .. ':active') == 0 then return end
+  hasJobs(B, T, I)
+  redis.call('HSET', fence(B), 'recall', 'drop')
+  claims[B] = nil
+  local _, _, isMore = recover(B)
+  disown(B)
+  if not isMore then giveUp(B) end
 end
 
--- drop: B T I; all that waits, also for later, or for its children, and what was fetched and has not started; returns {'OK'}, {'SHARED', whose}
+-- drop: B T I; all that waits, also for later, or for its children, and what was fetched and has not started
+-- Returns {'1' when not all of it is removed yet, or '0'}, {'SHARED', whose}
 function OPS.drop(B, T, I)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  dropFlows(B)
-  drain(B)
-  recall(B, T, I, 'drop')
+  local drop = DROPS.take(B, T, I)
+  if drop then spare(B, drop) end
+  dropFetched(B, T, I)
+  local isMore = DROPS.clear(B, T, I)
   if not isLive(claimOf(B)) then lookNow(B, T, I) end
-  return {'OK'}
+  -- the ids of what is left are not given again
+  if isMore then redis.call('PERSIST', fence(B)) end
+  return {isMore and '1' or '0'}
+end
+
+-- clear: B T I; removes a page of what was dropped. Returns as drop.
+function OPS.clear(B, T, I)
+  local isMore = DROPS.clear(B, T, I)
+  if not isMore and not claimOf(B)[OWNER] and not isParked(B) then expireFence(B, 0) end
+  return {isMore and '1' or '0'}
+end
+
+-- isDropping: B T I; whether the owner has to tell yet what it had started when all was dropped: it is told again
+function OPS.isDropping(B, T, I)
+  if claimOf(B)[RECALL] ~= 'drop' or redis.call('EXISTS', B .. ':active') == 0 then return {'0'} end
+  dropFetched(B, T, I)
+  if isLive(claimOf(B)) then return {'1'} end
+  lookNow(B, T, I)
+  return {claimOf(B)[RECALL] == 'drop' and '1' or '0'}
+end
+
+-- leftovers: limit T…; enters entities of types that are resumed, a page of each, and finds drops whose caller is gone
+-- Returns {'1' when there are more to enter, or '0', T, I, T, I …}
+function OPS.leftovers(limit, ...)
+  local out = {'0'}
+  for _, T in ipairs({...}) do
+    local resumed = isTypePaused(T) and {} or redis.call('ZRANGEBYSCORE', sys .. 'due:' .. T, PARKED, PARKED, 'LIMIT', 0, limit)
+    for _, I in ipairs(resumed) do lookBy(T, I, nowUs) end
+    if #resumed == tonumber(limit) then out[1] = '1' end
+    local left = redis.call('ZRANGEBYSCORE', sys .. 'dropped:' .. T, '-inf', string.format('%.0f', nowUs), 'LIMIT', 0, limit)
+    for _, I in ipairs(left) do
+      out[#out + 1] = T
+      out[#out + 1] = I
+    end
+  end
+  return out
 end
 
 -- unblock: B T I how ('retry' | 'skip' | 'drop') jobId ('': whichever); returns {'1'} when it blocked the entity,
@@ -156,18 +200,26 @@ local function idsIn(B, state, from, limit)
   return ids
 end
 
--- For each job of a queue its id, and these fields; '' where there is none.
+-- '1' when it was cut off for its weight, or '0'; for each job of a queue its id, and these fields; '' where there is none.
+local MOST_LISTED_BYTES = 4194304
 local function viewsOf(B, ids, names)
-  local out = {}
+  local out, bytes = {'0'}, 0
   for _, id in ipairs(ids) do
+    if bytes > MOST_LISTED_BYTES then
+      out[1] = '1'
+      break
+    end
     out[#out + 1] = id
     local fields = redis.call('HMGET', B .. ':' .. id, unpack(names))
-    for f = 1, #names do out[#out + 1] = fields[f] or '' end
+    for f = 1, #names do
+      bytes = bytes + #(fields[f] or '')
+      out[#out + 1] = fields[f] or ''
+    end
   end
   return out
 end
 
--- list: B state from limit; returns for each job id, name, data, timestamp, tries, why the last one failed, envelope
+-- list: B state from limit; returns {cut, …}, for each job id, name, data, timestamp, tries, why the last one failed, envelope
 local VIEW = {'name', 'data', 'timestamp', 'atm', 'failedReason', 'aq'}
 function OPS.list(B, state, from, limit)
   return viewsOf(B, idsIn(B, state, tonumber(from), tonumber(limit)), VIEW)

@@ -39,11 +39,16 @@ end
 
 export const deadLettersLua = /* lua */ `
 -- letters: T from limit; the oldest first
--- Returns for each {letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks, envelope}
+-- Returns {cut, …}, for each {letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks, envelope}
 local LETTER = {'entity', 'jobId', 'name', 'data', 'timestamp', 'finishedOn', 'atm', 'failedReason', 'stacktrace', 'aq'}
 function OPS.letters(T, from, limit)
   local S = deadBase(T)
   return viewsOf(S, redis.call('ZRANGE', S .. ':failed', from, from + limit - 1), LETTER)
+end
+
+-- letterIds: T letter limit; those that came after that one
+function OPS.letterIds(T, after, limit)
+  return redis.call('ZRANGEBYSCORE', deadBase(T) .. ':failed', '(' .. after, '+inf', 'LIMIT', 0, limit)
 end
 
 -- letterOf: T letter; whose it is, or ''

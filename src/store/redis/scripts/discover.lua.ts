@@ -15,8 +15,8 @@ local function isForgotten(B, T, I)
   local claim = claimOf(B)
   -- who rests does not look at its queue soon
   if isLive(claim) then return claim[RESTS] and hasWork(B) end
-  if not hasWork(B) then return false end
-  -- What is to be looked at later only, as for a delayed job, is not known to have work now; a pause is looked at often.
+  if not hasWork(B) or isParked(B) then return false end
+  -- What is to be looked at later only, as for a delayed job, is not known to have work now.
   local score = redis.call('ZSCORE', sys .. 'due:' .. T, I)
   if score and heldForLongMs(B) then return false end
   return not score or tonumber(score) > nowUs + 10000000

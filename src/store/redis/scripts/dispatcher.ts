@@ -14,6 +14,7 @@ import { claimLua } from './claim.lua.js';
 import { controlLua } from './control.lua.js';
 import { buryLua, deadLettersLua } from './dead.lua.js';
 import { discoverLua } from './discover.lua.js';
+import { dropLua } from './drop.lua.js';
 import { enterLua } from './enter.lua.js';
 import { finishLua } from './finish.lua.js';
 import { flowLua } from './flow.lua.js';
@@ -99,15 +100,16 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
   const ours = [
     queueLua,
     parentLua,
+    dropLua,
     claimLua,
     takeLua,
+    retentionLua,
     buryLua,
     advanceLua,
     answerLua,
     finishLua,
     spawnLua,
     enterLua,
-    retentionLua,
     lookLua,
     discoverLua,
     controlLua,

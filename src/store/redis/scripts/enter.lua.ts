@@ -6,13 +6,39 @@ export const enterLua = /* lua */ `
 local STATES = {'wait', 'active', 'paused'}
 local SCORED = {'delayed', 'prioritized', 'completed', 'failed', 'waiting-children'}
 
-local function inSomeState(B, id)
-  for _, state in ipairs(STATES) do
-    if redis.call('EXISTS', B .. ':' .. state) == 1 and redis.call('LPOS', B .. ':' .. state, id) then return true end
+-- That many entries of lists one script looks through; more would keep Redis from everything else (I11).
+local entriesLeft = 5000000
+
+-- Where too many would have to be looked through, a job counts as known, as to BullMQ; but not one that may have been dropped.
+local function inList(B, state, id)
+  if entriesLeft > 0 then
+    entriesLeft = entriesLeft - redis.call('LLEN', B .. ':' .. state)
+    return redis.call('LPOS', B .. ':' .. state, id)
   end
+  if not DROPS.last(B) then return true end
+  error('whether job ' .. id .. ' is one that was dropped takes too long to find out in one step with others; try it again by itself', 0)
+end
+
+local function inSomeState(B, id)
   for _, state in ipairs(SCORED) do
     if redis.call('ZSCORE', B .. ':' .. state, id) then return true end
   end
+  for _, state in ipairs(STATES) do
+    if redis.call('EXISTS', B .. ':' .. state) == 1 and inList(B, state, id) then return true end
+  end
+  return false
+end
+
+-- Whether a job with that id is here only by its hash, since it was dropped.
+local function wasDropped(B, id)
+  return DROPS.last(B) and redis.call('EXISTS', B .. ':' .. id) == 1 and not inSomeState(B, id)
+end
+
+-- The id that an idempotency key answers with; a job that was dropped gives it up.
+local function holderOf(B, dedupKey)
+  local id = redis.call('GET', dedupKey)
+  if not id or not wasDropped(B, id) then return id end
+  DROPS.remove(B, id)
   return false
 end
 
@@ -52,13 +78,14 @@ end
 local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope, parent)
   local lastId = lastIds[B] or redis.call('GET', B .. ':id') or idsGoOn(B)
   lastIds[B] = nil
+  local drop = customId ~= '' and DROPS.last(B)
   local existed = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
   if existed and not inSomeState(B, customId) then
-    redis.call('DEL', B .. ':' .. customId)
+    if drop then DROPS.remove(B, customId) else redis.call('DEL', B .. ':' .. customId) end
     existed = false
   end
   -- One that takes the place of a delayed job has an id of its own ('replace').
-  local known = envelope ~= '' and dedupKey ~= '' and redis.call('GET', dedupKey)
+  local known = dedupKey ~= '' and holderOf(B, dedupKey)
   local args = {{B .. ':', customId, name, timestamp}, data, opts}
   if dedupKey ~= '' then args[1][9] = dedupKey end
   if parent then
@@ -78,6 +105,7 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
   if ok then
     -- a duplicate is answered with an older one
     if customId == '' and dedupKey == '' then lastIds[B] = id end
+    if drop and not existed and id == customId then redis.call('HSET', B .. ':' .. id, 'after', drop) end
     if dedupKey ~= '' then knowKey(B, opts) end
     if envelope ~= '' and not existed and id ~= known and type(id) ~= 'number' then redis.call('HSET', B .. ':' .. id, 'aq', envelope) end
     return id
@@ -197,8 +225,9 @@ end
 
 -- Whether an add brings a job: one with an id, or a key, that is known adds nothing.
 local function isNew(B, customId, dedupKey)
-  if customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1 then return false end
-  return dedupKey == '' or redis.call('EXISTS', dedupKey) == 0
+  local isKnown = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
+  if isKnown and not wasDropped(B, customId) then return false end
+  return dedupKey == '' or not holderOf(B, dedupKey)
 end
 
 -- enter: B T I | kind name timestamp data opts customId dedupKey maxPending ('': no bound) |

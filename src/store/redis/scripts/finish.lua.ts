@@ -12,6 +12,7 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   -- tried again by a person, it has its tries again
   if not completed then redis.call('HDEL', B .. ':' .. jobId, 'skip') end
   local keys = completed and keysOf_completed(B, jobId) or keysOf_failed(B, jobId)
+  opts = boundCount(B, status, opts)
   local args = {jobId, nowMs, completed and 'returnvalue' or 'failedReason', value, status, fetch, B .. ':', opts, fields}
   local r = BULL.moveToFinished(keys, args)
   if r == -2 or r == -6 then

@@ -5,14 +5,27 @@
 export const lookLua = /* lua */ `
 -- Who has nothing to do but wait for a hold goes, and is there again before it ends: longer than the pause between two sweeps.
 local HOLD_LEAD_MS = 2000
-local PAUSED_LOOK_MS = 5000
 local function heldForLongMs(B)
   local held = heldForMs(B)
-  if isBlocked(held) then return PAUSED_LOOK_MS end
   return held and held > HOLD_LEAD_MS and held - HOLD_LEAD_MS
 end
 
 local function isPaused(B) return isPausedByItself(B) or isPausedByType(B) end
+
+-- Whether only a person can give an entity with work something to do: it is paused, or blocked. What a dead owner had fetched, which
+-- somebody has put before the head, is not blocked with it.
+local function isParked(B)
+  return isPaused(B) or (isBlocked(heldForMs(B)) and redis.call('EXISTS', B .. ':active') == 0)
+end
+
+-- Nobody looks at it until that person has (race 16). The end of the pause of a type enters all that have this time.
+local PARKED = '9000000000000000'
+local function park(B, T, I)
+  local waitsForType = isTypePaused(T) and not isPausedByItself(B)
+  if waitsForType then redis.call('ZADD', sys .. 'due:' .. T, PARKED, I) else redis.call('ZREM', sys .. 'due:' .. T, I) end
+  -- for as long as it takes it is known whose queue it is
+  redis.call('PERSIST', fence(B))
+end
 
 -- BullMQ writes these two of its own accord; any other field was set by a person.
 local OWN_META = {['opts.maxLenEvents'] = true, version = true}
@@ -88,11 +101,9 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
     settle(B, T, I)
     return {'LATER'}
   end
-  if isPaused(B) then
-    -- for as long as it takes it is known whose queue it is
-    if not claim[OWNER] then expireFence(B, 0) end
-    lookAgain(T, I, PAUSED_LOOK_MS * 1000)
-    return {'PAUSED'}
+  if isParked(B) then
+    park(B, T, I)
+    return {isPaused(B) and 'PAUSED' or 'LATER'}
   end
   -- what a dead owner had fetched, which somebody has put before the head, does not wait with it
   local held = redis.call('EXISTS', B .. ':active') == 0 and heldForLongMs(B)
@@ -129,8 +140,12 @@ function OPS.release(B, T, I, epoch, mode)
     settle(B, T, I)
     return {'OK', '1'}
   end
-  local held = heldForLongMs(B) or 0
-  local waitsUs = isPaused(B) and PAUSED_LOOK_MS * 1000 or held * 1000
+  if isParked(B) then
+    giveUp(B)
+    park(B, T, I)
+    return {'OK', '1'}
+  end
+  local waitsUs = (heldForLongMs(B) or 0) * 1000
   if mode == 'idle' and waitsUs == 0 then return {'OK', '0'} end
   giveUp(B)
   lookAgain(T, I, waitsUs)

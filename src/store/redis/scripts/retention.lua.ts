@@ -4,35 +4,77 @@
  */
 export const retentionLua = /* lua */ `
 local KEPT = {failed = 'removeOnFail', completed = 'removeOnComplete'}
--- In one step.
-local MOST_EXPIRED = 100
+-- That many are looked at in one step of an entity, and removed in one script.
+local KEPT_PAGE = 100
+local expiriesLeft = 500
 
 local function hasEndedJobs(B) return redis.call('EXISTS', B .. ':failed', B .. ':completed') > 0 end
 
--- Until when a job is kept that ended then, in us; nil where its age does not matter, or its hash was deleted.
+-- Until when a job is kept that ended then, in us; nil where its age does not matter, or its hash was deleted or can't be read.
 local function keptUntilUs(B, id, endedAtMs, option)
-  local keep = cjson.decode(redis.call('HGET', B .. ':' .. id, 'opts') or '{}')[option]
+  local ok, opts = pcall(cjson.decode, redis.call('HGET', B .. ':' .. id, 'opts') or '{}')
+  local keep = ok and type(opts) == 'table' and opts[option]
   local age = type(keep) == 'table' and tonumber(keep.age)
   return age and (tonumber(endedAtMs) + age * 1000) * 1000
 end
 
--- Removes those that are too old, the oldest first; behind one that is kept without an end nothing is looked at. Answers when
--- the next one will be too old, in us, or nil.
+-- Its idempotency key has a time of its own, as where BullMQ enforces the bounds.
+local function expel(B, id)
+  redis.call('HDEL', B .. ':' .. id, 'deid')
+  return removeJob(B, id) == 1
+end
+
+-- BullMQ removes all beyond the count in the step of one end. Where they are many, as after a change of the option, each end removes
+-- a part of them. Answers the options for BullMQ.
+local MOST_BEYOND = 200
+local function boundCount(B, state, opts)
+  local all = cmsgpack.unpack(opts)
+  local count = all.keepJobs and tonumber(all.keepJobs.count) or 0
+  if count <= 0 or redis.call('ZCARD', B .. ':' .. state) - count <= MOST_BEYOND then return opts end
+  for _, id in ipairs(redis.call('ZRANGE', B .. ':' .. state, 0, MOST_BEYOND - 1)) do expel(B, id) end
+  local bounded = {}
+  for name, value in pairs(all) do bounded[name] = value end
+  bounded.keepJobs = {count = -1, age = all.keepJobs.age}
+  return bounded
+end
+
+-- The rank behind the last one that is known to have only such before it as are kept without an end: 'score id', in the fence.
+local function rankBehind(B, state)
+  local score, id = string.match(redis.call('HGET', fence(B), 'kept:' .. state) or '', '^(%S+) (.*)$')
+  if not score then return 0 end
+  return (redis.call('ZRANK', B .. ':' .. state, id) or redis.call('ZCOUNT', B .. ':' .. state, '-inf', '(' .. score) - 1) + 1
+end
+
+-- Of a page, the oldest first: removes those that are too old, wherever they are. Answers when the next of them will be too old, in
+-- us; now where there is more behind the page, and nothing in it to wait for; or nil.
+local function expirePage(B, state, option)
+  local first = rankBehind(B, state)
+  local page = redis.call('ZRANGE', B .. ':' .. state, first, first + KEPT_PAGE - 1, 'WITHSCORES')
+  local nextUs, behind
+  for k = 1, #page, 2 do
+    local id, endedAtMs = page[k], page[k + 1]
+    local untilUs, isKept = keptUntilUs(B, id, endedAtMs, option), false
+    if not untilUs then
+      isKept = true
+    elseif untilUs > nowUs or expiriesLeft == 0 then
+      nextUs = math.min(nextUs or untilUs, untilUs)
+    else
+      expiriesLeft = expiriesLeft - 1
+      -- BullMQ may refuse it, as of a job that is locked
+      isKept = not expel(B, id)
+    end
+    if isKept and not nextUs then behind = endedAtMs .. ' ' .. id end
+  end
+  if behind and claimOf(B)[ENTITY] then redis.call('HSET', fence(B), 'kept:' .. state, behind) end
+  return nextUs or (#page == 2 * KEPT_PAGE and nowUs or nil)
+end
+
+-- Removes those that are too old. Answers when the next look at them is due, in us, or nil.
 local function expireKept(B)
   local nextUs
   for state, option in pairs(KEPT) do
-    local oldest = redis.call('ZRANGE', B .. ':' .. state, 0, MOST_EXPIRED, 'WITHSCORES')
-    for k = 1, #oldest, 2 do
-      local untilUs = keptUntilUs(B, oldest[k], oldest[k + 1], option)
-      if not untilUs then break end
-      if untilUs > nowUs or k > 2 * MOST_EXPIRED then
-        nextUs = math.min(nextUs or untilUs, untilUs)
-        break
-      end
-      -- its idempotency key has a time of its own, as where BullMQ enforces the bounds
-      redis.call('HDEL', B .. ':' .. oldest[k], 'deid')
-      if removeJob(B, oldest[k]) ~= 1 then break end
-    end
+    local atUs = expirePage(B, state, option)
+    if atUs then nextUs = math.min(nextUs or atUs, atUs) end
   end
   return nextUs
 end
