@@ -149,6 +149,11 @@ export class Enqueuer {
     if (typeof name !== 'string' || name === '') {
       throw new InvalidCommandError(`A job of entity type "${entityType}" has no name; give a non-empty string.`);
     }
+    if (!name.isWellFormed()) {
+      throw new InvalidCommandError(
+        `A job of entity type "${entityType}" has a name with half a surrogate pair, which no handler can have. Nothing was enqueued.`,
+      );
+    }
     const culprit = `Job "${name}"`;
     const entity = entityRef(entityType, entityId, culprit);
     const options = asked && withIdempotency(asked, culprit);

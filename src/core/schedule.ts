@@ -36,6 +36,11 @@ export function checkSchedule(
   if (typeof id !== 'string' || id === '' || id.includes(':')) {
     throw new InvalidOptionError(`${culprit} has a schedule whose id is no non-empty string without ":".`);
   }
+  if (!id.isWellFormed()) {
+    throw new InvalidOptionError(
+      `${culprit} has a schedule whose id has half a surrogate pair; it can't be told from others.`,
+    );
+  }
   if ((every === undefined) === (pattern === undefined)) {
     throw new InvalidOptionError(`${culprit} has schedule "${id}", which needs either "every" or "pattern".`);
   }

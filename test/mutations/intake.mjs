@@ -96,7 +96,7 @@ export const intakeGuards = [
     guard: 'a job that is buried leaves a letter',
     cites: 'I5',
     file: script('finish'),
-    from: "    if was and (type(r) ~= 'number' or r >= 0) then bury(B, jobId, was, fields) end\n",
+    from: "    if was and (type(r) ~= 'number' or r >= 0) then bury(was) end\n",
     to: '',
     tests: CONTRACT,
   },

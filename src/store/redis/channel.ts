@@ -215,8 +215,7 @@ function nextBatch(waiting: Call[]): Call[] {
 
 function settle(call: Call, answer: unknown): void {
   if (!Array.isArray(answer)) {
-    const { err } = answer as { err: string };
-    call.reject(new StoreRefusedError(`Redis refused "${call.op}": ${err}`));
+    call.reject(refusalOf(`"${call.op}"`, answer));
     return;
   }
   try {
@@ -224,6 +223,14 @@ function settle(call: Call, answer: unknown): void {
   } catch (error) {
     call.reject(error as Error);
   }
+}
+
+/** Why a step was refused; one that threw half-way may have been executed in part, and is not to be taken for one that was not. */
+export function refusalOf(what: string, answer: unknown): Error {
+  const { err, half } = answer as { err: string; half?: boolean };
+  return half
+    ? new OutcomeUnknownError(`Redis stopped ${what} half-way: ${err}; a part of it may have been executed.`)
+    : new StoreRefusedError(`Redis refused ${what}: ${err}; nothing was changed.`);
 }
 
 function rejectAll(batch: Batch, error: Error): void {

@@ -19,8 +19,8 @@ export interface RedisJob extends FetchedJob {
   readonly stacks: string | undefined;
   /** The schedule that made it. */
   readonly scheduleId: string | undefined;
-  /** Another job may wait for it. */
-  readonly hasParent: boolean;
+  /** Another job may wait for it: BullMQ's field of that name, '' where it is gone. */
+  readonly parent: string | undefined;
 }
 
 /** What a job can be asked for later, under the claim it was fetched under. */
@@ -97,7 +97,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
   let mustFail: string | undefined;
   let isSkipped = false;
   let scheduleId: string | undefined;
-  let hasParent = false;
+  let parent: string | undefined;
   let envelope: Envelope = NO_ENVELOPE;
   for (let i = 0; i < fields.length; i += 2) {
     const value = fields[i + 1] ?? '';
@@ -110,7 +110,8 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
     else if (fields[i] === 'defa') mustFail = value;
     else if (fields[i] === 'skip') isSkipped = true;
     else if (fields[i] === 'rjk') scheduleId = value;
-    else if (fields[i] === 'parentKey') hasParent = true;
+    else if (fields[i] === 'parentKey') parent ??= '';
+    else if (fields[i] === 'parent') parent = value;
     else if (fields[i] === ENVELOPE) envelope = readEnvelope(value);
   }
   let data: unknown;
@@ -139,7 +140,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
     envelope,
     stacks,
     scheduleId,
-    hasParent,
+    parent,
     native: payload => (built ??= ofJobs.native(claim, { id, fields, payload })),
     children: of && (() => ofJobs.children(claim, id, of)),
   };

@@ -27,6 +27,15 @@ local function claimOf(B)
   return claim
 end
 
+-- Whose queue it is, as its fence says, or its own name.
+local function entityOf(B)
+  local word = claimOf(B)[ENTITY]
+  if word then return string.match(word, '^([^:]+):(.+)$') end
+  local root = string.sub(sys, 1, -3)
+  if string.sub(B, 1, #root) ~= root then return nil end
+  return string.match(string.sub(B, #root + 1), '^([^:]+):([^:]+):queue$')
+end
+
 -- Of a fence without an owner. A hold lasts as long as it has to; 'moreMs': what the fence is needed for beyond its time.
 local function expireFence(B, moreMs)
   local keysMs = tonumber(claimOf(B)[KEYS_UNTIL] or '0') - nowUs / 1000

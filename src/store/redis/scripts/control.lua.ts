@@ -71,7 +71,7 @@ local function dropFlows(B)
   }
   for _, ids in ipairs(waiting) do
     for _, id in ipairs(ids) do
-      if parentOf(B, id) then removeJob(B, id) end
+      if isWaitedFor(B, id) then removeJob(B, id) end
     end
   end
 end

@@ -50,6 +50,7 @@ end
 -- duplicate but a wreck, and makes way (race 38). The envelope ('': none) is of the job that is added, not of one that is known.
 -- One of a flow may have a parent, as BullMQ's field of that name says.
 local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope, parent)
+  local hadWritten = hasWritten
   local lastId = lastIds[B] or redis.call('GET', B .. ':id') or idsGoOn(B)
   lastIds[B] = nil
   local existed = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
@@ -90,6 +91,7 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
     local newId = redis.call('GET', B .. ':id')
     if newId and newId ~= lastId then undo(B, newId) end
   end
+  hasWritten = hadWritten
   error(id, 0)
 end
 
@@ -234,10 +236,7 @@ function OPS.enterAll(...)
     end
     jobs[i] = job
   end
-  for i, job in ipairs(jobs) do
-    local ok, answer = pcall(OPS.enter, unpack(job))
-    answers[i] = ok and answer or {err = problem(answer)}
-  end
+  for i, job in ipairs(jobs) do answers[i] = attempt(OPS.enter, unpack(job)) end
   return answers
 end
 `;

@@ -117,11 +117,14 @@ local function overtakeTogether(B, isEnding)
   return false
 end
 
+-- Whether what goes with the end of a job is the word of its parent.
+local function isChild(nextMs) return string.sub(nextMs, 1, 6) == 'child ' end
+
 -- 'reply' ('': nobody waits) is answered where the job has ended by this, for good: once, however often its end is sent.
 local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetch, kept)
   local parent
-  if nextMs == 'child' then
-    parent = parentOf(B, jobId)
+  if isChild(nextMs) then
+    parent = parentOf(B, jobId, string.sub(nextMs, 7))
   elseif nextMs ~= '' then
     advance(B, jobId, nextMs)
   end
@@ -129,9 +132,9 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
   if COMES_BACK[status] then
     r = retryJob(B, jobId, lockMs, value, fields, kept)
   elseif status == 'dead' then
-    local was = remains(B, jobId)
+    local was = remains(B, jobId, fields)
     r = endJob(B, jobId, lockMs, 'failed', value, opts, fields, fetch)
-    if was and (type(r) ~= 'number' or r >= 0) then bury(B, jobId, was, fields) end
+    if was and (type(r) ~= 'number' or r >= 0) then bury(was) end
   else
     r = endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   end
@@ -172,7 +175,7 @@ local function finishTogether(B, settled)
 end
 
 -- Of a job that ends: those that come back have {attempt, delayMs, strict, postponed} as their value, and no opts; 'nextMs' is ''
--- but where a job of a schedule is through, or one that has a parent: 'child'; 'reply' is '' but where somebody waits
+-- but where a job of a schedule is through, or one that has a parent: 'child <BullMQ's field parent>'; 'reply' is '' but where somebody waits
 -- and the job ends for good.
 -- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs reply | of a read, the jobs beside it: id…
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
@@ -187,7 +190,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
   -- The parent of a child may join this queue, at its end, before anything is fetched.
-  local fetches = n > 0 and nextMs ~= 'child' and not COMES_BACK[status] and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
+  local fetches = n > 0 and not isChild(nextMs) and not COMES_BACK[status] and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
     and not isPausedByType(B)
   if fetches and nextMs == '' and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
@@ -197,7 +200,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   local out = {'OK', 0, '-1'}
   if type(r) == 'table' and type(r[1]) == 'table' then
     out[4] = r[2]
-    out[5] = r[1]
+    out[5] = asRun(B, r[2], r[1])
     take(B, n - 1, takeOpts, out, 3)
   elseif type(r) == 'table' then
     out[3] = againIn(r)

@@ -6,8 +6,8 @@
 export const flowLua = /* lua */ `
 -- 'word' says whose queue it is, however long ago its fence expired; of a flow that came past us, the fence or its own name.
 function parentJoined(B, word)
-  local T, I
-  if word then T, I = string.match(word, '^([^:]+):(.+)$') else T, I = entityOf(B) end
+  local T, I = string.match(type(word) == 'string' and word or '', '^([^:]+):(.+)$')
+  if not T then T, I = entityOf(B) end
   if not T then return end
   hasJobs(B, T, I)
   lookNow(B, T, I)
@@ -57,6 +57,7 @@ local function addAll(nodes)
         undo(nodes[k][2][1], nodes[k][2][9])
         if nodes[k][2][10] ~= '' then redis.call('DEL', nodes[k][2][10]) end
       end
+      hasWritten = false
       if not ok then error(r, 0) end
       return {'REFUSED', i, r}
     end

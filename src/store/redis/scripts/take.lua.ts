@@ -32,7 +32,7 @@ local function take(B, n, opts, out, at)
       return
     end
     out[#out + 1] = r[2]
-    out[#out + 1] = r[1]
+    out[#out + 1] = asRun(B, r[2], r[1])
   end
 end
 
