@@ -1,6 +1,6 @@
 /** Steps that Redis stops half-way, or refuses: what is told of them, and what completes them. */
-import type { DevRedis } from '#dev-redis';
-import { startRedis } from '#dev-redis';
+import type { Job } from 'bullmq';
+import { type DevRedis, startRedis } from '#dev-redis';
 import type { EntityRef } from '../../src/core/entity.js';
 import { OutcomeUnknownError, StoreRefusedError } from '../../src/core/errors.js';
 import { planFlow } from '../../src/core/flow.js';
@@ -133,16 +133,30 @@ describe('a step that is stopped half-way', () => {
     expect(await a.control.status(of)).toMatchObject({ waiting: 1 });
   });
 
-  test('what threw before its first write was not executed, and what threw after it may have been', async () => {
+  const halfWay = /half-way.*a part of it may have been executed/;
+
+  test('what threw before its first write was not executed', async () => {
     await cluster.redis.set(key(up, '$:worker'), 'not a hash');
-    await expect(a.control.pause(up, true)).rejects.toBeInstanceOf(StoreRefusedError);
-    await cluster.redis.del(key(up, '$:worker'));
-    await a.enter(withdrawal(config, up, { n: 1 }), 'route-only');
-    await a.control.pause(up, true);
-    await cluster.redis.del(dueKey());
-    await cluster.redis.set(dueKey(), 'not a sorted set');
-    await expect(a.control.pause(up, false)).rejects.toThrow(/half-way.*a part of it may have been executed/);
-    expect(await a.control.status(up)).toMatchObject({ isPaused: false });
+    await expect(a.control.pause(up, true)).rejects.toThrow(/refused.*nothing was changed/);
+  });
+
+  test('what threw after a write of ours may have been executed', async () => {
+    const me = await cluster.pod(config, 'me');
+    await me.enter(withdrawal(config, up, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 });
+    await cluster.redis.set(`${cluster.prefix}:$:pod:me:wake`, 'not a sorted set');
+    await expect(me.control.pauseType('account', true)).rejects.toThrow(halfWay);
+    expect(await cluster.redis.hget(key(up, '$:worker'), 'recall')).toBe('pause');
+  });
+
+  test('what threw in a body of BullMQ may have been executed', async () => {
+    const { jobs } = claimOf(
+      await a.enter(withdrawal(config, up, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
+    );
+    const native = jobs[0]?.native() as Job;
+    await cluster.redis.del(key(up, 'events'));
+    await cluster.redis.set(key(up, 'events'), 'not a stream');
+    await expect(native.updateProgress(50)).rejects.toThrow(halfWay);
+    expect(await cluster.redis.hget(key(up, jobs[0]?.id ?? ''), 'progress')).toBe('50');
   });
 
   test('of a bulk in one step each job tells for itself', async () => {

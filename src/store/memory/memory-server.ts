@@ -290,7 +290,8 @@ export class MemoryServer {
 
   /** Removes jobs of a queue, wherever in it they are. */
   remove(entity: StoredEntity, jobs: readonly StoredJob[]): void {
-    for (const { options } of jobs) this.deduplications.delete(keyOf(entity.ref, options));
+    for (const { options } of jobs)
+      if (options['deduplication']) this.deduplications.delete(keyOf(entity.ref, options));
     entity.wait = entity.wait.filter(job => !jobs.includes(job));
     entity.delayed = entity.delayed.filter(({ job }) => !jobs.includes(job));
     entity.active = entity.active.filter(job => !jobs.includes(job));
@@ -326,8 +327,12 @@ export class MemoryServer {
   /** A job takes its place: behind all that waits, or among those for later. */
   put(entity: StoredEntity, job: StoredJob): void {
     const delayMs = Number(job.options['delay'] ?? 0);
-    if (delayMs > 0) entity.delayed.push({ job, atMs: this.now() + delayMs });
-    else entity.wait.push(job);
+    if (delayMs > 0) {
+      entity.delayed.push({ job, atMs: this.now() + delayMs });
+      return;
+    }
+    const before = entity.wait.findIndex(other => rankOf(other) > rankOf(job));
+    entity.wait.splice(before < 0 ? entity.wait.length : before, 0, job);
   }
 
   /** Sees to it that somebody looks at an entity that may have something to do from now on: another pod than this one, if it can. */
@@ -337,7 +342,9 @@ export class MemoryServer {
       return;
     }
     if (!this.hasWork(entity)) {
-      this.settle(entity);
+      // Its lease has passed, and it may come back: only a look gives its claim up.
+      if (entity.owner) this.lowerDue(entity, this.now());
+      else this.settle(entity);
       this.forget(entity);
       return;
     }
@@ -422,6 +429,11 @@ export class MemoryServer {
     const oldest = this.now() - this.leaseMs;
     return [...(this.pods.get(type) ?? [])].filter(([, { seenAtMs }]) => seenAtMs >= oldest);
   }
+}
+
+/** BullMQ's order: jobs without a priority, then those with one, the lowest first. */
+function rankOf({ options }: StoredJob): number {
+  return Number(options['priority'] ?? 0);
 }
 
 function keyOf(ref: EntityRef, { deduplication }: JobOptions): string {

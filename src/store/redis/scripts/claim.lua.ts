@@ -114,6 +114,32 @@ local function forgetHold(B)
   if hold and (isOver(hold) or not redis.call('LPOS', B .. ':wait', hold.id)) then setHold(B, nil) end
 end
 
+-- Jobs whose hash was deleted before they had ended, the latest of them: their ids may stand in idempotency keys, which are to make way.
+local Lost = {MOST = 100}
+function Lost.ids(B) return tableOf(redis.call('HGET', fence(B), 'lost')) end
+
+function Lost.has(B, id)
+  for _, other in ipairs(Lost.ids(B)) do
+    if other == id then return true end
+  end
+  return false
+end
+
+function Lost.add(B, id)
+  local ids = Lost.ids(B)
+  ids[#ids + 1] = id
+  if #ids > Lost.MOST then table.remove(ids, 1) end
+  redis.call('HSET', fence(B), 'lost', cjson.encode(ids))
+end
+
+function Lost.forget(B, id)
+  local left = {}
+  for _, other in ipairs(Lost.ids(B)) do
+    if other ~= id then left[#left + 1] = other end
+  end
+  if #left > 0 then redis.call('HSET', fence(B), 'lost', cjson.encode(left)) else redis.call('HDEL', fence(B), 'lost') end
+end
+
 -- Gives back what was fetched, in its old order. Active is newest first; what is pushed last is taken next. Jobs under
 -- a live lock that is not ours belong to a plain BullMQ worker: left alone. So are those that 'kept' has as keys.
 local function giveBack(B, kept)
@@ -136,6 +162,8 @@ local function giveBack(B, kept)
         end
         redis.call('XADD', B .. ':events', 'MAXLEN', '~', 10000, '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
         back[#back + 1] = id
+      else
+        Lost.add(B, id)
       end
     end
   end

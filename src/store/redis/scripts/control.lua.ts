@@ -12,6 +12,9 @@ local function lookNow(B, T, I)
   elseif hasWork(B) then
     lookBy(T, I, nowUs)
     if not callAnother(T, I) then requestWorker(T, I) end
+  elseif claim[OWNER] then
+    -- its lease has passed, and it may come back, or end this step: only a look gives its claim up
+    lookBy(T, I, nowUs)
   else
     -- a person's wish was all that kept it
     settle(B, T, I)
@@ -71,7 +74,7 @@ local function dropFlows(B)
   }
   for _, ids in ipairs(waiting) do
     for _, id in ipairs(ids) do
-      if isWaitedFor(B, id) then removeJob(B, id) end
+      if parentOf(B, id) then removeJob(B, id) end
     end
   end
 end

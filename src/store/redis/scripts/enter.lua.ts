@@ -35,15 +35,39 @@ local function idsGoOn(B)
   return lastId or '0'
 end
 
--- An idempotency key outlives its job, and the fence its key.
+-- An idempotency key outlives its job, and the fence its key. Once the job is routed: then there is a fence, which expires, or an owner.
 local function knowKey(B, opts)
   local ttlMs = tonumber((cmsgpack.unpack(opts).de or {}).ttl or '0')
   local untilMs = nowMs + ttlMs - FENCE_SECONDS * 1000
   if untilMs <= math.max(tonumber(nowMs), tonumber(claimOf(B)[KEYS_UNTIL] or '0')) then return end
   claims[B] = nil
   redis.call('HSET', fence(B), 'keysUntil', string.format('%.0f', untilMs))
-  local claim = claimOf(B)
-  if claim[ENTITY] and not claim[OWNER] then expireFence(B, 0) end
+  local hold = holdOf(B)
+  -- a block has no end
+  if not claimOf(B)[OWNER] and not (hold and isBlocked(hold.left)) then expireFence(B, hold and hold.left or 0) end
+end
+
+-- Whether the job of that id can't be the work that a deduplication key stands for: its hash was deleted before it had ended. It may
+-- wait still, or has been fetched since, which writes a part of a hash. A key without a time lives as long as its job.
+local function isLost(B, id, dedupKey)
+  local added, result = unpack(redis.call('HMGET', B .. ':' .. id, 'timestamp', 'returnvalue'))
+  if added or result then return false end
+  if redis.call('PTTL', dedupKey) == -1 or redis.call('EXISTS', B .. ':' .. id) == 1 then return true end
+  for _, state in ipairs(STATES) do
+    if redis.call('LPOS', B .. ':' .. state, id) then return true end
+  end
+  for _, state in ipairs({'delayed', 'prioritized', 'waiting-children'}) do
+    if redis.call('ZSCORE', B .. ':' .. state, id) then return true end
+  end
+  return Lost.has(B, id)
+end
+
+-- The id of the job that is known by a deduplication key ('': none); the key of one that is lost makes way.
+local function knownBy(B, dedupKey)
+  local id = dedupKey ~= '' and redis.call('GET', dedupKey)
+  if not id or not isLost(B, id, dedupKey) then return id or nil end
+  redis.call('DEL', dedupKey)
+  Lost.forget(B, id)
 end
 
 -- BullMQ's add. One that fails half-way is undone; a hash that an earlier one left behind, in no state at all, is no
@@ -59,7 +83,7 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
     existed = false
   end
   -- One that takes the place of a delayed job has an id of its own ('replace').
-  local known = envelope ~= '' and dedupKey ~= '' and redis.call('GET', dedupKey)
+  local known = knownBy(B, dedupKey)
   local args = {{B .. ':', customId, name, timestamp}, data, opts}
   if dedupKey ~= '' then args[1][9] = dedupKey end
   if parent then
@@ -79,7 +103,6 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
   if ok then
     -- a duplicate is answered with an older one
     if customId == '' and dedupKey == '' then lastIds[B] = id end
-    if dedupKey ~= '' then knowKey(B, opts) end
     if envelope ~= '' and not existed and id ~= known and type(id) ~= 'number' then redis.call('HSET', B .. ':' .. id, 'aq', envelope) end
     return id
   end
@@ -200,7 +223,7 @@ end
 -- Whether an add brings a job: one with an id, or a key, that is known adds nothing.
 local function isNew(B, customId, dedupKey)
   if customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1 then return false end
-  return dedupKey == '' or redis.call('EXISTS', dedupKey) == 0
+  return not knownBy(B, dedupKey)
 end
 
 -- enter: B T I | kind name timestamp data opts customId dedupKey maxPending ('': no bound) |
@@ -216,6 +239,7 @@ function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKe
   if type(id) == 'number' then return {'REFUSED', id} end
   -- The job is added by now: an error from here on must not say that it was not.
   local ok, answer = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+  if ok and dedupKey ~= '' then knowKey(B, opts) end
   if ok then return answer end
   return {'UNKNOWN', id, problem(answer)}
 end

@@ -128,6 +128,10 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
   elseif nextMs ~= '' then
     advance(B, jobId, nextMs)
   end
+  local isFailed = status == 'failed' or status == 'dead'
+  if isFailed and redis.call('HEXISTS', B .. ':' .. jobId, 'timestamp') == 0 and redis.call('LPOS', B .. ':active', jobId) then
+    Lost.add(B, jobId)
+  end
   local r
   if COMES_BACK[status] then
     r = retryJob(B, jobId, lockMs, value, fields, kept)

@@ -16,7 +16,7 @@ end
 -- The id under which the root was added before: by its own id, as long as it is there, or by its idempotency key; or that this is
 -- another job's, which is no flow.
 local function knownRoot(B, kind, id, dedupKey)
-  local known = dedupKey ~= '' and redis.call('GET', dedupKey)
+  local known = knownBy(B, dedupKey)
   if not known and redis.call('EXISTS', B .. ':' .. id) == 1 and inSomeState(B, id) then known = id end
   local isOther = known and kind == 'parent' and redis.call('EXISTS', B .. ':' .. known) == 1 and not childrenOf(B .. ':' .. known)
   return known, isOther
@@ -92,6 +92,7 @@ function OPS.enterFlow(...)
     local ok, answer = pcall(routeOne, B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
     answers[i] = ok and answer or {'UNKNOWN', id, problem(answer)}
   end
+  if root[10] ~= '' then knowKey(root[1], root[8]) end
   return answers
 end
 

@@ -40,12 +40,6 @@ local function parentOf(B, id, told)
   return parent
 end
 
--- Whether a parent waits for the job.
-local function isWaitedFor(B, id)
-  local parent = parentOf(B, id)
-  return parent and not parent.counted
-end
-
 -- The children of a parent in a flow of ours.
 local function childrenOf(key)
   local children = tableOf(redis.call('HGET', key, 'aq')).children

@@ -15,7 +15,6 @@ local function scheduleOf(jobId) return string.match(jobId, '^repeat:(.+):%d+$')
 
 -- The options of a run; where its hash was deleted, or is damaged, those that its schedule has.
 local TIMES = {'every', 'pattern', 'tz', 'limit', 'startDate', 'endDate', 'offset'}
-local NUMBERS = {every = true, limit = true, startDate = true, endDate = true, offset = true}
 local function runOptions(B, id, json)
   local opts = tableOf(json)
   if type(opts['repeat']) == 'table' then return opts end
@@ -24,7 +23,8 @@ local function runOptions(B, id, json)
   opts = tableOf(template)
   opts['repeat'] = {count = tonumber(count) or 1}
   for t, name in ipairs(TIMES) do
-    if times[t] then opts['repeat'][name] = NUMBERS[name] and tonumber(times[t]) or times[t] end
+    local isText = name == 'pattern' or name == 'tz'
+    if times[t] then opts['repeat'][name] = isText and times[t] or tonumber(times[t]) end
   end
   return opts
 end
