@@ -1,5 +1,5 @@
 /**
- * Running one job to its end: finds its handler, has its payload opened, runs it, and says how it ended. Never throws.
+ * Running one job to its end: finds its handler, has its payload opened, runs it, and says how it ended. Throws nothing but NotStarted.
  * Neighbours: `job-payload.ts` opens payloads and writes results; `batch-execution.ts` does the same for several jobs.
  */
 import { describeThrown } from './answer.js';
@@ -11,7 +11,7 @@ import { type EntityRef, entityWord } from './entity.js';
 import { ChildFailedError, JobAbandonedError, messageOf, stackOf } from './errors.js';
 import { OpenedPayload, openJob, resultAsText } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
-import type { Lease } from './lease.js';
+import { type Lease, NotStarted } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
 import type { Log } from './ports.js';
 import { retryDelayMs } from './retry.js';
@@ -61,6 +61,7 @@ export async function runJob(execution: TypedExecution, job: FetchedJob, lease: 
     const returned = await (currentJob ? runAsCurrent(running, handle) : handle());
     return completed(job, { returned, what, execution });
   } catch (error) {
+    if (error instanceof NotStarted) throw error;
     return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), log });
   } finally {
     if (context) context.hasEnded = true;
@@ -78,7 +79,8 @@ export function failed(
   log.warn(`${what} failed${again}: ${reason}`);
   const failure = { reason, stack: stackOf(error) };
   if (delayMs !== undefined) return { job, outcome: { kind: 'retrying', ...failure, delayMs } };
-  const thrown = job.envelope.reply && { thrown: describeThrown(error) };
+  const before = job.mustFail === undefined ? undefined : job.thrown;
+  const thrown = job.envelope.reply && { thrown: before ?? describeThrown(error) };
   return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
 }
 

@@ -132,6 +132,7 @@ export class MemoryLine {
     const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
     stored.attemptsMade++;
     stored.stacks.push(outcome.stack);
+    if ('thrown' in outcome) stored.thrown = outcome.thrown;
     entity.active = entity.active.filter(other => other !== stored);
     if (outcome.kind !== 'retrying' || this.parts.config.entityType(entity.ref.type).ordering === 'strict') {
       this.server.giveBackUnstarted(entity, kept);
@@ -197,6 +198,7 @@ function toFetched(job: StoredJob): FetchedJob {
     options: job.options,
     envelope: job.envelope,
     mustFail: job.mustFail,
+    thrown: job.thrown,
     isSkipped: job.isSkipped,
     hasFailedChild: job.hasFailedChild ?? false,
     native: payload => ({ id: job.id, name: job.name, data: payload ? payload.data : JSON.parse(job.data) }),

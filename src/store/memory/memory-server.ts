@@ -2,7 +2,7 @@
  * The state that all memory stores of one "cluster" share: what Redis is to the Redis store.
  * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
  */
-import type { Answer } from '../../core/answer.js';
+import type { Answer, Thrown } from '../../core/answer.js';
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import type { Envelope } from '../../core/envelope.js';
 import type { ChildResult, JobOptions, NewJob } from '../../core/jobs.js';
@@ -28,6 +28,8 @@ export interface StoredJob {
   readonly scheduleId?: string;
   /** Since when it is left for pods that know its name. */
   leftAtMs?: number | undefined;
+  /** With which it had failed when it blocked, or was postponed. */
+  thrown?: Thrown | undefined;
   /** A person has given it up. */
   isSkipped?: boolean;
   /** What it must fail for is that a child has. */

@@ -239,7 +239,7 @@ export function toText(value: unknown): string {
 }
 
 /** Fields of a job as a body reads them. */
-export function encodeFields(fields: FailureFields): string {
+export function encodeFields(fields: FailureFields & Readonly<Record<string, string>>): string {
   return toText(Object.entries(fields).flat());
 }
 

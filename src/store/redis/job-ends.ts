@@ -11,7 +11,7 @@ import type { Claim, Log } from '../../core/ports.js';
 import { replyOf } from '../../core/reply.js';
 import { encodeReply } from './answers.js';
 import { type Bull, encodeFields, failureFields, toText, type WorkerView } from './bullmq.js';
-import type { RedisJob } from './replies.js';
+import { type RedisJob, THROWN } from './replies.js';
 import type { RedisSchedules } from './schedules.js';
 
 export interface JobEndParts {
@@ -62,7 +62,7 @@ export class JobEnds {
       ...head,
       toText(howBack(job.attempt, outcome, { ordering, isShared: beside !== undefined })),
       '',
-      encodeFields(fields),
+      encodeFields({ ...fields, ...('thrown' in outcome && { [THROWN]: JSON.stringify(outcome.thrown) }) }),
       '',
     ];
   }

@@ -115,7 +115,7 @@ function OPS.unblock(B, T, I, how, jobId)
   local job = B .. ':' .. id
   if how == 'retry' then
     redis.call('HSET', job, 'atm', '0')
-    redis.call('HDEL', job, 'defa', 'stc')
+    redis.call('HDEL', job, 'defa', 'stc', 'thrown')
   elseif how == 'skip' then
     redis.call('HSET', job, 'defa', redis.call('HGET', job, 'failedReason') or 'skipped', 'skip', '1')
   else

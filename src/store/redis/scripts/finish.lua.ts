@@ -10,7 +10,7 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   local lock = B .. ':' .. jobId .. ':lock'
   local completed = status == 'completed'
   -- tried again by a person, it has its tries again
-  if not completed then redis.call('HDEL', B .. ':' .. jobId, 'skip') end
+  if not completed then redis.call('HDEL', B .. ':' .. jobId, 'skip', 'thrown') end
   local keys = completed and keysOf_completed(B, jobId) or keysOf_failed(B, jobId)
   local args = {jobId, nowMs, completed and 'returnvalue' or 'failedReason', value, status, fetch, B .. ':', opts, fields}
   local r = BULL.moveToFinished(keys, args)
