@@ -159,6 +159,26 @@ describe('a step that is stopped half-way', () => {
     expect(await cluster.redis.hget(key(up, jobs[0]?.id ?? ''), 'progress')).toBe('50');
   });
 
+  test('I8: a flow of which one job is refused leaves no fence that lasts, however long its key', async () => {
+    await cluster.redis.set(key(child, 'marker'), 'not a sorted set');
+    const root = { name: 'withdraw', of: up, options: { deduplication: { id: 'k', ttl: 30 * 24 * 3600 * 1000 } } };
+    const leaf = { name: 'withdraw', of: child, options: {} as JobOptions };
+    const plan = planFlow<{ name: string; of: EntityRef; options: JobOptions }>(
+      { job: root, children: () => [{ job: leaf, children: () => [] }] },
+      ({ of, options }) => withdrawal(config, of, { n: 0 }, options),
+    );
+    const jobs = plan.jobs.map(({ job, ...one }) => ({
+      ...one,
+      job: { ...job, options: one.isParent ? root.options : {} },
+    }));
+    const answers = a.enterFlow({ id: plan.id, jobs: jobs.map(job => ({ ...job, hint: 'route-only' as const })) });
+    for (const answer of answers) await expect(answer).rejects.toBeInstanceOf(StoreRefusedError);
+    expect(await cluster.redis.exists(key(up, '$:worker'), key(up, 'de:k'))).toBe(0);
+    await cluster.redis.del(key(child, 'marker'));
+    await Promise.all(a.enterFlow({ id: plan.id, jobs: jobs.map(job => ({ ...job, hint: 'route-only' as const })) }));
+    expect(await cluster.redis.ttl(key(up, '$:worker'))).toBeGreaterThan(29 * 24 * 3600);
+  });
+
   test('of a bulk in one step each job tells for itself', async () => {
     await cluster.redis.set(key(up, 'marker'), 'not a sorted set');
     const hint = 'route-only';

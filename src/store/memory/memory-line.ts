@@ -50,8 +50,11 @@ export class MemoryLine {
     if (isOver) entity.hold = undefined;
     const room = this.server.isPaused(entity) ? 0 : this.roomInRate(entity, limit);
     const jobs = entity.wait.splice(0, room);
-    this.spend(entity, jobs.length);
-    for (const job of jobs) job.attempt++;
+    this.spend(entity, jobs.filter(({ mustFail }) => !mustFail).length);
+    for (const job of jobs) {
+      job.attempt++;
+      job.fetchedAtMs = this.server.now();
+    }
     entity.active.push(...jobs);
     const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
     const fetched = jobs.map(job => ({ ...toFetched(job), children: job.children && this.childrenOf(entity, job) }));
@@ -84,7 +87,8 @@ export class MemoryLine {
   private spend(entity: StoredEntity, jobs: number): void {
     const { rateLimit } = this.parts.config.entityType(entity.ref.type);
     if (!rateLimit || jobs === 0) return;
-    entity.spent ??= { untilMs: this.server.now() + rateLimit.durationMs, count: 0 };
+    const sinceMs = this.server.now();
+    entity.spent ??= { sinceMs, untilMs: sinceMs + rateLimit.durationMs, count: 0 };
     entity.spent.count += jobs;
   }
 

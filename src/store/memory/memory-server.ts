@@ -26,6 +26,7 @@ export interface StoredJob {
   mustFail: string | undefined;
   /** The schedule that made it. */
   readonly scheduleId?: string;
+  fetchedAtMs?: number;
   /** Since when it is left for pods that know its name. */
   leftAtMs?: number | undefined;
   /** With which it had failed when it blocked, or was postponed. */
@@ -69,7 +70,7 @@ export interface StoredEntity {
   parents: StoredJob[];
   paused: boolean;
   /** How many have been fetched in the span of its rate limit, which ends then. */
-  spent?: { readonly untilMs: number; count: number } | undefined;
+  spent?: { readonly sinceMs: number; readonly untilMs: number; count: number } | undefined;
   /** The head of the queue waits for its next try. */
   hold?: Hold | undefined;
   owner?: {
@@ -152,9 +153,12 @@ export class MemoryServer {
   }
 
   remember(ref: EntityRef, options: JobOptions, jobId: string): void {
-    const { id, ttl } = (options['deduplication'] ?? {}) as { id?: string; ttl?: number };
+    const { id, ttl, extend } = (options['deduplication'] ?? {}) as { id?: string; ttl?: number; extend?: boolean };
     if (id === undefined) return;
-    const untilMs = ttl === undefined ? Number.POSITIVE_INFINITY : this.now() + ttl;
+    const before = this.deduplications.get(keyOf(ref, options));
+    const isKept = before !== undefined && before.untilMs > this.now() && ttl !== undefined && !extend;
+    const newMs = ttl === undefined ? Number.POSITIVE_INFINITY : this.now() + ttl;
+    const untilMs = isKept ? before.untilMs : newMs;
     this.deduplications.set(keyOf(ref, options), { jobId, untilMs });
     for (const [key, { untilMs }] of this.deduplications) if (untilMs <= this.now()) this.deduplications.delete(key);
   }
@@ -275,9 +279,16 @@ export class MemoryServer {
     const stay = entity.active.filter(({ id }) => kept.includes(id));
     entity.active = entity.active.filter(({ id }) => !kept.includes(id));
     for (const job of entity.active) job.attempt--;
+    this.refund(entity, entity.active);
     if (entity.owner?.recall === 'drop') this.drop(entity, entity.active);
     this.giveBack(entity);
     entity.active = stay;
+  }
+
+  /** What has not started has used up no start of the rate of its type. */
+  private refund({ spent }: StoredEntity, jobs: readonly StoredJob[]): void {
+    if (!spent || spent.untilMs <= this.now()) return;
+    spent.count -= jobs.filter(({ fetchedAtMs = 0, mustFail }) => !mustFail && fetchedAtMs >= spent.sinceMs).length;
   }
 
   /** Removes jobs of a queue, but the present ones of its schedules. */

@@ -178,10 +178,25 @@ local function removeJob(B, id)
   return r
 end
 
+-- What has not started has used up no start of the rate of its type, if it was fetched within the span that is under way. BullMQ
+-- counts none of a job that is to fail.
+local function refund(B, ids)
+  local rateMs = tonumber((redis.call('HGET', fence(B), 'rateMs')))
+  local leftMs = rateMs and redis.call('PTTL', B .. ':limiter') or 0
+  if leftMs <= 0 then return end
+  -- Redis cuts times off to ms
+  local sinceMs = nowMs + leftMs - rateMs - 2
+  for _, id in ipairs(ids) do
+    local fetchedMs, mustFail = unpack(redis.call('HMGET', B .. ':' .. id, 'processedOn', 'defa'))
+    if not mustFail and (tonumber(fetchedMs) or 0) >= sinceMs then redis.call('DECR', B .. ':limiter') end
+  end
+end
+
 -- Gives back what has certainly not started: fetching it was no attempt. If a person has emptied the queue since it was
 -- fetched, it is removed.
 local function giveBackUnstarted(B, kept)
   local back, foreign = giveBack(B, kept)
+  if #back > 0 then refund(B, back) end
   local isDropped, left = claimOf(B)[RECALL] == 'drop', {}
   for _, id in ipairs(back) do
     -- BullMQ keeps the present job of a schedule

@@ -24,6 +24,8 @@ local function take(B, n, opts, out, at)
     return
   end
   forgetHold(B)
+  local limiter = cmsgpack.unpack(opts).limiter
+  if limiter then redis.call('HSET', fence(B), 'rateMs', limiter.duration) end
   local keys, args = keysOf_moveToActive(B), {B .. ':', nowMs, opts}
   for _ = 1, n do
     local r = BULL.moveToActive(keys, args)
