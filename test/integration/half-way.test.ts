@@ -4,6 +4,7 @@ import { type DevRedis, startRedis } from '#dev-redis';
 import type { EntityRef } from '../../src/core/entity.js';
 import { OutcomeUnknownError, StoreRefusedError } from '../../src/core/errors.js';
 import { planFlow } from '../../src/core/flow.js';
+import { withIdempotency } from '../../src/core/job-data.js';
 import type { JobOptions, Settlement } from '../../src/core/jobs.js';
 import { resolveOptions } from '../../src/core/options.js';
 import type { Claimed } from '../../src/core/ports.js';
@@ -161,16 +162,17 @@ describe('a step that is stopped half-way', () => {
 
   test('I8: a flow of which one job is refused leaves no fence that lasts, however long its key', async () => {
     await cluster.redis.set(key(child, 'marker'), 'not a sorted set');
-    const root = { name: 'withdraw', of: up, options: { deduplication: { id: 'k', ttl: 30 * 24 * 3600 * 1000 } } };
-    const leaf = { name: 'withdraw', of: child, options: {} as JobOptions };
+    const root = {
+      name: 'withdraw',
+      of: up,
+      options: { idempotencyKey: 'k', idempotencyTtlMs: 30 * 24 * 3600 * 1000 },
+    };
+    const leaf = { name: 'withdraw', of: child, options: {} };
     const plan = planFlow<{ name: string; of: EntityRef; options: JobOptions }>(
       { job: root, children: () => [{ job: leaf, children: () => [] }] },
-      ({ of, options }) => withdrawal(config, of, { n: 0 }, options),
+      ({ of, options }) => withdrawal(config, of, { n: 0 }, withIdempotency(options, 'It')),
     );
-    const jobs = plan.jobs.map(({ job, ...one }) => ({
-      ...one,
-      job: { ...job, options: one.isParent ? root.options : {} },
-    }));
+    const { jobs } = plan;
     const answers = a.enterFlow({ id: plan.id, jobs: jobs.map(job => ({ ...job, hint: 'route-only' as const })) });
     for (const answer of answers) await expect(answer).rejects.toBeInstanceOf(StoreRefusedError);
     expect(await cluster.redis.exists(key(up, '$:worker'), key(up, 'de:k'))).toBe(0);
