@@ -1,7 +1,6 @@
 // Guards of keys and schedules whose job has lost its hash, and of what meets seldom; for `scripts/mutation-check.mjs`.
 const LOST = ['test/integration/lost-hashes.test.ts'];
-const EDGES = ['test/contract/redis.test.ts'];
-const MEMORY = ['test/contract/memory.test.ts'];
+const EDGES = ['test/contract/edges.test.ts'];
 const LATE = ['test/unit/late-start.test.ts'];
 
 const script = name => `src/store/redis/scripts/${name}.lua.ts`;
@@ -101,7 +100,7 @@ export const lostGuards = [
     file: 'src/store/memory/memory-server.ts',
     from: '      if (entity.owner) this.lowerDue(entity, this.now());\n      else this.settle(entity);\n',
     to: '      this.settle(entity);\n',
-    tests: MEMORY,
+    tests: EDGES,
   },
   {
     guard: 'what was given back has used up no start',
@@ -157,6 +156,6 @@ export const lostGuards = [
     file: 'src/store/memory/memory-intake.ts',
     from: ' && !this.replaces(job, entity, known)',
     to: '',
-    tests: MEMORY,
+    tests: EDGES,
   },
 ];
