@@ -26,7 +26,7 @@ export function readAnswer(kind: string, text: string): Answer {
   return { kind: 'failed', thrown: readThrown(text) };
 }
 
-function readThrown(text: string): Thrown {
+export function readThrown(text: string): Thrown {
   try {
     const thrown: unknown = JSON.parse(text);
     return isThrown(thrown) ? thrown : thrownAs(text);

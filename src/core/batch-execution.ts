@@ -1,5 +1,5 @@
 /**
- * Running a batch to its end: one call of its handler, and an end for each of its jobs. Never throws.
+ * Running a batch to its end: one call of its handler, and an end for each of its jobs. Throws nothing but NotStarted.
  * A job whose payload can't be read, or is invalid, fails by itself; the handler gets the others.
  * Neighbour: `job-execution.ts` does the same for one job.
  */
@@ -12,7 +12,7 @@ import { BatchFailure, InvalidCommandError } from './errors.js';
 import { completed, failed, jobWord, type TypedExecution } from './job-execution.js';
 import { OpenedPayload, openJob } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
-import type { Lease } from './lease.js';
+import { type Lease, NotStarted } from './lease.js';
 import { retryDelayMs } from './retry.js';
 
 export interface Batch {
@@ -38,6 +38,7 @@ export async function runBatch(execution: TypedExecution, batch: Batch, lease: L
       for (const [index, { id }] of opened.entries()) results.set(id, all[index]);
     }
   } catch (error) {
+    if (error instanceof NotStarted) throw error;
     for (const [id, why] of failuresIn(error, opened)) failures.set(id, why);
   } finally {
     context.hasEnded = true;

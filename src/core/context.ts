@@ -27,7 +27,7 @@ export interface ContextOptions {
   /**
    * The context of the code that enqueues, an object with values by key; nothing outside of one. Called at once, in that code:
    * once for an enqueue, a bulk or a schedule. A value is a string, a finite number or a boolean; `undefined` and `null` are
-   * none. All of them together have at most 4096 bytes of JSON.
+   * none. Half a surrogate pair in a string arrives as U+FFFD. All of them together have at most 4096 bytes of JSON.
    */
   get(): object | undefined;
   /**
@@ -110,6 +110,7 @@ function present({ keys, get }: ContextOptions): ContextValues | undefined {
   }
   const values = pick(keys, key => {
     const value = context[key] ?? undefined;
+    if (typeof value === 'string') return value.toWellFormed();
     if (value === undefined || isValue(value)) return value;
     throw new ContextError(
       `"${key}" of the context can't travel with a job: it is ${kindOf(value)}, and must be a string, a finite number or a boolean. Nothing was enqueued.`,

@@ -159,6 +159,11 @@ export class Enqueuer {
         `Job ${quoted(name)} has a name of ${name.length} characters; at most ${MAX_JOB_NAME_LENGTH} are allowed. Nothing was enqueued; shorten it, and put data into the payload.`,
       );
     }
+    if (!name.isWellFormed()) {
+      throw new InvalidCommandError(
+        `A job of entity type "${entityType}" has a name with half a surrogate pair, which no handler can have. Nothing was enqueued.`,
+      );
+    }
     const culprit = `Job "${name}"`;
     const entity = entityRef(entityType, entityId, culprit);
     const options = asked && withIdempotency(asked, culprit);

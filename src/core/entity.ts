@@ -72,7 +72,14 @@ export function entityRef(type: unknown, id: unknown, culprit = 'The job'): Enti
       `${culprit} has an entity type of ${type.length} characters; at most 256 are allowed.`,
     );
   }
+  if (!type.isWellFormed()) throw halfACharacter(culprit, 'an entity type');
   return { type, id: entityId(id, type, culprit) };
+}
+
+function halfACharacter(culprit: string, what: string): InvalidEntityError {
+  return new InvalidEntityError(
+    `${culprit} has ${what} with half a surrogate pair, as of a text that was cut within an emoji; such names can't be told apart. Nothing was sent.`,
+  );
 }
 
 function entityId(id: unknown, type: string, culprit: string): string {
@@ -87,6 +94,7 @@ function entityId(id: unknown, type: string, culprit: string): string {
   if (text === '') {
     throw new InvalidEntityError(`${culprit} has an empty id for entity type "${type}"; an entity needs a name.`);
   }
+  if (!text.isWellFormed()) throw halfACharacter(culprit, `an id of entity type "${type}"`);
   if (text.length > MAX_ENTITY_ID_LENGTH) {
     throw new InvalidEntityError(
       `${culprit} has an id of ${text.length} characters for entity type "${type}"; at most ${MAX_ENTITY_ID_LENGTH} are allowed.`,

@@ -4,6 +4,7 @@
  */
 
 import type { EntityRef } from './entity.js';
+import { wellFormedJson } from './well-formed.js';
 
 /** A child, as its parent remembers it. */
 export interface ChildRef extends EntityRef {
@@ -45,7 +46,7 @@ export const NO_ENVELOPE: Envelope = {};
 
 /** As the store keeps it; '' for none. */
 export function writeEnvelope(envelope: Envelope | undefined): string {
-  return envelope === undefined ? '' : JSON.stringify(envelope);
+  return envelope === undefined ? '' : wellFormedJson(JSON.stringify(envelope));
 }
 
 /** What somebody has written by hand is none. */

@@ -85,6 +85,12 @@ export function checkJobOptions(options: JobOptions, culprit: string): void {
       `${culprit} has a deduplication that is not { id, ttl? }: a non-empty string, and milliseconds from 1 to ${LONGEST_LIFETIME_MS}.`,
     );
   }
+  const half = ['jobId', 'deduplication'].find(name => hasHalf(options[name]));
+  if (half !== undefined) {
+    throw new InvalidOptionError(
+      `${culprit} has a ${half} with half a surrogate pair, as of a text that was cut within an emoji: it can't be told from others. Nothing was enqueued.`,
+    );
+  }
   if (keepsForLater(options['deduplication'])) {
     throw new UnsupportedError(
       `${culprit} has a deduplication with keepLastIfActive: what BullMQ keeps for later loses its codec, its context and who waits for it. Use replace with a delay, or enqueue without it.`,
@@ -131,6 +137,12 @@ function isDeduplication(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const { id, ttl } = value as { id?: unknown; ttl?: unknown };
   return typeof id === 'string' && id !== '' && (ttl === undefined || isLifetime(ttl));
+}
+
+/** Of a name, or of what has one as its id. */
+function hasHalf(value: unknown): boolean {
+  const name = typeof value === 'object' && value !== null ? (value as { id?: unknown }).id : value;
+  return typeof name === 'string' && !name.isWellFormed();
 }
 
 function keepsForLater(deduplication: unknown): boolean {

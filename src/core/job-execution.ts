@@ -1,5 +1,5 @@
 /**
- * Running one job to its end: finds its handler, has its payload opened, runs it, and says how it ended. Never throws.
+ * Running one job to its end: finds its handler, has its payload opened, runs it, and says how it ended. Throws nothing but NotStarted.
  * Neighbours: `job-payload.ts` opens payloads and writes results; `batch-execution.ts` does the same for several jobs.
  */
 import { describeThrown } from './answer.js';
@@ -12,7 +12,7 @@ import { asLine, failureTextOf, quoted, shorten } from './error-text.js';
 import { ChildFailedError, JobAbandonedError } from './errors.js';
 import { OpenedPayload, openJob, resultAsText } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
-import type { Lease } from './lease.js';
+import { type Lease, NotStarted } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
 import type { Log } from './ports.js';
 import { retryDelayMs } from './retry.js';
@@ -72,6 +72,7 @@ export async function runJob(execution: TypedExecution, job: FetchedJob, lease: 
     const returned = await (currentJob ? runAsCurrent(running, handle) : handle());
     return completed(job, { returned, what, execution });
   } catch (error) {
+    if (error instanceof NotStarted) throw error;
     return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), log });
   } finally {
     if (context) context.hasEnded = true;
@@ -88,7 +89,8 @@ export function failed(
     delayMs === undefined ? '' : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
   log.warn(`${what} failed${again}: ${failure.reason}`);
   if (delayMs !== undefined) return { job, outcome: { kind: 'retrying', ...failure, delayMs } };
-  const thrown = job.envelope.reply && { thrown: describeThrown(error) };
+  const before = job.mustFail === undefined ? undefined : job.thrown;
+  const thrown = job.envelope.reply && { thrown: before ?? describeThrown(error) };
   return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
 }
 

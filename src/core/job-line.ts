@@ -28,7 +28,7 @@ export interface JobSurroundings {
 
 export interface JobEnd {
   ended(settlement: Settlement, durationMs: number): void;
-  /** Never, if all is well: a handler that throws has ended. */
+  /** NotStarted; no other, if all is well: a handler that throws has ended. */
   crashed(error: unknown): void;
 }
 

@@ -35,6 +35,8 @@ export interface FetchedJob {
   readonly isSkipped?: boolean;
   /** Set when the job must not run but fail with this reason (it stalled too often, its data is gone). */
   readonly mustFail?: string;
+  /** With which it had failed when it blocked its entity, or was put behind one that did; for whoever waits for it. */
+  readonly thrown?: Thrown;
   /** That is since a child of it has failed. */
   readonly hasFailedChild?: boolean;
   /** Of a parent: how its children have ended, in the order given; results as they are stored. Guarded by the claim it was fetched under. */
@@ -103,7 +105,7 @@ export interface Settlement {
         readonly thrown?: Thrown;
       }
     /** For good, but behind one of its batch that is tried again, or blocks: it blocks, without running, when its turn comes. */
-    | { readonly kind: 'postponed'; readonly reason: string; readonly stack: string }
+    | { readonly kind: 'postponed'; readonly reason: string; readonly stack: string; readonly thrown?: Thrown }
     /** To be tried again after so many ms. */
     | { readonly kind: 'retrying'; readonly reason: string; readonly stack: string; readonly delayMs: number };
 }

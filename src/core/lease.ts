@@ -33,6 +33,9 @@ export function mayHavePassed(clock: Clock, leaseMs: number, since: Moment): boo
 /** How many leases long a claim rests, unless its pod falls silent; it is renewed in the first third of that. */
 export const REST_LEASES = 10;
 
+/** A job was about to start when handlers were told to stop: it goes back as it was. */
+export class NotStarted extends Error {}
+
 export class Lease {
   /** Made when first asked for: most handlers never do. */
   private abort: AbortController | undefined;
@@ -100,13 +103,14 @@ export class Lease {
 
   /**
    * Resolves when a job may start under it (I2): what is done before its handler runs may take long.
-   * @throws StaleClaimError when it is lost.
+   * @throws StaleClaimError when it is lost, NotStarted when its handlers were told to stop.
    */
   async untilValid(): Promise<void> {
-    while (!this.isValid()) {
-      if (this.reason instanceof StaleClaimError) throw this.reason;
+    while (!this.reason) {
+      if (this.isValid()) return;
       await new Promise<void>(resolve => this.waiting.push(resolve));
     }
+    throw this.reason instanceof StaleClaimError ? this.reason : new NotStarted(this.reason.message);
   }
 
   private tellWaiting(): void {

@@ -41,6 +41,11 @@ export function checkSchedule(
       `${culprit} has a schedule whose id has ${id.length} characters; at most ${MAX_ID_LENGTH} are allowed.`,
     );
   }
+  if (!id.isWellFormed()) {
+    throw new InvalidOptionError(
+      `${culprit} has a schedule whose id has half a surrogate pair; it can't be told from others.`,
+    );
+  }
   if ((every === undefined) === (pattern === undefined)) {
     throw new InvalidOptionError(`${culprit} has schedule "${id}", which needs either "every" or "pattern".`);
   }

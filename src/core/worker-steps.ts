@@ -12,7 +12,7 @@ import { entityWord } from './entity.js';
 import { messageOf, stackOf } from './errors.js';
 import { lackFor } from './job-execution.js';
 import type { FetchedJob, Settlement } from './jobs.js';
-import type { Lease } from './lease.js';
+import { type Lease, NotStarted } from './lease.js';
 import type { Leaving } from './leaving.js';
 import { tellOfEnd, tellOfWorker } from './news.js';
 import type { Claim } from './ports.js';
@@ -176,10 +176,18 @@ export class WorkerSteps {
     this.advance();
   }
 
-  /** Nothing here throws; if something does after all, the entity must not stand still under a claim of ours. */
+  /**
+   * Nothing here throws, but for a job that was told not to start: beginning anew gives it back, and no try of it is counted. If
+   * something else does after all, the entity must not stand still under a claim of ours.
+   */
   private onCrash(error: unknown): void {
     const { tenure } = this.parts;
     const { log, clock } = tenure.context;
+    if (error instanceof NotStarted) {
+      tenure.failure ??= error;
+      this.advance();
+      return;
+    }
     log.error(`The worker of ${entityWord(tenure.entity)} failed, and begins anew: ${stackOf(error)}`);
     tenure.failure ??= new Error(messageOf(error));
     this.beginningAnew = true;

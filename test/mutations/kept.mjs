@@ -24,7 +24,7 @@ export const keptGuards = [
     guard: 'a dead letter keeps the envelope of its job',
     cites: 'I5',
     file: script('dead'),
-    from: "    redis.call('HSET', S .. ':' .. letter, 'aq', was[7])\n",
+    from: "    was.fields[#was.fields + 1] = 'aq'\n    was.fields[#was.fields + 1] = envelope\n",
     to: '',
     tests: CONTRACT,
   },

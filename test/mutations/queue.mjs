@@ -101,8 +101,8 @@ export const queueGuards = [
     guard: 'an error of a call is its own',
     cites: 'race 19',
     file: 'src/store/redis/scripts/dispatcher.ts',
-    from: 'local ok, answer = pcall(run, at, last)',
-    to: 'local ok, answer = true, run(at, last)',
+    from: '  local ok, answer = pcall(f, ...)',
+    to: '  local ok, answer = true, f(...)',
     tests: PROTOCOL,
   },
   {

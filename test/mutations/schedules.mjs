@@ -49,8 +49,8 @@ export const scheduleGuards = [
     guard: 'a schedule by an interval goes past a run of its time that was moved before it',
     cites: 'I7',
     file: script('schedule'),
-    from: "if not nextId and nextMs == '0' then",
-    to: 'if false then',
+    from: ' or every and update(skipTaken(B, id, every))',
+    to: '',
     tests: TIMES,
   },
   {

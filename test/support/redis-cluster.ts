@@ -15,15 +15,19 @@ const HEARD_FOR_LONG_MS = 3_600_000;
 
 export class RedisCluster {
   readonly prefix = freshPrefix();
-  readonly redis: Redis = connect();
+  readonly redis: Redis;
   readonly log = new RecordingLog();
   private readonly stores: RedisEntityStore[] = [];
   private keySpace: KeySpace | undefined;
 
+  constructor(private readonly url = redisUrl()) {
+    this.redis = connect(url);
+  }
+
   async pod(
     config: EngineConfig,
     podId = randomBytes(4).toString('hex'),
-    url = redisUrl(),
+    url = this.url,
     clock = systemClock,
   ): Promise<RedisEntityStore> {
     this.keySpace ??= new KeySpace(this.prefix, config);

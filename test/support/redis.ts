@@ -12,8 +12,8 @@ export function freshPrefix(): string {
   return `test-${randomBytes(5).toString('hex')}`;
 }
 
-export function connect(): Redis {
-  return new Redis(redisUrl(), { maxRetriesPerRequest: null });
+export function connect(url = redisUrl()): Redis {
+  return new Redis(url, { maxRetriesPerRequest: null });
 }
 
 export async function keysUnder(redis: Redis, prefix: string): Promise<string[]> {

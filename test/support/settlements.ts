@@ -4,7 +4,7 @@ import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/
 import type { EngineConfig } from '../../src/core/options.js';
 import type { Claimed, Entered, Passed, PodState } from '../../src/core/ports.js';
 
-export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' = 'completed'): Settlement {
+export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' | 'dead' = 'completed'): Settlement {
   if (!job) throw new Error('no job was fetched');
   return {
     job,

@@ -42,7 +42,13 @@ export class MemoryControl implements EntityControl {
       return false;
     }
     if (how === 'retry')
-      Object.assign(job, { attemptsMade: 0, stalled: 0, mustFail: undefined, hasFailedChild: false });
+      Object.assign(job, {
+        attemptsMade: 0,
+        stalled: 0,
+        mustFail: undefined,
+        thrown: undefined,
+        hasFailedChild: false,
+      });
     else if (how === 'drop') {
       this.server.drop(entity, [job]);
       if (entity.wait.includes(job)) throw presentRun(ref);

@@ -41,11 +41,19 @@ export class MemoryIntake {
     const entity = this.server.entity(job.entity);
     const delayMs = Number(job.options['delay'] ?? 0);
     const known = this.knownId(job, entity);
-    if (known !== undefined) return { entity, jobId: known, delayMs };
+    if (known !== undefined && !this.replaces(job, entity, known)) return { entity, jobId: known, delayMs };
     const jobId = (job.options['jobId'] as string | undefined) ?? this.server.nextId();
     this.server.remember(job.entity, job.options, jobId);
     this.server.put(entity, this.stored(jobId, job));
     return { entity, jobId, delayMs };
+  }
+
+  /** BullMQ's `replace`: a job that is for later makes way for the one that comes under its deduplication. @returns whether it did. */
+  private replaces({ options }: NewJob, entity: StoredEntity, known: string): boolean {
+    const { replace } = (options['deduplication'] ?? {}) as { replace?: boolean };
+    if (!replace || !entity.delayed.some(({ job }) => job.id === known)) return false;
+    entity.delayed = entity.delayed.filter(({ job }) => job.id !== known);
+    return true;
   }
 
   /** A job that has not been tried. */

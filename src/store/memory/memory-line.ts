@@ -54,8 +54,11 @@ export class MemoryLine {
     const room = this.server.isPaused(entity) ? 0 : this.roomInRate(entity, limit);
     const jobs = entity.wait.splice(0, countUpTo(entity.wait.slice(0, room), MAX_FETCH_BYTES));
     const isPartial = jobs.length < room && entity.wait.length > 0;
-    this.spend(entity, jobs.length);
-    for (const job of jobs) job.attempt++;
+    this.spend(entity, jobs.filter(({ mustFail }) => !mustFail).length);
+    for (const job of jobs) {
+      job.attempt++;
+      job.fetchedAtMs = this.server.now();
+    }
     entity.active.push(...jobs);
     const next = Math.min(...entity.delayed.map(({ atMs }) => atMs));
     const fetched = jobs.map(job => ({ ...toFetched(job), children: job.children && this.childrenOf(entity, job) }));
@@ -89,7 +92,8 @@ export class MemoryLine {
   private spend(entity: StoredEntity, jobs: number): void {
     const { rateLimit } = this.parts.config.entityType(entity.ref.type);
     if (!rateLimit || jobs === 0) return;
-    entity.spent ??= { untilMs: this.server.now() + rateLimit.durationMs, count: 0 };
+    const sinceMs = this.server.now();
+    entity.spent ??= { sinceMs, untilMs: sinceMs + rateLimit.durationMs, count: 0 };
     entity.spent.count += jobs;
   }
 
@@ -137,6 +141,7 @@ export class MemoryLine {
     const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
     stored.attemptsMade++;
     stored.stacks = latestStacks(stored.stacks, outcome.stack, MOST_STACKS);
+    if ('thrown' in outcome) stored.thrown = outcome.thrown;
     entity.active = entity.active.filter(other => other !== stored);
     if (outcome.kind !== 'retrying' || this.parts.config.entityType(entity.ref.type).ordering === 'strict') {
       this.server.giveBackUnstarted(entity, kept);
@@ -212,6 +217,7 @@ function toFetched(job: StoredJob): FetchedJob {
     options: job.options,
     envelope: job.envelope,
     mustFail: job.mustFail,
+    thrown: job.thrown,
     isSkipped: job.isSkipped,
     hasFailedChild: job.hasFailedChild ?? false,
     native: payload => ({ id: job.id, name: job.name, data: payload ? payload.data : JSON.parse(job.data) }),

@@ -2,7 +2,7 @@
  * The state that all memory stores of one "cluster" share: what Redis is to the Redis store.
  * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
  */
-import type { Answer } from '../../core/answer.js';
+import type { Answer, Thrown } from '../../core/answer.js';
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import type { Envelope } from '../../core/envelope.js';
 import type { ChildResult, JobOptions, NewJob } from '../../core/jobs.js';
@@ -26,8 +26,11 @@ export interface StoredJob {
   mustFail: string | undefined;
   /** The schedule that made it. */
   readonly scheduleId?: string;
+  fetchedAtMs?: number;
   /** Since when it is left for pods that know its name. */
   leftAtMs?: number | undefined;
+  /** With which it had failed when it blocked, or was postponed. */
+  thrown?: Thrown | undefined;
   /** A person has given it up. */
   isSkipped?: boolean;
   /** What it must fail for is that a child has. */
@@ -67,7 +70,7 @@ export interface StoredEntity {
   parents: StoredJob[];
   paused: boolean;
   /** How many have been fetched in the span of its rate limit, which ends then. */
-  spent?: { readonly untilMs: number; count: number } | undefined;
+  spent?: { readonly sinceMs: number; readonly untilMs: number; count: number } | undefined;
   /** The head of the queue waits for its next try. */
   hold?: Hold | undefined;
   owner?: {
@@ -159,9 +162,12 @@ export class MemoryServer {
   }
 
   remember(ref: EntityRef, options: JobOptions, jobId: string): void {
-    const { id, ttl } = (options['deduplication'] ?? {}) as { id?: string; ttl?: number };
+    const { id, ttl, extend } = (options['deduplication'] ?? {}) as { id?: string; ttl?: number; extend?: boolean };
     if (id === undefined) return;
-    const untilMs = ttl === undefined ? Number.POSITIVE_INFINITY : this.now() + ttl;
+    const before = this.deduplications.get(keyOf(ref, options));
+    const isKept = before !== undefined && before.untilMs > this.now() && ttl !== undefined && !extend;
+    const newMs = ttl === undefined ? Number.POSITIVE_INFINITY : this.now() + ttl;
+    const untilMs = isKept ? before.untilMs : newMs;
     this.deduplications.set(keyOf(ref, options), { jobId, untilMs });
     for (const [key, { untilMs }] of this.deduplications) if (untilMs <= this.now()) this.deduplications.delete(key);
   }
@@ -333,6 +339,7 @@ export class MemoryServer {
     const stay = entity.active.filter(({ id }) => kept.includes(id));
     entity.active = entity.active.filter(({ id }) => !kept.includes(id));
     for (const job of entity.active) job.attempt--;
+    this.refund(entity, entity.active);
     if (entity.owner?.recall === 'drop') this.drop(entity, entity.active);
     this.giveBack(entity);
     entity.active = stay;
@@ -354,6 +361,12 @@ export class MemoryServer {
     return false;
   }
 
+  /** What has not started has used up no start of the rate of its type. */
+  private refund({ spent }: StoredEntity, jobs: readonly StoredJob[]): void {
+    if (!spent || spent.untilMs <= this.now()) return;
+    spent.count -= jobs.filter(({ fetchedAtMs = 0, mustFail }) => !mustFail && fetchedAtMs >= spent.sinceMs).length;
+  }
+
   /** Removes jobs of a queue, but the present ones of its schedules. */
   drop(entity: StoredEntity, jobs: readonly StoredJob[]): void {
     const isPresent = ({ id, scheduleId = '' }: StoredJob) =>
@@ -367,7 +380,8 @@ export class MemoryServer {
   /** Removes jobs of a queue, wherever in it they are. */
   remove(entity: StoredEntity, jobs: readonly StoredJob[]): void {
     const removed = new Set(jobs);
-    for (const { options } of jobs) this.deduplications.delete(keyOf(entity.ref, options));
+    for (const { options } of jobs)
+      if (options['deduplication']) this.deduplications.delete(keyOf(entity.ref, options));
     entity.wait = entity.wait.filter(job => !removed.has(job));
     entity.delayed = entity.delayed.filter(({ job }) => !removed.has(job));
     entity.active = entity.active.filter(job => !removed.has(job));
@@ -403,8 +417,12 @@ export class MemoryServer {
   /** A job takes its place: behind all that waits, or among those for later. */
   put(entity: StoredEntity, job: StoredJob): void {
     const delayMs = Number(job.options['delay'] ?? 0);
-    if (delayMs > 0) entity.delayed.push({ job, atMs: this.now() + delayMs });
-    else entity.wait.push(job);
+    if (delayMs > 0) {
+      entity.delayed.push({ job, atMs: this.now() + delayMs });
+      return;
+    }
+    const before = entity.wait.findIndex(other => rankOf(other) > rankOf(job));
+    entity.wait.splice(before < 0 ? entity.wait.length : before, 0, job);
   }
 
   /** Sees to it that somebody looks at an entity that may have something to do from now on: another pod than this one, if it can. */
@@ -414,7 +432,9 @@ export class MemoryServer {
       return;
     }
     if (!this.hasWork(entity)) {
-      this.settle(entity);
+      // Its lease has passed, and it may come back: only a look gives its claim up.
+      if (entity.owner) this.lowerDue(entity, this.now());
+      else this.settle(entity);
       this.forget(entity);
       return;
     }
@@ -499,6 +519,11 @@ export class MemoryServer {
     const oldest = this.now() - this.leaseMs;
     return [...(this.pods.get(type) ?? [])].filter(([, { seenAtMs }]) => seenAtMs >= oldest);
   }
+}
+
+/** BullMQ's order: jobs without a priority, then those with one, the lowest first. */
+function rankOf({ options }: StoredJob): number {
+  return Number(options['priority'] ?? 0);
 }
 
 function keyOf(ref: EntityRef, { deduplication }: JobOptions): string {

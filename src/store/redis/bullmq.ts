@@ -12,6 +12,7 @@ import { type FailureText, latestStacks } from '../../core/error-text.js';
 import { InvalidOptionError, messageOf, UnsupportedError } from '../../core/errors.js';
 import type { JobOptions, NewJob } from '../../core/jobs.js';
 import { MOST_STACKS } from '../../core/retry.js';
+import { wellFormedJson } from '../../core/well-formed.js';
 import type { EntityKeys } from './keys.js';
 import { type BullBodies, JOB_ID } from './scripts/dispatcher.js';
 
@@ -228,22 +229,18 @@ export class Bull {
 
 const unpackr = new Unpackr({ useRecords: false });
 
-/**
- * What BullMQ packs, as JSON text: the connection writes text in one piece, and the scripts decode it once a batch.
- * BullMQ's bodies take a missing value for none, and Redis's JSON knows no half of a surrogate pair.
- */
+/** What BullMQ packs, as JSON text: the connection writes text in one piece, and the scripts decode it once a batch. */
 function asText(packed: unknown): string {
   return toText(unpackr.unpack(packed as Buffer));
 }
 
-function toText(value: unknown): string {
-  return JSON.stringify(value, (_key, value) =>
-    value === null ? undefined : typeof value === 'string' ? value.toWellFormed() : value,
-  );
+/** JSON that the scripts decode. BullMQ's bodies take a missing value for none. */
+export function toText(value: unknown): string {
+  return wellFormedJson(JSON.stringify(value, (_key, value) => (value === null ? undefined : value)));
 }
 
 /** Fields of a job as a body reads them. */
-export function encodeFields(fields: FailureFields): string {
+export function encodeFields(fields: FailureFields & Readonly<Record<string, string>>): string {
   return toText(Object.entries(fields).flat());
 }
 

@@ -338,7 +338,7 @@ function sizeOfAll(calls: readonly Call[]): number {
 
 function settle(call: Call, answer: unknown): void {
   if (!Array.isArray(answer)) {
-    call.reject(new StoreRefusedError(`Redis refused "${call.op}": ${problemOf(answer)}`));
+    call.reject(refusalOf(`"${call.op}"`, answer));
     return;
   }
   try {
@@ -348,9 +348,15 @@ function settle(call: Call, answer: unknown): void {
   }
 }
 
-/** What stands in the place of an answer. It may quote an argument, of any length. */
-function problemOf(answer: unknown): string {
-  return messageOf((answer as { err?: unknown } | undefined)?.err ?? 'no answer');
+/**
+ * Why a step was refused; one that threw half-way may have been executed in part, and is not to be taken for one that was not. The
+ * reason may quote an argument, of any length.
+ */
+export function refusalOf(what: string, answer: unknown): Error {
+  const { err = 'no answer', half } = (answer ?? {}) as { err?: unknown; half?: boolean };
+  return half
+    ? new OutcomeUnknownError(`Redis stopped ${what} half-way: ${messageOf(err)}; a part of it may have been executed.`)
+    : new StoreRefusedError(`Redis refused ${what}: ${messageOf(err)}; nothing was changed.`);
 }
 
 function rejectAll(batch: Batch, error: Error): void {

@@ -9,7 +9,7 @@ import type { NewJob } from '../../core/jobs.js';
 import type { EngineConfig } from '../../core/options.js';
 import type { Claim, Claimed, Entered, EnterHint, Fetched, FlowJob, Log, NewFlow } from '../../core/ports.js';
 import type { Bull, EncodedAdd } from './bullmq.js';
-import type { Channel } from './channel.js';
+import { type Channel, refusalOf } from './channel.js';
 import type { KeySpace } from './keys.js';
 import { sharedQueue } from './replies.js';
 
@@ -141,7 +141,7 @@ export class Entering {
 
   private readOne(answer: unknown, job: NewJob, hint: EnterHint): Entered {
     if (Array.isArray(answer)) return this.read(answer, job, hint);
-    throw new StoreRefusedError(`Redis refused a job of a bulk: ${(answer as { err: string }).err}`);
+    throw refusalOf('a job of a bulk', answer);
   }
 
   private read(answer: readonly unknown[], { entity }: NewJob, hint: EnterHint): Entered {

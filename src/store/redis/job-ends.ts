@@ -12,8 +12,8 @@ import type { EngineConfig, EntityTypeConfig } from '../../core/options.js';
 import type { Claim, Log } from '../../core/ports.js';
 import { COMES_BACK, replyOf } from '../../core/reply.js';
 import { encodeReply } from './answers.js';
-import { type Bull, encodeFields, failureFields, type WorkerView } from './bullmq.js';
-import type { RedisJob } from './replies.js';
+import { type Bull, encodeFields, failureFields, toText, type WorkerView } from './bullmq.js';
+import { type RedisJob, THROWN } from './replies.js';
 import type { RedisSchedules } from './schedules.js';
 
 export interface JobEndParts {
@@ -90,9 +90,9 @@ export class JobEnds {
     }
     return [
       ...head,
-      JSON.stringify(howBack(job.attempt, outcome, { ordering, isShared: beside !== undefined })),
+      toText(howBack(job.attempt, outcome, { ordering, isShared: beside !== undefined })),
       '',
-      encodeFields(fields),
+      encodeFields({ ...fields, ...('thrown' in outcome && { [THROWN]: JSON.stringify(outcome.thrown) }) }),
       '',
     ];
   }
@@ -107,7 +107,7 @@ export class JobEnds {
 
   /** What belongs to the end of a job beside it: '' for most. */
   private sequelOf(job: RedisJob): string {
-    return job.hasParent ? 'child' : this.parts.schedules.nextOf(job);
+    return job.parent !== undefined ? `child ${job.parent}` : this.parts.schedules.nextOf(job);
   }
 
   private workerOf({ type, workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
@@ -137,7 +137,7 @@ function howBack(
   outcome: Exclude<Settlement['outcome'], { readonly kind: 'completed' }>,
   { ordering, isShared }: { ordering: Ordering; isShared: boolean },
 ): object {
-  const reason = outcome.reason.toWellFormed();
+  const { reason } = outcome;
   const shared = isShared && { shared: reason };
   if (outcome.kind === 'retrying')
     return { attempt, delayMs: outcome.delayMs, strict: ordering === 'strict', ...shared };

@@ -3,6 +3,7 @@
  * Layouts are told in the scripts: `take.lua.ts` for jobs, each op for its own.
  */
 import type { JobsOptions } from 'bullmq';
+import { readThrown, type Thrown } from '../../core/answer.js';
 import type { Codecs } from '../../core/codec.js';
 import { type EntityRef, entityWord } from '../../core/entity.js';
 import { type ChildRef, type Envelope, NO_ENVELOPE, readEnvelope } from '../../core/envelope.js';
@@ -19,8 +20,8 @@ export interface RedisJob extends FetchedJob {
   readonly stacks: string | undefined;
   /** The schedule that made it. */
   readonly scheduleId: string | undefined;
-  /** Another job may wait for it. */
-  readonly hasParent: boolean;
+  /** Another job may wait for it: BullMQ's field of that name, '' where it is gone. */
+  readonly parent: string | undefined;
 }
 
 /** What a job can be asked for later, under the claim it was fetched under. */
@@ -102,6 +103,8 @@ const LIMITED = 'limited ';
 const FAILED_CHILD = /^child .* failed/is;
 /** Of a job's hash; BullMQ knows no such field. */
 const ENVELOPE = 'aq';
+/** As that: what a job that blocks has failed with. */
+export const THROWN = 'thrown';
 
 function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: OfJobs): RedisJob {
   let name = '';
@@ -113,7 +116,8 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
   let mustFail: string | undefined;
   let isSkipped = false;
   let scheduleId: string | undefined;
-  let hasParent = false;
+  let parent: string | undefined;
+  let thrown: Thrown | undefined;
   let envelope: Envelope = NO_ENVELOPE;
   for (let i = 0; i < fields.length; i += 2) {
     const value = fields[i + 1] ?? '';
@@ -125,8 +129,10 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
     else if (fields[i] === 'stacktrace') stacks = value;
     else if (fields[i] === 'defa') mustFail = value;
     else if (fields[i] === 'skip') isSkipped = true;
+    else if (fields[i] === THROWN) thrown = readThrown(value);
     else if (fields[i] === 'rjk') scheduleId = value;
-    else if (fields[i] === 'parentKey') hasParent = true;
+    else if (fields[i] === 'parentKey') parent ??= '';
+    else if (fields[i] === 'parent') parent = value;
     else if (fields[i] === ENVELOPE) envelope = readEnvelope(value);
   }
   let data: unknown;
@@ -149,13 +155,14 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
     attempt,
     attemptsMade,
     mustFail,
+    thrown,
     hasFailedChild: mustFail !== undefined && !isSkipped && FAILED_CHILD.test(mustFail),
     isSkipped,
     options,
     envelope,
     stacks,
     scheduleId,
-    hasParent,
+    parent,
     native: payload => (built ??= ofJobs.native(claim, { id, fields, payload })),
     children: of && (() => ofJobs.children(claim, id, of)),
   };

@@ -10,7 +10,7 @@ import type { Schedules, ScheduleView } from '../../core/operating.js';
 import type { Clock, Log } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
 import { firstByPattern } from '../schedule-times.js';
-import type { Bull } from './bullmq.js';
+import { type Bull, toText } from './bullmq.js';
 import type { Channel } from './channel.js';
 import type { KeySpace } from './keys.js';
 import { type RedisJob, readPayload, readRows, sharedQueue } from './replies.js';
@@ -47,7 +47,7 @@ export class RedisSchedules implements Schedules {
     const template = bull.encodeAdd(job, keys).options;
     const opts = { ...JSON.parse(template), repeat: { every, pattern, tz, count: 1 } };
     const what = { name: job.name, every, pattern, tz };
-    const texts = [JSON.stringify(what), template, JSON.stringify(opts), job.data, writeEnvelope(job.envelope)];
+    const texts = [toText(what), template, toText(opts), job.data, writeEnvelope(job.envelope)];
     for (let afterMs = clock.wallMs(); ; ) {
       const next = pattern === undefined ? BY_INTERVAL : firstByPattern({ pattern, tz }, afterMs);
       const args = [keys.base, keys.type, keys.id, id, next, ...texts];

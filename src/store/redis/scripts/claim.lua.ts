@@ -29,6 +29,15 @@ local function claimOf(B)
   return claim
 end
 
+-- Whose queue it is, as its fence says, or its own name.
+local function entityOf(B)
+  local word = claimOf(B)[ENTITY]
+  if word then return string.match(word, '^([^:]+):(.+)$') end
+  local root = string.sub(sys, 1, -3)
+  if string.sub(B, 1, #root) ~= root then return nil end
+  return string.match(string.sub(B, #root + 1), '^([^:]+):([^:]+):queue$')
+end
+
 -- Of a fence without an owner. A hold lasts as long as it has to; 'moreMs': what the fence is needed for beyond its time.
 local function expireFence(B, moreMs)
   local keysMs = tonumber(claimOf(B)[KEYS_UNTIL] or '0') - nowUs / 1000
@@ -124,6 +133,32 @@ local function forgetHold(B)
   if hold and (isOver(hold) or not redis.call('LPOS', B .. ':wait', hold.id, 'RANK', -1)) then setHold(B, nil) end
 end
 
+-- Jobs whose hash was deleted before they had ended, the latest of them: their ids may stand in idempotency keys, which are to make way.
+local Lost = {MOST = 100}
+function Lost.ids(B) return tableOf(redis.call('HGET', fence(B), 'lost')) end
+
+function Lost.has(B, id)
+  for _, other in ipairs(Lost.ids(B)) do
+    if other == id then return true end
+  end
+  return false
+end
+
+function Lost.add(B, id)
+  local ids = Lost.ids(B)
+  ids[#ids + 1] = id
+  if #ids > Lost.MOST then table.remove(ids, 1) end
+  redis.call('HSET', fence(B), 'lost', cjson.encode(ids))
+end
+
+function Lost.forget(B, id)
+  local left = {}
+  for _, other in ipairs(Lost.ids(B)) do
+    if other ~= id then left[#left + 1] = other end
+  end
+  if #left > 0 then redis.call('HSET', fence(B), 'lost', cjson.encode(left)) else redis.call('HDEL', fence(B), 'lost') end
+end
+
 -- What was fetched and is dropped; answers whether it is.
 local function dropOne(B, drop, id)
   if DROPS.isPresent(B, id) then return false end
@@ -159,6 +194,8 @@ local function giveBack(B, kept, drop, most)
         end
         redis.call('XADD', B .. ':events', 'MAXLEN', '~', 10000, '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
         back[#back + 1] = id
+      else
+        Lost.add(B, id)
       end
     end
   end
@@ -181,11 +218,26 @@ local function removeJob(B, id)
   return r
 end
 
+-- What has not started has used up no start of the rate of its type, if it was fetched within the span that is under way. BullMQ
+-- counts none of a job that is to fail.
+local function refund(B, ids)
+  local rateMs = tonumber((redis.call('HGET', fence(B), 'rateMs')))
+  local leftMs = rateMs and redis.call('PTTL', B .. ':limiter') or 0
+  if leftMs <= 0 then return end
+  -- Redis cuts times off to ms
+  local sinceMs = nowMs + leftMs - rateMs - 2
+  for _, id in ipairs(ids) do
+    local fetchedMs, mustFail = unpack(redis.call('HMGET', B .. ':' .. id, 'processedOn', 'defa'))
+    if not mustFail and (tonumber(fetchedMs) or 0) >= sinceMs then redis.call('DECR', B .. ':limiter') end
+  end
+end
+
 -- Gives back what has certainly not started: fetching it was no attempt. If a person has emptied the queue since it was
 -- fetched, it is dropped.
 local function giveBackUnstarted(B, kept)
   local drop, T, I = pendingDrop(B)
   local back, foreign = giveBack(B, kept, drop)
+  if #back > 0 then refund(B, back) end
   for _, id in ipairs(back) do redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end
   if drop then DROPS.clear(B, T, I) end
   return back, foreign

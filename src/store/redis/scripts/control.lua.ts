@@ -12,6 +12,9 @@ local function lookNow(B, T, I)
   elseif hasWork(B) then
     lookBy(T, I, nowUs)
     if not callAnother(T, I) then requestWorker(T, I) end
+  elseif claim[OWNER] then
+    -- its lease has passed, and it may come back, or end this step: only a look gives its claim up
+    lookBy(T, I, nowUs)
   else
     -- a person's wish was all that kept it
     settle(B, T, I)
@@ -22,7 +25,7 @@ end
 function OPS.pause(B, T, I, how)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  local keys = how == 'paused' and keysOf_pause(B) or keysOf_resume(B)
+  local keys = how == 'paused' and keysOf.pause(B) or keysOf.resume(B)
   local left = BULL.pause(keys, {how, '1'})
   local claim = claimOf(B)
   if how == 'resumed' then
@@ -156,7 +159,7 @@ function OPS.unblock(B, T, I, how, jobId)
   local job = B .. ':' .. id
   if how == 'retry' then
     redis.call('HSET', job, 'atm', '0')
-    redis.call('HDEL', job, 'defa', 'stc')
+    redis.call('HDEL', job, 'defa', 'stc', 'thrown')
   elseif how == 'skip' then
     redis.call('HSET', job, 'defa', redis.call('HGET', job, 'failedReason') or 'skipped', 'skip', '1')
   else

@@ -7,31 +7,32 @@
 export const buryLua = /* lua */ `
 local function deadBase(T) return sys .. 'dead:' .. T end
 
--- What a job was, before its end removes it.
-local function remains(B, id)
-  local fields = redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'aq')
-  if fields[7] then
+-- What a job was, and of which type, before its end removes it. 'failure' has names and values of the fields that a failure writes, by
+-- turns. Nothing for a job whose hash is gone.
+local function remains(B, id, failure)
+  local name, data, opts, timestamp, made, starts, envelope =
+    unpack(redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'aq'))
+  local T, I = entityOf(B)
+  if not name or not T then return nil end
+  local was = {type = T, fields = {'name', name, 'data', data or 'null', 'opts', opts or '{}', 'timestamp', timestamp or nowMs,
+    'atm', string.format('%.0f', (tonumber(made) or 0) + 1), 'ats', starts or '1', 'finishedOn', nowMs, 'entity', I, 'jobId', id}}
+  for _, value in ipairs(cmsgpack.unpack(failure)) do was.fields[#was.fields + 1] = value end
+  if envelope then
+    was.fields[#was.fields + 1] = 'aq'
+    was.fields[#was.fields + 1] = envelope
     -- what its children have brought
-    fields.processed = redis.call('HGETALL', B .. ':' .. id .. ':processed')
-    fields.failed = redis.call('HGETALL', B .. ':' .. id .. ':failed')
+    was.processed = redis.call('HGETALL', B .. ':' .. id .. ':processed')
+    was.failed = redis.call('HGETALL', B .. ':' .. id .. ':failed')
   end
-  return fields[1] and fields
+  return was
 end
 
--- 'failure' has names and values of the fields that a failure writes, by turns.
-local function bury(B, id, was, failure)
-  local T, I = string.match(claimOf(B)[ENTITY], '^([^:]+):(.+)$')
-  local S = deadBase(T)
+local function bury(was)
+  local S = deadBase(was.type)
   local letter = tostring(redis.call('INCR', S .. ':id'))
-  local fields = cmsgpack.unpack(failure)
-  redis.call('HSET', S .. ':' .. letter, 'name', was[1], 'data', was[2] or 'null', 'opts', was[3] or '{}', 'timestamp', was[4] or nowMs,
-    'atm', string.format('%.0f', tonumber(was[5] or '0') + 1), 'ats', was[6] or '1', 'finishedOn', nowMs,
-    'entity', I, 'jobId', id, unpack(fields))
-  if was[7] then
-    redis.call('HSET', S .. ':' .. letter, 'aq', was[7])
-    for _, name in ipairs({'processed', 'failed'}) do
-      if #was[name] > 0 then redis.call('HSET', S .. ':' .. letter .. ':' .. name, unpack(was[name])) end
-    end
+  redis.call('HSET', S .. ':' .. letter, unpack(was.fields))
+  for _, name in ipairs({'processed', 'failed'}) do
+    if was[name] and #was[name] > 0 then redis.call('HSET', S .. ':' .. letter .. ':' .. name, unpack(was[name])) end
   end
   redis.call('ZADD', S .. ':failed', letter, letter)
 end
@@ -74,7 +75,7 @@ function OPS.replay(B, T, I, letter)
   if whose then return {'SHARED', whose} end
   local fields = redis.call('HMGET', deadBase(T) .. ':' .. letter, 'entity', 'name', 'data', 'opts', 'aq')
   if fields[1] ~= I then return {''} end
-  local opts = cjson.decode(fields[4])
+  local opts = tableOf(fields[4])
   -- what was about its first way in
   opts.jobId, opts.delay, opts.de, opts.timestamp, opts.parent = nil, nil, nil, nil, nil
   opts['repeat'], opts.prevMillis = nil, nil

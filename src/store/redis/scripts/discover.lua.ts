@@ -3,14 +3,6 @@
  * entered into `due` (race 10). A queue with work has a `meta` key; whose it is its fence says, or its own name.
  */
 export const discoverLua = /* lua */ `
-local function entityOf(B)
-  local word = claimOf(B)[ENTITY]
-  if word then return string.match(word, '^([^:]+):(.+)$') end
-  local root = string.sub(sys, 1, -3)
-  if string.sub(B, 1, #root) ~= root then return nil end
-  return string.match(string.sub(B, #root + 1), '^([^:]+):([^:]+):queue$')
-end
-
 local function isForgotten(B, T, I)
   local claim = claimOf(B)
   -- who rests does not look at its queue soon

@@ -4,13 +4,17 @@
  *
  * KEYS  shard none (`scriptKeys`)
  * ARGV  podId leaseUs systemPrefix | (op nArgs arg…)*, or no op, which asks whether the server takes writes
- * Returns the answers of all calls in one msgpack text; where a call failed, {err = why} in place of its answer
+ * Returns the answers of all calls in one msgpack text; where a call failed, {err = why, half = whether it may have written} in
+ * place of its answer
+ *
+ * An op that throws says whether it may have written by then: each body of BullMQ, and each write of ours, notes that first.
  *
  * What a body would unpack from msgpack comes as JSON text, decoded once a batch however many calls carry it, or as a
  * table. Neighbour: `hoist.ts` makes the helpers of a body once a batch.
  */
 import { answerLua, findLua } from './answer.lua.js';
 import { claimLua } from './claim.lua.js';
+import { inlineConstants } from './constants.js';
 import { controlLua } from './control.lua.js';
 import { buryLua, deadLettersLua } from './dead.lua.js';
 import { discoverLua } from './discover.lua.js';
@@ -47,8 +51,39 @@ local OPS = {}
 -- Ops of more arguments than fit on Lua's stack: they get the positions of their arguments in ARGV, from the first to the last.
 local MANY = {}
 
--- What a call that failed is answered with.
+-- Why a call failed.
 local function problem(thrown) return type(thrown) == 'table' and thrown.err or tostring(thrown) end
+
+-- What JSON text stands for, as a table; an empty one where it stands for none: what a person, or damage, has written into a job must
+-- not end a step half-way. Redis's JSON knows no half of a surrogate pair.
+local function tableOf(json)
+  local ok, value = pcall(cjson.decode, json or '{}')
+  if not ok then ok, value = pcall(cjson.decode, (string.gsub(json, '\\\\u[dD][89a-fA-F]%x%x', '\\\\ufffd'))) end
+  return ok and type(value) == 'table' and value or {}
+end
+
+-- Whether the op that runs may have written.
+local hasWritten = false
+local function write(...)
+  hasWritten = true
+  return redis.call(...)
+end
+
+-- Redis refuses with these before the first write of a script, and never after it.
+local REFUSED_FIRST = {OOM = true, MISCONF = true, NOREPLICAS = true, READONLY = true}
+
+-- Answers with what f answers, or, where it throws, with why.
+local function attempt(f, ...)
+  local before = hasWritten
+  hasWritten = false
+  local ok, answer = pcall(f, ...)
+  if not ok then
+    local why = problem(answer)
+    answer = {err = why, half = hasWritten and not REFUSED_FIRST[string.match(why, '^%u+')]}
+  end
+  hasWritten = before or hasWritten
+  return answer
+end
 
 -- BullMQ's bodies, each made when it is first called: a batch needs few of them.
 local MAKE = {}
@@ -83,10 +118,8 @@ if #ARGV == 3 then redis.call('DEL', KEYS[2]) end
 local answers, at, call = {}, 4, 0
 while at < #ARGV do
   local last = at + 1 + ARGV[at + 1]
-  local ok, answer = pcall(run, at, last)
-  if not ok then answer = {err = problem(answer)} end
   call = call + 1
-  answers[call] = answer
+  answers[call] = attempt(run, at, last)
   at = last + 1
 end
 return pack(answers)
@@ -95,17 +128,17 @@ return pack(answers)
 export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
   const functions = Object.entries(bodies).map(([name, body]) => {
     const { definitions, rest } = hoistDefinitions(body);
-    return `MAKE.${name} = function()\n${definitions}\nreturn function(KEYS, ARGV)\n${rest}\nend\nend\n`;
+    return `MAKE.${name} = function()\n${definitions}\nreturn function(KEYS, ARGV)\nhasWritten = true\n${rest}\nend\nend\n`;
   });
   const ours = [
     queueLua,
     parentLua,
     dropLua,
     claimLua,
+    advanceLua,
     takeLua,
     retentionLua,
     buryLua,
-    advanceLua,
     answerLua,
     finishLua,
     spawnLua,
@@ -118,21 +151,32 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     scheduleLua,
     findLua,
   ];
-  return [HEAD, ...functions, keysOf(keyNames), ...ours, LOOP].join('\n');
+  return [HEAD, ...functions, keysOf(keyNames), notingWrites(inlineConstants(ours.join('\n'))), LOOP].join('\n');
+}
+
+/** Commands of ours that only read; whatever is not among them writes. */
+const READS = new Set(
+  'EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PTTL SCAN SISMEMBER XRANGE ZCARD ZRANGE ZRANGEBYSCORE ZREVRANGE ZSCAN ZSCORE'.split(
+    ' ',
+  ),
+);
+
+function notingWrites(lua: string): string {
+  return lua.replace(/redis\.call\('(\w+)'/g, (call, command) => (READS.has(command) ? call : `write('${command}'`));
 }
 
 /**
- * `keysOf_<step>(B, jobId)`: the keys of a step. Their names are made once a batch and entity; a table constructor is
+ * `keysOf.<step>(B, jobId)`: the keys of a step. Their names are made once a batch and entity; a table constructor is
  * made in one piece, at its full size.
  */
 function keysOf(keyNames: BullBodies['keyNames']): string {
   const all = [...new Set(Object.values(keyNames).flat())].filter(name => name !== JOB_ID);
   const steps = Object.entries(keyNames).map(([step, names]) => {
     const keys = names.map(name => (name === JOB_ID ? `B .. ':' .. jobId` : `k[${all.indexOf(name) + 1}]`));
-    return `local function keysOf_${step}(B, jobId) local k = namesOf(B) return {${keys.join(', ')}} end\n`;
+    return `function keysOf.${step}(B, jobId) local k = namesOf(B) return {${keys.join(', ')}} end\n`;
   });
   return /* lua */ `
-local named = {}
+local named, keysOf = {}, {}
 local function namesOf(B)
   local names = named[B]
   if not names then

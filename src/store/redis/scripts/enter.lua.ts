@@ -34,14 +34,6 @@ local function wasDropped(B, id)
   return DROPS.last(B) and redis.call('EXISTS', B .. ':' .. id) == 1 and not inSomeState(B, id)
 end
 
--- The id that an idempotency key answers with; a job that was dropped gives it up.
-local function holderOf(B, dedupKey)
-  local id = redis.call('GET', dedupKey)
-  if not id or not wasDropped(B, id) then return id end
-  DROPS.remove(B, id)
-  return false
-end
-
 -- Takes back what a failing add wrote.
 local function undo(B, id)
   pcall(redis.call, 'LREM', B .. ':wait', 0, id)
@@ -61,21 +53,52 @@ local function idsGoOn(B)
   return lastId or '0'
 end
 
--- An idempotency key outlives its job, and the fence its key.
+-- An idempotency key outlives its job, and the fence its key. Once the job is routed: then there is a fence, which expires, or an owner.
 local function knowKey(B, opts)
   local ttlMs = tonumber((cmsgpack.unpack(opts).de or {}).ttl or '0')
   local untilMs = nowMs + ttlMs - FENCE_SECONDS * 1000
   if untilMs <= math.max(tonumber(nowMs), tonumber(claimOf(B)[KEYS_UNTIL] or '0')) then return end
   claims[B] = nil
   redis.call('HSET', fence(B), 'keysUntil', string.format('%.0f', untilMs))
-  local claim = claimOf(B)
-  if claim[ENTITY] and not claim[OWNER] then expireFence(B, 0) end
+  local hold = holdOf(B)
+  -- a block has no end
+  if not claimOf(B)[OWNER] and not (hold and isBlocked(hold.left)) then expireFence(B, hold and hold.left or 0) end
+end
+
+-- Whether the job of that id can't be the work that a deduplication key stands for: its hash was deleted before it had ended. It may
+-- wait still, or has been fetched since, which writes a part of a hash. A key without a time lives as long as its job.
+local function isLost(B, id, dedupKey)
+  local added, result = unpack(redis.call('HMGET', B .. ':' .. id, 'timestamp', 'returnvalue'))
+  if added or result then return false end
+  if redis.call('PTTL', dedupKey) == -1 or redis.call('EXISTS', B .. ':' .. id) == 1 then return true end
+  for _, state in ipairs(STATES) do
+    if inList(B, state, id) then return true end
+  end
+  for _, state in ipairs({'delayed', 'prioritized', 'waiting-children'}) do
+    if redis.call('ZSCORE', B .. ':' .. state, id) then return true end
+  end
+  return Lost.has(B, id)
+end
+
+-- The id of the job that is known by a deduplication key ('': none). The key of one that was dropped, or is lost, makes way.
+local function knownBy(B, dedupKey)
+  local id = dedupKey ~= '' and redis.call('GET', dedupKey)
+  if not id then return nil end
+  if wasDropped(B, id) then
+    DROPS.remove(B, id)
+  elseif isLost(B, id, dedupKey) then
+    redis.call('DEL', dedupKey)
+    Lost.forget(B, id)
+  else
+    return id
+  end
 end
 
 -- BullMQ's add. One that fails half-way is undone; a hash that an earlier one left behind, in no state at all, is no
 -- duplicate but a wreck, and makes way (race 38). The envelope ('': none) is of the job that is added, not of one that is known.
 -- One of a flow may have a parent, as BullMQ's field of that name says.
 local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope, parent)
+  local hadWritten = hasWritten
   local lastId = lastIds[B] or redis.call('GET', B .. ':id') or idsGoOn(B)
   lastIds[B] = nil
   local drop = customId ~= '' and DROPS.last(B)
@@ -85,7 +108,7 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
     existed = false
   end
   -- One that takes the place of a delayed job has an id of its own ('replace').
-  local known = dedupKey ~= '' and holderOf(B, dedupKey)
+  local known = knownBy(B, dedupKey)
   local args = {{B .. ':', customId, name, timestamp}, data, opts}
   if dedupKey ~= '' then args[1][9] = dedupKey end
   if parent then
@@ -94,19 +117,18 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
   end
   local ok, id
   if kind == 'delayed' then
-    ok, id = pcall(BULL.addDelayedJob, keysOf_addDelayedJob(B), args)
+    ok, id = pcall(BULL.addDelayedJob, keysOf.addDelayedJob(B), args)
   elseif kind == 'parent' then
-    ok, id = pcall(BULL.addParentJob, keysOf_addParentJob(B), args)
+    ok, id = pcall(BULL.addParentJob, keysOf.addParentJob(B), args)
   elseif kind == 'prioritized' then
-    ok, id = pcall(BULL.addPrioritizedJob, keysOf_addPrioritizedJob(B), args)
+    ok, id = pcall(BULL.addPrioritizedJob, keysOf.addPrioritizedJob(B), args)
   else
-    ok, id = pcall(BULL.addStandardJob, keysOf_addStandardJob(B), args)
+    ok, id = pcall(BULL.addStandardJob, keysOf.addStandardJob(B), args)
   end
   if ok then
     -- a duplicate is answered with an older one
     if customId == '' and dedupKey == '' then lastIds[B] = id end
     if drop and not existed and id == customId then redis.call('HSET', B .. ':' .. id, 'after', drop) end
-    if dedupKey ~= '' then knowKey(B, opts) end
     if envelope ~= '' and not existed and id ~= known and type(id) ~= 'number' then redis.call('HSET', B .. ':' .. id, 'aq', envelope) end
     return id
   end
@@ -118,6 +140,7 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
     local newId = redis.call('GET', B .. ':id')
     if newId and newId ~= lastId then undo(B, newId) end
   end
+  hasWritten = hadWritten
   error(id, 0)
 end
 
@@ -227,7 +250,7 @@ end
 local function isNew(B, customId, dedupKey)
   local isKnown = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
   if isKnown and not wasDropped(B, customId) then return false end
-  return dedupKey == '' or not holderOf(B, dedupKey)
+  return not knownBy(B, dedupKey)
 end
 
 -- enter: B T I | kind name timestamp data opts customId dedupKey maxPending ('': no bound) |
@@ -243,6 +266,7 @@ function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKe
   if type(id) == 'number' then return {'REFUSED', id} end
   -- The job is added by now: an error from here on must not say that it was not.
   local ok, answer = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+  if ok and dedupKey ~= '' then knowKey(B, opts) end
   if ok then return answer end
   return {'UNKNOWN', id, problem(answer)}
 end
@@ -265,10 +289,7 @@ function MANY.enterAll(from, to)
       if room[B] < 0 then return {'FULL', i} end
     end
   end
-  for p = from, to, ENTERED do
-    local ok, answer = pcall(OPS.enter, unpack(ARGV, p, p + ENTERED - 1))
-    answers[#answers + 1] = ok and answer or {err = problem(answer)}
-  end
+  for p = from, to, ENTERED do answers[#answers + 1] = attempt(OPS.enter, unpack(ARGV, p, p + ENTERED - 1)) end
   return answers
 end
 `;

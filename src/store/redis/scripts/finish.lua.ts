@@ -10,8 +10,8 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   local lock = B .. ':' .. jobId .. ':lock'
   local completed = status == 'completed'
   -- tried again by a person, it has its tries again
-  if not completed then redis.call('HDEL', B .. ':' .. jobId, 'skip') end
-  local keys = completed and keysOf_completed(B, jobId) or keysOf_failed(B, jobId)
+  if not completed then redis.call('HDEL', B .. ':' .. jobId, 'skip', 'thrown') end
+  local keys = completed and keysOf.completed(B, jobId) or keysOf.failed(B, jobId)
   opts = boundCount(B, status, opts)
   local args = {jobId, nowMs, completed and 'returnvalue' or 'failedReason', value, status, fetch, B .. ':', opts, fields}
   local r = BULL.moveToFinished(keys, args)
@@ -31,7 +31,7 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
     for name, value in pairs(cmsgpack.unpack(opts)) do kept[name] = value end
     kept.keepJobs = {count = -1}
     args = {jobId, nowMs, 'failedReason', 'it has completed, and has children that have not', 'failed', '0', B .. ':', kept, fields}
-    BULL.moveToFinished(keysOf_failed(B, jobId), args)
+    BULL.moveToFinished(keysOf.failed(B, jobId), args)
   end
   return r
 end
@@ -72,11 +72,11 @@ local function retryJob(B, jobId, lockMs, how, fields, kept)
   redis.call('HDEL', job, 'left')
   redis.call('SET', job .. ':lock', lockToken, 'PX', lockMs)
   if not try.strict and delayMs > 0 then
-    return BULL.moveToDelayed(keysOf_moveToDelayed(B, jobId),
+    return BULL.moveToDelayed(keysOf.moveToDelayed(B, jobId),
       {B .. ':', nowMs, jobId, lockToken, delayMs, '0', fields, '0', ''})
   end
   local push = try.strict and 'RPUSH' or 'LPUSH'
-  local r = BULL.retryJob(keysOf_retryJob(B, jobId), {B .. ':', nowMs, push, jobId, lockToken, fields})
+  local r = BULL.retryJob(keysOf.retryJob(B, jobId), {B .. ':', nowMs, push, jobId, lockToken, fields})
   if r ~= 0 or not try.strict then return r end
   -- BullMQ puts one with a priority among its peers (race 33)
   if redis.call('ZREM', B .. ':prioritized', jobId) == 1 then redis.call('RPUSH', B .. ':wait', jobId) end
@@ -118,21 +118,28 @@ local function overtakeTogether(B, isEnding)
   return false
 end
 
+-- Whether what goes with the end of a job is the word of its parent.
+local function isChild(nextMs) return string.sub(nextMs, 1, 6) == 'child ' end
+
 -- 'reply' ('': nobody waits) is answered where the job has ended by this, for good: once, however often its end is sent.
 local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetch, kept)
   local parent
-  if nextMs == 'child' then
-    parent = parentOf(B, jobId)
+  if isChild(nextMs) then
+    parent = parentOf(B, jobId, string.sub(nextMs, 7))
   elseif nextMs ~= '' then
     advance(B, jobId, nextMs)
+  end
+  local isFailed = status == 'failed' or status == 'dead'
+  if isFailed and redis.call('HEXISTS', B .. ':' .. jobId, 'timestamp') == 0 and redis.call('LPOS', B .. ':active', jobId) then
+    Lost.add(B, jobId)
   end
   local r
   if COMES_BACK[status] then
     r = retryJob(B, jobId, lockMs, value, fields, kept)
   elseif status == 'dead' then
-    local was = remains(B, jobId)
+    local was = remains(B, jobId, fields)
     r = endJob(B, jobId, lockMs, 'failed', value, opts, fields, fetch)
-    if was and (type(r) ~= 'number' or r >= 0) then bury(B, jobId, was, fields) end
+    if was and (type(r) ~= 'number' or r >= 0) then bury(was) end
   else
     r = endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   end
@@ -173,7 +180,7 @@ local function finishTogether(B, settled)
 end
 
 -- Of a job that ends: those that come back have {attempt, delayMs, strict, postponed} as their value, and no opts; 'nextMs' is ''
--- but where a job of a schedule is through, or one that has a parent: 'child'; 'reply' is '' but where somebody waits
+-- but where a job of a schedule is through, or one that has a parent: 'child <BullMQ's field parent>'; 'reply' is '' but where somebody waits
 -- and the job ends for good.
 -- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs reply | of a read, the jobs beside it: id…
 -- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
@@ -188,7 +195,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
   -- The parent of a child may join this queue, at its end, before anything is fetched.
-  local fetches = n > 0 and nextMs ~= 'child' and not COMES_BACK[status] and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
+  local fetches = n > 0 and not isChild(nextMs) and not COMES_BACK[status] and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
     and not isPausedByType(B)
   if fetches and nextMs == '' and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
@@ -199,7 +206,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   if type(r) == 'table' and type(r[1]) == 'table' then
     weigh(r[1])
     out[4] = r[2]
-    out[5] = r[1]
+    out[5] = asRun(B, r[2], r[1])
     take(B, n - 1, takeOpts, out, 3)
   elseif type(r) == 'table' then
     out[3] = againIn(r)

@@ -6,8 +6,8 @@
 export const flowLua = /* lua */ `
 -- 'word' says whose queue it is, however long ago its fence expired; of a flow that came past us, the fence or its own name.
 function parentJoined(B, word)
-  local T, I
-  if word then T, I = string.match(word, '^([^:]+):(.+)$') else T, I = entityOf(B) end
+  local T, I = string.match(type(word) == 'string' and word or '', '^([^:]+):(.+)$')
+  if not T then T, I = entityOf(B) end
   if not T then return end
   hasJobs(B, T, I)
   lookNow(B, T, I)
@@ -16,7 +16,7 @@ end
 -- The id under which the root was added before: by its own id, as long as it is there, or by its idempotency key; or that this is
 -- another job's, which is no flow.
 local function knownRoot(B, kind, id, dedupKey)
-  local known = dedupKey ~= '' and holderOf(B, dedupKey)
+  local known = knownBy(B, dedupKey)
   if not known and redis.call('EXISTS', B .. ':' .. id) == 1 and inSomeState(B, id) then known = id end
   local isOther = known and kind == 'parent' and redis.call('EXISTS', B .. ':' .. known) == 1 and not childrenOf(B .. ':' .. known)
   return known, isOther
@@ -57,6 +57,7 @@ local function addAll(nodes)
         undo(nodes[k][2][1], nodes[k][2][9])
         if nodes[k][2][10] ~= '' then redis.call('DEL', nodes[k][2][10]) end
       end
+      hasWritten = false
       if not ok then error(r, 0) end
       return {'REFUSED', i, r}
     end
@@ -91,6 +92,7 @@ function MANY.enterFlow(from, to)
     local ok, answer = pcall(routeOne, B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
     answers[i] = ok and answer or {'UNKNOWN', id, problem(answer)}
   end
+  if root[10] ~= '' then knowKey(root[1], root[8]) end
   return answers
 end
 

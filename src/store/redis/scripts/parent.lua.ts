@@ -1,7 +1,8 @@
 /**
  * What the end of a job means for its parent. BullMQ's own bodies take the child out of what its parent waits for, and put a
  * parent whose last child has ended into its queue. Here, in the same step: the parent goes to the end of that queue, is told
- * to fail with its child if it is to, and whoever works its entity is called (I7, race 10). An end that comes twice counts once.
+ * to fail with its child if it is to, and whoever works its entity is called (I7, race 10). An end that comes twice counts once; one
+ * that was stopped half-way is completed when it comes again. Nothing of a damaged job can throw here once BullMQ's body has written.
  * Only jobs that have a parent come here. Neighbours: `finish.lua.ts` ends children, `claim.lua.ts` removes them, `flow.lua.ts`
  * adds them.
  */
@@ -9,52 +10,88 @@ export const parentLua = /* lua */ `
 -- What is done when a parent has joined its queue: made where pods are called.
 local parentJoined
 
--- The parent that waits for a job, as it stands before the job ends; nothing for most jobs, and for one that has counted.
--- 'parent' is BullMQ's field, with one more: 'of', whose queue the parent is in.
-local function parentOf(B, id)
+-- A child whose field 'parent' can't be read: BullMQ's key says which parent it has, if it can be read itself.
+local function mendParent(child, key)
+  local Q, id = string.match(key, '^(.+):([^:]+)$')
+  if not Q then
+    redis.call('HDEL', child, 'parentKey', 'parent')
+    return nil
+  end
+  local parent = {queueKey = Q, id = id, idof = true}
+  redis.call('HSET', child, 'parent', cjson.encode(parent))
+  return parent
+end
+
+-- The parent of a job, as it stands before the job ends; nothing for most jobs. 'counted': it does not wait for it any more.
+-- 'parent' is BullMQ's field, with one more: 'of', whose queue the parent is in; 'told' is that field as the pod knows it, for an end
+-- that comes again.
+local function parentOf(B, id, told)
   local child = B .. ':' .. id
   local key, json = unpack(redis.call('HMGET', child, 'parentKey', 'parent'))
-  if not key or not json or redis.call('SISMEMBER', key .. ':dependencies', child) == 0 then return nil end
-  local parent = cjson.decode(json)
-  parent.key, parent.child = key, child
+  if not key and not told then return nil end
+  local parent = tableOf(json or told)
+  if type(parent.id) ~= 'string' or type(parent.queueKey) ~= 'string' then
+    parent = key and mendParent(child, key)
+    if not parent then return nil end
+  end
+  parent.key, parent.child = parent.queueKey .. ':' .. parent.id, child
+  parent.counted = redis.call('SISMEMBER', parent.key .. ':dependencies', child) == 0
   parent.waits = redis.call('ZSCORE', parent.queueKey .. ':waiting-children', parent.id)
   return parent
 end
 
 -- The children of a parent in a flow of ours.
 local function childrenOf(key)
-  local envelope = redis.call('HGET', key, 'aq')
-  return envelope and cjson.decode(envelope).children
+  local children = tableOf(redis.call('HGET', key, 'aq')).children
+  return type(children) == 'table' and children or nil
 end
 
 -- All children of a parent have ended: it is to fail, as BullMQ has it done, with the first that it may not do without.
 local function failParent(key)
   local why, notes = {}, redis.call('HGETALL', key .. ':failed')
   if #notes == 0 then return end
-  for k = 1, #notes, 2 do why[string.match(notes[k], '[^:]+$')] = notes[k + 1] end
+  for k = 1, #notes, 2 do why[string.match(notes[k], '[^:]*$')] = notes[k + 1] end
   for _, child in ipairs(childrenOf(key) or {}) do
-    if child.failsParent and why[child.jobId] then
-      local who = string.format('Child %s ("%s") of %s "%s"', child.jobId, child.name, child.type, child.id)
-      redis.call('HSET', key, 'defa', who .. ' failed: ' .. why[child.jobId])
+    local reason = type(child) == 'table' and child.failsParent and why[tostring(child.jobId)]
+    if reason then
+      -- no format: it ends a text at a NUL
+      local who = 'Child ' .. child.jobId .. ' ("' .. tostring(child.name) .. '") of ' .. tostring(child.type) .. ' "' .. tostring(child.id) .. '"'
+      redis.call('HSET', key, 'defa', who .. ' failed: ' .. reason)
       return
     end
   end
 end
 
--- BullMQ puts it before all that waits; where its last child was removed, also one that is for later.
+-- BullMQ puts it before all that waits; where its last child was removed, also one that is for later, or has a priority.
 local function putInPlace(Q, parent)
-  local delayMs = tonumber(redis.call('HGET', parent.key, 'delay') or '0')
+  local delay, priority = unpack(redis.call('HMGET', parent.key, 'delay', 'priority'))
+  local delayMs, rank = tonumber(delay) or 0, tonumber(priority) or 0
   if delayMs > 0 then
     redis.call('RPOP', Q .. ':wait')
     redis.call('ZADD', Q .. ':delayed', string.format('%.0f', (nowMs + delayMs) * 0x1000), parent.id)
+  elseif rank > 0 then
+    redis.call('RPOP', Q .. ':wait')
+    redis.call('ZADD', Q .. ':prioritized', rank * 0x100000000 + redis.call('INCR', Q .. ':pc') % 0x100000000, parent.id)
   else
     redis.call('RPOPLPUSH', Q .. ':wait', Q .. ':wait')
   end
 end
 
+-- An end that has counted comes again: it may have been stopped before the parent was told, which has joined its queue, and not started.
+local function tellAgain(parent)
+  if parent.waits or redis.call('EXISTS', parent.key) == 0 or redis.call('HEXISTS', parent.key, 'ats') == 1 then return end
+  failParent(parent.key)
+  parentJoined(parent.queueKey, parent.of)
+end
+
 -- After the child has ended, or was removed ('removed': how that is told). Where BullMQ refused, it is still waited for.
 local function tellParent(parent, removed)
-  if not parent or redis.call('SISMEMBER', parent.key .. ':dependencies', parent.child) == 1 then return end
+  if not parent then return end
+  if parent.counted then
+    if not removed then tellAgain(parent) end
+    return
+  end
+  if redis.call('SISMEMBER', parent.key .. ':dependencies', parent.child) == 1 then return end
   if removed and parent.of then redis.call('HSET', parent.key .. ':failed', parent.child, removed) end
   local Q = parent.queueKey
   if not parent.waits or redis.call('ZSCORE', Q .. ':waiting-children', parent.id) then return end

@@ -10,39 +10,78 @@ local function presentOf(B, id)
   return score and 'repeat:' .. id .. ':' .. score
 end
 
--- Makes the next run of a schedule by an interval where there is one of its time already: BullMQ's add takes the next time that is
--- free, its update does not. Answers its id.
-local TIMES = {'name', 'limit', 'startDate', 'endDate', 'offset'}
-local function addNextFree(B, id, opts)
-  local key, what = B .. ':repeat:' .. id, {}
-  for _, name in ipairs(TIMES) do what[name] = redis.call('HGET', key, name) or nil end
-  local every, data, template = unpack(redis.call('HMGET', key, 'every', 'data', 'opts'))
-  what.every = tonumber(every or opts['repeat'].every)
-  local args = {'0', what, id, data or '{}', cjson.decode(template or '{}'), opts, nowMs, B .. ':', ''}
-  local r = BULL.addJobScheduler(keysOf_addJobScheduler(B), args)
-  if type(r) ~= 'table' then return nil end
-  redis.call('HINCRBY', key, 'ic', 1)
-  return r[1]
+-- Of a run whose id says so.
+local function scheduleOf(jobId) return string.match(jobId, '^repeat:(.+):%d+$') end
+
+-- The options of a run; where its hash was deleted, or is damaged, those that its schedule has.
+local TIMES = {'every', 'pattern', 'tz', 'limit', 'startDate', 'endDate', 'offset'}
+local function runOptions(B, id, json)
+  local opts = tableOf(json)
+  if type(opts['repeat']) == 'table' then return opts end
+  local key = B .. ':repeat:' .. id
+  local times, template, count = redis.call('HMGET', key, unpack(TIMES)), unpack(redis.call('HMGET', key, 'opts', 'ic'))
+  opts = tableOf(template)
+  opts['repeat'] = {count = tonumber(count) or 1}
+  for t, name in ipairs(TIMES) do
+    local isText = name == 'pattern' or name == 'tz'
+    if times[t] then opts['repeat'][name] = isText and times[t] or tonumber(times[t]) end
+  end
+  return opts
+end
+
+-- A run whose hash was deleted before it was fetched tells its pod what it would have told: when its schedule runs next.
+local function asRun(B, jobId, fields)
+  if string.sub(jobId, 1, 7) ~= 'repeat:' then return fields end
+  for f = 1, #fields, 2 do
+    if fields[f] == 'opts' then return fields end
+  end
+  local id = scheduleOf(jobId)
+  if id and jobId == presentOf(B, id) then
+    for _, value in ipairs({'rjk', id, 'opts', cjson.encode(runOptions(B, id))}) do fields[#fields + 1] = value end
+  end
+  return fields
+end
+
+-- Where a run by an interval has its time taken already, which BullMQ's update does not look behind: moves the schedule on to before
+-- the next time that is free, and answers the id that its present run would have there. The steps grow: many may be kept.
+local function skipTaken(B, id, every)
+  local key, step, looks = B .. ':repeat:' .. id, every, 0
+  local atMs = tonumber((redis.call('ZSCORE', B .. ':repeat', id)))
+  atMs = atMs + every * math.max(1, math.ceil((nowMs - atMs) / every))
+  while redis.call('EXISTS', key .. ':' .. string.format('%.0f', atMs)) == 1 do
+    atMs, looks = atMs + step, looks + 1
+    if looks % 1000 == 0 then step = 2 * step end
+  end
+  local before = string.format('%.0f', atMs - every)
+  redis.call('ZADD', B .. ':repeat', before, id)
+  return 'repeat:' .. id .. ':' .. before
 end
 
 -- A job of a schedule ends. 'nextMs': when it runs next, by its pattern; '0' by its interval, which BullMQ's body knows; 'over'.
--- An end that comes twice, or of a schedule that was put anew, is not of its present job: nothing is done.
+-- An end that comes twice, or of a schedule that was put anew, is not of its present job: nothing is done. The schedule has the
+-- envelope, too: the hash of its run may be gone.
 local function advance(B, jobId, nextMs)
   local id, json, envelope = unpack(redis.call('HMGET', B .. ':' .. jobId, 'rjk', 'opts', 'aq'))
+  id = id or scheduleOf(jobId)
   if not id or jobId ~= presentOf(B, id) then return end
   if nextMs == 'over' then
-    BULL.removeJobScheduler(keysOf_removeJobScheduler(B), {id, B .. ':'})
+    BULL.removeJobScheduler(keysOf.removeJobScheduler(B), {id, B .. ':'})
     return
   end
-  local opts = cjson.decode(json)
-  opts['repeat'].count = (tonumber(opts['repeat'].count) or 1) + 1
+  local key, opts = B .. ':repeat:' .. id, runOptions(B, id, json)
+  local times = opts['repeat']
+  times.count = (tonumber(times.count) or 1) + 1
   -- Of its time there may be one that somebody has moved before it: it waits for its next try, or has failed and is kept.
-  while nextMs ~= '0' and redis.call('EXISTS', B .. ':repeat:' .. id .. ':' .. nextMs) == 1 do
+  while nextMs ~= '0' and redis.call('EXISTS', key .. ':' .. nextMs) == 1 do
     nextMs = string.format('%.0f', nextMs + 1)
   end
   opts.prevMillis = nextMs ~= '0' and tonumber(nextMs) or nil
-  local nextId = BULL.updateJobScheduler(keysOf_updateJobScheduler(B, jobId), {nextMs, id, '{}', opts, nowMs, B .. ':', jobId})
-  if not nextId and nextMs == '0' then nextId = addNextFree(B, id, opts) end
+  envelope = envelope or redis.call('HGET', key, 'aq')
+  local function update(producer)
+    return BULL.updateJobScheduler(keysOf.updateJobScheduler(B, jobId), {nextMs, id, '{}', opts, nowMs, B .. ':', producer})
+  end
+  local every = nextMs == '0' and tonumber(redis.call('HGET', key, 'every') or times.every)
+  local nextId = update(jobId) or every and update(skipTaken(B, id, every))
   if envelope and nextId then redis.call('HSET', B .. ':' .. nextId, 'aq', envelope) end
 end
 `;
@@ -98,10 +137,13 @@ function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
   local args = {nextMs, what, id, data, cjson.decode(template), opts, nowMs, B .. ':', ''}
   -- BullMQ's body counts its jobs among those with a number
   if redis.call('EXISTS', B .. ':id') == 0 then idsGoOn(B) end
-  local r = sparingStarted(B, id, function() return BULL.addJobScheduler(keysOf_addJobScheduler(B), args) end)
+  local r = sparingStarted(B, id, function() return BULL.addJobScheduler(keysOf.addJobScheduler(B), args) end)
   if type(r) == 'number' then return {'REFUSED', r} end
   local next = redis.call('ZSCORE', B .. ':repeat', id)
-  if envelope ~= '' then redis.call('HSET', B .. ':repeat:' .. id .. ':' .. next, 'aq', envelope) end
+  if envelope ~= '' then
+    redis.call('HSET', B .. ':repeat:' .. id .. ':' .. next, 'aq', envelope)
+    redis.call('HSET', B .. ':repeat:' .. id, 'aq', envelope)
+  end
   hasJobs(B, T, I)
   lookNow(B, T, I)
   return {'OK', next}
@@ -112,7 +154,7 @@ function OPS.unschedule(B, T, I, id)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
   if not presentOf(B, id) then return {'0'} end
-  sparingStarted(B, id, function() BULL.removeJobScheduler(keysOf_removeJobScheduler(B), {id, B .. ':'}) end)
+  sparingStarted(B, id, function() BULL.removeJobScheduler(keysOf.removeJobScheduler(B), {id, B .. ':'}) end)
   lookNow(B, T, I)
   return {'1'}
 end
@@ -127,8 +169,9 @@ function OPS.schedules(B, from, limit)
     out[#out + 1] = found[k + 1]
     local fields = redis.call('HMGET', B .. ':repeat:' .. found[k], unpack(SCHEDULE))
     for f = 1, #SCHEDULE do out[#out + 1] = fields[f] or '' end
-    -- its present job has it
-    out[#out + 1] = redis.call('HGET', B .. ':repeat:' .. found[k] .. ':' .. found[k + 1], 'aq') or ''
+    -- a schedule of before has it in its present job only
+    out[#out + 1] = redis.call('HGET', B .. ':repeat:' .. found[k] .. ':' .. found[k + 1], 'aq')
+      or redis.call('HGET', B .. ':repeat:' .. found[k], 'aq') or ''
   end
   return out
 end

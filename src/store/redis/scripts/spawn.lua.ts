@@ -10,7 +10,7 @@ local function requestWorker(T, I)
   local S = spawnBase(T)
   local id = 'for-' .. I
   if redis.call('EXISTS', S .. ':' .. id) == 0 then
-    BULL.addStandardJob(keysOf_addStandardJob(S), {{S .. ':', id, 'spawn', nowMs}, '{}', '{"removeOnComplete":true}'})
+    BULL.addStandardJob(keysOf.addStandardJob(S), {{S .. ':', id, 'spawn', nowMs}, '{}', '{"removeOnComplete":true}'})
   else
     -- it was added before, and whoever was told may have died
     redis.call('ZADD', S .. ':marker', 0, '0')
@@ -24,7 +24,7 @@ function OPS.spawned(limit, takeOpts, ...)
   for _, T in ipairs({...}) do
     local S = spawnBase(T)
     for _ = 1, tonumber(limit) do
-      local r = BULL.moveToActive(keysOf_moveToActive(S), {S .. ':', nowMs, takeOpts})
+      local r = BULL.moveToActive(keysOf.moveToActive(S), {S .. ':', nowMs, takeOpts})
       if type(r[1]) ~= 'table' then break end
       finishJob(S, r[2], 1000, 'completed', 'null', takeOpts, '', '', '', '0')
       -- What somebody else has added is no request.

@@ -43,7 +43,9 @@ local function take(B, n, opts, out, at)
     return
   end
   forgetHold(B)
-  local keys, args, bytes = keysOf_moveToActive(B), {B .. ':', nowMs, opts}, 0
+  local limiter = cmsgpack.unpack(opts).limiter
+  if limiter then redis.call('HSET', fence(B), 'rateMs', limiter.duration) end
+  local keys, args, bytes = keysOf.moveToActive(B), {B .. ':', nowMs, opts}, 0
   for i = 1, n do
     local r = BULL.moveToActive(keys, args)
     if type(r[1]) ~= 'table' then
@@ -52,7 +54,7 @@ local function take(B, n, opts, out, at)
     end
     bytes = bytes + weigh(r[1])
     out[#out + 1] = r[2]
-    out[#out + 1] = r[1]
+    out[#out + 1] = asRun(B, r[2], r[1])
     if bytes >= MAX_FETCH_BYTES and i < n then
       out[at] = 'more'
       return
