@@ -111,7 +111,7 @@ test(
     besideOthers('a bulk and a flow at their limits', async ({ bus }) => {
       const share = isFull ? 1 : 0.1;
       const bulks = [
-        [5000 * share, 600],
+        [2000 * share, 1500],
         [20, 200_000],
       ] as const;
       for (const [count, bytes] of bulks) {
@@ -123,7 +123,7 @@ test(
       await expect(
         bus.enqueueBulk(Array.from({ length: 50 }, (_, n) => new Bounded(`b${n}`, 'x'.repeat(100_000)))),
       ).rejects.toMatchObject({ code: 'STEP_TOO_LARGE' });
-      return { bulk: '5,000 × 600 bytes, 20 × 200 kB', flow: '1,000 × 4 kB', share };
+      return { bulk: '2,000 × 1.5 kB, 20 × 200 kB', flow: '1,000 × 4 kB', share };
     }),
   FAULT_MS,
 );
