@@ -32,7 +32,7 @@ abstract class WaitError extends AtomicQueuesError {
 }
 
 /**
- * The handler has thrown, and no try is left. `message` is what it has thrown, word for word; `cause` is an `Error` with the
+ * The handler has thrown, and no try is left. `message` is that of what it has thrown, its first 4,096 characters; `cause` is an `Error` with the
  * name, message and `code` of its cause, and so on. Stacks don't travel: that of the handler is kept with the job, if it is.
  */
 export class HandlerError extends AtomicQueuesError {

@@ -143,11 +143,12 @@ export interface EngineOptions {
    * of an unknown name: see `unknownJobGraceMs`.
    */
   readCodecs?: readonly PayloadCodec[];
-  /** The most bytes that a payload may have as it is stored; above it an enqueue rejects with `PayloadTooLargeError`. Default 262144. */
+  /** The most bytes that a payload may have as it is stored; above it an enqueue rejects with `PayloadTooLargeError`. Default 262144, at most 8388608. */
   maxPayloadBytes?: number;
   /**
    * The most bytes that the result of a job may have as it is stored. One that has more completes all the same, since its work is
-   * done; null is stored, a warning logged, and whoever waits for it gets a `ResultUnavailableError`. Default 262144.
+   * done; null is stored, a warning logged, and whoever waits for it gets a `ResultUnavailableError`. The results
+   * of a batch have 4194304 together. Default 262144, at most 8388608.
    */
   maxResultBytes?: number;
 }

@@ -1,4 +1,6 @@
 /** How long Redis stands still while something else is done: the longest PING of a connection that does nothing but ask. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { Redis } from 'ioredis';
 
 /** Longer than the event loop of this process needs for anything else. */
@@ -33,5 +35,34 @@ export async function worstPing<T>(url: string, body: () => Promise<T>): Promise
     isOver = true;
     await pinging;
     return worstMs;
+  }
+}
+
+/** As {@link worstPing}, measured by a process of its own: whatever this one does meanwhile is not counted. */
+export class PingProcess {
+  private constructor(private readonly child: ChildProcess) {}
+
+  static async start(url: string): Promise<PingProcess> {
+    const env = { ...process.env, REDIS_URL: url, NODE_OPTIONS: '' };
+    const child = fork('build/test/support/programs/ping.js', { env, execArgv: [] });
+    await once(child, 'message');
+    return new PingProcess(child);
+  }
+
+  /** The longest answer in ms while `body` runs. */
+  async during(body: () => Promise<unknown>): Promise<number> {
+    await this.read();
+    await body();
+    return this.read();
+  }
+
+  close(): void {
+    this.child.kill('SIGKILL');
+  }
+
+  private async read(): Promise<number> {
+    this.child.send('read');
+    const [worstMs] = await once(this.child, 'message');
+    return Math.round(Number(worstMs));
   }
 }

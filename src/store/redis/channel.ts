@@ -54,7 +54,7 @@ const MAX_BYTES_A_TURN = 1024 * 1024;
 /** What is sent and not answered. More waits here, where it costs neither a buffer of the socket nor one of Redis. */
 const MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024;
 /** One call: above what options allow a payload or a result, and far below what Redis and V8 take. */
-const MAX_CALL_BYTES = 32 * 1024 * 1024;
+const MAX_CALL_BYTES = 16 * 1024 * 1024;
 /** Texts up to this length are counted by it, and longer ones byte by byte. */
 const SHORT = 1024;
 

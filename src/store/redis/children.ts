@@ -18,10 +18,19 @@ export class Children {
   async of(claim: Claim, jobId: string, children: readonly ChildRef[]): Promise<readonly ChildResult[]> {
     const { keySpace, channel } = this.parts();
     const keys = children.map(child => `${keySpace.of(child).base}:${child.jobId}`);
-    return channel.call('children', [keySpace.of(claim.entity).base, claim.epoch, jobId, ...keys], answer => {
-      checkStale(answer, claim);
-      return children.map((child, index) => childResult(child, readOutcome(answer, 1 + 2 * index)));
-    });
+    const results: ChildResult[] = [];
+    // Results may be large: an answer ends where it has enough.
+    while (results.length < children.length) {
+      const args = [keySpace.of(claim.entity).base, claim.epoch, jobId, ...keys.slice(results.length)];
+      const read = await channel.call('children', args, answer => {
+        checkStale(answer, claim);
+        return children
+          .slice(results.length, results.length + (answer.length - 1) / 2)
+          .map((child, index) => childResult(child, readOutcome(answer, 1 + 2 * index)));
+      });
+      results.push(...read);
+    }
+    return results;
   }
 }
 

@@ -10,7 +10,14 @@
 import { existsSync, openSync, writeSync } from 'node:fs';
 import { Inject, Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { AtomicQueuesModule, type JobContext, JobHandler, QueueBus, WorkerProcessor } from 'atomic-queues';
+import {
+  AtomicQueuesModule,
+  BatchHandler,
+  type JobContext,
+  JobHandler,
+  QueueBus,
+  WorkerProcessor,
+} from 'atomic-queues';
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 
@@ -27,6 +34,8 @@ interface Work {
   readonly poison?: boolean;
   /** How many of its tries fail. */
   readonly failures?: number;
+  /** How long the message is of what its handler throws, with each try. */
+  readonly errorBytes?: number;
   /** How long its result is. */
   readonly resultBytes?: number;
   /** Its handler waits for a job of another entity, with that data, and returns what that does. */
@@ -62,7 +71,7 @@ class AccountProcessor {
   @JobHandler('*')
   async handle(job: Job<Work>, entityId: string, context: JobContext) {
     const { n, ms = Math.random() * handlerMsMax, blockMs = 0, blockUntil, poison, failures = 0 } = job.data;
-    const { resultBytes, call } = job.data;
+    const { resultBytes, call, errorBytes } = job.data;
     note('start', entityId, n, context);
     if (poison) die();
     const isFirst = job.attemptsStarted === 1;
@@ -72,9 +81,16 @@ class AccountProcessor {
     note('end', entityId, n, context);
     if (dieAt === 'effect') die();
     if (job.attemptsMade < failures) throw new Error('not this time');
+    if (errorBytes !== undefined) throw new Error('x'.repeat(errorBytes));
     if (call)
       return this.bus.enqueueJobAndWait({ entityType: 'account', name: 'work', ...call }, { timeoutMs: 60_000 });
     return resultBytes === undefined ? pod : 'x'.repeat(resultBytes);
+  }
+
+  /** Its error quotes all rows of the batch, as that of a database does. */
+  @BatchHandler('rows', { max: 128, maxWaitMs: 1000 })
+  insert(jobs: Job<Work>[]) {
+    throw new Error(`can't insert ${JSON.stringify(jobs.map(({ data }) => data))}`);
   }
 }
 

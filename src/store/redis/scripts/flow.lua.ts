@@ -97,15 +97,18 @@ function MANY.enterFlow(from, to)
 end
 
 -- children: B epoch jobId (key of a child)*; returns {'OK', …} with for each '1' and its value, '0' and why it failed, or '' twice
--- where nothing is known: it was removed by somebody else
+-- where nothing is known: it was removed by somebody else. Where much has been read, the answer ends before the last child.
 function OPS.children(B, epoch, jobId, ...)
   if not mine(B, epoch) then return {'STALE'} end
   local job, out = B .. ':' .. jobId, {'OK'}
-  local values = redis.call('HMGET', job .. ':processed', ...)
-  local failures = redis.call('HMGET', job .. ':failed', ...)
-  for i = 1, #values do
-    out[#out + 1] = values[i] and '1' or failures[i] and '0' or ''
-    out[#out + 1] = values[i] or failures[i] or ''
+  local bytes = 0
+  for _, child in ipairs({...}) do
+    local value = redis.call('HGET', job .. ':processed', child)
+    local text = value or redis.call('HGET', job .. ':failed', child)
+    out[#out + 1] = value and '1' or text and '0' or ''
+    out[#out + 1] = text or ''
+    bytes = bytes + #(text or '')
+    if bytes >= MAX_FETCH_BYTES then break end
   end
   return out
 end

@@ -1,0 +1,178 @@
+/**
+ * I11: whatever users enqueue or throw, Redis does not stand still for long, so that no healthy job runs twice, and no pod ends.
+ * Beside each large thing 30 entities are at work, each on a job that lasts for longer than a lease.
+ */
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { AtomicQueuesModule, QueueBus, QueueEntity, QueueEntityId } from '../../src/index.js';
+import { FAULT_MS, isFull, lasts, PODS, Scene, TTL } from '../support/scene.js';
+import { eventually } from '../support/wait.js';
+import { PingProcess } from '../support/worst-ping.js';
+
+const ENTITIES = 30;
+/** A tenth of the default lease. */
+const MAX_PING_MS = 300;
+
+@QueueEntity('bounded')
+class Bounded {
+  constructor(
+    @QueueEntityId() readonly id: string,
+    readonly text: string,
+  ) {}
+}
+
+/** Of a type that no pod works, whose backlogs are not bounded. */
+@QueueEntity('free')
+class Free {
+  constructor(
+    @QueueEntityId() readonly id: string,
+    readonly text: string,
+  ) {}
+}
+
+interface Surroundings {
+  readonly scene: Scene;
+  /** Works nothing, and knows a type whose backlogs are bounded and that no pod works. */
+  readonly bus: QueueBus;
+}
+
+/** @param body what is measured; returns figures for the report. */
+async function besideOthers(
+  what: string,
+  body: (at: Surroundings) => Promise<Readonly<Record<string, unknown>>>,
+): Promise<void> {
+  await Scene.run({ pods: PODS, entities: ENTITIES }, async scene => {
+    const redis = { url: scene.redis.url };
+    const entities = { bounded: { maxPending: 1_000_000 } };
+    @Module({ imports: [AtomicQueuesModule.forRoot({ redis, keyPrefix: scene.prefix, entities })] })
+    class Producer {}
+    const producer = await NestFactory.createApplicationContext(Producer, { logger: false });
+    const ping = await PingProcess.start(scene.redis.url);
+    try {
+      // Each lasts through all that follows.
+      await Promise.all(scene.entities.map(id => scene.enqueue(id, { ms: (isFull ? 5 : 3) * TTL * 1000 })));
+      await eventually('all are at work', () => scene.runs().length >= ENTITIES);
+      let figures = {};
+      const worstMs = await ping.during(async () => {
+        figures = await body({ scene, bus: producer.get(QueueBus) });
+        // What a stall breaks shows when the leases that it outlasted have been looked at.
+        await lasts(2 * TTL * 1000);
+      });
+      expect(secondStarts(scene)).toEqual([]);
+      expect(scene.pods.workingPods).toHaveLength(PODS);
+      scene.report(what, { 'worst PING ms': worstMs, ...figures });
+      if (isFull) expect(worstMs).toBeLessThan(MAX_PING_MS);
+    } finally {
+      ping.close();
+      await producer.close();
+    }
+  });
+}
+
+/** Jobs of the entities at work that have started again. */
+function secondStarts(scene: Scene): string[] {
+  const started = new Set<string>();
+  const again: string[] = [];
+  for (const { entityId, n } of scene.runs()) {
+    if (!scene.entities.includes(entityId)) continue;
+    const job = `${entityId}#${n}`;
+    if (started.has(job)) again.push(job);
+    started.add(job);
+  }
+  return again;
+}
+
+/** How many bytes are kept of the failures of the entities' failed jobs, at most for one of them. */
+async function keptOfFailures(scene: Scene, entities: readonly string[], count: number): Promise<number> {
+  let most = 0;
+  for (const entityId of entities) {
+    const failed = () => scene.admin.zrange(scene.key(entityId, ':failed'), '0', '-1');
+    await eventually(`${entityId} has failed`, async () => (await failed()).length === count, 60_000);
+    for (const id of await failed()) {
+      const lengths = await Promise.all(
+        ['failedReason', 'stacktrace'].map(field => scene.admin.hstrlen(scene.key(entityId, `:${id}`), field)),
+      );
+      most = Math.max(most, ...lengths);
+    }
+  }
+  return most;
+}
+
+const job = (entityType: string, entityId: string, bytes: number) => ({
+  entityType,
+  entityId,
+  name: 'work',
+  data: { n: 0, text: 'x'.repeat(bytes) },
+});
+
+test(
+  'a bulk of a bounded type, and a flow, at their limits in number and in bytes, stop nobody else',
+  () =>
+    besideOthers('a bulk and a flow at their limits', async ({ bus }) => {
+      const share = isFull ? 1 : 0.1;
+      const bulks = [
+        [2000 * share, 1500],
+        [20, 200_000],
+      ] as const;
+      for (const [count, bytes] of bulks) {
+        const jobs = Array.from({ length: count }, (_, n) => new Bounded(`b${n % 100}`, 'x'.repeat(bytes)));
+        await bus.enqueueBulk(jobs);
+      }
+      const children = Array.from({ length: 1000 * share - 1 }, (_, n) => ({ job: job('bounded', `c${n}`, 4000) }));
+      await bus.enqueueFlow({ job: job('bounded', 'root', 10), children });
+      await expect(
+        bus.enqueueBulk(Array.from({ length: 50 }, (_, n) => new Bounded(`b${n}`, 'x'.repeat(100_000)))),
+      ).rejects.toMatchObject({ code: 'STEP_TOO_LARGE' });
+      return { bulk: '2,000 × 1.5 kB, 20 × 200 kB', flow: '1,000 × 4 kB', share };
+    }),
+  FAULT_MS,
+);
+
+test(
+  'failures of 5 MB, tried again, leave a bounded text, and stop nobody else',
+  () =>
+    besideOthers('10 × 5 MB failures', async ({ scene }) => {
+      const entities = Array.from({ length: 10 }, (_, n) => `large${n}`);
+      const attempts = isFull ? 12 : 2;
+      await Promise.all(entities.map(id => scene.enqueue(id, { errorBytes: 5_000_000 }, { attempts })));
+      const kept = await keptOfFailures(scene, entities, 1);
+      expect(kept).toBeLessThan(100_000);
+      return { attempts, 'kept of a job at most, bytes': kept };
+    }),
+  FAULT_MS,
+);
+
+test(
+  'a batch whose error quotes all its rows, with each of 8 tries, leaves bounded texts, and stops nobody else',
+  () =>
+    besideOthers('a batch of 128 × 1 kB rows, 8 tries', async ({ scene, bus }) => {
+      const rows = Array.from({ length: 128 }, () => ({ ...job('account', 'rows', 1000), name: 'rows' }));
+      await Promise.all(rows.map(row => bus.enqueueJob(row, { attempts: 8 })));
+      const kept = await keptOfFailures(scene, ['rows'], 128);
+      expect(kept).toBeLessThan(50_000);
+      return { 'kept of a job at most, bytes': kept };
+    }),
+  FAULT_MS,
+);
+
+test(
+  'a bulk of many large commands is taken in by its bytes: the caller goes on, and nobody else is stopped',
+  () =>
+    besideOthers('a large bulk', async ({ bus }) => {
+      const count = isFull ? 2500 : 100;
+      const text = 'x'.repeat(250_000);
+      const from = performance.now();
+      let longestTurnMs = 0;
+      let last = performance.now();
+      const ticker = setInterval(() => {
+        longestTurnMs = Math.max(longestTurnMs, performance.now() - last);
+        last = performance.now();
+      }, 1);
+      const added = await bus.enqueueBulk(Array.from({ length: count }, (_, n) => new Free(`f${n % 100}`, text)));
+      clearInterval(ticker);
+      expect(added).toHaveLength(count);
+      const tookMs = Math.round(performance.now() - from);
+      return { commands: `${count} × 250 kB`, 'took ms': tookMs, 'longest turn ms': Math.round(longestTurnMs) };
+    }),
+  FAULT_MS,
+);

@@ -1,0 +1,114 @@
+// Guards of sizes, and of what handlers throw and return; for `scripts/mutation-check.mjs`.
+const CONTRACT = ['test/contract/redis.test.ts'];
+const TEXT = ['test/unit/error-text.test.ts'];
+const HOSTILE = ['test/unit/hostile-handlers.test.ts'];
+const CHANNEL = ['test/unit/channel.test.ts'];
+const BULK = ['test/unit/bulk-enqueue.test.ts'];
+const REDIS = ['test/integration/sizes.test.ts'];
+const LINES = ['test/unit/log-lines.test.ts'];
+
+const core = name => `src/core/${name}.ts`;
+const redis = name => `src/store/redis/${name}.ts`;
+const size = (guard, file, from, to, tests) => ({ guard: `size: ${guard}`, cites: 'I11', file, from, to, tests });
+
+export const sizeGuards = [
+  size(
+    'a reason is bounded',
+    core('error-text'),
+    'shorten(wholeMessageOf(error), MAX_REASON_LENGTH)',
+    'wholeMessageOf(error)',
+    TEXT,
+  ),
+  size('a stack is bounded', core('error-text'), 'shorten(stack, MAX_STACK_LENGTH)', 'stack', TEXT),
+  size('no pair is cut', core('error-text'), 'isSplit ? end - 1 : end', 'end', TEXT),
+  size(
+    'a property is read with care',
+    core('error-text'),
+    '  } catch {\n    return undefined;',
+    '  } catch (error) {\n    throw error;',
+    HOSTILE,
+  ),
+  size(
+    'a class is asked for with care',
+    core('error-text'),
+    'return value instanceof kind;\n  } catch {\n    return false;',
+    'return value instanceof kind;\n  } catch (error) {\n    throw error;',
+    HOSTILE,
+  ),
+  size(
+    'stacks are bounded together',
+    core('error-text'),
+    "if (typeof text !== 'string' || left <= 0 || (kept.length > 0 && text.length > left)) break;",
+    '',
+    TEXT,
+  ),
+  size(
+    'jobs of a step share what stacks may have',
+    redis('job-ends'),
+    'limit: options.stackTraceLimit, ends',
+    'limit: options.stackTraceLimit, ends: 1',
+    REDIS,
+  ),
+  size('control characters are escaped', core('error-text'), '.replace(CONTROL, escapeControl)', '', TEXT),
+  size('a log line is one line', 'src/nest/system.ts', 'logger.warn(asLine(message))', 'logger.warn(message)', LINES),
+  size('reported names are bounded', core('admission'), ' || this.reported.size >= MAX_REPORTED', '', LINES),
+  size('the name of a job is bounded', core('enqueue'), 'if (name.length > MAX_JOB_NAME_LENGTH)', 'if (false)', BULK),
+  size('ids are bounded', core('job-data'), 'id.length <= MAX_ID_LENGTH', 'true', BULK),
+  size(
+    'a bulk in one step is bounded',
+    core('bulk-enqueue'),
+    'if (isBounded && bytes > MAX_STEP_BYTES)',
+    'if (false)',
+    BULK,
+  ),
+  size('a flow is bounded', core('enqueue'), 'if (bytes > MAX_STEP_BYTES)', 'if (false)', BULK),
+  size('a large bulk is not overtaken', core('bulk-enqueue'), 'held ??= parts.order.hold();', '', BULK),
+  size('what waits behind a large bulk goes on', core('bulk-enqueue'), '    held?.release();\n', '', BULK),
+  size(
+    'results of a batch are bounded together',
+    core('batch-execution'),
+    'left -= Buffer.byteLength(end.outcome.value);',
+    '',
+    HOSTILE,
+  ),
+  size('what a call may have is bounded', redis('channel'), 'if (size > MAX_CALL_BYTES)', 'if (false)', CHANNEL),
+  size('what is in flight is bounded', redis('channel'), ' && this.bytesInFlight < MAX_BYTES_IN_FLIGHT', '', CHANNEL),
+  size('a large call goes alone', redis('channel'), 'if (count > 0 && bytes > MAX_BYTES) break;', '', CHANNEL),
+  size(
+    'a write that throws rejects its calls',
+    redis('channel'),
+    '      rejectAll(batch, why);\n      return;',
+    '      throw why;',
+    CHANNEL,
+  ),
+  size(
+    'a fetch of large jobs ends early',
+    'src/store/redis/scripts/take.lua.ts',
+    'if bytes >= MAX_FETCH_BYTES and i < n then',
+    'if false then',
+    CONTRACT,
+  ),
+  size(
+    'old stacks are not read',
+    'src/store/redis/scripts/take.lua.ts',
+    'if size > MAX_KEPT_BYTES and',
+    'if false and',
+    REDIS,
+  ),
+  size('nor with the end of a job', 'src/store/redis/scripts/finish.lua.ts', '    weigh(r[1])\n', '', REDIS),
+  size(
+    'a worker asks again after a partial fetch',
+    core('worker-requests'),
+    'if (fetched.isPartial) tenure.jobs.moreMayWait();',
+    '',
+    ['test/unit/large-batches.test.ts'],
+  ),
+  size(
+    'beginning anew ends much in steps',
+    redis('job-ends'),
+    'if (bytes >= MAX_STEP_BYTES && !isSameBatch)',
+    'if (false)',
+    REDIS,
+  ),
+  size('no batch ends in two steps', redis('job-ends'), ' && !isSameBatch', '', REDIS),
+];
