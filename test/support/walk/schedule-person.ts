@@ -85,7 +85,11 @@ export class SchedulePerson {
     await walk.anyStore.control.drop(walk.entity);
     for (const { jobId } of seen.active) walk.books.recalled.add(jobId);
     const present = seen.schedules.map(runIdOf);
-    const waits = [...seen.waiting, ...seen.delayed].map(({ jobId }) => jobId);
+    // Nobody knows what an owner whose lease has passed had started.
+    const { holder } = walk;
+    const fetched = holder && !holder.isLapsed ? [] : seen.active;
+    if (holder?.isLapsed && fetched.length > 0) walk.lost(holder);
+    const waits = [...seen.waiting, ...seen.delayed, ...fetched].map(({ jobId }) => jobId);
     return { removes: id => waits.includes(id) && !present.includes(id) };
   }
 

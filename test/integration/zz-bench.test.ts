@@ -1,0 +1,24 @@
+import { Redis } from 'ioredis';
+import { startRedis } from '#dev-redis';
+import { resolveOptions } from '../../src/core/options.js';
+import { plantJobs } from '../support/plant.js';
+import { RedisCluster } from '../support/redis-cluster.js';
+import { worstPing } from '../support/worst-ping.js';
+test('bench', async () => {
+  const server = await startRedis({ alwaysPrivate: true });
+  const redis = new Redis(server.url);
+  const cluster = new RedisCluster();
+  const a = await cluster.pod(resolveOptions({}), 'a', server.url);
+  const entity = { type: 'account', id: '42' };
+  await plantJobs(redis, cluster.base(entity), Number(process.env['N'] ?? 300000));
+  await redis.config('SET', 'slowlog-log-slower-than', '1000');
+  await redis.slowlog('RESET');
+  const t = performance.now();
+  const { worstMs } = await worstPing(server.url, () => a.control.drop(entity));
+  const slow = (await redis.slowlog('GET', 2000)) as [number, number, number, string[]][];
+  const us = slow.map(([, , us]) => us).sort((x, y) => y - x);
+  process.stderr.write(`BENCH took ${performance.now() - t} worst ${worstMs} slow ${us.length} ${us.slice(0, 5)} median ${us[us.length >> 1]}\n`);
+  await cluster.close();
+  redis.disconnect();
+  await server.stop();
+}, 200000);
