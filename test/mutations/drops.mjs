@@ -117,8 +117,8 @@ export const parkedGuards = [
     guard: 'parked: what is paused or blocked is due for nobody',
     cites: 'race 16',
     file: script('look'),
-    from: "    park(B, T, I)\n    return {isPaused",
-    to: "    lookAgain(T, I, 5000000)\n    return {isPaused",
+    from: '    park(B, T, I)\n    return {isPaused',
+    to: '    lookAgain(T, I, 5000000)\n    return {isPaused',
     tests: DROPS,
   },
   {
@@ -176,8 +176,8 @@ export const boundedGuards = [
     guard: 'bounded: what is kept without an end keeps nothing behind it',
     cites: 'I8',
     file: script('retention'),
-    from: "    if isKept and not nextUs then behind",
-    to: "    if isKept then return nil end\n    if isKept and not nextUs then behind",
+    from: '    if isKept and not nextUs then behind',
+    to: '    if isKept then return nil end\n    if isKept and not nextUs then behind',
     tests: DROPS,
   },
   {

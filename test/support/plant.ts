@@ -22,7 +22,15 @@ export async function plantJobs(
   list: 'wait' | 'active' = 'wait',
 ): Promise<void> {
   for (let from = 1; from <= count; from += AT_ONCE) {
-    await redis.eval(PLANT, 1, base, from, Math.min(AT_ONCE, count - from + 1), list, '{"attempts":1,"removeOnComplete":true}');
+    await redis.eval(
+      PLANT,
+      1,
+      base,
+      from,
+      Math.min(AT_ONCE, count - from + 1),
+      list,
+      '{"attempts":1,"removeOnComplete":true}',
+    );
   }
 }
 

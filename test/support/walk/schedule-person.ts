@@ -87,7 +87,8 @@ export class SchedulePerson {
     const present = seen.schedules.map(runIdOf);
     // Nobody knows what an owner whose lease has passed had started.
     const { holder } = walk;
-    const fetched = holder && !holder.isLapsed ? [] : seen.active;
+    const { active } = await walk.anyStore.control.status(walk.entity);
+    const fetched = (holder && !holder.isLapsed) || active > 0 ? [] : seen.active;
     if (holder?.isLapsed && fetched.length > 0) walk.lost(holder);
     const waits = [...seen.waiting, ...seen.delayed, ...fetched].map(({ jobId }) => jobId);
     return { removes: id => waits.includes(id) && !present.includes(id) };
