@@ -165,12 +165,12 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(await cluster.keysOf(entity)).toEqual([]);
     });
 
-    test.each([...Array(name === 'memory' ? 6 : 3).keys()])(
+    test.each([...Array(name === 'memory' ? 6 : 2).keys()])(
       'nothing dropped starts, nothing enqueued later is lost, whatever dies (%i)',
       async at => {
         const seed = Number(process.env['SEED'] ?? 1000 * at + 17);
         const walk = new DropWalk(cluster, { config, entity: { ...entity, id: 'walk' } }, new Random(seed));
-        await walk.run(name === 'memory' ? 400 : 150);
+        await walk.run(name === 'memory' ? 400 : 100);
         expect({ seed, faults: walk.faults, trace: walk.faults.length > 0 ? walk.trace : [] }).toEqual({
           seed,
           faults: [],

@@ -39,7 +39,6 @@ test('the scripts of the installed BullMQ have the keys, in the order, that thei
     ],
     pause: ['wait', 'paused', 'meta', 'prioritized', 'events', 'delayed', 'marker'],
     resume: ['paused', 'wait', 'meta', 'prioritized', 'events', 'delayed', 'marker'],
-    drain: ['wait', 'paused', 'delayed', 'prioritized', 'repeat'],
     moveToActive: [
       'wait',
       'active',

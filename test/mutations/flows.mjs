@@ -96,17 +96,17 @@ export const flowGuards = [
   {
     guard: 'a drop tells the parents of what it removes',
     cites: 'I7',
-    file: script('control'),
-    from: '      if parentOf(B, id) then removeJob(B, id) end\n',
+    file: script('drop'),
+    from: "  if isRead then tellParent(parent, 'it was removed') end\n",
     to: '',
     tests: CONTRACT,
   },
   {
     guard: 'a drop removes parents that wait',
     cites: 'I8',
-    file: script('control'),
-    from: "  for _, id in ipairs(redis.call('ZRANGE', B .. ':waiting-children', 0, -1)) do removeJob(B, id) end\n",
-    to: '',
+    file: script('drop'),
+    from: "'delayed', 'waiting-children'},\n",
+    to: "'delayed'},\n",
     tests: CONTRACT,
   },
   {

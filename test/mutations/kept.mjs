@@ -48,7 +48,7 @@ export const keptGuards = [
     guard: 'an idempotency key outlives a job that was kept for less long',
     cites: 'I5',
     file: script('retention'),
-    from: "      redis.call('HDEL', B .. ':' .. oldest[k], 'deid')\n",
+    from: "  redis.call('HDEL', B .. ':' .. id, 'deid')\n",
     to: '',
     tests: CONTRACT,
   },

@@ -173,7 +173,7 @@ export const queueGuards = [
     guard: 'what is left has not been attempted',
     cites: 'race 32',
     file: script('claim'),
-    from: "      redis.call('HINCRBY', B .. ':' .. id, 'ats', -1)\n",
+    from: "  for _, id in ipairs(back) do redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end\n",
     to: '',
     tests: CONTRACT,
   },

@@ -65,7 +65,7 @@ export const scheduleGuards = [
     guard: 'a queue that is emptied keeps the runs of its schedules, wherever they wait',
     cites: 'I5',
     file: script('control'),
-    from: "  for _, id in ipairs(kept) do redis.call('LREM', wait, 1, id) end\n",
+    from: '  if drop then spare(B, drop) end\n',
     to: '',
     tests: CONTRACT,
   },

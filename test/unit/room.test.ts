@@ -182,7 +182,10 @@ describe('a pod with room for two entities', () => {
     await a.add('3', 2);
     await cluster.clock.advance(5000);
     expect(cluster.starts).toEqual(['A:3:2']);
-    for (const ref of refs) cluster.server.entity(ref).paused = false;
+    for (const ref of refs) {
+      cluster.server.entity(ref).paused = false;
+      cluster.server.lookNow(cluster.server.entity(ref));
+    }
     await cluster.clock.advance(10_000);
     expect(cluster.starts.slice(1).sort()).toEqual(['A:1:0', 'A:2:1']);
   });

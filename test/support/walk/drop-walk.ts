@@ -20,7 +20,7 @@ interface Owner {
 
 const WEIGHTS = {
   enter: 6,
-  many: 0.5,
+  many: 0.4,
   take: 6,
   start: 8,
   finish: 6,

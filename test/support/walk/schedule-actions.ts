@@ -60,7 +60,7 @@ export class ScheduleActions {
     const answer = await walk.storeOf(owner).enter(walk.nextJob({ attempts: 2 }), hint);
     if (answer.route === 'claimed') walk.claimed(owner, answer.claimed);
     if (answer.route === 'mine') walk.fetched(owner, answer.fetched);
-    return {};
+    return { removes: this.isRecalled };
   }
 
   private async look(): Promise<Change | undefined> {
@@ -70,7 +70,7 @@ export class ScheduleActions {
     const answer = await walk.storeOf(owner).look(walk.entity, walk.nextEpoch());
     if (typeof answer !== 'string') walk.claimed(owner, answer);
     else walk.note('  ', answer);
-    return {};
+    return { removes: this.isRecalled };
   }
 
   private async start(): Promise<undefined> {

@@ -129,7 +129,7 @@ export class ScheduleBooks {
     const { waiting, active, delayed, dueInMs, status } = seen;
     if (liveIds(seen).length === 0) return;
     // Only a person gives it something to do.
-    if ((status.isPaused || status.blockedBy) && !isOwned && waiting.length > 0 && dueInMs === undefined) return;
+    if ((status.isPaused || status.blockedBy) && dueInMs === undefined) return;
     if (dueInMs === undefined) {
       this.violate('I7: there is work, and the entity is not due');
       return;

@@ -85,7 +85,12 @@ export class SchedulePerson {
     await walk.anyStore.control.drop(walk.entity);
     for (const { jobId } of seen.active) walk.books.recalled.add(jobId);
     const present = seen.schedules.map(runIdOf);
-    const waits = [...seen.waiting, ...seen.delayed].map(({ jobId }) => jobId);
+    // Nobody knows what an owner whose lease has passed had started.
+    const { holder } = walk;
+    const { active } = await walk.anyStore.control.status(walk.entity);
+    const fetched = (holder && !holder.isLapsed) || active > 0 ? [] : seen.active;
+    if (holder?.isLapsed && fetched.length > 0) walk.lost(holder);
+    const waits = [...seen.waiting, ...seen.delayed, ...fetched].map(({ jobId }) => jobId);
     return { removes: id => waits.includes(id) && !present.includes(id) };
   }
 

@@ -13,7 +13,7 @@ local DROPS = {
   places = {'wait', 'paused', 'active', 'prioritized', 'delayed', 'waiting-children'},
   lists = {wait = true, paused = true, active = true},
   -- removals that one script may make, whatever its calls ask for
-  room = 1000,
+  room = 500,
   -- for that long others leave the pages to the caller, after each of them
   callerUs = 5000000,
 }
