@@ -101,4 +101,24 @@ export const halfWayGuards = [
     to: "  local T, I = string.match(claimOf(B)[ENTITY], '^([^:]+):(.+)$')\n",
     tests: HALF,
   },
+  ...[
+    ['an entity id', 'src/core/entity.ts', '  if (!text.isWellFormed()) throw'],
+    ['the name of a job', 'src/core/enqueue.ts', '    if (!name.isWellFormed()) {'],
+    ['the id of a schedule', 'src/core/schedule.ts', '  if (!id.isWellFormed()) {'],
+  ].map(([what, file, from]) => ({
+    guard: `${what} with half a surrogate pair is refused`,
+    cites: 'I10',
+    file,
+    from,
+    to: from.replace(/\(!\w+\.isWellFormed\(\)\)/, '(false)'),
+    tests: ['test/unit/half-characters.test.ts'],
+  })),
+  {
+    guard: 'an envelope is well-formed before it is sent',
+    cites: 'I10',
+    file: 'src/core/envelope.ts',
+    from: 'wellFormedJson(JSON.stringify(envelope))',
+    to: 'JSON.stringify(envelope)',
+    tests: ['test/unit/half-characters.test.ts'],
+  },
 ];
