@@ -1,4 +1,5 @@
 /** A primary that sentinels know of: how it is found, and that all four connections of a pod follow it. */
+import { jest } from '@jest/globals';
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
@@ -65,13 +66,24 @@ describe('three sentinels', () => {
   });
   afterAll(() => sentinels?.stop());
 
-  test('the first of them is frozen: the next one is asked', async () => {
-    if (!sentinels) return;
-    const [first] = sentinels.addresses;
-    if (first) sentinels.signal(first, 'SIGSTOP');
-    app = await start(sentinels.connection);
-    expect(await call(app, 1)).toBe(1);
-    if (first) sentinels.signal(first, 'SIGCONT');
+  test('the first of them is frozen: the next one is asked; once it is back it is listened to, and nothing was printed', async () => {
+    const [first] = sentinels?.addresses ?? [];
+    if (!sentinels || !first) return;
+    const print = jest.spyOn(console, 'error').mockImplementation(() => {});
+    const redis = new Redis(first.url, { enableReadyCheck: false });
+    await redis.ping();
+    sentinels.signal(first, 'SIGSTOP');
+    try {
+      app = await start(sentinels.connection);
+      expect(await call(app, 1)).toBe(1);
+    } finally {
+      sentinels.signal(first, 'SIGCONT');
+    }
+    const listeners = async () => String(await redis.client('LIST')).split(' sub=1 ').length - 1;
+    await eventually('it is listened to', async () => (await listeners()) >= ROLES.length, 8000);
+    expect(print.mock.calls).toEqual([]);
+    redis.disconnect();
+    print.mockRestore();
   });
 
   test('natMap: the address that they give is replaced by the one that leads there', async () => {
