@@ -253,11 +253,13 @@ export class Channel {
   private rejectWaiting(isLate: (call: Call) => boolean): void {
     const late = this.waiting.filter(isLate);
     this.waiting = this.waiting.filter(call => !isLate(call));
-    const why = this.refusal === undefined ? "can't be reached" : `takes no calls (${this.refusal})`;
-    for (const call of late) {
-      call.reject(
-        new StoreUnavailableError(`Redis ${why}: "${call.op}" was not executed within ${this.options.timeoutMs} ms.`),
-      );
+    const within = `within ${this.options.timeoutMs} ms`;
+    for (const { op, reject } of late) {
+      const message =
+        this.refusal === undefined
+          ? `Redis can't be reached: "${op}" was not sent ${within}.`
+          : `Redis takes no calls (${this.refusal}): "${op}" was not executed ${within}.`;
+      reject(new StoreUnavailableError(message));
     }
   }
 }
