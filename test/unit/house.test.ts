@@ -44,7 +44,7 @@ test('a store imports the core and itself, and only the Redis store knows BullMQ
     'nest/current-job.ts',
     'nest/dead-letter-queue.ts',
     'nest/entity-queues.ts',
-    'nest/options.ts',
+    'nest/redis-options.ts',
     SHARED,
   ]);
 });
