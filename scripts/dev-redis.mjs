@@ -36,7 +36,7 @@ function serverOnPath() {
 
 /**
  * A sentinel of its own; the same program as the server's.
- * @param {readonly string[]} settings of `sentinel`, as its configuration file has them
+ * @param {readonly string[]} settings lines of its configuration file
  * @returns as `startRedis`, or undefined where no server is on PATH
  */
 export async function startSentinel(settings) {
@@ -45,7 +45,7 @@ export async function startSentinel(settings) {
   const port = await freePort();
   const folder = makeFolder();
   const file = join(folder, 'sentinel.conf');
-  const lines = [`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, ...settings.map(each => `sentinel ${each}`)];
+  const lines = [`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, ...settings];
   writeFileSync(file, `${lines.join('\n')}\n`);
   return supervise(server, [file, '--sentinel'], folder, port);
 }
@@ -125,7 +125,8 @@ async function answers(port) {
     const pong = await new Promise(resolve => {
       const socket = createConnection(port, '127.0.0.1', () => socket.write('PING\r\n'));
       socket.once('data', data => {
-        resolve(data.toString().startsWith('+PONG'));
+        // A sentinel with a password answers, too.
+        resolve(/^(\+PONG|-NOAUTH)/.test(data.toString()));
         socket.destroy();
       });
       socket.once('error', () => resolve(false));

@@ -1,5 +1,5 @@
 /** Behind three sentinels: the primary is frozen, replaced and woken, or killed. */
-import { FAULT_MS, isFull, lasts, now, PODS, Scene, SILENCE_MS } from '../support/scene.js';
+import { FAULT_MS, inFull, isFull, lasts, now, PODS, Scene, SILENCE_MS } from '../support/scene.js';
 import { Sentinels } from '../support/sentinels.js';
 
 interface Behind {
@@ -51,6 +51,27 @@ test(
       await scene.stopProducing();
       const silence = scene.silenceAfter(woken);
       expectExclusive(scene, 'sentinels: primary frozen and woken', { 'silence after it ms': silence });
+      expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+    }),
+  FAULT_MS,
+);
+
+inFull(
+  'the primary is killed: pods find the one that is promoted',
+  () =>
+    behindSentinels(async ({ scene, sentinels }) => {
+      scene.produce();
+      await scene.underWay();
+      const old = await sentinels.primary();
+      await scene.during(async () => {
+        sentinels.signal(old, 'SIGKILL');
+        await sentinels.hasReplaced(old);
+      });
+      const replaced = now();
+      await scene.hasWorkedSince(replaced);
+      await scene.stopProducing();
+      const silence = scene.silenceAfter(replaced);
+      expectExclusive(scene, 'sentinels: primary killed', { 'silence after it ms': silence });
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
     }),
   FAULT_MS,

@@ -11,22 +11,21 @@ export class Sentinels {
   private constructor(
     private readonly servers: readonly DevRedis[],
     private readonly sentinels: readonly DevRedis[],
-    private readonly settings: Partial<SentinelOptions>,
   ) {}
 
   /** @returns undefined, and says why, where no server program is on PATH */
-  static async start(settings: Partial<SentinelOptions> = {}): Promise<Sentinels | undefined> {
+  static async start(): Promise<Sentinels | undefined> {
     const primary = await startRedis({ alwaysPrivate: true, args: ['--repl-diskless-sync-delay', '0'] });
     const replicaOf = ['--replicaof', `127.0.0.1 ${primary.port}`, '--repl-diskless-sync-delay', '0'];
     const replicas = await Promise.all([1, 2].map(() => startRedis({ alwaysPrivate: true, args: replicaOf })));
     const monitored = [
-      `monitor ${NAME} 127.0.0.1 ${primary.port} 2`,
-      `down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
-      `failover-timeout ${NAME} 6000`,
+      `sentinel monitor ${NAME} 127.0.0.1 ${primary.port} 2`,
+      `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
+      `sentinel failover-timeout ${NAME} 6000`,
     ];
     const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(monitored)));
     const started = sentinels.flatMap(sentinel => sentinel ?? []);
-    const set = new Sentinels([primary, ...replicas], started, settings);
+    const set = new Sentinels([primary, ...replicas], started);
     if (started.length < sentinels.length) {
       process.stderr.write('SKIPPED: no redis-server or valkey-server is on PATH, so there are no sentinels.\n');
       await set.stop();
@@ -39,7 +38,7 @@ export class Sentinels {
   /** The option `redis` of the module. */
   get connection(): SentinelOptions {
     const sentinels = this.sentinels.map(({ host, port }) => ({ host, port }));
-    return { sentinels, name: NAME, ...this.settings };
+    return { sentinels, name: NAME };
   }
 
   get addresses(): readonly DevRedis[] {

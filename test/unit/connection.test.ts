@@ -14,16 +14,22 @@ test('where Redis is comes from the instance; what would change the meaning of a
     socketTimeout: 1000,
     enableAutoPipelining: true,
     enableOfflineQueue: true,
+    role: 'slave',
+    readOnly: true,
+    replyMapping: 'resp3',
   });
   const ours = createConnection(theirs, 'wake-ups', 'pod');
   expect(ours.options).toMatchObject({
     host: 'somewhere',
     db: 3,
-    connectionName: 'atomic-queues:pod:wake-ups',
     stringNumbers: false,
     enableAutoPipelining: false,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
+    enableReadyCheck: false,
+    role: 'master',
+    readOnly: false,
+    replyMapping: 'legacy',
   });
   expect([ours.options.commandTimeout, ours.options.socketTimeout]).toEqual([undefined, undefined]);
   expect(theirs.status).toBe('wait');
@@ -37,13 +43,29 @@ test('an instance can be sent to a thread as its options, unless a function of i
     sentinels,
     name: 'primary',
     password: 'secret',
-    connectionName: 'atomic-queues:pod:heartbeat',
+    failoverDetector: true,
+    role: 'master',
     enableOfflineQueue: false,
   });
   const reached = sendable(new Redis({ ...settings, natMap: () => null }));
   expect(() => structuredClone(reached)).toThrow(/could not be cloned/);
   const options = { host: 'somewhere', tls: { ca: 'certificate' } };
   expect(sendable(options)).toBe(options);
+});
+
+test('sentinels can be sent to a thread, and are asked without end by it, too', () => {
+  const natMap = { '10.0.0.5:6379': { host: 'outside', port: 7000 } };
+  const given = {
+    sentinels: [{ host: 'sentinel', port: 26_379 }],
+    name: 'primary',
+    sentinelPassword: 'secret',
+    natMap,
+  };
+  const { options } = createConnection(structuredClone(sendable(given)), 'heartbeat', 'pod');
+  expect(options).toMatchObject({ ...given, failoverDetector: true, role: 'master', enableTLSForSentinelMode: true });
+  const { retryStrategy, sentinelRetryStrategy } = options as Required<typeof options>;
+  for (const strategy of [retryStrategy, sentinelRetryStrategy])
+    expect([1, 3, 5, 1_000_000].map(times => strategy?.(times))).toEqual([100, 400, 1000, 1000]);
 });
 
 test.each([

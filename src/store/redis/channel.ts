@@ -231,7 +231,7 @@ export class Channel {
   }
 
   private onFailure(batch: Batch, error: Error): void {
-    if (isRefusal(error.message)) this.onRefusal(batch, error.message);
+    if (isRefusal(error.message) || isNeverSent(error.message)) this.onRefusal(batch, error.message);
     else {
       this.heard = true;
       this.inFlight.splice(this.inFlight.indexOf(batch), 1);
@@ -302,11 +302,13 @@ export class Channel {
   private rejectWaiting(isLate: (call: Call) => boolean): void {
     const late = this.waiting.filter(isLate);
     this.waiting = this.waiting.filter(call => !isLate(call));
-    const why = this.refusal === undefined ? "can't be reached" : `takes no calls (${this.refusal})`;
-    for (const call of late) {
-      call.reject(
-        new StoreUnavailableError(`Redis ${why}: "${call.op}" was not executed within ${this.options.timeoutMs} ms.`),
-      );
+    const within = `within ${this.options.timeoutMs} ms`;
+    for (const { op, reject } of late) {
+      const message =
+        this.refusal === undefined
+          ? `Redis can't be reached: "${op}" was not sent ${within}.`
+          : `Redis takes no calls (${this.refusal}): "${op}" was not executed ${within}.`;
+      reject(new StoreUnavailableError(message));
     }
   }
 }
@@ -363,12 +365,15 @@ function rejectAll(batch: Batch, error: Error): void {
   for (const call of batch.calls) call.reject(error);
 }
 
+/** The connection was closing: ioredis wrote nothing. */
+function isNeverSent(message: string): boolean {
+  return /isn't writeable/.test(message);
+}
+
 /** An answer that is an error: Redis did not run the script. No answer at all: nobody knows. */
 function meaningOf(error: Error): Error {
   if (error.name === 'ReplyError')
     return new StoreRefusedError(`Redis refused the call: ${error.message}`, { cause: error });
-  if (/isn't writeable/.test(error.message))
-    return new StoreUnavailableError(`Redis can't be reached: ${error.message}`, { cause: error });
   return new OutcomeUnknownError(
     `The connection to Redis broke before the answer came (${messageOf(error)}); the call may or may not have been executed.`,
     { cause: error },

@@ -9,6 +9,7 @@ import { AuthenticationError, messageOf } from '../../core/errors.js';
 import type { EventSink } from '../../core/events.js';
 import type { Clock, Log } from '../../core/ports.js';
 import { isFromReplica } from './refusals.js';
+import { LastingSentinelConnector } from './sentinel-connector.js';
 
 type CommonOptions = Pick<RedisOptions, 'username' | 'password' | 'db' | 'tls' | 'family'>;
 
@@ -70,6 +71,9 @@ const OURS: RedisOptions = {
   reconnectOnError: error => isFromReplica(error.message),
   // It asks INFO, which Redis may refuse, and then there is no end to it; the channel finds out whether Redis takes calls.
   enableReadyCheck: false,
+  // Without that check, ioredis 5 calls a connection that broke before these were answered ready, and never replaces it.
+  connectionName: undefined,
+  disableClientInfo: true,
   ...BY_SENTINELS,
   sentinelRetryStrategy: backoff,
   sentinelReconnectStrategy: () => SENTINEL_RECONNECT_MS,
@@ -90,23 +94,27 @@ export function createConnection(
   podId: string,
   handshakeMs = HANDSHAKE_MS,
 ): Redis {
-  const connectionName = `atomic-queues:${podId}:${role}`;
-  const redis = newRedis(target, { ...OURS, connectTimeout: handshakeMs, connectionName });
+  const redis = newRedis(target, { ...OURS, connectTimeout: handshakeMs });
   let handshake: NodeJS.Timeout | undefined;
+  const end = () => clearTimeout(handshake);
   redis.on('connect', () => {
     handshake = setTimeout(() => redis.disconnect(true), handshakeMs).unref();
   });
-  for (const event of ['ready', 'close']) redis.on(event, () => clearTimeout(handshake));
+  // ioredis 5 may call a connection ready on which Redis has not answered yet.
+  redis.on('ready', () => redis.client('SETNAME', `atomic-queues:${podId}:${role}`).then(end, end));
+  redis.on('close', end);
   return redis;
 }
 
 function newRedis(target: Redis | PlainConnectionOptions, ours: RedisOptions): Redis {
   // By our own copy of ioredis, which may be another than the caller's.
-  if (isRedis(target)) return new Redis({ ...target.options, ...ours });
+  if (isRedis(target)) return newRedis(target.options, ours);
   const { url, ...rest } = target;
-  const options = { ...TLS_AS_GIVEN, ...rest, ...ours };
+  const options = { ...TLS_AS_GIVEN, ...rest, ...ours, ...(rest.sentinels && LISTENING) };
   return url === undefined ? new Redis(options) : new Redis(url, options);
 }
+
+const LISTENING = { Connector: LastingSentinelConnector as never };
 
 /** ioredis leaves `tls` out of account where sentinels are given, unless it is told so. */
 const TLS_AS_GIVEN = { enableTLSForSentinelMode: true };
@@ -156,11 +164,11 @@ export function watchConnection(redis: Redis, role: ConnectionRole, log: Log, ev
   return () => redis.off('close', onClose);
 }
 
-/** Resolves when the connection is ready; rejects when Redis refuses the credentials, which no retry can mend. */
+/** Resolves when Redis answers on the connection; rejects when it refuses the credentials, which no retry can mend. */
 export function connected(redis: Redis): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: Error) => {
-      redis.off('ready', settle);
+      redis.off('ready', onReady);
       redis.off('error', onError);
       if (error) reject(error);
       else resolve();
@@ -174,7 +182,17 @@ export function connected(redis: Redis): Promise<void> {
         );
       }
     };
-    redis.on('ready', settle);
+    const onReady = () => {
+      redis.client('ID').then(
+        () => settle(),
+        error => {
+          onError(error);
+          // Any other answer is one; if there was none, the next connection is waited for.
+          if (error.name === 'ReplyError') settle();
+        },
+      );
+    };
+    redis.on('ready', onReady);
     redis.on('error', onError);
     // A failing first try is reported by 'error' events; ioredis goes on trying.
     if (redis.status === 'wait') redis.connect().catch(() => {});

@@ -1,0 +1,21 @@
+/**
+ * How ioredis listens to sentinels, made to last: its failover detector prints each error of a connection to a sentinel, and
+ * gives up the subscription to one that does not answer in time. Neighbour: `connection.ts` has the other settings.
+ */
+import { type Redis, type RedisOptions, SentinelConnector } from 'ioredis';
+
+interface Asks {
+  connectToSentinel(endpoint: object, options?: RedisOptions): Redis;
+}
+
+/** The method is private, and the same in ioredis 5 and 6. */
+const Base = SentinelConnector as unknown as new (options: object) => Asks;
+
+export class LastingSentinelConnector extends Base {
+  /** @param options given for a connection that listens; one that asks once has none. */
+  override connectToSentinel(endpoint: object, options?: RedisOptions): Redis {
+    const lasting = options && { ...options, commandTimeout: undefined, maxRetriesPerRequest: null };
+    const redis = super.connectToSentinel(endpoint, lasting);
+    return redis.on('error', () => {});
+  }
+}
