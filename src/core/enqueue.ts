@@ -9,9 +9,9 @@ import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
 import type { Envelope } from './envelope.js';
-import { BulkEnqueueError, ClosedError, InvalidCommandError, InvalidOptionError, rejecting } from './errors.js';
+import { BulkEnqueueError, ClosedError, InvalidCommandError, rejecting } from './errors.js';
 import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
-import { checkJobOptions, checkOrder, withIdempotency } from './job-data.js';
+import { checkJobOptions, checkOrder, refuseDuplicates, withIdempotency } from './job-data.js';
 import type { JobOptions, NewJob } from './jobs.js';
 import { type Moment, momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
@@ -98,14 +98,12 @@ export class Enqueuer {
 
   /**
    * All are checked before any is sent; they travel together, and keep their order. Where a type bounds its backlogs they are
-   * added in one step, all or none.
+   * added in one step, all or none. Two jobs of one entity under the same id or key are refused: the second would be dropped.
    */
   async enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueuedJob[]> {
-    if (requests.some(({ options }) => options?.['idempotencyKey'] !== undefined)) {
-      throw new InvalidOptionError('An idempotencyKey is of one command; enqueue those of a bulk one by one.');
-    }
     const context = this.propagation?.capture();
     const jobs = requests.map(request => this.check(request, context));
+    refuseDuplicates(jobs);
     const isBounded = jobs.some(({ entity }) => this.config.entityType(entity.type).maxPending !== undefined);
     const outcomes = await Promise.allSettled(isBounded ? this.sendTogether(jobs) : jobs.map(job => this.send(job)));
     const errors = outcomes.map(outcome => (outcome.status === 'rejected' ? (outcome.reason as Error) : undefined));
