@@ -6,6 +6,7 @@ export {
   JobRemovedError,
   ReplyTimeoutError,
   ResultUnavailableError,
+  TooManyWaitingCallsError,
   WaitAbortedError,
 } from './core/answer-errors.js';
 export type { CallState } from './core/answers-port.js';

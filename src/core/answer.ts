@@ -2,6 +2,7 @@
  * Answers: how a job ended, told to whoever waits for it; and what of an error travels.
  * Neighbours: `reply.ts` makes one of the end of a job, `waiting-calls.ts` waits for it.
  */
+import type { Notice } from './answers-port.js';
 import { messageOf } from './errors.js';
 
 /** What a handler has thrown, as far as it travels: no stack, which says more of a pod than a caller should know. */
@@ -19,11 +20,21 @@ export type Answer =
   /** It has completed, and its result can't be told; why not. */
   | { readonly kind: 'withheld'; readonly why: string };
 
-/** Reads what `replyOf` has written, with the job's result in place of no text. */
-export function readAnswer(kind: string, text: string): Answer {
+/** Reads what `replyOf` has written, with the job's result in place of no text; or a notice that was told. */
+export function readAnswer(kind: string, text: string): Answer | Notice {
   if (kind === 'completed') return { kind, value: text };
   if (kind === 'withheld') return { kind, why: text };
+  if (kind === 'asked') return { kind, by: text.split(' ', 2) as [string, string] };
+  if (kind === 'overflow') return { kind };
   return { kind: 'failed', thrown: readThrown(text) };
+}
+
+/** What is told, as {@link readAnswer} reads it. */
+export function writeAnswer(answer: Answer | Notice): string {
+  if (answer.kind === 'completed') return answer.value;
+  if (answer.kind === 'withheld') return answer.why;
+  if (answer.kind === 'asked') return answer.by.join(' ');
+  return answer.kind === 'failed' ? JSON.stringify(answer.thrown) : '';
 }
 
 function readThrown(text: string): Thrown {
