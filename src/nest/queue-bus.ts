@@ -84,7 +84,7 @@ export class QueueBus {
    *
    * Beside the errors of {@link enqueue} it rejects with `HandlerError` (it threw, and no try is left), `ReplyTimeoutError`,
    * `JobRemovedError`, `ResultUnavailableError`, `WaitAbortedError`, `AnswerGivenError` (the key was known, and the job is
-   * through), `ClosedError`. An enqueue whose outcome is unknown is waited for all the same: if it was added, its answer
+   * through), `TooManyWaitingCallsError` (nothing was enqueued), `ClosedError`. An enqueue whose outcome is unknown is waited for all the same: if it was added, its answer
    * comes; if not, the call rejects with `OutcomeUnknownError` at its timeout.
    *
    * A handler that waits holds its entity meanwhile: all that is enqueued for it waits, too. One that would wait for its own
