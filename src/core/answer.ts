@@ -2,7 +2,6 @@
  * Answers: how a job ended, told to whoever waits for it; and what of an error travels.
  * Neighbours: `reply.ts` makes one of the end of a job, `waiting-calls.ts` waits for it.
  */
-import type { Notice } from './answers-port.js';
 import { messageOf } from './errors.js';
 
 /** What a handler has thrown, as far as it travels: no stack, which says more of a pod than a caller should know. */
@@ -19,6 +18,13 @@ export type Answer =
   | { readonly kind: 'failed'; readonly thrown: Thrown }
   /** It has completed, and its result can't be told; why not. */
   | { readonly kind: 'withheld'; readonly why: string };
+
+/** What a mailbox holds beside answers. */
+export type Notice =
+  /** A call of another pod asks whether this one still waits. */
+  | { readonly kind: 'asked'; readonly by: readonly [pod: string, call: string] }
+  /** The mailbox is full: answers that would have come after this one were dropped. Not of one call. */
+  | { readonly kind: 'overflow' };
 
 /** Reads what `replyOf` has written, with the job's result in place of no text; or a notice that was told. */
 export function readAnswer(kind: string, text: string): Answer | Notice {

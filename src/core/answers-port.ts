@@ -1,5 +1,5 @@
 /** What calls that wait for their jobs need of a store. Neighbour: `waiting-calls.ts` asks. */
-import type { Answer } from './answer.js';
+import type { Answer, Notice } from './answer.js';
 import type { EntityRef } from './entity.js';
 
 /** A job that a call of this pod waits for. */
@@ -24,13 +24,6 @@ export interface FoundJob {
   /** The codec of its result, where the job is there or kept; none for plain JSON. */
   readonly codec?: unknown;
 }
-
-/** What a mailbox holds beside answers. */
-export type Notice =
-  /** A call of another pod asks whether this one still waits. */
-  | { readonly kind: 'asked'; readonly by: readonly [pod: string, call: string] }
-  /** The mailbox is full: answers that would have come after this one were dropped. Not of one call. */
-  | { readonly kind: 'overflow' };
 
 /** An entry of a mailbox. */
 export interface Received {

@@ -1,6 +1,6 @@
 /** Answers in memory: each pod has a mailbox. Neighbour: `memory-store.ts` ends the jobs that are answered. */
-import { type Answer, readAnswer, thrownAs, writeAnswer } from '../../core/answer.js';
-import type { Answers, AskedJob, FoundJob, Notice } from '../../core/answers-port.js';
+import { type Answer, type Notice, readAnswer, thrownAs, writeAnswer } from '../../core/answer.js';
+import type { Answers, AskedJob, FoundJob } from '../../core/answers-port.js';
 import { StoreUnavailableError } from '../../core/errors.js';
 import type { Settlement } from '../../core/jobs.js';
 import { isTooLong, MAX_UNREAD, withoutText } from '../../core/mailbox.js';

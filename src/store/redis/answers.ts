@@ -6,8 +6,8 @@
  * twice says nothing new. Neighbour: `scripts/answer.lua.ts` says what is in the mailbox.
  */
 import type { Redis } from 'ioredis';
-import { type Answer, readAnswer, thrownAs, writeAnswer } from '../../core/answer.js';
-import type { Answers, AskedJob, FoundJob, Notice, Received } from '../../core/answers-port.js';
+import { type Answer, type Notice, readAnswer, thrownAs, writeAnswer } from '../../core/answer.js';
+import type { Answers, AskedJob, FoundJob, Received } from '../../core/answers-port.js';
 import { readEnvelope } from '../../core/envelope.js';
 import { StoreUnavailableError } from '../../core/errors.js';
 import { NO_EVENTS } from '../../core/events.js';
