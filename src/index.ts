@@ -6,6 +6,7 @@ export {
   JobRemovedError,
   ReplyTimeoutError,
   ResultUnavailableError,
+  TooManyWaitingCallsError,
   WaitAbortedError,
 } from './core/answer-errors.js';
 export type { CallState } from './core/answers-port.js';
@@ -55,7 +56,14 @@ export type { Schedule } from './core/schedule.js';
 export { type SuperJson, superjsonCodec } from './core/superjson-codec.js';
 export type { SchemaOptions, StandardSchema } from './core/validation.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
-export type { EnqueueOptions, FlowNode, FlowNodeOptions, ScopedQueueBus, WaitOptions } from './nest/bus-options.js';
+export type {
+  BulkOptions,
+  EnqueueOptions,
+  FlowNode,
+  FlowNodeOptions,
+  ScopedQueueBus,
+  WaitOptions,
+} from './nest/bus-options.js';
 export { CronManagerService } from './nest/cron-manager.service.js';
 export { currentEntity, currentJob, type JobContext } from './nest/current-job.js';
 export type { DeadLetterQueue } from './nest/dead-letter-queue.js';

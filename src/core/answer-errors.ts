@@ -2,7 +2,7 @@
 import type { Thrown } from './answer.js';
 import type { CallState } from './answers-port.js';
 import { type EntityRef, entityWord } from './entity.js';
-import { AtomicQueuesError } from './errors.js';
+import { AtomicQueuesError, NotExecutedError } from './errors.js';
 
 /** A job that somebody waits for, as errors name it. */
 export interface AwaitedJob {
@@ -53,6 +53,20 @@ export class HandlerError extends AtomicQueuesError {
 function asError({ name, message, code, cause }: Thrown): Error {
   const error = new Error(message, cause && { cause: asError(cause) });
   return Object.assign(error, { name, stack: `${name}: ${message}` }, code !== undefined && { code });
+}
+
+/** As many calls of this pod wait for results as may at once. Nothing was enqueued. */
+export class TooManyWaitingCallsError extends NotExecutedError {
+  constructor(
+    job: AwaitedJob,
+    /** How many calls of a pod may wait at once. */
+    readonly maxWaitingCalls: number,
+  ) {
+    super(
+      'TOO_MANY_WAITING_CALLS',
+      `${what(job)} was not enqueued: ${maxWaitingCalls} calls of this pod wait for results, and no more may. Try again later, enqueue without waiting, or call from more pods.`,
+    );
+  }
 }
 
 /** No answer has come within `timeoutMs`. The job goes on; it may have run, or run yet. */
@@ -118,8 +132,9 @@ export class WaitAbortedError extends WaitError {
 }
 
 /**
- * A handler would wait for its own entity, directly or through others that wait for it: none of them could ever go on.
- * Nothing was enqueued. Enqueue without waiting, or let one handler do the work of both.
+ * A handler would wait for its own entity, directly or through others that wait for it at this moment: none of them could go
+ * on before a timeout. Nothing was enqueued. Enqueue without waiting, or let one handler do the work of both. A job that fails
+ * with it is tried again, if it has tries left: the others may have given up by then.
  */
 export class DeadlockError extends AtomicQueuesError {
   constructor(

@@ -19,11 +19,28 @@ export type Answer =
   /** It has completed, and its result can't be told; why not. */
   | { readonly kind: 'withheld'; readonly why: string };
 
-/** Reads what `replyOf` has written, with the job's result in place of no text. */
-export function readAnswer(kind: string, text: string): Answer {
+/** What a mailbox holds beside answers. */
+export type Notice =
+  /** A call of another pod asks whether this one still waits. */
+  | { readonly kind: 'asked'; readonly by: readonly [pod: string, call: string] }
+  /** The mailbox is full: answers that would have come after this one were dropped. Not of one call. */
+  | { readonly kind: 'overflow' };
+
+/** Reads what `replyOf` has written, with the job's result in place of no text; or a notice that was told. */
+export function readAnswer(kind: string, text: string): Answer | Notice {
   if (kind === 'completed') return { kind, value: text };
   if (kind === 'withheld') return { kind, why: text };
+  if (kind === 'asked') return { kind, by: text.split(' ', 2) as [string, string] };
+  if (kind === 'overflow') return { kind };
   return { kind: 'failed', thrown: readThrown(text) };
+}
+
+/** What is told, as {@link readAnswer} reads it. */
+export function writeAnswer(answer: Answer | Notice): string {
+  if (answer.kind === 'completed') return answer.value;
+  if (answer.kind === 'withheld') return answer.why;
+  if (answer.kind === 'asked') return answer.by.join(' ');
+  return answer.kind === 'failed' ? JSON.stringify(answer.thrown) : '';
 }
 
 export function readThrown(text: string): Thrown {

@@ -176,7 +176,7 @@ export class Engine {
   private async drainAndDisconnect(): Promise<void> {
     const unfinished = await this.drained();
     this.enqueuer.close();
-    this.calls.close();
+    await this.calls.close();
     const running = unfinished.filter(worker => worker.isRunning);
     if (running.length === 0) return this.disconnect();
     this.parts.log.warn(

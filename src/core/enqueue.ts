@@ -11,10 +11,12 @@ import type { EntityId } from './entity.js';
 import { entityRef, MAX_JOB_NAME_LENGTH } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
 import type { Envelope } from './envelope.js';
+
 import { quoted } from './error-text.js';
-import { ClosedError, InvalidCommandError, InvalidOptionError, rejecting, StepTooLargeError } from './errors.js';
+import { ClosedError, InvalidCommandError, rejecting, StepTooLargeError } from './errors.js';
+
 import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
-import { checkJobOptions, checkOrder, withIdempotency } from './job-data.js';
+import { checkJobOptions, checkOrder, duplicateCheck, withIdempotency } from './job-data.js';
 import type { JobOptions, NewJob } from './jobs.js';
 import { type Moment, momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
@@ -103,16 +105,14 @@ export class Enqueuer {
 
   /**
    * All are checked before any is sent; they travel together, and keep their order. Where a type bounds its backlogs they are
-   * added in one step, all or none.
+   * added in one step, all or none. Two jobs of one entity under the same id or key are refused: the second would be dropped.
    */
   async enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueuedJob[]> {
-    if (requests.some(({ options }) => options?.['idempotencyKey'] !== undefined)) {
-      throw new InvalidOptionError('An idempotencyKey is of one command; enqueue those of a bulk one by one.');
-    }
     const context = this.propagation?.capture();
+    const refuseDuplicate = duplicateCheck();
     return enqueueBulk(requests, {
       order: this.order,
-      check: request => this.check(request, context),
+      check: request => refuseDuplicate(this.check(request, context)),
       isBounded: ({ entity }) => this.config.entityType(entity.type).maxPending !== undefined,
       send: job => this.send(job),
       sendTogether: jobs => this.sendTogether(jobs),

@@ -25,12 +25,15 @@ export type TraceFields = Readonly<Record<string, string>>;
 
 export const NO_VALUES: ContextValues = Object.freeze({});
 
+/** A handler of an entity waits for a job of another one, with a call of a pod. */
+export type WaitLink = readonly [entity: string, target: string, pod: string, call: string];
+
 /** A job without any has none of it, and costs nothing for it. */
 export interface Envelope {
   /** Where its answer goes: the address of a pod, and which of its calls waits; see `answer.ts`. */
   readonly reply?: readonly [pod: string, call: string];
-  /** The entities whose handlers wait for it, and until when; see `deadlock.ts`. */
-  readonly chain?: readonly (readonly [entity: string, untilMs: number])[];
+  /** The waits of handlers that lead to it; see `deadlock.ts`. */
+  readonly chain?: readonly WaitLink[];
   /** Of a parent in a flow, in the order given. */
   readonly children?: readonly ChildRef[];
   /** Declared values of its caller's context. */

@@ -1,9 +1,10 @@
 /**
  * The options of a job, as they come in from a user, checked before anything is sent. Neighbour: `payload.ts` has its payload.
  */
-import { MAX_ID_LENGTH } from './entity.js';
+import { entityWord, MAX_ID_LENGTH } from './entity.js';
+
 import { InvalidOptionError, UnsupportedError } from './errors.js';
-import type { JobOptions } from './jobs.js';
+import type { JobOptions, NewJob } from './jobs.js';
 import { faultOfBackoff } from './retry.js';
 
 /** BullMQ's job options that this version honours. */
@@ -60,6 +61,49 @@ export function withIdempotency(options: JobOptions, culprit: string): JobOption
     throw new InvalidOptionError(`${culprit} has an idempotencyKey and a deduplication; give one of them.`);
   }
   return { ...others, deduplication: { id, ttl: ttl ?? DAY_MS } };
+}
+
+/** Options that belong to one job: a second job of the entity with the same value is a duplicate, and is not added. */
+const OF_ONE_JOB = ['jobId', 'deduplication'];
+
+/**
+ * Checks the default options of a type.
+ * @throws InvalidOptionError for those that would make each job of an entity a duplicate of its first one.
+ */
+export function checkDefaultJobOptions(options: JobOptions, culprit: string): void {
+  checkJobOptions(options, culprit);
+  const name = OF_ONE_JOB.find(option => options[option] !== undefined);
+  if (name === undefined) return;
+  throw new InvalidOptionError(
+    `${culprit} has the job option "${name}", which belongs to one job: all others would be dropped as its duplicates. Pass it when you enqueue.`,
+  );
+}
+
+/**
+ * Refuses a bulk of which some job would be dropped as the duplicate of another one.
+ * @throws InvalidOptionError
+ */
+export function duplicateCheck(): (job: NewJob) => NewJob {
+  const seen = new Set<string>();
+  return job => {
+    const { entity, name, options } = job;
+    for (const option of OF_ONE_JOB) {
+      if (options[option] === undefined) continue;
+      const key = JSON.stringify([option, entity.type, entity.id, idOf(options[option])]);
+      if (seen.has(key)) {
+        throw new InvalidOptionError(
+          `Job "${name}" of ${entityWord(entity)} has the ${option === 'jobId' ? 'jobId' : 'deduplication or idempotencyKey'} of another job of its bulk, and would be dropped as its duplicate. Nothing was enqueued. Give each command its own: enqueueBulk(commands, command => options).`,
+        );
+      }
+      seen.add(key);
+    }
+    return job;
+  };
+}
+
+/** The id in a `jobId`, or in a `deduplication`. */
+function idOf(option: unknown): string {
+  return typeof option === 'object' && option !== null ? String((option as { id?: unknown }).id) : String(option);
 }
 
 /** @throws InvalidOptionError for what BullMQ doesn't know, UnsupportedError for what this version does not honour. */

@@ -7,7 +7,7 @@ import { MAX_VALUE_BYTES } from './bounds.js';
 import { checkCodec } from './codec.js';
 import type { EntityOptions, OnExhausted, RateLimit, WorkerOptions } from './engine-options.js';
 import { InvalidOptionError } from './errors.js';
-import { checkJobOptions } from './job-data.js';
+import { checkDefaultJobOptions } from './job-data.js';
 import { LONGEST_TIMER_MS } from './ports.js';
 
 /** What is fetched, or runs, must fit into one call when a worker begins anew. */
@@ -51,7 +51,7 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
   if (entity.defaultEntityId !== undefined && typeof entity.defaultEntityId !== 'string') {
     throw new InvalidOptionError(`${path}.defaultEntityId must be the name of a property.`);
   }
-  if (entity.defaultJobOptions) checkJobOptions(entity.defaultJobOptions, `${path}.defaultJobOptions`);
+  if (entity.defaultJobOptions) checkDefaultJobOptions(entity.defaultJobOptions, `${path}.defaultJobOptions`);
   if (entity.ordering !== undefined && entity.ordering !== 'strict' && entity.ordering !== 'relaxed') {
     throw new InvalidOptionError(`${path}.ordering must be 'strict' or 'relaxed'.`);
   }

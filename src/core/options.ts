@@ -9,7 +9,7 @@ import { type ContextOptions, checkContextOptions } from './context.js';
 import type { EngineOptions, EntityOptions, OnExhausted, Ordering, RateLimit } from './engine-options.js';
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError } from './errors.js';
-import { checkJobOptions, checkOrder } from './job-data.js';
+import { checkDefaultJobOptions, checkOrder } from './job-data.js';
 import type { JobOptions } from './jobs.js';
 import {
   checkEntityOptions,
@@ -103,7 +103,7 @@ export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<
     checkEntityOptions(`entities.${type}`, entity);
     types.set(type, configOf(type, entity));
   }
-  if (options.defaultJobOptions) checkJobOptions(options.defaultJobOptions, 'defaultJobOptions');
+  if (options.defaultJobOptions) checkDefaultJobOptions(options.defaultJobOptions, 'defaultJobOptions');
   if (options.context !== undefined) {
     checkContextOptions('context', options.context);
     checkKnown('context', options.context, ['keys', 'get', 'run']);

@@ -2,8 +2,8 @@
  * Whether a job that has failed is tried again, and when. BullMQ's rules: `attempts`, `backoff`, and errors that are marked
  * as unrecoverable.
  */
-import { DeadlockError } from './answer-errors.js';
 import { isInstance, nameOf, readProperty } from './error-text.js';
+
 import {
   ChildFailedError,
   HandlerNotFoundError,
@@ -43,15 +43,7 @@ function backoffOf({ backoff }: JobOptions): Backoff {
   return { type: 'fixed', delay: Number(backoff ?? 0) };
 }
 
-// Who waits for a job that would wait for him waits through its tries as well.
-const FINAL = [
-  ChildFailedError,
-  DeadlockError,
-  JobAbandonedError,
-  HandlerNotFoundError,
-  JobRefusedError,
-  PayloadUnreadableError,
-];
+const FINAL = [ChildFailedError, JobAbandonedError, HandlerNotFoundError, JobRefusedError, PayloadUnreadableError];
 
 /** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
 function isUnrecoverable(error: unknown): boolean {

@@ -15,8 +15,10 @@ import {
 } from './answer-errors.js';
 import type { Answers, CallState, FoundJob } from './answers-port.js';
 import type { Codecs } from './codec.js';
+import type { RunningEntity } from './current-job.js';
 import type { EntityRef } from './entity.js';
 import { messageOf, OutcomeUnknownError } from './errors.js';
+import { MAX_UNREAD } from './mailbox.js';
 import { readResult } from './payload.js';
 import type { Clock, Timer } from './ports.js';
 
@@ -33,6 +35,8 @@ export interface CallRequest {
   readonly mayBeKnown: boolean;
   /** The name of the codec that its enqueue writes with; none for plain JSON. */
   readonly codec: unknown;
+  /** What waits, and holds its entity meanwhile; nothing outside of handlers. */
+  readonly handler: RunningEntity | undefined;
 }
 
 export interface CallParts {
@@ -40,10 +44,11 @@ export interface CallParts {
   readonly clock: Clock;
   readonly codecs: Codecs;
   settled(call: WaitingCall): void;
+  /** Its time is over: it is to ask for the state of its job, and then to end. */
+  timedOut(call: WaitingCall): void;
 }
 
-/** How long a call that has timed out asks for the state of its job. */
-const LAST_QUESTION_MS = 250;
+const REPLY_DROPPED = `or was removed: its answer was dropped, since ${MAX_UNREAD} others had not been read by this pod.`;
 
 export class WaitingCall {
   jobId: string | undefined;
@@ -54,6 +59,8 @@ export class WaitingCall {
   /** Nobody knows whether the job was added; the answer would tell. */
   private unsure: OutcomeUnknownError | undefined;
   private state: CallState | 'unknown' = 'unknown';
+  /** Its answer may have been dropped. */
+  private isUnheard = false;
   private isSettled = false;
   private timer: Timer;
   private resolve: (result: unknown) => void = () => {};
@@ -74,7 +81,10 @@ export class WaitingCall {
     this.added = new Promise(resolve => {
       this.onEntered = resolve;
     });
-    this.timer = parts.clock.after(request.timeoutMs, () => void this.onTimeout());
+    this.timer = parts.clock.after(request.timeoutMs, () => {
+      this.state = 'unknown';
+      parts.timedOut(this);
+    });
     request.signal?.addEventListener('abort', this.onAbort);
   }
 
@@ -84,6 +94,10 @@ export class WaitingCall {
 
   get entity(): EntityRef {
     return this.request.entity;
+  }
+
+  get handler(): RunningEntity | undefined {
+    return this.request.handler;
   }
 
   onAdded(jobId: string): void {
@@ -107,11 +121,21 @@ export class WaitingCall {
   onFound({ state, isOwn, answer, codec }: FoundJob): void {
     if (answer) this.conclude(answer, isOwn ? this.request.codec : codec);
     else if (state === 'gone') {
-      this.fail(this.isAttached ? new AnswerGivenError(this.awaited) : new JobRemovedError(this.awaited));
+      this.fail(this.whyGone());
     } else {
       this.state = state;
       this.isAttached = !isOwn;
     }
+  }
+
+  /** Answers that would have come from now on may have been dropped. */
+  onOverflow(): void {
+    this.isUnheard = true;
+  }
+
+  /** Its time is over, and its job was asked after. */
+  onNotAnswered(): void {
+    this.fail(this.unsure ?? new ReplyTimeoutError(this.awaited, this.request.timeoutMs, this.state));
   }
 
   onClose(error: Error): void {
@@ -123,28 +147,9 @@ export class WaitingCall {
     return { entity, name, jobId: this.jobId };
   }
 
-  private async onTimeout(): Promise<void> {
-    if (this.unsure) return this.fail(this.unsure);
-    this.state = 'unknown';
-    if (this.jobId !== undefined) {
-      // As a timer, so that an answer which never comes is not waited for.
-      this.timer = this.parts.clock.after(LAST_QUESTION_MS, () => this.onTimedOut());
-      await this.ask(this.jobId);
-    }
-    this.onTimedOut();
-  }
-
-  private async ask(jobId: string): Promise<void> {
-    try {
-      const [found] = await this.parts.answers.find([{ entity: this.entity, jobId, call: this.id }]);
-      if (found && !this.isSettled) this.onFound(found);
-    } catch {
-      // Redis is away: the state stays unknown.
-    }
-  }
-
-  private onTimedOut(): void {
-    this.fail(new ReplyTimeoutError(this.awaited, this.request.timeoutMs, this.state));
+  private whyGone(): Error {
+    if (this.isAttached) return new AnswerGivenError(this.awaited);
+    return this.isUnheard ? new ResultUnavailableError(this.awaited, REPLY_DROPPED) : new JobRemovedError(this.awaited);
   }
 
   private readonly onAbort = async (): Promise<void> => {

@@ -1,23 +1,24 @@
 /**
  * The calls of this pod that wait for answers.
  *
- * Owns who waits, the one ear for all of them, which is opened with the first, and the slow question after jobs of which no
- * answer tells: removed by a person, forgotten by Redis, added by an earlier enqueue; it also finds an answer that the ear
- * has missed. Neighbours: `waiting-call.ts` is one of them, `enqueue.ts` adds their jobs, the store keeps answers until they
- * are read.
+ * Owns which calls wait, how many may, and the one ear for all of them, which is opened with the first.
+ * Neighbours: `waiting-call.ts` is one of them, `inquiry.ts` asks after their jobs, `enqueue.ts` adds these, `deadlock.ts` says
+ * which calls would wait in a circle, the store keeps answers until they are read.
  */
-import { WaitAbortedError } from './answer-errors.js';
-import type { Answers } from './answers-port.js';
+import { DeadlockError, TooManyWaitingCallsError, WaitAbortedError } from './answer-errors.js';
+import type { Answers, Received } from './answers-port.js';
 import { sealedBy } from './codec.js';
-import { chainTo } from './deadlock.js';
+import { linksTo, pathBetween, refuseCircle, waitingHandler } from './deadlock.js';
 import type { EnqueuedJob, JobRequest } from './enqueue.js';
-import { entityRef } from './entity.js';
-import type { Envelope } from './envelope.js';
+import { type EntityRef, entityRef, entityWord } from './entity.js';
+import type { Envelope, WaitLink } from './envelope.js';
 import { ClosedError, InvalidOptionError, rejecting } from './errors.js';
+import { Inquiry } from './inquiry.js';
 import type { JobOptions } from './jobs.js';
+import { MAX_WAITING_CALLS } from './mailbox.js';
 import { milliseconds } from './option-checks.js';
 import type { EngineConfig } from './options.js';
-import type { Clock, Timer } from './ports.js';
+import type { Clock } from './ports.js';
 import { type CallRequest, WaitingCall } from './waiting-call.js';
 
 /** How a caller waits. */
@@ -34,59 +35,71 @@ export interface WaitingCallsParts {
   add(request: JobRequest, envelope: Envelope): Promise<EnqueuedJob>;
 }
 
-/** How often a job is asked after … */
-const POLL_MS = 3000;
-/** … and one whose answer does not come here; it is looked that often whom to ask after. */
-const ATTACHED_POLL_MS = 250;
-const MOST_ASKED_AT_ONCE = 100;
 const PAUSE_AFTER_FAILURE_MS = 500;
+/** How long calls that have timed out ask for the states of their jobs. */
+const LAST_QUESTION_MS = 250;
+/** How long another pod is asked whether a call of its still waits; one that does not say so does not. */
+const LIVENESS_MS = 500;
+/** Calls that end in one turn of the event loop. */
+const MAX_ENDS_PER_TURN = 500;
 
 export class WaitingCalls {
   private readonly calls = new Map<string, WaitingCall>();
+  private readonly inquiry: Inquiry;
+  /** Questions to other pods, by what stands for a call in them. */
+  private readonly questions = new Map<string, (isWaiting: boolean) => void>();
+  private late: WaitingCall[] = [];
   private lastId = 0;
   private isListening = false;
   private closed = false;
-  private pollTimer: Timer | undefined;
 
-  constructor(private readonly parts: WaitingCallsParts) {}
+  constructor(private readonly parts: WaitingCallsParts) {
+    const { answers, clock } = parts;
+    this.inquiry = new Inquiry({ answers, clock, calls: this.calls, deliver: received => this.deliver(received) });
+  }
 
   /**
    * Enqueues a job and resolves with its result.
-   * @throws InvalidOptionError, DeadlockError, ClosedError and those of an enqueue: nothing was added
+   * @throws InvalidOptionError, TooManyWaitingCallsError, DeadlockError, ClosedError and those of an enqueue: nothing was added
    */
   call(request: JobRequest, options: WaitOptions): Promise<unknown> {
     if (this.closed) throw new ClosedError();
     const checked = this.check(request, options);
-    const { id, entity, timeoutMs, signal } = checked;
-    if (signal?.aborted) {
-      throw new WaitAbortedError({ entity, name: request.name, jobId: undefined }, false, signal.reason);
-    }
-    const nowMs = this.parts.clock.wallMs();
-    const chain = chainTo(entity, nowMs + timeoutMs, nowMs);
-    const { answers, clock, config, add } = this.parts;
-    const { codecs } = config;
-    const call = new WaitingCall(checked, { answers, clock, codecs, settled: ({ id }) => this.calls.delete(id) });
+    const { id, entity, signal } = checked;
+    const awaited = { entity, name: request.name, jobId: undefined };
+    if (signal?.aborted) throw new WaitAbortedError(awaited, false, signal.reason);
+    if (this.calls.size >= MAX_WAITING_CALLS) throw new TooManyWaitingCallsError(awaited, MAX_WAITING_CALLS);
+    const { answers, clock, config } = this.parts;
+    const call = new WaitingCall(checked, {
+      answers,
+      clock,
+      codecs: config.codecs,
+      settled: ({ id }) => this.calls.delete(id),
+      timedOut: late => this.onTimedOut(late),
+    });
     // Before it is sent: the answer may come before that of the enqueue.
     this.calls.set(id, call);
     this.listen();
-    rejecting(() => add(request, { reply: [answers.address, id], ...(chain && { chain }) })).then(
-      ({ jobId }) => {
-        call.onAdded(jobId);
-        if (call.isAttached) void this.ask([call]);
+    rejecting(() => this.send(request, call)).then(
+      added => {
+        if (!added) return;
+        call.onAdded(added.jobId);
+        if (call.isAttached) void this.inquiry.ask([call]);
       },
       error => call.onNotAdded(error),
     );
-    this.schedulePoll();
+    this.inquiry.schedule();
     return call.result;
   }
 
   /** Whoever waits is told so; what he waits for goes on. */
-  close(): void {
+  async close(): Promise<void> {
     this.closed = true;
-    this.pollTimer?.cancel();
-    for (const call of [...this.calls.values()]) {
-      call.onClose(new ClosedError('This pod has shut down, and waits no longer; the job goes on.'));
-    }
+    this.inquiry.close();
+    for (const answer of this.questions.values()) answer(false);
+    await this.inTurns([...this.calls.values()], call =>
+      call.onClose(new ClosedError('This pod has shut down, and waits no longer; the job goes on.')),
+    );
   }
 
   private check(request: JobRequest, { timeoutMs, signal, cancelJob = false }: WaitOptions): CallRequest {
@@ -104,7 +117,7 @@ export class WaitingCalls {
     if (typeof cancelJob !== 'boolean') throw new InvalidOptionError(`${culprit} has a cancelJob that is no boolean.`);
     const { codec, jobOptions } = this.parts.config.entityType(entity.type);
     return {
-      id: (++this.lastId).toString(36),
+      id: this.nextId(),
       entity,
       name: request.name,
       timeoutMs: milliseconds(`timeoutMs of ${culprit}`, waitsMs),
@@ -112,7 +125,53 @@ export class WaitingCalls {
       cancelJob,
       mayBeKnown: mayBeKnown({ ...jobOptions, ...request.options }),
       codec: sealedBy(codec, undefined)?.codec,
+      handler: waitingHandler(),
     };
+  }
+
+  private nextId(): string {
+    return (++this.lastId).toString(36);
+  }
+
+  /** Resolves with nothing when the call has ended before its job was sent. */
+  private send(request: JobRequest, call: WaitingCall): Promise<EnqueuedJob | undefined> {
+    const { answers, add } = this.parts;
+    const reply = [answers.address, call.id] as const;
+    const { handler } = call;
+    if (!handler) return add(request, { reply });
+    const own: EntityRef = { type: handler.entityType, id: handler.entityId };
+    const links = linksTo(handler);
+    const [from, to] = [entityWord(own), entityWord(call.entity)];
+    if (from === to) throw new DeadlockError([own, own]);
+    const link: WaitLink = [from, to, ...reply];
+    const added = () => add(request, { reply, chain: [...links, link] });
+    // All others are sent at once, so that calls of one tick keep their order.
+    if (!pathBetween(links, to, from)) return added();
+    const isWaiting = (pod: string, id: string) => this.isWaiting(pod, id);
+    return refuseCircle(links, { own, target: call.entity, isWaiting }).then(() =>
+      this.calls.has(call.id) ? added() : undefined,
+    );
+  }
+
+  private isWaiting(pod: string, id: string): Promise<boolean> {
+    const { answers, clock } = this.parts;
+    if (pod === answers.address) return Promise.resolve(this.isHeld(id));
+    const question = this.nextId();
+    return new Promise(resolve => {
+      const answered = (isWaiting: boolean) => {
+        timer.cancel();
+        this.questions.delete(question);
+        resolve(isWaiting);
+      };
+      const timer = clock.after(LIVENESS_MS, () => answered(false));
+      this.questions.set(question, answered);
+      answers.tell(pod, id, { kind: 'asked', by: [answers.address, question] }).catch(() => answered(false));
+    });
+  }
+
+  /** Whether a call of this pod waits, and its handler runs. */
+  private isHeld(id: string): boolean {
+    return this.calls.get(id)?.handler?.hasEnded === false;
   }
 
   private listen(): void {
@@ -125,7 +184,7 @@ export class WaitingCalls {
     const { answers, clock } = this.parts;
     while (!this.closed) {
       try {
-        for (const { call, answer } of await answers.receive()) this.calls.get(call)?.onAnswer(answer);
+        this.deliver(await answers.receive());
       } catch {
         // The store has logged it. What came meanwhile is still there.
         if (!this.closed) await new Promise<void>(resolve => clock.after(PAUSE_AFTER_FAILURE_MS, resolve));
@@ -133,39 +192,49 @@ export class WaitingCalls {
     }
   }
 
-  /** One timer while anybody waits. */
-  private schedulePoll(): void {
-    if (this.pollTimer || this.closed || this.calls.size === 0) return;
-    this.pollTimer = this.parts.clock.after(ATTACHED_POLL_MS, () => void this.poll());
+  private deliver(received: readonly Received[]): void {
+    for (const { call, answer } of received) {
+      if (answer.kind === 'asked') this.tell(answer.by, this.isHeld(call));
+      else if (answer.kind === 'overflow') for (const other of this.calls.values()) other.onOverflow();
+      else if (answer.kind === 'completed' && this.questions.has(call))
+        this.questions.get(call)?.(answer.value === 'true');
+      else this.calls.get(call)?.onAnswer(answer);
+    }
   }
 
-  private async poll(): Promise<void> {
-    const now = this.parts.clock.monotonicMs();
-    const due = [...this.calls.values()].filter(
-      ({ askedAtMs, isAttached }) => now - askedAtMs >= (isAttached ? ATTACHED_POLL_MS : POLL_MS),
-    );
-    for (let from = 0; from < due.length; from += MOST_ASKED_AT_ONCE) {
-      await this.ask(due.slice(from, from + MOST_ASKED_AT_ONCE));
-    }
-    this.pollTimer = undefined;
-    this.schedulePoll();
+  private tell([pod, call]: readonly [pod: string, call: string], isWaiting: boolean): void {
+    // The other pod counts silence as no.
+    this.parts.answers.tell(pod, call, { kind: 'completed', value: String(isWaiting) }).catch(() => {});
   }
 
-  private async ask(calls: readonly WaitingCall[]): Promise<void> {
-    const known = calls.flatMap(call => (call.jobId === undefined ? [] : [{ call, jobId: call.jobId }]));
-    for (const { call } of known) call.askedAtMs = this.parts.clock.monotonicMs();
-    if (known.length === 0) return;
-    try {
-      const found = await this.parts.answers.find(
-        known.map(({ call: { id, entity }, jobId }) => ({ entity, jobId, call: id })),
-      );
-      for (const [index, { call }] of known.entries()) {
-        const one = found[index];
-        if (one && this.calls.has(call.id)) call.onFound(one);
-      }
-    } catch {
-      // Asked again with the next poll.
+  /** Those that time out together ask together, and end in turns. */
+  private onTimedOut(call: WaitingCall): void {
+    if (this.late.push(call) === 1) this.parts.clock.after(0, () => void this.endLate());
+  }
+
+  private async endLate(): Promise<void> {
+    const late = this.late;
+    this.late = [];
+    await this.within(LAST_QUESTION_MS, this.inquiry.ask(late));
+    await this.inTurns(late, call => call.onNotAnswered());
+  }
+
+  private async inTurns(calls: readonly WaitingCall[], end: (call: WaitingCall) => void): Promise<void> {
+    for (const [index, call] of calls.entries()) {
+      if (index > 0 && index % MAX_ENDS_PER_TURN === 0)
+        await new Promise<void>(resolve => this.parts.clock.after(0, resolve));
+      end(call);
     }
+  }
+
+  private within(ms: number, promise: Promise<void>): Promise<void> {
+    return new Promise(resolve => {
+      const timer = this.parts.clock.after(ms, resolve);
+      void promise.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 }
 

@@ -11,12 +11,20 @@ import type { EntityTypeName, JobResult, NamedJob, ResultOf, ScopedJob } from '.
 export interface EnqueueOptions extends JobsOptions {
   /**
    * An enqueue with the key of an earlier one of its entity adds nothing, and resolves with the id of that job, also when it
-   * has completed or failed by then, but not if a person has removed it. So what was rejected as "outcome unknown" can be tried again. Not for a bulk.
+   * has completed or failed by then, but not if a person has removed it. So what was rejected as "outcome unknown" can be tried again.
    */
   idempotencyKey?: string;
   /** For how long the key is known, in ms, from the first enqueue on. Default 86400000, a day. */
   idempotencyTtlMs?: number;
 }
+
+/**
+ * Options of a bulk: those of all its commands, or a function that returns those of each. A `jobId`, an `idempotencyKey` or a
+ * `deduplication` must differ between commands of one entity; otherwise `InvalidOptionError`, and nothing is added.
+ */
+export type BulkOptions<C extends object = object> =
+  | EnqueueOptions
+  | ((command: C, index: number) => EnqueueOptions | undefined);
 
 /** Options of an enqueue that waits for the result. */
 export interface WaitOptions extends EnqueueOptions {
@@ -53,7 +61,7 @@ export interface ScopedQueueBus<T extends string = EntityTypeName> {
   /** As {@link QueueBus.enqueue}; the class needs no `@QueueEntity`. */
   enqueue(command: object, options?: EnqueueOptions): Promise<EnqueuedJob>;
   /** As {@link QueueBus.enqueueBulk}. */
-  enqueueBulk(commands: readonly object[], options?: EnqueueOptions): Promise<EnqueuedJob[]>;
+  enqueueBulk<C extends object>(commands: readonly C[], options?: BulkOptions<C>): Promise<EnqueuedJob[]>;
   /** As {@link QueueBus.enqueueJob}. */
   enqueueJob(job: ScopedJob<T>, options?: EnqueueOptions): Promise<EnqueuedJob>;
   /** As {@link QueueBus.enqueueAndWait}; the class needs no `@QueueEntity`. */

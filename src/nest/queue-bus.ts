@@ -10,7 +10,7 @@ import type { FlowOf } from '../core/flow.js';
 import type { JobOptions } from '../core/jobs.js';
 import { checkKnown } from '../core/option-checks.js';
 import type { Schedule } from '../core/schedule.js';
-import type { EnqueueOptions, FlowNode, ScopedQueueBus, WaitOptions } from './bus-options.js';
+import type { BulkOptions, EnqueueOptions, FlowNode, ScopedQueueBus, WaitOptions } from './bus-options.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
 import type { EntityTypeName, JobResult, NamedJob, ResultOf } from './entity-types.js';
 import { type Class, getMetadata, type WorkerProcessorOptions, whoShares } from './metadata.js';
@@ -59,9 +59,18 @@ export class QueueBus {
     return this.send(command, options, undefined);
   }
 
-  /** Adds commands in one go. All are checked first; the order within an entity is that of the array. */
-  enqueueBulk(commands: readonly object[], options?: EnqueueOptions): Promise<EnqueuedJob[]> {
-    return this.sendBulk(commands, options, undefined);
+  /**
+   * Adds commands in one go. All are checked first; the order within an entity is that of the array.
+   *
+   * @example
+   * ```ts
+   * await bus.enqueueBulk(deposits, deposit => ({ idempotencyKey: deposit.requestId }));
+   * ```
+   * @param options of all commands, or a function that returns those of each. Two commands of one entity with the same `jobId`,
+   * `idempotencyKey` or `deduplication` are refused (`InvalidOptionError`): nothing is added.
+   */
+  enqueueBulk<C extends object>(commands: readonly C[], options?: BulkOptions<C>): Promise<EnqueuedJob[]> {
+    return this.sendBulk(commands, options as BulkOptions, undefined);
   }
 
   /** Adds a job by name, without a class. */
@@ -75,7 +84,7 @@ export class QueueBus {
    *
    * Beside the errors of {@link enqueue} it rejects with `HandlerError` (it threw, and no try is left), `ReplyTimeoutError`,
    * `JobRemovedError`, `ResultUnavailableError`, `WaitAbortedError`, `AnswerGivenError` (the key was known, and the job is
-   * through), `ClosedError`. An enqueue whose outcome is unknown is waited for all the same: if it was added, its answer
+   * through), `TooManyWaitingCallsError` (nothing was enqueued), `ClosedError`. An enqueue whose outcome is unknown is waited for all the same: if it was added, its answer
    * comes; if not, the call rejects with `OutcomeUnknownError` at its timeout.
    *
    * A handler that waits holds its entity meanwhile: all that is enqueued for it waits, too. One that would wait for its own
@@ -167,7 +176,7 @@ export class QueueBus {
   private scoped<T extends string>(scope: Scope): ScopedQueueBus<T> {
     return {
       enqueue: (command, options) => this.send(command, options, scope),
-      enqueueBulk: (commands, options) => this.sendBulk(commands, options, scope),
+      enqueueBulk: (commands, options) => this.sendBulk(commands, options as BulkOptions, scope),
       enqueueJob: (job, options) => this.sendNamed(job as UnscopedJob, options, scope),
       enqueueAndWait: (command: object, options?: WaitOptions) => this.sendAndWait(command, options, scope) as never,
       enqueueJobAndWait: (job: object, options?: WaitOptions) =>
@@ -183,12 +192,15 @@ export class QueueBus {
 
   private sendBulk(
     commands: readonly object[],
-    options: EnqueueOptions | undefined,
+    options: BulkOptions | undefined,
     scope: Scope | undefined,
   ): Promise<EnqueuedJob[]> {
     return this.through(scope, ready => {
       if (!Array.isArray(commands)) throw new InvalidCommandError('enqueueBulk() needs an array of commands.');
-      return ready.engine.enqueueBulk(commands.map(command => this.request(ready, command, options, scope)));
+      const optionsOf = typeof options === 'function' ? options : () => options;
+      return ready.engine.enqueueBulk(
+        commands.map((command, index) => this.request(ready, command, optionsOf(command, index), scope)),
+      );
     });
   }
 

@@ -1,6 +1,9 @@
 /** The part of a store's contract that is about answers: how whoever waits for a job learns how it ended. */
+import type { Answer } from '../../src/core/answer.js';
+import type { Received } from '../../src/core/answers-port.js';
 import type { EntityRef } from '../../src/core/entity.js';
 import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/jobs.js';
+import { MAX_UNREAD } from '../../src/core/mailbox.js';
 import { resolveOptions } from '../../src/core/options.js';
 import type { Claim, EntityStore } from '../../src/core/ports.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
@@ -37,6 +40,11 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       job: only(jobs),
       outcome,
     });
+    const unread = async (of = caller) => {
+      const all: Received[] = [];
+      for await (const page of of.answers.unread()) all.push(...page);
+      return all;
+    };
     /** What has become of the job, as a call that waits for it asks. */
     const found = async (jobId: string, call: string, of = entity) =>
       (await caller.answers.find([{ entity: of, jobId, call }]))[0];
@@ -139,10 +147,9 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { claim, jobs } = await owned(awaited('c1'));
       const { id } = only(jobs);
       await worker.finish(claim, done(only(jobs)), 0);
-      const told = { state: 'gone', isOwn: true, answer: { kind: 'completed', value: '"ok"' } };
-      expect(await found(id, 'c1')).toEqual(told);
-      await caller.answers.receive();
-      expect(await found(id, 'c1')).toEqual(told);
+      const told = [{ call: 'c1', answer: { kind: 'completed', value: '"ok"' } }];
+      expect(await caller.answers.receive()).toEqual(told);
+      expect(await unread()).toEqual(told);
       const next = caller.answers.receive();
       const { jobs: second } = claimOf(await worker.resync(claim, 2, []));
       expect(second).toEqual([]);
@@ -150,6 +157,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const again = claimOf(await worker.resync({ ...claim, epoch: 2 }, 3, []));
       await worker.finish(again.claim, done(only(again.jobs)), 0);
       expect((await next).map(({ call }) => call)).toEqual(['c2']);
+      expect((await unread()).map(({ call }) => call)).toEqual(['c2']);
       expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: false });
     });
 
@@ -177,16 +185,17 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       await worker.finish(claim, done(only(jobs)), 0);
     });
 
-    test('calls of one tick: a job that is asked after before its end, and after it', async () => {
+    test('a job that is found gone has its answer in the mailbox, also where all travels in one tick', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       // One pod for all, so that all travel in one step.
       const own = { ...awaited('c2', 2), envelope: { reply: [worker.answers.address, 'c2'] as const } };
       const { jobId } = await worker.enter(own, { ...mine, mayClaim: false });
       const { jobs: next } = await worker.finish(claim, done(only(jobs)), 1);
       const ask = (id: string) => worker.answers.find([{ entity, jobId: id, call: 'c2' }]);
-      const [gone, , told] = await Promise.all([ask('never'), worker.finish(claim, done(only(next)), 0), ask(jobId)]);
-      expect(gone).toEqual([{ state: 'gone', isOwn: false }]);
-      expect(told).toEqual([{ state: 'gone', isOwn: true, answer: { kind: 'completed', value: '"ok"' } }]);
+      const [before, , after] = await Promise.all([ask(jobId), worker.finish(claim, done(only(next)), 0), ask(jobId)]);
+      expect(before).toEqual([{ state: 'active', isOwn: true }]);
+      expect(after).toEqual([{ state: 'gone', isOwn: false }]);
+      expect(await unread(worker)).toEqual([{ call: 'c2', answer: { kind: 'completed', value: '"ok"' } }]);
     });
 
     test('a job that has completed and is kept tells its result, to anybody', async () => {
@@ -255,6 +264,51 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       await worker.finish(claim, done(only(jobs)), 0);
       expect((await caller.answers.receive()).map(({ call }) => call)).toEqual(['c1']);
       expect(await found(jobId, 'c2')).toEqual({ state: 'gone', isOwn: false });
+    });
+
+    describe('a mailbox that is not read', () => {
+      const completed = (value: string) => ({ kind: 'completed', value }) as const;
+      const tell = (call: string, answer: Answer) => worker.answers.tell(caller.answers.address, call, answer);
+      const told = async () =>
+        (await unread()).map(({ call, answer }) => {
+          if (answer.kind === 'completed') return `${call} ${answer.value.length}`;
+          const text = answer.kind === 'failed' ? answer.thrown.message : answer.kind === 'withheld' ? answer.why : '';
+          return `${call} ${answer.kind}: ${text}`;
+        });
+
+      test('takes what a pod asks another', async () => {
+        await worker.answers.tell(caller.answers.address, 'c1', { kind: 'asked', by: [worker.answers.address, 'q1'] });
+        const asked = { call: 'c1', answer: { kind: 'asked', by: [worker.answers.address, 'q1'] } };
+        expect(await caller.answers.receive()).toEqual([asked]);
+      });
+
+      test('takes a text while as many of its length as there are take 32 MiB at most; then the answer comes without it', async () => {
+        const mebibyte = 'x'.repeat(1024 * 1024);
+        for (let n = 0; n < 33; n++) await tell(`c${n}`, completed(mebibyte));
+        await tell('failed', { kind: 'failed', thrown: { name: 'Error', message: mebibyte } });
+        await tell('why', { kind: 'withheld', why: mebibyte });
+        await tell('half', completed('x'.repeat(mebibyte.length / 2)));
+        await tell('short', completed('x'.repeat(256)));
+        const all = await told();
+        expect(all.slice(30)).toEqual([
+          'c30 1048576',
+          'c31 1048576',
+          expect.stringMatching(/^c32 withheld: .*32 MiB/),
+          expect.stringMatching(/^failed failed: The job has failed, and .*32 MiB/),
+          expect.stringMatching(/^why withheld: .*32 MiB/),
+          'half 524288',
+          'short 256',
+        ]);
+      });
+
+      test('keeps the answers to all calls that may wait, and to as many again; then it says that it is full', async () => {
+        const calls = Array.from({ length: MAX_UNREAD + 3 }, (_, n) => `c${n}`);
+        await Promise.all(calls.map(call => tell(call, completed('1'))));
+        const all = await unread();
+        expect(all).toHaveLength(MAX_UNREAD + 1);
+        expect(all.slice(0, MAX_UNREAD).map(({ call }) => call)).toEqual(calls.slice(0, MAX_UNREAD));
+        expect(all.at(-1)).toEqual({ call: '', answer: { kind: 'overflow' } });
+      }, 60_000);
     });
 
     test('an envelope that somebody has written by hand has nobody who waits', async () => {

@@ -71,7 +71,7 @@ describe('what comes in', () => {
     expect(started).toEqual([0, 3]);
   });
 
-  test('what can’t be a key, or its time, is refused; so is one key for a bulk', async () => {
+  test('what can’t be a key, or its time, is refused; so is one key for two commands of an entity in a bulk', async () => {
     const refused = [
       { idempotencyKey: '' },
       { idempotencyTtlMs: 5 },
@@ -81,10 +81,19 @@ describe('what comes in', () => {
     for (const options of refused) {
       await expect(bus().enqueue(new Deposit('1', 0), options)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     }
-    await expect(bus().enqueueBulk([new Deposit('1', 0)], { idempotencyKey: 'a' })).rejects.toMatchObject({
-      code: 'INVALID_OPTION',
-    });
+    const two = [new Deposit('1', 0), new Deposit('1', 1)];
+    await expect(bus().enqueueBulk(two, { idempotencyKey: 'a' })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     expect(started).toEqual([]);
+  });
+
+  test('a bulk may give each command a key of its own; sent again it adds nothing', async () => {
+    const deposits = [new Deposit('1', 0), new Deposit('1', 1), new Deposit('2', 2)];
+    const send = () => bus().enqueueBulk(deposits, (deposit, index) => ({ idempotencyKey: `${deposit.n}/${index}` }));
+    const first = await send();
+    await drained('1');
+    await drained('2');
+    expect((await send()).map(({ jobId }) => jobId)).toEqual(first.map(({ jobId }) => jobId));
+    expect(started.toSorted()).toEqual([0, 1, 2]);
   });
 
   test('an entity with as many jobs as its type allows takes no more; of a bulk nothing', async () => {

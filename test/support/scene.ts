@@ -8,8 +8,10 @@ import { NestFactory } from '@nestjs/core';
 import type { JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import { type DevRedis, startRedis } from '#dev-redis';
-import { AtomicQueuesError, AtomicQueuesModule, QueueBus, type WaitOptions } from '../../src/index.js';
+
+import { AtomicQueuesError, AtomicQueuesModule, EntityQueues, QueueBus, type WaitOptions } from '../../src/index.js';
 import type { SentinelOptions } from '../../src/store/redis/connection.js';
+
 import { allWorkedSince, CLEAN, type FaultWindow, judge, longestSilence, type Verdict } from './judge.js';
 import { PodProcesses, type Run } from './processes.js';
 import { Random } from './random.js';
@@ -73,7 +75,7 @@ export class Scene {
 
   private constructor(
     readonly redis: DevRedis,
-    private readonly url: string,
+    readonly url: string,
     private readonly options: SceneOptions,
   ) {
     this.entities = Array.from({ length: options.entities ?? 10 }, (_, i) => `e${i}`);
@@ -125,6 +127,12 @@ export class Scene {
   call(entityId: string, data: Data = {}, options: WaitOptions = { timeoutMs: CALL_MS }): Promise<unknown> {
     if (!this.producer) throw new Error('The scene has not been set.');
     return this.producer.get(QueueBus).enqueueJobAndWait(this.nextJob(entityId, data).job, options);
+  }
+
+  /** Pauses, or resumes, all entities. */
+  async pauseAll(isPaused: boolean): Promise<void> {
+    const all = this.producer?.get(EntityQueues).ofType('account');
+    await (isPaused ? all?.pause() : all?.resume());
   }
 
   private nextJob(entityId: string, data: Data) {

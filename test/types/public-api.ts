@@ -131,6 +131,10 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   await bus.enqueueJob({ entityType: 'account', entityId: 42n, name: 'audit' });
   await bus.forEntity('account').enqueueJob({ entityId: 42, name: 'audit', data: { any: 'thing' } });
   await bus.forProcessor(Processor).enqueueBulk([new Parameter('1', 5)]);
+  await bus.enqueueBulk([new Parameter('1', 5)], { attempts: 3 });
+  await bus.enqueueBulk([new Parameter('1', 5)], (command, index) => ({
+    jobId: `${command.constructor.name}${index}`,
+  }));
   const { children } = await bus.enqueueFlow({
     command: new Parameter('1', 5),
     children: [

@@ -476,13 +476,6 @@ describe('a handler that waits', () => {
     expect(cluster.starts).toEqual(['a:1:1', 'a:2:2']);
   });
 
-  test('is not tried again after a deadlock: who waits for it would wait for that, too', async () => {
-    const a = await cluster.pod('a');
-    cluster.returns = pod => pod.call('1', 2);
-    await expect(a.call('1', 1, {}, { attempts: 3 })).rejects.toMatchObject({ originalName: 'DeadlockError' });
-    expect(cluster.starts).toHaveLength(1);
-  });
-
   test('may enqueue for its own entity, and for those that wait for it, without waiting', async () => {
     const a = await cluster.pod('a');
     cluster.returns = async (pod, n) => {

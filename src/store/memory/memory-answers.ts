@@ -1,8 +1,9 @@
 /** Answers in memory: each pod has a mailbox. Neighbour: `memory-store.ts` ends the jobs that are answered. */
-import { type Answer, readAnswer, thrownAs } from '../../core/answer.js';
+import { type Answer, type Notice, readAnswer, thrownAs, writeAnswer } from '../../core/answer.js';
 import type { Answers, AskedJob, FoundJob } from '../../core/answers-port.js';
 import { StoreUnavailableError } from '../../core/errors.js';
 import type { Settlement } from '../../core/jobs.js';
+import { isTooLong, MAX_UNREAD, withoutText } from '../../core/mailbox.js';
 import { replyOf, waiterOf } from '../../core/reply.js';
 import type { MemoryControl } from './memory-control.js';
 import type { Outcome } from './memory-retention.js';
@@ -22,13 +23,26 @@ export class MemoryAnswers implements Answers {
   ) {}
 
   /** With the end of a job. */
-  tell(settlement: Settlement): void {
+  answer(settlement: Settlement): void {
     const reply = replyOf(settlement);
     if (!reply) return;
     const { outcome } = settlement;
-    const text = reply.text ?? (outcome.kind === 'completed' ? outcome.value : '');
-    const box = this.server.mailbox(reply.pod);
-    box.entries.push({ call: reply.call, answer: readAnswer(reply.kind, text) });
+    this.post(reply, reply.text ?? (outcome.kind === 'completed' ? outcome.value : ''));
+  }
+
+  async tell(pod: string, call: string, answer: Answer | Notice): Promise<void> {
+    this.post({ pod, call, kind: answer.kind }, writeAnswer(answer));
+  }
+
+  private post({ pod, call, kind }: { pod: string; call: string; kind: string }, text: string): void {
+    const box = this.server.mailbox(pod);
+    const { length } = box.entries;
+    if (length > MAX_UNREAD) return;
+    if (length === MAX_UNREAD) box.entries.push({ call: '', answer: { kind: 'overflow' } });
+    else {
+      const written = isTooLong(Buffer.byteLength(text), length) ? withoutText(kind as Answer['kind']) : { kind, text };
+      box.entries.push({ call, answer: readAnswer(written.kind, written.text) });
+    }
     box.notify?.();
   }
 
@@ -50,6 +64,11 @@ export class MemoryAnswers implements Answers {
     return [...box.entries];
   }
 
+  async *unread(): ReturnType<Answers['unread']> {
+    const { entries } = this.server.mailbox(this.address);
+    if (entries.length > 0) yield [...entries];
+  }
+
   async find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]> {
     return jobs.map(asked => this.findOne(asked));
   }
@@ -60,8 +79,6 @@ export class MemoryAnswers implements Answers {
     const state = this.stateOf(entity, jobId);
     const job = kept ?? jobOf(entity, jobId);
     const isOwn = this.isFor(job, call);
-    const told = this.server.mailbox(this.address).entries.find(entry => entry.call === call);
-    if (told && state === 'gone') return { state, isOwn: true, answer: told.answer };
     const found = { state, isOwn, codec: job?.envelope.codec };
     return kept?.outcome ? { ...found, answer: answerOf(kept.outcome) } : found;
   }

@@ -123,7 +123,7 @@ export class MemoryLine {
     entity.active = entity.active.filter(other => other !== stored);
     this.server.forgetDeduplication(entity.ref, stored.options);
     this.parts.schedules.advance(entity, stored);
-    this.parts.answers.tell(settlement);
+    this.parts.answers.answer(settlement);
     this.server.tellParent(stored, resultOf(outcome));
     const atMs = this.server.now();
     if (outcome.kind === 'completed') keepEnded(entity, stored, { ...outcome, atMs });

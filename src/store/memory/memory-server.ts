@@ -2,7 +2,9 @@
  * The state that all memory stores of one "cluster" share: what Redis is to the Redis store.
  * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
  */
-import type { Answer, Thrown } from '../../core/answer.js';
+import type { Thrown } from '../../core/answer.js';
+import type { Received } from '../../core/answers-port.js';
+
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import type { Envelope } from '../../core/envelope.js';
 import type { ChildResult, JobOptions, NewJob } from '../../core/jobs.js';
@@ -103,7 +105,7 @@ const PARKED_MS = Number.MAX_SAFE_INTEGER;
 
 /** What a pod has been told and has not read. */
 interface Mailbox {
-  readonly entries: { readonly call: string; readonly answer: Answer }[];
+  readonly entries: Received[];
   notify: (() => void) | undefined;
 }
 

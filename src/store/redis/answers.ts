@@ -6,11 +6,12 @@
  * twice says nothing new. Neighbour: `scripts/answer.lua.ts` says what is in the mailbox.
  */
 import type { Redis } from 'ioredis';
-import { readAnswer, thrownAs } from '../../core/answer.js';
-import type { Answers, AskedJob, FoundJob } from '../../core/answers-port.js';
+import { type Answer, type Notice, readAnswer, thrownAs, writeAnswer } from '../../core/answer.js';
+import type { Answers, AskedJob, FoundJob, Received } from '../../core/answers-port.js';
 import { readEnvelope } from '../../core/envelope.js';
 import { StoreUnavailableError } from '../../core/errors.js';
 import { NO_EVENTS } from '../../core/events.js';
+import { MAX_UNREAD } from '../../core/mailbox.js';
 import type { Clock, Log } from '../../core/ports.js';
 import type { Reply } from '../../core/reply.js';
 import type { Channel } from './channel.js';
@@ -35,8 +36,13 @@ export interface AnswersParts {
 
 /** Seconds that a wait lasts: what a half-open socket swallows is read again no later. */
 const WAIT_SECONDS = 5;
-const ANSWERS_AT_ONCE = 256;
 const NO_ENTRY = '0-0';
+const ANSWERS_AT_ONCE = 128;
+/** Bytes of answers that are handed over in one turn of the event loop: they are parsed. */
+const BYTES_PER_TURN = 256 * 1024;
+
+/** An entry of the stream: its id, and names and values. */
+type Entry = readonly [id: string, fields: readonly string[]];
 
 export class RedisAnswers implements Answers {
   private redis: Redis | undefined;
@@ -45,6 +51,8 @@ export class RedisAnswers implements Answers {
   private read: readonly string[] = [];
   /** Whether those of the time before were removed. */
   private removed: Promise<unknown> = Promise.resolve();
+  /** Those of them that were not handed over yet. */
+  private rest: readonly Entry[] = [];
 
   constructor(private readonly parts: AnswersParts) {}
 
@@ -53,6 +61,17 @@ export class RedisAnswers implements Answers {
   }
 
   async receive(): ReturnType<Answers['receive']> {
+    if (this.rest.length > 0) await new Promise(resolve => setImmediate(resolve));
+    else {
+      this.rest = await this.readMailbox();
+      this.read = this.rest.map(([id]) => id);
+    }
+    const turn = this.rest.slice(0, countOfTurn(this.rest));
+    this.rest = this.rest.slice(turn.length);
+    return turn.map(([, [, call = '', , kind = '', , text = '']]) => received([call, kind, text]));
+  }
+
+  private async readMailbox(): Promise<readonly Entry[]> {
     const redis = await this.connection();
     const box = this.parts.keySpace.answers(this.parts.podId);
     const { removed } = this;
@@ -65,9 +84,21 @@ export class RedisAnswers implements Answers {
     this.read = [];
     const waiting = redis.xread('COUNT', ANSWERS_AT_ONCE, 'BLOCK', 1000 * WAIT_SECONDS, 'STREAMS', box, '0');
     const [mailbox] = (await answerOrDrop(redis, waiting, 2000 * WAIT_SECONDS, this.parts.clock)) ?? [];
-    const entries = mailbox?.[1] ?? [];
-    this.read = entries.map(([id]) => id);
-    return entries.map(([, [, call = '', , kind = '', , text = '']]) => ({ call, answer: readAnswer(kind, text) }));
+    return mailbox?.[1] ?? [];
+  }
+
+  async *unread(): ReturnType<Answers['unread']> {
+    let read: readonly string[] = [];
+    for (let seen = 0; seen <= MAX_UNREAD; seen += read.length) {
+      const rows = await this.parts.channel().call('unread', read, answer => readRows(answer, 4, row => row));
+      if (rows.length === 0) return;
+      yield rows.map(([, ...row]) => received(row));
+      read = rows.map(([id = '']) => id);
+    }
+  }
+
+  tell(pod: string, call: string, answer: Answer | Notice): Promise<void> {
+    return this.parts.channel().call('tell', [pod, call, answer.kind, writeAnswer(answer)], () => {});
   }
 
   find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]> {
@@ -98,6 +129,18 @@ export class RedisAnswers implements Answers {
   }
 }
 
+/** How many entries, at least one, are handed over together. */
+function countOfTurn(entries: readonly Entry[]): number {
+  let bytes = 0;
+  let count = 0;
+  while (count < entries.length && bytes < BYTES_PER_TURN) bytes += entries[count++]?.[1][5]?.length ?? 0;
+  return count;
+}
+
+function received([call = '', kind = '', text = '']: readonly string[]): Received {
+  return { call, answer: readAnswer(kind, text) };
+}
+
 /** As `scripts/answer.lua.ts` reads it; '' where nobody waits. */
 export function encodeReply(reply: Reply | undefined): string {
   return reply ? `${reply.pod} ${reply.call} ${reply.kind} ${reply.text ?? ''}` : '';
@@ -108,6 +151,7 @@ function readFound([state = '', own, kind = '', text = '', envelope = '']: reado
   const { codec } = readEnvelope(envelope);
   const found = { state: state as FoundJob['state'], isOwn: own === '1', codec };
   if (kind === '') return found;
-  const answer = kind === 'reason' ? ({ kind: 'failed', thrown: thrownAs(text) } as const) : readAnswer(kind, text);
+  const answer: Answer =
+    kind === 'reason' ? { kind: 'failed', thrown: thrownAs(text) } : { kind: 'completed', value: text };
   return { ...found, answer };
 }

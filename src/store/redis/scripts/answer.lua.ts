@@ -1,41 +1,66 @@
 /**
  * Answers to jobs that somebody waits for: each is an entry in the mailbox of the pod that does, a stream
  * `{prefix}:$:pod:<pod>:answers`, which its reader empties. It is written in the step that ends the job, so whoever finds the
- * job ended, or gone, and no entry that was not read, knows that none will come.
- * Neighbours: `finish.lua.ts` ends jobs; `answers.ts` reads.
+ * job ended, or gone, and then no entry that was not read, knows that none will come.
+ * Neighbours: `finish.lua.ts` ends jobs; `answers.ts` reads; `core/mailbox.ts` has the bounds.
  */
+import { MAX_MAILBOX_BYTES, MAX_UNREAD, SHORT_TEXT, withoutText } from '../../../core/mailbox.js';
+
+/** `kind, text` of what a reply becomes whose text has no room, as Lua. */
+function without(kind: 'completed' | 'failed'): string {
+  const written = withoutText(kind);
+  return `'${written.kind}', [==[${written.text}]==]`;
+}
+
 export const answerLua = /* lua */ `
 local function mailbox(podId) return sys .. 'pod:' .. podId .. ':answers' end
--- What this pod has been told and has not read, by call, as far as this batch has looked.
-local unread
--- For that long answers wait for a pod that does not read, and that many; it may be dead.
-local ANSWERS_KEPT_MS, MOST_ANSWERS = 600000, 10000
+-- For that long answers wait for a pod that does not read; it may be dead.
+local ANSWERS_KEPT_MS = 600000
+
+-- Puts what is for a call of a pod into its mailbox. Of one that is full only that is said, and then nothing.
+local function post(podId, call, kind, text)
+  local MAX_UNREAD, SHORT_TEXT, MAX_BYTES = ${MAX_UNREAD}, ${SHORT_TEXT}, ${MAX_MAILBOX_BYTES}
+  local box = mailbox(podId)
+  local entries = redis.call('XLEN', box)
+  if entries > MAX_UNREAD then return end
+  if entries == MAX_UNREAD then
+    call, kind, text = '', 'overflow', ''
+  elseif #text > SHORT_TEXT and #text * (entries + 1) > MAX_BYTES then
+    if kind == 'failed' then kind, text = ${without('failed')} else kind, text = ${without('completed')} end
+  end
+  redis.call('XADD', box, '*', 'call', call, 'kind', kind, 'text', text)
+  redis.call('PEXPIRE', box, ANSWERS_KEPT_MS)
+end
 
 -- 'reply': '<pod> <call> <kind> <text>'; without a text it is the result of the job. An answer that can't be written is no
 -- reason to fail the end.
 local function answer(reply, result)
   local podId, call, kind, text = string.match(reply, '^(%S+) (%S+) (%S+) (.*)$')
-  local box = mailbox(podId)
-  unread = nil
-  redis.call('XADD', box, 'MAXLEN', '~', MOST_ANSWERS, '*', 'call', call, 'kind', kind, 'text', text ~= '' and text or result)
-  redis.call('PEXPIRE', box, ANSWERS_KEPT_MS)
+  post(podId, call, kind, text ~= '' and text or result)
 end
 `;
 
 export const findLua = /* lua */ `
--- {kind, text} by call; read page by page.
-local function unreadAnswers()
-  if unread then return unread end
-  unread = {}
-  local from = '-'
+-- tell: podId call kind text; returns {}
+function OPS.tell(...)
+  post(...)
+  return {}
+end
+
+-- unread: id…, entries that were read, and go; returns a page of what is left: {id, call, kind, text …}
+local MAX_PAGE_ENTRIES, MAX_PAGE_BYTES = 100, 262144
+function OPS.unread(...)
+  local box, out, entries, bytes, from = mailbox(pod), {}, 0, 0, '-'
+  if select('#', ...) > 0 then redis.call('XDEL', box, ...) end
   repeat
-    local page = redis.call('XRANGE', mailbox(pod), from, '+', 'COUNT', 100)
+    local page = redis.call('XRANGE', box, from, '+', 'COUNT', 10)
     for _, entry in ipairs(page) do
-      unread[entry[2][2]] = {entry[2][4], entry[2][6]}
-      from = '(' .. entry[1]
+      local fields = entry[2]
+      for _, value in ipairs({entry[1], fields[2], fields[4], fields[6]}) do out[#out + 1] = value end
+      entries, bytes, from = entries + 1, bytes + #fields[6], '(' .. entry[1]
     end
-  until #page < 100
-  return unread
+  until #page < 10 or entries >= MAX_PAGE_ENTRIES or bytes >= MAX_PAGE_BYTES
+  return out
 end
 
 -- Whether the answer to a job with that envelope goes to that call of this pod.
@@ -53,8 +78,8 @@ local function stateOfJob(B, id)
   return blockerOf(B) == id and 'blocked' or 'waiting'
 end
 
--- find: (B jobId call)*; returns for each {state, or 'gone' where it has ended, own ('1' | '0'), kind of its answer or '', text, envelope
--- or ''}; kind 'reason': why it failed
+-- find: (B jobId call)*; returns for each {state, or 'gone' where it has ended, own ('1' | '0'), kind of its answer, where it is
+-- kept, or '', text, envelope or ''}; kind 'reason': why it failed
 function OPS.find(...)
   local asked, out = {...}, {}
   for k = 1, #asked, 3 do
@@ -66,9 +91,6 @@ function OPS.find(...)
     elseif state == 'failed' then
       state, kind, text = 'gone', 'reason', reason or ''
     end
-    -- what was told says more than what is kept
-    local told = state == 'gone' and unreadAnswers()[call]
-    if told then own, kind, text = '1', told[1], told[2] end
     for _, value in ipairs({state, own, kind, text, envelope or ''}) do out[#out + 1] = value end
   end
   return out
