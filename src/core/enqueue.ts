@@ -5,6 +5,7 @@
 
 import { sealedBy } from './codec.js';
 import type { Propagation } from './context.js';
+import { detached } from './detached.js';
 import type { EntityId } from './entity.js';
 import { entityRef } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
@@ -92,7 +93,8 @@ export class Enqueuer {
   enqueue(request: JobRequest, envelope?: Envelope): Promise<EnqueuedJob> {
     return rejecting(() => {
       const context = this.propagation?.capture();
-      return this.send(this.check(request, envelope ? { ...context, ...envelope } : context));
+      const job = this.check(request, envelope ? { ...context, ...envelope } : context);
+      return detached(() => this.send(job));
     });
   }
 
@@ -107,7 +109,8 @@ export class Enqueuer {
     const context = this.propagation?.capture();
     const jobs = requests.map(request => this.check(request, context));
     const isBounded = jobs.some(({ entity }) => this.config.entityType(entity.type).maxPending !== undefined);
-    const outcomes = await Promise.allSettled(isBounded ? this.sendTogether(jobs) : jobs.map(job => this.send(job)));
+    const sent = detached(() => (isBounded ? this.sendTogether(jobs) : jobs.map(job => this.send(job))));
+    const outcomes = await Promise.allSettled(sent);
     const errors = outcomes.map(outcome => (outcome.status === 'rejected' ? (outcome.reason as Error) : undefined));
     const failed = errors.filter(error => error !== undefined);
     if (failed.length > 0) {
@@ -125,14 +128,15 @@ export class Enqueuer {
   enqueueFlow(request: FlowOf<JobRequest>): Promise<EnqueuedFlow> {
     return rejecting(() => {
       const context = this.propagation?.capture();
-      return this.sendFlow(planFlow(request, job => this.check(job, context)));
+      const plan = planFlow(request, job => this.check(job, context));
+      return detached(() => this.sendFlow(plan));
     });
   }
 
   async schedule(request: JobRequest, schedule: Schedule): Promise<ScheduledJob> {
     checkSchedule(schedule, request.options, `The schedule of job "${request.name}"`);
     const job = this.check(request, this.propagation?.captureValues());
-    const nextAtMs = await this.store.schedules.put(job, schedule);
+    const nextAtMs = await detached(() => this.store.schedules.put(job, schedule));
     const { type: entityType, id: entityId } = job.entity;
     return { scheduleId: schedule.id, entityType, entityId, queueName: this.store.queueName(job.entity), nextAtMs };
   }

@@ -10,6 +10,7 @@ import { WaitAbortedError } from './answer-errors.js';
 import type { Answers } from './answers-port.js';
 import { sealedBy } from './codec.js';
 import { chainTo } from './deadlock.js';
+import { detached } from './detached.js';
 import type { EnqueuedJob, JobRequest } from './enqueue.js';
 import { entityRef } from './entity.js';
 import type { Envelope } from './envelope.js';
@@ -68,7 +69,11 @@ export class WaitingCalls {
     const call = new WaitingCall(checked, { answers, clock, codecs, settled: ({ id }) => this.calls.delete(id) });
     // Before it is sent: the answer may come before that of the enqueue.
     this.calls.set(id, call);
-    this.listen();
+    // They go on for the calls of others.
+    detached(() => {
+      this.listen();
+      this.schedulePoll();
+    });
     rejecting(() => add(request, { reply: [answers.address, id], ...(chain && { chain }) })).then(
       ({ jobId }) => {
         call.onAdded(jobId);
@@ -76,7 +81,6 @@ export class WaitingCalls {
       },
       error => call.onNotAdded(error),
     );
-    this.schedulePoll();
     return call.result;
   }
 

@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { Unpackr } from 'msgpackr';
+import { detached } from '../../core/detached.js';
 import { messageOf, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../core/errors.js';
 import type { Clock, Timer } from '../../core/ports.js';
 import { REPLICA_ERROR, sendTexts } from './connection.js';
@@ -108,12 +109,15 @@ export class Channel {
     });
   }
 
-  private readonly flush = (): void => {
+  /** A batch is of several callers: none of them lends it a context. */
+  private readonly flush = (): void => detached(() => this.sendWaiting());
+
+  private sendWaiting(): void {
     this.watch();
     // While a batch is known not to have run, nothing may overtake it.
     if (this.options.redis.status !== 'ready' || this.inFlight.some(batch => batch.state === 'unknown-script')) return;
     while (this.waiting.length > 0) this.send(nextBatch(this.waiting), false);
-  };
+  }
 
   private send(calls: readonly Call[], withText: boolean): void {
     const { redis, script, header } = this.options;
