@@ -60,6 +60,7 @@ const KNOWN = [
   'onEvictingRedis',
   'codec',
   'readCodecs',
+  'requireCodec',
   'maxPayloadBytes',
   'maxResultBytes',
 ];
