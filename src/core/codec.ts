@@ -53,9 +53,24 @@ export function checkCodec(path: string, codec: PayloadCodec): void {
   throw new InvalidOptionError(`${path} must be a codec: { name, encode, decode }, with a non-empty name.`);
 }
 
+/** How an entity type stores its payloads. */
+export interface CodecRequirement {
+  readonly codec: PayloadCodec;
+  /** Only what this codec has written is read, or another one that is secret. */
+  readonly requireCodec: boolean;
+}
+
 /** The codecs that this pod can read. */
 export class Codecs {
   private readonly known = new Map<unknown, PayloadCodec>([[jsonCodec.name, jsonCodec]]);
+
+  /** @param requirementOf what each entity type requires. Default: nothing. */
+  constructor(
+    private readonly requirementOf: (entityType: string) => CodecRequirement = () => ({
+      codec: jsonCodec,
+      requireCodec: false,
+    }),
+  ) {}
 
   /** @throws InvalidOptionError when another codec has the name: what one has written the other would read. */
   add(codec: PayloadCodec): void {
@@ -93,6 +108,23 @@ export class Codecs {
     if (known) return known;
     throw new PayloadUnreadableError(
       `No codec ${JSON.stringify(codec)} on this pod; add it to AtomicQueuesModule.readCodecs.`,
+    );
+  }
+
+  /**
+   * The envelope is no proof of anything: who can write to the store writes it, too. So what an entity type requires is asked of
+   * the type.
+   * @param what of which the envelope is, for the message.
+   * @throws PayloadUnreadableError when the type requires another codec.
+   */
+  checkRequired(entityType: string, envelope: Envelope, what: string): void {
+    const { codec, requireCodec } = this.requirementOf(entityType);
+    if (!requireCodec) return;
+    const used = this.of(envelope);
+    if (used === codec || used.isSecret) return;
+    throw new PayloadUnreadableError(
+      `Entity type "${entityType}" requires the codec "${codec.name}", or another one that is secret, and ${what} was written by "${used.name}"; it is not read. ` +
+        `If that is to be read, as while a codec is introduced, set requireCodec to false.`,
     );
   }
 }

@@ -94,6 +94,8 @@ export interface EntityOptions {
   defaultJobOptions?: JobOptions;
   /** How payloads and results of this type are stored. Default: the codec of the module. */
   codec?: PayloadCodec;
+  /** Overrides the module's `requireCodec` for this type. */
+  requireCodec?: boolean;
   /** As that of the module, for this type. */
   maxPayloadBytes?: number;
   /** As that of the module, for this type. */
@@ -143,6 +145,12 @@ export interface EngineOptions {
    * of an unknown name: see `unknownJobGraceMs`.
    */
   readCodecs?: readonly PayloadCodec[];
+  /**
+   * Whether a job fails, without running, unless its payload was written by the codec of its entity type or by another one that is
+   * secret (`isSecret`). It fails with a `PayloadUnreadableError`. A result is not read under the same condition. Set it to false
+   * while a codec is introduced and jobs of the former one wait. Default: true for a codec that is secret, as `encryptedCodec` is.
+   */
+  requireCodec?: boolean;
   /** The most bytes that a payload may have as it is stored; above it an enqueue rejects with `PayloadTooLargeError`. Default 262144, at most 8388608. */
   maxPayloadBytes?: number;
   /**

@@ -4,6 +4,7 @@
  */
 
 import { Propagation, type Tracer } from './context.js';
+import { detached } from './detached.js';
 import { Discovery } from './discovery.js';
 import type { HandlerTable } from './dispatch.js';
 import { type EnqueuedFlow, type EnqueuedJob, Enqueuer, type JobRequest, type ScheduledJob } from './enqueue.js';
@@ -77,12 +78,16 @@ export class Engine {
 
   /** Resolves when the store is connected: jobs can be added. Rejects when that can't be, as on wrong credentials. */
   connect(): Promise<void> {
-    this.connected ??= this.parts.store.start();
+    this.connected ??= detached(() => this.parts.store.start());
     return this.connected;
   }
 
   /** Works jobs from now on, or from when the store is connected. */
   work(): void {
+    detached(() => this.workOnceConnected());
+  }
+
+  private workOnceConnected(): void {
     this.connect().then(
       () => {
         const { config, handlers } = this.parts;
@@ -144,12 +149,12 @@ export class Engine {
 
   /** Scales the workers of all entities of this pod with their backlogs, now; nothing where that is not enabled. */
   async scale(): Promise<void> {
-    await this.scaler?.scale();
+    await detached(() => this.scaler?.scale());
   }
 
   /** Claims nothing more, lets running jobs end (bounded) and hands the entities over. Enqueueing goes on. */
   async drain(): Promise<void> {
-    await this.drained();
+    await detached(() => this.drained());
   }
 
   /**
@@ -157,7 +162,7 @@ export class Engine {
    * it has, or the process exits: it is never run elsewhere beside itself (race 12).
    */
   close(): Promise<void> {
-    this.closing ??= this.drainAndDisconnect();
+    this.closing ??= detached(() => this.drainAndDisconnect());
     return this.closing;
   }
 

@@ -7,6 +7,7 @@ import { MAX_STEP_BYTES, weightOf } from './bounds.js';
 import { enqueueBulk, SendOrder } from './bulk-enqueue.js';
 import { sealedBy } from './codec.js';
 import type { Propagation } from './context.js';
+import { detached } from './detached.js';
 import type { EntityId } from './entity.js';
 import { entityRef, MAX_JOB_NAME_LENGTH } from './entity.js';
 import type { EntityWorker } from './entity-worker.js';
@@ -99,7 +100,7 @@ export class Enqueuer {
     return rejecting(() => {
       const context = this.propagation?.capture();
       const job = this.check(request, envelope ? { ...context, ...envelope } : context);
-      return this.order.after(() => this.send(job));
+      return this.order.after(() => detached(() => this.send(job)));
     });
   }
 
@@ -114,8 +115,8 @@ export class Enqueuer {
       order: this.order,
       check: request => refuseDuplicate(this.check(request, context)),
       isBounded: ({ entity }) => this.config.entityType(entity.type).maxPending !== undefined,
-      send: job => this.send(job),
-      sendTogether: jobs => this.sendTogether(jobs),
+      send: job => detached(() => this.send(job)),
+      sendTogether: jobs => detached(() => this.sendTogether(jobs)),
     });
   }
 
@@ -130,14 +131,14 @@ export class Enqueuer {
         if (bytes > MAX_STEP_BYTES) throw flowTooLarge(request.job.name, bytes);
         return job;
       });
-      return this.order.after(() => this.sendFlow(plan));
+      return this.order.after(() => detached(() => this.sendFlow(plan)));
     });
   }
 
   async schedule(request: JobRequest, schedule: Schedule): Promise<ScheduledJob> {
     checkSchedule(schedule, request.options, `The schedule of job "${request.name}"`);
     const job = this.check(request, this.propagation?.captureValues());
-    const nextAtMs = await this.store.schedules.put(job, schedule);
+    const nextAtMs = await detached(() => this.store.schedules.put(job, schedule));
     const { type: entityType, id: entityId } = job.entity;
     return { scheduleId: schedule.id, entityType, entityId, queueName: this.store.queueName(job.entity), nextAtMs };
   }

@@ -9,6 +9,7 @@
 import type { BatchHandling } from './batch.js';
 import { runBatch } from './batch-execution.js';
 import { BatchGathering, type BatchStep } from './batch-gathering.js';
+import { detached } from './detached.js';
 import type { EventSink } from './events.js';
 import { exhausted, exhaustedTogether, keepsPlace } from './exhausted.js';
 import { type JobExecution, runJob, type TypedExecution } from './job-execution.js';
@@ -223,7 +224,7 @@ export class JobLine {
     reads?.onStart();
     this.running.set(job.id, startedAtMs);
     tellOfJob(events, 'job.started', lease.claim, job);
-    runJob(this.execution, job, lease).then(
+    detached(() => runJob(this.execution, job, lease)).then(
       end => {
         const settlement = exhausted(end, { type, claim: lease.claim, log: this.execution.log });
         this.onOver(job, reads);

@@ -6,7 +6,7 @@
  */
 import { MAX_BATCH_RESULT_BYTES } from './bounds.js';
 import { type Codecs, jsonCodec, type PayloadCodec } from './codec.js';
-import { messageOf } from './errors.js';
+import { messageOf, PayloadUnreadableError } from './errors.js';
 import type { FetchedJob, HandlerPayload } from './jobs.js';
 import type { EntityTypeConfig } from './options.js';
 import { checkSize, decodePayload, encodePayload, isLargerThan } from './payload.js';
@@ -28,9 +28,18 @@ export function openJob(
   job: FetchedJob,
   validator: Validator | undefined,
 ): FetchedJob | Promise<FetchedJob> {
-  if (job.envelope.codec === undefined && !validator) return job;
+  if (parts.type.requireCodec) checkRequired(parts, job);
+  else if (job.envelope.codec === undefined && !validator) return job;
   const data = decodePayload(parts.codecs, job.envelope, job.data);
   return validator ? validJob(parts, { ...job, data }, validator) : { ...job, data };
+}
+
+/** A codec that is secret writes no null, which would be read without it. */
+function checkRequired({ codecs, type }: PayloadParts, { envelope, data }: FetchedJob): void {
+  codecs.checkRequired(type.type, envelope, 'the payload');
+  if (data === null && codecs.of(envelope).isSecret) {
+    throw new PayloadUnreadableError('The payload is null, which no codec has written; it is not read.');
+  }
 }
 
 async function validJob({ codecs, type }: PayloadParts, job: FetchedJob, validator: Validator): Promise<FetchedJob> {

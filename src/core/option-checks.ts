@@ -31,6 +31,7 @@ const ENTITY_KEYS = [
   'workerConfig',
   'defaultJobOptions',
   'codec',
+  'requireCodec',
   'maxPayloadBytes',
   'maxResultBytes',
 ];
@@ -133,8 +134,13 @@ export function checkKnown(path: string, options: object, known: readonly string
 }
 
 /** How payloads are stored: what the module says, and an entity type may say otherwise. */
-export function checkStorage(path: string, { codec, maxPayloadBytes, maxResultBytes }: EntityOptions): void {
+export function checkStorage(
+  path: string,
+  { codec, requireCodec, maxPayloadBytes, maxResultBytes }: EntityOptions,
+): void {
   if (codec !== undefined) checkCodec(`${path}.codec`, codec);
+  if (requireCodec !== undefined && typeof requireCodec !== 'boolean')
+    throw new InvalidOptionError(`${path}.requireCodec must be a boolean.`);
   if (maxPayloadBytes !== undefined) bytes(`${path}.maxPayloadBytes`, maxPayloadBytes);
   if (maxResultBytes !== undefined) bytes(`${path}.maxResultBytes`, maxResultBytes);
 }

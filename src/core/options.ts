@@ -4,7 +4,7 @@
  * Owns: defaults, and what follows from several options together. Neighbours: `engine-options.ts` types what a user writes,
  * `option-checks.ts` checks it.
  */
-import { Codecs, checkCodec, jsonCodec, type PayloadCodec } from './codec.js';
+import { type CodecRequirement, Codecs, checkCodec, jsonCodec, type PayloadCodec } from './codec.js';
 import { type ContextOptions, checkContextOptions } from './context.js';
 import type { EngineOptions, EntityOptions, OnExhausted, Ordering, RateLimit } from './engine-options.js';
 import { encodeSegment } from './entity.js';
@@ -52,6 +52,8 @@ export interface EntityTypeConfig {
   readonly rateLimit: RateLimit | undefined;
   readonly jobOptions: JobOptions;
   readonly codec: PayloadCodec;
+  /** Only what this codec has written is read, or another one that is secret. */
+  readonly requireCodec: boolean;
   readonly maxPayloadBytes: number;
   readonly maxResultBytes: number;
 }
@@ -112,6 +114,14 @@ export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<
   checkStorage('AtomicQueuesModule', options);
   if (options.replyTimeoutMs !== undefined) milliseconds('replyTimeoutMs', options.replyTimeoutMs);
   const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
+  const entityType = (type: string): EntityTypeConfig => {
+    let config = types.get(type);
+    if (!config) {
+      config = configOf(type, {});
+      types.set(type, config);
+    }
+    return config;
+  };
   return {
     leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
     eventLoopBlockLimitMs: defaults.eventLoopBlockLimitMs ?? 30_000,
@@ -124,15 +134,8 @@ export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<
     maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,
     discoveryMs: zeroOrMilliseconds('discoveryIntervalMs', options.discoveryIntervalMs ?? 60_000),
     scaleEveryMs: options.enableCronManager ? scaleEveryMs : undefined,
-    codecs: codecsOf(options),
-    entityType(type) {
-      let config = types.get(type);
-      if (!config) {
-        config = configOf(type, {});
-        types.set(type, config);
-      }
-      return config;
-    },
+    codecs: codecsOf(options, entityType),
+    entityType,
   };
 }
 
@@ -170,7 +173,7 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     maxPending: entity.maxPending,
     rateLimit: entity.rateLimit,
     jobOptions,
-    codec: entity.codec ?? options.codec ?? jsonCodec,
+    ...codecOf(type, entity, options),
     maxPayloadBytes: entity.maxPayloadBytes ?? options.maxPayloadBytes ?? DEFAULT_MAX_BYTES,
     maxResultBytes: entity.maxResultBytes ?? options.maxResultBytes ?? DEFAULT_MAX_BYTES,
   };
@@ -186,12 +189,27 @@ function withReads(config: EntityTypeConfig, { maxSharedReads = MAX_READS }: Ent
   return { ...config, maxReads: maxSharedReads };
 }
 
+/** What is encrypted is not to be read where it is not. */
+function codecOf(type: string, entity: EntityOptions, options: EngineOptions): CodecRequirement {
+  const codec = entity.codec ?? options.codec ?? jsonCodec;
+  const requireCodec = entity.requireCodec ?? options.requireCodec ?? codec.isSecret ?? false;
+  if (requireCodec && codec === jsonCodec) {
+    throw new InvalidOptionError(
+      `Entity type "${type}" has no codec that requireCodec could ask for; give it one, or set entities.${type}.requireCodec to false.`,
+    );
+  }
+  return { codec, requireCodec };
+}
+
 /** What a pod writes it can read, whatever type a job is of. */
-function codecsOf({ codec, readCodecs = [], entities = {} }: EngineOptions): Codecs {
+function codecsOf(
+  { codec, readCodecs = [], entities = {} }: EngineOptions,
+  requirementOf: (entityType: string) => CodecRequirement,
+): Codecs {
   if (!Array.isArray(readCodecs))
     throw new InvalidOptionError('AtomicQueuesModule.readCodecs must be a list of codecs.');
   for (const [index, other] of readCodecs.entries()) checkCodec(`AtomicQueuesModule.readCodecs[${index}]`, other);
-  const codecs = new Codecs();
+  const codecs = new Codecs(requirementOf);
   for (const known of [codec, ...readCodecs, ...Object.values(entities).map(entity => entity.codec)])
     if (known) codecs.add(known);
   return codecs;

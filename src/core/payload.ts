@@ -144,8 +144,10 @@ function decodeBy(codec: PayloadCodec, stored: unknown, what: string): unknown {
  */
 export function decodeResult(codecs: Codecs, child: ChildRef | undefined, result: ChildResult): ChildResult {
   const { outcome } = result;
-  if (child?.codec === undefined || outcome.kind === 'failed') return result;
+  if (child === undefined || outcome.kind === 'failed') return result;
   try {
+    // Nothing is null under every codec.
+    if (outcome.value !== null) codecs.checkRequired(child.type, { codec: child.codec }, 'it');
     const value = decodeBy(codecs.of({ codec: child.codec }), outcome.value, 'it');
     return { ...result, outcome: { kind: 'completed', value } };
   } catch (error) {
@@ -157,10 +159,14 @@ export function decodeResult(codecs: Codecs, child: ChildRef | undefined, result
 
 /**
  * A result as its handler has returned it, of the text that is stored.
- * @param codec its name, as an envelope has it.
+ * @param of the entity type of its job, and the name of its codec, as an envelope has it.
  * @throws PayloadUnreadableError
  */
-export function readResult(codecs: Codecs, codec: unknown, text: string): unknown {
+export function readResult(
+  codecs: Codecs,
+  { entityType, codec }: { readonly entityType: string; readonly codec: unknown },
+  text: string,
+): unknown {
   let stored: unknown;
   try {
     stored = JSON.parse(text);
@@ -168,6 +174,7 @@ export function readResult(codecs: Codecs, codec: unknown, text: string): unknow
     // The error would repeat a part of it.
     throw new PayloadUnreadableError('it is not JSON.');
   }
+  if (stored !== null) codecs.checkRequired(entityType, { codec }, 'it');
   return decodeBy(codecs.of({ codec }), stored, 'it');
 }
 

@@ -178,7 +178,7 @@ export class WaitingCall {
 
   private succeed(value: string, codec: unknown): void {
     try {
-      const result = readResult(this.parts.codecs, codec, value);
+      const result = readResult(this.parts.codecs, { entityType: this.entity.type, codec }, value);
       if (this.settle()) this.resolve(result);
     } catch (error) {
       this.fail(new ResultUnavailableError(this.awaited, `its result can't be read: ${messageOf(error)}`));

@@ -9,6 +9,7 @@ import { DeadlockError, TooManyWaitingCallsError, WaitAbortedError } from './ans
 import type { Answers, Received } from './answers-port.js';
 import { sealedBy } from './codec.js';
 import { linksTo, pathBetween, refuseCircle, waitingHandler } from './deadlock.js';
+import { detached } from './detached.js';
 import type { EnqueuedJob, JobRequest } from './enqueue.js';
 import { type EntityRef, entityRef, entityWord } from './entity.js';
 import type { Envelope, WaitLink } from './envelope.js';
@@ -79,7 +80,11 @@ export class WaitingCalls {
     });
     // Before it is sent: the answer may come before that of the enqueue.
     this.calls.set(id, call);
-    this.listen();
+    // They go on for the calls of others.
+    detached(() => {
+      this.listen();
+      this.inquiry.schedule();
+    });
     rejecting(() => this.send(request, call)).then(
       added => {
         if (!added) return;
@@ -88,7 +93,6 @@ export class WaitingCalls {
       },
       error => call.onNotAdded(error),
     );
-    this.inquiry.schedule();
     return call.result;
   }
 

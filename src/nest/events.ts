@@ -1,6 +1,7 @@
 /** The lifecycle of workers and jobs as a stream. Neighbour: `core/events.ts` says what is told. */
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type Observable, Subject } from 'rxjs';
+import { detached } from '../core/detached.js';
 import type { EventSink, LifecycleEvent } from '../core/events.js';
 
 /**
@@ -32,6 +33,7 @@ function sinkOf(subject: Subject<LifecycleEvent>): EventSink {
     get observed() {
       return subject.observed;
     },
-    emit: event => subject.next(event),
+    // A subscriber is not in the context of a job, nor of the code that has woken a worker.
+    emit: event => detached(() => subject.next(event)),
   };
 }

@@ -63,6 +63,7 @@ const KNOWN = [
   'onEvictingRedis',
   'codec',
   'readCodecs',
+  'requireCodec',
   'maxPayloadBytes',
   'maxResultBytes',
 ];

@@ -11,6 +11,7 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { Unpackr } from 'msgpackr';
+import { detached } from '../../core/detached.js';
 import {
   messageOf,
   OutcomeUnknownError,
@@ -151,13 +152,16 @@ export class Channel {
     this.flush();
   };
 
-  private readonly flush = (): void => {
+  /** A batch is of several callers: none of them lends it a context. */
+  private readonly flush = (): void => detached(() => this.flushNow());
+
+  private flushNow(): void {
     this.watch();
     // What was refused goes first: nothing may overtake it.
     if (this.options.redis.status !== 'ready' || this.inFlight.some(({ refusal }) => refusal !== undefined)) return;
     if (this.isOpen) this.sendWaiting();
     else this.ask();
-  };
+  }
 
   private sendWaiting(): void {
     let left = MAX_BYTES_A_TURN;

@@ -1,0 +1,78 @@
+// Guards of the engine's own asynchronous context; for `scripts/mutation-check.mjs`.
+const TESTS = ['test/integration/async-context.test.ts'];
+const UNIT = ['test/unit/async-context.test.ts'];
+
+export const asyncContextGuards = [
+  {
+    guard: 'what runs detached is outside of every context',
+    cites: 'stranger context',
+    file: 'src/core/detached.ts',
+    from: 'return ROOT.runInAsyncScope(runInOwn, undefined, run) as T;',
+    to: 'return runInOwn(run) as T;',
+    tests: TESTS,
+  },
+  {
+    guard: 'what is entered in it ends with it',
+    cites: 'stranger context',
+    file: 'src/core/detached.ts',
+    from: 'return new AsyncResource(NAME).runInAsyncScope(run);',
+    to: 'return run();',
+    tests: UNIT,
+  },
+  {
+    guard: 'a handler is in no context that another has left behind',
+    cites: 'stranger context',
+    file: 'src/core/job-line.ts',
+    from: 'detached(() => runJob(this.execution, job, lease)).then(',
+    to: 'runJob(this.execution, job, lease).then(',
+    tests: TESTS,
+  },
+  {
+    guard: 'a worker does not keep the context of the caller whose job it has fetched',
+    cites: 'stranger context, I8',
+    file: 'src/core/enqueue.ts',
+    from: 'return detached(() => this.send(job));',
+    to: 'return this.send(job);',
+    tests: TESTS,
+  },
+  {
+    guard: 'what waits for answers does not keep the context of its first caller',
+    cites: 'stranger context, I8',
+    file: 'src/core/waiting-calls.ts',
+    from: 'detached(() => {\n      this.listen();\n      this.schedulePoll();\n    });',
+    to: 'this.listen();\n    this.schedulePoll();',
+    tests: TESTS,
+  },
+  {
+    guard: 'loops and timers of the engine are not in the context in which the application was started',
+    cites: 'stranger context',
+    file: 'src/core/engine.ts',
+    from: 'detached(() => this.workOnceConnected());',
+    to: 'this.workOnceConnected();',
+    tests: TESTS,
+  },
+  {
+    guard: 'connections are not in the context in which the application was started',
+    cites: 'stranger context',
+    file: 'src/core/engine.ts',
+    from: 'this.connected ??= detached(() => this.parts.store.start());',
+    to: 'this.connected ??= this.parts.store.start();',
+    tests: TESTS,
+  },
+  {
+    guard: 'a subscriber to events is in no context',
+    cites: 'stranger context',
+    file: 'src/nest/events.ts',
+    from: 'emit: event => detached(() => subject.next(event)),',
+    to: 'emit: event => subject.next(event),',
+    tests: TESTS,
+  },
+  {
+    guard: 'a batch of calls is in the context of none of its callers',
+    cites: 'stranger context',
+    file: 'src/store/redis/channel.ts',
+    from: 'private readonly flush = (): void => detached(() => this.sendWaiting());',
+    to: 'private readonly flush = (): void => this.sendWaiting();',
+    tests: UNIT,
+  },
+];
