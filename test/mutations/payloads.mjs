@@ -44,8 +44,8 @@ export const payloadGuards = [
     guard: 'what can’t be read is not tried again',
     cites: 'payloads',
     file: 'src/core/retry.ts',
-    from: '  JobRefusedError,\n  PayloadUnreadableError,\n];',
-    to: '  JobRefusedError,\n];',
+    from: 'HandlerNotFoundError, JobRefusedError, PayloadUnreadableError];',
+    to: 'HandlerNotFoundError, JobRefusedError];',
     tests: PAYLOADS,
   },
   {
