@@ -115,7 +115,7 @@ export const sentinelGuards = [
     file: store('connection'),
     from: '  sentinelCommandTimeout: SENTINEL_ANSWER_MS,\n',
     to: '',
-    tests: SENTINELS,
+    tests: CONNECTION,
   },
   {
     guard: 'sentinels: one that was away is listened to again',

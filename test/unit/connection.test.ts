@@ -53,6 +53,13 @@ test('an instance can be sent to a thread as its options, unless a function of i
   expect(sendable(options)).toBe(options);
 });
 
+const SAFE = {
+  failoverDetector: true,
+  role: 'master',
+  enableTLSForSentinelMode: true,
+  sentinelCommandTimeout: 1000,
+};
+
 test('sentinels can be sent to a thread, and are asked without end by it, too', () => {
   const natMap = { '10.0.0.5:6379': { host: 'outside', port: 7000 } };
   const given = {
@@ -62,7 +69,7 @@ test('sentinels can be sent to a thread, and are asked without end by it, too', 
     natMap,
   };
   const { options } = createConnection(structuredClone(sendable(given)), 'heartbeat', 'pod');
-  expect(options).toMatchObject({ ...given, failoverDetector: true, role: 'master', enableTLSForSentinelMode: true });
+  expect(options).toMatchObject({ ...given, ...SAFE });
   const { retryStrategy, sentinelRetryStrategy } = options as Required<typeof options>;
   for (const strategy of [retryStrategy, sentinelRetryStrategy])
     expect([1, 3, 5, 1_000_000].map(times => strategy?.(times))).toEqual([100, 400, 1000, 1000]);
