@@ -7,7 +7,7 @@ import type { BatchHandling } from './batch.js';
 import { MAX_BATCH_RESULT_BYTES } from './bounds.js';
 import { RunningEntity, runAsCurrent } from './current-job.js';
 import { entityWord } from './entity.js';
-import { isArray, messageOf, quoted, readProperty } from './error-text.js';
+import { isArray, isInstance, messageOf, quoted, readProperty } from './error-text.js';
 import { BatchFailure, InvalidCommandError } from './errors.js';
 import { completed, failed, jobWord, type TypedExecution } from './job-execution.js';
 import { OpenedPayload, openJob } from './job-payload.js';
@@ -38,7 +38,7 @@ export async function runBatch(execution: TypedExecution, batch: Batch, lease: L
       for (const [index, { id }] of opened.entries()) results.set(id, all[index]);
     }
   } catch (error) {
-    if (error instanceof NotStarted) throw error;
+    if (isInstance(error, NotStarted)) throw error;
     for (const [id, why] of failuresIn(error, opened)) failures.set(id, why);
   } finally {
     context.hasEnded = true;

@@ -8,7 +8,7 @@ import type { Propagation } from './context.js';
 import { RunningJob, runAsCurrent } from './current-job.js';
 import type { HandlerTable } from './dispatch.js';
 import { type EntityRef, entityWord } from './entity.js';
-import { asLine, failureTextOf, quoted, shorten } from './error-text.js';
+import { asLine, failureTextOf, isInstance, quoted, shorten } from './error-text.js';
 import { ChildFailedError, JobAbandonedError } from './errors.js';
 import { OpenedPayload, openJob, resultAsText } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
@@ -72,7 +72,7 @@ export async function runJob(execution: TypedExecution, job: FetchedJob, lease: 
     const returned = await (currentJob ? runAsCurrent(running, handle) : handle());
     return completed(job, { returned, what, execution });
   } catch (error) {
-    if (error instanceof NotStarted) throw error;
+    if (isInstance(error, NotStarted)) throw error;
     return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), log });
   } finally {
     if (context) context.hasEnded = true;

@@ -9,6 +9,7 @@
 import type { BatchHandling } from './batch.js';
 import { beginAnew } from './beginning-anew.js';
 import { entityWord } from './entity.js';
+import { isInstance } from './error-text.js';
 import { messageOf, stackOf } from './errors.js';
 import { lackFor } from './job-execution.js';
 import type { FetchedJob, Settlement } from './jobs.js';
@@ -183,7 +184,7 @@ export class WorkerSteps {
   private onCrash(error: unknown): void {
     const { tenure } = this.parts;
     const { log, clock } = tenure.context;
-    if (error instanceof NotStarted) {
+    if (isInstance(error, NotStarted)) {
       tenure.failure ??= error;
       this.advance();
       return;
