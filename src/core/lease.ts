@@ -36,6 +36,13 @@ export const REST_LEASES = 10;
 /** A job was about to start when handlers were told to stop: it goes back as it was. */
 export class NotStarted extends Error {}
 
+/**
+ * The part of a lease without any renewal that counts as a silence of all pods. A renewal comes every third of a lease, and a blocked
+ * pod's thread renews before half of one has passed, so a pod that lives is not silent for as long. After an outage of two thirds
+ * of a lease the first claims have passed, so that is recognized as a silence with a margin of a twelfth.
+ */
+export const SILENCE_OF_LEASE = 7 / 12;
+
 export class Lease {
   /** Made when first asked for: most handlers never do. */
   private abort: AbortController | undefined;

@@ -34,7 +34,7 @@ export interface Cluster {
   dueInMs(entity: EntityRef): Promise<number | undefined>;
   /** The pods of the test have not been heard for a lease, others have; no other time goes by. */
   fallSilent(): Promise<void>;
-  /** No pod at all has been heard for half a lease; no other time goes by. */
+  /** No pod at all has been heard for as long as counts as a silence; no other time goes by. */
   allFallSilent(): Promise<void>;
   /** The last silence of all pods ended so long ago, in ms. */
   heardFor(ms: number): Promise<void>;

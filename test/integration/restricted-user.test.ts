@@ -7,6 +7,9 @@ import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
 import { EntityQueues } from '../../src/nest/entity-queues.js';
 import { QueueBus } from '../../src/nest/queue-bus.js';
+import { Bull } from '../../src/store/redis/bullmq.js';
+import { composeDispatcher } from '../../src/store/redis/scripts/dispatcher.js';
+import { renewLua } from '../../src/store/redis/scripts/renew.lua.js';
 import { codeBlocks } from '../support/doc-code.js';
 import { eventually } from '../support/wait.js';
 
@@ -44,6 +47,17 @@ function application(url: string) {
     logger: { log() {}, warn: log, error: log, debug() {}, verbose() {} } as never,
   });
 }
+
+test('the rules of the user name every command that a script uses', async () => {
+  const { scripts } = await Bull.load('aq:pod');
+  const lua = composeDispatcher(scripts) + renewLua;
+  const used = [...lua.matchAll(/(?:redis\.p?call|rcall|write)(?:\(|, )["'](\w+)["']/g)].map(([, name = '']) =>
+    name.toLowerCase(),
+  );
+  const allowed: readonly string[] = line.match(/(?<=\+)\w+/g) ?? [];
+  expect(used.length).toBeGreaterThan(100);
+  expect([...new Set(used)].filter(name => !allowed.includes(name))).toEqual([]);
+});
 
 const job = (name: string, entityId = '1') => ({ entityType: 'account', entityId, name });
 

@@ -190,11 +190,11 @@ class Walk {
     }
   }
 
-  /** I7: who has something to do, now or later, is in the books. */
+  /** I7: an entity with something to do, now or later, is due some time, unless it waits for the operator's decision. */
   private async checkDue(): Promise<void> {
     for (const of of this.entities.values()) {
-      const { waiting, active, delayed } = await this.store.control.status(of);
-      if (waiting + active + delayed > 0)
+      const { waiting, active, delayed, blockedBy } = await this.store.control.status(of);
+      if (blockedBy === undefined && waiting + active + delayed > 0)
         expect([of, await this.cluster.dueScore(of)]).toEqual([of, expect.any(Number)]);
     }
   }

@@ -82,7 +82,7 @@ describe('the lease keeper', () => {
     expect(renewed).toEqual([]);
   });
 
-  test('renews from half a lease of silence on, each beat, without a gap of a lease', async () => {
+  test('renews from five twelfths of a lease of silence on, each beat, without a gap of a lease', async () => {
     await start();
     beat(claim('1'), claim('2'));
     await clock.advance(2 * LEASE_MS);

@@ -8,6 +8,7 @@ import type { Received } from '../../core/answers-port.js';
 import { type EntityRef, entityWord, parseEntityWord } from '../../core/entity.js';
 import type { Envelope } from '../../core/envelope.js';
 import type { ChildResult, JobOptions, NewJob } from '../../core/jobs.js';
+import { SILENCE_OF_LEASE } from '../../core/lease.js';
 import type { DeadLetter } from '../../core/operating.js';
 import type { Clock } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
@@ -121,7 +122,7 @@ export class MemoryServer {
   readonly pods = new Map<string, Map<string, { readonly seenAtMs: number; readonly workers: number }>>();
   /** Until when each pod counts as heard: claims that rest live as long. */
   readonly alive = new Map<string, number>();
-  /** Since when some pod was heard at least every half lease, until when that holds. */
+  /** Since when the last silence of all pods ended, and when the next one begins. */
   heard: { readonly sinceMs: number; readonly untilMs: number } | undefined;
   readonly pausedTypes = new Set<string>();
   /** By type, the oldest first. */
@@ -226,7 +227,7 @@ export class MemoryServer {
     const now = this.now();
     const wasHeard = (this.alive.get(podId) ?? 0) > now;
     this.alive.set(podId, now + this.leaseMs);
-    this.heard = { sinceMs: this.heardSince(), untilMs: now + this.leaseMs / 2 };
+    this.heard = { sinceMs: this.heardSince(), untilMs: now + this.leaseMs * SILENCE_OF_LEASE };
     return wasHeard;
   }
 

@@ -81,7 +81,7 @@ export class LeaseKeeper implements Renewer {
   private keep(): void {
     this.timer = undefined;
     const { renewer, clock, leaseMs, blockLimitMs } = this.parts;
-    // A beat is a third of a lease. Half a lease without any renewal counts as a silence of all pods, so this is before that.
+    // A beat is a third of a lease. This is before the silence of all pods begins (SILENCE_OF_LEASE).
     this.patienceMs = (leaseMs * 5) / 12;
     const claims = new Map([...this.freshBefore, ...this.known, ...this.fresh].map(claim => [claim[0], claim]));
     const isHung = clock.monotonicMs() - this.heardAtMs > blockLimitMs;

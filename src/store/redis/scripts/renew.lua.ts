@@ -10,6 +10,7 @@
  * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24). The claim of an idle worker rests
  * where its queue is empty: renewed for long, and live while this pod is heard, which its key 'alive' says for a lease.
  */
+import { SILENCE_OF_LEASE } from '../../../core/lease.js';
 import { queueLua } from './queue.lua.js';
 import { suspectLua } from './suspect.lua.js';
 
@@ -27,10 +28,10 @@ local function placesOf(B) return B .. ':wait', B .. ':active', B .. ':prioritiz
 local function alive(id) return sys .. 'pod:' .. id .. ':alive' end
 local wasHeard = redis.call('EXISTS', alive(pod))
 redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))
--- Since when some pod was heard at least every half lease; it expires with a silence of all, after which no claim lapses for a lease.
+-- Since when some pod was heard without a silence of all pods; it expires with one, after which no claim lapses for a lease.
 -- If Redis's clock has stepped back, that counts as a silence (race 20).
 local since = tonumber(redis.call('GET', sys .. 'heard')) or nowUs
-redis.call('SET', sys .. 'heard', string.format('%.0f', math.min(since, nowUs)), 'PX', math.ceil(leaseUs / 2000))
+redis.call('SET', sys .. 'heard', string.format('%.0f', math.min(since, nowUs)), 'PX', math.ceil(leaseUs / 1000 * ${SILENCE_OF_LEASE}))
 for k = 9, 8 + nTypes do
   local key = sys .. 'pods:' .. ARGV[k]
   if takesMore then
