@@ -148,7 +148,7 @@ test('LOADING: the application starts while Redis reads its log, and what it enq
   await pipeline.exec();
   await server.crash();
   // In µs. Redis answers after every 1024 commands of its log.
-  const slowly = ['--key-load-delay', '500'];
+  const slowly = ['--key-load-delay', '1000'];
   const loaded = server.start(slowly);
   let app: Awaited<ReturnType<typeof start>> | undefined;
   try {

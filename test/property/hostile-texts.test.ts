@@ -45,6 +45,8 @@ const STATES = ['waiting', 'active', 'delayed', 'waiting-children'] as const;
 class Walk {
   private readonly entities = new Map<string, EntityRef>();
   private readonly open = new Set<string>();
+  /** Roots, and jobs by themselves, that were accepted ever. */
+  private readonly known = new Set<string>();
   private epoch = 0;
   private text = '';
 
@@ -122,7 +124,10 @@ class Walk {
       return { job: this.request(depth === 2), ...(depth < 2 && { onFailure }), children: () => own };
     };
     await this.told(async () => {
-      const added = [await this.enqueuer.enqueueFlow(node(2))];
+      const root = await this.enqueuer.enqueueFlow(node(2));
+      // Under an id, or a key, of before nothing is added: the ids of its children are those of the first time, if it was a flow.
+      if (this.known.has(`${root.entityType}:${root.entityId} ${root.jobId}`)) return;
+      const added = [root];
       for (let one = added.pop(); one; one = added.pop()) {
         this.accepted({ type: one.entityType, id: one.entityId }, one.jobId);
         added.push(...one.children);
@@ -143,6 +148,7 @@ class Walk {
   private accepted(of: EntityRef, jobId: string): void {
     this.entities.set(entityWord(of), of);
     this.open.add(`${entityWord(of)} ${jobId}`);
+    this.known.add(`${of.type}:${of.id} ${jobId}`);
   }
 
   private ended(of: EntityRef, jobId: string): void {
