@@ -142,13 +142,13 @@ test('LOADING: the application starts while Redis reads its log, and what it enq
   const server = new DurableRedis('always');
   const { url } = await server.start();
   const admin = new Redis(url, { enableReadyCheck: false, maxRetriesPerRequest: null }).on('error', () => {});
-  const keys = 6000;
+  const keys = 30_000;
   const pipeline = admin.pipeline();
   for (let n = 0; n < keys; n++) pipeline.set(`other:${n}`, 'x');
   await pipeline.exec();
   await server.crash();
   // In µs. Redis answers after every 1024 commands of its log.
-  const slowly = ['--key-load-delay', '1000'];
+  const slowly = ['--key-load-delay', '200'];
   const loaded = server.start(slowly);
   let app: Awaited<ReturnType<typeof start>> | undefined;
   try {
