@@ -87,7 +87,7 @@ end
 `;
 
 export const scheduleLua = /* lua */ `
-local function hasStarted(B, jobId) return tonumber(redis.call('HGET', B .. ':' .. jobId, 'ats') or '0') > 0 end
+local function hasStarted(B, jobId) return (tonumber(redis.call('HGET', B .. ':' .. jobId, 'ats') or '0') or 1) > 0 end
 
 -- Changes a schedule by a body of BullMQ, which removes the present job where it finds it. One that has started is under way,
 -- also while it waits for its next try, or blocks its entity: it is out of sight meanwhile, and keeps its place.
@@ -167,11 +167,11 @@ function OPS.schedules(B, from, limit)
   for k = 1, #found, 2 do
     out[#out + 1] = found[k]
     out[#out + 1] = found[k + 1]
-    local fields = redis.call('HMGET', B .. ':repeat:' .. found[k], unpack(SCHEDULE))
+    local fields = fieldsOf(B .. ':repeat:' .. found[k], SCHEDULE)
     for f = 1, #SCHEDULE do out[#out + 1] = fields[f] or '' end
     -- a schedule of before has it in its present job only
-    out[#out + 1] = redis.call('HGET', B .. ':repeat:' .. found[k] .. ':' .. found[k + 1], 'aq')
-      or redis.call('HGET', B .. ':repeat:' .. found[k], 'aq') or ''
+    out[#out + 1] = fieldsOf(B .. ':repeat:' .. found[k] .. ':' .. found[k + 1], {'aq'})[1]
+      or fieldsOf(B .. ':repeat:' .. found[k], {'aq'})[1] or ''
   end
   return out
 end
