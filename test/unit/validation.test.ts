@@ -351,7 +351,7 @@ describe('validation', () => {
     expect(error).toMatchObject({ code: 'VALIDATION_FAILED', issues: [{ path: ['pin'], message: 'is invalid' }] });
     expect(error.message).not.toContain('4711');
     await past('Secret', { id: 'a', pin: 4711 });
-    await start([Handler], { codec });
+    await start([Handler], { codec, requireCodec: false });
     await eventually('it has failed', () => failed().length === 1);
     expect(failed()).toEqual(['Job "Secret" has invalid data: pin: is invalid.']);
   });
