@@ -82,8 +82,8 @@ export const contextGuards = [
     guard: 'a refused job is not tried again',
     cites: 'enhancers',
     file: 'src/core/retry.ts',
-    from: '  HandlerNotFoundError,\n  JobRefusedError,\n  PayloadUnreadableError,\n];',
-    to: '  HandlerNotFoundError,\n  PayloadUnreadableError,\n].filter(kind => kind !== JobRefusedError);',
+    from: 'HandlerNotFoundError, JobRefusedError, PayloadUnreadableError];',
+    to: 'HandlerNotFoundError, PayloadUnreadableError].filter(kind => kind !== (JobRefusedError as unknown));',
     tests: ENHANCERS,
   },
   {

@@ -64,8 +64,8 @@ export const damagedRecordGuards = [
     guard: 'the parent of a job that is damaged is none',
     cites: 'damage, I7',
     file: `${SCRIPTS}parent.lua.ts`,
-    from: "  redis.call('HDEL', child, 'parentKey', 'parent')\nend",
-    to: 'end',
+    from: "    redis.call('HDEL', child, 'parentKey', 'parent')\n    return nil",
+    to: '    return nil',
     tests: TESTS,
   },
   {

@@ -10,8 +10,8 @@ export const lostGuards = [
     guard: 'the key of a lost job makes way',
     cites: 'I10',
     file: script('enter'),
-    from: '  if not id or not isLost(B, id, dedupKey) then return id or nil end\n',
-    to: '  if true then return id or nil end\n',
+    from: '  elseif isLost(B, id, dedupKey) then',
+    to: '  elseif false then',
     tests: LOST,
   },
   {
