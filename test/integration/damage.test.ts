@@ -65,6 +65,8 @@ describe('damage', () => {
     await scene.a.renew([], { types, takesMore, workers });
     expect(await scene.b.look(scene.entity, 1)).toBe('owned');
     await scene.redis.hset(claim(), 'owner', 'dead');
+    // no silence of all pods gives it a lease more
+    await scene.redis.set(scene.system('heard'), 1);
     expect(await scene.b.look(scene.entity, 2)).toMatchObject({ claim: { token: expect.stringMatching(/^\d{16}$/) } });
   });
 

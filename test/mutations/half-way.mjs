@@ -73,8 +73,8 @@ export const halfWayGuards = [
     guard: 'a child whose field of its parent is damaged has it mended',
     cites: 'I7',
     file: script('parent'),
-    from: 'return key and mendParent(child, key) or nil end',
-    to: 'return nil end',
+    from: '    if key then return mendParent(child, key) end\n',
+    to: '',
     tests: HALF,
   },
   {

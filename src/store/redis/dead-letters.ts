@@ -43,7 +43,7 @@ export class RedisDeadLetters implements DeadLetters {
       }
       if (answer === 'DAMAGED') {
         throw new StoreRefusedError(
-          `Dead letter ${letterId} of ${type} is damaged: its name, its data or its options are missing, or are not JSON. It was not replayed; remove it.`,
+          `Dead letter ${letterId} of ${type} is damaged: its name or its data is missing. It was not replayed; remove it.`,
         );
       }
       return answer === '' ? undefined : String(answer);

@@ -75,8 +75,8 @@ function OPS.replay(B, T, I, letter)
   if whose then return {'SHARED', whose} end
   local fields = redis.call('HMGET', deadBase(T) .. ':' .. letter, 'entity', 'name', 'data', 'opts', 'aq')
   if fields[1] ~= I then return {''} end
-  local opts, isObject = tableOf(fields[4])
-  if not isObject or not fields[2] or not fields[3] then return {'DAMAGED'} end
+  if not fields[2] or not fields[3] then return {'DAMAGED'} end
+  local opts = tableOf(fields[4])
   -- what was about its first way in
   opts.jobId, opts.delay, opts.de, opts.timestamp, opts.parent = nil, nil, nil, nil, nil
   opts['repeat'], opts.prevMillis = nil, nil

@@ -55,13 +55,12 @@ local MANY = {}
 -- Why a call failed.
 local function problem(thrown) return type(thrown) == 'table' and thrown.err or tostring(thrown) end
 
--- What JSON text stands for, as a table, and whether it is one; an empty table if not: what a person, or damage, has written into a job
--- must not end a step half-way. Redis's JSON knows no half of a surrogate pair.
+-- What JSON text stands for, as a table; an empty one where it stands for none: what a person, or damage, has written into a job must
+-- not end a step half-way. Redis's JSON knows no half of a surrogate pair.
 local function tableOf(json)
   local ok, value = pcall(cjson.decode, json or '{}')
   if not ok then ok, value = pcall(cjson.decode, (string.gsub(json, '\\\\u[dD][89a-fA-F]%x%x', '\\\\ufffd'))) end
-  local isTable = ok and type(value) == 'table'
-  return isTable and value or {}, isTable and json ~= nil and json ~= false
+  return ok and type(value) == 'table' and value or {}
 end
 
 -- Whether the op that runs may have written.
@@ -162,7 +161,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
 
 /** Commands of ours that only read; whatever is not among them writes. */
 const READS = new Set(
-  'EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PTTL SCAN SISMEMBER XRANGE ZCARD ZRANGE ZRANGEBYSCORE ZREVRANGE ZSCAN ZSCORE'.split(
+  'EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PTTL SCAN SISMEMBER TYPE XRANGE ZCARD ZRANGE ZRANGEBYSCORE ZREVRANGE ZSCAN ZSCORE'.split(
     ' ',
   ),
 );

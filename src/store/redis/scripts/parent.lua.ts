@@ -26,9 +26,14 @@ end
 -- what is damaged, at each end of the job: it is mended, or removed.
 local function parentIn(child, told)
   local key, json = unpack(redis.call('HMGET', child, 'parentKey', 'parent'))
-  if not key and not told then return nil end
+  if not key and not json and not told then return nil end
   local parent = tableOf(json or told)
-  if type(parent.id) ~= 'string' or type(parent.queueKey) ~= 'string' then return key and mendParent(child, key) or nil end
+  if type(parent.id) ~= 'string' or type(parent.queueKey) ~= 'string' then
+    if key then return mendParent(child, key) end
+    if json then redis.call('HDEL', child, 'parent') end
+    return nil
+  end
+  if not key and not told then return nil end
   local named = parent.queueKey .. ':' .. parent.id
   if key and key ~= named then redis.call('HSET', child, 'parentKey', named) end
   return parent

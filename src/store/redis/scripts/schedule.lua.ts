@@ -19,7 +19,7 @@ local function runOptions(B, id, json)
   local opts = tableOf(json)
   if type(opts['repeat']) == 'table' then return opts end
   local key = B .. ':repeat:' .. id
-  local times, template, count = redis.call('HMGET', key, unpack(TIMES)), unpack(redis.call('HMGET', key, 'opts', 'ic'))
+  local times, template, count = fieldsOf(key, TIMES), unpack(fieldsOf(key, {'opts', 'ic'}))
   opts = tableOf(template)
   opts['repeat'] = {count = tonumber(count) or 1}
   for t, name in ipairs(TIMES) do
@@ -64,11 +64,14 @@ local function advance(B, jobId, nextMs)
   local id, json, envelope = unpack(redis.call('HMGET', B .. ':' .. jobId, 'rjk', 'opts', 'aq'))
   id = id or scheduleOf(jobId)
   if not id or jobId ~= presentOf(B, id) then return end
-  if nextMs == 'over' then
+  local key = B .. ':repeat:' .. id
+  local kind = redis.call('TYPE', key).ok
+  -- what is no hash can't say when it runs next
+  if nextMs == 'over' or (kind ~= 'hash' and kind ~= 'none') then
     BULL.removeJobScheduler(keysOf.removeJobScheduler(B), {id, B .. ':'})
     return
   end
-  local key, opts = B .. ':repeat:' .. id, runOptions(B, id, json)
+  local opts = runOptions(B, id, json)
   local times = opts['repeat']
   times.count = (tonumber(times.count) or 1) + 1
   -- Of its time there may be one that somebody has moved before it: it waits for its next try, or has failed and is kept.
