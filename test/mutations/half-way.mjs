@@ -89,8 +89,8 @@ export const halfWayGuards = [
     guard: 'what is no JSON is an empty table',
     cites: 'I7',
     file: dispatcher,
-    from: '  return isTable and value or {}, isTable',
-    to: '  return value, isTable',
+    from: "  return ok and type(value) == 'table' and value or {}\n",
+    to: '  return value\n',
     tests: HALF,
   },
   {

@@ -190,11 +190,12 @@ class Walk {
     }
   }
 
-  /** I7: who has something to do, now or later, is in the books. */
+  /** I7: who has something to do, now or later, is in the books; not who waits for a person (race 16). */
   private async checkDue(): Promise<void> {
     for (const of of this.entities.values()) {
-      const { waiting, active, delayed } = await this.store.control.status(of);
-      if (waiting + active + delayed > 0)
+      const { waiting, active, delayed, isPaused, blockedBy } = await this.store.control.status(of);
+      const waitsForPerson = isPaused || (blockedBy !== undefined && active === 0);
+      if (waiting + active + delayed > 0 && !waitsForPerson)
         expect([of, await this.cluster.dueScore(of)]).toEqual([of, expect.any(Number)]);
     }
   }
