@@ -70,6 +70,20 @@ describe('damage', () => {
     expect(await scene.b.look(scene.entity, 2)).toMatchObject({ claim: { token: expect.stringMatching(/^\d{16}$/) } });
   });
 
+  test('a claim that ends in days is looked at soon, and over once its owner is not heard', async () => {
+    await scene.cold(scene.a, 1);
+    const inDays = (Date.now() + 172_800_000) * 1000;
+    await scene.redis.hset(claim(), 'until', inDays);
+    await scene.a.renew([], { types: ['account'], takesMore: true, workers: 1 });
+    expect(await scene.b.look(scene.entity, 1)).toBe('owned');
+    expect(Number(await scene.redis.zscore(scene.system('due:account'), '42'))).toBeLessThan(
+      inDays / 2 + Date.now() * 500,
+    );
+    await scene.redis.hset(claim(), 'owner', 'dead');
+    await scene.redis.set(scene.system('heard'), 1);
+    expect(await scene.b.look(scene.entity, 2)).toMatchObject({ claim: { epoch: 2 } });
+  });
+
   test('the damaged claim of one entity does not fail the renewals of the others', async () => {
     const { claim: first } = await scene.cold(scene.a, 1);
     const other = { type: 'account', id: 'other' };

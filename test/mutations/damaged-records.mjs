@@ -64,8 +64,8 @@ export const damagedRecordGuards = [
     guard: 'the parent of a job that is damaged is none',
     cites: 'damage, I7',
     file: `${SCRIPTS}parent.lua.ts`,
-    from: "    redis.call('HDEL', child, 'parentKey', 'parent')\n    return nil",
-    to: '    return nil',
+    from: "    if json then redis.call('HDEL', child, 'parent') end\n",
+    to: '',
     tests: TESTS,
   },
   {
@@ -74,6 +74,14 @@ export const damagedRecordGuards = [
     file: `${SCRIPTS}finish.lua.ts`,
     from: "if not redis.call('LPOS', B .. ':active', jobId) then redis.call('RPUSH', B .. ':active', jobId) end",
     to: '',
+    tests: TESTS,
+  },
+  {
+    guard: 'a claim that ends later than any is live only while its owner is heard',
+    cites: 'damage, I7',
+    file: `${SCRIPTS}claim.lua.ts`,
+    from: 'local isHeard = not (claim[RESTS] or isDamaged) or',
+    to: 'local isHeard = not claim[RESTS] or',
     tests: TESTS,
   },
 ];
