@@ -54,10 +54,32 @@ export function writeEnvelope(envelope: Envelope | undefined): string {
 
 /** What somebody has written by hand is none. */
 export function readEnvelope(text: string): Envelope {
+  return tryEnvelope(text) ?? NO_ENVELOPE;
+}
+
+/**
+ * An envelope of which its job can be run; nothing where that can't be told: without its codec a payload would be taken for another.
+ * Its other parts are checked by those who read them.
+ */
+export function tryEnvelope(text: string): Envelope | undefined {
+  let envelope: unknown;
   try {
-    const envelope: unknown = JSON.parse(text);
-    return typeof envelope === 'object' && envelope !== null ? (envelope as Envelope) : NO_ENVELOPE;
+    envelope = JSON.parse(text);
   } catch {
-    return NO_ENVELOPE;
+    return undefined;
   }
+  if (typeof envelope !== 'object' || envelope === null || Array.isArray(envelope)) return undefined;
+  const { codec, children } = envelope as Envelope;
+  const isReadable = isName(codec) && (children === undefined || (Array.isArray(children) && children.every(isChild)));
+  return isReadable ? (envelope as Envelope) : undefined;
+}
+
+function isName(codec: unknown): boolean {
+  return codec === undefined || typeof codec === 'string';
+}
+
+function isChild(child: Partial<ChildRef> | null): boolean {
+  if (typeof child !== 'object' || child === null) return false;
+  const { type, id, jobId, name, codec } = child;
+  return [type, id, jobId, name].every(word => typeof word === 'string') && isName(codec);
 }

@@ -81,7 +81,7 @@ export type Entered = { readonly jobId: string } & (
   | { readonly route: 'mine'; readonly fetched: Fetched }
   | { readonly route: 'claimed'; readonly claimed: Claimed }
   /** Redis says that this pod owns the entity, under a claim that it does not know: an answer was lost (race 26). */
-  | { readonly route: 'unknown-claim' }
+  | { readonly route: 'unknown-claim' /** What was fetched with it is not known here. */; readonly why?: string }
   /** `parent`: it waits for its children. */
   | { readonly route: 'elsewhere' | 'nobody' | 'delayed' | 'parent' }
 );

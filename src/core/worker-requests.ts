@@ -33,11 +33,17 @@ export class WorkerRequests {
       use: answer => {
         if (answer.route === 'claimed') this.onGranted(answer.claimed, sentAt);
         else if (answer.route === 'mine') this.onAdded(answer.fetched, sentAt);
-        else if (answer.route === 'unknown-claim' && !this.tenure.claim && !this.looking) this.look();
+        else if (answer.route === 'unknown-claim') this.onUnknownClaim(answer.why);
       },
       tolerates: isNotExecuted,
     });
     return entered;
+  }
+
+  private onUnknownClaim(why: string | undefined): void {
+    const { tenure } = this;
+    if (!tenure.claim && !this.looking) this.look();
+    else if (why !== undefined) tenure.failure ??= new Error(why);
   }
 
   /** What an enqueue of this pod asks for; never believed for safety: the store decides. */

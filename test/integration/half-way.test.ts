@@ -137,8 +137,8 @@ describe('a step that is stopped half-way', () => {
   const halfWay = /half-way.*a part of it may have been executed/;
 
   test('what threw before its first write was not executed', async () => {
-    await cluster.redis.set(key(up, '$:worker'), 'not a hash');
-    await expect(a.control.pause(up, true)).rejects.toThrow(/refused.*nothing was changed/);
+    await cluster.redis.set(key(up, 'wait'), 'not a list');
+    await expect(a.control.status(up)).rejects.toThrow(/refused.*nothing was changed/);
   });
 
   test('what threw after a write of ours may have been executed', async () => {

@@ -6,8 +6,8 @@ export const bulkGuards = [
     guard: 'a job that would be dropped as the duplicate of another one of its bulk is refused',
     cites: 'I10',
     file: 'src/core/enqueue.ts',
-    from: '    refuseDuplicates(jobs);\n',
-    to: '',
+    from: 'check: request => refuseDuplicate(this.check(request, context)),',
+    to: 'check: request => this.check(request, context),',
     tests: BULK,
   },
   {

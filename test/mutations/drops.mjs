@@ -58,8 +58,8 @@ export const dropGuards = [
     guard: 'dropped: an idempotency key of a job that was dropped is free at once',
     cites: 'I10',
     file: script('enter'),
-    from: '  if not id or not wasDropped(B, id) then return id end\n',
-    to: '  if true then return id end\n',
+    from: '  if wasDropped(B, id) then\n    DROPS',
+    to: '  if false then\n    DROPS',
     tests: DROPS,
   },
   {

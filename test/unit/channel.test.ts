@@ -319,7 +319,11 @@ describe('the command channel', () => {
     await answer(0, new Error('ERR in a script'), 2);
     expect(outcomes).toEqual(['a: STORE_REFUSED', 'b: 2']);
     redis.sent[1]?.open(packed([3]));
-    await expect(unreadable).rejects.toThrow('not what was expected');
+    await expect(unreadable).rejects.toMatchObject({
+      code: 'OUTCOME_UNKNOWN',
+      message: 'Redis executed "c", and its answer can\'t be read (TypeError).',
+      cause: expect.objectContaining({ message: 'not what was expected' }),
+    });
   });
 
   const refused = (code: string) => Object.assign(new Error(`${code} for the time being`), { name: 'ReplyError' });

@@ -259,10 +259,11 @@ export function failureFields(
   return { failedReason: reason, stacktrace: JSON.stringify(latestStacks(stacksIn(earlier), stack, limit, ends)) };
 }
 
-function stacksIn(text: string | undefined): readonly unknown[] {
+/** What others have written by hand is none. */
+export function stacksIn(text: string | undefined): string[] {
   try {
     const stacks: unknown = JSON.parse(text ?? '[]');
-    return Array.isArray(stacks) ? stacks : [];
+    return Array.isArray(stacks) ? stacks.filter(stack => typeof stack === 'string') : [];
   } catch {
     return [];
   }

@@ -13,6 +13,7 @@ import type { Redis } from 'ioredis';
 import { Unpackr } from 'msgpackr';
 import { detached } from '../../core/detached.js';
 import {
+  AtomicQueuesError,
   messageOf,
   OutcomeUnknownError,
   StepTooLargeError,
@@ -350,7 +351,7 @@ function settle(call: Call, answer: unknown): void {
   try {
     call.resolve(call.decode(answer));
   } catch (error) {
-    call.reject(error as Error);
+    call.reject(error instanceof AtomicQueuesError ? error : unreadable(call, error));
   }
 }
 
@@ -363,6 +364,12 @@ export function refusalOf(what: string, answer: unknown): Error {
   return half
     ? new OutcomeUnknownError(`Redis stopped ${what} half-way: ${messageOf(err)}; a part of it may have been executed.`)
     : new StoreRefusedError(`Redis refused ${what}: ${messageOf(err)}; nothing was changed.`);
+}
+
+/** It was executed; what it brought is not known here. */
+function unreadable({ op }: Call, error: unknown): OutcomeUnknownError {
+  const kind = error instanceof Error ? error.name : typeof error;
+  return new OutcomeUnknownError(`Redis executed "${op}", and its answer can't be read (${kind}).`, { cause: error });
 }
 
 function rejectAll(batch: Batch, error: Error): void {

@@ -15,6 +15,7 @@ import type {
 } from '../../core/operating.js';
 import { presentRun } from '../../core/schedule.js';
 import type { Channel } from './channel.js';
+import { shownNumber } from './job-fields.js';
 import type { KeySpace } from './keys.js';
 import { readPages, readPayload, readRows, sharedQueue } from './replies.js';
 
@@ -125,8 +126,8 @@ function readView(codecs: Codecs, row: readonly string[]): JobView {
     jobId,
     name,
     data: readPayload(codecs, json, envelope),
-    enqueuedAtMs: Number(timestamp),
-    attemptsMade: Number(tries),
+    enqueuedAtMs: shownNumber(timestamp),
+    attemptsMade: shownNumber(tries),
     ...(failedReason !== '' && { failedReason: String(failedReason) }),
   };
 }

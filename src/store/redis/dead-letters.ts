@@ -3,9 +3,11 @@ import type { Codecs } from '../../core/codec.js';
 import { encodeSegment, parseEntityWord } from '../../core/entity.js';
 import { StoreRefusedError } from '../../core/errors.js';
 import type { DeadLetter, DeadLetters, QueueLocation } from '../../core/operating.js';
+import { stacksIn } from './bullmq.js';
 import type { Channel } from './channel.js';
+import { shownNumber } from './job-fields.js';
 import type { KeySpace } from './keys.js';
-import { readJson, readPages, readPayload, readRows, sharedQueue } from './replies.js';
+import { readPages, readPayload, readRows, sharedQueue } from './replies.js';
 
 export class RedisDeadLetters implements DeadLetters {
   constructor(
@@ -38,6 +40,11 @@ export class RedisDeadLetters implements DeadLetters {
       if (answer === 'SHARED') throw sharedQueue(base, entity, detail);
       if (answer === 'REFUSED') {
         throw new StoreRefusedError(`BullMQ refused the job of dead letter ${letterId} of ${type} (code ${detail}).`);
+      }
+      if (answer === 'DAMAGED') {
+        throw new StoreRefusedError(
+          `Dead letter ${letterId} of ${type} is damaged: its name or its data is missing. It was not replayed; remove it.`,
+        );
       }
       return answer === '' ? undefined : String(answer);
     });
@@ -72,11 +79,11 @@ export class RedisDeadLetters implements DeadLetters {
       jobId,
       name,
       data: readPayload(this.codecs, data, envelope),
-      enqueuedAtMs: Number(enqueuedAt),
-      diedAtMs: Number(diedAt),
-      attemptsMade: Number(tries),
+      enqueuedAtMs: shownNumber(enqueuedAt),
+      diedAtMs: shownNumber(diedAt),
+      attemptsMade: shownNumber(tries),
       failedReason,
-      stacks: readJson(stacks ?? '[]') as string[],
+      stacks: stacksIn(stacks),
     };
   }
 }

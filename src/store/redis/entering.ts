@@ -28,6 +28,8 @@ export interface EnteringParts {
 /** Jobs of a bulk that is added in one step: each costs Redis some 30 µs (I11). */
 const MOST_IN_ONE_STEP = 2000;
 
+const LONGEST_WHY = 300;
+
 export class Entering {
   constructor(private readonly parts: EnteringParts) {}
 
@@ -151,12 +153,19 @@ export class Entering {
     switch (answer[0]) {
       case 'MINE':
         // The worker that gave the epoch knows its token; a job needs the epoch only to be guarded.
-        return { jobId, route: 'mine', fetched: this.parts.readTaken(answer, 2, { entity, token: '', epoch }) };
+        return orUnknown(jobId, () => {
+          const fetched = this.parts.readTaken(answer, 2, { entity, token: '', epoch });
+          return { jobId, route: 'mine', fetched };
+        });
       case 'CLAIMED':
-        return { jobId, route: 'claimed', claimed: this.parts.readClaimed(answer, 2, entity, epoch) };
+        return orUnknown(jobId, () => {
+          return { jobId, route: 'claimed', claimed: this.parts.readClaimed(answer, 2, entity, epoch) };
+        });
       case 'UNKNOWN':
         if (answer[2] !== undefined) {
-          log.warn(`Job ${jobId} of ${entityWord(entity)} was added; routing it failed: ${answer[2]}`);
+          const why = `routing it failed: ${String(answer[2]).slice(0, LONGEST_WHY)}`;
+          log.warn(`Job ${jobId} of ${entityWord(entity)} was added; ${why}`);
+          return { jobId, route: 'unknown-claim', why };
         }
         return { jobId, route: 'unknown-claim' };
       case 'SHARED':
@@ -190,5 +199,14 @@ export class Entering {
   private full(job: Pick<NewJob, 'entity'> | undefined): Error {
     if (!job) return new StoreRefusedError('An entity of the bulk is full; nothing was added.');
     return new BacklogFullError(job.entity, this.parts.config.entityType(job.entity.type).maxPending ?? 0);
+  }
+}
+
+/** The job is added by now: what came with it is its worker's matter, and no reason to tell its caller otherwise. */
+function orUnknown(jobId: string, read: () => Entered): Entered {
+  try {
+    return read();
+  } catch (error) {
+    return { jobId, route: 'unknown-claim', why: `the answer to its enqueue can't be read (${(error as Error).name})` };
   }
 }

@@ -5,7 +5,7 @@
  */
 import { createIORedisClient, createRedisBackend, Job, type RedisQueueBackend, raw2NextJobData } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { UnsupportedError } from '../../core/errors.js';
+import { JobAbandonedError, UnsupportedError } from '../../core/errors.js';
 import type { HandlerPayload } from '../../core/jobs.js';
 import type { Claim } from '../../core/ports.js';
 import type { EntityKeys } from './keys.js';
@@ -52,8 +52,7 @@ export class NativeJobs {
 
   build(keys: EntityKeys, claim: Claim, { id, fields, payload }: JobHash): Job {
     const queue = new JobQueue(keys, () => this.guardedBackend(keys, claim, payload));
-    const [json] = raw2NextJobData([fields, id, 0, 0] as never) as unknown as [never];
-    const job = Job.fromJSON(queue as never, json, id);
+    const job = fromHash(queue, id, fields);
     if (payload) job.data = payload.data;
     return job;
   }
@@ -139,6 +138,17 @@ class JobQueue {
 
   trace<T>(_kind: unknown, _operation: string, _destination: string, run: () => T): T {
     return run();
+  }
+}
+
+/** @throws JobAbandonedError where BullMQ can't read it. */
+function fromHash(queue: JobQueue, id: string, fields: readonly string[]): Job {
+  try {
+    const [json] = raw2NextJobData([fields, id, 0, 0] as never) as unknown as [never];
+    return Job.fromJSON(queue as never, json, id);
+  } catch {
+    // Its message would repeat a part of the hash.
+    throw new JobAbandonedError(`BullMQ can't read the hash of job ${id}: a field that is to be JSON is not.`);
   }
 }
 

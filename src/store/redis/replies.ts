@@ -2,20 +2,20 @@
  * Answers of the scripts, turned into what the core reads.
  * Layouts are told in the scripts: `take.lua.ts` for jobs, each op for its own.
  */
-import type { JobsOptions } from 'bullmq';
 import { readThrown, type Thrown } from '../../core/answer.js';
 import type { Codecs } from '../../core/codec.js';
 import { type EntityRef, entityWord } from '../../core/entity.js';
-import { type ChildRef, type Envelope, NO_ENVELOPE, readEnvelope } from '../../core/envelope.js';
+import { type ChildRef, type Envelope, NO_ENVELOPE, readEnvelope, tryEnvelope } from '../../core/envelope.js';
 import { InvalidOptionError, StaleClaimError } from '../../core/errors.js';
-import type { ChildResult, FetchedJob, JobOptions } from '../../core/jobs.js';
+import type { ChildResult, FetchedJob } from '../../core/jobs.js';
 import { showPayload } from '../../core/payload.js';
 import type { Claim, Fetched } from '../../core/ports.js';
+import { type Read, type RedisJobOptions, readCount, readOptions } from './job-fields.js';
 import type { JobHash } from './native-job.js';
 
 /** A fetched job as this store knows it: the core's view and the options that its end needs. */
 export interface RedisJob extends FetchedJob {
-  readonly options: JobsOptions & JobOptions;
+  readonly options: RedisJobOptions;
   /** Those of the tries before, as JSON text. */
   readonly stacks: string | undefined;
   /** The schedule that made it. */
@@ -42,9 +42,12 @@ export function checkStale(answer: readonly unknown[], claim: Claim): void {
 /** Two entities that a type's `queueName` gives one queue: under one claim each would run the other's jobs. */
 export function sharedQueue(base: string, entity: EntityRef, whose: unknown): InvalidOptionError {
   return new InvalidOptionError(
-    `The queue ${base} belongs to ${whose}; queueName must give ${entityWord(entity)} one of its own.`,
+    `The queue ${base} belongs to ${String(whose).slice(0, LONGEST_SHOWN)}; queueName must give ${entityWord(entity)} one of its own.`,
   );
 }
+
+/** Of a text that others may have written, in an error or a log line. */
+const LONGEST_SHOWN = 300;
 
 /** Rows of so many fields, each read by itself. */
 export function readRows<T>(answer: readonly unknown[], fields: number, read: (row: readonly string[]) => T): T[] {
@@ -107,7 +110,7 @@ const ENVELOPE = 'aq';
 export const THROWN = 'thrown';
 
 function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: OfJobs): RedisJob {
-  let name = '';
+  let name: string | undefined;
   let json: string | undefined;
   let options: RedisJob['options'] = {};
   let attempt = 1;
@@ -119,13 +122,18 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
   let parent: string | undefined;
   let thrown: Thrown | undefined;
   let envelope: Envelope = NO_ENVELOPE;
+  let damage: string | undefined;
+  const sound = <T>(field: string, { value, fault }: Read<T>): T => {
+    if (fault !== undefined) damage ??= `the field "${field}" of its hash ${fault}`;
+    return value;
+  };
   for (let i = 0; i < fields.length; i += 2) {
     const value = fields[i + 1] ?? '';
     if (fields[i] === 'name') name = value;
     else if (fields[i] === 'data') json = value;
-    else if (fields[i] === 'opts') options = JSON.parse(value);
-    else if (fields[i] === 'ats') attempt = Number(value);
-    else if (fields[i] === 'atm') attemptsMade = Number(value);
+    else if (fields[i] === 'opts') options = sound('opts', readOptions(value));
+    else if (fields[i] === 'ats') attempt = sound('ats', readCount(value));
+    else if (fields[i] === 'atm') attemptsMade = sound('atm', readCount(value));
     else if (fields[i] === 'stacktrace') stacks = value;
     else if (fields[i] === 'defa') mustFail = value;
     else if (fields[i] === 'skip') isSkipped = true;
@@ -133,7 +141,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
     else if (fields[i] === 'rjk') scheduleId = value;
     else if (fields[i] === 'parentKey') parent ??= '';
     else if (fields[i] === 'parent') parent = value;
-    else if (fields[i] === ENVELOPE) envelope = readEnvelope(value);
+    else if (fields[i] === ENVELOPE) envelope = sound(ENVELOPE, openEnvelope(value));
   }
   let data: unknown;
   if (json === undefined) {
@@ -146,11 +154,13 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
       mustFail ??= 'the data of the job is not JSON';
     }
   }
+  if (name === undefined) damage ??= 'the field "name" of its hash is missing';
+  mustFail ??= damage;
   const { children: of } = envelope;
   let built: unknown;
   return {
     id,
-    name,
+    name: name ?? '',
     data,
     attempt,
     attemptsMade,
@@ -166,4 +176,10 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
     native: payload => (built ??= ofJobs.native(claim, { id, fields, payload })),
     children: of && (() => ofJobs.children(claim, id, of)),
   };
+}
+
+/** Without its codec the payload would be taken for another, so one that can't be read is a fault. */
+function openEnvelope(text: string): Read<Envelope> {
+  const value = tryEnvelope(text);
+  return value ? { value } : { value: NO_ENVELOPE, fault: 'is no envelope' };
 }

@@ -4,7 +4,7 @@
 import type { Codecs } from '../../core/codec.js';
 import type { EntityRef } from '../../core/entity.js';
 import { writeEnvelope } from '../../core/envelope.js';
-import { StoreRefusedError } from '../../core/errors.js';
+import { messageOf, StoreRefusedError } from '../../core/errors.js';
 import type { JobOptions, NewJob } from '../../core/jobs.js';
 import type { Schedules, ScheduleView } from '../../core/operating.js';
 import type { Clock, Log } from '../../core/ports.js';
@@ -12,6 +12,7 @@ import type { Schedule } from '../../core/schedule.js';
 import { firstByPattern } from '../schedule-times.js';
 import { type Bull, toText } from './bullmq.js';
 import type { Channel } from './channel.js';
+import { shownNumber } from './job-fields.js';
 import type { KeySpace } from './keys.js';
 import { type RedisJob, readPayload, readRows, sharedQueue } from './replies.js';
 
@@ -93,7 +94,7 @@ export class RedisSchedules implements Schedules {
       return String(firstByPattern({ pattern: String(pattern), tz }, after));
     } catch (error) {
       // Somebody has written it by hand.
-      this.parts.log.warn(`Schedule "${scheduleId}" ends: ${(error as Error).message}`);
+      this.parts.log.warn(`Schedule "${scheduleId.slice(0, 300)}" ends: ${messageOf(error).slice(0, 300)}`);
       return OVER;
     }
   }
@@ -106,10 +107,10 @@ function readSchedule(codecs: Codecs, row: readonly string[]): ScheduleView {
     id,
     jobName,
     data: data === '' ? {} : readPayload(codecs, data, envelope),
-    ...(every !== '' && { every: Number(every) }),
+    ...(every !== '' && { every: shownNumber(every) }),
     ...(pattern !== '' && { pattern: String(pattern) }),
     ...(tz !== '' && { tz: String(tz) }),
     nextAtMs: Number(next),
-    runs: Number(count) - 1,
+    runs: Math.max(0, shownNumber(count) - 1),
   };
 }

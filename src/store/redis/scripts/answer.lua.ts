@@ -56,8 +56,9 @@ function OPS.unread(...)
     local page = redis.call('XRANGE', box, from, '+', 'COUNT', 10)
     for _, entry in ipairs(page) do
       local fields = entry[2]
-      for _, value in ipairs({entry[1], fields[2], fields[4], fields[6]}) do out[#out + 1] = value end
-      entries, bytes, from = entries + 1, bytes + #fields[6], '(' .. entry[1]
+      local text = fields[6] or ''
+      for _, value in ipairs({entry[1], fields[2] or '', fields[4] or '', text}) do out[#out + 1] = value end
+      entries, bytes, from = entries + 1, bytes + #text, '(' .. entry[1]
     end
   until #page < 10 or entries >= MAX_PAGE_ENTRIES or bytes >= MAX_PAGE_BYTES
   return out
@@ -84,7 +85,7 @@ function OPS.find(...)
   local asked, out = {...}, {}
   for k = 1, #asked, 3 do
     local B, id, call = asked[k], asked[k + 1], asked[k + 2]
-    local added, envelope, result, reason = unpack(redis.call('HMGET', B .. ':' .. id, 'timestamp', 'aq', 'returnvalue', 'failedReason'))
+    local added, envelope, result, reason = unpack(fieldsOf(B .. ':' .. id, {'timestamp', 'aq', 'returnvalue', 'failedReason'}))
     local state, own, kind, text = added and stateOfJob(B, id) or 'gone', isFor(envelope, call) and '1' or '0', '', ''
     if state == 'completed' then
       state, kind, text = 'gone', 'completed', result or 'null'
@@ -99,7 +100,7 @@ end
 -- cancel: B T I jobId call; returns {'1'} when the job was removed, {'0'} when it has started, or is another's
 function OPS.cancel(B, T, I, id, call)
   local starts, envelope = unpack(redis.call('HMGET', B .. ':' .. id, 'ats', 'aq'))
-  if not isFor(envelope, call) or tonumber(starts or '0') > 0 then return {'0'} end
+  if not isFor(envelope, call) or (tonumber(starts or '0') or 1) > 0 then return {'0'} end
   if removeJob(B, id) ~= 1 then return {'0'} end
   if not isLive(claimOf(B)) then lookNow(B, T, I) end
   return {'1'}

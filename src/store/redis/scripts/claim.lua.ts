@@ -19,11 +19,27 @@ local FENCE_SECONDS = 86400
 -- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
 local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL, GATHERS, LAST_ID, KEYS_UNTIL, SUSPECT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 local claims = {}
+-- More than a pod ever counts up to.
+local MOST_EPOCH = 1e12
+-- What is damaged is not there: a token is then made of the time, and an owner without an end is live while it is heard.
+local function readClaim(B)
+  local ok, claim = pcall(redis.call, 'HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests', 'recall',
+    'gathers', 'lastId', 'keysUntil', 'suspect')
+  if not ok then
+    -- no hash, so no claim
+    redis.call('DEL', fence(B))
+    return {}
+  end
+  claim[EPOCH] = whole(claim[EPOCH], MOST_EPOCH)
+  for _, field in ipairs({UNTIL, TOKEN, LAST_ID, KEYS_UNTIL}) do claim[field] = whole(claim[field]) end
+  if claim[ENTITY] and not string.match(claim[ENTITY], '^[^:]+:[^:]+$') then claim[ENTITY] = nil end
+  return claim
+end
+
 local function claimOf(B)
   local claim = claims[B]
   if not claim then
-    claim = redis.call('HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests', 'recall',
-      'gathers', 'lastId', 'keysUntil', 'suspect')
+    claim = readClaim(B)
     claims[B] = claim
   end
   return claim
@@ -55,11 +71,15 @@ local function graceUntil()
   return graceEnd
 end
 
--- Until when a claim holds if its owner is not heard any more, in us; nil if it does not hold now.
+-- Until when a claim holds if its owner is not heard any more, in us; nil if it does not hold now. An end that is further away than that
+-- of any claim, or none, is damaged: the claim holds while its owner is heard, and is looked at again soon.
+local LONGEST_CLAIM_US = math.max(86400000000, 100 * leaseUs)
 local function liveUntil(claim)
   if not claim[OWNER] then return nil end
-  local untilUs = tonumber(claim[UNTIL] or '0')
-  local isHeard = not claim[RESTS] or redis.call('EXISTS', sys .. 'pod:' .. claim[OWNER] .. ':alive') == 1
+  local untilUs = tonumber(claim[UNTIL] or MOST_WHOLE)
+  local isDamaged = untilUs - nowUs > LONGEST_CLAIM_US
+  if isDamaged then untilUs = nowUs + 10 * leaseUs end
+  local isHeard = not (claim[RESTS] or isDamaged) or redis.call('EXISTS', sys .. 'pod:' .. claim[OWNER] .. ':alive') == 1
   if untilUs > nowUs and isHeard then return untilUs end
   return graceUntil() > nowUs and graceUntil() or nil
 end
@@ -159,6 +179,9 @@ function Lost.forget(B, id)
   if #left > 0 then redis.call('HSET', fence(B), 'lost', cjson.encode(left)) else redis.call('HDEL', fence(B), 'lost') end
 end
 
+-- Made where damage is mended.
+local mendJob
+
 -- What was fetched and is dropped; answers whether it is.
 local function dropOne(B, drop, id)
   if DROPS.isPresent(B, id) then return false end
@@ -186,7 +209,9 @@ local function giveBack(B, kept, drop, most)
       if drop and dropOne(B, drop, id) then
         -- it is in no place of the queue any more
       elseif redis.call('EXISTS', B .. ':' .. id) == 1 then
-        local priority = tonumber(redis.call('HGET', B .. ':' .. id, 'priority') or '0') or 0
+        local ok, priority = pcall(redis.call, 'HGET', B .. ':' .. id, 'priority')
+        if not ok then mendJob(B, id) end
+        priority = ok and tonumber(priority) or 0
         if priority > 0 then
           redis.call('ZADD', B .. ':prioritized', priority * 0x100000000 + #active - position, id)
         else
@@ -206,7 +231,8 @@ end
 local function pendingDrop(B)
   local claim = claimOf(B)
   if claim[RECALL] ~= 'drop' or redis.call('EXISTS', B .. ':active') == 0 then return nil end
-  local T, I = string.match(claim[ENTITY], '^([^:]+):(.+)$')
+  local T, I = entityOf(B)
+  if not T then error('whose queue ' .. B .. ' is can not be read: its claim is damaged', 0) end
   return DROPS.begin(B, T, I), T, I
 end
 
@@ -227,7 +253,7 @@ local function refund(B, ids)
   -- Redis cuts times off to ms
   local sinceMs = nowMs + leftMs - rateMs - 2
   for _, id in ipairs(ids) do
-    local fetchedMs, mustFail = unpack(redis.call('HMGET', B .. ':' .. id, 'processedOn', 'defa'))
+    local fetchedMs, mustFail = unpack(fieldsOf(B .. ':' .. id, {'processedOn', 'defa'}))
     if not mustFail and (tonumber(fetchedMs) or 0) >= sinceMs then redis.call('DECR', B .. ':limiter') end
   end
 end
@@ -238,7 +264,9 @@ local function giveBackUnstarted(B, kept)
   local drop, T, I = pendingDrop(B)
   local back, foreign = giveBack(B, kept, drop)
   if #back > 0 then refund(B, back) end
-  for _, id in ipairs(back) do redis.call('HINCRBY', B .. ':' .. id, 'ats', -1) end
+  for _, id in ipairs(back) do
+    if not pcall(write, 'HINCRBY', B .. ':' .. id, 'ats', -1) then mendJob(B, id) end
+  end
   if drop then DROPS.clear(B, T, I) end
   return back, foreign
 end
@@ -255,10 +283,14 @@ end
 -- A job that lost its pod while it was the only one fetched is the one that ran: it counts as stalled. If several
 -- were fetched, none is suspected (I5).
 local function suspect(B, id, claim, maxStalled)
+  local ok, count = pcall(write, 'HINCRBY', B .. ':' .. id, 'stc', 1)
+  if not ok then
+    mendJob(B, id)
+    return
+  end
   if claim[OWNER] then
     redis.call('HSET', fence(B), 'suspect', victimsOf(claim[SUSPECT], id) .. claim[OWNER] .. ' :' .. id)
   end
-  local count = redis.call('HINCRBY', B .. ':' .. id, 'stc', 1)
   redis.call('XADD', B .. ':events', 'MAXLEN', '~', 10000, '*', 'event', 'stalled', 'jobId', id)
   if count > tonumber(maxStalled) then redis.call('HSET', B .. ':' .. id, 'defa', STALLED_TOO_OFTEN) end
 end
@@ -291,9 +323,10 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local owner, token = claim[OWNER], claim[TOKEN]
   if owner == pod and tonumber(epoch) <= tonumber(claim[EPOCH] or '0') then return nil, 'STALE' end
   if isOthers(claim) then return nil, 'OWNED' end
-  if not keepsToken then
+  if not keepsToken or not token then
     token = string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs))
   end
+  if claim[RECALL] and not claim[ENTITY] then claim[ENTITY] = T .. ':' .. I end
   -- Who begins anew has told what it started: that is settled.
   local back, foreign, isMore = (keepsToken and giveBackUnstarted or recover)(B)
   if isMore then

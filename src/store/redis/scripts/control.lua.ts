@@ -182,7 +182,7 @@ function OPS.status(B, T)
     redis.call('ZCARD', B .. ':waiting-children'),
     (isTypePaused(T) or isPaused(B)) and '1' or '0',
     id,
-    id ~= '' and redis.call('HGET', B .. ':' .. id, 'failedReason') or '',
+    id ~= '' and fieldsOf(B .. ':' .. id, {'failedReason'})[1] or '',
   }
 end
 
@@ -213,7 +213,7 @@ local function viewsOf(B, ids, names)
       break
     end
     out[#out + 1] = id
-    local fields = redis.call('HMGET', B .. ':' .. id, unpack(names))
+    local fields = fieldsOf(B .. ':' .. id, names)
     for f = 1, #names do
       bytes = bytes + #(fields[f] or '')
       out[#out + 1] = fields[f] or ''

@@ -75,11 +75,12 @@ function OPS.replay(B, T, I, letter)
   if whose then return {'SHARED', whose} end
   local fields = redis.call('HMGET', deadBase(T) .. ':' .. letter, 'entity', 'name', 'data', 'opts', 'aq')
   if fields[1] ~= I then return {''} end
+  if not fields[2] or not fields[3] then return {'DAMAGED'} end
   local opts = tableOf(fields[4])
   -- what was about its first way in
   opts.jobId, opts.delay, opts.de, opts.timestamp, opts.parent = nil, nil, nil, nil, nil
   opts['repeat'], opts.prevMillis = nil, nil
-  local kind = opts.priority and tonumber(opts.priority) > 0 and 'prioritized' or 'standard'
+  local kind = (tonumber(opts.priority) or 0) > 0 and 'prioritized' or 'standard'
   local id = addJob(B, kind, fields[2], nowMs, fields[3], opts, '', '', fields[5] or '')
   if type(id) == 'number' then return {'REFUSED', id} end
   for _, name in ipairs({':processed', ':failed'}) do

@@ -24,6 +24,7 @@ import { finishLua } from './finish.lua.js';
 import { flowLua } from './flow.lua.js';
 import { hoistDefinitions } from './hoist.js';
 import { lookLua } from './look.lua.js';
+import { mendLua } from './mend.lua.js';
 import { parentLua } from './parent.lua.js';
 import { queueLua } from './queue.lua.js';
 import { retentionLua } from './retention.lua.js';
@@ -71,18 +72,19 @@ end
 
 -- Redis refuses with these before the first write of a script, and never after it.
 local REFUSED_FIRST = {OOM = true, MISCONF = true, NOREPLICAS = true, READONLY = true}
+local function isRefused(thrown) return REFUSED_FIRST[string.match(problem(thrown), '^%u+')] end
 
--- Answers with what f answers, or, where it throws, with why.
+-- Answers with what f answers, or, where it throws, with why; then a second time why.
 local function attempt(f, ...)
-  local before = hasWritten
+  local before, why = hasWritten, nil
   hasWritten = false
   local ok, answer = pcall(f, ...)
   if not ok then
-    local why = problem(answer)
-    answer = {err = why, half = hasWritten and not REFUSED_FIRST[string.match(why, '^%u+')]}
+    why = problem(answer)
+    answer = {err = why, half = hasWritten and not isRefused(why)}
   end
   hasWritten = before or hasWritten
-  return answer
+  return answer, why
 end
 
 -- BullMQ's bodies, each made when it is first called: a batch needs few of them.
@@ -118,8 +120,10 @@ if #ARGV == 3 then redis.call('DEL', KEYS[2]) end
 local answers, at, call = {}, 4, 0
 while at < #ARGV do
   local last = at + 1 + ARGV[at + 1]
+  local answer, why = attempt(run, at, last)
+  if why then mendAfter(ARGV[at + 2], why) end
   call = call + 1
-  answers[call] = attempt(run, at, last)
+  answers[call] = answer
   at = last + 1
 end
 return pack(answers)
@@ -136,6 +140,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     dropLua,
     claimLua,
     advanceLua,
+    mendLua,
     takeLua,
     retentionLua,
     buryLua,
@@ -156,7 +161,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
 
 /** Commands of ours that only read; whatever is not among them writes. */
 const READS = new Set(
-  'EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PTTL SCAN SISMEMBER XRANGE ZCARD ZRANGE ZRANGEBYSCORE ZREVRANGE ZSCAN ZSCORE'.split(
+  'EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PTTL SCAN SISMEMBER TYPE XRANGE ZCARD ZRANGE ZRANGEBYSCORE ZREVRANGE ZSCAN ZSCORE'.split(
     ' ',
   ),
 );

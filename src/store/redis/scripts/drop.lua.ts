@@ -49,7 +49,7 @@ end
 
 -- Whether it is the present job of a schedule, which no drop is about.
 function DROPS.isPresent(B, id)
-  local schedule = redis.call('HGET', B .. ':' .. id, 'rjk')
+  local schedule = fieldsOf(B .. ':' .. id, {'rjk'})[1]
   local score = schedule and redis.call('ZSCORE', B .. ':repeat', schedule)
   return score and id == 'repeat:' .. schedule .. ':' .. score
 end
@@ -57,7 +57,7 @@ end
 -- Removes one job that is in no place any more, as BullMQ does; to its parent it has failed.
 function DROPS.remove(B, id)
   local job = B .. ':' .. id
-  local parentKey, key = unpack(redis.call('HMGET', job, 'parentKey', 'deid'))
+  local parentKey, key = unpack(fieldsOf(job, {'parentKey', 'deid'}))
   local isRead, parent = pcall(parentOf, B, id)
   if parentKey then BULL.removeChildDependency({B .. ':'}, {job, parentKey}) end
   if key and redis.call('GET', B .. ':de:' .. key) == id then redis.call('DEL', B .. ':de:' .. key, B .. ':dn:' .. key) end
@@ -83,7 +83,7 @@ function DROPS.clearOne(B, drop)
       if #ids == 0 then break end
       DROPS.room = DROPS.room - #ids
       for _, id in ipairs(ids) do
-        local after = redis.call('HGET', B .. ':' .. id, 'after')
+        local after = fieldsOf(B .. ':' .. id, {'after'})[1]
         -- what is damaged goes, too
         if not (after and redis.call('LPOS', B .. ':$:dropped', after)) then pcall(DROPS.remove, B, id) end
       end

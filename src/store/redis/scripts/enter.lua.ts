@@ -97,7 +97,7 @@ end
 -- BullMQ's add. One that fails half-way is undone; a hash that an earlier one left behind, in no state at all, is no
 -- duplicate but a wreck, and makes way (race 38). The envelope ('': none) is of the job that is added, not of one that is known.
 -- One of a flow may have a parent, as BullMQ's field of that name says.
-local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope, parent)
+local function addOnce(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope, parent)
   local hadWritten = hasWritten
   local lastId = lastIds[B] or redis.call('GET', B .. ':id') or idsGoOn(B)
   lastIds[B] = nil
@@ -144,6 +144,14 @@ local function addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, 
   error(id, 0)
 end
 
+-- As that; once more, where damage was in its way.
+local function addJob(B, ...)
+  local ok, id = pcall(addOnce, B, ...)
+  if ok then return id end
+  if not mend(B, id) then error(id, 0) end
+  return addOnce(B, ...)
+end
+
 -- A wake-up is a hint in the set of one pod, which may be dead: it expires.
 local function tell(podId, word)
   local key = sys .. 'pod:' .. podId .. ':wake'
@@ -164,8 +172,10 @@ end
 
 -- Whose queue it is, if another entity's: under one claim each would run the other's jobs.
 local function sharedWith(B, T, I)
-  local whose = claimOf(B)[ENTITY]
-  return whose and whose ~= T .. ':' .. I and whose or nil
+  local whose, word = claimOf(B)[ENTITY], T .. ':' .. I
+  if not whose or whose == word then return nil end
+  -- a queue that is named by its entity is that one's, whatever stands there
+  return B ~= string.sub(sys, 1, -3) .. word .. ':queue' and whose or nil
 end
 
 -- Tells the owner of work. The word may be lost, and the owner dead, or without a worker: a claim that rests lasts no longer
@@ -175,7 +185,7 @@ local function callOwner(B, T, I)
   wake(claim[OWNER], T, I)
   if not claim[RESTS] then return end
   claims[B] = nil
-  local untilUs = math.min(tonumber(claim[UNTIL]), nowUs + leaseUs)
+  local untilUs = math.min(tonumber(claim[UNTIL] or MOST_WHOLE), nowUs + leaseUs)
   redis.call('HSET', fence(B), 'until', string.format('%.0f', untilUs))
   lookBy(T, I, untilUs)
 end

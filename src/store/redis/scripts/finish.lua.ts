@@ -5,6 +5,11 @@
  * no reason to refuse (race 5). What BullMQ answers about the job is reported, not thrown: the worker goes on either way.
  */
 export const finishLua = /* lua */ `
+-- Whether a job has ended: it is removed, or kept in the set of those that have ended like it.
+local function hasEnded(B, jobId, status)
+  return redis.call('EXISTS', B .. ':' .. jobId) == 0 or redis.call('ZSCORE', B .. ':' .. status, jobId)
+end
+
 -- Ends one job under our lock; answers BullMQ's result: a job, a code below 0, or nothing.
 local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   local lock = B .. ':' .. jobId .. ':lock'
@@ -14,7 +19,20 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   local keys = completed and keysOf.completed(B, jobId) or keysOf.failed(B, jobId)
   opts = boundCount(B, status, opts)
   local args = {jobId, nowMs, completed and 'returnvalue' or 'failedReason', value, status, fetch, B .. ':', opts, fields}
-  local r = BULL.moveToFinished(keys, args)
+  local ok, r = pcall(BULL.moveToFinished, keys, args)
+  if not ok then
+    if isRefused(r) then error(r, 0) end
+    if hasEnded(B, jobId, completed and 'completed' or 'failed') then
+      -- it has ended, and the fetch of the next has failed, perhaps after it had moved it: all goes back, in its order (I6)
+      mend(B, r)
+      r = nil
+    else
+      -- what is half ended is active again
+      if not redis.call('LPOS', B .. ':active', jobId) then redis.call('RPUSH', B .. ':active', jobId) end
+      if not mend(B, r) then error(r, 0) end
+      r = BULL.moveToFinished(keys, args)
+    end
+  end
   if r == -2 or r == -6 then
     -- no lock, or not ours, and nothing changed yet
     redis.call('SET', lock, lockToken, 'PX', lockMs)
@@ -212,7 +230,11 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
     out[3] = againIn(r)
   else
     if r and r < 0 then out[2] = r end
-    if not fetches or out[2] < 0 then take(B, n, takeOpts, out, 3) end
+    if r == nil and fetches then
+      out[3] = 'recalled'
+    elseif not fetches or out[2] < 0 then
+      take(B, n, takeOpts, out, 3)
+    end
   end
   return out
 end
@@ -244,6 +266,11 @@ end
 -- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
 -- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
 function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
+  local claim = claimOf(B)
+  if claim[OWNER] == pod and not claim[ENTITY] then
+    claims[B] = nil
+    redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
+  end
   if OPS.settle(B, epoch, newEpoch, ...)[1] == 'STALE' then return {'STALE'} end
   local out = {'OK', grant(B, T, I, newEpoch, 0, true), 0, 0}
   take(B, 1, takeOpts, out, 5)

@@ -39,7 +39,7 @@ local function obstacle(nodes)
   end
 end
 
-local function parentField(nodes, node)
+local function parentInFlow(nodes, node)
   local parent = nodes[node[1]]
   if not parent then return nil end
   local B, T, I, id = parent[2][1], parent[2][2], parent[2][3], parent[2][9]
@@ -51,7 +51,7 @@ end
 local function addAll(nodes)
   for i, node in ipairs(nodes) do
     local B, _, _, kind, name, timestamp, data, opts, id, dedupKey = unpack(node[2])
-    local ok, r = pcall(addJob, B, kind, name, timestamp, data, opts, id, dedupKey, node[2][18], parentField(nodes, node))
+    local ok, r = pcall(addJob, B, kind, name, timestamp, data, opts, id, dedupKey, node[2][18], parentInFlow(nodes, node))
     if not ok or type(r) == 'number' then
       for k = 1, i - 1 do
         undo(nodes[k][2][1], nodes[k][2][9])

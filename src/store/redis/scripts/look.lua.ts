@@ -160,7 +160,7 @@ function OPS.leave(B, T, I, epoch, jobId, graceMs)
   local job = B .. ':' .. jobId
   if graceMs == '0' or redis.call('EXISTS', job) == 0 then return {'OK', '0'} end
   redis.call('HSETNX', job, 'left', nowMs)
-  if tonumber(nowMs) - tonumber(redis.call('HGET', job, 'left')) >= tonumber(graceMs) then
+  if tonumber(nowMs) - (tonumber(redis.call('HGET', job, 'left')) or 0) >= tonumber(graceMs) then
     -- tried again by a person, it has its time again
     redis.call('HDEL', job, 'left')
     return {'OK', '0'}

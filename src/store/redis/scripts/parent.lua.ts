@@ -22,18 +22,30 @@ local function mendParent(child, key)
   return parent
 end
 
+-- The parent of a job as its hash names it, or as the pod knows it ('told'); nothing for most jobs. BullMQ's bodies would fail over
+-- what is damaged, at each end of the job: it is mended, or removed.
+local function parentIn(child, told)
+  local key, json = unpack(redis.call('HMGET', child, 'parentKey', 'parent'))
+  if not key and not json and not told then return nil end
+  local parent = tableOf(json or told)
+  if type(parent.id) ~= 'string' or type(parent.queueKey) ~= 'string' then
+    if key then return mendParent(child, key) end
+    if json then redis.call('HDEL', child, 'parent') end
+    return nil
+  end
+  if not key and not told then return nil end
+  local named = parent.queueKey .. ':' .. parent.id
+  if key and key ~= named then redis.call('HSET', child, 'parentKey', named) end
+  return parent
+end
+
 -- The parent of a job, as it stands before the job ends; nothing for most jobs. 'counted': it does not wait for it any more.
 -- 'parent' is BullMQ's field, with one more: 'of', whose queue the parent is in; 'told' is that field as the pod knows it, for an end
 -- that comes again.
 local function parentOf(B, id, told)
   local child = B .. ':' .. id
-  local key, json = unpack(redis.call('HMGET', child, 'parentKey', 'parent'))
-  if not key and not told then return nil end
-  local parent = tableOf(json or told)
-  if type(parent.id) ~= 'string' or type(parent.queueKey) ~= 'string' then
-    parent = key and mendParent(child, key)
-    if not parent then return nil end
-  end
+  local parent = parentIn(child, told)
+  if not parent then return nil end
   parent.key, parent.child = parent.queueKey .. ':' .. parent.id, child
   parent.counted = redis.call('SISMEMBER', parent.key .. ':dependencies', child) == 0
   parent.waits = redis.call('ZSCORE', parent.queueKey .. ':waiting-children', parent.id)
@@ -42,7 +54,7 @@ end
 
 -- The children of a parent in a flow of ours.
 local function childrenOf(key)
-  local children = tableOf(redis.call('HGET', key, 'aq')).children
+  local children = tableOf(fieldsOf(key, {'aq'})[1]).children
   return type(children) == 'table' and children or nil
 end
 
@@ -55,7 +67,7 @@ local function failParent(key)
     local reason = type(child) == 'table' and child.failsParent and why[tostring(child.jobId)]
     if reason then
       -- no format: it ends a text at a NUL
-      local who = 'Child ' .. child.jobId .. ' ("' .. tostring(child.name) .. '") of ' .. tostring(child.type) .. ' "' .. tostring(child.id) .. '"'
+      local who = 'Child ' .. tostring(child.jobId) .. ' ("' .. tostring(child.name) .. '") of ' .. tostring(child.type) .. ' "' .. tostring(child.id) .. '"'
       redis.call('HSET', key, 'defa', who .. ' failed: ' .. reason)
       return
     end
@@ -64,7 +76,7 @@ end
 
 -- BullMQ puts it before all that waits; where its last child was removed, also one that is for later, or has a priority.
 local function putInPlace(Q, parent)
-  local delay, priority = unpack(redis.call('HMGET', parent.key, 'delay', 'priority'))
+  local delay, priority = unpack(fieldsOf(parent.key, {'delay', 'priority'}))
   local delayMs, rank = tonumber(delay) or 0, tonumber(priority) or 0
   if delayMs > 0 then
     redis.call('RPOP', Q .. ':wait')

@@ -3,6 +3,19 @@
  * renewal, which need `nowUs` and `sys`. Neighbour: `claim.lua.ts` reads the claim, of which a hold is a part.
  */
 export const queueLua = /* lua */ `
+-- Others may write to Redis, too. What is to be a whole number, as text: itself, or nil for anything else, or more than 'most'.
+local MOST_WHOLE = 9007199254740991
+local function whole(text, most)
+  local number = text and not string.find(text, '%D') and tonumber(text)
+  return number and number <= (most or MOST_WHOLE) and text or nil
+end
+
+-- Fields of a hash that is one; none of another key.
+local function fieldsOf(key, names)
+  local ok, fields = pcall(redis.call, 'HMGET', key, unpack(names))
+  return ok and fields or {}
+end
+
 -- Redis has no empty lists: a key that exists has a job in it.
 local function hasWork(B)
   if redis.call('EXISTS', B .. ':wait', B .. ':active', B .. ':prioritized') > 0 then return true end
@@ -38,6 +51,7 @@ local function isOver(hold) return hold.left <= 0 or hold.left > hold.delayMs en
 -- (race 33).
 local function holds(B, hold)
   if not hold or isOver(hold) or redis.call('LINDEX', B .. ':wait', -1) ~= hold.id then return false end
-  return redis.call('HGET', B .. ':' .. hold.id, 'atm') == hold.made
+  local ok, made = pcall(redis.call, 'HGET', B .. ':' .. hold.id, 'atm')
+  return ok and made == hold.made
 end
 `;

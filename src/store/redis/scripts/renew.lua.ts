@@ -42,7 +42,7 @@ for k = 9, 8 + nTypes do
   redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', nowUs - 10 * leaseUs))
   redis.call('PEXPIRE', key, math.floor(leaseUs / 100))
   local sum, pods = 0, redis.call('ZRANGEBYSCORE', key, string.format('%.0f', nowUs - leaseUs), '+inf')
-  for _, id in ipairs(pods) do sum = sum + tonumber(redis.call('GET', alive(id)) or '0') end
+  for _, id in ipairs(pods) do sum = sum + (tonumber(redis.call('GET', alive(id)) or '0') or 0) end
   loads[#loads + 1] = {#pods, sum}
 end
 
@@ -67,10 +67,10 @@ end
 local position, k = 0, 9 + nTypes
 while k <= #ARGV do
   local B, T, I, epoch, idle, lockMs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], tonumber(ARGV[k + 6])
-  local c = redis.call('HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests', 'suspect')
-  -- a later epoch is ours too: a resync whose answer is still on its way
-  if c[1] ~= pod or tonumber(c[2]) < tonumber(epoch) then
-    if not wasBlocked then clearSuspicion(B, c[4]) end
+  local ok, c = pcall(redis.call, 'HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests', 'suspect')
+  -- a later epoch is ours too: a resync whose answer is still on its way; a claim that is damaged is nobody's
+  if not ok or c[1] ~= pod or tonumber(whole(c[2]) or '0') < tonumber(epoch) then
+    if ok and not wasBlocked then clearSuspicion(B, c[4]) end
     lost[#lost + 1] = position
   else
     for r = k + 7, k + 6 + nRunning do
@@ -102,7 +102,9 @@ for _, idler in ipairs(idlers) do
     rest(B, T, I)
   else
     keep(B, T, I, rested)
-    if isKicked(B, T) then kicked[#kicked + 1] = position end
+    -- what can't be looked at is damaged: its worker begins anew, which mends it
+    local ok, isToWork = pcall(isKicked, B, T)
+    if isToWork or not ok then kicked[#kicked + 1] = position end
   end
 end
 for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end

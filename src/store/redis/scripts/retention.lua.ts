@@ -12,8 +12,7 @@ local function hasEndedJobs(B) return redis.call('EXISTS', B .. ':failed', B .. 
 
 -- Until when a job is kept that ended then, in us; nil where its age does not matter, or its hash was deleted or can't be read.
 local function keptUntilUs(B, id, endedAtMs, option)
-  local ok, opts = pcall(cjson.decode, redis.call('HGET', B .. ':' .. id, 'opts') or '{}')
-  local keep = ok and type(opts) == 'table' and opts[option]
+  local keep = tableOf(fieldsOf(B .. ':' .. id, {'opts'})[1])[option]
   local age = type(keep) == 'table' and tonumber(keep.age)
   return age and (tonumber(endedAtMs) + age * 1000) * 1000
 end

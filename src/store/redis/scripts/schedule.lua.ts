@@ -19,7 +19,7 @@ local function runOptions(B, id, json)
   local opts = tableOf(json)
   if type(opts['repeat']) == 'table' then return opts end
   local key = B .. ':repeat:' .. id
-  local times, template, count = redis.call('HMGET', key, unpack(TIMES)), unpack(redis.call('HMGET', key, 'opts', 'ic'))
+  local times, template, count = fieldsOf(key, TIMES), unpack(fieldsOf(key, {'opts', 'ic'}))
   opts = tableOf(template)
   opts['repeat'] = {count = tonumber(count) or 1}
   for t, name in ipairs(TIMES) do
@@ -64,11 +64,14 @@ local function advance(B, jobId, nextMs)
   local id, json, envelope = unpack(redis.call('HMGET', B .. ':' .. jobId, 'rjk', 'opts', 'aq'))
   id = id or scheduleOf(jobId)
   if not id or jobId ~= presentOf(B, id) then return end
-  if nextMs == 'over' then
+  local key = B .. ':repeat:' .. id
+  local kind = redis.call('TYPE', key).ok
+  -- what is no hash can't say when it runs next
+  if nextMs == 'over' or (kind ~= 'hash' and kind ~= 'none') then
     BULL.removeJobScheduler(keysOf.removeJobScheduler(B), {id, B .. ':'})
     return
   end
-  local key, opts = B .. ':repeat:' .. id, runOptions(B, id, json)
+  local opts = runOptions(B, id, json)
   local times = opts['repeat']
   times.count = (tonumber(times.count) or 1) + 1
   -- Of its time there may be one that somebody has moved before it: it waits for its next try, or has failed and is kept.
@@ -87,7 +90,7 @@ end
 `;
 
 export const scheduleLua = /* lua */ `
-local function hasStarted(B, jobId) return tonumber(redis.call('HGET', B .. ':' .. jobId, 'ats') or '0') > 0 end
+local function hasStarted(B, jobId) return (tonumber(redis.call('HGET', B .. ':' .. jobId, 'ats') or '0') or 1) > 0 end
 
 -- Changes a schedule by a body of BullMQ, which removes the present job where it finds it. One that has started is under way,
 -- also while it waits for its next try, or blocks its entity: it is out of sight meanwhile, and keeps its place.
@@ -167,11 +170,11 @@ function OPS.schedules(B, from, limit)
   for k = 1, #found, 2 do
     out[#out + 1] = found[k]
     out[#out + 1] = found[k + 1]
-    local fields = redis.call('HMGET', B .. ':repeat:' .. found[k], unpack(SCHEDULE))
+    local fields = fieldsOf(B .. ':repeat:' .. found[k], SCHEDULE)
     for f = 1, #SCHEDULE do out[#out + 1] = fields[f] or '' end
     -- a schedule of before has it in its present job only
-    out[#out + 1] = redis.call('HGET', B .. ':repeat:' .. found[k] .. ':' .. found[k + 1], 'aq')
-      or redis.call('HGET', B .. ':repeat:' .. found[k], 'aq') or ''
+    out[#out + 1] = fieldsOf(B .. ':repeat:' .. found[k] .. ':' .. found[k + 1], {'aq'})[1]
+      or fieldsOf(B .. ':repeat:' .. found[k], {'aq'})[1] or ''
   end
   return out
 end

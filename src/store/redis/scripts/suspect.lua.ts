@@ -22,8 +22,9 @@ local function clearSuspicion(B, suspect)
   if not from then return end
   local job = B .. ':' .. id
   redis.call('HSET', B .. ':$:worker', 'suspect', string.sub(pods, 1, from - 1) .. string.sub(pods, to + 1) .. ':' .. id)
-  if (tonumber(redis.call('HGET', job, 'stc')) or 0) < 1 then return end
+  local stalls, mustFail = unpack(fieldsOf(job, {'stc', 'defa'}))
+  if tonumber(whole(stalls) or '0') < 1 then return end
   redis.call('HINCRBY', job, 'stc', -1)
-  if redis.call('HGET', job, 'defa') == STALLED_TOO_OFTEN then redis.call('HDEL', job, 'defa') end
+  if mustFail == STALLED_TOO_OFTEN then redis.call('HDEL', job, 'defa') end
 end
 `;

@@ -47,7 +47,12 @@ local function take(B, n, opts, out, at)
   if limiter then redis.call('HSET', fence(B), 'rateMs', limiter.duration) end
   local keys, args, bytes = keysOf.moveToActive(B), {B .. ':', nowMs, opts}, 0
   for i = 1, n do
-    local r = BULL.moveToActive(keys, args)
+    local ok, r = pcall(BULL.moveToActive, keys, args)
+    if not ok then
+      -- it may have moved a job before: its worker begins anew, which gives everything back in its order (I6)
+      mend(B, r)
+      error(r, 0)
+    end
     if type(r[1]) ~= 'table' then
       out[at] = againIn(r)
       return
