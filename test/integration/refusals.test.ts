@@ -142,7 +142,7 @@ test('LOADING: the application starts while Redis reads its log, and what it enq
   const server = new DurableRedis('always');
   const { url } = await server.start();
   const admin = new Redis(url, { enableReadyCheck: false, maxRetriesPerRequest: null }).on('error', () => {});
-  const keys = 30_000;
+  const keys = 16_000;
   const pipeline = admin.pipeline();
   for (let n = 0; n < keys; n++) pipeline.set(`other:${n}`, 'x');
   await pipeline.exec();

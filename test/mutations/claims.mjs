@@ -307,8 +307,8 @@ export const claimGuards = [
     guard: 'a hung process is not kept its claims',
     cites: 'I7',
     file: 'src/store/redis/lease-keeper.ts',
-    from: 'if (isHung || ',
-    to: 'if (',
+    from: 'this.blamed.add(nameOf(claim));\n      return;',
+    to: 'this.blamed.add(nameOf(claim));',
     tests: KEEPER,
   },
   {

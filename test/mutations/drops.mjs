@@ -90,7 +90,7 @@ export const dropGuards = [
     guard: 'dropped: the fence expires once all are removed',
     cites: 'I8',
     file: script('control'),
-    from: '  if not isMore and not claimOf(B)[OWNER] and not isParked(B) then expireFence(B, 0) end\n',
+    from: '  if not isMore and not claimOf(B)[OWNER] and not isParked(B) then expireIdleFence(B) end\n',
     to: '',
     tests: STEPS,
   },

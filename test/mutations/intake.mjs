@@ -24,7 +24,7 @@ export const intakeGuards = [
     guard: 'the fence is made to outlive a key also where nobody works the entity',
     cites: 'I5',
     file: script('enter'),
-    from: '  if not claimOf(B)[OWNER] and not (hold and isBlocked(hold.left)) then expireFence(B, hold and hold.left or 0) end\n',
+    from: '  if not claimOf(B)[OWNER] then expireIdleFence(B) end\n',
     to: '',
     tests: ['test/integration/redis-protocol.test.ts'],
   },

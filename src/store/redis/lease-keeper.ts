@@ -28,8 +28,8 @@ export class LeaseKeeper implements Renewer {
   private workers = 0;
   /** A renewal of this thread has found that the pod had not been heard for a lease; the main thread is told with its next. */
   private wasSilent = false;
-  /** The main thread was silent for longer than is borne: a job that it ran may be to blame for what was lost. */
-  private wasHung = false;
+  /** Claims under which the main thread was silent for longer than is borne: if one is lost, its job may be to blame. */
+  private blamed = new Set<string>();
   private heardAtMs = 0;
   private timer: Timer | undefined;
   /** Silence of the main thread that is borne; none at first, since what is told first has waited for this thread to start. */
@@ -45,8 +45,9 @@ export class LeaseKeeper implements Renewer {
     this.freshBefore = this.fresh;
     this.fresh = [];
     this.schedule(this.patienceMs);
-    const renewed = await this.parts.renewer.renew(renewals, pod, this.wasHung);
-    this.wasHung = false;
+    const renewed = await this.parts.renewer.renew(renewals, pod, this.isBlamed);
+    // A claim that was lost is in one more renewal; after that it is in none.
+    if (this.blamed.size > 0) this.blamed = new Set(renewals.filter(this.isBlamed).map(nameOf));
     const wasHeard = renewed.wasHeard && !this.wasSilent;
     this.wasSilent = false;
     return { ...renewed, wasHeard };
@@ -69,6 +70,8 @@ export class LeaseKeeper implements Renewer {
     this.freshBefore = [];
   }
 
+  private readonly isBlamed = (claim: RenewalArguments): boolean => this.blamed.has(nameOf(claim));
+
   private hear(): void {
     this.heardAtMs = this.parts.clock.monotonicMs();
   }
@@ -84,9 +87,11 @@ export class LeaseKeeper implements Renewer {
     // A beat is a third of a lease. This is before the silence of all pods begins (SILENCE_OF_LEASE).
     this.patienceMs = (leaseMs * 5) / 12;
     const claims = new Map([...this.freshBefore, ...this.known, ...this.fresh].map(claim => [claim[0], claim]));
-    const isHung = clock.monotonicMs() - this.heardAtMs > blockLimitMs;
-    this.wasHung ||= isHung;
-    if (isHung || claims.size + this.workers === 0) return;
+    if (clock.monotonicMs() - this.heardAtMs > blockLimitMs) {
+      for (const claim of claims.values()) this.blamed.add(nameOf(claim));
+      return;
+    }
+    if (claims.size + this.workers === 0) return;
     this.schedule(leaseMs / 3);
     // As idle as the main thread said: its next renewal is told of work again. No types: a blocked pod takes on nothing new.
     const renewals = [...claims.values()];
@@ -95,6 +100,11 @@ export class LeaseKeeper implements Renewer {
     const onAnswer = ({ wasHeard }: Renewed) => {
       if (!wasHeard) this.wasSilent = true;
     };
-    renewer.renew(renewals, pod, false).then(onAnswer, () => {});
+    renewer.renew(renewals, pod, this.isBlamed).then(onAnswer, () => {});
   }
+}
+
+/** Base and epoch name one claim of a pod. */
+function nameOf([base, , , epoch]: RenewalArguments): string {
+  return `${base} ${epoch}`;
 }

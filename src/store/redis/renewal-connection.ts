@@ -26,10 +26,14 @@ export type RenewalArguments = readonly [
 /** Whatever renews claims, and tells others of this pod; its types are encoded. */
 export interface Renewer {
   /**
-   * @param wasBlocked whether the event loop of the pod may have stood still, so that a job may be to blame for a claim that was
-   * lost. Without a thread that is not known. @default true
+   * @param isBlamed whether the pod's event loop stood still under a claim, so that its job may be to blame if the claim was lost.
+   * @default all are, since nobody can tell without a thread
    */
-  renew(renewals: readonly RenewalArguments[], pod: PodState, wasBlocked?: boolean): Promise<Renewed>;
+  renew(
+    renewals: readonly RenewalArguments[],
+    pod: PodState,
+    isBlamed?: (renewal: RenewalArguments) => boolean,
+  ): Promise<Renewed>;
 }
 
 export interface HeartbeatOptions {
@@ -38,6 +42,13 @@ export interface HeartbeatOptions {
   /** What keys of the system begin with. */
   readonly systemPrefix: string;
   readonly leaseMs: number;
+}
+
+/** Positions of claims whose jobs may be to blame if they are lost, as the script reads them; `*` for all. */
+function blamedOf(page: readonly RenewalArguments[], isBlamed?: (renewal: RenewalArguments) => boolean): string {
+  if (!isBlamed) return '*';
+  const positions = page.flatMap((renewal, position) => (isBlamed(renewal) ? [position] : []));
+  return positions.length === 0 ? '' : `,${positions.join()},`;
 }
 
 /** Claims in one renewal script; while it runs, Redis does nothing else. */
@@ -59,12 +70,12 @@ export class RenewalConnection implements Renewer {
   async renew(
     renewals: readonly RenewalArguments[],
     { types, takesMore, workers }: PodState,
-    wasBlocked = true,
+    isBlamed?: (renewal: RenewalArguments) => boolean,
   ): Promise<Renewed> {
     if (this.redis.status !== 'ready') await this.connected();
     const { podId, leaseMs, systemPrefix } = this.options;
     const leaseUs = leaseMs * 1000;
-    const pod = [workers, takesMore ? 1 : 0, wasBlocked ? 1 : 0, types.length, ...types];
+    const pod = [workers, takesMore ? 1 : 0, types.length, ...types];
     const header = [...scriptKeys(systemPrefix), podId, leaseUs, leaseUs * REST_LEASES, systemPrefix, ...pod];
     const lost: number[] = [];
     const kicked: number[] = [];
@@ -72,7 +83,8 @@ export class RenewalConnection implements Renewer {
     let wasHeard = true;
     let loads: TypeLoad[] = [];
     for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
-      const renewing = this.commands.renewClaims(...header, ...renewals.slice(from, from + RENEWALS_PER_CALL).flat());
+      const page = renewals.slice(from, from + RENEWALS_PER_CALL);
+      const renewing = this.commands.renewClaims(...header, blamedOf(page, isBlamed), ...page.flat());
       const [lostHere, kickedHere, restingHere, heard, loadsNow] = await answerOrDrop(
         this.redis,
         renewing,

@@ -130,6 +130,13 @@ end
 
 local function isBlocked(heldMs) return heldMs ~= nil and heldMs > BLOCKED_MS / 2 end
 
+-- The fence of an entity without an owner outlasts a hold; a block has no end.
+local function expireIdleFence(B)
+  local hold = holdOf(B)
+  local leftMs = hold and not isOver(hold) and hold.left or 0
+  if not isBlocked(leftMs) then expireFence(B, leftMs) end
+end
+
 -- The id of the job that has used up its tries and blocks the entity until a person decides.
 local function blockerOf(B)
   local held, id = heldForMs(B)

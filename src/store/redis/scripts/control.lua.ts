@@ -119,7 +119,7 @@ end
 -- clear: B T I; removes a page of what was dropped. Returns as drop.
 function OPS.clear(B, T, I)
   local isMore = DROPS.clear(B, T, I)
-  if not isMore and not claimOf(B)[OWNER] and not isParked(B) then expireFence(B, 0) end
+  if not isMore and not claimOf(B)[OWNER] and not isParked(B) then expireIdleFence(B) end
   return {isMore and '1' or '0'}
 end
 

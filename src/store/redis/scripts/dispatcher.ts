@@ -72,7 +72,11 @@ end
 
 -- Redis refuses with these before the first write of a script, and never after it.
 local REFUSED_FIRST = {OOM = true, MISCONF = true, NOREPLICAS = true, READONLY = true}
-local function isRefused(thrown) return REFUSED_FIRST[string.match(problem(thrown), '^%u+')] end
+-- Redis 6 puts the position in the script before the code.
+local function isRefused(thrown)
+  local why = string.gsub(problem(thrown), '^.*@user_script: ?%d+: %-', '')
+  return REFUSED_FIRST[string.match(why, '^%u+')]
+end
 
 -- Answers with what f answers, or, where it throws, with why; then a second time why.
 local function attempt(f, ...)

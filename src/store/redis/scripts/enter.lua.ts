@@ -60,9 +60,7 @@ local function knowKey(B, opts)
   if untilMs <= math.max(tonumber(nowMs), tonumber(claimOf(B)[KEYS_UNTIL] or '0')) then return end
   claims[B] = nil
   redis.call('HSET', fence(B), 'keysUntil', string.format('%.0f', untilMs))
-  local hold = holdOf(B)
-  -- a block has no end
-  if not claimOf(B)[OWNER] and not (hold and isBlocked(hold.left)) then expireFence(B, hold and hold.left or 0) end
+  if not claimOf(B)[OWNER] then expireIdleFence(B) end
 end
 
 -- Whether the job of that id can't be the work that a deduplication key stands for: its hash was deleted before it had ended. It may

@@ -39,10 +39,8 @@ end
 
 -- Clears the owner and keeps the token: the fence stays for a day (I4), and a hold until it has ended.
 local function giveUp(B)
-  local hold = holdOf(B)
-  local leftMs = hold and not isOver(hold) and hold.left or 0
-  -- a block has no end; PERSIST is not needed, since no claim has an expiry
-  if not isBlocked(leftMs) then expireFence(B, leftMs) end
+  -- PERSIST is not needed for a block, since no claim has an expiry
+  expireIdleFence(B)
   claims[B] = nil
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers')
 end

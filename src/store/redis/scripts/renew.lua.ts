@@ -3,7 +3,7 @@
  * arrive after the lease has run out.
  *
  * KEYS  shard none (`scriptKeys`)
- * ARGV  podId leaseUs restUs systemPrefix workers takesMore wasBlocked nTypes type… | (B T I epoch idle lockMs nRunning jobId…)*
+ * ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… blamed | (B T I epoch idle lockMs nRunning jobId…)*
  * Returns {lost positions, kicked positions, resting positions, 1 if this pod was heard within a lease before, for each type
  * {pods that take more, entities that they work}}; positions from 0
  *
@@ -16,7 +16,8 @@ import { suspectLua } from './suspect.lua.js';
 
 export const renewLua = /* lua */ `
 local pod, leaseUs, restUs, sys = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local workers, takesMore, wasBlocked, nTypes = ARGV[5], ARGV[6] == '1', ARGV[7] == '1', tonumber(ARGV[8])
+local workers, takesMore, nTypes = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7])
+local blamed = ARGV[8 + nTypes]
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
 ${queueLua}
@@ -32,7 +33,7 @@ redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))
 -- If Redis's clock has stepped back, that counts as a silence (race 20).
 local since = tonumber(redis.call('GET', sys .. 'heard')) or nowUs
 redis.call('SET', sys .. 'heard', string.format('%.0f', math.min(since, nowUs)), 'PX', math.ceil(leaseUs / 1000 * ${SILENCE_OF_LEASE}))
-for k = 9, 8 + nTypes do
+for k = 8, 7 + nTypes do
   local key = sys .. 'pods:' .. ARGV[k]
   if takesMore then
     redis.call('ZADD', key, string.format('%.0f', nowUs), pod)
@@ -64,13 +65,18 @@ local function rest(B, T, I)
   moveOn(T, I, restUntilUs)
 end
 
+-- Whether the job under a claim may have blocked this pod: ',<position>,<position>,' or '*'.
+local function isBlamed(position)
+  return blamed == '*' or string.find(blamed, ',' .. position .. ',', 1, true) ~= nil
+end
+
 local position, k = 0, 9 + nTypes
 while k <= #ARGV do
   local B, T, I, epoch, idle, lockMs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], tonumber(ARGV[k + 6])
   local ok, c = pcall(redis.call, 'HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests', 'suspect')
   -- a later epoch is ours too: a resync whose answer is still on its way; a claim that is damaged is nobody's
   if not ok or c[1] ~= pod or tonumber(whole(c[2]) or '0') < tonumber(epoch) then
-    if ok and not wasBlocked then clearSuspicion(B, c[4]) end
+    if ok and not isBlamed(position) then clearSuspicion(B, c[4]) end
     lost[#lost + 1] = position
   else
     for r = k + 7, k + 6 + nRunning do
