@@ -64,6 +64,16 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
         expect(numbers(claimOf(await lookOf(b)).jobs)).toEqual([0]);
       });
 
+      test('I7: an entity that was due for nobody while it was paused is due again when it is resumed', async () => {
+        await cluster.heardFor(LEASE_MS);
+        await b.control.pause(entity, true);
+        expect(await lookOf(b)).toBe('paused');
+        expect(await cluster.dueScore(entity)).toBeUndefined();
+        await cluster.allFallSilent();
+        await b.control.pause(entity, false);
+        expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(LEASE_MS);
+      });
+
       test('an owner that is heard within the grace keeps its claim, and no job has stalled', async () => {
         expect(await a.renew([{ claim, idle: false }], serving('account'))).toMatchObject({ lost: [] });
         await cluster.heardFor(LEASE_MS);

@@ -110,6 +110,14 @@ export const silenceGuards = [
     tests: ['test/unit/lease-keeper.test.ts'],
   },
   {
+    guard: 'what was due for nobody while it was paused is due again, also while its claim is in its grace',
+    cites: 'I7',
+    file: script('control'),
+    from: '    lookBy(T, I, untilUs)\n',
+    to: '',
+    tests: CONTRACT,
+  },
+  {
     guard: 'a claim that was lost is in the next renewal',
     cites: 'I5 race 7',
     file: 'src/core/tenure.ts',

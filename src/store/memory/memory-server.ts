@@ -430,7 +430,10 @@ export class MemoryServer {
 
   /** Sees to it that somebody looks at an entity that may have something to do from now on: another pod than this one, if it can. */
   lookNow(entity: StoredEntity, podId = ''): void {
-    if (this.liveOwner(entity)) {
+    const liveUntil = this.liveUntil(entity);
+    if (liveUntil !== undefined) {
+      // While it was paused, it was due for nobody.
+      this.lowerDue(entity, liveUntil);
       this.callOwner(entity);
       return;
     }

@@ -26,6 +26,8 @@ export async function calm(walk: ScheduleWalk): Promise<void> {
   const [owner] = walk.owners;
   if (owner?.claim) await goIdle(walk, owner);
   if (owner?.claim) walk.violate(`I8: ${owner.podId} can't give up a drained entity`);
+  // What a dead owner has left is due; the sweep finds it, and a look settles it.
+  if (owner && !owner.claim) await walk.storeOf(owner).look(walk.entity, walk.nextEpoch());
   await walk.checkNothingLeft();
 }
 

@@ -7,7 +7,10 @@ export const controlLua = /* lua */ `
 -- Sees to it that somebody looks at an entity that may have something to do from now on.
 local function lookNow(B, T, I)
   local claim = claimOf(B)
-  if isLive(claim) then
+  local untilUs = liveUntil(claim)
+  if untilUs then
+    -- while it was paused, it was due for nobody
+    lookBy(T, I, untilUs)
     callOwner(B, T, I)
   elseif hasWork(B) then
     lookBy(T, I, nowUs)
@@ -64,11 +67,16 @@ function OPS.tellOfType(T, ...)
   return {'OK'}
 end
 
+-- Entries of lists that a drop looks through for the present jobs of schedules, to keep their order (I6, I11).
+local MOST_SEARCHED = 5000000
+
 -- The present jobs of schedules are not dropped; each goes back where it was. Of those that wait the oldest is next, but for the one
 -- that holds the entity.
 local function spare(B, drop)
-  local held = holdOf(B)
+  local held, waiting, at = holdOf(B), {}, {}
   local schedules = redis.call('ZRANGE', B .. ':repeat', 0, -1, 'WITHSCORES')
+  local dropped = DROPS.key(B, drop, 'wait')
+  local isShort = redis.call('LLEN', dropped) * #schedules < 2 * MOST_SEARCHED
   for k = 1, #schedules, 2 do
     local id = 'repeat:' .. schedules[k] .. ':' .. schedules[k + 1]
     local place = 'wait'
@@ -80,12 +88,16 @@ local function spare(B, drop)
         redis.call('ZADD', B .. ':' .. set, score, id)
       end
     end
-    -- it is looked for in no list, however long: the drop passes over it
+    -- it stays in the list of what was dropped, which passes over it
     if place == 'wait' and redis.call('EXISTS', B .. ':' .. id) == 1 and not inSomeState(B, id) then
       redis.call('HSET', B .. ':' .. id, 'after', drop)
-      redis.call(held and held.id == id and 'RPUSH' or 'LPUSH', B .. ':wait', id)
+      waiting[#waiting + 1] = id
+      -- the newest is at 0; where the list is long, the next to run counts as the oldest
+      at[id] = isShort and redis.call('LPOS', dropped, id) or -#waiting
     end
   end
+  table.sort(waiting, function(one, other) return at[one] > at[other] end)
+  for _, id in ipairs(waiting) do redis.call(held and held.id == id and 'RPUSH' or 'LPUSH', B .. ':wait', id) end
 end
 
 -- What is fetched goes when its owner has told what of it has started; where the owner's lease has passed, now: some of it may have
