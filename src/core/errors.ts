@@ -235,6 +235,13 @@ export function overtakes(jobId: string): StoreRefusedError {
   );
 }
 
+/** The refusal of an add that would be answered with a job which the operator's drop may remove. */
+export function mayBeDropped(jobId: string): StoreRefusedError {
+  return new StoreRefusedError(
+    `Job ${jobId} may be among those that are being dropped; nothing was added. Try it again when the drop has ended.`,
+  );
+}
+
 /** This module has been shut down. */
 export class ClosedError extends AtomicQueuesError {
   constructor(message = 'This pod has shut down; enqueue on another one.') {

@@ -153,6 +153,25 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(await waiting()).toEqual([8001, 8002, 8003, 8004]);
     });
 
+    test('what may be dropped is no duplicate: an add under its id, or key, is refused until its owner has told', async () => {
+      const bounded = await cluster.pod(resolveOptions({ entities: { account: { maxPending: 100 } } }));
+      const named = [{ jobId: 'job-1' }, { deduplication: { id: 'key-2' } }];
+      for (const options of named) await enter(5, options);
+      expect(numbers((await a.take(claim, 3)).jobs)).toEqual([2, 5, 5]);
+      await b.control.drop(entity);
+      for (const options of named) {
+        await expect(enter(6, options)).rejects.toThrow(/being dropped.*try it again/i);
+        const bulk = bounded.enterAll([7, 8].map(n => [job(n, n === 8 ? options : {}), 'route-only']));
+        for (const entered of await Promise.allSettled(bulk)) {
+          expect(entered).toMatchObject({ status: 'rejected', reason: { code: 'STORE_REFUSED' } });
+        }
+      }
+      expect(await status()).toMatchObject({ waiting: 0, active: 5 });
+      await a.giveBack(claim, [first.id]);
+      for (const options of named) await enter(6, options);
+      expect(await waiting()).toEqual([6, 6]);
+    });
+
     test('dropped, enqueued again under its id and dropped again, in one go: nothing is left, and the third one runs', async () => {
       await a.giveBack(claim, []);
       await a.release(claim, 'hand-over');

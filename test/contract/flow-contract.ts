@@ -70,6 +70,18 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
     };
     const status = (of: EntityRef) => b.control.status(of);
 
+    test('a flow whose root may be dropped is not there already: it is refused until the owner has told', async () => {
+      const flow = node(up, 0, [node(one, 1)], { options: { jobId: 'root' } });
+      await add(flow);
+      await work(one);
+      const claimed = await claim(up);
+      await b.control.drop(up);
+      await expect(add(flow)).rejects.toMatchObject({ code: 'STORE_REFUSED' });
+      await a.giveBack(claimed.claim, []);
+      await add(flow);
+      expect(await status(up)).toMatchObject({ waitingForChildren: 1 });
+    });
+
     test('a parent waits for its children, and its entity needs nobody', async () => {
       await add(node(up, 0, [node(one, 1), node(two, 2)]));
       expect(await status(up)).toMatchObject({ waitingForChildren: 1, waiting: 0, active: 0 });

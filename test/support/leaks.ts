@@ -19,7 +19,11 @@ diagnostics.subscribe('worker_threads', onThread);
 /** What has ended has no id any more. */
 const liveThreads = () => [...threads].filter(({ threadId }) => threadId !== -1).map(() => 'thread');
 const held = () => process.getActiveResourcesInfo().filter(kind => KINDS.includes(kind));
-const before = held();
+let before = held();
+// Here, since a hook has a timer of its own.
+beforeAll(() => {
+  before = held();
+});
 
 globalThis.setTimeout = ((callback: (...args: unknown[]) => void, ms?: number, ...args: unknown[]) => {
   const timer = set(() => {

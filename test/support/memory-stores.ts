@@ -28,6 +28,8 @@ export async function createMemoryStores(leaseMs = 3000, clock = new ManualClock
     },
     async ripenDelayed(entity) {
       clock.stall(60_001);
+      // time passes for jobs only: it is no silence of all pods
+      if (server.heard) server.heard = { ...server.heard, untilMs: server.heard.untilMs + 60_001 };
       server.promote(server.entity(entity));
     },
     async pause(entity, paused) {

@@ -1,7 +1,7 @@
 /** Jobs on their way in, in memory: what is known already, and whether there is room. Neighbour: `memory-store.ts` routes them. */
 import { entityWord } from '../../core/entity.js';
 import { NO_ENVELOPE } from '../../core/envelope.js';
-import { BacklogFullError } from '../../core/errors.js';
+import { BacklogFullError, mayBeDropped } from '../../core/errors.js';
 import type { NewJob } from '../../core/jobs.js';
 import type { EngineConfig } from '../../core/options.js';
 import type { MemoryServer, StoredEntity, StoredJob } from './memory-server.js';
@@ -68,12 +68,18 @@ export class MemoryIntake {
     return jobsOf(entity).some(({ id }) => id === jobId);
   }
 
-  /** The id of the job that was added before, under the same id or idempotency key: an add adds nothing. */
+  /**
+   * The id of the job that was added before, under the same id or idempotency key: an add adds nothing.
+   * @throws StoreRefusedError where a drop may remove that job: its owner has to tell yet whether it had started.
+   */
   knownId({ options, entity: ref }: NewJob, entity: StoredEntity | undefined): string | undefined {
-    const known = this.server.deduplicated(ref, options);
     const jobId = options['jobId'] as string | undefined;
-    if (known !== undefined || !entity || jobId === undefined) return known;
-    return this.isKnown(entity, jobId) ? jobId : undefined;
+    const isKnown = entity !== undefined && jobId !== undefined && this.isKnown(entity, jobId);
+    const known = this.server.deduplicated(ref, options) ?? (isKnown ? jobId : undefined);
+    if (known !== undefined && entity?.owner?.recall === 'drop' && entity.active.some(({ id }) => id === known)) {
+      throw mayBeDropped(known);
+    }
+    return known;
   }
 }
 
