@@ -2,6 +2,7 @@
 import type { ChildRef } from '../../src/core/envelope.js';
 import type { FetchedJob, Settlement } from '../../src/core/jobs.js';
 import { resolveOptions } from '../../src/core/options.js';
+import type { Claimed } from '../../src/core/ports.js';
 import { JobEnds } from '../../src/store/redis/job-ends.js';
 import type { RedisJob } from '../../src/store/redis/replies.js';
 import { RedisEntity } from '../support/redis-entity.js';
@@ -76,6 +77,44 @@ describe('sizes on Redis', () => {
     expect(results[8]?.outcome.kind).toBe('failed');
     expect(results[39]?.outcome).toEqual({ kind: 'completed', value: '39'.repeat(100_000) });
     expect(await on.redis.exists(key)).toBe(1);
+  });
+
+  describe('a dead parent', () => {
+    const MANY = 5000;
+    const child = (n: number): ChildRef => ({
+      type: 'account',
+      id: `c${n}`,
+      jobId: `${n}`,
+      name: 'child',
+      failsParent: false,
+    });
+    const field = ({ id, jobId }: ChildRef) => `${on.cluster.base({ type: 'account', id })}:${jobId}`;
+    let parent: Claimed;
+
+    /** Its children have brought more than one step could copy. */
+    beforeEach(async () => {
+      const job = { ...on.job(0), envelope: { children: [child(MANY - 1)] } };
+      parent = claimOf(await on.a.enter(job, { epoch: 1, mayClaim: true, atOnce: 1 }));
+      const brought = Array.from({ length: MANY }, (_, n) => [field(child(n)), `"${n}"`]).flat();
+      await on.redis.hset(on.key(`${parent.jobs[0]?.id}:processed`), ...brought);
+    });
+
+    test('is buried, and replayed, with all that its children have brought', async () => {
+      await on.a.finish(parent.claim, done(parent.jobs[0], 'dead'), 0);
+      const [letter] = await on.a.deadLetters.list('account', 0, 9);
+      const id = await on.a.deadLetters.replay('account', letter?.letterId ?? '');
+      expect(await on.redis.hlen(on.key(`${id}:processed`))).toBe(MANY);
+      const [again] = (await on.a.take(parent.claim)).jobs;
+      expect(await again?.children?.()).toMatchObject([{ outcome: { kind: 'completed', value: `${MANY - 1}` } }]);
+    });
+
+    test('that could not end has it still', async () => {
+      const id = parent.jobs[0]?.id ?? '';
+      await on.redis.lmove(on.key('active'), on.key('wait'), 'LEFT', 'LEFT');
+      await on.a.finish(parent.claim, done(parent.jobs[0], 'dead'), 0).catch(() => undefined);
+      expect(await on.a.deadLetters.list('account', 0, 9)).toEqual([]);
+      expect(await on.redis.hlen(on.key(`${id}:processed`))).toBe(MANY);
+    });
   });
 
   test('ends that are more than a step are told in steps: in their order, no batch in two, what comes back last', () => {

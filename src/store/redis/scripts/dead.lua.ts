@@ -7,7 +7,14 @@
 export const buryLua = /* lua */ `
 local function deadBase(T) return sys .. 'dead:' .. T end
 
--- What a job was, and of which type, before its end removes it. 'failure' has names and values of the fields that a failure writes, by
+-- What its children have brought to a job may be much: it goes along by its keys, and is not copied (I11).
+local function moveBrought(from, to)
+  for _, name in ipairs({':processed', ':failed'}) do
+    if redis.call('EXISTS', from .. name) == 1 then redis.call('RENAME', from .. name, to .. name) end
+  end
+end
+
+-- What a job was, and of which type, before its end removes it; what its children brought is set aside. 'failure' has names and values of the fields that a failure writes, by
 -- turns. Nothing for a job whose hash is gone.
 local function remains(B, id, failure)
   local name, data, opts, timestamp, made, starts, envelope =
@@ -20,20 +27,18 @@ local function remains(B, id, failure)
   if envelope then
     was.fields[#was.fields + 1] = 'aq'
     was.fields[#was.fields + 1] = envelope
-    -- what its children have brought
-    was.processed = redis.call('HGETALL', B .. ':' .. id .. ':processed')
-    was.failed = redis.call('HGETALL', B .. ':' .. id .. ':failed')
+    moveBrought(B .. ':' .. id, deadBase(T) .. ':ending')
   end
   return was
 end
 
-local function bury(was)
+-- Once it has ended, or could not.
+local function bury(B, id, was, hasEnded)
   local S = deadBase(was.type)
+  if not hasEnded then return moveBrought(S .. ':ending', B .. ':' .. id) end
   local letter = tostring(redis.call('INCR', S .. ':id'))
   redis.call('HSET', S .. ':' .. letter, unpack(was.fields))
-  for _, name in ipairs({'processed', 'failed'}) do
-    if was[name] and #was[name] > 0 then redis.call('HSET', S .. ':' .. letter .. ':' .. name, unpack(was[name])) end
-  end
+  moveBrought(S .. ':ending', S .. ':' .. letter)
   redis.call('ZADD', S .. ':failed', letter, letter)
 end
 `;
@@ -63,7 +68,7 @@ local function removeLetter(T, letter)
   -- what is no letter is no key of ours to delete
   if redis.call('ZREM', S .. ':failed', letter) == 0 then return 0 end
   local job = S .. ':' .. letter
-  return redis.call('DEL', job, job .. ':processed', job .. ':failed') > 0 and 1 or 0
+  return redis.call('UNLINK', job, job .. ':processed', job .. ':failed') > 0 and 1 or 0
 end
 
 function OPS.removeLetter(T, letter) return {removeLetter(T, letter)} end
@@ -83,10 +88,7 @@ function OPS.replay(B, T, I, letter)
   local kind = (tonumber(opts.priority) or 0) > 0 and 'prioritized' or 'standard'
   local id = addJob(B, kind, fields[2], nowMs, fields[3], opts, '', '', fields[5] or '')
   if type(id) == 'number' then return {'REFUSED', id} end
-  for _, name in ipairs({':processed', ':failed'}) do
-    local from = deadBase(T) .. ':' .. letter .. name
-    if redis.call('EXISTS', from) == 1 then redis.call('RENAME', from, B .. ':' .. id .. name) end
-  end
+  moveBrought(deadBase(T) .. ':' .. letter, B .. ':' .. id)
   removeLetter(T, letter)
   hasJobs(B, T, I)
   lookNow(B, T, I)

@@ -156,8 +156,10 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
     r = retryJob(B, jobId, lockMs, value, fields, kept)
   elseif status == 'dead' then
     local was = remains(B, jobId, fields)
-    r = endJob(B, jobId, lockMs, 'failed', value, opts, fields, fetch)
-    if was and (type(r) ~= 'number' or r >= 0) then bury(was) end
+    local ok
+    ok, r = pcall(endJob, B, jobId, lockMs, 'failed', value, opts, fields, fetch)
+    if was then bury(B, jobId, was, ok and (type(r) ~= 'number' or r >= 0)) end
+    if not ok then error(r, 0) end
   else
     r = endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   end
