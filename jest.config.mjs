@@ -33,4 +33,6 @@ export default {
     ...(process.env.FAULTS === 'all' ? [] : ['/test/faults/failover']),
   ],
   testTimeout: 30_000,
+  // Modules of a test file are not all collected when it ends.
+  workerIdleMemoryLimit: '1500MB',
 };

@@ -7,15 +7,19 @@
 // The lists are in test/mutations: what the guard does, which invariants and races it is for, its text in a file (`from`,
 // exactly once), what stands there without it (`to`), and the smallest set of test files that must miss it.
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
+import { transformFileSync } from '@swc/core';
 import { Redis } from 'ioredis';
+import jestConfig from '../jest.config.mjs';
 import { startRedis } from './dev-redis.mjs';
 
 /** A test that waits in vain is broken as well; it need not wait for long. */
 const TEST_TIMEOUT_MS = 8000;
 const RUN_TIMEOUT_MS = 120_000;
+
+const SWC = { swcrc: false, ...Object.values(jestConfig.transform)[0][1] };
 
 const [word = ''] = process.argv.slice(2);
 const lists = readdirSync('test/mutations').filter(name => name.endsWith('.mjs'));
@@ -46,6 +50,10 @@ for (const part of ['src', 'test', 'scripts', 'package.json', 'jest.config.mjs']
   cpSync(part, join(copy, part), { recursive: true });
 }
 symlinkSync(resolve('node_modules'), join(copy, 'node_modules'));
+const sources = readdirSync('src', { recursive: true, withFileTypes: true }).filter(entry =>
+  entry.name.endsWith('.ts'),
+);
+for (const { parentPath, name } of sources) compile(join(parentPath, name));
 
 const survivors = (await isGreen()) ? await checkAll() : undefined;
 client.disconnect();
@@ -53,6 +61,14 @@ await redis.stop();
 if (survivors !== undefined)
   console.log(`${mutants.length - survivors} of ${mutants.length} guards are missed by a test when they are taken out`);
 process.exit(survivors === 0 ? 0 : 1);
+
+/** The thread for renewals runs outside of Jest, from `dist`. */
+function compile(file) {
+  if (!file.startsWith('src/')) return;
+  const compiled = join(copy, 'dist/esm', relative('src', file)).replace(/ts$/, 'js');
+  mkdirSync(dirname(compiled), { recursive: true });
+  writeFileSync(compiled, transformFileSync(join(copy, file), SWC).code);
+}
 
 async function isGreen() {
   const { failed, why } = await run([...new Set(mutants.flatMap(({ tests }) => tests))]);
@@ -67,14 +83,15 @@ async function checkAll() {
   for (const { guard, cites, file, from, to, tests } of mutants) {
     const path = join(copy, file);
     const source = readFileSync(path, 'utf8');
-    writeFileSync(
-      path,
-      source.replace(from, () => to),
-    );
+    const change = text => {
+      writeFileSync(path, text);
+      compile(file);
+    };
+    change(source.replace(from, () => to));
     const startedAt = performance.now();
     const { failed, passed, why } = await run(tests);
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-    writeFileSync(path, source);
+    change(source);
     // A mutant under which nothing works at all shows nothing about its guard.
     const verdict =
       failed.length === 0 ? (why ?? 'SURVIVED') : passed === 0 ? 'NO TEST PASSES: not a mutant' : failed[0];

@@ -78,13 +78,13 @@ test('the engine runs as a user without INFO and CONFIG; it is refused nothing e
     await bus.enqueueFlow({ job: job('parent'), children: [{ job: job('child', '2') }, { job: job('child', '3') }] });
     await bus.scheduleJob(job('again'), { id: 'often', every: 200 });
     await bus.enqueueJob(job('fails'));
+    await eventually('all ran', () => ['once', 'later', 'parent', 'again'].every(name => seen.includes(name)));
     const letters = app.get(EntityQueues).deadLetters('account');
     await eventually('a dead letter', async () => (await letters.list()).length === 1);
     await letters.replayAll();
     await account.pause();
     await account.drop();
     await account.resume();
-    await eventually('all ran', () => ['once', 'later', 'parent', 'again'].every(name => seen.includes(name)));
     await account.unschedule('often');
     await account.list('completed');
     await account.drain({ timeoutMs: 10_000 });

@@ -155,10 +155,10 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
   if COMES_BACK[status] then
     r = retryJob(B, jobId, lockMs, value, fields, kept)
   elseif status == 'dead' then
-    local was = remains(B, jobId, fields)
+    local was = Letters.remains(B, jobId, fields)
     local ok
     ok, r = pcall(endJob, B, jobId, lockMs, 'failed', value, opts, fields, fetch)
-    if was then bury(B, jobId, was, ok and (type(r) ~= 'number' or r >= 0)) end
+    if was then Letters.bury(B, jobId, was, ok and (type(r) ~= 'number' or r >= 0)) end
     if not ok then error(r, 0) end
   else
     r = endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
