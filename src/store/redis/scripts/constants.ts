@@ -15,9 +15,3 @@ export function inlineConstants(lua: string): string {
   });
   return rest.replace(NAME, name => values.get(name) ?? name);
 }
-
-/** How many local variables the main function of a script has; Lua takes 200. */
-export function countLocals(lua: string): number {
-  const names = [...lua.matchAll(/^local (?:function \w+|([\w, ]+?)\s*(?:=|$))/gm)];
-  return names.reduce((sum, [, list]) => sum + (list?.split(',').length ?? 1), 0);
-}

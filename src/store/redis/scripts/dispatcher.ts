@@ -29,6 +29,7 @@ import { parentLua } from './parent.lua.js';
 import { queueLua } from './queue.lua.js';
 import { retentionLua } from './retention.lua.js';
 import { advanceLua, scheduleLua } from './schedule.lua.js';
+import { composeSections } from './sections.js';
 import { spawnLua } from './spawn.lua.js';
 import { takeLua } from './take.lua.js';
 
@@ -160,8 +161,11 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     scheduleLua,
     findLua,
   ];
-  return [HEAD, ...functions, keysOf(keyNames), notingWrites(inlineConstants(ours.join('\n'))), LOOP].join('\n');
+  const sections = notingWrites(inlineConstants(ours.join(BETWEEN))).split(BETWEEN);
+  return [HEAD, ...functions, keysOf(keyNames), composeSections(sections, LOOP), LOOP].join('\n');
 }
+
+const BETWEEN = '\n-- next file\n';
 
 /** Commands of ours that only read; whatever is not among them writes. */
 const READS = new Set(
