@@ -27,8 +27,19 @@ const CHECKED: Readonly<Record<string, (value: unknown) => boolean>> = {
   repeat: isObject,
 };
 
+/** Jobs of a type mostly have the same options: they are read once, and nobody may change them. */
+let latest: { readonly text: string; readonly read: Read<Readonly<RedisJobOptions>> } | undefined;
+
 /** The options of a job. Those that are null are none; of options with a fault nothing is believed. */
-export function readOptions(text: string): Read<RedisJobOptions> {
+export function readOptions(text: string): Read<Readonly<RedisJobOptions>> {
+  if (latest?.text !== text) {
+    const { value, ...fault } = checkOptions(text);
+    latest = { text, read: { value: Object.freeze(value), ...fault } };
+  }
+  return latest.read;
+}
+
+function checkOptions(text: string): Read<RedisJobOptions> {
   const options = parse(text);
   if (!isObject(options)) return { value: {}, fault: 'is no JSON object' };
   for (const [name, isValid] of Object.entries(CHECKED)) {
