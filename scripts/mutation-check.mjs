@@ -14,6 +14,7 @@ import { transformFileSync } from '@swc/core';
 import { Redis } from 'ioredis';
 import jestConfig from '../jest.config.mjs';
 import { startRedis } from './dev-redis.mjs';
+import { loadGuards, outdatedAmong } from './mutation-guards.mjs';
 
 /** A test that waits in vain is broken as well; it need not wait for long. */
 const TEST_TIMEOUT_MS = 8000;
@@ -22,12 +23,9 @@ const RUN_TIMEOUT_MS = 120_000;
 const SWC = { swcrc: false, ...Object.values(jestConfig.transform)[0][1] };
 
 const [word = ''] = process.argv.slice(2);
-const lists = readdirSync('test/mutations').filter(name => name.endsWith('.mjs'));
-const modules = await Promise.all(lists.map(name => import(`../test/mutations/${name}`)));
-const mutants = modules
-  .flatMap(exported => Object.values(exported).flat())
-  .filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
-const outdated = mutants.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
+const guards = await loadGuards();
+const mutants = guards.filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
+const outdated = outdatedAmong(mutants);
 for (const { guard, file } of outdated) {
   console.error(`The list is out of date: the text of "${guard}" does not occur exactly once in ${file}.`);
 }

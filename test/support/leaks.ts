@@ -19,11 +19,8 @@ diagnostics.subscribe('worker_threads', onThread);
 /** What has ended has no id any more. */
 const liveThreads = () => [...threads].filter(({ threadId }) => threadId !== -1).map(() => 'thread');
 const held = () => process.getActiveResourcesInfo().filter(kind => KINDS.includes(kind));
-let before = held();
-// Here, since a hook has a timer of its own.
-beforeAll(() => {
-  before = held();
-});
+/** How many were there before the file's own code; the hook that looks has a timer of its own. */
+const before = Math.max(held().length, 1);
 
 globalThis.setTimeout = ((callback: (...args: unknown[]) => void, ms?: number, ...args: unknown[]) => {
   const timer = set(() => {
@@ -42,7 +39,7 @@ globalThis.clearTimeout = timer => {
 
 afterAll(async () => {
   diagnostics.unsubscribe('worker_threads', onThread);
-  const left = () => [...timers.values(), ...liveThreads(), ...held().slice(before.length)];
+  const left = () => [...timers.values(), ...liveThreads(), ...held().slice(before)];
   // Closing a socket takes the other side; whatever is meant to end ends within a moment.
   await eventually('all that the tests started has ended', () => left().length === 0, 5000).catch(() => {
     throw new Error(`Tests of this file left running:\n  ${left().join('\n  ')}`);

@@ -27,7 +27,7 @@ const CHECKED: Readonly<Record<string, (value: unknown) => boolean>> = {
   repeat: isObject,
 };
 
-/** Jobs of a type mostly have the same options: they are read once, and nobody may change them. */
+/** Jobs of a type mostly have the same options, so the latest ones are kept. They are frozen, since jobs share them. */
 let latest: { readonly text: string; readonly read: Read<Readonly<RedisJobOptions>> } | undefined;
 
 /** The options of a job. Those that are null are none; of options with a fault nothing is believed. */

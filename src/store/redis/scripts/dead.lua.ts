@@ -15,8 +15,8 @@ function Letters.moveBrought(from, to)
   end
 end
 
--- What a job was, and of which type, before its end removes it; what its children brought is set aside. 'failure' has names and values of the fields that a failure writes, by
--- turns. Nothing for a job whose hash is gone.
+-- What a job was, and of which type, before its end removes it; what its children brought is set aside. 'failure' has names and values
+-- of the fields that a failure writes, by turns. Nothing for a job whose hash is gone.
 function Letters.remains(B, id, failure)
   local name, data, opts, timestamp, made, starts, envelope =
     unpack(redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'aq'))
@@ -33,7 +33,7 @@ function Letters.remains(B, id, failure)
   return was
 end
 
--- Once it has ended, or could not.
+-- Makes the letter of a job that has ended. A job that could not end has again what was set aside.
 function Letters.bury(B, id, was, hasEnded)
   local S = Letters.base(was.type)
   if not hasEnded then return Letters.moveBrought(S .. ':ending', B .. ':' .. id) end

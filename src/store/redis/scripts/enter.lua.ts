@@ -65,7 +65,7 @@ end
 
 -- Refuses an add that would be answered with a job which a drop may remove: it was fetched, and its owner has to tell yet whether it
 -- had started.
-function DROPS.refuse(B, customId, dedupKey)
+local function refuseDropping(B, customId, dedupKey)
   if claimOf(B)[RECALL] ~= 'drop' then return end
   for _, id in ipairs({customId, dedupKey ~= '' and redis.call('GET', dedupKey) or ''}) do
     if id ~= '' and inList(B, 'active', id) and not DROPS.isPresent(B, id) then
@@ -280,7 +280,7 @@ end
 function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce, envelope)
   local claim, whose = claimOf(B), sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  DROPS.refuse(B, customId, dedupKey)
+  refuseDropping(B, customId, dedupKey)
   if maxPending ~= '' and pendingOf(B) >= tonumber(maxPending) and isNew(B, customId, dedupKey) then return {'FULL'} end
   local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope)
   if type(id) == 'number' then return {'REFUSED', id} end
@@ -304,10 +304,12 @@ function MANY.enterAll(from, to)
     local hash = B .. ':' .. customId
     local isKnown = (customId ~= '' and seen[hash]) or (dedupKey ~= '' and seen[dedupKey])
     seen[hash], seen[dedupKey] = true, true
-    if maxPending ~= '' then DROPS.refuse(B, customId, dedupKey) end
-    if maxPending ~= '' and not isKnown and isNew(B, customId, dedupKey) then
-      room[B] = (room[B] or tonumber(maxPending) - pendingOf(B)) - 1
-      if room[B] < 0 then return {'FULL', i} end
+    if maxPending ~= '' then
+      refuseDropping(B, customId, dedupKey)
+      if not isKnown and isNew(B, customId, dedupKey) then
+        room[B] = (room[B] or tonumber(maxPending) - pendingOf(B)) - 1
+        if room[B] < 0 then return {'FULL', i} end
+      end
     end
   end
   for p = from, to, ENTERED do answers[#answers + 1] = attempt(OPS.enter, unpack(ARGV, p, p + ENTERED - 1)) end

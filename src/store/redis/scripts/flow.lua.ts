@@ -16,7 +16,7 @@ end
 -- The id under which the root was added before: by its own id, as long as it is there, or by its idempotency key; or that this is
 -- another job's, which is no flow.
 local function knownRoot(B, kind, id, dedupKey)
-  DROPS.refuse(B, id, dedupKey)
+  refuseDropping(B, id, dedupKey)
   local known = knownBy(B, dedupKey)
   if not known and redis.call('EXISTS', B .. ':' .. id) == 1 and inSomeState(B, id) then known = id end
   local isOther = known and kind == 'parent' and redis.call('EXISTS', B .. ':' .. known) == 1 and not childrenOf(B .. ':' .. known)

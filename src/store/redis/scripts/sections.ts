@@ -10,14 +10,14 @@ const DEFINITION = /^local (?:function (\w+)|([\w, ]+?)(?=(\s*=)|$))/gm;
 
 /** `rest` is what follows the sections, and may use what they share. */
 export function composeSections(sections: readonly string[], rest: string): string {
+  const words = [...sections, rest].map(lua => new Set(lua.match(/\w+/g)));
   return sections
-    .map((section, at) => compose(section, [...sections.filter((_, other) => other !== at), rest]))
+    .map((section, at) => compose(section, name => words.some((used, other) => other !== at && used.has(name))))
     .join('\n');
 }
 
-function compose(section: string, others: readonly string[]): string {
+function compose(section: string, isUsed: (name: string) => boolean): string {
   const shared: string[] = [];
-  const isUsed = (name: string) => others.some(other => new RegExp(`\\b${name}\\b`).test(other));
   const body = section.replace(DEFINITION, (whole, func: string | undefined, list = func ?? '', isGiven?: string) => {
     const names = list.split(', ');
     if (!names.some(isUsed)) return whole;
@@ -35,6 +35,6 @@ const END = 'end section() end';
 /** How many local variables the main function of a script has; Lua takes 200. */
 export function countLocals(lua: string): number {
   const main = lua.split(`${BEGIN}\n`).map((part, at) => (at === 0 ? part : part.slice(part.indexOf(`\n${END}`))));
-  const names = [...main.join('').matchAll(/^local (?:function \w+|([\w, ]+?)\s*(?:=|$))/gm)];
-  return names.reduce((sum, [, list]) => sum + (list?.split(',').length ?? 1), 0);
+  const names = [...main.join('').matchAll(DEFINITION)];
+  return names.reduce((sum, [, , list]) => sum + (list?.split(',').length ?? 1), 0);
 }

@@ -1,0 +1,13 @@
+// The guards in test/mutations, as `mutation-check.mjs` takes them out, and `test/unit/mutations.test.ts` checks their texts.
+import { readdirSync, readFileSync } from 'node:fs';
+
+export async function loadGuards() {
+  const lists = readdirSync('test/mutations').filter(name => name.endsWith('.mjs'));
+  const modules = await Promise.all(lists.map(name => import(`../test/mutations/${name}`)));
+  return modules.flatMap(exported => Object.values(exported).flat());
+}
+
+/** Those whose text does not occur exactly once in their file. */
+export function outdatedAmong(guards) {
+  return guards.filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2);
+}
