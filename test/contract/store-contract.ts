@@ -223,6 +223,21 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(numbers((await a.finish(again.claim, done(again.jobs[0]), 2)).jobs)).toEqual([3]);
     });
 
+    test.each(['completed', 'dead'] as const)(
+      'race 28: an end (%s) whose answer was lost does not end the job that was added under the same id since',
+      async kind => {
+        const hint = { epoch: 1, mayClaim: true, atOnce: 1 };
+        const { claim, jobs } = claimOf(await a.enter(job(0, { jobId: 'mine' }), hint));
+        await a.finish(claim, done(jobs[0], kind), 1);
+        const second = await a.enter(job(1, { jobId: 'mine' }), { ...hint, mayClaim: false });
+        expect(second.route === 'mine' && numbers(second.fetched.jobs)).toEqual([1]);
+        const again = await a.resync(claim, 2, [done(jobs[0], kind)]);
+        expect(numbers(again.jobs)).toEqual([1]);
+        await a.finish(again.claim, done(again.jobs[0]), 1);
+        expect((await a.resync(again.claim, 3, [done(again.jobs[0])])).jobs).toEqual([]);
+      },
+    );
+
     test('race 27: a resync that arrives late is stale; one whose answer was lost is no obstacle', async () => {
       const { claim } = await owned(2, 2);
       await a.resync(claim, 3, []);

@@ -107,7 +107,7 @@ export const claimGuards = [
     guard: 'resync: what is settled is ended first',
     cites: 'race 28',
     file: script('finish'),
-    from: '  finishTogether(B, {...})\n',
+    from: '  finishTogether(B, stillOpen(B, {...}))\n',
     to: '',
     tests: CONTRACT,
   },

@@ -47,6 +47,22 @@ export const triesGuards = [
     tests: CONTRACT,
   },
   {
+    guard: 'an end that is sent again ends no other job that has its id since',
+    cites: 'I5, race 28',
+    file: script('finish'),
+    from: "if is == was or is == '' or was == '' then",
+    to: 'if true then',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'two jobs of one id are told apart within a millisecond',
+    cites: 'I5, race 28',
+    file: script('enter'),
+    from: "      redis.call('HSET', B .. ':' .. id, 'nth', redis.call('GET', B .. ':id') or '')\n",
+    to: '',
+    tests: CONTRACT,
+  },
+  {
     guard: 'what was fetched after a job that is tried again goes back',
     cites: 'I6, race 6',
     file: script('finish'),

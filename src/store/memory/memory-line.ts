@@ -25,6 +25,11 @@ export interface LineParts {
   guard(claim: Claim): unknown;
 }
 
+/** A fetched job as this store knows it. */
+interface MemoryJob extends FetchedJob {
+  readonly stored: StoredJob;
+}
+
 type TriedAgain = Exclude<Settlement['outcome'], { readonly kind: 'completed' }>;
 
 export class MemoryLine {
@@ -95,6 +100,12 @@ export class MemoryLine {
     const sinceMs = this.server.now();
     entity.spent ??= { sinceMs, untilMs: sinceMs + rateLimit.durationMs, count: 0 };
     entity.spent.count += jobs;
+  }
+
+  /** Ends that are sent again: the answer to an earlier one may have been lost, and another job added under its id since. */
+  endAgain(entity: StoredEntity, settlements: readonly Settlement[]): void {
+    const open = settlements.filter(({ job }) => entity.active.includes((job as MemoryJob).stored));
+    this.endAll(entity, open);
   }
 
   /** Those that end for good do so first; those that keep their place go back in their order, the last one first. */
@@ -207,8 +218,9 @@ function resultOf(outcome: Settlement['outcome']): ChildResult['outcome'] {
   return { kind: 'failed', reason: outcome.reason };
 }
 
-function toFetched(job: StoredJob): FetchedJob {
+function toFetched(job: StoredJob): MemoryJob {
   return {
+    stored: job,
     id: job.id,
     name: job.name,
     data: JSON.parse(job.data),

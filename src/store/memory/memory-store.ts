@@ -149,7 +149,7 @@ export class MemoryEntityStore implements EntityStore {
       const owner = entity?.owner;
       if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch || owner.epoch >= epoch)
         throw stale(claim);
-      this.line.endAll(entity, settled);
+      this.line.endAgain(entity, settled);
       this.server.giveBackUnstarted(entity);
       return this.claim(entity, epoch, true);
     });

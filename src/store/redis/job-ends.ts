@@ -40,9 +40,14 @@ export class JobEnds {
 
   /** `jobId lockMs status value opts fields nextMs reply` of each job that ends, all in one step. */
   arguments(entity: EntityRef, settlements: readonly Settlement[]): (string | number)[] {
+    return settlements.flatMap(settlement => this.argumentsOf(entity, settlement, settlements.length));
+  }
+
+  /** As that, of ends that may have been sent before: `birth` and the rest, of each. */
+  againArguments(entity: EntityRef, settlements: readonly Settlement[]): (string | number)[] {
     return settlements.flatMap(settlement => [
-      ...this.withoutReply(entity, settlement, settlements.length),
-      encodeReply(replyOf(settlement)),
+      (settlement.job as RedisJob).birth,
+      ...this.argumentsOf(entity, settlement, settlements.length),
     ]);
   }
 
@@ -69,6 +74,10 @@ export class JobEnds {
       bytes += end.outcome.kind === 'completed' ? end.outcome.value.length : MAX_STACKS_LENGTH;
     }
     return { pages, last: [...page, ...comingBack] };
+  }
+
+  private argumentsOf(entity: EntityRef, settlement: Settlement, ends: number): (string | number)[] {
+    return [...this.withoutReply(entity, settlement, ends), encodeReply(replyOf(settlement))];
   }
 
   private withoutReply(entity: EntityRef, { job, outcome, beside }: Settlement, ends: number): (string | number)[] {

@@ -212,7 +212,7 @@ export class RedisEntityStore implements EntityStore {
   private async sendEnds(claim: Claim, epoch: number, pages: readonly Settlement[][]): Promise<void> {
     const { base } = this.keySpace.of(claim.entity);
     for (const page of pages) {
-      const args = [base, claim.epoch, epoch, ...this.ends.arguments(claim.entity, page)];
+      const args = [base, claim.epoch, epoch, ...this.ends.againArguments(claim.entity, page)];
       await this.parts.channel.call('settle', args, answer => checkStale(answer, claim));
     }
   }
@@ -223,7 +223,7 @@ export class RedisEntityStore implements EntityStore {
     { last, resolve }: { last: readonly Settlement[]; resolve: (claimed: Claimed) => void },
   ): Promise<void> {
     const keys = this.keySpace.of(claim.entity);
-    const ends = this.ends.arguments(claim.entity, last);
+    const ends = this.ends.againArguments(claim.entity, last);
     const args = [keys.base, keys.type, keys.id, claim.epoch, epoch, this.ends.takeOptions(claim.entity), ...ends];
     return this.parts.channel.call('resync', args, answer => {
       checkStale(answer, claim);

@@ -22,6 +22,8 @@ export interface RedisJob extends FetchedJob {
   readonly scheduleId: string | undefined;
   /** Another job may wait for it: BullMQ's field of that name, '' where it is gone. */
   readonly parent: string | undefined;
+  /** Which of the jobs that have had its id it is: its number in its queue, or when it was added; '' where both are gone. */
+  readonly birth: string;
 }
 
 /** What a job can be asked for later, under the claim it was fetched under. */
@@ -120,6 +122,8 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
   let isSkipped = false;
   let scheduleId: string | undefined;
   let parent: string | undefined;
+  let nth: string | undefined;
+  let addedAt = '';
   let thrown: Thrown | undefined;
   let envelope: Envelope = NO_ENVELOPE;
   let damage: string | undefined;
@@ -141,6 +145,8 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
     else if (fields[i] === 'rjk') scheduleId = value;
     else if (fields[i] === 'parentKey') parent ??= '';
     else if (fields[i] === 'parent') parent = value;
+    else if (fields[i] === 'nth') nth = value;
+    else if (fields[i] === 'timestamp') addedAt = value;
     else if (fields[i] === ENVELOPE) envelope = sound(ENVELOPE, openEnvelope(value));
   }
   let data: unknown;
@@ -173,6 +179,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
     stacks,
     scheduleId,
     parent,
+    birth: nth ?? addedAt,
     native: payload => (built ??= ofJobs.native(claim, { id, fields, payload })),
     children: of && (() => ofJobs.children(claim, id, of)),
   };

@@ -137,7 +137,11 @@ local function addOnce(B, kind, name, timestamp, data, opts, customId, dedupKey,
   if ok then
     -- a duplicate is answered with an older one
     if customId == '' and dedupKey == '' then lastIds[B] = id end
-    if drop and not existed and id == customId then redis.call('HSET', B .. ':' .. id, 'after', drop) end
+    if customId ~= '' and not existed and id == customId then
+      -- others may have had the id before it, and may have it after it
+      redis.call('HSET', B .. ':' .. id, 'nth', redis.call('GET', B .. ':id') or '')
+      if drop then redis.call('HSET', B .. ':' .. id, 'after', drop) end
+    end
     if envelope ~= '' and not existed and id ~= known and type(id) ~= 'number' then redis.call('HSET', B .. ':' .. id, 'aq', envelope) end
     return id
   end

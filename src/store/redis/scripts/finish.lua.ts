@@ -253,18 +253,33 @@ function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
   return out
 end
 
--- settle: B oldEpoch newEpoch | (jobId lockMs status value opts fields nextMs reply)*: a part of what is settled, before the resync that
--- ends the rest; all of these end for good. Returns {'OK'}
+-- Of ends that are sent again, each behind the birth of its job, those that may count: the answer to an earlier one may have been lost,
+-- and another job added under its id since.
+local SENT_AGAIN = SETTLED + 1
+local function stillOpen(B, ends)
+  local open = {}
+  for e = 1, #ends, SENT_AGAIN do
+    local was, nth, timestamp = ends[e], unpack(fieldsOf(B .. ':' .. ends[e + 1], {'nth', 'timestamp'}))
+    local is = nth or timestamp or ''
+    if is == was or is == '' or was == '' then
+      for i = e + 1, e + SETTLED do open[#open + 1] = ends[i] end
+    end
+  end
+  return open
+end
+
+-- settle: B oldEpoch newEpoch | (birth jobId lockMs status value opts fields nextMs reply)*: a part of what is settled, before
+-- the resync that ends the rest; all of these end for good. Returns {'OK'}
 function OPS.settle(B, epoch, newEpoch, ...)
   local claim = claimOf(B)
   -- Ours is any epoch between the one we know and the new one: the answer to an earlier resync may have been lost.
   local known = claim[OWNER] == pod and tonumber(claim[EPOCH])
   if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
-  finishTogether(B, {...})
+  finishTogether(B, stillOpen(B, {...}))
   return {'OK'}
 end
 
--- resync: B T I oldEpoch newEpoch takeOpts | (jobId lockMs status value opts fields nextMs reply)*
+-- resync: B T I oldEpoch newEpoch takeOpts | (birth jobId lockMs status value opts fields nextMs reply)*
 -- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
 -- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
 function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
