@@ -13,6 +13,8 @@ export interface End {
   readonly n: number;
   readonly kind: Settlement['outcome']['kind'];
   readonly made: number;
+  /** Which start of the job it was. */
+  readonly attempt: number;
 }
 
 /** One step of the store, with the entity before and after it. */
@@ -251,9 +253,10 @@ export class EntityBook {
       if (end.kind === 'completed') this.forgetId(n);
     }
     if (error) return;
-    for (const { n, kind, made } of settled) {
+    for (const { n, kind, made, attempt } of settled) {
       // Where it was recorded already, and its answer lost, it counts no second time.
-      if (isKept(kind)) this.triesOf(n).recorded = before.active.includes(n) ? made + 1 : this.triesOf(n).recorded;
+      const isSameStart = before.active.includes(n) && before.starts[before.active.indexOf(n)] === attempt;
+      if (isKept(kind)) this.triesOf(n).recorded = isSameStart ? made + 1 : this.triesOf(n).recorded;
       else if (!this.recorded.has(n)) this.violate(`${method} of ${podId} does not record the end of job ${n}`);
     }
   }

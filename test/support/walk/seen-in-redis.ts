@@ -28,11 +28,14 @@ export async function seeInRedis(
   const untilMs = isHeard ? Number(until) / 1000 : 0;
   // BullMQ's lists are newest first.
   const oldestFirst = (ids: unknown) => (ids as string[]).reverse().map(numberOf);
+  const activeIds = (active as string[]).toReversed();
+  const starts = await Promise.all(activeIds.map(id => cluster.redis.hget(`${base}:${id}`, 'ats')));
   return {
     owner: podId ? { podId, epoch: Number(epoch), untilMs } : undefined,
     token: Number(token ?? 0),
     wait: oldestFirst(wait),
-    active: oldestFirst(active),
+    active: activeIds.map(numberOf),
+    starts: starts.map(Number),
     delayed: (delayed as string[]).map(numberOf),
     failed: (failed as string[]).map(numberOf),
     paused: paused !== null,

@@ -7,6 +7,8 @@ export interface Seen {
   readonly token: number;
   readonly wait: readonly number[];
   readonly active: readonly number[];
+  /** How often each of those has been fetched. */
+  readonly starts: readonly number[];
   readonly delayed: readonly number[];
   readonly failed: readonly number[];
   readonly paused: boolean;
@@ -19,6 +21,7 @@ export const NOTHING: Seen = {
   token: 0,
   wait: [],
   active: [],
+  starts: [],
   delayed: [],
   failed: [],
   paused: false,
@@ -40,12 +43,14 @@ export function seeInMemory(server: MemoryServer, word: string): Seen {
   const entity = server.entities.get(word);
   if (!entity) return NOTHING;
   const { hold } = entity;
-  const held = entity.wait.find(({ id }) => id === hold?.jobId);
+  // Another job may have been given the id of one that was held.
+  const held = entity.wait.find(({ id, attemptsMade }) => id === hold?.jobId && attemptsMade === hold.attemptsMade);
   return {
     owner: entity.owner && { ...entity.owner, untilMs: liveUntilMs(server, entity.owner) },
     token: entity.token,
     wait: entity.wait.map(numberOf),
     active: entity.active.map(numberOf),
+    starts: entity.active.map(({ attempt }) => attempt),
     delayed: entity.delayed.map(({ job }) => numberOf(job)),
     failed: entity.failed.map(numberOf),
     paused: entity.paused,

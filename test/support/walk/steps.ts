@@ -111,7 +111,13 @@ export function readCall({ method, args }: Pick<Call, 'method' | 'args'>): ReadC
 
 export function readSettlement({ job, outcome }: Settlement) {
   const attempts = Number(job.options['attempts'] ?? 1);
-  return { n: (job.data as { n: number }).n, kind: outcome.kind, made: job.attemptsMade, attempts };
+  return {
+    n: (job.data as { n: number }).n,
+    kind: outcome.kind,
+    made: job.attemptsMade,
+    attempt: job.attempt,
+    attempts,
+  };
 }
 
 export function describe({ claim, epoch, settled, added }: Step): string {
