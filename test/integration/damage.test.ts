@@ -1,4 +1,5 @@
 /** What each guard against damaged records does, by direct calls; `damaged-records.test.ts` gives every field every value. */
+import { StaleClaimError } from '../../src/core/errors.js';
 import type { RedisJob } from '../../src/store/redis/replies.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done } from '../support/settlements.js';
@@ -82,6 +83,23 @@ describe('damage', () => {
     await scene.redis.hset(claim(), 'owner', 'dead');
     await scene.redis.set(scene.system('heard'), 1);
     expect(await scene.b.look(scene.entity, 2)).toMatchObject({ claim: { epoch: 2 } });
+  });
+
+  test('an epoch that is damaged is older than any', async () => {
+    const { claim: first } = await scene.cold(scene.a, 1);
+    for (const epoch of ['x', '9007199254740993', '1e3']) {
+      await scene.redis.hset(claim(), 'epoch', epoch);
+      await expect(scene.a.take(first)).rejects.toBeInstanceOf(StaleClaimError);
+      expect(await scene.a.look(scene.entity, 2)).toMatchObject({ claim: { epoch: 2 } });
+    }
+  });
+
+  test('a last id that is damaged is none', async () => {
+    const { claim: first, jobs } = await scene.cold(scene.a, 1);
+    await scene.a.finish(first, done(jobs[0]), 1);
+    await scene.a.release(first, 'idle');
+    await scene.redis.hset(claim(), 'lastId', 'x');
+    expect(await scene.a.enter(scene.job(1), { epoch: 2, mayClaim: true, atOnce: 1 })).toMatchObject({ jobId: '1' });
   });
 
   test('the damaged claim of one entity does not fail the renewals of the others', async () => {

@@ -112,7 +112,7 @@ export const flowGuards = [
   {
     guard: 'it is known whose queue a parent is in when its fence has expired',
     cites: 'I7',
-    file: script('flow'),
+    file: script('look'),
     from: "type(word) == 'string' and word or ''",
     to: "''",
     tests: FLOWS,

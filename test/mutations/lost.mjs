@@ -89,7 +89,7 @@ export const lostGuards = [
   {
     guard: 'only a look gives up a claim that has lapsed',
     cites: 'I3',
-    file: script('control'),
+    file: script('look'),
     from: '  elseif claim[OWNER] then\n    -- its lease',
     to: '  elseif false then\n    -- its lease',
     tests: EDGES,

@@ -83,7 +83,7 @@ export const restGuards = [
     guard: 'more work makes no rest longer',
     cites: 'I7',
     file: script('enter'),
-    from: 'math.min(tonumber(claim[UNTIL] or MOST_WHOLE), nowUs + leaseUs)',
+    from: 'math.min(tonumber(whole(claim[UNTIL]) or MOST_WHOLE), nowUs + leaseUs)',
     to: 'nowUs + leaseUs',
     tests: CONTRACT,
   },

@@ -2,6 +2,7 @@
 import { Bull } from '../../src/store/redis/bullmq.js';
 import { inlineConstants } from '../../src/store/redis/scripts/constants.js';
 import { composeDispatcher } from '../../src/store/redis/scripts/dispatcher.js';
+import { spellNumbers } from '../../src/store/redis/scripts/numbers.js';
 import { composeSections, countLocals } from '../../src/store/redis/scripts/sections.js';
 
 test('constants are written where their names stand, and their definitions go', () => {
@@ -29,7 +30,7 @@ test('what other files use of a file is declared before it; all else is its own'
     'local function own() return f() end',
   ].join('\n');
   const two = 'function c() return f() end\nlocal own = b';
-  expect(composeSections([one, two], 'return t').split('\n')).toEqual([
+  expect(composeSections({ always: [one, two], rare: [] }, 'return t').split('\n')).toEqual([
     'local a, b, c, t, f, own',
     'do local function section()',
     'a, b = 1, 2',
@@ -44,10 +45,43 @@ test('what other files use of a file is declared before it; all else is its own'
     'own = b',
     'end section() end',
   ]);
-  expect(composeSections(['local x = 1\nlocal function y() return x end'], 'return 1')).toBe(
+  expect(composeSections({ always: ['local x = 1\nlocal function y() return x end'], rare: [] }, 'return 1')).toBe(
     'do local function section()\nlocal x = 1\nlocal function y() return x end\nend section() end',
   );
-  expect(countLocals(composeSections([one, two], 'local z = t'))).toBe(7);
+  expect(countLocals(composeSections({ always: [one, two], rare: [] }, 'local z = t'))).toBe(7);
+});
+
+test('a rare file is made later, may use the others, and is used by none of them', () => {
+  const one = 'local function f() return 1 end';
+  const two = 'local x = f()\nlocal y = x';
+  expect(
+    composeSections({ always: [one], rare: [two, 'return x'] }, 'return 1')
+      .split('\n')
+      .slice(4),
+  ).toEqual([
+    'local x',
+    'RARE[#RARE + 1] = function()',
+    'x = f()',
+    'local y = x',
+    'end -- of a rare section',
+    'RARE[#RARE + 1] = function()',
+    'return x',
+    'end -- of a rare section',
+  ]);
+  expect(countLocals(composeSections({ always: [one], rare: [two, 'return x'] }, ''))).toBe(2);
+  expect(() => composeSections({ always: [one, 'return x'], rare: [two] }, '')).toThrow(/"x" is of a rare file/);
+  expect(() => composeSections({ always: [one], rare: [two] }, 'return x')).toThrow(/"x" is of a rare file/);
+  expect(() => composeSections({ always: ['local f'], rare: ['function f() return 1 end'] }, '')).toThrow(
+    /"f" is declared/,
+  );
+});
+
+test('numbers that are arguments of a command are spelled as texts; nothing that is calculated with is', () => {
+  const lua =
+    'rcall("ZADD", key, 0, n - 1, f(a, 1), {2, 3}, "x, 5, y", -7)\nredis.call(\'A\', redis.call(\'B\', 8), 9)\nf(1, 2, 3)';
+  expect(spellNumbers(lua)).toBe(
+    "rcall(\"ZADD\", key, '0', n - 1, f(a, 1), {2, 3}, \"x, 5, y\", '-7')\nredis.call('A', redis.call('B', '8'), '9')\nf(1, 2, 3)",
+  );
 });
 
 test('the dispatcher has room for more functions than Lua’s 200 local variables allow now', async () => {

@@ -17,11 +17,8 @@ local function fence(B) return B .. ':$:worker' end
 local FENCE_SECONDS = 86400
 
 -- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
-local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL, GATHERS, LAST_ID, KEYS_UNTIL, SUSPECT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL, GATHERS, LAST_ID, KEYS_UNTIL, SUSPECT, TYPE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 local claims = {}
--- More than a pod ever counts up to.
-local MOST_EPOCH = 1e12
--- What is damaged is not there: a token is then made of the time, and an owner without an end is live while it is heard.
 local function readClaim(B)
   local ok, claim = pcall(redis.call, 'HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests', 'recall',
     'gathers', 'lastId', 'keysUntil', 'suspect')
@@ -30,9 +27,9 @@ local function readClaim(B)
     redis.call('DEL', fence(B))
     return {}
   end
-  claim[EPOCH] = whole(claim[EPOCH], MOST_EPOCH)
-  for _, field in ipairs({UNTIL, TOKEN, LAST_ID, KEYS_UNTIL}) do claim[field] = whole(claim[field]) end
-  if claim[ENTITY] and not string.match(claim[ENTITY], '^[^:]+:[^:]+$') then claim[ENTITY] = nil end
+  claim[TYPE] = claim[ENTITY] and string.match(claim[ENTITY], '^([^:]+):[^:]+$')
+  -- what is damaged is not there; so it is with numbers, which are looked at where they are calculated with: that is seldom
+  if not claim[TYPE] then claim[ENTITY] = nil end
   return claim
 end
 
@@ -45,6 +42,10 @@ local function claimOf(B)
   return claim
 end
 
+-- More than a pod ever counts up to.
+local MOST_EPOCH = 1e12
+local function epochOf(claim) return tonumber(whole(claim[EPOCH], MOST_EPOCH) or '0') end
+
 -- Whose queue it is, as its fence says, or its own name.
 local function entityOf(B)
   local word = claimOf(B)[ENTITY]
@@ -56,7 +57,7 @@ end
 
 -- Of a fence without an owner. A hold lasts as long as it has to; 'moreMs': what the fence is needed for beyond its time.
 local function expireFence(B, moreMs)
-  local keysMs = tonumber(claimOf(B)[KEYS_UNTIL] or '0') - nowUs / 1000
+  local keysMs = tonumber(whole(claimOf(B)[KEYS_UNTIL]) or '0') - nowUs / 1000
   redis.call('EXPIRE', fence(B), FENCE_SECONDS + math.ceil(math.max(0, moreMs, keysMs) / 1000))
 end
 
@@ -76,7 +77,7 @@ end
 local LONGEST_CLAIM_US = math.max(86400000000, 100 * leaseUs)
 local function liveUntil(claim)
   if not claim[OWNER] then return nil end
-  local untilUs = tonumber(claim[UNTIL] or MOST_WHOLE)
+  local untilUs = tonumber(whole(claim[UNTIL]) or MOST_WHOLE)
   local isDamaged = untilUs - nowUs > LONGEST_CLAIM_US
   if isDamaged then untilUs = nowUs + 10 * leaseUs end
   local isHeard = not (claim[RESTS] or isDamaged) or redis.call('EXISTS', sys .. 'pod:' .. claim[OWNER] .. ':alive') == 1
@@ -97,7 +98,8 @@ end
 -- Whether its owner gathers a batch, or runs reads beside each other, and may have more jobs than are fetched: '<how many>:<until,
 -- in µs>'. What is over is void, so nobody has to clear it.
 local function isGathering(claim, fetched)
-  local upTo, untilUs = string.match(claim[GATHERS] or '', '^(%d+):(%d+)$')
+  if not claim[GATHERS] then return false end
+  local upTo, untilUs = string.match(claim[GATHERS], '^(%d+):(%d+)$')
   return upTo and fetched < tonumber(upTo) and nowUs < tonumber(untilUs)
 end
 
@@ -108,8 +110,8 @@ end
 
 -- Whether its type is paused, of a queue that somebody knows.
 local function isPausedByType(B)
-  local word = claimOf(B)[ENTITY]
-  return word and isTypePaused(string.match(word, '^[^:]+'))
+  local T = claimOf(B)[TYPE]
+  return T and isTypePaused(T)
 end
 
 local function isForeign(B, id)
@@ -327,8 +329,9 @@ end
 -- it: a claim that is adopted may be one that a failover has brought back, and another had a newer token meanwhile (I4).
 local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local claim = claimOf(B)
-  local owner, token = claim[OWNER], claim[TOKEN]
-  if owner == pod and tonumber(epoch) <= tonumber(claim[EPOCH] or '0') then return nil, 'STALE' end
+  -- a token that is damaged is made of the time
+  local owner, token = claim[OWNER], whole(claim[TOKEN])
+  if owner == pod and tonumber(epoch) <= epochOf(claim) then return nil, 'STALE' end
   if isOthers(claim) then return nil, 'OWNED' end
   if not keepsToken or not token then
     token = string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs))

@@ -4,26 +4,6 @@
  * Neighbour: `take.lua.ts` and BullMQ's bodies see to it that nothing is fetched of a queue that is paused or blocked.
  */
 export const controlLua = /* lua */ `
--- Sees to it that somebody looks at an entity that may have something to do from now on.
-local function lookNow(B, T, I)
-  local claim = claimOf(B)
-  local untilUs = liveUntil(claim)
-  if untilUs then
-    -- while it was paused, it was due for nobody
-    lookBy(T, I, untilUs)
-    callOwner(B, T, I)
-  elseif hasWork(B) then
-    lookBy(T, I, nowUs)
-    if not callAnother(T, I) then requestWorker(T, I) end
-  elseif claim[OWNER] then
-    -- its lease has passed, and it may come back, or end this step: only a look gives its claim up
-    lookBy(T, I, nowUs)
-  else
-    -- a person's wish was all that kept it
-    settle(B, T, I)
-  end
-end
-
 -- pause: B T I how ('paused' | 'resumed'); returns {how many jobs an old version's pause still holds back}, {'SHARED', whose}
 function OPS.pause(B, T, I, how)
   local whose = sharedWith(B, T, I)

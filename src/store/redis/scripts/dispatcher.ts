@@ -10,7 +10,7 @@
  * An op that throws says whether it may have written by then: each body of BullMQ, and each write of ours, notes that first.
  *
  * What a body would unpack from msgpack comes as JSON text, decoded once a batch however many calls carry it, or as a
- * table. Neighbour: `hoist.ts` makes the helpers of a body once a batch.
+ * table. Neighbours: `hoist.ts` makes the helpers of a body once a batch, `sections.ts` puts our files together, `numbers.ts` spells.
  */
 import { answerLua, findLua } from './answer.lua.js';
 import { claimLua } from './claim.lua.js';
@@ -25,6 +25,7 @@ import { flowLua } from './flow.lua.js';
 import { hoistDefinitions } from './hoist.js';
 import { lookLua } from './look.lua.js';
 import { mendLua } from './mend.lua.js';
+import { spellNumbers } from './numbers.js';
 import { parentLua } from './parent.lua.js';
 import { queueLua } from './queue.lua.js';
 import { retentionLua } from './retention.lua.js';
@@ -52,6 +53,8 @@ local nowMs = string.format('%.0f', math.floor(nowUs / 1000))
 local OPS = {}
 -- Ops of more arguments than fit on Lua's stack: they get the positions of their arguments in ARGV, from the first to the last.
 local MANY = {}
+-- What makes the ops that few batches need; all of them once one is called.
+local RARE = {}
 
 -- Why a call failed.
 local function problem(thrown) return type(thrown) == 'table' and thrown.err or tostring(thrown) end
@@ -115,6 +118,10 @@ end}
 
 const LOOP = /* lua */ `
 local function run(at, last)
+  if not OPS[ARGV[at]] and not MANY[ARGV[at]] then
+    for _, make in ipairs(RARE) do make() end
+    RARE = {}
+  end
   local many = MANY[ARGV[at]]
   if many then return many(at + 2, last) end
   return OPS[ARGV[at]](unpack(ARGV, at + 2, last))
@@ -139,7 +146,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     const { definitions, rest } = hoistDefinitions(body);
     return `MAKE.${name} = function()\n${definitions}\nreturn function(KEYS, ARGV)\nhasWritten = true\n${rest}\nend\nend\n`;
   });
-  const ours = [
+  const always = [
     queueLua,
     parentLua,
     dropLua,
@@ -154,15 +161,13 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     spawnLua,
     enterLua,
     lookLua,
-    discoverLua,
-    controlLua,
-    flowLua,
-    deadLettersLua,
-    scheduleLua,
-    findLua,
   ];
-  const sections = notingWrites(inlineConstants(ours.join(BETWEEN))).split(BETWEEN);
-  return [HEAD, ...functions, keysOf(keyNames), composeSections(sections, LOOP), LOOP].join('\n');
+  const rare = [discoverLua, controlLua, flowLua, deadLettersLua, scheduleLua, findLua];
+  const sections = notingWrites(inlineConstants([...always, ...rare].join(BETWEEN))).split(BETWEEN);
+  const files = { always: sections.slice(0, always.length), rare: sections.slice(always.length) };
+  const ours = composeSections(files, LOOP);
+  // In a function, what stands before it costs a variable that is taken from there no search.
+  return spellNumbers([HEAD, ...functions, keysOf(keyNames), 'return (function()', ours, LOOP, 'end)()'].join('\n'));
 }
 
 const BETWEEN = '\n-- next file\n';

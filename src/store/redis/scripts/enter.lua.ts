@@ -48,7 +48,7 @@ local lastIds = {}
 
 -- A queue that was gone numbers its jobs on: an idempotency key may still answer with an id of before. Answers the last one.
 local function idsGoOn(B)
-  local lastId = claimOf(B)[LAST_ID]
+  local lastId = whole(claimOf(B)[LAST_ID])
   if lastId then redis.call('SET', B .. ':id', lastId) end
   return lastId or '0'
 end
@@ -57,7 +57,7 @@ end
 local function knowKey(B, opts)
   local ttlMs = tonumber((cmsgpack.unpack(opts).de or {}).ttl or '0')
   local untilMs = nowMs + ttlMs - FENCE_SECONDS * 1000
-  if untilMs <= math.max(tonumber(nowMs), tonumber(claimOf(B)[KEYS_UNTIL] or '0')) then return end
+  if untilMs <= math.max(tonumber(nowMs), tonumber(whole(claimOf(B)[KEYS_UNTIL]) or '0')) then return end
   claims[B] = nil
   redis.call('HSET', fence(B), 'keysUntil', string.format('%.0f', untilMs))
   if not claimOf(B)[OWNER] then expireIdleFence(B) end
@@ -198,7 +198,7 @@ local function callOwner(B, T, I)
   wake(claim[OWNER], T, I)
   if not claim[RESTS] then return end
   claims[B] = nil
-  local untilUs = math.min(tonumber(claim[UNTIL] or MOST_WHOLE), nowUs + leaseUs)
+  local untilUs = math.min(tonumber(whole(claim[UNTIL]) or MOST_WHOLE), nowUs + leaseUs)
   redis.call('HSET', fence(B), 'until', string.format('%.0f', untilUs))
   lookBy(T, I, untilUs)
 end

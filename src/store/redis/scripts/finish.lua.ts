@@ -137,7 +137,7 @@ local function overtakeTogether(B, isEnding)
 end
 
 -- Whether what goes with the end of a job is the word of its parent.
-local function isChild(nextMs) return string.sub(nextMs, 1, 6) == 'child ' end
+local function isChild(nextMs) return nextMs ~= '' and string.sub(nextMs, 1, 6) == 'child ' end
 
 -- 'reply' ('': nobody waits) is answered where the job has ended by this, for good: once, however often its end is sent.
 local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetch, kept)
@@ -273,7 +273,7 @@ end
 function OPS.settle(B, epoch, newEpoch, ...)
   local claim = claimOf(B)
   -- Ours is any epoch between the one we know and the new one: the answer to an earlier resync may have been lost.
-  local known = claim[OWNER] == pod and tonumber(claim[EPOCH])
+  local known = claim[OWNER] == pod and epochOf(claim)
   if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
   finishTogether(B, stillOpen(B, {...}))
   return {'OK'}

@@ -4,15 +4,6 @@
  * Neighbours: `parent.lua.ts` says what the end of a child does, `enter.lua.ts` adds and routes single jobs.
  */
 export const flowLua = /* lua */ `
--- 'word' says whose queue it is, however long ago its fence expired; of a flow that came past us, the fence or its own name.
-function parentJoined(B, word)
-  local T, I = string.match(type(word) == 'string' and word or '', '^([^:]+):(.+)$')
-  if not T then T, I = entityOf(B) end
-  if not T then return end
-  hasJobs(B, T, I)
-  lookNow(B, T, I)
-end
-
 -- The id under which the root was added before: by its own id, as long as it is there, or by its idempotency key; or that this is
 -- another job's, which is no flow.
 local function knownRoot(B, kind, id, dedupKey)

@@ -88,7 +88,7 @@ function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
   local claim = claimOf(B)
   -- A call of ours that arrives late: what it would settle is the claim that came after it. Who asks only, without room,
   -- does not know of a claim of ours: an answer was lost (race 26).
-  if claim[OWNER] == pod and (tonumber(epoch) or 0) <= tonumber(claim[EPOCH] or '0') then
+  if claim[OWNER] == pod and (tonumber(epoch) or 0) <= epochOf(claim) then
     return {epoch == '' and hasWork(B) and not isPaused(B) and 'WAITING' or 'STALE'}
   end
   if isOthers(claim) then
@@ -168,6 +168,35 @@ function OPS.leave(B, T, I, epoch, jobId, graceMs)
   -- For whichever pod sweeps next: a call would go back and forth between two that don't know it.
   lookAgain(T, I, 0)
   return {'OK', '1'}
+end
+
+-- Sees to it that somebody looks at an entity that may have something to do from now on.
+local function lookNow(B, T, I)
+  local claim = claimOf(B)
+  local untilUs = liveUntil(claim)
+  if untilUs then
+    -- while it was paused, it was due for nobody
+    lookBy(T, I, untilUs)
+    callOwner(B, T, I)
+  elseif hasWork(B) then
+    lookBy(T, I, nowUs)
+    if not callAnother(T, I) then requestWorker(T, I) end
+  elseif claim[OWNER] then
+    -- its lease has passed, and it may come back, or end this step: only a look gives its claim up
+    lookBy(T, I, nowUs)
+  else
+    -- a person's wish was all that kept it
+    settle(B, T, I)
+  end
+end
+
+-- A parent has joined its queue. 'word' says whose queue it is, however long ago its fence expired; of a flow that came past us, the fence or its own name.
+function parentJoined(B, word)
+  local T, I = string.match(type(word) == 'string' and word or '', '^([^:]+):(.+)$')
+  if not T then T, I = entityOf(B) end
+  if not T then return end
+  hasJobs(B, T, I)
+  lookNow(B, T, I)
 end
 
 -- backlogs: B…; how many jobs wait or run

@@ -6,7 +6,7 @@ export const queueLua = /* lua */ `
 -- Others may write to Redis, too. What is to be a whole number, as text: itself, or nil for anything else, or more than 'most'.
 local MOST_WHOLE = 9007199254740991
 local function whole(text, most)
-  local number = text and not string.find(text, '%D') and tonumber(text)
+  local number = text and string.find(text, '^%d+$') and tonumber(text)
   return number and number <= (most or MOST_WHOLE) and text or nil
 end
 
@@ -39,7 +39,8 @@ local function isPausedByItself(B) return redis.call('HEXISTS', B .. ':meta', 'p
 
 -- Why the head of the queue waits: '<until>:<how long>:<tries so far>:<job id>', in ms.
 local function parseHold(text)
-  local untilMs, delayMs, made, id = string.match(text or '', '^(%d+):(%d+):(%d+):(.*)$')
+  if not text then return nil end
+  local untilMs, delayMs, made, id = string.match(text, '^(%d+):(%d+):(%d+):(.*)$')
   if not untilMs then return nil end
   return {left = tonumber(untilMs) - math.floor(nowUs / 1000), delayMs = tonumber(delayMs), made = made, id = id}
 end

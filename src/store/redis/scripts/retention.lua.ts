@@ -28,8 +28,8 @@ end
 local MOST_BEYOND = 200
 local function boundCount(B, state, opts)
   local all = cmsgpack.unpack(opts)
-  local count = all.keepJobs and tonumber(all.keepJobs.count) or 0
-  if count <= 0 or redis.call('ZCARD', B .. ':' .. state) - count <= MOST_BEYOND then return opts end
+  local count = all.keepJobs and all.keepJobs.count
+  if not count or tonumber(count) <= 0 or redis.call('ZCARD', B .. ':' .. state) - count <= MOST_BEYOND then return opts end
   for _, id in ipairs(redis.call('ZRANGE', B .. ':' .. state, 0, MOST_BEYOND - 1)) do expel(B, id) end
   local bounded = {}
   for name, value in pairs(all) do bounded[name] = value end

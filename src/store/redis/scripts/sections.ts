@@ -8,15 +8,53 @@
 /** A definition at the beginning of a line: `local function name`, `local name`, or `local one, two = …`. */
 const DEFINITION = /^local (?:function (\w+)|([\w, ]+?)(?=(\s*=)|$))/gm;
 
-/** `rest` is what follows the sections, and may use what they share. */
-export function composeSections(sections: readonly string[], rest: string): string {
+export interface Sections {
+  /** Made at the beginning of each script. */
+  readonly always: readonly string[];
+  /** Made by functions that are put into the table `RARE`. */
+  readonly rare: readonly string[];
+}
+
+/**
+ * @param rest what follows the sections, and may use what they share.
+ * @throws Error where a section that is always made uses what a rare one defines, by its own name or by one that is declared before.
+ */
+export function composeSections({ always, rare }: Sections, rest: string): string {
+  const sections = [...always, ...rare];
+  checkRare(rare);
   const words = [...sections, rest].map(lua => new Set(lua.match(/\w+/g)));
   return sections
-    .map((section, at) => compose(section, name => words.some((used, other) => other !== at && used.has(name))))
+    .map((section, at) => {
+      const isRare = at >= always.length;
+      const isUsed = (name: string) => {
+        const users = words.flatMap((used, other) => (other !== at && used.has(name) ? [other] : []));
+        if (isRare && users.some(other => other < always.length || other === sections.length))
+          throw new Error(`"${name}" is of a rare file, and another one that is always made uses it`);
+        return users.length > 0;
+      };
+      return compose(section, isUsed, isRare ? RARE : ALWAYS);
+    })
     .join('\n');
 }
 
-function compose(section: string, isUsed: (name: string) => boolean): string {
+function checkRare(rare: readonly string[]): void {
+  const own = new Set(
+    rare.flatMap(section => [...section.matchAll(DEFINITION)].flatMap(([, func, list]) => func ?? list)),
+  );
+  for (const [, name] of rare.join('\n').matchAll(/^function (\w+)\(/gm)) {
+    if (!own.has(name)) throw new Error(`"${name}" is declared in a file that is always made, and made in a rare one`);
+  }
+}
+
+interface Frame {
+  readonly begin: string;
+  readonly end: string;
+}
+
+const ALWAYS: Frame = { begin: 'do local function section()', end: 'end section() end' };
+const RARE: Frame = { begin: 'RARE[#RARE + 1] = function()', end: 'end -- of a rare section' };
+
+function compose(section: string, isUsed: (name: string) => boolean, { begin, end }: Frame): string {
   const shared: string[] = [];
   const body = section.replace(DEFINITION, (whole, func: string | undefined, list = func ?? '', isGiven?: string) => {
     const names = list.split(', ');
@@ -26,15 +64,17 @@ function compose(section: string, isUsed: (name: string) => boolean): string {
     return isGiven ? list : '';
   });
   const declared = shared.length > 0 ? `local ${[...new Set(shared)].join(', ')}\n` : '';
-  return `${declared}${BEGIN}\n${body}\n${END}`;
+  return `${declared}${begin}\n${body}\n${end}`;
 }
 
-const BEGIN = 'do local function section()';
-const END = 'end section() end';
-
-/** How many local variables the main function of a script has; Lua takes 200. */
+/** How many local variables a script has outside of its sections; Lua takes 200 in one function. */
 export function countLocals(lua: string): number {
-  const main = lua.split(`${BEGIN}\n`).map((part, at) => (at === 0 ? part : part.slice(part.indexOf(`\n${END}`))));
-  const names = [...main.join('').matchAll(DEFINITION)];
+  const outside = [ALWAYS, RARE].reduce(without, lua);
+  const names = [...outside.matchAll(DEFINITION)];
   return names.reduce((sum, [, , list]) => sum + (list?.split(',').length ?? 1), 0);
+}
+
+function without(lua: string, { begin, end }: Frame): string {
+  const [first, ...parts] = lua.split(`${begin}\n`);
+  return [first, ...parts.map(part => part.slice(part.indexOf(`\n${end}`)))].join('');
 }
