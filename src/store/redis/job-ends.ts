@@ -40,6 +40,9 @@ export class JobEnds {
 
   /** `jobId lockMs status value opts fields nextMs reply` of each job that ends, all in one step. */
   arguments(entity: EntityRef, settlements: readonly Settlement[]): (string | number)[] {
+    const [first, ...others] = settlements;
+    // Mostly it is one, of which no copy is made.
+    if (first && others.length === 0) return this.argumentsOf(entity, first, 1);
     return settlements.flatMap(settlement => this.argumentsOf(entity, settlement, settlements.length));
   }
 
@@ -77,7 +80,9 @@ export class JobEnds {
   }
 
   private argumentsOf(entity: EntityRef, settlement: Settlement, ends: number): (string | number)[] {
-    return [...this.withoutReply(entity, settlement, ends), encodeReply(replyOf(settlement))];
+    const args = this.withoutReply(entity, settlement, ends);
+    args.push(encodeReply(replyOf(settlement)));
+    return args;
   }
 
   private withoutReply(entity: EntityRef, { job, outcome, beside }: Settlement, ends: number): (string | number)[] {
@@ -86,10 +91,11 @@ export class JobEnds {
     const worker = this.workerOf(type, entity);
     const { options, stacks } = job as RedisJob;
     const bull = this.parts.bull();
-    const head = [job.id, lockDurationMs, outcome.kind];
     if (outcome.kind === 'completed') {
-      return [...head, outcome.value, bull.encodeCompleted(options, worker), '', this.sequelOf(job as RedisJob)];
+      const encoded = bull.encodeCompleted(options, worker);
+      return [job.id, lockDurationMs, 'completed', outcome.value, encoded, '', this.sequelOf(job as RedisJob)];
     }
+    const head = [job.id, lockDurationMs, outcome.kind];
     const fields = failureFields(outcome, { earlier: stacks, limit: options.stackTraceLimit, ends });
     if (outcome.kind === 'failed' || outcome.kind === 'dead') {
       // A dead letter is all that is kept of its job.
