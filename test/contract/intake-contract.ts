@@ -165,6 +165,16 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect(await status()).toMatchObject({ waiting: 0, active: 0 });
       });
 
+      test('one with an id of its own is the first as well, when that is gone and it has been repeated', async () => {
+        const own = (n: number) => job(n, { jobId: 'own', deduplication: { id: 'key', ttl: 60_000 } });
+        const { claim, jobs } = claimOf(await a.enter(own(0), mine));
+        await a.finish(claim, done(jobs[0]), 1);
+        for (const again of [own(1), once(2)]) {
+          expect(await a.enter(again, mine)).toMatchObject({ jobId: 'own', fetched: { jobs: [] } });
+        }
+        expect(await status()).toMatchObject({ waiting: 0, active: 0 });
+      });
+
       test('its id is that of no other job, though all is gone that was of its entity', async () => {
         const first = await a.enter(once(0), mine);
         const { claim, jobs } = claimOf(first);

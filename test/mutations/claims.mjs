@@ -179,7 +179,7 @@ export const claimGuards = [
     guard: 'the late look settles nothing',
     cites: 'race 27',
     file: script('look'),
-    from: "if claim[OWNER] == pod and (tonumber(epoch) or 0) <= epochOf(claim) then",
+    from: 'if claim[OWNER] == pod and (tonumber(epoch) or 0) <= epochOf(claim) then',
     to: 'if false then',
     tests: CONTRACT,
   },

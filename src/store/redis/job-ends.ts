@@ -46,10 +46,10 @@ export class JobEnds {
     return settlements.flatMap(settlement => this.argumentsOf(entity, settlement, settlements.length));
   }
 
-  /** As that, of ends that may have been sent before: `birth` and the rest, of each. */
+  /** As that, of ends that may have been sent before: `nth timestamp` and the rest, of each. */
   againArguments(entity: EntityRef, settlements: readonly Settlement[]): (string | number)[] {
     return settlements.flatMap(settlement => [
-      (settlement.job as RedisJob).birth,
+      ...(settlement.job as RedisJob).birth,
       ...this.argumentsOf(entity, settlement, settlements.length),
     ]);
   }

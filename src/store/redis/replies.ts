@@ -22,8 +22,8 @@ export interface RedisJob extends FetchedJob {
   readonly scheduleId: string | undefined;
   /** Another job may wait for it: BullMQ's field of that name, '' where it is gone. */
   readonly parent: string | undefined;
-  /** Which of the jobs that have had its id it is: its number in its queue, or when it was added; '' where both are gone. */
-  readonly birth: string;
+  /** Which of the jobs that have had its id it is: its number in its queue, which only one with an id of its own has, and when it was added. */
+  readonly birth: readonly [nth: string, addedAt: string];
 }
 
 /** What a job can be asked for later, under the claim it was fetched under. */
@@ -122,7 +122,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
   let isSkipped = false;
   let scheduleId: string | undefined;
   let parent: string | undefined;
-  let nth: string | undefined;
+  let nth = '';
   let addedAt = '';
   let thrown: Thrown | undefined;
   let envelope: Envelope = NO_ENVELOPE;
@@ -179,7 +179,7 @@ function readJob(id: string, fields: readonly string[], claim: Claim, ofJobs: Of
     stacks,
     scheduleId,
     parent,
-    birth: nth ?? addedAt,
+    birth: [nth, addedAt],
     native: payload => (built ??= ofJobs.native(claim, { id, fields, payload })),
     children: of && (() => ofJobs.children(claim, id, of)),
   };

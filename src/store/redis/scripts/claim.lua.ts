@@ -336,7 +336,7 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
   if not keepsToken or not token then
     token = string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs))
   end
-  if claim[RECALL] and not claim[ENTITY] then claim[ENTITY] = T .. ':' .. I end
+  if claim[RECALL] and not claim[ENTITY] then claim[ENTITY], claim[TYPE] = T .. ':' .. I, T end
   -- Who begins anew has told what it started: that is settled.
   local back, foreign, isMore = (keepsToken and giveBackUnstarted or recover)(B)
   if isMore then

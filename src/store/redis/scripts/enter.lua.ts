@@ -137,7 +137,7 @@ local function addOnce(B, kind, name, timestamp, data, opts, customId, dedupKey,
   if ok then
     -- a duplicate is answered with an older one
     if customId == '' and dedupKey == '' then lastIds[B] = id end
-    if customId ~= '' and not existed and id == customId then
+    if customId ~= '' and not existed and id == customId and id ~= known then
       -- others may have had the id before it, and may have it after it
       redis.call('HSET', B .. ':' .. id, 'nth', redis.call('GET', B .. ':id') or '')
       if drop then redis.call('HSET', B .. ':' .. id, 'after', drop) end

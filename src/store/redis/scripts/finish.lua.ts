@@ -253,22 +253,29 @@ function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
   return out
 end
 
+-- Whether another job has the id now. Numbers in a queue begin anew once a person has obliterated it, times may be equal: either
+-- tells. What is damaged, or has been mended, tells nothing: an end that is left out runs its job again.
+local function isOther(B, id, wasNth, wasAdded)
+  local name, nth, added = unpack(fieldsOf(B .. ':' .. id, {'name', 'nth', 'timestamp'}))
+  if not name then return false end
+  local function differ(one, other) return whole(one) and whole(other) and one ~= other end
+  return differ(wasNth, nth) or differ(wasAdded, added)
+end
+
 -- Of ends that are sent again, each behind the birth of its job, those that may count: the answer to an earlier one may have been lost,
 -- and another job added under its id since.
-local SENT_AGAIN = SETTLED + 1
+local SENT_AGAIN = SETTLED + 2
 local function stillOpen(B, ends)
   local open = {}
   for e = 1, #ends, SENT_AGAIN do
-    local was, nth, timestamp = ends[e], unpack(fieldsOf(B .. ':' .. ends[e + 1], {'nth', 'timestamp'}))
-    local is = nth or timestamp or ''
-    if is == was or is == '' or was == '' then
-      for i = e + 1, e + SETTLED do open[#open + 1] = ends[i] end
+    if not isOther(B, ends[e + 2], ends[e], ends[e + 1]) then
+      for i = e + 2, e + SETTLED + 1 do open[#open + 1] = ends[i] end
     end
   end
   return open
 end
 
--- settle: B oldEpoch newEpoch | (birth jobId lockMs status value opts fields nextMs reply)*: a part of what is settled, before
+-- settle: B oldEpoch newEpoch | (nth timestamp jobId lockMs status value opts fields nextMs reply)*: a part of what is settled, before
 -- the resync that ends the rest; all of these end for good. Returns {'OK'}
 function OPS.settle(B, epoch, newEpoch, ...)
   local claim = claimOf(B)
@@ -279,7 +286,7 @@ function OPS.settle(B, epoch, newEpoch, ...)
   return {'OK'}
 end
 
--- resync: B T I oldEpoch newEpoch takeOpts | (birth jobId lockMs status value opts fields nextMs reply)*
+-- resync: B T I oldEpoch newEpoch takeOpts | (nth timestamp jobId lockMs status value opts fields nextMs reply)*
 -- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
 -- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
 function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)

@@ -1,0 +1,38 @@
+/** Ends that are sent again after a lost answer: which of them count. The contract has the plain cases. */
+import { RedisEntity } from '../support/redis-entity.js';
+import { claimOf, done, numbers } from '../support/settlements.js';
+
+const HINT = { epoch: 1, mayClaim: true, atOnce: 1 } as const;
+
+describe('an end that is sent again', () => {
+  let scene: RedisEntity;
+  beforeEach(async () => {
+    scene = await RedisEntity.create();
+  });
+  afterEach(() => scene.close());
+
+  test('does not end the job that was added under its id since a person obliterated the queue: its number is the same', async () => {
+    const { claim, jobs } = claimOf(await scene.a.enter(scene.job(0, { jobId: 'mine', timestamp: 1 }), HINT));
+    await scene.a.finish(claim, done(jobs[0]), 1);
+    await scene.queue().obliterate();
+    const second = await scene.a.enter(scene.job(1, { jobId: 'mine', timestamp: 2 }), HINT);
+    expect(second.route === 'mine' && numbers(second.fetched.jobs)).toEqual([1]);
+    expect(numbers((await scene.a.resync(claim, 2, [done(jobs[0])])).jobs)).toEqual([1]);
+  });
+
+  test('counts where the hash of its job was damaged, and mended, meanwhile', async () => {
+    const { claim, jobs } = await scene.cold(scene.a, 1);
+    await scene.redis.del(scene.key('1'));
+    await scene.redis.hset(scene.key('1'), { timestamp: Date.now() + 5, defa: 'damaged' });
+    expect((await scene.a.resync(claim, 2, [done(jobs[0])])).jobs).toEqual([]);
+  });
+
+  test('counts where the time of its job, or its number, is damaged', async () => {
+    const { claim, jobs } = await scene.cold(scene.a, 1);
+    await scene.a.enter(scene.job(1, { jobId: 'mine' }), HINT);
+    await scene.redis.hset(scene.key('mine'), 'timestamp', Buffer.from([0xff]), 'nth', Buffer.from([0xff]));
+    const { jobs: next } = await scene.a.finish(claim, done(jobs[0]), 1);
+    expect(numbers(next)).toEqual([1]);
+    expect((await scene.a.resync(claim, 2, [done(next[0])])).jobs).toEqual([]);
+  });
+});
