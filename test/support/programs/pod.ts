@@ -112,17 +112,17 @@ class AccountProcessor {
 class PodModule {}
 
 /** Between an answer of Redis and what the library makes of it. */
-function dieOnAnswer(isTheOne: (call: string, answer: string) => boolean): void {
-  const { callBuffer } = Redis.prototype;
-  Redis.prototype.callBuffer = async function (this: Redis, ...call: Parameters<typeof callBuffer>) {
-    const answer = await callBuffer.apply(this, call);
-    if (isTheOne(String(call[1]), String(answer))) die();
+function dieOnAnswer(isTheOne: (texts: readonly unknown[], answer: string) => boolean): void {
+  const { sendCommand } = Redis.prototype;
+  Redis.prototype.sendCommand = async function (this: Redis, command, stream) {
+    const answer = await sendCommand.call(this, command, stream);
+    if (isTheOne(command.args, String(answer))) die();
     return answer;
-  } as typeof callBuffer;
+  };
 }
 // A job comes with its data.
 if (dieAt === 'claim') dieOnAnswer((_, answer) => answer.includes('CLAIMED') && answer.includes('"n":'));
-if (dieAt === 'fetch') dieOnAnswer((call, answer) => call.includes('finish') && answer.includes('"n":'));
+if (dieAt === 'fetch') dieOnAnswer((texts, answer) => texts.includes('finish') && answer.includes('"n":'));
 
 /** Somebody sets the wall clock an hour ahead, and the next time an hour behind. */
 const trueNow = Date.now;
