@@ -329,6 +329,16 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await cluster.dueScore(entity)).toBeUndefined();
     });
 
+    test('race 4: an add right behind a hand-over, in the same step, claims anew', async () => {
+      const { claim } = await owned(2, 1);
+      const [isReleased, entered] = await Promise.all([
+        a.release(claim, 'hand-over'),
+        a.enter(job(2), { epoch: 2, mayClaim: true, atOnce: 1 }),
+      ]);
+      expect(isReleased).toBe(true);
+      expect(numbers(claimOf(entered).jobs)).toEqual([0]);
+    });
+
     test('race 4: an add right behind a release claims anew, and stays in the books', async () => {
       const { claim, jobs } = await owned(1, 1);
       await a.finish(claim, done(jobs[0]), 1);
