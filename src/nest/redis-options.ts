@@ -5,7 +5,7 @@
 import type { Redis } from 'ioredis';
 import { InvalidOptionError, UnsupportedError } from '../core/errors.js';
 import { checkKnown } from '../core/option-checks.js';
-import { isRedis } from '../store/redis/connection.js';
+import { isRedis, OUR_OPTIONS } from '../store/redis/connection.js';
 
 const COMMON = ['username', 'password', 'db', 'tls', 'family'];
 const OF_SERVER = ['url', 'host', 'port', ...COMMON];
@@ -23,6 +23,9 @@ type Given = Readonly<Record<string, unknown>>;
 
 /** @throws InvalidOptionError, or UnsupportedError for Redis Cluster */
 export function checkRedis(redis: unknown): void {
+  if (typeof redis === 'string') {
+    throw new InvalidOptionError("AtomicQueuesModule.redis is a text; give { url: 'redis://…' }.");
+  }
   if (typeof redis !== 'object' || redis === null) {
     throw new InvalidOptionError(
       'AtomicQueuesModule.redis is missing; give { host, port }, { url }, { sentinels, name } or an ioredis instance.',
@@ -30,7 +33,7 @@ export function checkRedis(redis: unknown): void {
   }
   if (isRedis(redis)) checkInstance(redis);
   else if ('sentinels' in redis) checkSentinels(redis as Given);
-  else checkKnown('redis', redis, OF_SERVER);
+  else checkServer(redis as Given);
 }
 
 function checkInstance(redis: Redis): void {
@@ -40,6 +43,59 @@ function checkInstance(redis: Redis): void {
       'The ioredis instance has a keyPrefix, which scripts would not see; use AtomicQueuesModule.keyPrefix.',
     );
   }
+}
+
+function checkServer(redis: Given): void {
+  if (typeof redis['on'] === 'function') {
+    throw new InvalidOptionError(
+      'AtomicQueuesModule.redis is an instance of something else than ioredis, such as a mock, which runs no scripts; give { url }, { host, port } or an ioredis instance.',
+    );
+  }
+  checkKnown('redis', redis, OF_SERVER);
+  const { url, host, port } = redis;
+  if (url !== undefined) checkUrl(url);
+  if (host !== undefined && (typeof host !== 'string' || host === '')) {
+    throw new InvalidOptionError('redis.host must be a text that is not empty.');
+  }
+  if (port !== undefined && !isPort(port)) {
+    throw new InvalidOptionError('redis.port must be a whole number from 1 to 65535.');
+  }
+  const isGiven = url !== undefined || host !== undefined;
+  const forgotten = ['url', 'host'].find(name => name in redis);
+  if (!isGiven && forgotten !== undefined) {
+    throw new InvalidOptionError(
+      `redis.${forgotten} is undefined: is an environment variable not set? Without it Redis on localhost would be used; leave redis.${forgotten} out if that is what you want.`,
+    );
+  }
+}
+
+/** The URL is not quoted: it may hold a password. What it says of options wins over what every connection of ours sets. */
+function checkUrl(url: unknown): void {
+  const scheme = typeof url === 'string' ? /^([a-z][a-z\d+.-]*):\/\//i.exec(url)?.[1] : undefined;
+  const isSound = typeof url === 'string' && url !== '' && (scheme === undefined || /^rediss?$/i.test(scheme));
+  if (!isSound || (scheme !== undefined && !URL.canParse(url))) {
+    throw new InvalidOptionError(
+      'redis.url must be a URL such as redis://host:6379 or rediss://user:password@host:6379/0.',
+    );
+  }
+  const [, query = ''] = url.split('?', 2);
+  for (const name of new URLSearchParams(query).keys()) {
+    if (name === 'keyPrefix') {
+      throw new InvalidOptionError(
+        'redis.url has a keyPrefix, which scripts would not see; use AtomicQueuesModule.keyPrefix.',
+      );
+    }
+    if (OUR_OPTIONS.has(name)) {
+      throw new InvalidOptionError(
+        `redis.url has the option "${name}", which each connection of this library sets itself; take it out.`,
+      );
+    }
+  }
+}
+
+function isPort(port: unknown): boolean {
+  const number = typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port;
+  return Number.isInteger(number) && (number as number) > 0 && (number as number) < 65_536;
 }
 
 function checkSentinels(redis: Given): void {

@@ -87,6 +87,9 @@ const OURS: RedisOptions = {
   blockingTimeout: undefined,
 };
 
+/** Names of options that a caller can't set: those of every connection of ours. */
+export const OUR_OPTIONS: ReadonlySet<string> = new Set([...Object.keys(OURS), 'connectTimeout']);
+
 /** A connection of ours, not yet connected. One that is accepted and then gets no answer is replaced (race 15). */
 export function createConnection(
   target: Redis | PlainConnectionOptions,
