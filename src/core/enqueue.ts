@@ -17,7 +17,7 @@ import { quoted } from './error-text.js';
 import { ClosedError, InvalidCommandError, rejecting, StepTooLargeError } from './errors.js';
 
 import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
-import { checkJobOptions, checkOrder, duplicateCheck, withIdempotency } from './job-data.js';
+import { checkJobOptions, checkOrder, dueNow, duplicateCheck, withIdempotency } from './job-data.js';
 import type { JobOptions, NewJob } from './jobs.js';
 import { type Moment, momentOf } from './lease.js';
 import type { EngineConfig } from './options.js';
@@ -167,7 +167,7 @@ export class Enqueuer {
     }
     const culprit = `Job "${name}"`;
     const entity = entityRef(entityType, entityId, culprit);
-    const options = asked && withIdempotency(asked, culprit);
+    const options = asked && dueNow(withIdempotency(asked, culprit));
     if (options) checkJobOptions(options, culprit);
     const type = this.config.entityType(entity.type);
     if (options) checkOrder(options, type, culprit);

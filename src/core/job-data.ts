@@ -63,6 +63,12 @@ export function withIdempotency(options: JobOptions, culprit: string): JobOption
   return { ...others, deduplication: { id, ttl: ttl ?? DAY_MS } };
 }
 
+/** As to BullMQ, a delay whose end has passed is none: `delay: at - Date.now()`. */
+export function dueNow(options: JobOptions): JobOptions {
+  const { delay } = options;
+  return typeof delay === 'number' && delay < 0 && Number.isFinite(delay) ? { ...options, delay: 0 } : options;
+}
+
 /** Options that belong to one job: a second job of the entity with the same value is a duplicate, and is not added. */
 const OF_ONE_JOB = ['jobId', 'deduplication'];
 

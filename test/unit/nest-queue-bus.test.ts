@@ -57,6 +57,16 @@ describe('the queue bus', () => {
     app = undefined;
   });
 
+  test('a delay whose end has passed is none; one that is no time is refused', async () => {
+    const bus = await start();
+    await bus.enqueue(new Withdraw(5, 'a'), { delay: -3 });
+    expect(sent[0]?.options).toMatchObject({ delay: 0 });
+    for (const delay of [Number.NaN, Number.NEGATIVE_INFINITY]) {
+      await expect(bus.enqueue(new Withdraw(5, 'a'), { delay })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    }
+    expect(sent).toHaveLength(1);
+  });
+
   test('a command goes to its entity under its name, with its own properties', async () => {
     const bus = await start();
     const receipt = await bus.enqueue(new Withdraw(5, 42), { jobId: 'once' });
