@@ -2,7 +2,7 @@
 import type { Thrown } from './answer.js';
 import type { CallState } from './answers-port.js';
 import { type EntityRef, entityWord } from './entity.js';
-import { AtomicQueuesError, NotExecutedError } from './errors.js';
+import { AtomicQueuesError, type Caused, NotExecutedError } from './errors.js';
 
 /** A job that somebody waits for, as errors name it. */
 export interface AwaitedJob {
@@ -23,7 +23,7 @@ abstract class WaitError extends AtomicQueuesError {
   /** Undefined where the queue had not answered yet. */
   readonly jobId: string | undefined;
 
-  constructor(code: string, job: AwaitedJob, message: string, options?: ErrorOptions) {
+  constructor(code: string, job: AwaitedJob, message: string, options?: Caused) {
     super(code, `${what(job)} ${message}`, options);
     this.entityType = job.entity.type;
     this.entityId = job.entity.id;

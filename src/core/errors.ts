@@ -7,12 +7,17 @@ import { isArray, isError, messageOf, readProperty } from './error-text.js';
 
 export { messageOf, stackOf } from './error-text.js';
 
+/** Why an error was made. TypeScript's own type of this is in no `lib` before ES2022. */
+export interface Caused {
+  readonly cause?: unknown;
+}
+
 /** The base of all errors of this library. Branch on `code`: it is stable, the message is not. */
 export class AtomicQueuesError extends Error {
   /** A stable identifier such as `INVALID_ENTITY`. */
   readonly code: string;
 
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  constructor(code: string, message: string, options?: Caused) {
     super(message, options);
     this.code = code;
     this.name = new.target.name;
@@ -123,7 +128,7 @@ export class PayloadUnreadableError extends AtomicQueuesError {
 
 /** The data of a job holds something that JSON, or its codec, cannot carry (a cycle, a function …). Nothing was enqueued. */
 export class UnserializableDataError extends AtomicQueuesError {
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Caused) {
     super('UNSERIALIZABLE_DATA', message, options);
   }
 }
@@ -161,7 +166,7 @@ export class HandlerNotFoundError extends AtomicQueuesError {
  * What was asked for has **not** happened; it is safe to try again.
  */
 export class StoreUnavailableError extends NotExecutedError {
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Caused) {
     super('STORE_UNAVAILABLE', message, options);
   }
 }
@@ -171,21 +176,21 @@ export class StoreUnavailableError extends NotExecutedError {
  * To enqueue again without a duplicate give the job an id (`jobId`), the same in both tries.
  */
 export class OutcomeUnknownError extends AtomicQueuesError {
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Caused) {
     super('OUTCOME_UNKNOWN', message, options);
   }
 }
 
 /** Redis refused the credentials. Thrown at start, at once: waiting would not help. */
 export class AuthenticationError extends AtomicQueuesError {
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Caused) {
     super('AUTHENTICATION_FAILED', message, options);
   }
 }
 
 /** The store executed the call and refused it (Redis out of memory, a key of a wrong type …). */
 export class StoreRefusedError extends NotExecutedError {
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Caused) {
     super('STORE_REFUSED', message, options);
   }
 }
@@ -323,14 +328,14 @@ export class ChildFailedError extends AtomicQueuesError {
  * it could not be restored; then the handler did not run, and the job fails as if the handler had thrown this.
  */
 export class ContextError extends AtomicQueuesError {
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Caused) {
     super('INVALID_CONTEXT', message, options);
   }
 }
 
 /** A guard has refused a job. It fails at once, however many tries it has left; `cause` is what the guard has thrown. */
 export class JobRefusedError extends AtomicQueuesError {
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Caused) {
     super('JOB_REFUSED', message, options);
   }
 }
