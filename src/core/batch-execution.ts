@@ -41,7 +41,7 @@ export async function runBatch(execution: TypedExecution, batch: Batch, lease: L
     if (isInstance(error, NotStarted)) throw error;
     for (const [id, why] of failuresIn(error, opened)) failures.set(id, why);
   } finally {
-    context.hasEnded = true;
+    context.end();
   }
   return settle(execution, batch.jobs, { failures, results, lease });
 }

@@ -29,14 +29,25 @@ export function runningJob(): RunningJob | undefined {
 
 /** A batch, or a job, under the lease under which it was started. */
 export class RunningEntity implements EntityContext {
-  /** What a handler has left behind, a timer say, still runs in its context. */
-  hasEnded = false;
+  private ended = false;
+  /** Made when first asked for: most handlers never do. */
+  private run: AbortController | undefined;
 
   /** @param jobs those of a batch */
   constructor(
     private readonly lease: Lease,
     private readonly jobs: readonly FetchedJob[] = [],
   ) {}
+
+  /** What a handler has left behind, a timer say, still runs in its context. */
+  get hasEnded(): boolean {
+    return this.ended;
+  }
+
+  end(): void {
+    this.ended = true;
+    if (this.run) this.lease.letGo(this.run);
+  }
 
   get envelopes(): readonly Envelope[] {
     return this.jobs.map(({ envelope }) => envelope);
@@ -55,7 +66,12 @@ export class RunningEntity implements EntityContext {
   }
 
   get signal(): AbortSignal {
-    return this.lease.signal;
+    if (!this.run) {
+      this.run = new AbortController();
+      this.lease.follow(this.run);
+      if (this.ended) this.lease.letGo(this.run);
+    }
+    return this.run.signal;
   }
 }
 

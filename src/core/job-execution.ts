@@ -75,7 +75,7 @@ export async function runJob(execution: TypedExecution, job: FetchedJob, lease: 
     if (isInstance(error, NotStarted)) throw error;
     return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), log });
   } finally {
-    if (context) context.hasEnded = true;
+    context?.end();
   }
 }
 

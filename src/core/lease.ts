@@ -44,8 +44,8 @@ export class NotStarted extends Error {}
 export const SILENCE_OF_LEASE = 7 / 12;
 
 export class Lease {
-  /** Made when first asked for: most handlers never do. */
-  private abort: AbortController | undefined;
+  /** Of the runs under this claim that have asked for a signal. */
+  private readonly followers = new Set<AbortController>();
   private reason: Error | undefined;
   private renewedAt: Moment;
   /** Who waits for a renewal, or for word that there will be none. */
@@ -92,19 +92,22 @@ export class Lease {
     this.rest = 'awake';
   }
 
-  /** Aborted when handlers under this claim are to stop. */
-  get signal(): AbortSignal {
-    if (!this.abort) {
-      this.abort = new AbortController();
-      if (this.reason) this.abort.abort(this.reason);
-    }
-    return this.abort.signal;
+  /** Aborts it when handlers under this claim are to stop; at once, where they are already. */
+  follow(run: AbortController): void {
+    if (this.reason) run.abort(this.reason);
+    else this.followers.add(run);
+  }
+
+  /** The run has ended: what listens to its signal is not kept for as long as the claim lasts. */
+  letGo(run: AbortController): void {
+    this.followers.delete(run);
   }
 
   /** Tells the handlers under this claim to stop: it is lost, or the pod shuts down and waits no longer. */
   stop(reason: Error): void {
     this.reason ??= reason;
-    this.abort?.abort(reason);
+    for (const run of this.followers) run.abort(this.reason);
+    this.followers.clear();
     this.tellWaiting();
   }
 

@@ -101,6 +101,21 @@ describe('the engine', () => {
     expect(b.log.lines).toEqual([]);
   });
 
+  test('each run has a signal of its own, which goes with it, under one claim', async () => {
+    cluster.instant = false;
+    await a.add('1', 0, 1);
+    const first = cluster.job(0).context;
+    const { signal } = first;
+    expect(first.signal).toBe(signal);
+    await cluster.job(0).end();
+    const second = cluster.job(1).context.signal;
+    expect(second).not.toBe(signal);
+    cluster.server.entity({ type: 'account', id: '1' }).owner = undefined;
+    await cluster.clock.advance(LEASE_MS / 3);
+    expect([signal.aborted, second.aborted]).toEqual([false, true]);
+    await cluster.job(1).end();
+  });
+
   test('no job starts on a pod while a lost handler of the entity is unsettled there', async () => {
     cluster.instant = false;
     await a.add('1', 0);
