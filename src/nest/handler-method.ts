@@ -23,7 +23,11 @@ export function bindMethod(provider: Provider, method: string | symbol): Handler
     );
   }
   const isEnhanced = hasEnhancers(provider, method);
-  if (!wrapper || (isStatic && !isEnhanced)) return run.bind(instance);
+  if (!wrapper || (isStatic && !isEnhanced)) {
+    // Looked up at each call: a test may have put a spy in its place.
+    const owner = instance as Readonly<Record<string | symbol, HandlerMethod>>;
+    return (...args) => (owner[method] as HandlerMethod).apply(owner, args);
+  }
   const enhanced = { ...provider, wrapper };
   const name = method as string;
   if (isStatic) return throughEnhancers(enhanced, { instance: instance as object, method: name }, undefined);

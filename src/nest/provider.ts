@@ -26,10 +26,19 @@ export function providersOf(modules: ModulesContainer): Provider[] {
       const isStatic = wrapper.isDependencyTreeStatic() && !wrapper.isTransient;
       // A provider with a factory or a value has no class of its own; its instance does, or where it has none yet, its token.
       const token = isStatic || wrapper.isAlias ? undefined : wrapper.token;
-      const target = wrapper.inject || !metatype ? (instance?.constructor ?? token) : metatype;
+      const target = wrapper.inject || !metatype ? (constructorOf(instance) ?? token) : metatype;
       if (typeof target !== 'function' || target === Object) continue;
       providers.set(isStatic ? instance : wrapper, { target: target as Class, instance, isStatic, wrapper });
     }
   }
   return [...providers.values()];
+}
+
+/** A value may be a proxy that throws when it is looked at: it is no class of the application's. */
+function constructorOf(instance: unknown): unknown {
+  try {
+    return (instance as { readonly constructor?: unknown } | null | undefined)?.constructor;
+  } catch {
+    return undefined;
+  }
 }

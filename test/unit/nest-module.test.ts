@@ -410,3 +410,40 @@ describe('shutdown', () => {
     await expect(enqueued).rejects.toMatchObject({ code: 'CLOSED' });
   });
 });
+
+describe('what a test of the application does to its providers', () => {
+  @WorkerProcessor({ entityType: 'account' })
+  @Injectable()
+  class Accounts {
+    @JobHandler('note')
+    note(): string {
+      return 'the method';
+    }
+  }
+
+  test('a method that is put in the place of another after the start is called', async () => {
+    const app = await application([Accounts]);
+    await app.init();
+    const call = () => app.get(QueueBus).enqueueJobAndWait(note, { timeoutMs: 5000 });
+    expect(await call()).toBe('the method');
+    const accounts = app.get(Accounts);
+    accounts.note = () => 'the spy';
+    expect(await call()).toBe('the spy');
+    await app.close();
+  });
+
+  test('a provider that throws when its class is asked for is passed over', async () => {
+    let isStrict = false;
+    const strict = new Proxy({}, { get: (_, name) => (isStrict && name === 'constructor' ? fail() : undefined) });
+    const app = await application([Accounts, { provide: 'STRICT', useValue: strict }]);
+    // Nest itself has looked at it by now.
+    isStrict = true;
+    await app.init();
+    expect(await app.get(QueueBus).enqueueJobAndWait(note, { timeoutMs: 5000 })).toBe('the method');
+    await app.close();
+  });
+
+  function fail(): never {
+    throw new Error('This provider is not to be looked at.');
+  }
+});
