@@ -22,6 +22,25 @@ const RUN_TIMEOUT_MS = 120_000;
 /** Of all tests together, none of which is to fail. */
 const GREEN_TIMEOUT_MS = 1_800_000;
 
+/** The part of a store's contract with which the tests begin, for guards of a list: it will most likely miss them. */
+const CONTRACT_OF = {
+  answers: 'answer',
+  batches: 'batch',
+  context: 'envelope',
+  drops: 'drop',
+  flows: 'flow',
+  intake: 'intake',
+  kept: 'retention',
+  lost: 'intake',
+  payloads: 'payload',
+  rest: 'rest',
+  schedules: 'schedule',
+  shared: 'shared',
+  silence: 'silence',
+  sizes: 'size',
+  tries: 'retry',
+};
+
 const SWC = { swcrc: false, ...Object.values(jestConfig.transform)[0][1] };
 
 const [word = ''] = process.argv.slice(2);
@@ -71,7 +90,9 @@ function compile(file) {
 }
 
 async function isGreen() {
-  const { failed, why } = await run([...new Set(mutants.flatMap(({ tests }) => tests))], GREEN_TIMEOUT_MS);
+  const { failed, why } = await run([...new Set(mutants.flatMap(({ tests }) => tests))], {
+    timeoutMs: GREEN_TIMEOUT_MS,
+  });
   if (!why && failed.length === 0) return true;
   console.error(`The tests must be green before guards are switched off.\n${[...failed, why].join('\n')}`);
   return false;
@@ -80,7 +101,7 @@ async function isGreen() {
 /** @returns how many survived */
 async function checkAll() {
   let survived = 0;
-  for (const { guard, cites, file, from, to, tests } of mutants) {
+  for (const { guard, cites, file, from, to, tests, list } of mutants) {
     const path = join(copy, file);
     const source = readFileSync(path, 'utf8');
     const change = text => {
@@ -89,7 +110,7 @@ async function checkAll() {
     };
     change(source.replace(from, () => to));
     const startedAt = performance.now();
-    const { failed, passed, why } = await run(tests);
+    const { failed, passed, why } = await run(tests, { contractFirst: CONTRACT_OF[list] });
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     change(source);
     // A mutant under which nothing works at all shows nothing about its guard.
@@ -105,7 +126,7 @@ async function checkAll() {
 }
 
 /** Runs test files in the copy, on an empty Redis. */
-async function run(tests, timeoutMs = RUN_TIMEOUT_MS) {
+async function run(tests, { timeoutMs = RUN_TIMEOUT_MS, contractFirst = '' } = {}) {
   await client.flushall();
   const output = join(copy, 'results.json');
   rmSync(output, { force: true });
@@ -121,7 +142,7 @@ async function run(tests, timeoutMs = RUN_TIMEOUT_MS) {
   ];
   child = spawn(process.execPath, [...jest, ...args], {
     cwd: copy,
-    env: { ...process.env, REDIS_URL: redis.url },
+    env: { ...process.env, REDIS_URL: redis.url, CONTRACT_FIRST: contractFirst },
     stdio: 'ignore',
     timeout: timeoutMs,
     killSignal: 'SIGKILL',

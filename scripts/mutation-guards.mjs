@@ -3,8 +3,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 export async function loadGuards() {
   const lists = readdirSync('test/mutations').filter(name => name.endsWith('.mjs'));
-  const modules = await Promise.all(lists.map(name => import(`../test/mutations/${name}`)));
-  return modules.flatMap(exported => Object.values(exported).flat());
+  const modules = await Promise.all(
+    lists.map(async name => {
+      const exported = await import(`../test/mutations/${name}`);
+      return Object.values(exported)
+        .flat()
+        .map(guard => ({ ...guard, list: name.replace('.mjs', '') }));
+    }),
+  );
+  return modules.flat();
 }
 
 /** Those whose text does not occur exactly once in their file. */
