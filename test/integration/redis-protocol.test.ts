@@ -38,6 +38,13 @@ describe('the protocol on Redis', () => {
     data: JSON.stringify({ n }),
     options: { ...config.entityType('account').jobOptions, ...options },
   });
+
+  test('I1: a pod counts as heard for a lease from its last renewal', async () => {
+    await a.renew([], serving('account'));
+    const aliveMs = await cluster.redis.pttl(`${cluster.prefix}:$:pod:a:alive`);
+    expect(aliveMs).toBeGreaterThan(config.leaseMs / 2);
+    expect(aliveMs).toBeLessThanOrEqual(config.leaseMs);
+  });
   const failed = (fetched: FetchedJob | undefined): Settlement => ({
     job: done(fetched).job,
     outcome: { kind: 'failed', reason: 'because', stack: 'Error: because\n  at here' },

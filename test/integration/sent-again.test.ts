@@ -27,6 +27,13 @@ describe('an end that is sent again', () => {
     expect((await scene.a.resync(claim, 2, [done(jobs[0])])).jobs).toEqual([]);
   });
 
+  test('makes no dead letter where a person has moved the job while it ran', async () => {
+    const { claim, jobs } = await scene.cold(scene.a, 1);
+    await scene.redis.multi().lrem(scene.key('active'), 1, '1').rpush(scene.key('wait'), '1').exec();
+    expect(numbers((await scene.a.resync(claim, 2, [done(jobs[0], 'dead')])).jobs)).toEqual([0]);
+    expect(await scene.redis.zcard(scene.system('dead:account:failed'))).toBe(0);
+  });
+
   test('counts where the time of its job, or its number, is damaged', async () => {
     const { claim, jobs } = await scene.cold(scene.a, 1);
     await scene.a.enter(scene.job(1, { jobId: 'mine' }), HINT);

@@ -117,7 +117,7 @@ export const restGuards = [
     file: script('renew'),
     from: "redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))",
     to: "redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 10000))",
-    tests: CONTRACT,
+    tests: ['test/integration/redis-protocol.test.ts'],
   },
   {
     guard: 'a search finds work before a claim that rests',
