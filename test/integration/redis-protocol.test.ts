@@ -39,12 +39,6 @@ describe('the protocol on Redis', () => {
     options: { ...config.entityType('account').jobOptions, ...options },
   });
 
-  test('I1: a pod counts as heard for a lease from its last renewal', async () => {
-    await a.renew([], serving('account'));
-    const aliveMs = await cluster.redis.pttl(`${cluster.prefix}:$:pod:a:alive`);
-    expect(aliveMs).toBeGreaterThan(config.leaseMs / 2);
-    expect(aliveMs).toBeLessThanOrEqual(config.leaseMs);
-  });
   const failed = (fetched: FetchedJob | undefined): Settlement => ({
     job: done(fetched).job,
     outcome: { kind: 'failed', reason: 'because', stack: 'Error: because\n  at here' },
@@ -56,6 +50,13 @@ describe('the protocol on Redis', () => {
     const { queue: name, prefix } = cluster.keys(entity);
     return new Queue(name, { prefix, connection: { url: redisUrl() } as never });
   };
+
+  test('I1: a pod counts as heard for a lease from its last renewal', async () => {
+    await a.renew([], serving('account'));
+    const aliveMs = await cluster.redis.pttl(`${cluster.prefix}:$:pod:a:alive`);
+    expect(aliveMs).toBeGreaterThan(config.leaseMs / 2);
+    expect(aliveMs).toBeLessThanOrEqual(config.leaseMs);
+  });
 
   test('I8: a drained, released entity leaves its fence, which expires, and events that expire', async () => {
     const { claim, jobs } = await cold(a, 1);
