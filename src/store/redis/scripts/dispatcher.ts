@@ -166,7 +166,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
   const sections = notingWrites(inlineConstants([...always, ...rare].join(BETWEEN))).split(BETWEEN);
   const files = { always: sections.slice(0, always.length), rare: sections.slice(always.length) };
   const ours = composeSections(files, LOOP);
-  // In a function, what stands before it costs a variable that is taken from there no search.
+  // In a function of their own, so that Lua finds the variables that stand before it without a search.
   return spellNumbers([HEAD, ...functions, keysOf(keyNames), 'return (function()', ours, LOOP, 'end)()'].join('\n'));
 }
 
