@@ -92,7 +92,7 @@ export class Lease {
     this.rest = 'awake';
   }
 
-  /** Aborts it when handlers under this claim are to stop; at once, where they are already. */
+  /** Aborts it when handlers under this claim are to stop; at once, if they were told already. */
   follow(run: AbortController): void {
     if (this.reason) run.abort(this.reason);
     else this.followers.add(run);

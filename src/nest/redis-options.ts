@@ -38,11 +38,13 @@ export function checkRedis(redis: unknown): void {
 
 function checkInstance(redis: Redis): void {
   if (redis.isCluster) throw new UnsupportedError('Redis Cluster is not supported in this version; give one server.');
-  if (redis.options.keyPrefix) {
-    throw new InvalidOptionError(
-      'The ioredis instance has a keyPrefix, which scripts would not see; use AtomicQueuesModule.keyPrefix.',
-    );
-  }
+  if (redis.options.keyPrefix) throw hasPrefix('The ioredis instance');
+}
+
+function hasPrefix(culprit: string): InvalidOptionError {
+  return new InvalidOptionError(
+    `${culprit} has a keyPrefix, which scripts would not see; use AtomicQueuesModule.keyPrefix.`,
+  );
 }
 
 function checkServer(redis: Given): void {
@@ -80,11 +82,7 @@ function checkUrl(url: unknown): void {
   }
   const [, query = ''] = url.split('?', 2);
   for (const name of new URLSearchParams(query).keys()) {
-    if (name === 'keyPrefix') {
-      throw new InvalidOptionError(
-        'redis.url has a keyPrefix, which scripts would not see; use AtomicQueuesModule.keyPrefix.',
-      );
-    }
+    if (name === 'keyPrefix') throw hasPrefix('redis.url');
     if (OUR_OPTIONS.has(name)) {
       throw new InvalidOptionError(
         `redis.url has the option "${name}", which each connection of this library sets itself; take it out.`,

@@ -329,7 +329,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await cluster.dueScore(entity)).toBeUndefined();
     });
 
-    test('race 4: an add right behind a hand-over, in the same step, claims anew', async () => {
+    test('race 4: an add right behind a hand-over, in the same step, gets a new claim', async () => {
       const { claim } = await owned(2, 1);
       const [isReleased, entered] = await Promise.all([
         a.release(claim, 'hand-over'),

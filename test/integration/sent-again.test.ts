@@ -11,7 +11,7 @@ describe('an end that is sent again', () => {
   });
   afterEach(() => scene.close());
 
-  test('does not end the job that was added under its id since a person obliterated the queue: its number is the same', async () => {
+  test('does not end the job that was added under its id after the queue was obliterated: its number is the same', async () => {
     const { claim, jobs } = claimOf(await scene.a.enter(scene.job(0, { jobId: 'mine', timestamp: 1 }), HINT));
     await scene.a.finish(claim, done(jobs[0]), 1);
     await scene.queue().obliterate();
@@ -20,21 +20,21 @@ describe('an end that is sent again', () => {
     expect(numbers((await scene.a.resync(claim, 2, [done(jobs[0])])).jobs)).toEqual([1]);
   });
 
-  test('counts where the hash of its job was damaged, and mended, meanwhile', async () => {
+  test('counts if the hash of its job was damaged, and mended, meanwhile', async () => {
     const { claim, jobs } = await scene.cold(scene.a, 1);
     await scene.redis.del(scene.key('1'));
     await scene.redis.hset(scene.key('1'), { timestamp: Date.now() + 5, defa: 'damaged' });
     expect((await scene.a.resync(claim, 2, [done(jobs[0])])).jobs).toEqual([]);
   });
 
-  test('makes no dead letter where a person has moved the job while it ran', async () => {
+  test('makes no dead letter if the job was moved by hand while it ran', async () => {
     const { claim, jobs } = await scene.cold(scene.a, 1);
     await scene.redis.multi().lrem(scene.key('active'), 1, '1').rpush(scene.key('wait'), '1').exec();
     expect(numbers((await scene.a.resync(claim, 2, [done(jobs[0], 'dead')])).jobs)).toEqual([0]);
     expect(await scene.redis.zcard(scene.system('dead:account:failed'))).toBe(0);
   });
 
-  test('counts where the time of its job, or its number, is damaged', async () => {
+  test('counts if the time of its job, or its number, is damaged', async () => {
     const { claim, jobs } = await scene.cold(scene.a, 1);
     await scene.a.enter(scene.job(1, { jobId: 'mine' }), HINT);
     await scene.redis.hset(scene.key('mine'), 'timestamp', Buffer.from([0xff]), 'nth', Buffer.from([0xff]));

@@ -1,4 +1,4 @@
-/** Where Redis is: what is refused before anything connects, and what is not. */
+/** The option `redis`: what is refused before anything connects, and what is accepted. */
 import { checkRedis } from '../../src/nest/redis-options.js';
 
 test.each<[string, unknown]>([

@@ -46,7 +46,7 @@ export class JobEnds {
     return settlements.flatMap(settlement => this.argumentsOf(entity, settlement, settlements.length));
   }
 
-  /** As that, of ends that may have been sent before: `nth timestamp` and the rest, of each. */
+  /** The arguments of ends that may have been sent before: `nth timestamp` of each job precedes them. */
   againArguments(entity: EntityRef, settlements: readonly Settlement[]): (string | number)[] {
     return settlements.flatMap(settlement => [
       ...(settlement.job as RedisJob).birth,

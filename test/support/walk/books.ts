@@ -255,7 +255,7 @@ export class EntityBook {
     if (error) return;
     for (const { n, kind, made, attempt } of settled) {
       // Where it was recorded already, and its answer lost, it counts no second time.
-      const isSameStart = before.active.includes(n) && before.starts[before.active.indexOf(n)] === attempt;
+      const isSameStart = before.starts[before.active.indexOf(n)] === attempt;
       if (isKept(kind)) this.triesOf(n).recorded = isSameStart ? made + 1 : this.triesOf(n).recorded;
       else if (!this.recorded.has(n)) this.violate(`${method} of ${podId} does not record the end of job ${n}`);
     }

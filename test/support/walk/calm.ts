@@ -55,7 +55,7 @@ function checkWorked(cluster: MemoryCluster): void {
   for (const { word, token, n, podId, signal } of cluster.running) {
     const entity = server.entities.get(word);
     const isOwnPods = entity?.owner?.podId === podId;
-    // A claim that a person deleted, and that was granted anew to a call of this pod which was under way: it begins anew after this.
+    // The claim was deleted by hand, and granted again to a pending call of this pod: it resyncs when its handler ends.
     if (isOwnPods && cluster.books.get(word)?.stints.get(token)?.isCut) continue;
     const isOwner = isOwnPods && entity.token === token;
     if (isOwner === signal.aborted)

@@ -28,7 +28,7 @@ local function readClaim(B)
     return {}
   end
   claim[TYPE] = claim[ENTITY] and string.match(claim[ENTITY], '^([^:]+):[^:]+$')
-  -- what is damaged is not there; so it is with numbers, which are looked at where they are calculated with: that is seldom
+  -- damaged fields count as missing; numbers are checked when they are used, which is seldom
   if not claim[TYPE] then claim[ENTITY] = nil end
   return claim
 end

@@ -253,12 +253,13 @@ function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
   return out
 end
 
--- Whether another job has the id now. Numbers in a queue begin anew once a person has obliterated it, times may be equal: either
--- tells. What is damaged, or has been mended, tells nothing: an end that is left out runs its job again.
+local function differ(one, other) return whole(one) and whole(other) and one ~= other end
+
+-- Whether another job has the id now. Obliterating a queue resets its numbers, and two times may be equal, so either one tells.
+-- A damaged or mended hash tells nothing: skipping an end runs its job again.
 local function isOther(B, id, wasNth, wasAdded)
   local name, nth, added = unpack(fieldsOf(B .. ':' .. id, {'name', 'nth', 'timestamp'}))
   if not name then return false end
-  local function differ(one, other) return whole(one) and whole(other) and one ~= other end
   return differ(wasNth, nth) or differ(wasAdded, added)
 end
 
@@ -276,7 +277,7 @@ local function stillOpen(B, ends)
 end
 
 -- settle: B oldEpoch newEpoch | (nth timestamp jobId lockMs status value opts fields nextMs reply)*: a part of what is settled, before
--- the resync that ends the rest; all of these end for good. Returns {'OK'}
+-- the resync that ends the rest; none of these is retried. Returns {'OK'}
 function OPS.settle(B, epoch, newEpoch, ...)
   local claim = claimOf(B)
   -- Ours is any epoch between the one we know and the new one: the answer to an earlier resync may have been lost.

@@ -170,12 +170,12 @@ function OPS.leave(B, T, I, epoch, jobId, graceMs)
   return {'OK', '1'}
 end
 
--- Sees to it that somebody looks at an entity that may have something to do from now on.
+-- Schedules a look at an entity that may have work from now on, and calls a pod for it.
 local function lookNow(B, T, I)
   local claim = claimOf(B)
   local untilUs = liveUntil(claim)
   if untilUs then
-    -- while it was paused, it was due for nobody
+    -- a paused entity is not scheduled
     lookBy(T, I, untilUs)
     callOwner(B, T, I)
   elseif hasWork(B) then
@@ -185,12 +185,13 @@ local function lookNow(B, T, I)
     -- its lease has passed, and it may come back, or end this step: only a look gives its claim up
     lookBy(T, I, nowUs)
   else
-    -- a person's wish was all that kept it
+    -- only a pause or a block kept it
     settle(B, T, I)
   end
 end
 
--- A parent has joined its queue. 'word' says whose queue it is, however long ago its fence expired; of a flow that came past us, the fence or its own name.
+-- A parent has joined its queue. 'word' names the entity even after its fence has expired. A flow that was added outside this library
+-- has no such word: then the fence, or the name of the queue, says it.
 function parentJoined(B, word)
   local T, I = string.match(type(word) == 'string' and word or '', '^([^:]+):(.+)$')
   if not T then T, I = entityOf(B) end

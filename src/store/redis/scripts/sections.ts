@@ -17,7 +17,7 @@ export interface Sections {
 
 /**
  * @param rest what follows the sections, and may use what they share.
- * @throws Error where a section that is always made uses what a rare one defines, by its own name or by one that is declared before.
+ * @throws Error if a section that is always made uses what a rare one defines, by its own name or by one that is declared before.
  */
 export function composeSections({ always, rare }: Sections, rest: string): string {
   const sections = [...always, ...rare];
