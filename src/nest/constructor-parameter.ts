@@ -1,77 +1,169 @@
 /**
- * Which property a constructor parameter becomes. A parameter decorator is told an index; the class's own text tells
- * the rest: `constructor(accountId) { this.accountId = accountId }`, in the output of every compiler, minified or not.
+ * Finds the property that a constructor parameter becomes. A parameter decorator is told only an index. The class's own text
+ * tells the rest: `constructor(accountId) { this.accountId = accountId }`, in the output of every compiler, minified or not.
  *
- * A wrong answer would send jobs to another entity without a word, so what is not plainly an assignment of the
- * parameter itself is no answer. Neighbour: `decorators.ts` makes an error of that, `command-class.ts` checks the
- * property on each instance.
+ * Owns: what counts as the property. A wrong answer would send jobs to another entity without an error, so the text is
+ * parsed, and only code that always runs and stores the parameter itself counts.
+ * Neighbours: `decorators.ts` makes an error of "not found"; `command-class.ts` checks the property on each instance.
  */
+import {
+  type AnyNode,
+  type Expression,
+  type FunctionExpression,
+  type Options,
+  type Pattern,
+  parse,
+  type SpreadElement,
+} from 'acorn';
 
-const NAME = '[\\p{ID_Start}$_][\\p{ID_Continue}$]*';
+/** A class may stand in code that allows more than its own text shows. */
+const SYNTAX: Options = {
+  ecmaVersion: 'latest',
+  allowSuperOutsideMethod: true,
+  allowImportExportEverywhere: true,
+  checkPrivateFields: false,
+};
 
-/** The property that the parameter at `index` is assigned to, or undefined where the text does not say. */
+type Constructor = Pick<FunctionExpression, 'params' | 'body'>;
+
+/** A property that gets the parameter. */
+interface Found {
+  readonly property: string;
+  /** A call of an unknown function, `f(this, "id", id)`: the helper of a minified compiler, or the user's own function. */
+  readonly isGuess: boolean;
+}
+
+/** The property that the parameter at `index` is stored in, or undefined if the class's text does not say. */
 export function parameterProperty(
   target: abstract new (...args: never[]) => object,
   index: number,
 ): string | undefined {
-  const written = readConstructor(withoutComments(Function.prototype.toString.call(target)));
-  const name = written?.parameters[index]?.match(new RegExp(`^\\s*(${NAME})`, 'u'))?.[1];
-  if (!written || !name) return undefined;
-  // `this.size = id.length` and `this.big = id == 5` are not the parameter: it must stand there alone.
-  const value = name.replaceAll('$', '\\$');
-  const assigned = new RegExp(`\\bthis\\.(${NAME})\\s*=\\s*${value}\\s*[;,)}]`, 'u').exec(written.body);
-  if (assigned) return assigned[1];
-  // Some compilers define the property instead: defineProperty(this, "accountId", accountId)
-  return new RegExp(`\\(\\s*this\\s*,\\s*["']([^"']+)["']\\s*,\\s*${value}\\s*[,)]`, 'u').exec(written.body)?.[1];
+  const written = readConstructor(Function.prototype.toString.call(target));
+  const parameter = nameOf(written?.params[index]);
+  if (!written || parameter === undefined) return undefined;
+  const body = written.body.body.flatMap(alwaysRun);
+  const instances = body.flatMap(returned);
+  const isInstance = (node: AnyNode) =>
+    node.type === 'ThisExpression' || (node.type === 'Identifier' && instances.includes(node.name));
+  const found = body.flatMap(node => storing(node, parameter, isInstance));
+  const first = found[0];
+  // A call may be anything. If other code names another property, nothing tells which of them is meant.
+  const isUnclear = first?.isGuess && found.some(({ property }) => property !== first.property);
+  return isUnclear ? undefined : first?.property;
 }
 
-/** The constructor's parameters as written, and its body with the closing brace. */
-function readConstructor(text: string): { parameters: string[]; body: string } | undefined {
-  const head = /constructor\s*\(/y;
-  // Only at the depth of class members: `new this.constructor(…)` in a method is not it, nor is one in a field.
-  const found = walk(text, 0, (at, depth) => {
-    head.lastIndex = at;
-    return depth === 1 && !/[.\w$#]/.test(text[at - 1] ?? '') && head.test(text);
-  });
-  if (found === text.length) return undefined;
-  const parameters: string[] = [];
-  let begin = head.lastIndex;
-  const end = walk(text, begin, (at, depth) => {
-    if (depth < 0 || (depth === 0 && text[at] === ',')) {
-      parameters.push(text.slice(begin, at));
-      begin = at + 1;
-    }
-    return depth < 0;
-  });
-  const open = text.indexOf('{', end) + 1;
-  return { parameters, body: text.slice(open, walk(text, open, (_, depth) => depth < 0) + 1) };
-}
-
-/** Visits each character outside of strings, with the number of brackets opened since `from`; stops where told to. */
-function walk(text: string, from: number, stop: (at: number, depth: number) => boolean): number {
-  let depth = 0;
-  for (let at = from; at < text.length; at++) {
-    const char = text[at] ?? '';
-    if (`'"\``.includes(char)) at = endOfString(text, at);
-    else {
-      if (')]}'.includes(char)) depth--;
-      if (stop(at, depth)) return at;
-      if ('([{'.includes(char)) depth++;
-    }
+/** Compilers for ES5 make a function of a class: then it is its own constructor. */
+function readConstructor(text: string): Constructor | undefined {
+  const made = parseClass(text);
+  if (made?.type === 'FunctionExpression') return made;
+  if (made?.type !== 'ClassExpression') return undefined;
+  for (const member of made.body.body) {
+    if (member.type === 'MethodDefinition' && member.kind === 'constructor') return member.value;
   }
-  return text.length;
+  return undefined;
 }
 
-function endOfString(text: string, start: number): number {
-  let at = start + 1;
-  while (at < text.length && text[at] !== text[start]) at += text[at] === '\\' ? 2 : 1;
-  return at;
+function parseClass(text: string): AnyNode | undefined {
+  try {
+    // Within a function that allows `await`, `yield` and `new.target` in a heritage clause and in computed names.
+    const [outer] = parse(`(async function* () { (${text}) })`, SYNTAX).body;
+    const around = outer?.type === 'ExpressionStatement' ? outer.expression : undefined;
+    const inner = around?.type === 'FunctionExpression' ? around.body.body[0] : undefined;
+    return inner?.type === 'ExpressionStatement' ? inner.expression : undefined;
+  } catch {
+    // Native code, a proxy of a class, or syntax that is newer than the parser.
+    return undefined;
+  }
 }
 
-/** Comments become a blank; strings are left as they are, whatever they hold. */
-function withoutComments(text: string): string {
-  return text.replace(
-    /("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
-    (_, string?: string) => string ?? ' ',
-  );
+/** A pattern takes a value apart, and a rest parameter is an array: neither is the parameter itself. */
+function nameOf(parameter: Pattern | undefined): string | undefined {
+  if (parameter?.type === 'AssignmentPattern') return nameOf(parameter.left);
+  return parameter?.type === 'Identifier' ? parameter.name : undefined;
+}
+
+/** The expressions of a statement that run whenever it does, in their order; minifiers move them to unexpected places. */
+function alwaysRun(node: AnyNode | null | undefined): AnyNode[] {
+  switch (node?.type) {
+    case 'ExpressionStatement':
+      return alwaysRun(node.expression);
+    case 'SequenceExpression':
+      return node.expressions.flatMap(alwaysRun);
+    case 'VariableDeclaration':
+      return node.declarations.flatMap(({ init }) => [...alwaysRun(init), ...whatCallsSuper(init)]);
+    case 'IfStatement':
+    case 'ConditionalExpression':
+      return alwaysRun(node.test);
+    case 'LogicalExpression':
+      return alwaysRun(node.left);
+    case 'UnaryExpression':
+    case 'ThrowStatement':
+      return alwaysRun(node.argument);
+    case 'ReturnStatement':
+      return [...alwaysRun(node.argument), node];
+    case 'SwitchStatement':
+      return alwaysRun(node.discriminant);
+    case 'ForStatement':
+      // A variable that is declared there may have the parameter's name.
+      return node.init?.type === 'VariableDeclaration' ? [] : alwaysRun(node.init);
+    case 'AssignmentExpression':
+      return [...alwaysRun(node.right), node];
+    case 'CallExpression':
+      return [node];
+    default:
+      return [];
+  }
+}
+
+/** esbuild moves all that follows `super()` into a function with it, if the call is not a statement of its own. */
+function whatCallsSuper(node: AnyNode | null | undefined): AnyNode[] {
+  if (node?.type !== 'ArrowFunctionExpression') return [];
+  const { body } = node;
+  const run = body.type === 'BlockStatement' ? body.body.flatMap(alwaysRun) : alwaysRun(body);
+  return run.some(call => call.type === 'CallExpression' && call.callee.type === 'Super') ? run : [];
+}
+
+/** The variable that a constructor for ES5 returns as the instance: `return _this`. */
+function returned(node: AnyNode): string[] {
+  if (node.type !== 'ReturnStatement') return [];
+  const value = node.argument?.type === 'SequenceExpression' ? node.argument.expressions.at(-1) : node.argument;
+  return value?.type === 'Identifier' ? [value.name] : [];
+}
+
+function storing(node: AnyNode, parameter: string, isInstance: (node: AnyNode) => boolean): Found[] {
+  const isParameter = (value: AnyNode | undefined) => value?.type === 'Identifier' && value.name === parameter;
+  if (node.type === 'AssignmentExpression' && node.operator === '=' && isParameter(node.right)) {
+    const { left } = node;
+    if (left.type !== 'MemberExpression' || !isInstance(left.object)) return [];
+    if (!left.computed && left.property.type === 'Identifier')
+      return [{ property: left.property.name, isGuess: false }];
+    const property = textOf(left.property);
+    return property === undefined ? [] : [{ property, isGuess: false }];
+  }
+  // define(this, "accountId", accountId), or with a descriptor: { value: accountId }
+  if (node.type !== 'CallExpression') return [];
+  const [object, name, value] = node.arguments;
+  const property = textOf(name);
+  if (!object || !isInstance(object) || property === undefined) return [];
+  if (isParameter(value) || isParameter(describedValue(value))) return [{ property, isGuess: !isDefiner(node.callee) }];
+  return [];
+}
+
+function textOf(node: AnyNode | undefined): string | undefined {
+  return node?.type === 'Literal' && typeof node.value === 'string' ? node.value : undefined;
+}
+
+/** The value of a property descriptor. */
+function describedValue(node: Expression | SpreadElement | undefined): Expression | undefined {
+  if (node?.type !== 'ObjectExpression') return undefined;
+  for (const entry of node.properties) {
+    if (entry.type === 'Property' && entry.key.type === 'Identifier' && entry.key.name === 'value') return entry.value;
+  }
+  return undefined;
+}
+
+/** `Object.defineProperty`, and the helpers of Babel, swc and esbuild, if no minifier has renamed them. */
+function isDefiner(callee: AnyNode): boolean {
+  const name = callee.type === 'MemberExpression' ? callee.property : callee;
+  return name.type === 'Identifier' && /^_*(define_?property|publicField)$/i.test(name.name);
 }

@@ -71,7 +71,7 @@ export function QueueEntity(entityType: EntityTypeName, options: QueueEntityOpti
  * subclass inherits it.
  *
  * @throws InvalidCommandError (at import) when the class or one that it extends has another, when it is on a method, or
- * when the property behind a constructor parameter can't be found; the form on a plain property always works.
+ * when the code of the class shows no property that gets the constructor parameter; the form on a plain property always works.
  */
 export function QueueEntityId(): PropertyDecorator & ParameterDecorator {
   return (target: object, property: string | symbol | undefined, place?: unknown) => {
@@ -104,8 +104,9 @@ function idProperty(cls: Class, { property, place, isStatic }: Decorated): strin
     const name = parameterProperty(cls, Number(place));
     if (name !== undefined) return name;
     throw new InvalidCommandError(
-      `@QueueEntityId of ${cls.name} is on constructor parameter ${place}, which does not become a property. ` +
-        'Make it one (readonly id: string), or decorate a plain property: @QueueEntityId() readonly id: string;',
+      `@QueueEntityId of ${cls.name} is on constructor parameter ${place}, and the code of the class shows no property that ` +
+        'gets it. Make it one (readonly id: string), decorate a plain property (@QueueEntityId() readonly id: string;), or set ' +
+        'defaultEntityId of the entity type.',
     );
   }
   if (typeof property === 'symbol') {

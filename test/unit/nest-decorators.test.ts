@@ -40,6 +40,15 @@ describe('a command class', () => {
     expect(entityIdOf(new Withdraw(5, '42'), known, undefined)).toBe('42');
   });
 
+  test('a regular expression, a URL or a quote before the constructor does not hide its parameter', () => {
+    class Rename {
+      static readonly FORBIDDEN = /["'`]/;
+      static readonly DOCS = `https://example.org/"`;
+      constructor(@QueueEntityId() readonly accountId: string) {}
+    }
+    expect(readCommandClass(Rename, validators).entityIdProperty).toBe('accountId');
+  });
+
   test('a plain property holds the id; a declared name wins over the class name', () => {
     const known = readCommandClass(Deposit, validators);
     expect(known.name).toBe('account.deposit');
@@ -193,6 +202,40 @@ describe('the property behind a constructor parameter', () => {
       index,
     );
 
+  test('nothing is found in a proxy of a class, a bound one, or one that is native', () => {
+    class A {
+      constructor(readonly id: string) {}
+    }
+    expect(parameterProperty(A, 0)).toBe('id');
+    for (const other of [new Proxy(A, {}), A.bind(null), Date] as (typeof A)[]) {
+      expect(parameterProperty(other, 0)).toBe(undefined);
+    }
+  });
+
+  test('what only the code around a class explains hides nothing: await, yield, a private name, import.meta', async () => {
+    class Around {
+      readonly #secret = 1;
+      *inner(): Generator<unknown, new (id: string) => object> {
+        const { constructor: Base } = Object.prototype;
+        return class extends ((yield) ?? Base) {
+          static readonly secret = (around: Around) => around.#secret;
+          constructor(readonly id: string) {
+            super();
+          }
+        };
+      }
+    }
+    class Derived extends (await Promise.resolve(Object)) {
+      static readonly url = `${import.meta.url}//`;
+      constructor(readonly id: string) {
+        super();
+      }
+    }
+    const inner = new Around().inner();
+    inner.next();
+    for (const cls of [inner.next().value as typeof Derived, Derived]) expect(parameterProperty(cls, 0)).toBe('id');
+  });
+
   test.each<[string, string, number, string | undefined]>([
     ['minified', 'class t{constructor(t,e){this.accountId=t,this.amount=e}}', 0, 'accountId'],
     ['minified, the second', 'class t{constructor(t,e){this.accountId=t,this.amount=e}}', 1, 'amount'],
@@ -202,6 +245,56 @@ describe('the property behind a constructor parameter', () => {
     ['comments', 'class A{ constructor(/* a, b) */ a, // c,\n b) { this.x = a; this.y = b; } }', 1, 'y'],
     ['a longer name that begins alike', 'class A{ constructor(id) { this.x = identity; this.id = id; } }', 0, 'id'],
     ['defined', 'class A{ constructor(id) { def(this, "id", id); } }', 0, 'id'],
+    [
+      'defined with a descriptor',
+      'class A{ constructor(id) { Object.defineProperty(this, "id", { value: id }); } }',
+      0,
+      'id',
+    ],
+    ['as text', 'class A{ constructor(id) { this["id"] = id; } }', 0, 'id'],
+    ['with a default', 'class A{ constructor(id = /[)"]/.source) { this.id = id; } }', 0, 'id'],
+    ['a function for ES5', 'function A(id) { check(this, A); this.id = id; }', 0, 'id'],
+    [
+      'a derived function for ES5',
+      'function A(id) { var _this = up.call(this) || this; _this.id = id; return _this; }',
+      0,
+      'id',
+    ],
+    ['the same, minified', 'function A(t){var r;return r=up(this,A),r.id=t,r}', 0, 'id'],
+    [
+      'super() in a part of an expression, from esbuild',
+      'class A extends Object{constructor(t){var s=(...n)=>(super(...n),this.id=t,this);const e=s(1);this.last=t}}',
+      0,
+      'id',
+    ],
+    ['moved into a condition', 'class A{constructor(t,e){if(this.id=t,e<0)throw Error()}}', 0, 'id'],
+    [
+      'a quote in a regular expression before',
+      `class A{ static F = /["'\`]/; constructor(id) { this.id = id; } }`,
+      0,
+      'id',
+    ],
+    [
+      'both defined and copied',
+      'class A{ constructor(id) { __publicField(this, "id", id); this.last = id; } }',
+      0,
+      'id',
+    ],
+    [
+      'a call of any kind, then assigned',
+      'class A{ constructor(id) { log(this, "x", id); this.id = id; } }',
+      0,
+      undefined,
+    ],
+    ['assigned, then a call of any kind', 'class A{ constructor(id) { this.id = id; log(this, "x", id); } }', 0, 'id'],
+    ['assigned if', 'class A{ constructor(id) { if (id) this.id = id; else this.none = id; } }', 0, undefined],
+    ['assigned later', 'class A{ constructor(id) { then(() => { this.late = id; }); } }', 0, undefined],
+    ['assigned to a private field', 'class A{ #id; constructor(id) { this.#id = id; } }', 0, undefined],
+    ['assigned to another object', 'class A{ constructor(id) { that.id = id; } }', 0, undefined],
+    ['added to', 'class A{ constructor(id) { this.sum += id; } }', 0, undefined],
+    ['another of the same name', 'class A{ constructor(id) { { let id = 1; this.x = id; } this.id = id; } }', 0, 'id'],
+    ['a rest parameter', 'class A{ constructor(...ids) { this.ids = ids; } }', 0, undefined],
+    ['a method named constructor', 'class A{ ["constructor"](id) { this.id = id; } }', 0, undefined],
     ['after a superclass', 'class A extends f({ a: 1 }){constructor(t){super(t),this.id=t}}', 0, 'id'],
     [
       'a call of another constructor before',
