@@ -10,12 +10,18 @@ import type { JobOptions } from './jobs.js';
 export interface WorkerOptions {
   /** Jobs of one entity at once in one of its workers. Default 1; more gives up the order of its jobs. */
   concurrency?: number;
-  /** How often ownerless entities are looked for, in ms. Default 1000. */
+  /** As `stalledIntervalMs`; a value below 100 is refused, as it was meant in seconds. */
   stalledInterval?: number;
-  /** How long BullMQ's own lock of a running job lasts, in ms; kept alive while the job runs. Default 30000. */
+  /** How often ownerless entities are looked for, in ms. Default 1000. */
+  stalledIntervalMs?: number;
+  /** As `lockDurationMs`; a value below 1000 is refused, as it was meant in seconds. */
   lockDuration?: number;
-  /** How long a claim lives without renewal, in **seconds**; renewed every third of it. Default 3. */
+  /** How long BullMQ's own lock of a running job lasts, in ms; kept alive while the job runs. Default 30000. */
+  lockDurationMs?: number;
+  /** As `heartbeatTtlMs`, but in **seconds**; a value above 600 is refused, as it was meant in milliseconds. */
   heartbeatTTL?: number;
+  /** How long a claim lives without renewal, in ms; renewed every third of it. Default 3000. */
+  heartbeatTtlMs?: number;
   /**
    * How long a handler may block the event loop, by computing say, in ms; after that its process counts as hung and loses
    * its entities. Meanwhile all of them wait. Default 30000. A thread sees to it: some 23 MB of memory, and 0.3 s of CPU when
@@ -81,14 +87,16 @@ export interface EntityOptions {
    * the type, and the next runs; see `EntityQueues.deadLetters`. Default `'skip'`.
    */
   onExhausted?: OnExhausted;
-  /** How long a worker outlives its last job, in seconds. Default 15. */
+  /** As `idleTimeoutMs`, but in **seconds**; a value above 3600 is refused, as it was meant in milliseconds. */
   idleTimeoutSeconds?: number;
+  /** How long a worker outlives its last job, in ms; Infinity if it stays. Default 15000. */
+  idleTimeoutMs?: number;
   /** The property of a command that holds the entity id when no `@QueueEntityId` says so. */
   defaultEntityId?: string;
   /** Overrides of `workerDefaults` for this type. */
   workerConfig?: Pick<
     WorkerOptions,
-    'concurrency' | 'lockDuration' | 'prefetch' | 'maxStalledCount' | 'unknownJobGraceMs'
+    'concurrency' | 'lockDuration' | 'lockDurationMs' | 'prefetch' | 'maxStalledCount' | 'unknownJobGraceMs'
   >;
   /** BullMQ options of every job of this type; options given to `enqueue` win. */
   defaultJobOptions?: JobOptions;
@@ -132,8 +140,10 @@ export interface EngineOptions {
   discoveryIntervalMs?: number;
   /** Scales the workers of an entity with its backlog, from 1 to `maxWorkersPerEntity`. Without it they are as many at once. Default false. */
   enableCronManager?: boolean;
-  /** How often `enableCronManager` looks, in ms. Default 5000. */
+  /** As `cronIntervalMs`; a value below 100 is refused, as it was meant in seconds. */
   cronInterval?: number;
+  /** How often `enableCronManager` looks, in ms. Default 5000. */
+  cronIntervalMs?: number;
   /**
    * How payloads and results are stored. Default: as plain JSON (`jsonCodec`), which refuses what it can't carry. Each job
    * carries the name of its codec, and is read by that one, whatever codec its type has by then.

@@ -1,8 +1,9 @@
 /**
  * The options of a job, as they come in from a user, checked before anything is sent. Neighbour: `payload.ts` has its payload.
  */
+import { didYouMean } from './did-you-mean.js';
 import { entityWord, MAX_ID_LENGTH } from './entity.js';
-
+import { quoted } from './error-text.js';
 import { InvalidOptionError, UnsupportedError } from './errors.js';
 import type { JobOptions, NewJob } from './jobs.js';
 import { faultOfBackoff } from './retry.js';
@@ -24,6 +25,9 @@ const HONOURED = new Set([
   'priority',
   'lifo',
 ]);
+
+/** Those of this library, which {@link withIdempotency} has made BullMQ's by the time that options are checked. */
+const OF_IDEMPOTENCY = ['idempotencyKey', 'idempotencyTtlMs'];
 
 /** Options that give up the order of an entity's jobs. */
 const REORDERING = ['priority', 'lifo'];
@@ -118,7 +122,10 @@ export function checkJobOptions(options: JobOptions, culprit: string): void {
     if (value === undefined) continue;
     const elsewhere = ELSEWHERE[name];
     if (elsewhere !== undefined) throw new UnsupportedError(`${culprit} asks for job option "${name}": ${elsewhere}.`);
-    if (!HONOURED.has(name)) throw new InvalidOptionError(`${culprit} has the unknown job option "${name}".`);
+    if (!HONOURED.has(name)) {
+      const hint = didYouMean(name, [...HONOURED, ...OF_IDEMPOTENCY]);
+      throw new InvalidOptionError(`${culprit} has the unknown job option ${quoted(name)}.${hint}`);
+    }
   }
   for (const name of NUMBERS) {
     if (options[name] !== undefined && !isCount(options[name])) {

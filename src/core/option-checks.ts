@@ -5,18 +5,40 @@
 
 import { MAX_VALUE_BYTES } from './bounds.js';
 import { checkCodec } from './codec.js';
+import { didYouMean } from './did-you-mean.js';
+import {
+  entityWithDurationsInMs,
+  milliseconds,
+  WORKER_DURATIONS,
+  withDurationsInMs,
+  zeroOrMilliseconds,
+} from './durations.js';
 import type { EntityOptions, OnExhausted, RateLimit, WorkerOptions } from './engine-options.js';
+import { asLine } from './error-text.js';
 import { InvalidOptionError } from './errors.js';
 import { checkDefaultJobOptions } from './job-data.js';
-import { LONGEST_TIMER_MS } from './ports.js';
 
 /** What is fetched, or runs, must fit into one call when a worker begins anew. */
 export const MOST_AT_ONCE = 256;
 
 const ON_EXHAUSTED: readonly unknown[] = ['skip', 'block', 'deadLetter'] satisfies OnExhausted[];
 
-const WORKER_CONFIG_KEYS = ['concurrency', 'lockDuration', 'prefetch', 'maxStalledCount', 'unknownJobGraceMs'];
-export const WORKER_KEYS = [...WORKER_CONFIG_KEYS, 'stalledInterval', 'heartbeatTTL', 'eventLoopBlockLimitMs'];
+const WORKER_CONFIG_KEYS = [
+  'concurrency',
+  'lockDuration',
+  'lockDurationMs',
+  'prefetch',
+  'maxStalledCount',
+  'unknownJobGraceMs',
+];
+export const WORKER_KEYS = [
+  ...WORKER_CONFIG_KEYS,
+  'stalledInterval',
+  'stalledIntervalMs',
+  'heartbeatTTL',
+  'heartbeatTtlMs',
+  'eventLoopBlockLimitMs',
+];
 const ENTITY_KEYS = [
   'queueName',
   'maxPending',
@@ -27,6 +49,7 @@ const ENTITY_KEYS = [
   'ordering',
   'onExhausted',
   'idleTimeoutSeconds',
+  'idleTimeoutMs',
   'defaultEntityId',
   'workerConfig',
   'defaultJobOptions',
@@ -64,9 +87,9 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
   if (entity.maxPending !== undefined) count(`${path}.maxPending`, entity.maxPending);
   if (entity.maxWorkersPerEntity !== undefined) count(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
   if (entity.maxSharedReads !== undefined) countAtOnce(`${path}.maxSharedReads`, entity.maxSharedReads);
-  if (entity.idleTimeoutSeconds !== undefined) positive(`${path}.idleTimeoutSeconds`, entity.idleTimeoutSeconds);
   if (entity.workerConfig !== undefined)
     checkWorkerOptions(`${path}.workerConfig`, entity.workerConfig, WORKER_CONFIG_KEYS);
+  entityWithDurationsInMs(path, entity);
 }
 
 function checkRateLimit(path: string, rateLimit: RateLimit): void {
@@ -81,11 +104,9 @@ function checkRateLimit(path: string, rateLimit: RateLimit): void {
 export function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly string[]): void {
   checkKnown(path, worker, known);
   if (worker.concurrency !== undefined) count(`${path}.concurrency`, worker.concurrency);
-  const { stalledInterval, lockDuration, heartbeatTTL, eventLoopBlockLimitMs, prefetch, unknownJobGraceMs } = worker;
-  if (stalledInterval !== undefined) milliseconds(`${path}.stalledInterval`, stalledInterval);
-  if (lockDuration !== undefined) milliseconds(`${path}.lockDuration`, lockDuration);
+  withDurationsInMs(path, worker, WORKER_DURATIONS);
+  const { eventLoopBlockLimitMs, prefetch, unknownJobGraceMs } = worker;
   if (unknownJobGraceMs !== undefined) zeroOrMilliseconds(`${path}.unknownJobGraceMs`, unknownJobGraceMs);
-  if (heartbeatTTL !== undefined) milliseconds(`${path}.heartbeatTTL`, heartbeatTTL, 1000);
   if (eventLoopBlockLimitMs !== undefined) zeroOrMilliseconds(`${path}.eventLoopBlockLimitMs`, eventLoopBlockLimitMs);
   if (prefetch !== undefined) countAtOnce(`${path}.prefetch`, prefetch);
   if (worker.maxStalledCount !== undefined && !(worker.maxStalledCount >= 0)) {
@@ -102,34 +123,17 @@ function countAtOnce(path: string, value: number): void {
   throw new InvalidOptionError(`${path} must be a whole number from 1 to ${MOST_AT_ONCE}.`);
 }
 
-function positive(path: string, value: number): number {
-  if (typeof value !== 'number' || !(value > 0)) throw new InvalidOptionError(`${path} must be a number above 0.`);
-  return value;
-}
+/** What is quoted of an unknown option's name. */
+const MAX_NAME_LENGTH = 128;
 
-/**
- * A duration that a timer may be set to: whole milliseconds, or seconds and parts of them (`unitMs` 1000).
- * @throws InvalidOptionError
- */
-export function milliseconds(path: string, value: unknown, unitMs = 1): number {
-  const longest = Math.floor(LONGEST_TIMER_MS / unitMs);
-  const isWhole = unitMs !== 1 || Number.isInteger(value);
-  if (typeof value === 'number' && value > 0 && value <= longest && isWhole) return value;
-  const unit = unitMs === 1 ? 'whole number of milliseconds' : 'number of seconds';
-  throw new InvalidOptionError(`${path} must be a ${unit} above 0, at most ${longest}.`);
-}
-
-/** As {@link milliseconds}, where 0 switches something off. */
-export function zeroOrMilliseconds(path: string, value: unknown): number {
-  return value === 0 ? 0 : milliseconds(path, value);
-}
-
-/** @throws InvalidOptionError that names the unknown option and the known ones. */
+/** @throws InvalidOptionError that names the unknown option, the known ones, and the one that was probably meant. */
 export function checkKnown(path: string, options: object, known: readonly string[]): void {
   for (const name of Object.keys(options)) {
-    if (!known.includes(name)) {
-      throw new InvalidOptionError(`Unknown option ${path}.${name}; known here: ${known.join(', ')}.`);
-    }
+    if (known.includes(name)) continue;
+    const hint = didYouMean(name, known, near => `${path}.${near}`);
+    throw new InvalidOptionError(
+      `Unknown option ${path}.${asLine(name, MAX_NAME_LENGTH)}; known here: ${known.join(', ')}.${hint}`,
+    );
   }
 }
 

@@ -6,6 +6,14 @@
  */
 import { type CodecRequirement, Codecs, checkCodec, jsonCodec, type PayloadCodec } from './codec.js';
 import { type ContextOptions, checkContextOptions } from './context.js';
+import {
+  entityWithDurationsInMs,
+  MODULE_DURATIONS,
+  milliseconds,
+  WORKER_DURATIONS,
+  withDurationsInMs,
+  zeroOrMilliseconds,
+} from './durations.js';
 import type { EngineOptions, EntityOptions, OnExhausted, Ordering, RateLimit } from './engine-options.js';
 import { encodeSegment } from './entity.js';
 import { InvalidOptionError } from './errors.js';
@@ -18,9 +26,7 @@ import {
   checkWorkerOptions,
   count,
   MOST_AT_ONCE,
-  milliseconds,
   WORKER_KEYS,
-  zeroOrMilliseconds,
 } from './option-checks.js';
 
 /** An entity type as the core reads it. */
@@ -92,10 +98,14 @@ const DEFAULT_MAX_BYTES = 256 * 1024;
  * @param sharedTypes entity types that this pod has handlers of shared reads for.
  * @throws InvalidOptionError for an unknown name or a value out of range.
  */
-export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<string> = NONE): EngineConfig {
-  const defaults = options.workerDefaults ?? {};
+export function resolveOptions(given: EngineOptions, sharedTypes: ReadonlySet<string> = NONE): EngineConfig {
+  checkWorkerOptions('workerDefaults', given.workerDefaults ?? {}, WORKER_KEYS);
+  const defaults = withDurationsInMs('workerDefaults', given.workerDefaults ?? {}, WORKER_DURATIONS);
+  const options = {
+    ...withDurationsInMs('AtomicQueuesModule', given, MODULE_DURATIONS),
+    workerDefaults: defaults,
+  };
   const entities = options.entities ?? {};
-  checkWorkerOptions('workerDefaults', defaults, WORKER_KEYS);
   const types = new Map<string, EntityTypeConfig>();
   const configOf = (type: string, entity: EntityOptions): EntityTypeConfig => {
     const config = entityTypeConfig(type, entity, options);
@@ -103,7 +113,7 @@ export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<
   };
   for (const [type, entity] of Object.entries(entities)) {
     checkEntityOptions(`entities.${type}`, entity);
-    types.set(type, configOf(type, entity));
+    types.set(type, configOf(type, entityWithDurationsInMs(`entities.${type}`, entity)));
   }
   if (options.defaultJobOptions) checkDefaultJobOptions(options.defaultJobOptions, 'defaultJobOptions');
   if (options.context !== undefined) {
@@ -113,7 +123,6 @@ export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<
   if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
   checkStorage('AtomicQueuesModule', options);
   if (options.replyTimeoutMs !== undefined) milliseconds('replyTimeoutMs', options.replyTimeoutMs);
-  const scaleEveryMs = milliseconds('cronInterval', options.cronInterval ?? 5000);
   const entityType = (type: string): EntityTypeConfig => {
     let config = types.get(type);
     if (!config) {
@@ -123,9 +132,9 @@ export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<
     return config;
   };
   return {
-    leaseMs: Math.round((defaults.heartbeatTTL ?? 3) * 1000),
+    leaseMs: defaults.heartbeatTtlMs ?? 3000,
     eventLoopBlockLimitMs: defaults.eventLoopBlockLimitMs ?? 30_000,
-    sweepMs: defaults.stalledInterval ?? 1000,
+    sweepMs: defaults.stalledIntervalMs ?? 1000,
     shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
     currentJob: options.currentJob ?? true,
     replyTimeoutMs: options.replyTimeoutMs,
@@ -133,7 +142,7 @@ export function resolveOptions(options: EngineOptions, sharedTypes: ReadonlySet<
     producerOnly: options.producerOnly ?? false,
     maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,
     discoveryMs: zeroOrMilliseconds('discoveryIntervalMs', options.discoveryIntervalMs ?? 60_000),
-    scaleEveryMs: options.enableCronManager ? scaleEveryMs : undefined,
+    scaleEveryMs: options.enableCronManager ? (options.cronIntervalMs ?? 5000) : undefined,
     codecs: codecsOf(options, entityType),
     entityType,
   };
@@ -156,9 +165,9 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     type,
     queueName: queueName && (encodedId => checkQueueName(type, queueName(encodedId))),
     workerName: entity.workerName,
-    idleTimeoutMs: (entity.idleTimeoutSeconds ?? 15) * 1000,
+    idleTimeoutMs: entity.idleTimeoutMs ?? 15_000,
     defaultEntityId: entity.defaultEntityId,
-    lockDurationMs: worker.lockDuration ?? 30_000,
+    lockDurationMs: worker.lockDurationMs ?? 30_000,
     // What is fetched has had its turn: it would have it again, were it given back.
     prefetch: entity.rateLimit ? 1 : (worker.prefetch ?? 128),
     mostPerBatch: Math.min(worker.prefetch ?? 128, Math.floor(MOST_AT_ONCE / maxHandlers)),

@@ -1,5 +1,7 @@
 /** Jobs that come again and again: what a user may ask for. Neighbour: `operating.ts` says what a store does with it. */
+import { didYouMean } from './did-you-mean.js';
 import { type EntityRef, entityWord, MAX_ID_LENGTH } from './entity.js';
+import { quoted } from './error-text.js';
 import { InvalidOptionError, StoreRefusedError, UnsupportedError } from './errors.js';
 
 /** When a job comes again: by an interval, or by a cron pattern. */
@@ -32,7 +34,11 @@ export function checkSchedule(
   }
   const { id, every, pattern, tz } = schedule;
   const unknown = Object.keys(schedule).find(name => !KNOWN.includes(name));
-  if (unknown !== undefined) throw new InvalidOptionError(`${culprit} has a schedule with the unknown "${unknown}".`);
+  if (unknown !== undefined) {
+    throw new InvalidOptionError(
+      `${culprit} has a schedule with the unknown ${quoted(unknown)}.${didYouMean(unknown, KNOWN)}`,
+    );
+  }
   if (typeof id !== 'string' || id === '' || id.includes(':')) {
     throw new InvalidOptionError(`${culprit} has a schedule whose id is no non-empty string without ":".`);
   }

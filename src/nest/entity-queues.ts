@@ -1,10 +1,10 @@
 /** The queues of entities, for whoever operates them. Neighbour: `core/operating.ts` says what each verb does. */
 import { Inject, Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
+import { milliseconds } from '../core/durations.js';
 import { type EntityId, type EntityRef, entityRef, entityWord } from '../core/entity.js';
 import { DrainTimeoutError, InvalidOptionError } from '../core/errors.js';
 import type { EntityControl, EntityStatus, JobState, JobView, Schedules, ScheduleView } from '../core/operating.js';
-import { milliseconds } from '../core/option-checks.js';
 import { openQueue } from '../store/redis/open-queue.js';
 import { checkPage, type DeadLetterQueue, deadLetterQueue } from './dead-letter-queue.js';
 import type { EntityTypeName } from './entity-types.js';

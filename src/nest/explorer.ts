@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { BatchHandling } from '../core/batch.js';
 import type { HandlerTable } from '../core/dispatch.js';
+import { entityWithDurationsInMs } from '../core/durations.js';
 import type { EntityOptions } from '../core/engine-options.js';
 import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
 import type { JobRunner } from '../core/jobs.js';
@@ -73,7 +74,7 @@ function mergeOptions(
   others: EntityOptions = {},
 ): EntityOptions {
   const merged: Record<string, unknown> = { ...others };
-  for (const [name, value] of Object.entries(own)) {
+  for (const [name, value] of Object.entries(entityWithDurationsInMs(`@WorkerProcessor of "${entityType}"`, own))) {
     if (value === undefined) continue;
     if (merged[name] !== undefined && !isDeepStrictEqual(merged[name], value)) {
       throw new HandlerConflictError(

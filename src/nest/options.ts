@@ -2,9 +2,11 @@
  * The options of the module: what a user writes, and the check of what is not the engine's.
  * Neighbour: `core/options.ts` checks and completes the engine's part.
  */
+
+import { milliseconds } from '../core/durations.js';
 import type { EngineOptions, EntityOptions } from '../core/engine-options.js';
 import { InvalidOptionError } from '../core/errors.js';
-import { checkKnown, milliseconds } from '../core/option-checks.js';
+import { checkKnown } from '../core/option-checks.js';
 import type { RedisConnectionOptions } from '../store/redis/connection.js';
 import type { EntityTypeName } from './entity-types.js';
 import { checkRedis } from './redis-options.js';
@@ -49,6 +51,7 @@ const KNOWN = [
   'commandTimeoutMs',
   'enableCronManager',
   'cronInterval',
+  'cronIntervalMs',
   'workerDefaults',
   'entities',
   'defaultJobOptions',

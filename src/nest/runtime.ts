@@ -16,6 +16,7 @@ import {
 } from '@nestjs/common';
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { HandlerTable } from '../core/dispatch.js';
+import { entityWithDurationsInMs } from '../core/durations.js';
 import { Engine } from '../core/engine.js';
 import type { EntityOptions } from '../core/engine-options.js';
 import { ClosedError, messageOf, StoreUnavailableError } from '../core/errors.js';
@@ -205,7 +206,8 @@ function mergeEntities(
 ): Record<string, EntityOptions> {
   const merged = { ...entities } as Record<string, EntityOptions>;
   for (const [type, own] of processors) {
-    const base = Object.hasOwn(entities, type) ? entities[type as EntityTypeName] : undefined;
+    const given = Object.hasOwn(entities, type) ? entities[type as EntityTypeName] : undefined;
+    const base = given && entityWithDurationsInMs(`entities.${type}`, given);
     const workerConfig = own.workerConfig && { ...base?.workerConfig, ...own.workerConfig };
     merged[type] = { ...base, ...own, ...(workerConfig && { workerConfig }) };
   }

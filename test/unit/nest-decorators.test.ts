@@ -335,7 +335,7 @@ describe('processors', () => {
     const handlers = new HandlerTable();
     const accounts = provider(Accounts);
     const options = exploreProcessors([accounts], handlers);
-    expect(options.get('account')).toEqual({ idleTimeoutSeconds: 5 });
+    expect(options.get('account')).toEqual({ idleTimeoutMs: 5000 });
     expect(handlers.hostedTypes()).toEqual(['account']);
     const job = {
       id: '5',
@@ -485,7 +485,7 @@ describe('processors', () => {
     @WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: 6 })
     class Other {}
     expect(() => exploreProcessors([provider(Accounts), provider(Other)], new HandlerTable())).toThrow(
-      /differ in "idleTimeoutSeconds"/,
+      /differ in "idleTimeoutMs"/,
     );
   });
 });
