@@ -36,6 +36,7 @@ export {
   InvalidOptionError,
   JobAbandonedError,
   JobRefusedError,
+  NotStartedError,
   OutcomeUnknownError,
   PayloadTooLargeError,
   PayloadUnreadableError,

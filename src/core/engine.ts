@@ -76,9 +76,12 @@ export class Engine {
     });
   }
 
-  /** Resolves when the store is connected: jobs can be added. Rejects when that can't be, as on wrong credentials. */
-  connect(): Promise<void> {
-    this.connected ??= detached(() => this.parts.store.start());
+  /**
+   * Resolves when the store is connected: jobs can be added. Rejects when that can't be, as on wrong credentials.
+   * @param onUnreachable is told of each attempt that failed and is repeated; the one that was given first.
+   */
+  connect(onUnreachable?: (reason: string) => void): Promise<void> {
+    this.connected ??= detached(() => this.parts.store.start(onUnreachable));
     return this.connected;
   }
 

@@ -247,6 +247,19 @@ export function mayBeDropped(jobId: string): StoreRefusedError {
   );
 }
 
+/**
+ * A call before the end of the application's start would wait for jobs that this pod runs: it runs none before all
+ * `onApplicationBootstrap` hooks are through, and a hook that waits for the call would wait in vain. Nothing was enqueued.
+ */
+export class NotStartedError extends NotExecutedError {
+  constructor(entityType: string) {
+    super(
+      'NOT_STARTED',
+      `The application is still starting: this pod runs jobs of entity type "${entityType}" only after all onApplicationBootstrap hooks, so a hook that waits for one would wait in vain. Nothing was enqueued. Enqueue without waiting for the result, or wait after app.init().`,
+    );
+  }
+}
+
 /** This module has been shut down. */
 export class ClosedError extends AtomicQueuesError {
   constructor(message = 'This pod has shut down; enqueue on another one.') {

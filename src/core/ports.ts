@@ -156,8 +156,8 @@ export type ReleaseMode = 'idle' | 'hand-over' | 'give-way';
  * no longer the current one, whatever its lease says.
  */
 export interface EntityStore {
-  /** Resolves once the store is connected (calls made before wait for that, with a deadline). Rejects on wrong credentials. */
-  start(): Promise<void>;
+  /** Resolves once the store is connected (calls made before wait for that, with a deadline). Rejects on wrong credentials. `onUnreachable` is told of each attempt that failed and is repeated. */
+  start(onUnreachable?: (reason: string) => void): Promise<void>;
   /** Name of the entity's BullMQ queue. */
   queueName(entity: EntityRef): string;
   /**

@@ -23,7 +23,7 @@ const services = [QueueBus, EntityQueues, AtomicQueuesEvents, SpawnQueueService,
  * One queue and one worker per entity.
  *
  * `forRoot(options)` or `forRootAsync({ imports, inject, useFactory | useClass | useExisting })`; global unless
- * `isGlobal: false`. Rejects at start with an `InvalidOptionError` for an unknown option, a `HandlerConflictError` for
+ * `isGlobal: false`. Import it once in an application: a second one is refused. Rejects at start with an `InvalidOptionError` for an unknown option, a `HandlerConflictError` for
  * contradicting handlers, an `AuthenticationError` when Redis refuses the credentials.
  *
  * @example
@@ -34,7 +34,13 @@ const services = [QueueBus, EntityQueues, AtomicQueuesEvents, SpawnQueueService,
  */
 @Module({
   imports: [HookOrderModule],
-  providers: [...services, Runtime, { provide: STORE_FACTORY, useValue: createRedisStore }],
+  providers: [
+    ...services,
+    Runtime,
+    { provide: STORE_FACTORY, useValue: createRedisStore },
+    // forRoot() puts the options in its place; without it, the start fails with an error that says so.
+    { provide: MODULE_OPTIONS, useValue: null },
+  ],
   exports: services,
 })
 export class AtomicQueuesModule extends ConfigurableModuleClass {}

@@ -38,7 +38,7 @@ export interface EntityQueue {
    * Resolves when the entity has no job left that waits, for its children too, runs or is for later, as far as can be seen from one moment to the next.
    * Of a paused or blocked entity it resolves after somebody has decided, of one with schedules after they have been removed.
    * @param timeoutMs how long to wait at most, in ms. Default: as long as it takes.
-   * @throws DrainTimeoutError
+   * @throws DrainTimeoutError, and NotStartedError for jobs that run here while the application starts.
    */
   drain(options?: { timeoutMs?: number }): Promise<void>;
   /**
@@ -105,7 +105,8 @@ export class EntityQueues {
       pause: async () => (await control()).pause(entity, true),
       resume: async () => (await control()).pause(entity, false),
       drop: async () => dropped(await control(), entity),
-      drain: async ({ timeoutMs } = {}) => drained(await control(), entity, timeoutMs),
+      drain: async ({ timeoutMs } = {}) =>
+        drained(await control(), entity, { timeoutMs, checkWorks: () => this.runtime.checkWorks(entity.type) }),
       list: async (state, { from = 0, limit = 100 } = {}) => {
         checkList(state, from, limit);
         return (await control()).list(entity, state, from, limit);
@@ -167,12 +168,17 @@ async function dropped(control: EntityControl, entity: EntityRef): Promise<void>
 }
 
 /** Asks again and again: an event may be lost, a queue can't. */
-async function drained(control: EntityControl, entity: EntityRef, timeoutMs?: number): Promise<void> {
+async function drained(
+  control: EntityControl,
+  entity: EntityRef,
+  { timeoutMs, checkWorks }: { timeoutMs: number | undefined; checkWorks: () => void },
+): Promise<void> {
   if (timeoutMs !== undefined) milliseconds('timeoutMs of drain()', timeoutMs);
   const startedAtMs = systemClock.monotonicMs();
   for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_LOOK_MS)) {
     const { waiting, active, delayed, waitingForChildren } = await control.status(entity);
     if (waiting + active + delayed + waitingForChildren === 0) return;
+    checkWorks();
     const leftMs = timeoutMs === undefined ? pauseMs : startedAtMs + timeoutMs - systemClock.monotonicMs();
     if (leftMs <= 0) {
       throw new DrainTimeoutError(

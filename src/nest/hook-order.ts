@@ -1,20 +1,31 @@
 /**
- * When this library begins and ends among the hooks of an application: it works nothing before every other
- * `onApplicationBootstrap` is through (`@nestjs/cqrs` registers its handlers in one), and drains before any other
- * `onModuleDestroy`, in which an application closes what its handlers need.
+ * When this library begins and ends among the hooks of an application: it is ready for calls before any other `onModuleInit`, works
+ * nothing before every other `onApplicationBootstrap` is through (`@nestjs/cqrs` registers its handlers in one), and drains before any
+ * other `onModuleDestroy`, in which an application closes what its handlers need.
  *
  * Nest has no hooks for that. It calls those of modules by their distance from the root: at start the farthest first;
  * at the end the nearest first since Nest 11, and the farthest first in Nest 10. Hence one module at either end;
  * whichever is called first drains, and the second finds nothing left to do.
  * Neighbour: `runtime.ts` says what working and draining are.
  */
-import { Inject, Injectable, Module, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  Module,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 
 /** The root has distance 1, and no module is nearer than this one. */
 const NEAREST = -1;
+/** Global modules have the largest finite distance. */
+const FARTHEST = Number.POSITIVE_INFINITY;
 
 export interface Hooks {
+  /** Called when all providers are there, before any other module is initialised. */
+  prepare(): Promise<void>;
   /** Called after all other modules have been started. */
   work(): void;
   /** Called before any other module is destroyed, and once more; may be called without `work` before. */
@@ -30,12 +41,16 @@ export class HookOrder implements OnApplicationBootstrap, OnModuleDestroy {
     // Instances are made after Nest has measured distances, and before it sorts by them.
     for (const module of modules.values()) {
       if (module.metatype === NearestModule) module.distance = NEAREST;
-      if (module.metatype === FarthestModule) module.distance = Number.MAX_VALUE;
+      if (module.metatype === FarthestModule) module.distance = FARTHEST;
     }
   }
 
   add(hooks: Hooks): void {
     this.all.push(hooks);
+  }
+
+  async prepare(): Promise<void> {
+    await Promise.all(this.all.map(hooks => hooks.prepare()));
   }
 
   onApplicationBootstrap(): void {
@@ -48,8 +63,12 @@ export class HookOrder implements OnApplicationBootstrap, OnModuleDestroy {
 }
 
 @Injectable()
-class DrainFarthest implements OnModuleDestroy {
+class FarthestHooks implements OnModuleInit, OnModuleDestroy {
   constructor(@Inject(HookOrder) private readonly order: HookOrder) {}
+
+  onModuleInit(): Promise<void> {
+    return this.order.prepare();
+  }
 
   onModuleDestroy(): Promise<void> {
     return this.order.onModuleDestroy();
@@ -59,7 +78,7 @@ class DrainFarthest implements OnModuleDestroy {
 @Module({ providers: [HookOrder], exports: [HookOrder] })
 class NearestModule {}
 
-@Module({ imports: [NearestModule], providers: [DrainFarthest], exports: [NearestModule] })
+@Module({ imports: [NearestModule], providers: [FarthestHooks], exports: [NearestModule] })
 class FarthestModule {}
 
 export const HookOrderModule = FarthestModule;

@@ -28,11 +28,16 @@ export interface AtomicQueuesModuleOptions extends Omit<EngineOptions, 'entities
   /**
    * What to do at start where Redis drops keys when its memory is full (`maxmemory-policy` `allkeys-*`): jobs and claims
    * would be lost without a word. `warn` (the default) logs it, `refuse` keeps the application from starting, if Redis is
-   * there within `commandTimeoutMs`; later the library stays closed, and says why.
+   * there within `commandTimeoutMs`, for which the start waits; later the library stays closed, and says why.
    */
   onEvictingRedis?: 'warn' | 'refuse';
   /** How long an enqueue waits while Redis is away before it rejects, in ms. Default 5000. */
   commandTimeoutMs?: number;
+  /**
+   * Whether this pod connects with its first call (an enqueue, say), and not at its start. Until then it works no jobs. For tests and
+   * scripts that may need no Redis. Default false.
+   */
+  lazyConnect?: boolean;
   /**
    * Whether the trace of a caller goes on in the handler of its job, through `@opentelemetry/api` (to be installed) and the
    * propagator that the application has set. The runs of a schedule are in no trace. Default false.
@@ -49,6 +54,7 @@ const KNOWN = [
   'redis',
   'keyPrefix',
   'commandTimeoutMs',
+  'lazyConnect',
   'enableCronManager',
   'cronInterval',
   'cronIntervalMs',
@@ -73,12 +79,15 @@ const KNOWN = [
 
 /** @throws InvalidOptionError that names the option, and what is known or expected. */
 export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
-  if (typeof options !== 'object' || options === null)
-    throw new InvalidOptionError('AtomicQueuesModule got no options.');
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidOptionError(
+      'AtomicQueuesModule got no options. Import AtomicQueuesModule.forRoot({ redis: { url: … } }), not the class itself; the factory of forRootAsync() must return them.',
+    );
+  }
   checkKnown('AtomicQueuesModule', options, KNOWN);
   checkRedis(options.redis);
   checkKind(options, 'keyPrefix', 'string');
-  for (const name of ['enableCronManager', 'currentJob', 'tracing', 'producerOnly'] as const)
+  for (const name of ['enableCronManager', 'currentJob', 'tracing', 'producerOnly', 'lazyConnect'] as const)
     checkKind(options, name, 'boolean');
   if (![undefined, 'warn', 'refuse'].includes(options.onEvictingRedis)) {
     throw new InvalidOptionError("AtomicQueuesModule.onEvictingRedis must be 'warn' or 'refuse'.");

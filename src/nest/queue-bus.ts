@@ -10,6 +10,7 @@ import type { FlowOf } from '../core/flow.js';
 import type { JobOptions } from '../core/jobs.js';
 import { checkKnown } from '../core/option-checks.js';
 import type { Schedule } from '../core/schedule.js';
+import type { WaitOptions as CoreWaitOptions } from '../core/waiting-calls.js';
 import type { BulkOptions, EnqueueOptions, FlowNode, ScopedQueueBus, WaitOptions } from './bus-options.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
 import type { EntityTypeName, JobResult, NamedJob, ResultOf } from './entity-types.js';
@@ -84,7 +85,7 @@ export class QueueBus {
    *
    * Beside the errors of {@link enqueue} it rejects with `HandlerError` (it threw, and no try is left), `ReplyTimeoutError`,
    * `JobRemovedError`, `ResultUnavailableError`, `WaitAbortedError`, `AnswerGivenError` (the key was known, and the job is
-   * through), `TooManyWaitingCallsError` (nothing was enqueued), `ClosedError`. An enqueue whose outcome is unknown is waited for all the same: if it was added, its answer
+   * through), `TooManyWaitingCallsError` (nothing was enqueued), `ClosedError`, and while the application starts with `NotStartedError`. An enqueue whose outcome is unknown is waited for all the same: if it was added, its answer
    * comes; if not, the call rejects with `OutcomeUnknownError` at its timeout.
    *
    * A handler that waits holds its entity meanwhile: all that is enqueued for it waits, too. One that would wait for its own
@@ -215,15 +216,20 @@ export class QueueBus {
   private sendAndWait(command: object, options: WaitOptions = {}, scope: Scope | undefined): Promise<unknown> {
     return this.through(scope, ready => {
       const { ofJob, wait } = split(options);
-      return ready.engine.enqueueAndWait(this.request(ready, command, ofJob, scope), wait);
+      return this.callAndWait(ready, this.request(ready, command, ofJob, scope), wait);
     });
   }
 
   private sendNamedAndWait(job: UnscopedJob, options: WaitOptions = {}, scope: Scope | undefined): Promise<unknown> {
     return this.through(scope, ready => {
       const { ofJob, wait } = split(options);
-      return ready.engine.enqueueAndWait(namedRequest(ready, { job, options: ofJob, scope }), wait);
+      return this.callAndWait(ready, namedRequest(ready, { job, options: ofJob, scope }), wait);
     });
+  }
+
+  private callAndWait({ engine }: Started, request: JobRequest, wait: CoreWaitOptions): Promise<unknown> {
+    this.runtime.checkWorks(request.entityType);
+    return engine.enqueueAndWait(request, wait);
   }
 
   private repeat(

@@ -39,6 +39,15 @@ export function checkRedis(redis: unknown): void {
 function checkInstance(redis: Redis): void {
   if (redis.isCluster) throw new UnsupportedError('Redis Cluster is not supported in this version; give one server.');
   if (redis.options.keyPrefix) throw hasPrefix('The ioredis instance');
+  checkNumbers('The options of the ioredis instance: ', redis.options as Given);
+}
+
+/** ioredis takes a database that is no number for 0, and gives up silently at such a port. */
+function checkNumbers(path: string, { port, db }: Given): void {
+  if (port !== undefined && !isPort(port)) {
+    throw new InvalidOptionError(`${path}port must be a whole number from 1 to 65535.`);
+  }
+  if (db !== undefined && !isWhole(db)) throw new InvalidOptionError(`${path}db must be a whole number from 0.`);
 }
 
 function hasPrefix(culprit: string): InvalidOptionError {
@@ -54,16 +63,14 @@ function checkServer(redis: Given): void {
     );
   }
   checkKnown('redis', redis, OF_SERVER);
-  const { url, host, port } = redis;
+  const { url, host } = redis;
   if (url !== undefined) checkUrl(url);
   if (host !== undefined && (typeof host !== 'string' || host === '')) {
     throw new InvalidOptionError('redis.host must be a text that is not empty.');
   }
-  if (port !== undefined && !isPort(port)) {
-    throw new InvalidOptionError('redis.port must be a whole number from 1 to 65535.');
-  }
+  checkNumbers('redis.', redis);
   const isGiven = url !== undefined || host !== undefined;
-  const forgotten = ['url', 'host'].find(name => name in redis);
+  const forgotten = ['url', 'host', 'port'].find(name => name in redis && redis[name] === undefined);
   if (!isGiven && forgotten !== undefined) {
     throw new InvalidOptionError(
       `redis.${forgotten} is undefined: is an environment variable not set? Without it Redis on localhost would be used; leave redis.${forgotten} out if that is what you want.`,
@@ -81,7 +88,12 @@ function checkUrl(url: unknown): void {
     );
   }
   const [, query = ''] = url.split('?', 2);
-  for (const name of new URLSearchParams(query).keys()) {
+  const parameters = new URLSearchParams(query);
+  const databases = [scheme === undefined ? '' : new URL(url).pathname.replaceAll('/', ''), parameters.get('db') ?? ''];
+  if (databases.some(db => db !== '' && !isWhole(db))) {
+    throw new InvalidOptionError('redis.url has a database that is no whole number; write it as redis://host:6379/0.');
+  }
+  for (const name of parameters.keys()) {
     if (name === 'keyPrefix') throw hasPrefix('redis.url');
     if (OUR_OPTIONS.has(name)) {
       throw new InvalidOptionError(
@@ -92,12 +104,17 @@ function checkUrl(url: unknown): void {
 }
 
 function isPort(port: unknown): boolean {
-  const number = typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port;
-  return Number.isInteger(number) && (number as number) > 0 && (number as number) < 65_536;
+  return isWhole(port) && Number(port) > 0 && Number(port) < 65_536;
+}
+
+/** A whole number from 0, also as text: from an environment variable. */
+function isWhole(value: unknown): boolean {
+  return typeof value === 'string' ? /^\d+$/.test(value) : Number.isInteger(value) && Number(value) >= 0;
 }
 
 function checkSentinels(redis: Given): void {
   checkKnown('redis (with sentinels)', redis, OF_SENTINELS);
+  checkNumbers('redis.', redis);
   const { sentinels, name, natMap } = redis;
   if (!Array.isArray(sentinels) || sentinels.length === 0 || !sentinels.every(isAddress)) {
     throw new InvalidOptionError('redis.sentinels must be an array of at least one { host, port }.');
@@ -115,5 +132,5 @@ function checkSentinels(redis: Given): void {
 
 function isAddress(address: unknown): boolean {
   const { host, port } = (address ?? {}) as Given;
-  return typeof host === 'string' && host !== '' && typeof port === 'number' && port > 0 && port < 65_536;
+  return typeof host === 'string' && host !== '' && typeof port === 'number' && isPort(port);
 }

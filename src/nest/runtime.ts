@@ -2,24 +2,20 @@
  * The engine within a Nest application: built when the application has its providers, connected as it starts, at work
  * once all of it has started, drained and closed through Nest's hooks.
  *
- * Connects in `onApplicationBootstrap`, so that the hooks of others can enqueue; works after all of them and drains
- * before all `onModuleDestroy` hooks (`hook-order.ts`), while what handlers need lives; disconnects in
- * `onApplicationShutdown`, the last one, so that handlers and requests can enqueue until then.
+ * Is built before all `onModuleInit` hooks, works after all `onApplicationBootstrap` hooks and drains before all
+ * `onModuleDestroy` hooks (`hook-order.ts`), while what handlers need lives. Connects when a hook enqueues, in
+ * `onApplicationBootstrap` at the latest (`lazyConnect`: with the first call); disconnects in `onApplicationShutdown`, the last
+ * one, so that handlers and requests can enqueue until then.
+ * Neighbours: calls wait in `start-gate.ts`; `first-connection.ts` says how long the start waits for Redis.
  */
 import { randomBytes } from 'node:crypto';
-import {
-  Inject,
-  Injectable,
-  type OnApplicationBootstrap,
-  type OnApplicationShutdown,
-  type OnModuleInit,
-} from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { HandlerTable } from '../core/dispatch.js';
 import { entityWithDurationsInMs } from '../core/durations.js';
 import { Engine } from '../core/engine.js';
 import type { EntityOptions } from '../core/engine-options.js';
-import { ClosedError, messageOf, StoreUnavailableError } from '../core/errors.js';
+import { ClosedError, NotStartedError, StoreUnavailableError } from '../core/errors.js';
 import type { EventSink } from '../core/events.js';
 import { type EngineConfig, resolveOptions } from '../core/options.js';
 import type { EntityStore, Timer } from '../core/ports.js';
@@ -28,9 +24,12 @@ import { RedisEntityStore } from '../store/redis/redis-store.js';
 import type { EntityTypeName } from './entity-types.js';
 import { AtomicQueuesEvents } from './events.js';
 import { exploreProcessors } from './explorer.js';
+import { firstConnection } from './first-connection.js';
 import { HookOrder } from './hook-order.js';
+import { checkOneModule } from './one-module.js';
 import { type AtomicQueuesModuleOptions, checkModuleOptions, type EntitiesOptions } from './options.js';
 import { providersOf } from './provider.js';
+import { StartGate } from './start-gate.js';
 import { nestLog, systemClock } from './system.js';
 import { openTracer } from './tracing.js';
 import { loadClassValidator, Validators } from './validators.js';
@@ -70,22 +69,21 @@ export interface Started {
 
 type State =
   | { readonly name: 'new' }
-  /** Everything has been found and checked; not yet connected. */
+  /** Everything has been found and checked; connects with the first call. */
   | { readonly name: 'built'; readonly parts: Started }
   | { readonly name: 'started'; readonly parts: Started };
 
 @Injectable()
-export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
+export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly log = nestLog();
   private readonly commandTimeoutMs: number;
   private state: State = { name: 'new' };
+  private readonly gate = new StartGate<Started>();
+  private connecting: Promise<void> | undefined;
+  /** All hooks of the start have been called. */
+  private hasBootstrapped = false;
+  private readonly closing = new AbortController();
   private hooksCheck: Timer | undefined;
-  private resolveReady: (started: Started) => void = () => {};
-  private rejectReady: (error: unknown) => void = () => {};
-  private readonly ready = new Promise<Started>((resolve, reject) => {
-    this.resolveReady = resolve;
-    this.rejectReady = reject;
-  });
 
   constructor(
     @Inject(MODULE_OPTIONS) private readonly options: AtomicQueuesModuleOptions,
@@ -95,22 +93,39 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
     @Inject(HookOrder) hookOrder: HookOrder,
     @Inject(AtomicQueuesEvents) private readonly events: AtomicQueuesEvents,
   ) {
+    checkOneModule(modules, MODULE_OPTIONS);
     checkModuleOptions(options);
     this.commandTimeoutMs = options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS;
-    hookOrder.add({ work: () => this.engine?.work(), drain: async () => this.engine?.drain() });
-    // Nobody may be waiting: an unhandled rejection would hide the error that Nest itself reports.
-    this.ready.catch(() => {});
+    hookOrder.add({
+      prepare: () => this.build(),
+      work: () => this.work(),
+      drain: async () => this.engine?.drain(),
+    });
   }
 
   /**
-   * The engine; what is enqueued before the application has started waits for it, `commandTimeoutMs` at most: a hook
-   * or a factory that waits for an enqueue keeps the application from ever starting.
+   * The engine. The first call connects; what comes before the application has its providers waits for them, `commandTimeoutMs` at most:
+   * a factory that waits for an enqueue keeps the application from ever starting.
    */
   get started(): Started | Promise<Started> {
-    return this.state.name === 'started' ? this.state.parts : this.waitForStart();
+    if (this.state.name === 'started') return this.state.parts;
+    const waiting = this.gate.wait(this.commandTimeoutMs, () => new StoreUnavailableError(this.whyNotStarted()));
+    if (this.state.name === 'built' && !this.gate.isSettled) this.connect(this.state.parts).catch(() => {});
+    return waiting;
   }
 
-  async onModuleInit(): Promise<void> {
+  /**
+   * Called before a call waits for jobs of a type.
+   * @throws NotStartedError if they run here, and not before the hooks of the start are through: a hook that waits for them would wait
+   * in vain.
+   */
+  checkWorks(entityType: string): void {
+    if (this.hasBootstrapped || this.state.name === 'new') return;
+    const { config, handlers } = this.state.parts;
+    if (!config.producerOnly && handlers.hosts(entityType)) throw new NotStartedError(entityType);
+  }
+
+  private async build(): Promise<void> {
     const handlers = new HandlerTable();
     const providers = providersOf(this.modules);
     const processorOptions = exploreProcessors(providers, handlers);
@@ -131,33 +146,62 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
     const events = this.events.sink;
     const store = this.createStore(this.options, config, events);
     const engine = new Engine({ store, config, handlers, clock: systemClock, log: this.log, events, tracer });
-    this.state = { name: 'built', parts: { engine, config, handlers, validators } };
+    const parts = { engine, config, handlers, validators };
+    this.state = { name: 'built', parts };
+    if (this.gate.isWaitedFor) this.connect(parts).catch(() => {});
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    if (this.state.name !== 'built') return;
-    const { parts } = this.state;
-    try {
-      await this.connect(parts.engine);
-    } catch (error) {
-      this.rejectReady(error);
-      throw error;
-    }
-    this.state = { name: 'started', parts };
-    if (parts.handlers.hostedTypes().length > 0 && !parts.config.producerOnly) {
-      this.hooksCheck = systemClock.after(SHUTDOWN_HOOKS_CHECK_MS, () => this.checkShutdownHooks());
-    }
-    this.resolveReady(parts);
+    if (this.state.name === 'new' || this.options.lazyConnect) return;
+    await this.connect(this.state.parts);
   }
 
   async onApplicationShutdown(): Promise<void> {
-    this.rejectReady(new ClosedError());
+    this.gate.close(new ClosedError());
+    this.closing.abort();
     this.hooksCheck?.cancel();
     await this.engine?.close();
   }
 
   private get engine(): Engine | undefined {
     return this.state.name === 'new' ? undefined : this.state.parts.engine;
+  }
+
+  /** Once. Calls go on when Redis answers, or cannot be reached for now; they learn what no retry can mend. */
+  private connect(parts: Started): Promise<void> {
+    if (this.connecting) return this.connecting;
+    const { commandTimeoutMs: timeoutMs, log } = this;
+    const waitsForRetries = this.options.onEvictingRedis === 'refuse';
+    const options = { timeoutMs, waitsForRetries, log, closing: this.closing.signal };
+    this.connecting = firstConnection(parts.engine, options).then(
+      () => this.start(parts),
+      error => {
+        this.gate.close(error);
+        throw error;
+      },
+    );
+    if (this.hasBootstrapped) this.beginWork(parts);
+    return this.connecting;
+  }
+
+  private start(parts: Started): void {
+    this.gate.open(parts);
+    // After the calls that have waited: a call that waits no more must not overtake them.
+    queueMicrotask(() => {
+      this.state = { name: 'started', parts };
+    });
+  }
+
+  private work(): void {
+    this.hasBootstrapped = true;
+    if (this.connecting && this.state.name !== 'new') this.beginWork(this.state.parts);
+  }
+
+  /** From now on, or from when Redis is there. */
+  private beginWork({ engine, handlers, config }: Started): void {
+    engine.work();
+    if (handlers.hostedTypes().length === 0 || config.producerOnly) return;
+    this.hooksCheck = systemClock.after(SHUTDOWN_HOOKS_CHECK_MS, () => this.checkShutdownHooks());
   }
 
   private checkShutdownHooks(): void {
@@ -167,35 +211,11 @@ export class Runtime implements OnModuleInit, OnApplicationBootstrap, OnApplicat
     );
   }
 
-  /** An application comes up without Redis, and works as soon as it is there; wrong credentials are reported at once. */
-  private async connect(engine: Engine): Promise<void> {
-    // However late it fails, no connection may go on trying.
-    const connecting = engine.connect().catch(async error => {
-      await engine.close();
-      throw error;
-    });
-    const isLate = await new Promise<boolean>((resolve, reject) => {
-      const timer = systemClock.after(this.commandTimeoutMs, () => resolve(true));
-      connecting.then(() => resolve(false), reject).finally(() => timer.cancel());
-    });
-    if (!isLate) return;
-    this.log.warn(
-      `Redis could not be reached within ${this.commandTimeoutMs} ms; the application starts without it, and goes on trying.`,
-    );
-    connecting.catch(error => this.log.error(`Not connected: ${messageOf(error)}`));
-  }
-
-  private waitForStart(): Promise<Started> {
-    return new Promise((resolve, reject) => {
-      const timer = systemClock.after(this.commandTimeoutMs, () =>
-        reject(
-          new StoreUnavailableError(
-            `The application has not started within ${this.commandTimeoutMs} ms; nothing was enqueued. Before onApplicationBootstrap enqueue without awaiting.`,
-          ),
-        ),
-      );
-      this.ready.then(resolve, reject).finally(() => timer.cancel());
-    });
+  private whyNotStarted(): string {
+    const within = `within ${this.commandTimeoutMs} ms; nothing was enqueued.`;
+    return this.state.name === 'new'
+      ? `The application has not started ${within} In a constructor or a factory enqueue without awaiting; await it from onModuleInit on.`
+      : `Redis has not answered ${within}`;
   }
 }
 

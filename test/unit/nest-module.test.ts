@@ -242,7 +242,7 @@ describe('start', () => {
     const app = await application([factory], { commandTimeoutMs: 50 });
     expect(await outcome.promise).toMatchObject({
       code: 'STORE_UNAVAILABLE',
-      message: expect.stringMatching(/not started within 50 ms.*onApplicationBootstrap/),
+      message: expect.stringMatching(/not started within 50 ms.*onModuleInit/),
     });
     await app.close();
   });

@@ -5,7 +5,7 @@
  * offline (`channel.ts` does, with a deadline). A caller's own ioredis instance is only copied, never used or closed.
  */
 import { Command, Redis, type RedisOptions } from 'ioredis';
-import { AuthenticationError, messageOf } from '../../core/errors.js';
+import { AuthenticationError, messageOf, StoreUnavailableError } from '../../core/errors.js';
 import type { EventSink } from '../../core/events.js';
 import type { Clock, Log } from '../../core/ports.js';
 import { isFromReplica } from './refusals.js';
@@ -167,10 +167,15 @@ export function watchConnection(redis: Redis, role: ConnectionRole, log: Log, ev
   return () => redis.off('close', onClose);
 }
 
-/** Resolves when Redis answers on the connection; rejects when it refuses the credentials, which no retry can mend. */
-export function connected(redis: Redis): Promise<void> {
+/**
+ * Resolves when Redis answers on the connection. Rejects with what no retry can mend: it refuses the credentials, or ioredis gave up.
+ * `onUnreachable` is told of each attempt that failed and is repeated.
+ */
+export function connected(redis: Redis, onUnreachable: (reason: string) => void = () => {}): Promise<void> {
   return new Promise((resolve, reject) => {
+    let isSettled = false;
     const settle = (error?: Error) => {
+      isSettled = true;
       redis.off('ready', onReady);
       redis.off('error', onError);
       if (error) reject(error);
@@ -183,7 +188,10 @@ export function connected(redis: Redis): Promise<void> {
             cause: error,
           }),
         );
+        return;
       }
+      // ioredis says whether it tries again after it has told of the error.
+      setImmediate(() => isSettled || onUnreachable(describe(error)));
     };
     const onReady = () => {
       redis.client('ID').then(
@@ -195,10 +203,14 @@ export function connected(redis: Redis): Promise<void> {
         },
       );
     };
+    const onFailure = (error: Error) => {
+      if (redis.status !== 'end') return;
+      settle(new StoreUnavailableError(`No connection to Redis can be made (${describe(error)}).`, { cause: error }));
+    };
     redis.on('ready', onReady);
     redis.on('error', onError);
-    // A failing first try is reported by 'error' events; ioredis goes on trying.
-    if (redis.status === 'wait') redis.connect().catch(() => {});
+    // A failing first try is reported by 'error' events. ioredis goes on trying, unless Node could not even begin to connect.
+    if (redis.status === 'wait') redis.connect().catch(onFailure);
     else if (redis.status === 'ready') settle();
   });
 }

@@ -135,7 +135,7 @@ export class RedisEntityStore implements EntityStore {
     };
   }
 
-  async start(): Promise<void> {
+  async start(onUnreachable?: (reason: string) => void): Promise<void> {
     const { podId, config, commandTimeoutMs, clock } = this.options;
     const bull = await Bull.load(`aq:${podId}`);
     const channel = new Channel({
@@ -158,7 +158,7 @@ export class RedisEntityStore implements EntityStore {
       ),
     );
     this.ready = { bull, channel, native };
-    await Promise.all([connected(this.commands), connected(this.wakes)]);
+    await Promise.all([connected(this.commands, onUnreachable), connected(this.wakes, onUnreachable)]);
     await checkEviction(this.commands, this.options.onEvictingRedis ?? 'warn', this.options.log);
   }
 
