@@ -194,14 +194,16 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private work(): void {
     this.hasBootstrapped = true;
-    if (this.connecting && this.state.name !== 'new') this.beginWork(this.state.parts);
+    if (this.state.name === 'new') return;
+    const { parts } = this.state;
+    if (this.connecting) this.beginWork(parts);
+    else if (canWork(parts)) this.log.info('lazyConnect: this pod connects, and works jobs, from its first call on.');
   }
 
   /** From now on, or from when Redis is there. */
-  private beginWork({ engine, handlers, config }: Started): void {
-    engine.work();
-    if (handlers.hostedTypes().length === 0 || config.producerOnly) return;
-    this.hooksCheck = systemClock.after(SHUTDOWN_HOOKS_CHECK_MS, () => this.checkShutdownHooks());
+  private beginWork(parts: Started): void {
+    parts.engine.work();
+    if (canWork(parts)) this.hooksCheck = systemClock.after(SHUTDOWN_HOOKS_CHECK_MS, () => this.checkShutdownHooks());
   }
 
   private checkShutdownHooks(): void {
@@ -217,6 +219,10 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
       ? `The application has not started ${within} In a constructor or a factory enqueue without awaiting; await it from onModuleInit on.`
       : `Redis has not answered ${within}`;
   }
+}
+
+function canWork({ handlers, config }: Started): boolean {
+  return handlers.hostedTypes().length > 0 && !config.producerOnly;
 }
 
 /** Options of a processor win over those of its type in `entities`, one by one. */

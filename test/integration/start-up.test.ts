@@ -77,6 +77,14 @@ describe('a process whose only activity is', () => {
     expect(code).toBe(1);
   });
 
+  test('a connection that can never be made: the start fails, and says why', async () => {
+    const { code, lines } = await run('TLS options that Node refuses');
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^failed: STORE_UNAVAILABLE: No connection to Redis can be made/),
+    );
+    expect(code).toBe(1);
+  });
+
   test('the bare class among the imports: the start fails, and says what to import', async () => {
     const { code, lines } = await run('the bare class');
     expect(lines).toContainEqual(expect.stringMatching(/^failed: INVALID_OPTION: .*AtomicQueuesModule\.forRoot\(/));

@@ -55,8 +55,8 @@ export const asyncContextGuards = [
     guard: 'connections are not in the context in which the application was started',
     cites: 'stranger context',
     file: 'src/core/engine.ts',
-    from: 'this.connected ??= detached(() => this.parts.store.start());',
-    to: 'this.connected ??= this.parts.store.start();',
+    from: 'this.connected ??= detached(() => this.parts.store.start(onUnreachable));',
+    to: 'this.connected ??= this.parts.store.start(onUnreachable);',
     tests: TESTS,
   },
   {

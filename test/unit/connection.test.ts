@@ -1,7 +1,7 @@
 /** What our connections take from an ioredis instance of the caller's, and what they don't. */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
-import { createConnection, sendable } from '../../src/store/redis/connection.js';
+import { connected, createConnection, sendable } from '../../src/store/redis/connection.js';
 import { eventually } from '../support/wait.js';
 
 test('where Redis is comes from the instance; what would change the meaning of answers does not', () => {
@@ -96,4 +96,26 @@ test('race 15: a connection that is accepted and gets no answer is replaced, aga
   redis.disconnect();
   for (const socket of sockets) socket.destroy();
   await new Promise(resolve => server.close(resolve));
+});
+
+test('a connection that Node can not even begin to make is told as one, without a promise to try again', async () => {
+  const redis = createConnection({ host: '127.0.0.1', tls: { minVersion: 'none' as never } }, 'commands', 'pod');
+  redis.on('error', () => {});
+  const unreachable: string[] = [];
+  await expect(connected(redis, reason => unreachable.push(reason))).rejects.toMatchObject({
+    code: 'STORE_UNAVAILABLE',
+    message: expect.stringMatching(/^No connection to Redis can be made \(.*protocol version/),
+  });
+  await new Promise(resolve => setImmediate(resolve));
+  expect(unreachable).toEqual([]);
+});
+
+test('each attempt that failed and is repeated is told, with its reason', async () => {
+  const redis = createConnection({ host: '127.0.0.1', port: 1 }, 'commands', 'pod');
+  redis.on('error', () => {});
+  const unreachable: string[] = [];
+  connected(redis, reason => unreachable.push(reason)).catch(() => {});
+  await eventually('two attempts have failed', () => unreachable.length === 2);
+  expect(unreachable[0]).toMatch(/ECONNREFUSED/);
+  redis.disconnect();
 });

@@ -190,6 +190,18 @@ describe('what a hook awaits', () => {
   });
 });
 
+test('a call that waits for the start keeps the process alive, until it rejects', async () => {
+  const timers = () => process.getActiveResourcesInfo().filter(kind => kind === 'Timeout').length;
+  const app = await application([], { commandTimeoutMs: 1_000_000 });
+  const before = timers();
+  const enqueued = app.get(QueueBus).enqueueJob(note);
+  enqueued.catch(() => {});
+  expect(timers()).toBe(before + 1);
+  await app.close();
+  await expect(enqueued).rejects.toMatchObject({ code: 'CLOSED' });
+  expect(timers()).toBe(before);
+});
+
 describe('an application without Redis', () => {
   test('starts when the first attempt to connect has failed, with a line that says why', async () => {
     const { createStore } = storeWith(async onUnreachable => {

@@ -74,6 +74,7 @@ const scenarios: Readonly<Record<string, () => ModuleMetadata>> = {
       }),
     ]),
   'an instance with the port NaN': () => app([], new Redis({ port: Number.NaN, lazyConnect: true })),
+  'TLS options that Node refuses': () => app([], { host: '127.0.0.1', tls: { minVersion: 'none' } }),
   'nothing but start and end': () => app([]),
   'the bare class': () => ({ imports: [AtomicQueuesModule] }),
 };
