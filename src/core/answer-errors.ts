@@ -37,22 +37,36 @@ abstract class WaitError extends AtomicQueuesError {
  */
 export class HandlerError extends AtomicQueuesError {
   readonly jobId: string | undefined;
-  /** The `name` of what the handler has thrown, such as `InsufficientFunds`. */
+  /** The `name` of what the handler has thrown, or that of its class, such as `InsufficientFunds`. */
   readonly originalName: string;
   /** Its `code`, if that was a text or a number. */
   readonly originalCode: string | number | undefined;
+  /** The first errors that it holds, as an `AggregateError` does, each like `cause`. With all causes they are five at most. */
+  readonly errors: readonly Error[] | undefined;
+  /** The HTTP status of an `HttpException`, from 400 to 599; `HandlerErrorFilter` answers with it. */
+  readonly status: number | undefined;
+  /** What `getResponse()` of an `HttpException` gave, as JSON; `{ statusCode, message }` if that has more than 8,192 characters. */
+  readonly response: unknown;
 
-  constructor({ jobId }: AwaitedJob, { name, message, code, cause }: Thrown) {
+  constructor({ jobId }: AwaitedJob, { name, message, code, cause, errors, http }: Thrown) {
     super('HANDLER_FAILED', message, cause && { cause: asError(cause) });
     this.jobId = jobId;
     this.originalName = name;
     this.originalCode = code;
+    this.errors = errors?.map(asError);
+    this.status = http?.status;
+    this.response = http?.response;
   }
 }
 
-function asError({ name, message, code, cause }: Thrown): Error {
+function asError({ name, message, code, cause, errors }: Thrown): Error {
   const error = new Error(message, cause && { cause: asError(cause) });
-  return Object.assign(error, { name, stack: `${name}: ${message}` }, code !== undefined && { code });
+  return Object.assign(
+    error,
+    { name, stack: `${name}: ${message}` },
+    code !== undefined && { code },
+    errors && { errors: errors.map(asError) },
+  );
 }
 
 /** As many calls of this pod wait for results as may at once. Nothing was enqueued. */

@@ -2,7 +2,9 @@
  * Answers: how a job ended, told to whoever waits for it; and what of an error travels.
  * Neighbours: `reply.ts` makes one of the end of a job, `waiting-calls.ts` waits for it.
  */
-import { isError, messageOf, nameOf, readProperty, shorten } from './error-text.js';
+import { codeOf, errorsIn, nameOf, readProperty, shorten } from './error-text.js';
+import { messageOf, ownMessageOf } from './failure-words.js';
+import { type HttpAnswer, httpAnswerOf, isHttpAnswer } from './http-answer.js';
 
 /** What a handler has thrown, as far as it travels: no stack, which says more of a pod than a caller should know. */
 export interface Thrown {
@@ -10,6 +12,10 @@ export interface Thrown {
   readonly message: string;
   readonly code?: string | number;
   readonly cause?: Thrown;
+  /** The first errors of an `AggregateError`. */
+  readonly errors?: readonly Thrown[];
+  /** What an `HttpException` asks for. */
+  readonly http?: HttpAnswer;
 }
 
 export type Answer =
@@ -52,11 +58,18 @@ export function readThrown(text: string): Thrown {
   }
 }
 
-/** What somebody has written by hand is no more than a text. */
-function isThrown(value: unknown): value is Thrown {
-  if (typeof value !== 'object' || value === null) return false;
-  const { name, message, cause } = value as Partial<Thrown>;
-  return typeof name === 'string' && typeof message === 'string' && (cause === undefined || isThrown(cause));
+/** What was written by hand is no more than a text. */
+function isThrown(value: unknown, depth = 0): value is Thrown {
+  if (typeof value !== 'object' || value === null || depth > MAX_RELATED) return false;
+  const { name, message, cause, errors, http } = value as Partial<Thrown>;
+  const isRelated = (other: unknown) => isThrown(other, depth + 1);
+  return (
+    typeof name === 'string' &&
+    typeof message === 'string' &&
+    (cause === undefined || isRelated(cause)) &&
+    (errors === undefined || (Array.isArray(errors) && errors.every(isRelated))) &&
+    (http === undefined || isHttpAnswer(http))
+  );
 }
 
 /** Of what only the message is known. */
@@ -64,24 +77,50 @@ export function thrownAs(message: string): Thrown {
   return { name: 'Error', message };
 }
 
-/** Of a chain of causes that many travel. */
-const MAX_CAUSES = 5;
-/** Longest message of a cause; that of the error itself is as long as what is stored. */
-const MAX_CAUSE_LENGTH = 1024;
-/** Longest `name` or `code`. */
-const MAX_WORD_LENGTH = 256;
+/** So many causes and errors within travel with an error, all together. */
+const MAX_RELATED = 5;
+/** Longest message of each; that of the error itself is as long as what is stored. */
+const MAX_RELATED_LENGTH = 1024;
 
-/** What a handler has thrown, whatever it is. Never throws. */
-export function describeThrown(error: unknown, causes = MAX_CAUSES): Thrown {
-  const message = causes < MAX_CAUSES ? shorten(messageOf(error), MAX_CAUSE_LENGTH) : messageOf(error);
-  if (!isError(error)) return thrownAs(message);
-  const code = readProperty(error, 'code');
-  const cause = causes > 0 ? readProperty(error, 'cause') : undefined;
+type Growing = { -readonly [Key in keyof Thrown]: Thrown[Key] };
+
+/**
+ * What a handler has thrown, whatever it is, with the errors nearest to it. Never throws.
+ * @param isSecret see {@link httpAnswerOf}.
+ */
+export function describeThrown(error: unknown, isSecret = false): Thrown {
+  const root: Growing = describeOne(error);
+  const http = httpAnswerOf(error, isSecret);
+  if (http) root.http = http;
+  const level: [Growing, unknown][] = [[root, error]];
+  let left = MAX_RELATED;
+  // Grows while it is walked.
+  for (const [thrown, of] of level) {
+    const within = errorsIn(of, left).map((one): [Growing, unknown] => [describeRelated(one), one]);
+    if (within.length > 0) thrown.errors = within.map(([one]) => one);
+    level.push(...within);
+    left -= within.length;
+    const cause = left > 0 ? readProperty(of, 'cause') : undefined;
+    if (cause === undefined) continue;
+    left--;
+    const described = describeRelated(cause);
+    thrown.cause = described;
+    level.push([described, cause]);
+  }
+  return root;
+}
+
+function describeRelated(error: unknown): Growing {
+  const thrown = describeOne(error);
+  return { ...thrown, message: shorten(thrown.message, MAX_RELATED_LENGTH) };
+}
+
+/** Its own message, if it has one: what it holds is told by itself. */
+function describeOne(error: unknown): Thrown {
+  const code = codeOf(error);
   return {
-    name: shorten(nameOf(error), MAX_WORD_LENGTH),
-    message,
-    ...(typeof code === 'string' && { code: shorten(code, MAX_WORD_LENGTH) }),
-    ...(typeof code === 'number' && Number.isFinite(code) && { code }),
-    ...(cause !== undefined && { cause: describeThrown(cause, causes - 1) }),
+    name: nameOf(error),
+    message: ownMessageOf(error) || messageOf(error),
+    ...(code !== undefined && { code }),
   };
 }

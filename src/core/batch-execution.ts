@@ -7,8 +7,9 @@ import type { BatchHandling } from './batch.js';
 import { MAX_BATCH_RESULT_BYTES } from './bounds.js';
 import { RunningEntity, runAsCurrent } from './current-job.js';
 import { entityWord } from './entity.js';
-import { isArray, isInstance, messageOf, quoted, readProperty } from './error-text.js';
-import { BatchFailure, InvalidCommandError } from './errors.js';
+import { isArray, isInstance, lengthOf, quoted, readProperty } from './error-text.js';
+import { BatchFailure, InvalidCommandError, messageOf } from './errors.js';
+import { failureOf } from './flow-control.js';
 import { completed, failed, jobWord, type TypedExecution } from './job-execution.js';
 import { OpenedPayload, openJob } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
@@ -39,7 +40,7 @@ export async function runBatch(execution: TypedExecution, batch: Batch, lease: L
     }
   } catch (error) {
     if (isInstance(error, NotStarted)) throw error;
-    for (const [id, why] of failuresIn(error, opened)) failures.set(id, why);
+    for (const [id, why] of failuresIn(error, opened)) failures.set(id, failureOf(why));
   } finally {
     context.end();
   }
@@ -81,8 +82,7 @@ function resultsOf(
   result: unknown,
   { claim }: Lease,
 ): readonly unknown[] {
-  if (isArray(result) && readProperty(result, 'length') === jobs.length)
-    return jobs.map((_, at) => readProperty(result, at));
+  if (isArray(result) && lengthOf(result) === jobs.length) return jobs.map((_, at) => readProperty(result, at));
   if (result !== undefined) {
     log.warn(
       `A batch of ${jobs.length} jobs ${quoted(jobs[0]?.name ?? '')} of ${entityWord(claim.entity)} completed, but its handler returned something else than nothing, or an array with a result for each; null is stored.`,
@@ -97,7 +97,7 @@ function failuresIn(error: unknown, jobs: readonly FetchedJob[]): Failures {
   if (!BatchFailure.is(error)) return all(error);
   const failures: Failures = new Map();
   const entries = readProperty(error, 'failures');
-  for (let at = 0; at < Number(readProperty(entries, 'length')); at++) {
+  for (let at = 0; at < lengthOf(entries); at++) {
     const entry = readProperty(entries, at);
     const named = readProperty(readProperty(entry, 'job'), 'id');
     const job = jobs.find(({ id }) => id === named);
@@ -119,7 +119,7 @@ function settle(
   jobs: readonly FetchedJob[],
   { failures, results, lease }: { failures: Failures; results: ReadonlyMap<string, unknown>; lease: Lease },
 ): Settlement[] {
-  const { log, type } = execution;
+  const { type } = execution;
   const delays = new Map(
     jobs.flatMap(job => (failures.has(job.id) ? [[job.id, retryDelayMs(job, failures.get(job.id))]] : [])),
   );
@@ -134,6 +134,6 @@ function settle(
     }
     const ownMs = delays.get(job.id);
     const delayMs = ownMs !== undefined && type.ordering === 'strict' ? longestMs : ownMs;
-    return failed(job, { error: failures.get(job.id), delayMs, what: what(), log });
+    return failed(job, { error: failures.get(job.id), delayMs, what: what(), execution });
   });
 }

@@ -122,6 +122,11 @@ export interface EngineOptions {
    * handlers that do nothing, and from Node 24 on next to nothing.
    */
   currentJob?: boolean;
+  /**
+   * Number of frames of a failed try's stack that are added to its line in the log, 0 to 50. Frames of Node and of installed packages
+   * are left out. 0 logs the message only. The whole stack is kept with the failed job. @default 3
+   */
+  failureStackFrames?: number;
   /** How long `enqueueAndWait` waits where its call does not say, in ms. Default: each call must say. */
   replyTimeoutMs?: number;
   /** Values of the code that enqueues, a tenant's id say, which its handler finds again. Default: none. */

@@ -1,9 +1,10 @@
 /**
- * Anything that was thrown, as bounded text. What a handler throws may be of any size, and may throw when it is read: a getter, a
- * revoked proxy, a failing `Error.prepareStackTrace`. Nothing here throws, and no text is cut within a surrogate pair.
+ * Reading anything that was thrown, and texts within bounds. What a handler throws may be of any size, and may throw when it is
+ * read: a getter, a revoked proxy, a failing `Error.prepareStackTrace`. Nothing here throws, and no text is cut within a surrogate
+ * pair. Errors are judged by their shape: they may come from another realm (`node:vm`, Jest) or another copy of their package.
  *
- * Owns the bounds of what is kept and told of a failure (I11). Neighbours: `answer.ts` says what of it travels to a caller,
- * `job-execution.ts` what is stored.
+ * Owns the bounds of what is kept and told of a failure (I11). Neighbours: `failure-words.ts` puts a failure into words, `answer.ts`
+ * says what of it travels to a caller, `job-execution.ts` what is stored.
  */
 
 /** Longest message of what was thrown, in UTF-16 code units, as all lengths here. */
@@ -18,9 +19,13 @@ export const MAX_STEP_STACKS_LENGTH = 1_048_576;
 export const MAX_LINE_LENGTH = 2048;
 /** A name within a sentence: of a job, say. */
 const MAX_QUOTED_LENGTH = 128;
+/** Longest `name` or `code` of an error. */
+const MAX_WORD_LENGTH = 256;
+/** Prototypes of one object, and errors within one, that are looked at. */
+const MAX_PROTOTYPES = 20;
+const MAX_ERRORS = 100;
 
 const CUT = '…';
-const WITHOUT_TEXT = 'something that has no text was thrown';
 
 /** What is kept of a failed attempt. */
 export interface FailureText {
@@ -41,39 +46,78 @@ function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdbff;
 }
 
-/** The message of anything that was thrown. */
-export function messageOf(error: unknown): string {
-  return shorten(wholeMessageOf(error), MAX_REASON_LENGTH);
-}
-
-/** The stack of anything that was thrown, or its message. */
-export function stackOf(error: unknown): string {
-  const stack = isError(error) ? readProperty(error, 'stack') : undefined;
-  return typeof stack === 'string' && stack !== '' ? shorten(stack, MAX_STACK_LENGTH) : messageOf(error);
-}
-
-export function failureTextOf(error: unknown): FailureText {
-  return { reason: messageOf(error), stack: stackOf(error) };
-}
-
-function wholeMessageOf(error: unknown): string {
-  const isOne = isError(error);
-  const message = isOne ? readProperty(error, 'message') : error;
-  if (typeof message === 'string') return message;
-  try {
-    return isOne ? `${nameOf(error)}: ${JSON.stringify(message)}` : String(error);
-  } catch {
-    return WITHOUT_TEXT;
-  }
-}
-
-/** The `name` of an error, where that is a text. */
+/** The `name` of an error, or that of its class. */
 export function nameOf(error: unknown): string {
-  const name = isError(error) ? readProperty(error, 'name') : undefined;
-  return typeof name === 'string' ? name : 'Error';
+  return ownNameOf(error) || 'Error';
 }
 
-/** Whether a value is an instance: of a revoked proxy it can't be told, and it is none. */
+/** Names of classes that say nothing of what was thrown. */
+const PLAIN_CLASSES: readonly unknown[] = ['Object', 'Array', 'Function'];
+
+/** As {@link nameOf}; empty if there is none. A class that sets no `name` inherits `Error`, and has its own. */
+export function ownNameOf(error: unknown): string {
+  if (!isObject(error)) return '';
+  const name = readProperty(error, 'name');
+  if (isWord(name) && name !== 'Error') return shorten(name, MAX_WORD_LENGTH);
+  const ofClass = readProperty(readProperty(error, 'constructor'), 'name');
+  return isWord(ofClass) && !PLAIN_CLASSES.includes(ofClass)
+    ? shorten(ofClass, MAX_WORD_LENGTH)
+    : isWord(name)
+      ? name
+      : '';
+}
+
+function isWord(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
+/** The `code` of an error, if it is a text or a number. */
+export function codeOf(error: unknown): string | number | undefined {
+  const code = isObject(error) ? readProperty(error, 'code') : undefined;
+  if (isWord(code)) return shorten(code, MAX_WORD_LENGTH);
+  return typeof code === 'number' && Number.isFinite(code) ? code : undefined;
+}
+
+/** The first errors that an error holds, as an `AggregateError` does, or that an array which was thrown has; `max` at most. */
+export function errorsIn(error: unknown, max: number): readonly unknown[] {
+  const errors = isArray(error) ? error : isObject(error) ? readProperty(error, 'errors') : undefined;
+  const length = isArray(errors) ? Math.min(lengthOf(errors), MAX_ERRORS) : 0;
+  const found: unknown[] = [];
+  for (let at = 0; at < length && found.length < max; at++) {
+    const one = readProperty(errors, at);
+    // A list may have holes, as that of a BulkEnqueueError has.
+    if (one !== undefined) found.push(one);
+  }
+  return found;
+}
+
+/** Whether something was thrown that can have a name, a message and a code: an object, or a class. */
+export function isObject(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+}
+
+/** Whether a value is an error, of this realm or of another one. */
+export function isError(value: unknown): boolean {
+  return isKindOf(value, 'Error');
+}
+
+/** Whether a value is of a class of this name, or of one that extends it: by name, as the class may be there several times. */
+export function isKindOf(value: unknown, name: string): boolean {
+  if (!isObject(value)) return false;
+  if (readProperty(value, 'name') === name) return true;
+  try {
+    let prototype: unknown = Object.getPrototypeOf(value);
+    for (let n = 0; isObject(prototype) && n < MAX_PROTOTYPES; n++) {
+      if (readProperty(readProperty(prototype, 'constructor'), 'name') === name) return true;
+      prototype = Object.getPrototypeOf(prototype);
+    }
+  } catch {
+    // Of a revoked proxy nothing can be told.
+  }
+  return false;
+}
+
+/** Whether a value is an instance of a class that only this copy of the package makes; of a revoked proxy it can't be told, and it is none. */
 export function isInstance<T>(value: unknown, kind: abstract new (...args: never[]) => T): value is T {
   try {
     return value instanceof kind;
@@ -82,16 +126,18 @@ export function isInstance<T>(value: unknown, kind: abstract new (...args: never
   }
 }
 
-export function isError(value: unknown): value is Error {
-  return isInstance(value, Error);
-}
-
 export function isArray(value: unknown): value is readonly unknown[] {
   try {
     return Array.isArray(value);
   } catch {
     return false;
   }
+}
+
+/** The length of an array; 0 if a proxy gives something else for it. */
+export function lengthOf(array: unknown): number {
+  const length = readProperty(array, 'length');
+  return typeof length === 'number' && length > 0 ? length : 0;
 }
 
 /** A property of anything; undefined where reading it throws. */

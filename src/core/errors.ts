@@ -3,9 +3,10 @@
  * A message names the culprit (entity, class, option) and the remedy; it never carries a payload.
  */
 
-import { isArray, isError, messageOf, readProperty } from './error-text.js';
+import { codeOf, isArray, lengthOf, readProperty } from './error-text.js';
+import { messageOf } from './failure-words.js';
 
-export { messageOf, stackOf } from './error-text.js';
+export { messageOf, stackOf } from './failure-words.js';
 
 /** Why an error was made. TypeScript's own type of this is in no `lib` before ES2022. */
 export interface Caused {
@@ -140,10 +141,13 @@ export class InvalidOptionError extends NotExecutedError {
   }
 }
 
-/** A thing that this library does not support (yet) was asked for. Nothing was enqueued. */
+/**
+ * A thing that this library does not support (yet) was asked for. Nothing was enqueued. A job fails with it if its handler throws an
+ * error by which BullMQ's own worker is told what to do (`RateLimitError`, `DelayedError` …).
+ */
 export class UnsupportedError extends AtomicQueuesError {
-  constructor(message: string) {
-    super('UNSUPPORTED', message);
+  constructor(message: string, options?: Caused) {
+    super('UNSUPPORTED', message, options);
   }
 }
 
@@ -323,9 +327,9 @@ export class BatchFailure extends AtomicQueuesError {
 
   /** Whether something that was thrown is one: by its code, since this package may be loaded twice, in both of its forms. */
   static is(error: unknown): error is BatchFailure {
-    if (!isError(error) || readProperty(error, 'code') !== 'BATCH_FAILURE') return false;
+    if (codeOf(error) !== 'BATCH_FAILURE') return false;
     const failures = readProperty(error, 'failures');
-    return isArray(failures) && Number(readProperty(failures, 'length')) > 0;
+    return isArray(failures) && lengthOf(failures) > 0;
   }
 }
 

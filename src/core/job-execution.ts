@@ -8,14 +8,17 @@ import type { Propagation } from './context.js';
 import { RunningJob, runAsCurrent } from './current-job.js';
 import type { HandlerTable } from './dispatch.js';
 import { type EntityRef, entityWord } from './entity.js';
-import { asLine, failureTextOf, isInstance, quoted, shorten } from './error-text.js';
+import { asLine, isInstance, quoted, shorten } from './error-text.js';
 import { ChildFailedError, JobAbandonedError } from './errors.js';
-import { OpenedPayload, openJob, resultAsText } from './job-payload.js';
+import { failureTextOf } from './failure-words.js';
+import { failureOf } from './flow-control.js';
+import { isSecret, OpenedPayload, openJob, resultAsText } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
 import { type Lease, NotStarted } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
 import type { Log } from './ports.js';
 import { retryDelayMs } from './retry.js';
+import { framesOf } from './stack-frames.js';
 
 export interface JobExecution {
   readonly handlers: HandlerTable;
@@ -25,6 +28,8 @@ export interface JobExecution {
   readonly currentJob: boolean;
   /** Brings the context of the code that enqueued a job. */
   readonly propagation?: Propagation | undefined;
+  /** How many frames of the stack of a try that failed are logged. */
+  readonly failureStackFrames: number;
 }
 
 /** For jobs of one entity type. */
@@ -34,6 +39,8 @@ export interface TypedExecution extends JobExecution {
 
 /** Longest id of a job, or name of a codec, that others have written, as it stands in a sentence. */
 const MAX_WORD = 256;
+/** Longest reason in the log: the first frames of its stack are to fit on the line, too. */
+const MAX_LOGGED_REASON = 1024;
 
 /** What this pod lacks to run a job, in words; nothing if it can, or if the job is to fail anyhow. */
 export function lackFor({ handlers, codecs }: JobExecution, entity: EntityRef, job: FetchedJob): string | undefined {
@@ -52,7 +59,7 @@ export function jobWord({ id, name }: FetchedJob, entity: EntityRef): string {
 
 /** @param lease the one under which the job may start now. */
 export async function runJob(execution: TypedExecution, job: FetchedJob, lease: Lease): Promise<Settlement> {
-  const { handlers, codecs, log, currentJob, propagation } = execution;
+  const { handlers, codecs, currentJob, propagation } = execution;
   const what = () => jobWord(job, lease.claim.entity);
   let context: RunningJob | undefined;
   try {
@@ -71,9 +78,10 @@ export async function runJob(execution: TypedExecution, job: FetchedJob, lease: 
       : () => run(opened, running);
     const returned = await (currentJob ? runAsCurrent(running, handle) : handle());
     return completed(job, { returned, what, execution });
-  } catch (error) {
-    if (isInstance(error, NotStarted)) throw error;
-    return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), log });
+  } catch (thrown) {
+    if (isInstance(thrown, NotStarted)) throw thrown;
+    const error = failureOf(thrown);
+    return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), execution });
   } finally {
     context?.end();
   }
@@ -82,15 +90,21 @@ export async function runJob(execution: TypedExecution, job: FetchedJob, lease: 
 /** What a try that failed leads to. Without `delayMs` it was the last one. */
 export function failed(
   job: FetchedJob,
-  { error, delayMs, what, log }: { error: unknown; delayMs: number | undefined; what: string; log: Log },
+  {
+    error,
+    delayMs,
+    what,
+    execution,
+  }: { error: unknown; delayMs: number | undefined; what: string; execution: TypedExecution },
 ): Settlement {
   const failure = failureTextOf(error);
   const again =
     delayMs === undefined ? '' : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
-  log.warn(`${what} failed${again}: ${failure.reason}`);
+  const frames = framesOf(failure, execution.failureStackFrames);
+  execution.log.warn(`${what} failed${again}: ${asLine(failure.reason, MAX_LOGGED_REASON)}${frames}`);
   if (delayMs !== undefined) return { job, outcome: { kind: 'retrying', ...failure, delayMs } };
   const before = job.mustFail === undefined ? undefined : job.thrown;
-  const thrown = job.envelope.reply && { thrown: before ?? describeThrown(error) };
+  const thrown = job.envelope.reply && { thrown: before ?? describeThrown(error, isSecret(execution, job)) };
   return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
 }
 

@@ -42,10 +42,15 @@ function checkRequired({ codecs, type }: PayloadParts, { envelope, data }: Fetch
   }
 }
 
-async function validJob({ codecs, type }: PayloadParts, job: FetchedJob, validator: Validator): Promise<FetchedJob> {
-  const isSecret = (codecs.of(job.envelope).isSecret || type.codec.isSecret) ?? false;
-  const data = await validBeforeRun(job.data, { validator, culprit: `Job "${job.name}"`, isSecret });
+async function validJob(parts: PayloadParts, job: FetchedJob, validator: Validator): Promise<FetchedJob> {
+  const culprit = `Job "${job.name}"`;
+  const data = await validBeforeRun(job.data, { validator, culprit, isSecret: isSecret(parts, job) });
   return { ...job, data };
+}
+
+/** Whether nothing of the payload of a job may be told. */
+export function isSecret({ codecs, type }: PayloadParts, { envelope }: FetchedJob): boolean {
+  return type.codec.isSecret || !codecs.knows(envelope) || codecs.of(envelope).isSecret || false;
 }
 
 /** What a handler writes to its job is encoded as what it has read. */

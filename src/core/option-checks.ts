@@ -123,6 +123,12 @@ function countAtOnce(path: string, value: number): void {
   throw new InvalidOptionError(`${path} must be a whole number from 1 to ${MOST_AT_ONCE}.`);
 }
 
+/** A count that may be 0. @throws InvalidOptionError */
+export function upTo(max: number, path: string, value: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= max) return value;
+  throw new InvalidOptionError(`${path} must be a whole number from 0 to ${max}.`);
+}
+
 /** What is quoted of an unknown option's name. */
 const MAX_NAME_LENGTH = 128;
 

@@ -26,8 +26,10 @@ import {
   checkWorkerOptions,
   count,
   MOST_AT_ONCE,
+  upTo,
   WORKER_KEYS,
 } from './option-checks.js';
+import { MAX_FRAMES } from './stack-frames.js';
 
 /** An entity type as the core reads it. */
 export interface EntityTypeConfig {
@@ -71,6 +73,7 @@ export interface EngineConfig {
   readonly sweepMs: number;
   readonly shutdownTimeoutMs: number;
   readonly currentJob: boolean;
+  readonly failureStackFrames: number;
   readonly replyTimeoutMs: number | undefined;
   readonly context: ContextOptions | undefined;
   readonly producerOnly: boolean;
@@ -137,6 +140,7 @@ export function resolveOptions(given: EngineOptions, sharedTypes: ReadonlySet<st
     sweepMs: defaults.stalledIntervalMs ?? 1000,
     shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
     currentJob: options.currentJob ?? true,
+    failureStackFrames: upTo(MAX_FRAMES, 'failureStackFrames', options.failureStackFrames ?? 3),
     replyTimeoutMs: options.replyTimeoutMs,
     context: options.context,
     producerOnly: options.producerOnly ?? false,

@@ -2,16 +2,8 @@
  * Whether a job that has failed is tried again, and when. BullMQ's rules: `attempts`, `backoff`, and errors that are marked
  * as unrecoverable.
  */
-import { isInstance, nameOf, readProperty } from './error-text.js';
-
-import {
-  ChildFailedError,
-  HandlerNotFoundError,
-  JobAbandonedError,
-  JobRefusedError,
-  PayloadUnreadableError,
-  ValidationError,
-} from './errors.js';
+import { codeOf, isInstance, isKindOf, readProperty } from './error-text.js';
+import { AtomicQueuesError } from './errors.js';
 import { type FetchedJob, type JobOptions } from './jobs.js';
 import { LONGEST_TIMER_MS } from './ports.js';
 
@@ -43,14 +35,22 @@ function backoffOf({ backoff }: JobOptions): Backoff {
   return { type: 'fixed', delay: Number(backoff ?? 0) };
 }
 
-const FINAL = [ChildFailedError, JobAbandonedError, HandlerNotFoundError, JobRefusedError, PayloadUnreadableError];
+/** The codes of errors of this library that another try would only repeat. */
+const FINAL: readonly unknown[] = [
+  'CHILD_FAILED',
+  'JOB_ABANDONED',
+  'HANDLER_NOT_FOUND',
+  'JOB_REFUSED',
+  'PAYLOAD_UNREADABLE',
+];
 
-/** By name, too: BullMQ's class may be there twice, and what a handler throws may come from anywhere. */
+/** By the names of classes: this library and BullMQ may be there twice, and what a handler throws may come from another realm. */
 function isUnrecoverable(error: unknown): boolean {
-  if (FINAL.some(kind => isInstance(error, kind))) return true;
+  if (isKindOf(error, 'UnrecoverableError')) return true;
+  if (!isInstance(error, AtomicQueuesError) && !isKindOf(error, 'AtomicQueuesError')) return false;
+  const code = codeOf(error);
   // What a handler enqueues may be invalid, too: that is its own matter.
-  if (isInstance(error, ValidationError)) return readProperty(error, 'stage') === 'run';
-  return nameOf(error) === 'UnrecoverableError';
+  return FINAL.includes(code) || (code === 'VALIDATION_FAILED' && readProperty(error, 'stage') === 'run');
 }
 
 /** What is wrong with `backoff`; nothing if it can be kept. */

@@ -14,6 +14,7 @@ import { milliseconds } from './durations.js';
 import type { EnqueuedJob, JobRequest } from './enqueue.js';
 import { type EntityRef, entityRef, entityWord } from './entity.js';
 import type { Envelope, WaitLink } from './envelope.js';
+import { isKindOf } from './error-text.js';
 import { ClosedError, InvalidOptionError, rejecting } from './errors.js';
 import { Inquiry } from './inquiry.js';
 import type { JobOptions } from './jobs.js';
@@ -115,7 +116,7 @@ export class WaitingCalls {
         `${culprit} is to be waited for, and nothing says for how long; give timeoutMs, or replyTimeoutMs of the module.`,
       );
     }
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    if (signal !== undefined && !isKindOf(signal, 'AbortSignal')) {
       throw new InvalidOptionError(`${culprit} is to be waited for with a signal that is no AbortSignal.`);
     }
     if (typeof cancelJob !== 'boolean') throw new InvalidOptionError(`${culprit} has a cancelJob that is no boolean.`);

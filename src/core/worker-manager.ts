@@ -64,6 +64,7 @@ export class WorkerManager {
         codecs: config.codecs,
         log,
         currentJob: config.currentJob,
+        failureStackFrames: config.failureStackFrames,
         propagation: parts.propagation,
       },
       events: parts.events ?? NO_EVENTS,

@@ -3,8 +3,8 @@
  *
  * Owns: what they decide about a job. Neighbour: `handler-method.ts` says on which instance the handler is called.
  */
-import { ForbiddenException } from '@nestjs/common';
 import { type ContextId, ExternalContextCreator } from '@nestjs/core';
+import { isKindOf } from '../core/error-text.js';
 import { InvalidOptionError, JobRefusedError, messageOf, UnsupportedError } from '../core/errors.js';
 import { getMetadata } from './metadata.js';
 import type { Provider } from './provider.js';
@@ -116,7 +116,7 @@ export function throughEnhancers(
 /** To be tried again changes nothing about a refusal. */
 function refusal(where: string): (error: unknown) => never {
   return error => {
-    if (!(error instanceof ForbiddenException)) throw error;
+    if (!isKindOf(error, 'ForbiddenException')) throw error;
     throw new JobRefusedError(`${where} refused the job: ${messageOf(error)}. It is not tried again.`, {
       cause: error,
     });

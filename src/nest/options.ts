@@ -63,6 +63,7 @@ const KNOWN = [
   'defaultJobOptions',
   'shutdownTimeoutMs',
   'currentJob',
+  'failureStackFrames',
   'replyTimeoutMs',
   'context',
   'tracing',

@@ -82,8 +82,8 @@ export const contextGuards = [
     guard: 'a refused job is not tried again',
     cites: 'enhancers',
     file: 'src/core/retry.ts',
-    from: '[ChildFailedError, JobAbandonedError, HandlerNotFoundError, JobRefusedError,',
-    to: '[ChildFailedError, JobAbandonedError, HandlerNotFoundError,',
+    from: "  'JOB_REFUSED',\n",
+    to: '',
     tests: ENHANCERS,
   },
   {

@@ -14,12 +14,12 @@ const size = (guard, file, from, to, tests) => ({ guard: `size: ${guard}`, cites
 export const sizeGuards = [
   size(
     'a reason is bounded',
-    core('error-text'),
-    'shorten(wholeMessageOf(error), MAX_REASON_LENGTH)',
-    'wholeMessageOf(error)',
+    core('failure-words'),
+    'return shorten(wordsOf(error, 0), MAX_REASON_LENGTH)',
+    'return wordsOf(error, 0)',
     TEXT,
   ),
-  size('a stack is bounded', core('error-text'), 'shorten(stack, MAX_STACK_LENGTH)', 'stack', TEXT),
+  size('a stack is bounded', core('failure-words'), 'shorten(stack, MAX_STACK_LENGTH)', 'stack', TEXT),
   size('no pair is cut', core('error-text'), 'isSplit ? end - 1 : end', 'end', TEXT),
   size(
     'a property is read with care',

@@ -266,8 +266,8 @@ export const triesGuards = [
     guard: 'an error that is marked as unrecoverable is not tried again',
     cites: 'I10',
     file: 'src/core/retry.ts',
-    from: "return nameOf(error) === 'UnrecoverableError';",
-    to: 'return false;',
+    from: "  if (isKindOf(error, 'UnrecoverableError')) return true;\n",
+    to: '',
     tests: CORE,
   },
 ];

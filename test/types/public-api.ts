@@ -221,7 +221,11 @@ export async function wait(bus: QueueBus, signal: AbortSignal): Promise<void> {
 }
 
 export function whatBecame(error: unknown): string {
-  if (error instanceof HandlerError) return `${error.originalName} ${error.originalCode} ${error.message}`;
+  if (error instanceof HandlerError && error.status !== undefined) return `${error.status.toFixed()} ${error.response}`;
+  if (error instanceof HandlerError) {
+    const within = error.errors?.map(({ message }) => message).join() ?? '';
+    return `${error.originalName} ${error.originalCode} ${error.message} ${within}`;
+  }
   if (error instanceof ReplyTimeoutError) return `${error.state} ${error.entityId} ${error.jobId?.trim()}`;
   return error instanceof DeadlockError ? error.chain.map(({ id }) => id).join() : 'other';
 }

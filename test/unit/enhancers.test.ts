@@ -150,11 +150,18 @@ describe('of a class and of a method', () => {
     ]);
   });
 
-  test('what a filter throws is the failure', async () => {
+  class Foreign extends Error {
+    static readonly made = Object.defineProperty(Foreign, 'name', { value: 'ForbiddenException' });
+  }
+
+  test.each([
+    ['this copy', ForbiddenException],
+    ['another copy', Foreign],
+  ])('what a filter throws is the failure; a ForbiddenException of %s of Nest is final', async (_, Refusal) => {
     @Catch()
     class Translate implements ExceptionFilter {
       catch(error: unknown): never {
-        throw new ForbiddenException(`translated ${messageOf(error)}`);
+        throw new Refusal(`translated ${messageOf(error)}`);
       }
     }
     @WorkerProcessor({ entityType: 'account', enhancers: true })
@@ -166,7 +173,7 @@ describe('of a class and of a method', () => {
       }
     }
     expect(await outcomes({ providers: [Translated] }, [note({}, { attempts: 3 })])).toMatchObject([
-      { kind: 'failed', reason: expect.stringMatching(/translated odd/) },
+      { kind: 'failed', reason: expect.stringMatching(/refused the job: translated odd/) },
     ]);
   });
 });

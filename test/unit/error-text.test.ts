@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { describeThrown } from '../../src/core/answer.js';
 import {
   asLine,
-  failureTextOf,
   latestStacks,
   MAX_LINE_LENGTH,
   MAX_REASON_LENGTH,
@@ -13,6 +12,7 @@ import {
   shorten,
 } from '../../src/core/error-text.js';
 import { BatchFailure } from '../../src/core/errors.js';
+import { failureTextOf } from '../../src/core/failure-words.js';
 import { thrown } from '../support/hostile.js';
 
 test('whatever is thrown has a reason, a stack and a description within their bounds', () => {

@@ -35,6 +35,16 @@ describe('options of the engine', () => {
     }
   });
 
+  test('a failed try is logged with as many frames as is said: 0 to 50, by default 3', () => {
+    expect(resolveOptions({}).failureStackFrames).toBe(3);
+    for (const failureStackFrames of [0, 50])
+      expect(resolveOptions({ failureStackFrames })).toMatchObject({ failureStackFrames });
+    for (const failureStackFrames of [-1, 51, 1.5, Number.NaN, '3' as never])
+      expect(() => resolveOptions({ failureStackFrames })).toThrow(
+        /failureStackFrames must be a whole number from 0 to 50/,
+      );
+  });
+
   test('an entity type overrides the defaults of workers and of jobs', () => {
     const config = resolveOptions({
       workerDefaults: { lockDuration: 1000, prefetch: 5 },

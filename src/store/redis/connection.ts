@@ -150,7 +150,7 @@ export function watchConnection(redis: Redis, role: ConnectionRole, log: Log, ev
   let isUp = false;
   let isReported = false;
   redis.on('error', (error: Error) => {
-    if (!isReported) log.warn(`Redis (${role}): ${describe(error)}; trying again with backoff.`);
+    if (!isReported) log.warn(`Redis (${role}): ${messageOf(error)}; trying again with backoff.`);
     isReported = true;
   });
   const onClose = () => {
@@ -239,9 +239,4 @@ export async function answerOrDrop<T>(redis: Redis, answer: Promise<T>, withinMs
 
 function isAuthenticationError(error: Error): boolean {
   return /WRONGPASS|NOAUTH|invalid password|invalid username-password/i.test(error.message);
-}
-
-function describe(error: Error): string {
-  const { code } = error as NodeJS.ErrnoException;
-  return messageOf(error) || code || error.name;
 }
