@@ -91,6 +91,7 @@ export type {
   ScopedJob,
 } from './nest/entity-types.js';
 export { AtomicQueuesEvents } from './nest/events.js';
+export { HandlerErrorFilter } from './nest/handler-error.filter.js';
 export type { WorkerProcessorOptions } from './nest/metadata.js';
 export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory, EntitiesOptions } from './nest/options.js';
 export { QueueBus } from './nest/queue-bus.js';

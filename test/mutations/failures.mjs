@@ -1,0 +1,64 @@
+// Guards of what is told of a failure, and of what may not be thrown; for `scripts/mutation-check.mjs`.
+const TEXTS = ['test/unit/failure-texts.test.ts'];
+const FLOW = ['test/unit/flow-control.test.ts'];
+const FRAMES = ['test/unit/stack-frames.test.ts'];
+const HTTP = ['test/unit/http-errors.test.ts'];
+
+const guard = (guard, file, from, to, tests) => ({
+  guard,
+  cites: 'failures',
+  file: `src/core/${file}.ts`,
+  from,
+  to,
+  tests,
+});
+
+export const failureGuards = [
+  guard(
+    'a class is known by its name, up its prototypes',
+    'error-text',
+    '      prototype = Object.getPrototypeOf(prototype);\n',
+    '      break;\n',
+    TEXTS,
+  ),
+  guard(
+    'a code alone makes no error of this library',
+    'retry',
+    "  if (!isInstance(error, AtomicQueuesError) && !isKindOf(error, 'AtomicQueuesError')) return false;\n",
+    '',
+    TEXTS,
+  ),
+  guard('errors within errors are told to a depth', 'failure-words', 'depth < MAX_DEPTH', 'depth < 8', TEXTS),
+  guard('related errors travel in a bounded number', 'answer', 'left -= within.length;', 'left--;', TEXTS),
+  guard('work on JSON ends with its bound', 'bounded-json', 'if (left < 0) throw TOO_LARGE;', '', TEXTS),
+  guard(
+    'a handler is told that flow control is not obeyed',
+    'job-execution',
+    'const error = failureOf(thrown);',
+    'const error = thrown;',
+    FLOW,
+  ),
+  guard(
+    'a batch handler is told that flow control is not obeyed',
+    'batch-execution',
+    'failures.set(id, failureOf(why))',
+    'failures.set(id, why)',
+    FLOW,
+  ),
+  guard(
+    'frames fit on the line of their message',
+    'job-execution',
+    'asLine(failure.reason, MAX_LOGGED_REASON)',
+    'failure.reason',
+    FRAMES,
+  ),
+  guard(
+    'the body of an exception is bounded',
+    'http-answer',
+    'jsonWithin(answer.response, MAX_RESPONSE_LENGTH)',
+    'JSON.stringify(answer.response)',
+    HTTP,
+  ),
+  guard('the body of an exception is no secret', 'http-answer', 'isSecret ? undefined : ', '', HTTP),
+  guard('the status of an exception is one of a failure', 'http-answer', '(value as number) >= 400', 'true', HTTP),
+];
