@@ -29,6 +29,7 @@ const CONTRACT_OF = {
   context: 'envelope',
   drops: 'drop',
   flows: 'flow',
+  hosts: 'hosts',
   intake: 'intake',
   kept: 'retention',
   lost: 'intake',

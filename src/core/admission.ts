@@ -52,8 +52,11 @@ export class Admission {
     return own >= Math.max(ALWAYS, HEADROOM * mean);
   }
 
-  /** The next job of the entity needs what this pod lacks. */
-  leave(entity: EntityRef, lack: string, graceMs: number): void {
+  /**
+   * The next job of the entity needs what this pod lacks.
+   * @param remedy what to do about it, as sentences with a space before each.
+   */
+  leave(entity: EntityRef, lack: string, graceMs: number, remedy = ''): void {
     const now = this.clock.monotonicMs();
     for (const [word, untilMs] of this.left) if (untilMs <= now) this.left.delete(word);
     this.left.set(entityWord(entity), now + LEFT_MS);
@@ -62,7 +65,7 @@ export class Admission {
     this.reported.add(what);
     const isLast = this.reported.size === MAX_REPORTED;
     this.log.warn(
-      `No ${what}; it is left for pods that have one, and fails after ${graceMs} ms (unknownJobGraceMs).${isLast ? ' What else this pod lacks is not logged.' : ''}`,
+      `No ${what}; it is left for pods that have one, holds up its entity meanwhile, and fails after ${graceMs} ms (unknownJobGraceMs).${remedy}${isLast ? ' What else this pod lacks is not logged.' : ''}`,
     );
   }
 

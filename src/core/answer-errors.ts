@@ -90,11 +90,14 @@ export class ReplyTimeoutError extends WaitError {
     readonly timeoutMs: number,
     /** What the job is doing, as far as Redis could be asked: `'blocked'` waits for a person (`onExhausted: 'block'`). */
     readonly state: CallState | 'unknown',
+    /** Whether any live pod had handlers for the entity type at the end of the wait; undefined where Redis did not say. */
+    readonly isHosted?: boolean,
   ) {
+    const why = isHosted === false ? ' No live pod has handlers for its entity type at this moment.' : '';
     super(
       'REPLY_TIMEOUT',
       job,
-      `has not been answered within ${timeoutMs} ms; its state: ${state}. It was not cancelled.`,
+      `has not been answered within ${timeoutMs} ms; its state: ${state}.${why} It was not cancelled.`,
     );
   }
 }

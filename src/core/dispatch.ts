@@ -9,6 +9,7 @@ import type { EntityRef } from './entity.js';
 import { HandlerConflictError, HandlerNotFoundError, InvalidOptionError } from './errors.js';
 import type { JobRunner } from './jobs.js';
 import type { EngineConfig } from './options.js';
+import { didYouMean } from './similar.js';
 import type { Validator } from './validation.js';
 
 interface Origin {
@@ -33,19 +34,22 @@ export class HandlerTable {
   private readonly explicit = new Map<string, Map<string, Registered | RegisteredBatch>>();
   private readonly commands = new Map<string, RegisteredCommand>();
   private readonly wildcards = new Map<string, Registered>();
-  private readonly types = new Set<string>();
+  /** The types that this pod works, and the names of the jobs that it has handlers for; `'*'` for all others. */
+  private readonly types = new Map<string, Set<string>>();
   /** The names of jobs that are shared reads, by entity type. */
   private readonly shared = new Map<string, Set<string>>();
   private readonly validators = new Map<JobRunner | BatchHandling, Validator>();
 
-  /** Says that this pod works entities of a type; it sweeps and claims no others. */
-  host(type: string): void {
-    this.types.add(type);
+  /** Says that this pod works entities of a type, and that it has a handler for jobs of that name; it sweeps and claims no others. */
+  host(type: string, name?: string): void {
+    const names = this.types.get(type) ?? new Set();
+    if (name !== undefined) names.add(name);
+    this.types.set(type, names);
   }
 
   /** @throws HandlerConflictError when the type already has a handler for that name. */
   addJobHandler(type: string, name: string, runner: JobRunner, origin: string): void {
-    this.host(type);
+    this.host(type, name);
     if (name === '*') {
       add(this.wildcards, type, { runner, origin }, `every other job of "${type}"`);
       return;
@@ -55,7 +59,7 @@ export class HandlerTable {
 
   /** @throws HandlerConflictError when the type already has a handler for that name, of one job or of batches. */
   addBatchHandler(type: string, name: string, batch: BatchHandling, origin: string): void {
-    this.host(type);
+    this.host(type, name);
     this.addExplicit(type, name, { batch, origin });
   }
 
@@ -146,7 +150,12 @@ export class HandlerTable {
 
   /** The types that this pod works. */
   hostedTypes(): readonly string[] {
-    return [...this.types];
+    return [...this.types.keys()];
+  }
+
+  /** The names of the jobs of a type that this pod has handlers for; `'*'` for all others. */
+  namesOf(type: string): readonly string[] {
+    return [...(this.types.get(type) ?? [])];
   }
 
   hosts(type: string): boolean {
@@ -169,7 +178,7 @@ export class HandlerTable {
     const found = this.lookUp(entity.type, name);
     if (found && 'runner' in found) return found.runner;
     throw new HandlerNotFoundError(
-      `No handler on this pod for job "${name}" of entity type "${entity.type}". Add a @CommandHandler for the command of ` +
+      `No handler on this pod for job "${name}" of entity type "${entity.type}".${didYouMean(name, this.namesOf(entity.type))} Add a @CommandHandler for the command of ` +
         `that name (its class needs @QueueEntity or @JobCommand), a @JobHandler('${name}') or a @JobHandler('*') to a @WorkerProcessor of "${entity.type}".`,
     );
   }

@@ -3,6 +3,7 @@
  * Owns the order of starting and stopping; its parts do the work.
  */
 
+import { Announcer } from './announcer.js';
 import { Propagation, type Tracer } from './context.js';
 import { detached } from './detached.js';
 import { Discovery } from './discovery.js';
@@ -14,6 +15,7 @@ import { ClosedError, rejecting } from './errors.js';
 import type { EventSink } from './events.js';
 import type { FlowOf } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
+import { HostLookup } from './host-lookup.js';
 import { Leftovers } from './leftovers.js';
 import { LookSources } from './look.js';
 import type { DeadLetters, EntityControl, Schedules } from './operating.js';
@@ -35,6 +37,11 @@ export interface EngineParts {
   readonly events?: EventSink;
   /** Lets the trace of a caller go on where its job runs. */
   readonly tracer?: Tracer;
+  /**
+   * Names this process, if a test runner has started it. Test processes should share no `keyPrefix` with another process, as pods
+   * of a deployment do; those that do are warned.
+   */
+  readonly testProcess?: string | undefined;
 }
 
 export class Engine {
@@ -43,6 +50,7 @@ export class Engine {
   private readonly sources: LookSources;
   private readonly discovery: Discovery;
   private readonly leftovers: Leftovers;
+  private readonly announcer: Announcer;
   private readonly scaler: Scaler | undefined;
   private readonly enqueuer: Enqueuer;
   private readonly calls: WaitingCalls;
@@ -66,12 +74,22 @@ export class Engine {
     this.sources = new LookSources({ ...parts, manager });
     this.discovery = new Discovery(parts);
     this.leftovers = new Leftovers(parts);
+    this.announcer = new Announcer(parts);
+    const hosts = new HostLookup(parts);
     if (config.scaleEveryMs !== undefined) this.scaler = new Scaler(config.scaleEveryMs, { ...parts, manager });
-    this.enqueuer = new Enqueuer({ store, config, manager, clock: parts.clock, propagation });
+    this.enqueuer = new Enqueuer({
+      store,
+      config,
+      manager,
+      clock: parts.clock,
+      propagation,
+      added: type => hosts.onAdded(type),
+    });
     this.calls = new WaitingCalls({
       answers: store.answers,
       config,
       clock: parts.clock,
+      hosts,
       add: (request, envelope) => this.enqueuer.enqueue(request, envelope),
     });
   }
@@ -101,6 +119,7 @@ export class Engine {
         this.sources.start();
         this.discovery.start();
         this.leftovers.start();
+        this.announcer.start();
         this.scaler?.start();
       },
       () => {}, // told by connect()
@@ -176,7 +195,10 @@ export class Engine {
       this.leftovers.stop();
       this.scaler?.stop();
       this.draining = this.manager.drain(this.parts.config.shutdownTimeoutMs);
-      if (this.isWorking) this.heartbeat.request();
+      if (this.isWorking) {
+        this.announcer.stop();
+        this.heartbeat.request();
+      }
     }
     return this.draining;
   }

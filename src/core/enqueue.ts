@@ -76,6 +76,8 @@ export interface EnqueuerParts {
   readonly clock: Clock;
   /** Sends the context of the caller with the job. */
   readonly propagation?: Propagation;
+  /** A job of an entity type was added. */
+  added(entityType: string): void;
 }
 
 export class Enqueuer {
@@ -86,13 +88,15 @@ export class Enqueuer {
   private readonly manager: WorkerManager;
   private readonly clock: Clock;
   private readonly propagation: Propagation | undefined;
+  private readonly added: EnqueuerParts['added'];
 
-  constructor({ store, config, manager, clock, propagation }: EnqueuerParts) {
+  constructor({ store, config, manager, clock, propagation, added }: EnqueuerParts) {
     this.store = store;
     this.config = config;
     this.manager = manager;
     this.clock = clock;
     this.propagation = propagation;
+    this.added = added;
   }
 
   /** One promise a job and not four: that is a tenth of what a job costs. */
@@ -140,6 +144,7 @@ export class Enqueuer {
     const job = this.check(request, this.propagation?.captureValues());
     const nextAtMs = await detached(() => this.store.schedules.put(job, schedule));
     const { type: entityType, id: entityId } = job.entity;
+    this.added(entityType);
     return { scheduleId: schedule.id, entityType, entityId, queueName: this.store.queueName(job.entity), nextAtMs };
   }
 
@@ -231,6 +236,7 @@ export class Enqueuer {
   private enqueued({ entity }: NewJob, entered: Promise<Entered>): Promise<EnqueuedJob> {
     return entered.then(({ jobId, route }) => {
       if (route === 'nobody') this.manager.onSentAway(entity.type);
+      this.added(entity.type);
       return { jobId, entityType: entity.type, entityId: entity.id, queueName: this.store.queueName(entity) };
     });
   }

@@ -18,6 +18,7 @@ import { type Lease, NotStarted } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
 import type { Log } from './ports.js';
 import { retryDelayMs } from './retry.js';
+import { didYouMean } from './similar.js';
 import { framesOf } from './stack-frames.js';
 
 export interface JobExecution {
@@ -50,6 +51,12 @@ export function lackFor({ handlers, codecs }: JobExecution, entity: EntityRef, j
   return unknown === undefined
     ? undefined
     : `codec ${shorten(JSON.stringify(unknown), MAX_WORD)} on this pod for job ${quoted(job.name)}`;
+}
+
+/** What to do about that, as sentences with a space before each. */
+export function remedyFor({ handlers }: JobExecution, entity: EntityRef, { name }: FetchedJob): string {
+  if (handlers.knows(entity, name)) return ' Add the codec to readCodecs.';
+  return `${didYouMean(name, handlers.namesOf(entity.type))} Add a handler of that name to the providers, or correct the name where the job is enqueued.`;
 }
 
 /** A job within a sentence. */

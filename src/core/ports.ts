@@ -4,6 +4,7 @@
  */
 import type { Answers } from './answers-port.js';
 import type { EntityRef } from './entity.js';
+import type { Hosts } from './hosts-port.js';
 import type { FetchedJob, NewJob, Settlement } from './jobs.js';
 import type { DeadLetters, EntityControl, Schedules } from './operating.js';
 
@@ -236,6 +237,8 @@ export interface EntityStore {
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
   readonly answers: Answers;
+  /** Which types live pods work. */
+  readonly hosts: Hosts;
   /**
    * Waits for wake-ups of this pod, and for requests for a worker of `types`; empty when none came within the store's own
    * bound.

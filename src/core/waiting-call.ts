@@ -134,8 +134,8 @@ export class WaitingCall {
   }
 
   /** Its time is over, and its job was asked after. */
-  onNotAnswered(): void {
-    this.fail(this.unsure ?? new ReplyTimeoutError(this.awaited, this.request.timeoutMs, this.state));
+  onNotAnswered(isHosted: boolean | undefined): void {
+    this.fail(this.unsure ?? new ReplyTimeoutError(this.awaited, this.request.timeoutMs, this.state, isHosted));
   }
 
   onClose(error: Error): void {

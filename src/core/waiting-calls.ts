@@ -16,6 +16,7 @@ import { type EntityRef, entityRef, entityWord } from './entity.js';
 import type { Envelope, WaitLink } from './envelope.js';
 import { isKindOf } from './error-text.js';
 import { ClosedError, InvalidOptionError, rejecting } from './errors.js';
+import type { HostLookup } from './host-lookup.js';
 import { Inquiry } from './inquiry.js';
 import type { JobOptions } from './jobs.js';
 import { MAX_WAITING_CALLS } from './mailbox.js';
@@ -34,6 +35,7 @@ export interface WaitingCallsParts {
   readonly answers: Answers;
   readonly config: EngineConfig;
   readonly clock: Clock;
+  readonly hosts: Pick<HostLookup, 'of'>;
   add(request: JobRequest, envelope: Envelope): Promise<EnqueuedJob>;
 }
 
@@ -220,8 +222,12 @@ export class WaitingCalls {
   private async endLate(): Promise<void> {
     const late = this.late;
     this.late = [];
-    await this.within(LAST_QUESTION_MS, this.inquiry.ask(late));
-    await this.inTurns(late, call => call.onNotAnswered());
+    let hosted: ReadonlyMap<string, boolean> = new Map();
+    const hosts = this.parts.hosts.of(late.map(({ entity }) => entity.type)).then(known => {
+      hosted = known;
+    });
+    await this.within(LAST_QUESTION_MS, Promise.all([this.inquiry.ask(late), hosts]));
+    await this.inTurns(late, call => call.onNotAnswered(hosted.get(call.entity.type)));
   }
 
   private async inTurns(calls: readonly WaitingCall[], end: (call: WaitingCall) => void): Promise<void> {
@@ -232,7 +238,7 @@ export class WaitingCalls {
     }
   }
 
-  private within(ms: number, promise: Promise<void>): Promise<void> {
+  private within(ms: number, promise: Promise<unknown>): Promise<void> {
     return new Promise(resolve => {
       const timer = this.parts.clock.after(ms, resolve);
       void promise.then(() => {

@@ -11,7 +11,7 @@ import type { HandlerTable } from './dispatch.js';
 import { type EntityRef, entityWord } from './entity.js';
 import { EntityWorker, type WorkerContext } from './entity-worker.js';
 import { type EventSink, NO_EVENTS } from './events.js';
-import { lackFor } from './job-execution.js';
+import { lackFor, remedyFor } from './job-execution.js';
 import type { EngineConfig } from './options.js';
 import type { Claim, Clock, EntityStore, Log, TypeLoad } from './ports.js';
 
@@ -71,8 +71,11 @@ export class WorkerManager {
       nextEpoch: () => ++this.epoch,
       requestRenewal: () => parts.requestRenewal(),
       lost: claim => parts.lost(claim),
-      left: ({ entity, type }, job) =>
-        this.admission.leave(entity, lackFor(this.context.execution, entity, job) ?? '', type.unknownJobGraceMs),
+      left: ({ entity, type }, job) => {
+        const { execution } = this.context;
+        const lack = lackFor(execution, entity, job) ?? '';
+        this.admission.leave(entity, lack, type.unknownJobGraceMs, remedyFor(execution, entity, job));
+      },
       ended: worker => this.remove(worker),
     };
   }

@@ -66,7 +66,7 @@ export async function registerCqrsHandlers({
     if (validator) handlers.addValidator(run, validator);
     const type = getMetadata(message, 'entityType');
     if (type !== undefined && getMetadata(message, 'shared')) handlers.share(type, jobName, whoShares(message));
-    for (const hosted of type === undefined ? declaredTypes : [type]) handlers.host(hosted);
+    for (const hosted of type === undefined ? declaredTypes : [type]) handlers.host(hosted, jobName);
   }
 }
 

@@ -5,6 +5,7 @@ import { type BatchOptions, checkBatchOptions } from '../core/batch.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError } from '../core/errors.js';
 import { checkEntityOptions, checkKnown } from '../core/option-checks.js';
 import { checkSchema, type SchemaOptions, type StandardSchema } from '../core/validation.js';
+import { rememberCommandClass } from './command-classes.js';
 import { parameterProperty } from './constructor-parameter.js';
 import type { EntityTypeName } from './entity-types.js';
 import {
@@ -293,6 +294,7 @@ export function JobQuery(name?: string, options: SchemaOptions = {}): ClassDecor
 
 function route(target: { readonly name: string }, name: string | undefined, { schema }: SchemaOptions): void {
   setMetadata(target, 'routed', true);
+  rememberCommandClass(target as Class);
   if (schema !== undefined) {
     checkSchema(`The schema of ${target.name}`, schema);
     setMetadata(target, 'schema', schema);

@@ -21,6 +21,7 @@ import { type EngineConfig, resolveOptions } from '../core/options.js';
 import type { EntityStore, Timer } from '../core/ports.js';
 import { registerCqrsHandlers } from '../cqrs/bridge.js';
 import { RedisEntityStore } from '../store/redis/redis-store.js';
+import { reportAtStart } from './boot-report.js';
 import type { EntityTypeName } from './entity-types.js';
 import { AtomicQueuesEvents } from './events.js';
 import { exploreProcessors } from './explorer.js';
@@ -30,7 +31,7 @@ import { checkOneModule } from './one-module.js';
 import { type AtomicQueuesModuleOptions, checkModuleOptions, type EntitiesOptions } from './options.js';
 import { providersOf } from './provider.js';
 import { StartGate } from './start-gate.js';
-import { nestLog, systemClock } from './system.js';
+import { nestLog, systemClock, testProcess } from './system.js';
 import { openTracer } from './tracing.js';
 import { loadClassValidator, Validators } from './validators.js';
 
@@ -145,9 +146,11 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
     const tracer = this.options.tracing ? await openTracer(this.log) : undefined;
     const events = this.events.sink;
     const store = this.createStore(this.options, config, events);
-    const engine = new Engine({ store, config, handlers, clock: systemClock, log: this.log, events, tracer });
+    const surroundings = { clock: systemClock, log: this.log, events, tracer, testProcess: testProcess() };
+    const engine = new Engine({ store, config, handlers, ...surroundings });
     const parts = { engine, config, handlers, validators };
     this.state = { name: 'built', parts };
+    reportAtStart({ config, handlers, configuredTypes: Object.keys(this.options.entities ?? {}), log: this.log });
     if (this.gate.isWaitedFor) this.connect(parts).catch(() => {});
   }
 

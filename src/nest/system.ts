@@ -1,4 +1,5 @@
-/** The core's ports onto this process: its clocks, and Nest's logger. */
+/** The core's ports onto this process: its clocks, and Nest's logger; and whether it is one of a test run. */
+import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
 import { asLine } from '../core/error-text.js';
 import { type Clock, LONGEST_TIMER_MS, type Log } from '../core/ports.js';
@@ -22,4 +23,12 @@ export function nestLog(): Log {
     warn: message => logger.warn(asLine(message)),
     error: message => logger.error(asLine(message)),
   };
+}
+
+/** What test runners set for the processes that they start: Jest, Vitest, and Node's own. */
+const TEST_RUNNERS = ['JEST_WORKER_ID', 'VITEST_WORKER_ID', 'NODE_TEST_CONTEXT'];
+
+/** The name of this process, `host:pid`, if a test runner has started it. */
+export function testProcess(): string | undefined {
+  return TEST_RUNNERS.some(name => process.env[name]) ? `${hostname()}:${process.pid}` : undefined;
 }

@@ -7,6 +7,7 @@ import { deadLetterContract } from './dead-letter-contract.js';
 import { dropContract } from './drop-contract.js';
 import { envelopeContract } from './envelope-contract.js';
 import { flowContract } from './flow-contract.js';
+import { hostsContract } from './hosts-contract.js';
 import { intakeContract } from './intake-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { payloadContract } from './payload-contract.js';
@@ -38,6 +39,7 @@ const contracts = {
   shared: sharedContract,
   silence: silenceContract,
   size: sizeContract,
+  hosts: hostsContract,
 };
 
 const first = process.env['CONTRACT_FIRST'];

@@ -63,7 +63,12 @@ class Walk {
     const manager = { forEnqueue: () => undefined, onSentAway: () => {} } as never;
     const clock = new ManualClock();
     const propagation = new Propagation(context, undefined);
-    const walk = new Walk(random, cluster, store, new Enqueuer({ store, config, manager, clock, propagation }));
+    const walk = new Walk(
+      random,
+      cluster,
+      store,
+      new Enqueuer({ store, config, manager, clock, propagation, added: () => {} }),
+    );
     for (let step = 0; step < 40; step++) {
       await walk.step();
       if (step % 8 === 7) await walk.checkDue();

@@ -42,6 +42,7 @@ describe('many calls that wait', () => {
       answers: { address: 'a', receive: () => never } as unknown as Answers,
       config: resolveOptions({}),
       clock: new ManualClock(),
+      hosts: { of: async () => new Map() },
       add: request => {
         added.push(request);
         return never;

@@ -22,6 +22,12 @@ describe('a rolling deploy', () => {
     await cluster.clock.advance(2000);
     expect(cluster.starts).toEqual(['old:1:0', 'new:1:1', 'new:1:2']);
     expect(old.log.lines.join()).toContain('No handler on this pod for job "refund" of entity type "account"');
+    expect(old.log.lines.join()).toContain(
+      'holds up its entity meanwhile, and fails after 600000 ms (unknownJobGraceMs).',
+    );
+    expect(old.log.lines.join()).toContain(
+      'Add a handler of that name to the providers, or correct the name where the job is enqueued.',
+    );
   });
 
   test('race 32: it does not go back and forth, and its attempts are not burnt', async () => {
@@ -51,6 +57,18 @@ describe('a rolling deploy', () => {
     await cluster.clock.advance(10_000);
     expect(cluster.starts).toEqual(['old:1:2']);
     expect(entity()?.failed[0]?.outcome?.value).toContain('No handler on this pod for job "refund"');
+  });
+
+  test('a mistyped name is told with the one that was meant, in the log and in the failure', async () => {
+    const old = await cluster.pod(
+      'old',
+      { workerDefaults: { heartbeatTTL: LEASE_MS / 1000, unknownJobGraceMs: 1000 } },
+      ['withdraw'],
+    );
+    await old.addNamed('widthdraw', '1', 1);
+    await cluster.clock.advance(10_000);
+    expect(old.log.lines.join()).toContain('(unknownJobGraceMs). Did you mean "withdraw"? Add');
+    expect(entity()?.failed[0]?.outcome?.value).toContain('of entity type "account". Did you mean "withdraw"? Add');
   });
 
   test('without a grace period it fails at once', async () => {

@@ -120,6 +120,8 @@ export class MemoryServer {
   readonly requests = new Set<string>();
   /** When each pod last said that it serves a type, and how many entities it works, by type. */
   readonly pods = new Map<string, Map<string, { readonly seenAtMs: number; readonly workers: number }>>();
+  /** What pods say of the types that they work, and until when it holds, by type. */
+  readonly hosts = new Map<string, Map<string, number>>();
   /** Until when each pod counts as heard: claims that rest live as long. */
   readonly alive = new Map<string, number>();
   /** Since when the last silence of all pods ended, and when the next one begins. */

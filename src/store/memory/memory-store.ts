@@ -29,6 +29,7 @@ import { HOLD_LEAD_MS, MemoryBooks } from './memory-books.js';
 import { MemoryControl } from './memory-control.js';
 import { MemoryDeadLetters } from './memory-dead-letters.js';
 import { MemoryFlows } from './memory-flows.js';
+import { MemoryHosts } from './memory-hosts.js';
 import { MemoryIntake } from './memory-intake.js';
 import { MemoryLine } from './memory-line.js';
 import { MemorySchedules } from './memory-schedules.js';
@@ -39,6 +40,7 @@ export class MemoryEntityStore implements EntityStore {
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
   readonly answers: MemoryAnswers;
+  readonly hosts: MemoryHosts;
   private readonly intake: MemoryIntake;
   private readonly flows: MemoryFlows;
   private readonly books: MemoryBooks;
@@ -56,6 +58,7 @@ export class MemoryEntityStore implements EntityStore {
     this.deadLetters = new MemoryDeadLetters(server, this.control, parts);
     this.schedules = new MemorySchedules(server, this.control, parts);
     this.answers = new MemoryAnswers(server, this.control, podId);
+    this.hosts = new MemoryHosts(server);
     this.books = new MemoryBooks(server, podId);
     const { deadLetters, schedules, answers } = this;
     const guard = (claim: Claim) => this.guard(claim);

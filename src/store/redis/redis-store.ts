@@ -41,6 +41,7 @@ import { RedisControl } from './control.js';
 import { RedisDeadLetters } from './dead-letters.js';
 import { Entering } from './entering.js';
 import { checkEviction, type EvictionResponse } from './eviction.js';
+import { RedisHosts } from './hosts.js';
 import { JobEnds } from './job-ends.js';
 import { KeySpace, scriptKeys } from './keys.js';
 import { NativeJobs } from './native-job.js';
@@ -86,6 +87,7 @@ export class RedisEntityStore implements EntityStore {
   readonly schedules: RedisSchedules;
   readonly answers: RedisAnswers;
   private ready: Ready | undefined;
+  readonly hosts: RedisHosts;
 
   constructor(private readonly options: RedisStoreOptions) {
     const { redis, podId, log, clock, config } = options;
@@ -119,6 +121,7 @@ export class RedisEntityStore implements EntityStore {
     const { keySpace, wakes, schedules } = this;
     this.books = new RedisBooks({ keySpace, podId, clock, wakes, ready: () => this.parts });
     this.ends = new JobEnds({ config, podId, log, schedules, bull: () => this.parts.bull });
+    this.hosts = new RedisHosts(() => this.parts.channel);
     this.entering = new Entering({
       keySpace: this.keySpace,
       config,

@@ -58,6 +58,10 @@ export class WalkStore implements EntityStore {
     return this.parts.real.answers;
   }
 
+  get hosts() {
+    return this.parts.real.hosts;
+  }
+
   get schedules() {
     return this.parts.real.schedules;
   }

@@ -23,6 +23,7 @@ import { enterLua } from './enter.lua.js';
 import { finishLua } from './finish.lua.js';
 import { flowLua } from './flow.lua.js';
 import { hoistDefinitions } from './hoist.js';
+import { hostsLua } from './hosts.lua.js';
 import { lookLua } from './look.lua.js';
 import { mendLua } from './mend.lua.js';
 import { spellNumbers } from './numbers.js';
@@ -162,7 +163,7 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     enterLua,
     lookLua,
   ];
-  const rare = [discoverLua, controlLua, flowLua, deadLettersLua, scheduleLua, findLua];
+  const rare = [discoverLua, controlLua, flowLua, deadLettersLua, scheduleLua, findLua, hostsLua];
   const sections = notingWrites(inlineConstants([...always, ...rare].join(BETWEEN))).split(BETWEEN);
   const files = { always: sections.slice(0, always.length), rare: sections.slice(always.length) };
   const ours = composeSections(files, LOOP);

@@ -1,0 +1,84 @@
+/** The part of a store's contract that is about which types live pods work, as far as they have said. */
+import { resolveOptions } from '../../src/core/options.js';
+import type { EntityStore } from '../../src/core/ports.js';
+import { serving } from '../support/settlements.js';
+import type { Cluster } from './store-contract.js';
+
+export function hostsContract(name: string, createCluster: () => Promise<Cluster>): void {
+  describe(`the contract of a store, hosts: ${name}`, () => {
+    const config = resolveOptions({});
+    const forMs = 60_000;
+    let cluster: Cluster;
+    let a: EntityStore;
+    let b: EntityStore;
+
+    beforeEach(async () => {
+      cluster = await createCluster();
+      a = await cluster.pod(config);
+      b = await cluster.pod(config);
+    });
+    afterEach(() => cluster.close());
+
+    test('a type is hosted while a pod has said so, and that time is not over', async () => {
+      expect(await b.hosts.areHosted(['account', 'order'])).toEqual([false, false]);
+      await a.hosts.announce([['account', 'one']], 500);
+      expect(await b.hosts.areHosted(['order', 'account'])).toEqual([false, true]);
+      await cluster.timePasses(501);
+      expect(await b.hosts.areHosted(['account'])).toEqual([false]);
+    });
+
+    test('a type is hosted while a pod takes more of its entities', async () => {
+      await a.renew([], serving('account'));
+      expect(await b.hosts.areHosted(['account', 'order'])).toEqual([true, false]);
+    });
+
+    test('what is said again lasts from then on; pods that say the same are one', async () => {
+      await a.hosts.announce([['account', 'one']], 200);
+      await cluster.timePasses(150);
+      expect(await b.hosts.announce([['account', 'one']], forMs)).toEqual([['one']]);
+      await cluster.timePasses(100);
+      expect(await a.hosts.areHosted(['account'])).toEqual([true]);
+    });
+
+    test('each announcement is answered with what all say of its types, and has not run out, the latest first', async () => {
+      await a.hosts.announce([['account', 'brief']], 100);
+      await a.hosts.announce([['order {1}:*', 'é "1"']], forMs);
+      await cluster.timePasses(101);
+      await a.hosts.announce([['account', 'one']], forMs);
+      const said: readonly [string, string][] = [
+        ['order {1}:*', 'two'],
+        ['account', 'two'],
+      ];
+      expect(await b.hosts.announce(said, 2 * forMs)).toEqual([
+        ['two', 'é "1"'],
+        ['two', 'one'],
+      ]);
+    });
+
+    test('of many texts of a type the latest eight are read; of many types, all', async () => {
+      for (let n = 0; n < 12; n++) await a.hosts.announce([['account', `text ${n}`]], forMs + n);
+      const [texts] = await b.hosts.announce([['account', 'own']], 2 * forMs);
+      expect(texts).toEqual(['own', 11, 10, 9, 8, 7, 6, 5].map(n => (n === 'own' ? n : `text ${n}`)));
+      const types = Array.from({ length: 150 }, (_, n): [string, string] => [`type ${n}`, `${n}`]);
+      expect(await a.hosts.announce(types, forMs)).toEqual(types.map(([, text]) => [text]));
+      expect(await b.hosts.areHosted(types.map(([type]) => type))).toEqual(types.map(() => true));
+    });
+
+    test('what is withdrawn is gone, and nothing else', async () => {
+      await a.hosts.announce(
+        [
+          ['account', 'one'],
+          ['order', 'one'],
+        ],
+        forMs,
+      );
+      await b.hosts.announce([['account', 'two']], forMs);
+      await a.hosts.withdraw([
+        ['account', 'one'],
+        ['order', 'one'],
+      ]);
+      expect(await b.hosts.areHosted(['account', 'order'])).toEqual([true, false]);
+      expect(await b.hosts.announce([['account', 'two']], forMs)).toEqual([['two']]);
+    });
+  });
+}
