@@ -15,6 +15,7 @@ const LAST_RETRY_MS = 1000;
 
 export async function beginAnew(tenure: Tenure, requests: WorkerRequests): Promise<void> {
   const { context, entity } = tenure;
+  let told: string | undefined;
   for (let pauseMs = FIRST_RETRY_MS; tenure.failure; pauseMs = Math.min(2 * pauseMs, LAST_RETRY_MS)) {
     requests.forget();
     tenure.epoch = context.nextEpoch();
@@ -35,7 +36,9 @@ export async function beginAnew(tenure: Tenure, requests: WorkerRequests): Promi
         return;
       }
       if (tenure.state === 'lost') return;
-      context.log.warn(`Beginning anew with ${entityWord(entity)} failed (${messageOf(error)}); trying again.`);
+      const why = messageOf(error);
+      if (why !== told) context.log.warn(`Beginning anew with ${entityWord(entity)} failed (${why}); trying again.`);
+      told = why;
       await new Promise<void>(resolve => context.clock.after(pauseMs, resolve));
     }
   }

@@ -103,3 +103,96 @@ test('the engine runs as a user without INFO and CONFIG; it is refused nothing e
     await server.stop();
   }
 });
+
+describe('what Redis refuses to run', () => {
+  let server: Awaited<ReturnType<typeof startRedis>>;
+  let admin: Redis;
+  let app: Awaited<ReturnType<typeof application>> | undefined;
+  beforeEach(async () => {
+    server = await startRedis({ alwaysPrivate: true });
+    admin = new Redis(server.url);
+    logs.length = 0;
+  });
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+    admin.disconnect();
+    await server.stop();
+  });
+
+  const start = async (...rights: string[]) => {
+    const [, , ...rules] = line.trim().split(' ');
+    await admin.call('ACL', 'SETUSER', ...rules, ...rights);
+    app = await application(server.url.replace('//', '//worker:secret@'));
+    return app.get(QueueBus);
+  };
+  const about = (command: string) => logs.filter(each => each.includes(command));
+  /** How often Redis has refused a command. */
+  const refusals = async (command: string) => {
+    const entries = (await admin.call('ACL', 'LOG', '100')) as unknown[][];
+    const counts = entries
+      .filter(entry => entry.includes(command))
+      .map(entry => Number(entry[entry.indexOf('count') + 1]));
+    return counts.reduce((sum, count) => sum + count, 0);
+  };
+  const podKey = async (name: string) => {
+    let alive: string | undefined;
+    await eventually('the pod is heard', async () => {
+      [alive] = await admin.keys('aq:$:pod:*:alive');
+      return alive !== undefined;
+    });
+    return alive?.replace('alive', name) ?? '';
+  };
+
+  test.each([
+    ['BZPOPMIN', 'for its next sweep'],
+    ['ZPOPMIN', 'for its next sweep'],
+    ['XREAD', 'come seconds late'],
+    ['XDEL', 'come seconds late'],
+  ])(
+    '%s: it is logged once, with effect and remedy; work goes on, and the right is used when it is given',
+    async (command, effect) => {
+      const right = command.toLowerCase();
+      const bus = await start(`-${right}`);
+      const calls = bus.enqueueJobAndWait(job('call'), { timeoutMs: 20_000 });
+      // ZPOPMIN follows a wake-up.
+      const wake = async () => {
+        if (command === 'ZPOPMIN') await admin.zadd(await podKey('wake'), 0, 'account:9', 0, 'account:8');
+      };
+      await eventually(`${command} is refused again and again`, async () => {
+        await wake();
+        return (await refusals(right)) >= 3;
+      });
+      expect(await refusals(right)).toBeLessThan(30);
+      expect(await calls).toBe('call');
+      expect(about(`Redis refuses ${command} `)).toEqual([
+        expect.stringMatching(new RegExp(`\\(NOPERM.*${effect}.* \\+${right} on ~aq:\\*.*docs/operating\\.md`)),
+      ]);
+      await admin.call('ACL', 'SETUSER', 'worker', `+${right}`);
+      await eventually(`${command} is used`, async () => {
+        await wake();
+        return about(`Redis runs ${command} again.`).length === 1;
+      });
+    },
+  );
+
+  test('a command in a script: callers and the log are told where the rights are listed', async () => {
+    const bus = await start('-hmset');
+    const error = await bus.enqueueJob(job('call')).catch(thrown => thrown);
+    expect(error).toMatchObject({ code: 'STORE_REFUSED' });
+    expect(error.message).toMatch(/; give its user the rights in docs\/operating\.md, Access control\.$/);
+    await admin.call('ACL', 'SETUSER', 'worker', '+hmset', '-pexpire');
+    await eventually('renewals are refused', () => about('Renewing claims failed').length > 0);
+    expect(about('Renewing claims failed')[0]).toContain('give its user the rights');
+  });
+
+  test('a key of another type: it is logged once, and no right is to blame', async () => {
+    const bus = await start();
+    await admin.set(await podKey('answers'), 'a text');
+    const call = bus.enqueueJobAndWait(job('call'), { timeoutMs: 1000 }).catch(error => error);
+    await eventually('it is logged', () => about('Redis refuses XREAD').length > 0);
+    await call;
+    expect(about('Redis refuses XREAD')).toEqual([expect.stringMatching(/WRONGTYPE/)]);
+    expect(about('Redis refuses XREAD').join()).not.toContain('ACL');
+  });
+});

@@ -31,6 +31,19 @@ describe('the engine', () => {
     expect(a.store.calls.filter(call => call === 'look')).toHaveLength(1);
   });
 
+  test('a worker that is refused again and again says why once, and goes on when it no longer is', async () => {
+    cluster.instant = false;
+    await a.add('1', 0, 1);
+    a.store.break('refuse');
+    await cluster.job(0).end();
+    await cluster.clock.advance(10_000);
+    expect(a.store.calls.filter(call => call === 'resync').length).toBeGreaterThan(5);
+    expect(a.log.lines.filter(line => line.includes('Beginning anew with account:1'))).toHaveLength(1);
+    a.store.mend();
+    await cluster.clock.advance(2000);
+    await cluster.job(1).end();
+  });
+
   test('closing twice waits twice: nothing is disconnected while a handler runs', async () => {
     cluster.instant = false;
     await a.add('1', 0);

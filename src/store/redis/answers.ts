@@ -24,6 +24,7 @@ import {
 } from './connection.js';
 import type { KeySpace } from './keys.js';
 import { readRows } from './replies.js';
+import type { Rights } from './rights.js';
 
 export interface AnswersParts {
   readonly redis: RedisConnectionOptions;
@@ -31,6 +32,7 @@ export interface AnswersParts {
   readonly keySpace: KeySpace;
   readonly clock: Clock;
   readonly log: Log;
+  readonly rights: Rights;
   channel(): Channel;
 }
 
@@ -73,16 +75,19 @@ export class RedisAnswers implements Answers {
 
   private async readMailbox(): Promise<readonly Entry[]> {
     const redis = await this.connection();
-    const box = this.parts.keySpace.answers(this.parts.podId);
+    const { rights, keySpace, podId } = this.parts;
+    const box = keySpace.answers(podId);
     const { removed } = this;
     this.removed = Promise.resolve();
     // What Redis would not remove comes again, at once: the caller is to pause first.
     await removed;
     // Also of nothing: a replica, where nothing new may ever come, refuses it.
-    this.removed = redis.xdel(box, ...(this.read.length > 0 ? this.read : [NO_ENTRY]));
+    const removing = redis.xdel(box, ...(this.read.length > 0 ? this.read : [NO_ENTRY]));
+    this.removed = rights.heed('XDEL', removing);
     this.removed.catch(() => {});
     this.read = [];
-    const waiting = redis.xread('COUNT', ANSWERS_AT_ONCE, 'BLOCK', 1000 * WAIT_SECONDS, 'STREAMS', box, '0');
+    const reading = redis.xread('COUNT', ANSWERS_AT_ONCE, 'BLOCK', 1000 * WAIT_SECONDS, 'STREAMS', box, '0');
+    const waiting = rights.heed('XREAD', reading);
     const [mailbox] = (await answerOrDrop(redis, waiting, 2000 * WAIT_SECONDS, this.parts.clock)) ?? [];
     return mailbox?.[1] ?? [];
   }

@@ -11,6 +11,7 @@ import type { Bull } from './bullmq.js';
 import type { Channel } from './channel.js';
 import { answerOrDrop } from './connection.js';
 import type { KeySpace } from './keys.js';
+import type { Rights } from './rights.js';
 
 export interface BooksParts {
   readonly keySpace: KeySpace;
@@ -18,6 +19,7 @@ export interface BooksParts {
   readonly clock: Clock;
   /** The connection that waits. */
   readonly wakes: Redis;
+  readonly rights: Rights;
   ready(): { readonly bull: Bull; readonly channel: Channel };
 }
 
@@ -41,15 +43,16 @@ export class RedisBooks {
   }
 
   async wakeUps(types: readonly string[]): Promise<WakeUp[]> {
-    const { wakes, keySpace, podId, clock } = this.parts;
+    const { wakes, rights, keySpace, podId, clock } = this.parts;
     if (wakes.status !== 'ready') throw new StoreUnavailableError('Not connected to Redis.');
     const own = keySpace.wakeUps(podId);
     const keys = [own, ...types.map(type => keySpace.spawnMarker(type))];
-    const waiting = wakes.bzpopmin(...keys, WAKE_UP_WAIT_SECONDS);
+    const waiting = rights.heed('BZPOPMIN', wakes.bzpopmin(...keys, WAKE_UP_WAIT_SECONDS));
     const first = await answerOrDrop(wakes, waiting, 2000 * WAKE_UP_WAIT_SECONDS, clock);
     // A request whose marker went to a connection that is dead is found when the wait is over.
     if (first?.[0] !== own) return this.spawned(types);
-    const more = await answerOrDrop(wakes, wakes.zpopmin(own, WAKE_UPS_AT_ONCE), 2000 * WAKE_UP_WAIT_SECONDS, clock);
+    const popping = rights.heed('ZPOPMIN', wakes.zpopmin(own, WAKE_UPS_AT_ONCE));
+    const more = await answerOrDrop(wakes, popping, 2000 * WAKE_UP_WAIT_SECONDS, clock);
     return [first[1], ...more.filter((_, index) => index % 2 === 0)].map(readWakeUp);
   }
 

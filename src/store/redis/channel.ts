@@ -23,6 +23,7 @@ import {
 import type { Clock, Timer } from '../../core/ports.js';
 import { sendTexts } from './connection.js';
 import { isFromReplica, isRefusal, isUnknownScript, refusalIn } from './refusals.js';
+import { remedyOf } from './rights.js';
 
 type Argument = string | number;
 
@@ -361,9 +362,11 @@ function settle(call: Call, answer: unknown): void {
  */
 export function refusalOf(what: string, answer: unknown): Error {
   const { err = 'no answer', half } = (answer ?? {}) as { err?: unknown; half?: boolean };
+  const why = messageOf(err);
+  const remedy = remedyOf(why);
   return half
-    ? new OutcomeUnknownError(`Redis stopped ${what} half-way: ${messageOf(err)}; a part of it may have been executed.`)
-    : new StoreRefusedError(`Redis refused ${what}: ${messageOf(err)}; nothing was changed.`);
+    ? new OutcomeUnknownError(`Redis stopped ${what} half-way: ${why}; a part of it may have been executed${remedy}.`)
+    : new StoreRefusedError(`Redis refused ${what}: ${why}; nothing was changed${remedy}.`);
 }
 
 /** It was executed; what it brought is not known here. */
@@ -384,7 +387,9 @@ function isNeverSent(message: string): boolean {
 /** An answer that is an error: Redis did not run the script. No answer at all: nobody knows. */
 function meaningOf(error: Error): Error {
   if (error.name === 'ReplyError')
-    return new StoreRefusedError(`Redis refused the call: ${error.message}`, { cause: error });
+    return new StoreRefusedError(`Redis refused the call: ${error.message}${remedyOf(error.message)}`, {
+      cause: error,
+    });
   return new OutcomeUnknownError(
     `The connection to Redis broke before the answer came (${messageOf(error)}); the call may or may not have been executed.`,
     { cause: error },

@@ -48,6 +48,7 @@ import { NativeJobs } from './native-job.js';
 import type { RenewalArguments } from './renewal-connection.js';
 import { Renewals } from './renewals.js';
 import { checkStale, type OfJobs, readFetched } from './replies.js';
+import { Rights } from './rights.js';
 import { RedisSchedules } from './schedules.js';
 import { composeDispatcher } from './scripts/dispatcher.js';
 
@@ -86,8 +87,8 @@ export class RedisEntityStore implements EntityStore {
   readonly deadLetters: RedisDeadLetters;
   readonly schedules: RedisSchedules;
   readonly answers: RedisAnswers;
-  private ready: Ready | undefined;
   readonly hosts: RedisHosts;
+  private ready: Ready | undefined;
 
   constructor(private readonly options: RedisStoreOptions) {
     const { redis, podId, log, clock, config } = options;
@@ -110,18 +111,20 @@ export class RedisEntityStore implements EntityStore {
     this.control = new RedisControl(() => this.parts.channel, this.keySpace, codecs);
     this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace, codecs);
     this.schedules = new RedisSchedules({ keySpace: this.keySpace, codecs, clock, log, ready: () => this.parts });
+    const rights = new Rights(log, options.keyPrefix);
     this.answers = new RedisAnswers({
       redis,
       podId,
       keySpace: this.keySpace,
       clock,
       log,
+      rights,
       channel: () => this.parts.channel,
     });
-    const { keySpace, wakes, schedules } = this;
-    this.books = new RedisBooks({ keySpace, podId, clock, wakes, ready: () => this.parts });
-    this.ends = new JobEnds({ config, podId, log, schedules, bull: () => this.parts.bull });
     this.hosts = new RedisHosts(() => this.parts.channel);
+    const { keySpace, wakes, schedules } = this;
+    this.books = new RedisBooks({ keySpace, podId, clock, wakes, rights, ready: () => this.parts });
+    this.ends = new JobEnds({ config, podId, log, schedules, bull: () => this.parts.bull });
     this.entering = new Entering({
       keySpace: this.keySpace,
       config,

@@ -5,11 +5,12 @@
  * Owns that choice, and begins with the first renewal: a pod that works nothing has neither thread nor connection.
  * Neighbours: `redis-store.ts` says what is renewed; `renewal-thread.ts` and `renewal-connection.ts` do it.
  */
-import { messageOf } from '../../core/errors.js';
+import { messageOf, StoreRefusedError } from '../../core/errors.js';
 import type { Clock, Log, PodState, Renewed } from '../../core/ports.js';
 import { type RedisConnectionOptions, sendable } from './connection.js';
 import { type HeartbeatOptions, type RenewalArguments, RenewalConnection, type Renewer } from './renewal-connection.js';
 import { RenewalThread } from './renewal-thread.js';
+import { remedyOf } from './rights.js';
 
 export interface RenewalsOptions extends HeartbeatOptions {
   readonly redis: RedisConnectionOptions;
@@ -31,7 +32,7 @@ export class Renewals implements Renewer {
     try {
       return await runner.renew(renewals, pod);
     } catch (error) {
-      if (runner === this.runner) throw error;
+      if (runner === this.runner) throw explained(error);
       // The thread has ended meanwhile; what it owes is done here.
       return this.runner.renew(renewals, pod);
     }
@@ -80,4 +81,11 @@ export class Renewals implements Renewer {
   private connect(): RenewalConnection {
     return new RenewalConnection(this.options, this.options.clock);
   }
+}
+
+/** What was refused for want of a right, with the remedy. */
+function explained(error: unknown): unknown {
+  const message = messageOf(error);
+  const remedy = remedyOf(message);
+  return remedy === '' ? error : new StoreRefusedError(`${message}${remedy}`, { cause: error });
 }

@@ -1,0 +1,67 @@
+// Guards of what pods say of the types that they work; for `scripts/mutation-check.mjs`.
+const CONTRACT = ['test/contract/redis.test.ts'];
+const CORE = ['test/unit/hosts.test.ts'];
+const ON_REDIS = ['test/integration/restricted-user.test.ts'];
+
+const HOSTS = 'src/store/redis/scripts/hosts.lua.ts';
+const ANNOUNCER = 'src/core/announcer.ts';
+const LOOKUP = 'src/core/host-lookup.ts';
+
+export const hostsGuards = [
+  {
+    guard: 'what was said of a type runs out',
+    cites: 'I8',
+    file: HOSTS,
+    from: "redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', nowUs))",
+    to: '',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'a pod that takes more of a type hosts it',
+    cites: 'I10',
+    file: HOSTS,
+    from: '#said + #pods > 0',
+    to: '#said > 0',
+    tests: CONTRACT,
+  },
+  {
+    guard: 'a type that no pod works is told once',
+    cites: 'I10',
+    file: LOOKUP,
+    from: 'if (this.asked.has(type) || this.asked.size',
+    to: 'if (this.asked.size',
+    tests: CORE,
+  },
+  {
+    guard: 'what Redis did not say is asked again',
+    cites: 'I10',
+    file: LOOKUP,
+    from: '    if (isHosted === undefined) this.asked.delete(type);\n',
+    to: '',
+    tests: CORE,
+  },
+  {
+    guard: 'a pod that is gone is not taken for another application',
+    cites: 'I10',
+    file: ANNOUNCER,
+    from: 'return times === COMPARISONS;',
+    to: 'return true;',
+    tests: CORE,
+  },
+  {
+    guard: 'a pod that shuts down takes back what it said',
+    cites: 'I10',
+    file: ANNOUNCER,
+    from: '    this.parts.store.hosts.withdraw(this.own).catch(() => {});\n',
+    to: '',
+    tests: CORE,
+  },
+  {
+    guard: 'a command that Redis refuses is told once',
+    cites: 'I10',
+    file: 'src/store/redis/rights.ts',
+    from: ' || this.refused.has(command)) return;',
+    to: ') return;',
+    tests: ON_REDIS,
+  },
+];
