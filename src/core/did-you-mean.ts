@@ -1,42 +1,49 @@
 /**
- * The name that a misspelt one was probably meant to be. Owns how near two names are. Neighbours: `option-checks.ts`, `job-data.ts` and
- * `schedule.ts` ask about options.
+ * The known name that a misspelt one was probably meant to be. Owns how near two names are.
+ * Neighbours: `option-checks.ts`, `job-data.ts` and `schedule.ts` ask about options, `dispatch.ts` about handlers, `nest/boot-report.ts`
+ * about entity types.
  */
 import { quoted } from './error-text.js';
 
-/** A longer name is none that was misspelt; the time to compare grows with the square. */
+/** A longer name was made by a program, not misspelt; the time to compare grows with the square. */
 const MAX_LENGTH = 64;
 
 /** A sentence to end a message with: ` Did you mean "x"?`, or nothing if no known name is near. */
-export function didYouMean(name: string, known: readonly string[], word: (near: string) => string = quoted): string {
-  const near = nearest(name, known);
+export function didYouMean(name: string, known: Iterable<string>, word: (near: string) => string = quoted): string {
+  const near = closest(name, known);
   return near === undefined ? '' : ` Did you mean ${word(near)}?`;
 }
 
-function nearest(name: string, known: readonly string[]): string | undefined {
+/** The known name that differs least, if that is by a third of the letters at most. Capitals do not count. */
+export function closest(name: string, known: Iterable<string>): string | undefined {
   if (name.length > MAX_LENGTH) return undefined;
-  // Two letters of five: also two that changed places.
-  let least = Math.ceil(name.length * 0.4) + 1;
   let found: string | undefined;
+  let least = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
+    if (candidate === name || Math.abs(candidate.length - name.length) >= least) continue;
     const edits = distance(name.toLowerCase(), candidate.toLowerCase());
-    if (edits >= least) continue;
-    least = edits;
-    found = candidate;
+    if (edits < least) [found, least] = [candidate, edits];
   }
   return found;
 }
 
-/** How many letters must be put in, taken out or replaced (Levenshtein). */
-function distance(a: string, b: string): number {
-  let above = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row++) {
-    const present = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const replaced = (above[column - 1] as number) + (a[row - 1] === b[column - 1] ? 0 : 1);
-      present.push(Math.min(replaced, (above[column] as number) + 1, (present[column - 1] as number) + 1));
+/** How many letters must be added, removed, replaced, or swapped with the next one (optimal string alignment). */
+function distance(one: string, other: string): number {
+  let before: number[] = [];
+  let row = Array.from({ length: other.length + 1 }, (_, column) => column);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const isSame = one[i - 1] === other[j - 1];
+      const isSwapped = i > 1 && j > 1 && one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1];
+      next[j] = Math.min(
+        (next[j - 1] ?? 0) + 1,
+        (row[j] ?? 0) + 1,
+        (row[j - 1] ?? 0) + (isSame ? 0 : 1),
+        isSwapped ? (before[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY,
+      );
     }
-    above = present;
+    [before, row] = [row, next];
   }
-  return above[b.length] as number;
+  return row[other.length] ?? 0;
 }

@@ -5,11 +5,11 @@
  * Neighbours: `nest/explorer.ts` and `cqrs/bridge.ts` fill the table at start; `worker-steps.ts` asks it for each job.
  */
 import type { BatchHandling } from './batch.js';
+import { didYouMean } from './did-you-mean.js';
 import type { EntityRef } from './entity.js';
 import { HandlerConflictError, HandlerNotFoundError, InvalidOptionError } from './errors.js';
 import type { JobRunner } from './jobs.js';
 import type { EngineConfig } from './options.js';
-import { didYouMean } from './similar.js';
 import type { Validator } from './validation.js';
 
 interface Origin {

@@ -6,6 +6,7 @@ import { describeThrown } from './answer.js';
 import type { Codecs } from './codec.js';
 import type { Propagation } from './context.js';
 import { RunningJob, runAsCurrent } from './current-job.js';
+import { didYouMean } from './did-you-mean.js';
 import type { HandlerTable } from './dispatch.js';
 import { type EntityRef, entityWord } from './entity.js';
 import { asLine, isInstance, quoted, shorten } from './error-text.js';
@@ -18,7 +19,6 @@ import { type Lease, NotStarted } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
 import type { Log } from './ports.js';
 import { retryDelayMs } from './retry.js';
-import { didYouMean } from './similar.js';
 import { framesOf } from './stack-frames.js';
 
 export interface JobExecution {

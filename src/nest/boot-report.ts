@@ -5,11 +5,12 @@
  * Owns the texts and their bounds. Neighbours: `command-classes.ts` knows the decorated classes; `core/host-lookup.ts` warns of
  * types that no other pod works either, once a job of one is enqueued.
  */
+
+import { closest } from '../core/did-you-mean.js';
 import type { HandlerTable } from '../core/dispatch.js';
 import { asLine, quoted } from '../core/error-text.js';
 import type { EngineConfig } from '../core/options.js';
 import type { Log } from '../core/ports.js';
-import { closest } from '../core/similar.js';
 import { commandClasses } from './command-classes.js';
 import { type Class, getMetadata, getOwnMetadata, jobNameOf } from './metadata.js';
 

@@ -2,10 +2,10 @@
 import { Injectable, type LoggerService } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import { minifySync, transformSync } from '@swc/core';
+import { closest } from '../../src/core/did-you-mean.js';
 import { HandlerTable } from '../../src/core/dispatch.js';
 import type { EngineOptions } from '../../src/core/engine-options.js';
 import { resolveOptions } from '../../src/core/options.js';
-import { closest } from '../../src/core/similar.js';
 import { reportAtStart } from '../../src/nest/boot-report.js';
 import { JobCommand, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
 import type { Class } from '../../src/nest/metadata.js';

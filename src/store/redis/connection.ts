@@ -191,7 +191,7 @@ export function connected(redis: Redis, onUnreachable: (reason: string) => void 
         return;
       }
       // ioredis says whether it tries again after it has told of the error.
-      setImmediate(() => isSettled || onUnreachable(describe(error)));
+      setImmediate(() => isSettled || onUnreachable(messageOf(error)));
     };
     const onReady = () => {
       redis.client('ID').then(
@@ -205,7 +205,7 @@ export function connected(redis: Redis, onUnreachable: (reason: string) => void 
     };
     const onFailure = (error: Error) => {
       if (redis.status !== 'end') return;
-      settle(new StoreUnavailableError(`No connection to Redis can be made (${describe(error)}).`, { cause: error }));
+      settle(new StoreUnavailableError(`No connection to Redis can be made (${messageOf(error)}).`, { cause: error }));
     };
     redis.on('ready', onReady);
     redis.on('error', onError);
