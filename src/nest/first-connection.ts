@@ -40,6 +40,6 @@ export async function firstConnection(engine: Engine, options: FirstConnectionOp
     );
   });
   if (lack === undefined) return;
-  log.warn(`Redis can't be reached (${lack}); the application starts without it, and goes on trying.`);
+  log.warn(`Redis can't be reached (${lack}); the application goes on without it, and the library keeps trying.`);
   engine.connect().catch(error => closing.aborted || log.error(`Not connected: ${messageOf(error)}`));
 }

@@ -212,7 +212,9 @@ describe('an application without Redis', () => {
     const app = await application([], { commandTimeoutMs: 1_000_000 }, createStore);
     app.useLogger({ log() {}, error() {}, warn: line => lines.push(String(line)) });
     await app.init();
-    expect(lines).toEqual(["Redis can't be reached (refused); the application starts without it, and goes on trying."]);
+    expect(lines).toEqual([
+      "Redis can't be reached (refused); the application goes on without it, and the library keeps trying.",
+    ]);
     await app.close();
   });
 
