@@ -9,6 +9,7 @@ import type { HandlerTable } from './dispatch.js';
 import { quoted } from './error-text.js';
 import type { EngineConfig } from './options.js';
 import type { EntityStore, Log } from './ports.js';
+import { didYouMean } from './similar.js';
 
 export interface HostLookupParts {
   readonly store: EntityStore;
@@ -56,8 +57,9 @@ export class HostLookup {
     const isHosted = (await this.of([type])).get(type);
     if (isHosted === undefined) this.asked.delete(type);
     if (isHosted !== false) return;
+    const meant = didYouMean(type, this.parts.handlers.hostedTypes());
     this.parts.log.warn(
-      `No live pod has handlers for entity type ${quoted(type)} at this moment; its jobs wait until one has. ` +
+      `No live pod has handlers for entity type ${quoted(type)} at this moment; its jobs wait until one has.${meant} ` +
         'Start the service that works it, add its handlers to the providers of a pod that is not producerOnly, or correct the name. Logged once for each type.',
     );
   }

@@ -31,7 +31,8 @@ const MAX_NAME_LENGTH = 64;
 /** Logs it, once. */
 export function reportAtStart(parts: BootReportParts, classes: readonly Class[] = commandClasses()): void {
   const { config, handlers, configuredTypes, log } = parts;
-  const namedTypes = new Set([...handlers.hostedTypes(), ...classes.flatMap(target => typeOf(target) ?? [])]);
+  const ofClasses = classes.flatMap(target => typeOf(target) ?? []);
+  const namedTypes = new Set([...handlers.hostedTypes().filter(type => isNamed(handlers, type)), ...ofClasses]);
   log.info(entitiesLine(parts, [...new Set([...namedTypes, ...configuredTypes])]));
   const warnings = [
     config.producerOnly ? undefined : unhandledClasses(handlers, classes),
@@ -75,20 +76,30 @@ function unhandledClasses(handlers: HandlerTable, classes: readonly Class[]): st
   );
 }
 
+/** Commands without a type may be of every type in the options: they name none. */
+function isNamed(handlers: HandlerTable, type: string): boolean {
+  const names = handlers.namesOf(type);
+  const ofAnyType = names.filter(name => {
+    const target = handlers.commandClass(name) as Class | undefined;
+    return target !== undefined && typeOf(target) === undefined;
+  });
+  return names.length === 0 || ofAnyType.length < names.length;
+}
+
 function unusedTypes(
-  { config, configuredTypes }: BootReportParts,
+  { config, handlers, configuredTypes }: BootReportParts,
   namedTypes: ReadonlySet<string>,
 ): string | undefined {
   const unused = configuredTypes.flatMap(type => {
     if (namedTypes.has(type)) return [];
     const meant = closest(type, namedTypes);
-    // A pod that only enqueues may do so by name.
-    if (meant === undefined && config.producerOnly) return [];
+    // A pod that only enqueues may do so by name, and one with a handler of any type may have it for this one.
+    if (meant === undefined && (config.producerOnly || handlers.hosts(type))) return [];
     return [meant === undefined ? quoted(type) : `${quoted(type)} (did you mean ${quoted(meant)}?)`];
   });
   if (unused.length === 0) return undefined;
   return (
-    `The option entities names types that no handler and no @QueueEntity class of this application has: ${listed(unused)}. ` +
+    `The option entities names types that no handler and no @QueueEntity class of this application names: ${listed(unused)}. ` +
     'What it says of them applies to nothing but jobs that are enqueued by the name of their type.'
   );
 }

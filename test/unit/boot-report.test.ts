@@ -140,6 +140,24 @@ describe('an entity type in the options that nothing uses', () => {
     ]);
   });
 
+  test('is warned of where a command without a type might run there, if another type was meant', () => {
+    const names = {
+      'account:audit': undefined,
+      'account:notify': class {},
+      'acount:notify': class {},
+      'other:notify': class {},
+    };
+    const handlers = new HandlerTable();
+    for (const [one, target] of Object.entries(names)) {
+      const [type = '', name = ''] = one.split(':');
+      handlers.host(type, name);
+      if (target && type === 'account') handlers.addCommand(name, target, async () => {}, name);
+    }
+    const log = new RecordingLog();
+    reportAtStart({ config: resolveOptions({}), handlers, configuredTypes: ['account', 'acount', 'other'], log }, []);
+    expect(log.lines.slice(1)).toEqual([expect.stringMatching(/names: "acount" \(did you mean "account"\?\)\./)]);
+  });
+
   test('is no fault of a pod that is producerOnly, which may enqueue by name; a mistyped one is', () => {
     expect(warningsOf([WithdrawCommand], { producerOnly: true, entities: { invoice: {} } })).toEqual([]);
     expect(warningsOf([WithdrawCommand], { producerOnly: true, entities: { acount: {} } })).toEqual([

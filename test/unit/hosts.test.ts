@@ -58,6 +58,13 @@ describe('a type that no live pod works', () => {
     expect(pod.log.lines).toEqual([warning]);
   });
 
+  test('is told with the type of this pod that was meant', async () => {
+    const pod = await cluster.pod('pod');
+    await pod.engine.enqueue({ entityType: 'acount', entityId: '1', name: 'withdraw', data: {} });
+    await settle();
+    expect(pod.log.lines).toEqual([expect.stringMatching(/type "acount" .* Did you mean "account"\? Start/)]);
+  });
+
   test('is asked about again with the next job, if Redis did not say', async () => {
     const pod = await producer();
     const { hosts } = pod.store.asStore();
