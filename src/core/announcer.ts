@@ -2,7 +2,7 @@
  * Says every two leases which types this pod works and with which handlers. When it starts it reads what others say: pods of one
  * `keyPrefix` run each other's jobs, and other handlers of the same type are another application, or another version of this one.
  *
- * Owns what is said, its bounds, and the warning, once a type. Neighbour: `host-lookup.ts` asks whether anyone works a type.
+ * Owns what is said, its bounds, and the warning, once a type. Neighbour: `host-lookup.ts` asks whether any pod works a type.
  */
 import type { HandlerTable } from './dispatch.js';
 import { asLine, quoted } from './error-text.js';
