@@ -31,12 +31,27 @@ function circle(): Error {
   return withCause(error, error);
 }
 
+/** An array whose length is none. */
+function lengthless(): object {
+  return new Proxy([], { get: (of, name) => (name === 'length' ? Symbol('length') : Reflect.get(of, name)) });
+}
+
+function httpException(getResponse: () => unknown): Error {
+  return Object.assign(new Error('an exception'), { getStatus: () => 422, getResponse });
+}
+
+function nested(depth: number): unknown {
+  let of: unknown = [];
+  for (let n = 0; n < depth; n++) of = [of];
+  return of;
+}
+
 const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 30 }),
   fc.constantFrom('', '\ud83d', 'a\udc00b', 'x'.repeat(300_000), '\u0000\n\r\u2028'.repeat(3000), '😀'.repeat(9000)),
 );
 /** To define that of the stack reads the others. */
-const GETTERS = ['stack', 'message', 'name', 'code', 'cause', 'stage', 'failures'];
+const GETTERS = ['stack', 'message', 'name', 'code', 'cause', 'stage', 'failures', 'errors', 'getStatus', 'errorCode'];
 const THEN = 'then';
 
 /** Makes the value: fast-check reads what it generates itself. */
@@ -51,7 +66,7 @@ const error: fc.Arbitrary<Make> = fc.oneof(
       () =>
         withGetters(new Error(message), names),
   ),
-  fc.tuple(fc.constantFrom('message', 'stack', 'name', 'code', 'cause'), fc.anything()).map(
+  fc.tuple(fc.constantFrom('message', 'stack', 'name', 'code', 'cause', 'errors', 'constructor'), fc.anything()).map(
     ([name, value]) =>
       () =>
         Object.defineProperty(new Error('odd'), name, { value }),
@@ -63,6 +78,14 @@ const error: fc.Arbitrary<Make> = fc.oneof(
     () => withCause(new Error('caused'), revoked()),
     () => Object.assign(new Error('a batch of none'), { code: 'BATCH_FAILURE', failures: [null, 5] }),
     () => Object.assign(new Error('sly'), { code: 'BATCH_FAILURE', failures: revoked([]) }),
+    () => Object.assign(new Error('odd length'), { code: 'BATCH_FAILURE', failures: lengthless() }),
+    () => Object.assign(new Error('odd length'), { errors: lengthless() }),
+    () => new AggregateError([circle(), revoked(), refusing([]), undefined, 'x'.repeat(300_000)]),
+    () => httpException(refuse),
+    () => httpException(() => revoked()),
+    () => httpException(() => ({ deep: nested(20_000) })),
+    () => httpException(() => '\u0000'.repeat(300_000)),
+    () => Object.assign(new Error('no status'), { getStatus: refuse, getResponse: refuse }),
   ),
 );
 
