@@ -8,7 +8,10 @@ import type { ModuleRef } from '@nestjs/core';
 import type { HandlerTable } from '../core/dispatch.js';
 import { InvalidCommandError, UnsupportedError } from '../core/errors.js';
 import type { JobContext, JobRunner } from '../core/jobs.js';
+import type { Log } from '../core/ports.js';
+import { bindPlain, hasMethod } from '../nest/handler-method.js';
 import { type Class, getMetadata, jobNameOf, whoShares } from '../nest/metadata.js';
+import { lastValue } from '../nest/observable.js';
 import type { Provider } from '../nest/provider.js';
 import { openScope } from '../nest/scope.js';
 import type { Validators } from '../nest/validators.js';
@@ -39,6 +42,12 @@ export interface BridgeParts {
   /** Entity types named in the module's options. */
   readonly declaredTypes: readonly string[];
   readonly validators: Validators;
+  readonly log: Log;
+}
+
+/** Whether a class says that it handles commands or queries which jobs may carry. */
+export function isCqrsHandler(target: Class): boolean {
+  return routedMessages(target).length > 0;
 }
 
 /** @throws HandlerConflictError when two classes travel under one name, InvalidCommandError when cqrs has no bus here. */
@@ -48,18 +57,21 @@ export async function registerCqrsHandlers({
   moduleRef,
   declaredTypes,
   validators,
+  log,
 }: BridgeParts): Promise<void> {
-  // A class that two modules provide is found twice, and still is one handler.
-  const classes = [...new Map(providers.map(provider => [provider.target, provider])).values()];
+  // A class that two modules provide is found twice, and still is one handler; its own instances come before what stands in.
+  const inOrder = [...providers.filter(({ madeOf }) => madeOf), ...providers.filter(({ madeOf }) => !madeOf)];
+  const classes = [...new Map(inOrder.map(provider => [provider.target, provider])).values()];
   const found = classes.flatMap(provider => routedMessages(provider.target).map(routed => ({ provider, ...routed })));
   if (found.length === 0) return;
   const cqrs = (await import('@nestjs/cqrs')) as unknown as CqrsModule;
   for (const { provider, message, kind } of found) {
     const { name } = provider.target;
-    const bus = findBus(moduleRef, kind === 'command' ? cqrs.CommandBus : cqrs.QueryBus, name);
-    const run: JobRunner = provider.isStatic
-      ? job => bus.execute(rebuild(message, job))
-      : runScoped({ bus, message, AsyncContext: asyncContextOf(cqrs, provider), moduleRef });
+    if (provider.madeOf && !hasMethod(provider, 'execute')) {
+      log.warn(`What stands in for ${name} has no execute: this pod does not work jobs "${jobNameOf(message)}".`);
+      continue;
+    }
+    const run = runnerOf({ cqrs, provider, message, kind, moduleRef });
     const jobName = jobNameOf(message);
     handlers.addCommand(jobName, message, run, `${name} (${message.name})`);
     const validator = validators.of(message);
@@ -68,6 +80,26 @@ export async function registerCqrsHandlers({
     if (type !== undefined && getMetadata(message, 'shared')) handlers.share(type, jobName, whoShares(message));
     for (const hosted of type === undefined ? declaredTypes : [type]) handlers.host(hosted, jobName);
   }
+}
+
+interface HandlerParts {
+  readonly cqrs: CqrsModule;
+  readonly provider: Provider;
+  readonly message: Class;
+  readonly kind: Kind;
+  readonly moduleRef: ModuleRef;
+}
+
+function runnerOf({ cqrs, provider, message, kind, moduleRef }: HandlerParts): JobRunner {
+  if (provider.madeOf) {
+    // The bus does not know it: cqrs finds handlers by the class of their instance.
+    const call = bindPlain(provider, 'execute');
+    return (job, context) => call([rebuild(message, job)], context);
+  }
+  const bus = findBus(moduleRef, kind === 'command' ? cqrs.CommandBus : cqrs.QueryBus, provider.target.name);
+  if (provider.isStatic) return async (job, context) => lastValue(bus.execute(rebuild(message, job)), context);
+  const run = runScoped({ bus, message, AsyncContext: asyncContextOf(cqrs, provider), moduleRef });
+  return async (job, context) => lastValue(run(job, context), context);
 }
 
 function findBus(moduleRef: ModuleRef, token: Class<Bus>, handler: string): Bus {

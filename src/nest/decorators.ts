@@ -1,6 +1,7 @@
 /**
  * The decorators of the public API. They only write metadata; what it means is decided where it is read.
  */
+import type { Observable } from 'rxjs';
 import { type BatchOptions, checkBatchOptions } from '../core/batch.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError } from '../core/errors.js';
 import { checkEntityOptions, checkKnown } from '../core/option-checks.js';
@@ -189,11 +190,11 @@ export function JobHandler(jobName: string, options: JobHandlerOptions = {}): Me
   };
 }
 
-/** What a {@link BatchHandler} may return: nothing, or a result for each job, in their order. */
+/** What a {@link BatchHandler} may return: nothing, or a result for each job, in their order. An Observable ends with that. */
 // biome-ignore lint/suspicious/noConfusingVoidType: what a method without a return statement has
 type BatchResults = void | readonly unknown[];
 // biome-ignore lint/suspicious/noExplicitAny: parameters are contravariant; only any accepts jobs of every type of data
-type BatchMethodOf = (...args: any[]) => BatchResults | Promise<BatchResults>;
+type BatchMethodOf = (...args: any[]) => BatchResults | Promise<BatchResults> | Observable<BatchResults>;
 
 /**
  * Handles jobs of one name together, on a `@WorkerProcessor`: consecutive jobs of one entity, in their order, `max` at most.

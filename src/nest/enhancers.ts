@@ -6,7 +6,10 @@
 import { type ContextId, ExternalContextCreator } from '@nestjs/core';
 import { isKindOf } from '../core/error-text.js';
 import { InvalidOptionError, JobRefusedError, messageOf, UnsupportedError } from '../core/errors.js';
+import type { EntityContext } from '../core/jobs.js';
+import type { BoundMethod } from './handler-method.js';
 import { getMetadata } from './metadata.js';
+import { stoppable } from './observable.js';
 import type { Provider } from './provider.js';
 import { moduleRefOf } from './scope.js';
 
@@ -69,19 +72,21 @@ function enhancersOf(key: string, target: object, code: unknown): unknown[] {
 }
 
 /**
- * A method of an instance behind its enhancers.
+ * A method of an instance behind its enhancers: those of the class that declares it, also where another one stands in for it.
  * @param contextId where request-scoped ones are made; the application's without.
  */
 export function throughEnhancers(
-  { target, wrapper }: Provider & { readonly wrapper: NonNullable<Provider['wrapper']> },
+  { target, wrapper, madeOf }: Provider & { readonly wrapper: NonNullable<Provider['wrapper']> },
   { instance, method }: { readonly instance: object; readonly method: string },
   contextId: ContextId | undefined,
-): Method {
+): BoundMethod {
   const creator = moduleRefOf(wrapper).get(ExternalContextCreator, { strict: false });
-  const code = (instance as Record<string, Method>)[method] as Method;
+  const declared = target.prototype[method] as Method;
+  // Nest looks for enhancers by the class of the instance.
+  const shown: object = madeOf ? Object.create(target.prototype) : instance;
   const create = (callback: Method, filters: boolean): Method =>
     creator.create(
-      instance as never,
+      shown as never,
       callback as never,
       method,
       undefined,
@@ -91,9 +96,12 @@ export function throughEnhancers(
       { guards: !filters, interceptors: !filters, filters },
       CONTEXT_TYPE,
     );
-  const run = create(code, false);
+  // Looked up at each call, as a test may have put a spy in its place. Nest reads the metadata of the declared method from it.
+  const present: Method = (...args) =>
+    stoppable((instance as Record<string, Method>)[method]?.(...args), args.at(-1) as EntityContext);
+  const run = create(Object.setPrototypeOf(present, declared), false);
   const where = `${target.name}.${method}`;
-  return async (...args) => {
+  return async args => {
     try {
       return await run(...args);
     } catch (error) {
@@ -102,11 +110,11 @@ export function throughEnhancers(
   };
 
   /** By itself, as Nest takes the promise of a filter for an answer. One that answers nothing has dealt with nothing. */
-  async function filtered(error: unknown, args: unknown[]): Promise<unknown> {
+  async function filtered(error: unknown, args: readonly unknown[]): Promise<unknown> {
     const rethrow = () => {
       throw error;
     };
-    Reflect.defineMetadata(FILTERS, Reflect.getMetadata(FILTERS, code) ?? [], rethrow);
+    Reflect.defineMetadata(FILTERS, Reflect.getMetadata(FILTERS, declared) ?? [], rethrow);
     const answer = await create(rethrow, true)(...args);
     if (answer === undefined) throw error;
     return answer;

@@ -10,17 +10,30 @@ import { entityWithDurationsInMs } from '../core/durations.js';
 import type { EntityOptions } from '../core/engine-options.js';
 import { HandlerConflictError, InvalidCommandError } from '../core/errors.js';
 import type { JobRunner } from '../core/jobs.js';
+import type { Log } from '../core/ports.js';
 import { schemaValidator } from '../core/validation.js';
-import { bindMethod } from './handler-method.js';
-import { getMetadata, type WorkerProcessorOptions } from './metadata.js';
+import { bindMethod, hasMethod } from './handler-method.js';
+import { type Class, getMetadata, type WorkerProcessorOptions } from './metadata.js';
 import type { Provider } from './provider.js';
+
+/** Methods that one line of the log names. */
+const MAX_TOLD = 10;
+
+/** Whether a class says that it handles jobs by methods. */
+export function isProcessor(target: Class): boolean {
+  return getMetadata(target, 'processor') !== undefined;
+}
 
 /**
  * Registers all handlers of processors.
  * @returns the entity options that processors declare, by entity type.
  * @throws HandlerConflictError, InvalidCommandError, InvalidOptionError, UnsupportedError: see each message.
  */
-export function exploreProcessors(providers: readonly Provider[], handlers: HandlerTable): Map<string, EntityOptions> {
+export function exploreProcessors(
+  providers: readonly Provider[],
+  handlers: HandlerTable,
+  log: Log,
+): Map<string, EntityOptions> {
   const options = new Map<string, EntityOptions>();
   for (const provider of providers) {
     const { target } = provider;
@@ -35,38 +48,51 @@ export function exploreProcessors(providers: readonly Provider[], handlers: Hand
     }
     const { entityType } = processor;
     options.set(entityType, mergeOptions(processor, options.get(entityType)));
-    handlers.host(entityType);
-    registerMethods(provider, entityType, handlers);
+    if (!provider.madeOf) handlers.host(entityType);
+    const missing = registerMethods(provider, entityType, handlers);
+    if (missing.length > 0) log.warn(lacks(target, entityType, missing));
   }
   return options;
 }
 
-function registerMethods(provider: Provider, entityType: string, handlers: HandlerTable): void {
-  const { target } = provider;
+/** A test may mean it, so it is no error. */
+function lacks({ name }: Class, entityType: string, missing: readonly string[]): string {
+  const told = missing.slice(0, MAX_TOLD).join(', ') + (missing.length > MAX_TOLD ? ' …' : '');
+  return `What stands in for ${name} has no ${told}: this pod does not work those jobs of "${entityType}".`;
+}
+
+/** @returns the methods that what stands in for the processor lacks. */
+function registerMethods(provider: Provider, entityType: string, handlers: HandlerTable): string[] {
+  const { target, madeOf } = provider;
+  const missing = new Set<string>();
+  const isMissing = (method: string | symbol) => {
+    const is = madeOf !== undefined && !hasMethod(provider, method);
+    if (is) missing.add(String(method));
+    return is;
+  };
   const origin = (method: string | symbol) => `${target.name}.${String(method)}`;
   const check = (handler: JobRunner | BatchHandling, name: string) => {
     const schema = getMetadata(target, 'jobSchemas')?.get(name);
     if (schema) handlers.addValidator(handler, schemaValidator(schema));
   };
   for (const [name, { method, isShared }] of getMetadata(target, 'jobHandlers') ?? []) {
+    if (isMissing(method)) continue;
     const call = bindMethod(provider, method);
-    const run: JobRunner = (_, context) => call(context.job, context.entityId, context);
+    const run: JobRunner = (_, context) => call([context.job, context.entityId, context], context);
     handlers.addJobHandler(entityType, name, run, origin(method));
     if (isShared) handlers.share(entityType, name, origin(method));
     check(run, name);
   }
   for (const [name, { method, ...limits }] of getMetadata(target, 'batchHandlers') ?? []) {
+    if (isMissing(method)) continue;
     const call = bindMethod(provider, method);
     const natives: BatchHandling['run'] = (jobs, context) =>
-      call(
-        jobs.map(job => job.native()),
-        context.entityId,
-        context,
-      );
+      call([jobs.map(job => job.native()), context.entityId, context], context);
     const batch = { ...limits, run: natives };
     handlers.addBatchHandler(entityType, name, batch, origin(method));
     check(batch, name);
   }
+  return [...missing];
 }
 
 function mergeOptions(

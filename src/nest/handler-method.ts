@@ -1,46 +1,62 @@
 /**
  * How a method of a provider is called for a job: on the one instance that the application has of it; on one made for the job,
- * where the provider is request-scoped or transient; and through Nest's enhancers, where its processor asks for them.
+ * where the provider is request-scoped or transient; and through Nest's enhancers, where its processor asks for them. The method is
+ * looked up at each call: a test may have put a spy in its place.
  *
- * A static provider without enhancers is called directly. Neighbours: `explorer.ts` finds providers, `scope.ts` makes instances,
- * `enhancers.ts` wraps a call.
+ * A static provider without enhancers is called directly. Neighbours: `explorer.ts` and `cqrs/bridge.ts` find providers, `scope.ts`
+ * makes instances, `enhancers.ts` wraps a call, `observable.ts` waits for what it returns.
  */
 import { InvalidCommandError, UnsupportedError } from '../core/errors.js';
+import type { EntityContext } from '../core/jobs.js';
 import { hasEnhancers, throughEnhancers } from './enhancers.js';
+import { lastValue } from './observable.js';
 import type { Provider } from './provider.js';
 import { ProviderScope } from './scope.js';
 
-/** What is run, the entity's id, and the context of the job. */
-export type HandlerMethod = (job: unknown, entityId: string, context: object) => unknown;
+/** Calls the method for a job, or a batch, with these arguments; resolves with what it returns. */
+export type BoundMethod = (args: readonly unknown[], context: EntityContext) => Promise<unknown>;
+
+type Instance = Readonly<Record<string | symbol, (...args: readonly unknown[]) => unknown>>;
+
+/** Whether instances of the provider have the method. */
+export function hasMethod({ target, madeOf = target, instance, isStatic }: Provider, method: string | symbol): boolean {
+  const owner = (isStatic ? instance : madeOf.prototype) as Partial<Instance> | null | undefined;
+  return typeof owner?.[method] === 'function';
+}
 
 /** @throws InvalidCommandError, InvalidOptionError, UnsupportedError: see each message. */
-export function bindMethod(provider: Provider, method: string | symbol): HandlerMethod {
+export function bindMethod(provider: Provider, method: string | symbol): BoundMethod {
   const { target, instance, isStatic, wrapper } = provider;
-  const run = (isStatic ? (instance as Record<string | symbol, unknown>) : target.prototype)[method];
-  if (typeof run !== 'function') {
+  if (!hasMethod(provider, method)) {
     throw new InvalidCommandError(
       `${target.name}.${String(method)} has @JobHandler or @BatchHandler, and is no method of its instance.`,
     );
   }
-  const isEnhanced = hasEnhancers(provider, method);
-  if (!wrapper || (isStatic && !isEnhanced)) {
-    // Looked up at each call: a test may have put a spy in its place.
-    const owner = instance as Readonly<Record<string | symbol, HandlerMethod>>;
-    return (...args) => (owner[method] as HandlerMethod).apply(owner, args);
-  }
+  if (!wrapper || !hasEnhancers(provider, method)) return bindPlain(provider, method);
   const enhanced = { ...provider, wrapper };
   const name = method as string;
   if (isStatic) return throughEnhancers(enhanced, { instance: instance as object, method: name }, undefined);
+  const scope = scopeOf(enhanced);
+  return async (args, context) => {
+    const contextId = scope.open(context);
+    const made = await scope.instance(contextId);
+    return throughEnhancers(enhanced, { instance: made, method: name }, contextId)(args, context);
+  };
+}
+
+/** Without enhancers, whatever the class says. */
+export function bindPlain({ instance, isStatic, wrapper, target }: Provider, method: string | symbol): BoundMethod {
+  const call = (owner: object, args: readonly unknown[]) => (owner as Instance)[method]?.(...args);
+  if (!wrapper || isStatic) return async (args, context) => lastValue(call(instance as object, args), context);
+  const scope = scopeOf({ wrapper, target });
+  return async (args, context) => lastValue(call(await scope.instance(scope.open(context)), args), context);
+}
+
+function scopeOf({ target, wrapper }: Required<Pick<Provider, 'target' | 'wrapper'>>): ProviderScope {
   if (wrapper.host?.controllers.has(wrapper.token as never)) {
     throw new UnsupportedError(
       `${target.name} is a controller that is made for each request; give its jobs a @WorkerProcessor among the providers.`,
     );
   }
-  const scope = new ProviderScope(wrapper);
-  return async (job, entityId, context) => {
-    const contextId = scope.open(context);
-    const made = (await scope.instance(contextId)) as Record<string | symbol, HandlerMethod>;
-    if (!isEnhanced) return made[method]?.(job, entityId, context);
-    return throughEnhancers(enhanced, { instance: made, method: name }, contextId)(job, entityId, context);
-  };
+  return new ProviderScope(wrapper);
 }

@@ -19,12 +19,12 @@ import { ClosedError, NotStartedError, StoreUnavailableError } from '../core/err
 import type { EventSink } from '../core/events.js';
 import { type EngineConfig, resolveOptions } from '../core/options.js';
 import type { EntityStore, Timer } from '../core/ports.js';
-import { registerCqrsHandlers } from '../cqrs/bridge.js';
+import { isCqrsHandler, registerCqrsHandlers } from '../cqrs/bridge.js';
 import { RedisEntityStore } from '../store/redis/redis-store.js';
 import { reportAtStart } from './boot-report.js';
 import type { EntityTypeName } from './entity-types.js';
 import { AtomicQueuesEvents } from './events.js';
-import { exploreProcessors } from './explorer.js';
+import { exploreProcessors, isProcessor } from './explorer.js';
 import { firstConnection } from './first-connection.js';
 import { HookOrder } from './hook-order.js';
 import { checkOneModule } from './one-module.js';
@@ -128,8 +128,8 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private async build(): Promise<void> {
     const handlers = new HandlerTable();
-    const providers = providersOf(this.modules);
-    const processorOptions = exploreProcessors(providers, handlers);
+    const providers = providersOf(this.modules, target => isProcessor(target) || isCqrsHandler(target));
+    const processorOptions = exploreProcessors(providers, handlers, this.log);
     const validators = new Validators(await loadClassValidator());
     await registerCqrsHandlers({
       providers,
@@ -137,6 +137,7 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
       moduleRef: this.moduleRef,
       declaredTypes: Object.keys(this.options.entities ?? {}),
       validators,
+      log: this.log,
     });
     const entities = mergeEntities(this.options.entities, processorOptions);
     const config = resolveOptions({ ...this.options, entities }, handlers.sharedTypes());

@@ -8,6 +8,7 @@ import { JobCommand, JobQuery, QueueEntity, QueueEntityId } from '../../src/nest
 import { QueueBus } from '../../src/nest/queue-bus.js';
 import { Validators } from '../../src/nest/validators.js';
 import { entity, jobContext } from '../support/job-context.js';
+import { RecordingLog } from '../support/log.js';
 import { eventually } from '../support/wait.js';
 import { application } from './nest-application.js';
 
@@ -66,7 +67,14 @@ const register = async (classes: (new () => object)[], bus: object = {}, declare
   const handlers = new HandlerTable();
   const providers = classes.map(target => ({ target, instance: new target(), isStatic: true }));
   const moduleRef = { get: () => bus } as never;
-  await registerCqrsHandlers({ providers, handlers, moduleRef, declaredTypes, validators: new Validators() });
+  await registerCqrsHandlers({
+    providers,
+    handlers,
+    moduleRef,
+    declaredTypes,
+    validators: new Validators(),
+    log: new RecordingLog(),
+  });
   return handlers;
 };
 

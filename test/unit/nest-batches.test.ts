@@ -8,6 +8,7 @@ import { currentEntity, currentJob } from '../../src/nest/current-job.js';
 import { BatchHandler, JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
 import { exploreProcessors } from '../../src/nest/explorer.js';
 import { QueueBus } from '../../src/nest/queue-bus.js';
+import { RecordingLog } from '../support/log.js';
 import { eventually } from '../support/wait.js';
 import { application } from './nest-application.js';
 
@@ -112,7 +113,7 @@ describe('batch handlers', () => {
       const handlers = new HandlerTable();
       handlers.addJobHandler('account', 'reading', () => {}, 'Others.read');
       const provider = { target: Accounts, instance: new Accounts(new Repository()), isStatic: true };
-      expect(() => exploreProcessors([provider], handlers)).toThrow(conflict);
+      expect(() => exploreProcessors([provider], handlers, new RecordingLog())).toThrow(conflict);
     });
   });
 
@@ -122,7 +123,9 @@ describe('batch handlers', () => {
       many() {}
     }
     const provider = { target: Lost, instance: new Lost(), isStatic: true };
-    expect(() => exploreProcessors([provider], new HandlerTable())).toThrow(/Lost has .* no @WorkerProcessor/);
+    expect(() => exploreProcessors([provider], new HandlerTable(), new RecordingLog())).toThrow(
+      /Lost has .* no @WorkerProcessor/,
+    );
   });
 
   test.each([

@@ -16,6 +16,7 @@ import { checkModuleOptions } from '../../src/nest/options.js';
 import type { Provider } from '../../src/nest/provider.js';
 import { Validators } from '../../src/nest/validators.js';
 import { entity, jobContext } from '../support/job-context.js';
+import { RecordingLog } from '../support/log.js';
 
 const validators = new Validators();
 
@@ -334,7 +335,7 @@ describe('processors', () => {
   test('handlers are called on their instance with job and entity id', async () => {
     const handlers = new HandlerTable();
     const accounts = provider(Accounts);
-    const options = exploreProcessors([accounts], handlers);
+    const options = exploreProcessors([accounts], handlers, new RecordingLog());
     expect(options.get('account')).toEqual({ idleTimeoutMs: 5000 });
     expect(handlers.hostedTypes()).toEqual(['account']);
     const job = {
@@ -353,7 +354,7 @@ describe('processors', () => {
 
   const audited = (target: new () => object, names: string[]) => {
     const handlers = new HandlerTable();
-    const options = exploreProcessors([provider(target)], handlers);
+    const options = exploreProcessors([provider(target)], handlers, new RecordingLog());
     const job = {
       id: '5',
       name: 'x',
@@ -367,7 +368,7 @@ describe('processors', () => {
     return { options, answers: names.map(name => handlers.find(entity, name)(job, jobContext())) };
   };
 
-  test('one method may have several names, and a symbol for its own', () => {
+  test('one method may have several names, and a symbol for its own', async () => {
     const secret = Symbol('secret');
     @WorkerProcessor({ entityType: 'account' })
     class Several {
@@ -381,10 +382,10 @@ describe('processors', () => {
         return 'secret';
       }
     }
-    expect(audited(Several, ['a', 'b', 'c']).answers).toEqual(['both', 'both', 'secret']);
+    expect(await Promise.all(audited(Several, ['a', 'b', 'c']).answers)).toEqual(['both', 'both', 'secret']);
   });
 
-  test('a subclass inherits handlers, may override their methods, and leaves its parent alone', () => {
+  test('a subclass inherits handlers, may override their methods, and leaves its parent alone', async () => {
     class Parent {
       @JobHandler('inherited')
       inherited() {
@@ -405,7 +406,11 @@ describe('processors', () => {
         return 'child';
       }
     }
-    expect(audited(Child, ['inherited', 'overridden', 'own']).answers).toEqual(['parent', 'child', 'child']);
+    expect(await Promise.all(audited(Child, ['inherited', 'overridden', 'own']).answers)).toEqual([
+      'parent',
+      'child',
+      'child',
+    ]);
     WorkerProcessor({ entityType: 'account' })(Parent);
     expect(() => audited(Parent, ['own'])).toThrow(expect.objectContaining({ code: 'HANDLER_NOT_FOUND' }));
   });
@@ -418,12 +423,16 @@ describe('processors', () => {
       }
       return Static;
     }).toThrow(expect.objectContaining({ code: 'INVALID_COMMAND' }));
-    expect(() => exploreProcessors([provider(Function as never)], new HandlerTable())).not.toThrow();
+    expect(() =>
+      exploreProcessors([provider(Function as never)], new HandlerTable(), new RecordingLog()),
+    ).not.toThrow();
   });
 
   test('a handler that an instance lacks is refused at start', () => {
     const accounts = { target: Accounts, instance: { audit: 'text' }, isStatic: true };
-    expect(() => exploreProcessors([accounts], new HandlerTable())).toThrow(/Accounts\.(audit|rest) has @JobHandler/);
+    expect(() => exploreProcessors([accounts], new HandlerTable(), new RecordingLog())).toThrow(
+      /Accounts\.(audit|rest) has @JobHandler/,
+    );
   });
 
   test('equal options of two processors of a type are no conflict', () => {
@@ -431,7 +440,9 @@ describe('processors', () => {
     class One {}
     @WorkerProcessor({ entityType: 'account', workerConfig: { prefetch: 2 }, idleTimeoutSeconds: undefined })
     class Two {}
-    expect(exploreProcessors([provider(One), provider(Two)], new HandlerTable()).get('account')).toEqual({
+    expect(
+      exploreProcessors([provider(One), provider(Two)], new HandlerTable(), new RecordingLog()).get('account'),
+    ).toEqual({
       workerConfig: { prefetch: 2 },
     });
   });
@@ -466,9 +477,9 @@ describe('processors', () => {
     class Others {
       @JobHandler('audit') audit() {}
     }
-    expect(() => exploreProcessors([provider(Accounts), provider(Others)], new HandlerTable())).toThrow(
-      /Accounts\.audit and Others\.audit/,
-    );
+    expect(() =>
+      exploreProcessors([provider(Accounts), provider(Others)], new HandlerTable(), new RecordingLog()),
+    ).toThrow(/Accounts\.audit and Others\.audit/);
   });
 
   test('two commands of one name are refused', () => {
@@ -481,12 +492,14 @@ describe('processors', () => {
     class Stray {
       @JobHandler('x') x() {}
     }
-    expect(() => exploreProcessors([provider(Stray)], new HandlerTable())).toThrow(/Stray.*@WorkerProcessor/);
+    expect(() => exploreProcessors([provider(Stray)], new HandlerTable(), new RecordingLog())).toThrow(
+      /Stray.*@WorkerProcessor/,
+    );
     @WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: 6 })
     class Other {}
-    expect(() => exploreProcessors([provider(Accounts), provider(Other)], new HandlerTable())).toThrow(
-      /differ in "idleTimeoutMs"/,
-    );
+    expect(() =>
+      exploreProcessors([provider(Accounts), provider(Other)], new HandlerTable(), new RecordingLog()),
+    ).toThrow(/differ in "idleTimeoutMs"/);
   });
 });
 
