@@ -181,7 +181,7 @@ export class Engine {
 
   /**
    * Drains and disconnects. A handler that did not end in time is told to stop by its signal, and keeps its claim until
-   * it has, or the process exits: it is never run elsewhere beside itself (race 12).
+   * it has, or the process exits: it is never run elsewhere beside itself (race 12). That claim does not keep the process alive.
    */
   close(): Promise<void> {
     this.closing ??= detached(() => this.drainAndDisconnect());
@@ -213,6 +213,7 @@ export class Engine {
       `${running.length} jobs did not end within ${this.parts.config.shutdownTimeoutMs} ms; their entities stay claimed until they do, or the process exits.`,
     );
     for (const worker of running) worker.stopHandlers(new ClosedError('This pod shuts down and waits no longer.'));
+    this.parts.store.linger();
     void Promise.all(running.map(worker => worker.drain())).then(() => this.disconnect());
   }
 

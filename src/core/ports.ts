@@ -260,6 +260,11 @@ export interface EntityStore {
   discover(types: readonly string[], intervalMs: number, from?: string): Promise<Discovered>;
   /** True when answers are owed on the command connection and none at all has come for `ms`. */
   isSilentFor(ms: number): boolean;
+  /**
+   * Handlers have not ended in time: what they still ask for is answered, and their claims are renewed, but from now on the store
+   * keeps the process alive only while an answer is owed. Neither wake-ups nor answers come any more.
+   */
+  linger(): void;
   close(): Promise<void>;
 }
 

@@ -113,14 +113,15 @@ export class PodProcesses {
     return readFileSync(this.outputFile(pod), 'utf8');
   }
 
-  /** Its application closes, and nothing ends the process. @returns its exit code. */
-  async leave(pod: string): Promise<number | null> {
+  /** Its application closes, and nothing ends the process. @returns its exit code; null when it was still there after that time. */
+  async leave(pod: string, withinMs = 30_000): Promise<number | null> {
     const child = this.live.get(pod);
     if (!child) throw new Error(`${pod} does not live`);
     this.live.delete(pod);
     const exited = new Promise<number | null>(resolve => child.once('exit', resolve));
     child.send('close');
-    return exited;
+    const timer = setTimeout(() => child.kill('SIGKILL'), withinMs);
+    return exited.finally(() => clearTimeout(timer));
   }
 
   async close(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {

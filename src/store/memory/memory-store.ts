@@ -311,6 +311,9 @@ export class MemoryEntityStore implements EntityStore {
     return false;
   }
 
+  /** Memory keeps no process alive. */
+  linger(): void {}
+
   async close(): Promise<void> {
     this.books.close();
     this.answers.close();

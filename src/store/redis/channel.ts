@@ -22,6 +22,7 @@ import {
 } from '../../core/errors.js';
 import type { Clock, Timer } from '../../core/ports.js';
 import { sendTexts } from './connection.js';
+import { KeepAlive } from './keep-alive.js';
 import { isFromReplica, isRefusal, isUnknownScript, refusalIn } from './refusals.js';
 import { remedyOf } from './rights.js';
 
@@ -92,6 +93,7 @@ export class Channel {
   private silentMs = 0;
   private watchdog: Timer | undefined;
   private closed = false;
+  private keepAlive: KeepAlive | undefined;
 
   constructor(private readonly options: ChannelOptions) {
     this.sha = createHash('sha1').update(options.script).digest('hex');
@@ -125,6 +127,12 @@ export class Channel {
    */
   isSilentFor(ms: number): boolean {
     return this.inFlight.length > 0 && !this.heard && this.silentMs >= ms;
+  }
+
+  /** From now on the connection keeps the process alive only while an answer is owed. */
+  linger(): void {
+    this.keepAlive ??= new KeepAlive(this.options.redis);
+    this.keepAlive.set(this.inFlight.length > 0);
   }
 
   /** Ends the channel; what was not answered is rejected. */
@@ -197,6 +205,7 @@ export class Channel {
       return;
     }
     this.inFlight.push(batch);
+    this.keepAlive?.set(true);
     answer
       .then(answers => unpackr.unpack(answers))
       .then(
@@ -221,8 +230,7 @@ export class Channel {
     const refusal = batch.calls.length > 0 ? refusalIn(answers) : undefined;
     if (refusal !== undefined) this.onRefusal(batch, refusal);
     else this.onExecuted(batch, answers);
-    this.takeBack();
-    if (this.waiting.length > 0) this.schedule();
+    this.goOn();
   }
 
   private onExecuted(batch: Batch, answers: readonly unknown[]): void {
@@ -245,8 +253,13 @@ export class Channel {
       // The question failed for a reason of its own, of which each call will be told.
       if (batch.calls.length === 0 && error.name === 'ReplyError') this.onTaken();
     }
+    this.goOn();
+  }
+
+  private goOn(): void {
     this.takeBack();
     if (this.waiting.length > 0) this.schedule();
+    this.keepAlive?.set(this.inFlight.length > 0);
   }
 
   private onRefusal(batch: Batch, refusal: string): void {

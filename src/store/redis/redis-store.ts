@@ -341,6 +341,13 @@ export class RedisEntityStore implements EntityStore {
     return isSilent;
   }
 
+  linger(): void {
+    this.ready?.channel.linger();
+    this.wakes.disconnect();
+    this.answers.close();
+    this.renewals.linger();
+  }
+
   async close(): Promise<void> {
     this.ready?.channel.close();
     this.stopWatching();

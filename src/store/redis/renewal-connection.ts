@@ -8,6 +8,7 @@ import { messageOf, StoreUnavailableError } from '../../core/errors.js';
 import { REST_LEASES } from '../../core/lease.js';
 import type { Clock, PodState, Renewed, TypeLoad } from '../../core/ports.js';
 import { answerOrDrop, createConnection, type PlainConnectionOptions } from './connection.js';
+import { KeepAlive } from './keep-alive.js';
 import { scriptKeys } from './keys.js';
 import { renewLua } from './scripts/renew.lua.js';
 
@@ -98,6 +99,11 @@ export class RenewalConnection implements Renewer {
       loads = loadsNow.map(([pods, workers]) => ({ pods, workers }));
     }
     return { lost, kicked, resting, wasHeard, loads };
+  }
+
+  /** From now on it does not keep the process alive. */
+  linger(): void {
+    new KeepAlive(this.redis);
   }
 
   close(): void {

@@ -23,6 +23,7 @@ export interface RenewalsOptions extends HeartbeatOptions {
 export class Renewals implements Renewer {
   private runner: RenewalThread | RenewalConnection | undefined;
   private untold: RenewalArguments[] = [];
+  private isLingering = false;
 
   constructor(private readonly options: RenewalsOptions) {}
 
@@ -55,6 +56,12 @@ export class Renewals implements Renewer {
     if (this.runner instanceof RenewalThread) this.runner.tell({ kind: 'forget' });
   }
 
+  /** What renews is not to keep the process alive; a thread never does. */
+  linger(): void {
+    this.isLingering = true;
+    if (this.runner instanceof RenewalConnection) this.runner.linger();
+  }
+
   async close(): Promise<void> {
     await this.runner?.close();
   }
@@ -79,7 +86,9 @@ export class Renewals implements Renewer {
   }
 
   private connect(): RenewalConnection {
-    return new RenewalConnection(this.options, this.options.clock);
+    const connection = new RenewalConnection(this.options, this.options.clock);
+    if (this.isLingering) connection.linger();
+    return connection;
   }
 }
 

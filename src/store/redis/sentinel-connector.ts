@@ -3,6 +3,7 @@
  * gives up the subscription to one that does not answer in time. Neighbour: `connection.ts` has the other settings.
  */
 import { type Redis, type RedisOptions, SentinelConnector } from 'ioredis';
+import { KeepAlive } from './keep-alive.js';
 
 interface Asks {
   connectToSentinel(endpoint: object, options?: RedisOptions): Redis;
@@ -16,6 +17,8 @@ export class LastingSentinelConnector extends Base {
   override connectToSentinel(endpoint: object, options?: RedisOptions): Redis {
     const lasting = options && { ...options, commandTimeout: undefined, maxRetriesPerRequest: null };
     const redis = super.connectToSentinel(endpoint, lasting);
+    // One that listens lasts as long as the connection that it is for, which decides how long the process lives.
+    if (options) new KeepAlive(redis);
     return redis.on('error', () => {});
   }
 }

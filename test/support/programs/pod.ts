@@ -3,7 +3,7 @@
  * line by line, each in the kernel's hands before the handler goes on, so that a SIGKILL loses none.
  *
  * Settings come by environment: POD, REDIS_URL or REDIS (the option, as JSON), KEY_PREFIX, RECORD (the file), HANDLER_MS_MAX, IDLE_SECONDS,
- * HEARTBEAT_TTL (seconds), MAX_STALLED, COMMAND_TIMEOUT_MS, BLOCK_LIMIT_MS, and DIE_AT, where it kills itself: `claim`
+ * HEARTBEAT_TTL (seconds), MAX_STALLED, COMMAND_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS, BLOCK_LIMIT_MS, and DIE_AT, where it kills itself: `claim`
  * (granted, with a job, that has not started), `fetch` (a job was ended and the next one has come), `effect` (a handler
  * has done its work, and nobody knows). What a single job does comes with its data.
  */
@@ -32,6 +32,8 @@ interface Work {
   readonly blockUntil?: string;
   /** Its handler kills the process, every time. */
   readonly poison?: boolean;
+  /** Its handler never settles. */
+  readonly hangs?: boolean;
   /** How many of its tries fail. */
   readonly failures?: number;
   /** How long the message is of what its handler throws, with each try. */
@@ -70,10 +72,11 @@ class AccountProcessor {
 
   @JobHandler('*')
   async handle(job: Job<Work>, entityId: string, context: JobContext) {
-    const { n, ms = Math.random() * handlerMsMax, blockMs = 0, blockUntil, poison, failures = 0 } = job.data;
+    const { n, ms = Math.random() * handlerMsMax, blockMs = 0, blockUntil, poison, hangs, failures = 0 } = job.data;
     const { resultBytes, call, errorBytes } = job.data;
     note('start', entityId, n, context);
     if (poison) die();
+    if (hangs) await new Promise(() => {});
     const isFirst = job.attemptsStarted === 1;
     for (const end = performance.now() + (isFirst ? blockMs : 0); performance.now() < end; );
     while (isFirst && blockUntil !== undefined && !existsSync(blockUntil));
@@ -100,6 +103,7 @@ class AccountProcessor {
       redis: JSON.parse(setting('REDIS', JSON.stringify({ url: setting('REDIS_URL') }))),
       keyPrefix: setting('KEY_PREFIX'),
       commandTimeoutMs: Number(setting('COMMAND_TIMEOUT_MS', '5000')),
+      shutdownTimeoutMs: Number(setting('SHUTDOWN_TIMEOUT_MS', '10000')),
       workerDefaults: {
         heartbeatTTL: Number(setting('HEARTBEAT_TTL', '3')),
         maxStalledCount: Number(setting('MAX_STALLED', '1')),

@@ -180,6 +180,8 @@ export class WalkStore implements EntityStore {
     return this.parts.commands.isSilentFor(ms);
   }
 
+  linger(): void {}
+
   async close(): Promise<void> {
     this.parts.commands.close();
     this.parts.renewals.close();

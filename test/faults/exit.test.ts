@@ -1,0 +1,67 @@
+/** After `app.close()` a process ends by itself, with code 0: nothing of this library keeps it alive, whatever hangs. */
+import { FAULT_MS, Scene, type SceneOptions } from '../support/scene.js';
+import { Sentinels } from '../support/sentinels.js';
+import { eventually } from '../support/wait.js';
+
+const NO_THREAD = { BLOCK_LIMIT_MS: '0' };
+
+/** One pod that has started a job, and hangs in another one if it is to. */
+function onePod(
+  body: (scene: Scene, pod: string) => Promise<void>,
+  { hangs = true, settings, ...options }: Partial<SceneOptions> & { readonly hangs?: boolean } = {},
+): Promise<void> {
+  const shutdown = { SHUTDOWN_TIMEOUT_MS: '200', ...settings };
+  return Scene.run({ pods: 1, entities: 1, settings: shutdown, ...options }, async scene => {
+    await scene.enqueue('e0');
+    if (hangs) await scene.enqueue('e0', { hangs });
+    await eventually('the last job has started', () => scene.runs().length === (hangs ? 2 : 1));
+    await body(scene, scene.pods.workingPods[0] ?? '');
+  });
+}
+
+test.each([
+  ['whose handlers have ended', { hangs: false }],
+  ['in which a handler never settles', {}],
+  ['in which a handler never settles, without a thread for renewals', { settings: NO_THREAD }],
+])(
+  'a process %s ends after close()',
+  (_, options) =>
+    onePod(async ({ pods }, pod) => {
+      expect(await pods.leave(pod)).toBe(0);
+    }, options),
+  FAULT_MS,
+);
+
+test.each([
+  ['whose handlers have ended', { hangs: false }],
+  ['in which a handler never settles', {}],
+  ['in which a handler never settles, without a thread for renewals', { settings: NO_THREAD }],
+])(
+  'a process %s ends after close() while Redis is away',
+  (_, options) =>
+    onePod(async ({ pods, redis }, pod) => {
+      await redis.stop();
+      expect(await pods.leave(pod)).toBe(0);
+    }, options),
+  FAULT_MS,
+);
+
+test(
+  'a process in which a handler never settles ends after close() behind sentinels',
+  async () => {
+    const sentinels = await Sentinels.start();
+    if (!sentinels) return;
+    try {
+      const redis = await sentinels.primary();
+      await onePod(
+        async ({ pods }, pod) => {
+          expect(await pods.leave(pod)).toBe(0);
+        },
+        { redis, connection: sentinels.connection },
+      );
+    } finally {
+      await sentinels.stop();
+    }
+  },
+  FAULT_MS,
+);
