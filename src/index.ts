@@ -31,6 +31,7 @@ export {
   type FailedJob,
   HandlerConflictError,
   HandlerNotFoundError,
+  HandlerTimeoutError,
   InvalidCommandError,
   InvalidEntityError,
   InvalidOptionError,

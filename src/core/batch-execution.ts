@@ -15,6 +15,7 @@ import { OpenedPayload, openJob } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
 import { type Lease, NotStarted } from './lease.js';
 import { retryDelayMs } from './retry.js';
+import { NO_LIMIT, type RunLimit } from './run-limit.js';
 
 export interface Batch {
   /** Consecutive jobs of one name, in their order. */
@@ -25,17 +26,29 @@ export interface Batch {
 /** By the ids of jobs. */
 type Failures = Map<string, unknown>;
 
-/** @param lease the one under which the batch may start now. */
-export async function runBatch(execution: TypedExecution, batch: Batch, lease: Lease): Promise<Settlement[]> {
+/**
+ * @param lease the one under which the batch may start now.
+ * @param limit how long its handler may run.
+ */
+export async function runBatch(
+  execution: TypedExecution,
+  batch: Batch,
+  lease: Lease,
+  limit: RunLimit = NO_LIMIT,
+): Promise<Settlement[]> {
   const failures: Failures = new Map();
   const results = new Map<string, unknown>();
-  const opened = await openAll(execution, batch, failures);
+  const opened = await openAll(execution, batch, { failures, limit });
   // All end together: whoever waits for one that the handler does not get waits for it, too.
   const context = new RunningEntity(lease, batch.jobs);
   try {
     if (opened.length > 0) {
       await lease.untilValid();
-      const all = resultsOf(execution, opened, await run(execution, { ...batch, jobs: opened }, context), lease);
+      const returned = await limit.within(
+        () => run(execution, { ...batch, jobs: opened }, context),
+        reason => context.abort(reason),
+      );
+      const all = resultsOf(execution, opened, returned, lease);
       for (const [index, { id }] of opened.entries()) results.set(id, all[index]);
     }
   } catch (error) {
@@ -51,10 +64,15 @@ export async function runBatch(execution: TypedExecution, batch: Batch, lease: L
 async function openAll(
   execution: TypedExecution,
   { jobs, handling }: Batch,
-  failures: Failures,
+  { failures, limit }: { failures: Failures; limit: RunLimit },
 ): Promise<readonly FetchedJob[]> {
   const validator = execution.handlers.validatorOf(handling);
-  const opening = await Promise.allSettled(jobs.map(async job => openJob(execution, job, validator)));
+  const opening = await Promise.allSettled(
+    jobs.map(async job => {
+      const opened = openJob(execution, job, validator);
+      return opened instanceof Promise ? limit.within(() => opened) : opened;
+    }),
+  );
   return jobs.flatMap((job, index) => {
     const end = opening[index] as PromiseSettledResult<FetchedJob>;
     if (end.status === 'fulfilled') return [handed(execution, job, end.value)];

@@ -32,6 +32,8 @@ export class RunningEntity implements EntityContext {
   private ended = false;
   /** Made when first asked for: most handlers never do. */
   private run: AbortController | undefined;
+  /** Why this run alone was told to stop. */
+  private reason: Error | undefined;
 
   /** @param jobs those of a batch */
   constructor(
@@ -47,6 +49,12 @@ export class RunningEntity implements EntityContext {
   end(): void {
     this.ended = true;
     if (this.run) this.lease.letGo(this.run);
+  }
+
+  /** Tells this run to stop, and none of the others under its claim. */
+  abort(reason: Error): void {
+    this.reason ??= reason;
+    this.run?.abort(reason);
   }
 
   get envelopes(): readonly Envelope[] {
@@ -68,6 +76,7 @@ export class RunningEntity implements EntityContext {
   get signal(): AbortSignal {
     if (!this.run) {
       this.run = new AbortController();
+      if (this.reason) this.run.abort(this.reason);
       this.lease.follow(this.run);
       if (this.ended) this.lease.letGo(this.run);
     }

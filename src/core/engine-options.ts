@@ -38,6 +38,17 @@ export interface WorkerOptions {
    * that it fails. Default 600000 (10 minutes, a rolling deploy); 0 fails it at once.
    */
   unknownJobGraceMs?: number;
+  /**
+   * How long a handler, or what comes before it, such as a validator, may take before a line of the log and the event `job.slow` tell
+   * of it, in ms. They tell again each time that it has taken twice as long. Looked at every second. Default 30000; 0: never.
+   */
+  slowHandlerWarnMs?: number;
+  /**
+   * How long a handler may run, in ms. Then its signal aborts with a `HandlerTimeoutError`. If the handler has not settled a second
+   * later, its try fails with that error and its entity goes on, under a newer fencing token. **Its code may still run beside the next
+   * job**: only the fencing token protects what it writes. A validator has the same time. Default 0: no limit.
+   */
+  handlerTimeoutMs?: number;
 }
 
 /** Whether a job that fails keeps its place until it is through. */
@@ -96,7 +107,14 @@ export interface EntityOptions {
   /** Overrides of `workerDefaults` for this type. */
   workerConfig?: Pick<
     WorkerOptions,
-    'concurrency' | 'lockDuration' | 'lockDurationMs' | 'prefetch' | 'maxStalledCount' | 'unknownJobGraceMs'
+    | 'concurrency'
+    | 'lockDuration'
+    | 'lockDurationMs'
+    | 'prefetch'
+    | 'maxStalledCount'
+    | 'unknownJobGraceMs'
+    | 'slowHandlerWarnMs'
+    | 'handlerTimeoutMs'
   >;
   /** BullMQ options of every job of this type; options given to `enqueue` win. */
   defaultJobOptions?: JobOptions;

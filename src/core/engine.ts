@@ -23,6 +23,7 @@ import type { EngineConfig } from './options.js';
 import type { Clock, EntityStore, Log } from './ports.js';
 import { Scaler } from './scaler.js';
 import type { Schedule } from './schedule.js';
+import { SlowRuns } from './slow-runs.js';
 import { WaitingCalls, type WaitOptions } from './waiting-calls.js';
 import { WorkerManager } from './worker-manager.js';
 
@@ -52,6 +53,7 @@ export class Engine {
   private readonly leftovers: Leftovers;
   private readonly announcer: Announcer;
   private readonly scaler: Scaler | undefined;
+  private readonly slowRuns: SlowRuns;
   private readonly enqueuer: Enqueuer;
   private readonly calls: WaitingCalls;
   private isWorking = false;
@@ -76,6 +78,7 @@ export class Engine {
     this.leftovers = new Leftovers(parts);
     this.announcer = new Announcer(parts);
     const hosts = new HostLookup(parts);
+    this.slowRuns = new SlowRuns({ ...parts, manager });
     if (config.scaleEveryMs !== undefined) this.scaler = new Scaler(config.scaleEveryMs, { ...parts, manager });
     this.enqueuer = new Enqueuer({
       store,
@@ -121,6 +124,7 @@ export class Engine {
         this.leftovers.start();
         this.announcer.start();
         this.scaler?.start();
+        this.slowRuns.start();
       },
       () => {}, // told by connect()
     );
@@ -219,6 +223,7 @@ export class Engine {
 
   private async disconnect(): Promise<void> {
     this.heartbeat.stop();
+    this.slowRuns.stop();
     for (const worker of this.manager.all()) worker.abandon();
     await this.parts.store.close();
   }

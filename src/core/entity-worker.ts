@@ -12,6 +12,7 @@ import type { Moment } from './lease.js';
 import { Leaving } from './leaving.js';
 import type { EntityTypeConfig } from './options.js';
 import type { Claim, Entered, EnterHint, Renewal } from './ports.js';
+import type { Run } from './runs.js';
 import { Tenure, type WorkerState, type WorkerSurroundings } from './tenure.js';
 import { WorkerRequests } from './worker-requests.js';
 import { WorkerSteps } from './worker-steps.js';
@@ -107,7 +108,8 @@ export class EntityWorker {
     if (!lease || state === 'lost' || state === 'ended') return undefined;
     // While an answer is owed it may be roused at any moment: that renewal must not let it rest.
     const idle = state === 'idle' && answers.count === 0;
-    return lease.isToRenew(idle) ? { claim: lease.claim, idle, runningJobIds: jobs.runningIds } : undefined;
+    if (!lease.isToRenew(idle)) return undefined;
+    return { claim: lease.claim, idle, runningJobIds: jobs.runningIds, longRuns: jobs.longRuns };
   }
 
   /** Its claim rests: it has no renewal of its own at the moment. */
@@ -145,6 +147,11 @@ export class EntityWorker {
   /** A handler runs for long: it can't give way soon. */
   get runsForLong(): boolean {
     return this.tenure.jobs.longestRunMs >= LONG_RUN_MS;
+  }
+
+  /** Runs that are to be told of now, since they take long; under a claim that is lost, none: their entity does not wait for them. */
+  slowRuns(): readonly Run[] {
+    return this.state === 'lost' ? [] : this.tenure.jobs.slowRuns();
   }
 
   /** Shared reads run: until the last of them has ended, others may start beside them. */
@@ -220,7 +227,7 @@ export class EntityWorker {
 
   /** What is enqueued for it now is for the next owner. */
   get isLeaving(): boolean {
-    return this.tenure.leaving !== undefined;
+    return this.tenure.isLeaving;
   }
 
   private onEnded(): void {

@@ -357,6 +357,22 @@ export class JobRefusedError extends AtomicQueuesError {
   }
 }
 
+/**
+ * A handler took longer than `handlerTimeoutMs`. It is the reason of its signal, and, if the handler does not settle soon after that,
+ * the reason of the failed try: the job is tried again as its `attempts` say. The code of the handler may still run.
+ */
+export class HandlerTimeoutError extends AtomicQueuesError {
+  constructor(
+    /** What the type allows, in ms. */
+    readonly timeoutMs: number,
+  ) {
+    super(
+      'HANDLER_TIMEOUT',
+      `The handler did not settle within handlerTimeoutMs (${timeoutMs}), and was told to stop. If it goes on nevertheless, its entity goes on without it, under a newer fencing token.`,
+    );
+  }
+}
+
 /** Calls what may throw before it has a promise to reject; no promise of its own, unlike an async function. */
 export function rejecting<T>(call: () => Promise<T>): Promise<T> {
   try {

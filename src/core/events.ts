@@ -34,6 +34,8 @@ export type LifecycleEvent =
   /** … or fewer. */
   | (OfEntity & { readonly type: 'scaler.terminated'; readonly workers: number; readonly backlog: number })
   | (OfJob & { readonly type: 'job.started' })
+  /** It runs for `slowHandlerWarnMs` or longer; told again each time that it has run twice as long, and once an hour. */
+  | (OfJob & { readonly type: 'job.slow'; readonly durationMs: number })
   | (OfJob & { readonly type: 'job.completed'; readonly durationMs: number })
   /** It has failed for good: no try is left. */
   | (OfJob & { readonly type: 'job.failed'; readonly durationMs: number; readonly reason: string })

@@ -9,7 +9,7 @@ import type { HandlerTable } from './dispatch.js';
 import { quoted } from './error-text.js';
 import type { EngineConfig } from './options.js';
 import type { EntityStore, Log } from './ports.js';
-import { didYouMean } from './similar.js';
+import { didYouMean } from './did-you-mean.js';
 
 export interface HostLookupParts {
   readonly store: EntityStore;

@@ -19,6 +19,7 @@ import { type Lease, NotStarted } from './lease.js';
 import type { EntityTypeConfig } from './options.js';
 import type { Log } from './ports.js';
 import { retryDelayMs } from './retry.js';
+import { NO_LIMIT, type RunLimit } from './run-limit.js';
 import { framesOf } from './stack-frames.js';
 
 export interface JobExecution {
@@ -64,8 +65,16 @@ export function jobWord({ id, name }: FetchedJob, entity: EntityRef): string {
   return `Job ${asLine(id, MAX_WORD)} (${quoted(name)}) of ${entityWord(entity)}`;
 }
 
-/** @param lease the one under which the job may start now. */
-export async function runJob(execution: TypedExecution, job: FetchedJob, lease: Lease): Promise<Settlement> {
+/**
+ * @param lease the one under which the job may start now.
+ * @param limit how long its handler may run.
+ */
+export async function runJob(
+  execution: TypedExecution,
+  job: FetchedJob,
+  lease: Lease,
+  limit: RunLimit = NO_LIMIT,
+): Promise<Settlement> {
   const { handlers, codecs, currentJob, propagation } = execution;
   const what = () => jobWord(job, lease.claim.entity);
   let context: RunningJob | undefined;
@@ -75,7 +84,7 @@ export async function runJob(execution: TypedExecution, job: FetchedJob, lease: 
     }
     const run = handlers.find(lease.claim.entity, job.name);
     const opening = openJob(execution, job, handlers.validatorOf(run));
-    const opened = opening instanceof Promise ? await opening : opening;
+    const opened = opening instanceof Promise ? await limit.within(() => opening) : opening;
     if (opening instanceof Promise) await lease.untilValid();
     const payload = new OpenedPayload(execution, opened);
     const running = new RunningJob(job, lease, { payload, codecs, contextValues: propagation?.valuesOf(job) });
@@ -83,7 +92,10 @@ export async function runJob(execution: TypedExecution, job: FetchedJob, lease: 
     const handle = propagation
       ? () => propagation.restore([job], () => run(opened, running))
       : () => run(opened, running);
-    const returned = await (currentJob ? runAsCurrent(running, handle) : handle());
+    const returned = await limit.within(
+      () => (currentJob ? runAsCurrent(running, handle) : handle()),
+      reason => running.abort(reason),
+    );
     return completed(job, { returned, what, execution });
   } catch (thrown) {
     if (isInstance(thrown, NotStarted)) throw thrown;

@@ -17,9 +17,15 @@ import type { FetchedJob, Settlement } from './jobs.js';
 import type { Lease } from './lease.js';
 import { tellOfJob } from './news.js';
 import type { EntityTypeConfig } from './options.js';
-import type { Clock, Fetched, Gathering } from './ports.js';
+import type { Clock, Fetched, Gathering, LongRun } from './ports.js';
+import { NO_LIMIT, type RunLimit, TimeLimit } from './run-limit.js';
+import { type Run, Runs } from './runs.js';
 import { SharedReads } from './shared-reads.js';
 import { PrefetchWindow } from './window.js';
+
+/** A run that takes longer shows in the status of its entity; so many of one entity do. */
+const LONG_RUN_MS = 1000;
+const MAX_LONG_RUNS = 16;
 
 export interface JobSurroundings {
   readonly clock: Clock;
@@ -28,21 +34,21 @@ export interface JobSurroundings {
 }
 
 export interface JobEnd {
-  ended(settlement: Settlement, durationMs: number): void;
+  /** @param isGivenUp its handler may still run. */
+  ended(settlement: Settlement, durationMs: number, isGivenUp: boolean): void;
   /** NotStarted; no other, if all is well: a handler that throws has ended. */
   crashed(error: unknown): void;
 }
 
 export interface BatchEnd extends Pick<JobEnd, 'crashed'> {
-  ended(settlements: readonly Settlement[], durationMs: number): void;
+  ended(settlements: readonly Settlement[], durationMs: number, isGivenUp: boolean): void;
 }
 
 export class JobLine {
   private ready: FetchedJob[] = [];
   /** How many answers are owed before which nothing starts: the store gives back what is fetched until then. */
   private halts = 0;
-  /** By id, since when. */
-  private readonly running = new Map<string, number>();
+  private readonly running: Runs;
   /** How many handlers run: one of a batch runs several jobs. */
   private busy = 0;
   /** Made with the first batch. */
@@ -64,6 +70,7 @@ export class JobLine {
     this.window = new PrefetchWindow(type.prefetch);
     this.execution = { ...context.execution, type };
     this.handlers = type.handlersAtStart;
+    this.running = new Runs(type.slowHandlerWarnMs);
     if (type.maxReads > 1) this.reads = new SharedReads(type.maxReads);
   }
 
@@ -123,7 +130,7 @@ export class JobLine {
 
   /** Jobs that the store must not give back: those that run here, or have ended and are not confirmed. */
   get keptIds(): readonly string[] {
-    return [...this.unconfirmed.keys(), ...this.running.keys()];
+    return [...this.unconfirmed.keys(), ...this.running.ids];
   }
 
   /** Jobs of a dead owner: they run one at a time until they are through, so that one that kills its pod is alone next time. */
@@ -185,13 +192,26 @@ export class JobLine {
   }
 
   get runningIds(): readonly string[] {
-    return [...this.running.keys()];
+    return this.running.ids;
   }
 
   /** For how long the handler has run that began first. */
   get longestRunMs(): number {
-    const [first] = this.running.values();
-    return first === undefined ? 0 : this.context.clock.monotonicMs() - first;
+    return this.running.longestMs(this.context.clock.monotonicMs());
+  }
+
+  /** Runs that are to be told of now, since they take long. */
+  slowRuns(): readonly Run[] {
+    return this.running.slow(this.context.clock.monotonicMs());
+  }
+
+  /** Those that have run for a second, since when by the wall clock. */
+  get longRuns(): readonly LongRun[] {
+    const { clock } = this.context;
+    const wallMs = clock.wallMs();
+    return this.running
+      .longerThan(LONG_RUN_MS, clock.monotonicMs(), MAX_LONG_RUNS)
+      .map(({ jobId, forMs }) => ({ jobId, startedAtMs: Math.round(wallMs - forMs) }));
   }
 
   get hasFreeHandler(): boolean {
@@ -222,15 +242,16 @@ export class JobLine {
     const reads = this.isRead(job) ? this.reads : undefined;
     this.busy++;
     reads?.onStart();
-    this.running.set(job.id, startedAtMs);
+    this.running.begin([job], startedAtMs);
     tellOfJob(events, 'job.started', lease.claim, job);
-    detached(() => runJob(this.execution, job, lease)).then(
+    const limit = this.limitOfRun();
+    detached(() => runJob(this.execution, job, lease, limit)).then(
       end => {
         const settlement = exhausted(end, { type, claim: lease.claim, log: this.execution.log });
         this.onOver(job, reads);
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);
-        ended(reads ? this.besideOthers(settlement) : settlement, durationMs);
+        ended(reads ? this.besideOthers(settlement) : settlement, durationMs, limit.isGivenUp);
       },
       error => {
         this.onOver(job, reads);
@@ -239,10 +260,16 @@ export class JobLine {
     );
   }
 
-  private onOver({ id }: FetchedJob, reads: SharedReads | undefined): void {
+  private onOver(job: FetchedJob, reads: SharedReads | undefined): void {
     this.busy--;
     reads?.onEnd();
-    this.running.delete(id);
+    this.running.end([job]);
+  }
+
+  /** How long one run may take. */
+  private limitOfRun(): RunLimit {
+    const { handlerTimeoutMs } = this.type;
+    return handlerTimeoutMs > 0 ? new TimeLimit(this.context.clock, handlerTimeoutMs) : NO_LIMIT;
   }
 
   /** The end of a read: what runs beside it ends later, and is not given back with it. */
@@ -275,21 +302,20 @@ export class JobLine {
     const jobs = this.ready.splice(0, size);
     const startedAtMs = clock.monotonicMs();
     this.busy++;
-    for (const job of jobs) {
-      this.running.set(job.id, startedAtMs);
-      tellOfJob(events, 'job.started', lease.claim, job);
-    }
+    this.running.begin(jobs, startedAtMs);
+    for (const job of jobs) tellOfJob(events, 'job.started', lease.claim, job);
     const isOver = () => {
       this.busy--;
-      for (const { id } of jobs) this.running.delete(id);
+      this.running.end(jobs);
     };
-    runBatch(execution, { jobs, handling }, lease).then(
+    const limit = this.limitOfRun();
+    runBatch(execution, { jobs, handling }, lease, limit).then(
       ends => {
         const settlements = exhaustedTogether(ends, { type, claim: lease.claim, log: execution.log });
         isOver();
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);
-        ended(settlements, durationMs);
+        ended(settlements, durationMs, limit.isGivenUp);
       },
       error => {
         isOver();

@@ -120,8 +120,8 @@ export interface EntityContext {
   /** Grows with each new owner of the entity (I4): let the database refuse writes with a smaller one. Decimal digits. */
   readonly fencingToken: string;
   /**
-   * Aborted when this pod has lost the entity, or shuts down and waits no longer: stop, and write nothing more. It is of this run alone;
-   * once that has ended, it is aborted no more.
+   * Aborted when this pod has lost the entity, shuts down and waits no longer, or `handlerTimeoutMs` is over: stop, and write nothing
+   * more. It is of this run alone; once that has ended, it is aborted no more.
    */
   readonly signal: AbortSignal;
 }

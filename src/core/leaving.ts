@@ -20,10 +20,13 @@ export class Leaving {
     private readonly requests: WorkerRequests,
   ) {}
 
-  /** The pod shuts down, or others wait for its room: the entity goes to another pod as soon as no handler runs. */
+  /**
+   * The pod shuts down, others wait for its room, or a handler was given up: the entity is claimed anew, by any pod, as soon as no
+   * handler runs that was not given up.
+   */
   get isToHandOver(): boolean {
-    const { leaving, claim, state } = this.tenure;
-    const isHandedOver = leaving === 'shutdown' || leaving === 'room';
+    const { leaving, claim, state, isSpent } = this.tenure;
+    const isHandedOver = leaving === 'shutdown' || leaving === 'room' || isSpent;
     return isHandedOver && claim !== undefined && state !== 'releasing';
   }
 

@@ -37,6 +37,10 @@ export function tellOfJob(events: EventSink, type: 'job.started' | 'job.stalled'
   if (events.observed) events.emit({ type, ...ofJob(claim, job) });
 }
 
+export function tellOfSlowJob(events: EventSink, claim: Claim, job: FetchedJob, durationMs: number): void {
+  if (events.observed) events.emit({ type: 'job.slow', ...ofJob(claim, job), durationMs });
+}
+
 export function tellOfEnd(events: EventSink, claim: Claim, { job, outcome }: Settlement, durationMs: number): void {
   // What is postponed is told when its turn comes.
   if (!events.observed || outcome.kind === 'postponed') return;

@@ -25,6 +25,16 @@ export interface EntityStatus {
   readonly isPaused: boolean;
   /** The job that has used up its tries, and for which all others wait (`onExhausted: 'block'`). */
   readonly blockedBy?: { readonly jobId: string; readonly reason: string };
+  /** Jobs that have run for a second or longer, the first that began and 16 at most; a second old. Absent when there are none. */
+  readonly running?: readonly RunningJob[];
+}
+
+/** A job whose handler runs. */
+export interface RunningJob {
+  readonly jobId: string;
+  readonly name: string;
+  /** In ms since 1970, by the clock of the pod that runs it. */
+  readonly startedAtMs: number;
 }
 
 /**

@@ -30,6 +30,8 @@ const WORKER_CONFIG_KEYS = [
   'prefetch',
   'maxStalledCount',
   'unknownJobGraceMs',
+  'slowHandlerWarnMs',
+  'handlerTimeoutMs',
 ];
 export const WORKER_KEYS = [
   ...WORKER_CONFIG_KEYS,
@@ -107,6 +109,8 @@ export function checkWorkerOptions(path: string, worker: WorkerOptions, known: r
   withDurationsInMs(path, worker, WORKER_DURATIONS);
   const { eventLoopBlockLimitMs, prefetch, unknownJobGraceMs } = worker;
   if (unknownJobGraceMs !== undefined) zeroOrMilliseconds(`${path}.unknownJobGraceMs`, unknownJobGraceMs);
+  for (const name of ['slowHandlerWarnMs', 'handlerTimeoutMs'] as const)
+    if (worker[name] !== undefined) zeroOrMilliseconds(`${path}.${name}`, worker[name]);
   if (eventLoopBlockLimitMs !== undefined) zeroOrMilliseconds(`${path}.eventLoopBlockLimitMs`, eventLoopBlockLimitMs);
   if (prefetch !== undefined) countAtOnce(`${path}.prefetch`, prefetch);
   if (worker.maxStalledCount !== undefined && !(worker.maxStalledCount >= 0)) {

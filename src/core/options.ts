@@ -44,6 +44,10 @@ export interface EntityTypeConfig {
   readonly mostPerBatch: number;
   readonly maxStalledCount: number;
   readonly unknownJobGraceMs: number;
+  /** 0 for never. */
+  readonly slowHandlerWarnMs: number;
+  /** 0 for no limit. */
+  readonly handlerTimeoutMs: number;
   readonly concurrency: number;
   readonly maxWorkers: number;
   /** How many handlers of an entity run at once at most: those of all its workers. */
@@ -177,6 +181,8 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     mostPerBatch: Math.min(worker.prefetch ?? 128, Math.floor(MOST_AT_ONCE / maxHandlers)),
     maxStalledCount: worker.maxStalledCount ?? 1,
     unknownJobGraceMs: worker.unknownJobGraceMs ?? 600_000,
+    slowHandlerWarnMs: worker.slowHandlerWarnMs ?? 30_000,
+    handlerTimeoutMs: worker.handlerTimeoutMs ?? 0,
     concurrency,
     maxWorkers,
     maxHandlers,

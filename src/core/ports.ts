@@ -105,6 +105,15 @@ export interface Renewal {
   readonly idle: boolean;
   /** The jobs that are running, whose locks in the store are kept alive. */
   readonly runningJobIds?: readonly string[];
+  /** Those that have run for a second or longer, the first 16; for whoever asks for the status of the entity. */
+  readonly longRuns?: readonly LongRun[];
+}
+
+/** A job that runs for long. */
+export interface LongRun {
+  readonly jobId: string;
+  /** In ms since 1970, by the clock of its pod. */
+  readonly startedAtMs: number;
 }
 
 /** What a pod says of itself with each renewal. */

@@ -59,6 +59,8 @@ export class Tenure {
   woken = false;
   /** Why it gives the entity up: the pod shuts down, others wait for its room, or the next job is for other pods. */
   leaving: 'shutdown' | 'room' | 'unknown job' | undefined;
+  /** A handler was given up under this token, and may still write under it. */
+  private spentToken: string | undefined;
 
   /** @param advance does what can be done now; called after whatever has changed. */
   constructor(
@@ -81,6 +83,20 @@ export class Tenure {
 
   get claim(): Claim | undefined {
     return this.lease?.claim;
+  }
+
+  /** A handler was given up: nothing more starts under the token of its claim, also after a resync, which keeps it (race 39). */
+  spend(claim: Claim): void {
+    this.spentToken = claim.token;
+  }
+
+  /** The entity is to be given up, so that whatever is next runs under a newer token. */
+  get isSpent(): boolean {
+    return this.claim !== undefined && this.claim.token === this.spentToken;
+  }
+
+  get isLeaving(): boolean {
+    return this.leaving !== undefined || this.isSpent;
   }
 
   beginLease(claim: Claim, sentAt: Moment): void {

@@ -90,20 +90,20 @@ export class WorkerRequests {
   }
 
   finish(claim: Claim, settlement: Settlement): void {
-    const { jobs, answers, failure, leaving, context } = this.tenure;
+    const { jobs, answers, failure, isLeaving, context } = this.tenure;
     jobs.expectConfirmations([settlement]);
     // An end before this one may not have been executed; this one must not overtake it, and goes with it.
     if (failure) return;
-    const fetches = leaving ? 0 : jobs.wanted(answers.fetches);
+    const fetches = isLeaving ? 0 : jobs.wanted(answers.fetches);
     this.expectConfirmed([settlement], fetches, context.store.finish(claim, settlement, fetches));
   }
 
   /** As {@link finish}, of the jobs of a batch. @param max how many the next one may have. */
   finishAll(claim: Claim, settlements: readonly Settlement[], max: number): void {
-    const { jobs, answers, failure, leaving, context } = this.tenure;
+    const { jobs, answers, failure, isLeaving, context } = this.tenure;
     jobs.expectConfirmations(settlements);
     if (failure) return;
-    const fetches = leaving ? 0 : jobs.wantedAfterBatch(answers.fetches, max);
+    const fetches = isLeaving ? 0 : jobs.wantedAfterBatch(answers.fetches, max);
     this.expectConfirmed(settlements, fetches, context.store.finishAll(claim, settlements, fetches));
   }
 

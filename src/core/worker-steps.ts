@@ -105,7 +105,11 @@ export class WorkerSteps {
     const handling = job.mustFail === undefined ? context.execution.handlers.batchOf(entity, job.name) : undefined;
     if (handling) return this.nextOfBatch(lease, handling);
     tenure.jobs.start(job, lease, {
-      ended: (settlement, durationMs) => this.guarded(() => this.onJobEnd(lease.claim, settlement, durationMs)),
+      ended: (settlement, durationMs, isGivenUp) =>
+        this.guarded(() => {
+          if (isGivenUp) tenure.spend(lease.claim);
+          this.onJobEnd(lease.claim, settlement, durationMs);
+        }),
       crashed: error => this.onCrash(error),
     });
     return true;
@@ -140,8 +144,11 @@ export class WorkerSteps {
       return false;
     }
     jobs.startBatch({ size: step.start, handling }, lease, {
-      ended: (settlements, durationMs) =>
-        this.guarded(() => this.onBatchEnd(lease.claim, settlements, { durationMs, max: handling.max })),
+      ended: (settlements, durationMs, isGivenUp) =>
+        this.guarded(() => {
+          if (isGivenUp) tenure.spend(lease.claim);
+          this.onBatchEnd(lease.claim, settlements, { durationMs, max: handling.max });
+        }),
       crashed: error => this.onCrash(error),
     });
     return true;

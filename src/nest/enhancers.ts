@@ -7,10 +7,9 @@ import { type ContextId, ExternalContextCreator } from '@nestjs/core';
 import { isKindOf } from '../core/error-text.js';
 import { InvalidOptionError, JobRefusedError, messageOf, UnsupportedError } from '../core/errors.js';
 import type { EntityContext } from '../core/jobs.js';
-import type { BoundMethod } from './handler-method.js';
 import { getMetadata } from './metadata.js';
 import { stoppable } from './observable.js';
-import type { Provider } from './provider.js';
+import type { BoundMethod, Provider } from './provider.js';
 import { moduleRefOf } from './scope.js';
 
 /** What `ExecutionContext.getType()` says around a handler. */

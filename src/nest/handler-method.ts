@@ -7,14 +7,10 @@
  * makes instances, `enhancers.ts` wraps a call, `observable.ts` waits for what it returns.
  */
 import { InvalidCommandError, UnsupportedError } from '../core/errors.js';
-import type { EntityContext } from '../core/jobs.js';
 import { hasEnhancers, throughEnhancers } from './enhancers.js';
 import { lastValue } from './observable.js';
-import type { Provider } from './provider.js';
+import type { BoundMethod, Provider } from './provider.js';
 import { ProviderScope } from './scope.js';
-
-/** Calls the method for a job, or a batch, with these arguments; resolves with what it returns. */
-export type BoundMethod = (args: readonly unknown[], context: EntityContext) => Promise<unknown>;
 
 type Instance = Readonly<Record<string | symbol, (...args: readonly unknown[]) => unknown>>;
 

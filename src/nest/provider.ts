@@ -4,6 +4,7 @@
  */
 import type { ModulesContainer } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
+import type { EntityContext } from '../core/jobs.js';
 import type { Class } from './metadata.js';
 
 /** A provider or controller of the application, as far as it matters here. */
@@ -21,6 +22,9 @@ export interface Provider {
   /** What Nest knows of it. */
   readonly wrapper?: InstanceWrapper;
 }
+
+/** Calls a method of a provider for a job, or a batch, with these arguments; resolves with what it returns. */
+export type BoundMethod = (args: readonly unknown[], context: EntityContext) => Promise<unknown>;
 
 /**
  * All providers and controllers of the application that are instances of a class, each once.

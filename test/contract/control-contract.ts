@@ -49,6 +49,36 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       expect(await b.control.status({ type: 'account', id: 'nobody' })).toEqual(none);
     });
 
+    describe('jobs that run for long', () => {
+      const pod = { types: [], takesMore: false, workers: 1 };
+      const startedAtMs = 1_700_000_000_000;
+      const renew = (store: EntityStore, of: Claim, ...jobIds: string[]) =>
+        store.renew([{ claim: of, idle: false, longRuns: jobIds.map(jobId => ({ jobId, startedAtMs })) }], pod);
+      const running = async () => (await b.control.status(entity)).running;
+
+      test('are in the status, with the time that their owner has told, until they end', async () => {
+        expect(await running()).toBeUndefined();
+        await renew(a, claim, first.id);
+        expect(await running()).toEqual([{ jobId: first.id, name: first.name, startedAtMs }]);
+        await a.finish(claim, done(first), 1);
+        expect(await running()).toBeUndefined();
+      });
+
+      test('are forgotten with the next renewal that tells of none', async () => {
+        await renew(a, claim, first.id);
+        await renew(a, claim);
+        expect(await running()).toBeUndefined();
+      });
+
+      test('are those of the present owner: what another one has told says nothing', async () => {
+        await renew(a, claim, first.id, 'gone');
+        expect(await running()).toHaveLength(1);
+        await cluster.expireLeases();
+        expect(await b.look(entity, 1)).toMatchObject({ jobs: [{ id: first.id }] });
+        expect(await running()).toBeUndefined();
+      });
+    });
+
     describe('a pause', () => {
       test('its owner is recalled, also in the midst of its work, and gives back what it has not started', async () => {
         await a.take(claim);

@@ -48,7 +48,7 @@ describe('renewals', () => {
   };
   const connections = async () =>
     String(await redis.client('LIST')).split(`name=atomic-queues:${prefix}:heartbeat `).length - 1;
-  const claim: RenewalArguments = [`${prefix}:account:1:queue`, 'account', '1', 1, 0, 1000, 0];
+  const claim: RenewalArguments = [`${prefix}:account:1:queue`, 'account', '1', 1, 0, 1000, '', 0];
   const isServed = () => redis.exists(`${prefix}:$:pods:account`);
 
   beforeEach(() => {

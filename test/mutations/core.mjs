@@ -87,8 +87,8 @@ export const coreGuards = [
     guard: 'no end is sent behind one that failed',
     cites: 'I6',
     file: REQUESTS,
-    from: '    if (failure) return;\n    const fetches = leaving ? 0 : jobs.wanted(',
-    to: '    const fetches = leaving ? 0 : jobs.wanted(',
+    from: '    if (failure) return;\n    const fetches = isLeaving ? 0 : jobs.wanted(',
+    to: '    const fetches = isLeaving ? 0 : jobs.wanted(',
     tests: ENGINE,
   },
   {

@@ -16,6 +16,7 @@ const claim = (id: string, idle: 0 | 1 = 0, epoch = 1): RenewalArguments => [
   epoch,
   idle,
   30_000,
+  '',
   1,
   'job',
 ];

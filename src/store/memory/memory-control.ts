@@ -73,6 +73,7 @@ export class MemoryControl implements EntityControl {
       waitingForChildren: entity?.parents.length ?? 0,
       isPaused: (entity?.paused ?? false) || this.server.pausedTypes.has(ref.type),
       ...(blocker && { blockedBy: { jobId: blocker.id, reason: entity?.hold?.reason ?? '' } }),
+      ...runningIn(entity),
     };
   }
 
@@ -113,6 +114,15 @@ export class MemoryControl implements EntityControl {
   lookNow(entity: StoredEntity): void {
     this.server.lookNow(entity, this.podId);
   }
+}
+
+/** As the last renewal of the present owner has told; a job may have ended since. */
+function runningIn(entity: StoredEntity | undefined): Pick<EntityStatus, 'running'> {
+  const running = (entity?.owner?.longRuns ?? []).flatMap(({ jobId, startedAtMs }) => {
+    const job = entity?.active.find(({ id }) => id === jobId);
+    return job ? [{ jobId, name: job.name, startedAtMs }] : [];
+  });
+  return running.length > 0 ? { running } : {};
 }
 
 function viewOf(codecs: Codecs, job: StoredJob, hold?: Hold): JobView {

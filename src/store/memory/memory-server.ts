@@ -10,7 +10,7 @@ import type { Envelope } from '../../core/envelope.js';
 import type { ChildResult, JobOptions, NewJob } from '../../core/jobs.js';
 import { SILENCE_OF_LEASE } from '../../core/lease.js';
 import type { DeadLetter } from '../../core/operating.js';
-import type { Clock } from '../../core/ports.js';
+import type { Clock, LongRun } from '../../core/ports.js';
 import type { Schedule } from '../../core/schedule.js';
 import { expireEnded, type Outcome } from './memory-retention.js';
 
@@ -84,6 +84,7 @@ export interface StoredEntity {
     recall?: Recall | undefined;
     /** A batch waits for more jobs than are fetched, or reads may have more beside them. */
     gathering?: { readonly upTo: number; readonly untilMs: number };
+    longRuns?: readonly LongRun[] | undefined;
   };
   /** The fencing token of the present owner, or the last one. */
   token: number;

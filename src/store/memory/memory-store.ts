@@ -263,7 +263,7 @@ export class MemoryEntityStore implements EntityStore {
       const lost: number[] = [];
       const kicked: number[] = [];
       const resting: number[] = [];
-      for (const [position, { claim, idle }] of renewals.entries()) {
+      for (const [position, { claim, idle, longRuns }] of renewals.entries()) {
         const entity = this.server.find(claim.entity);
         const owner = entity?.owner;
         if (!entity || owner?.podId !== this.podId || owner.epoch < claim.epoch) {
@@ -271,6 +271,7 @@ export class MemoryEntityStore implements EntityStore {
           lost.push(position);
           continue;
         }
+        owner.longRuns = longRuns;
         owner.rests = idle && [entity.wait, entity.active, entity.delayed].every(({ length }) => length === 0);
         if (owner.rests) resting.push(position);
         owner.untilMs = this.server.now() + this.server.leaseMs * (owner.rests ? REST_LEASES : 1);

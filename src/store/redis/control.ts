@@ -11,6 +11,7 @@ import type {
   JobState,
   JobView,
   QueueLocation,
+  RunningJob,
   Unblocking,
 } from '../../core/operating.js';
 import { presentRun } from '../../core/schedule.js';
@@ -47,7 +48,7 @@ export class RedisControl implements EntityControl {
     return this.channel().call(
       'status',
       [base, type],
-      ([waiting, active, delayed, failed, parents, paused, jobId, reason]) => ({
+      ([waiting, active, delayed, failed, parents, paused, jobId, reason, ...runs]) => ({
         waiting: Number(waiting),
         active: Number(active),
         delayed: Number(delayed),
@@ -55,6 +56,7 @@ export class RedisControl implements EntityControl {
         waitingForChildren: Number(parents),
         isPaused: paused === '1',
         ...(jobId !== '' && { blockedBy: { jobId: String(jobId), reason: String(reason) } }),
+        ...(runs.length > 0 && { running: readRows(runs, 3, readRunning) }),
       }),
     );
   }
@@ -118,6 +120,11 @@ const OF_A_SCHEDULE = -8;
 
 /** Entities that are told in one step. */
 const PAGE = 500;
+
+/** Reads `id, name, since when`. */
+function readRunning([jobId = '', name = '', startedAtMs]: readonly string[]): RunningJob {
+  return { jobId, name, startedAtMs: shownNumber(startedAtMs) };
+}
 
 /** Reads `id, name, data, timestamp, tries, why the last one failed, envelope`. */
 function readView(codecs: Codecs, row: readonly string[]): JobView {

@@ -361,10 +361,12 @@ export class RedisEntityStore implements EntityStore {
     return this.ready;
   }
 
-  private renewalArguments({ claim, idle, runningJobIds = [] }: Renewal): RenewalArguments {
+  private renewalArguments({ claim, idle, runningJobIds = [], longRuns = [] }: Renewal): RenewalArguments {
     const { base, type, id } = this.keySpace.of(claim.entity);
     const { lockDurationMs } = this.options.config.entityType(claim.entity.type);
-    return [base, type, id, claim.epoch, idle ? 1 : 0, lockDurationMs, runningJobIds.length, ...runningJobIds];
+    const runs =
+      longRuns.length === 0 ? '' : JSON.stringify(longRuns.map(({ jobId, startedAtMs }) => [jobId, startedAtMs]));
+    return [base, type, id, claim.epoch, idle ? 1 : 0, lockDurationMs, runs, runningJobIds.length, ...runningJobIds];
   }
 
   /** Reads `roused, againInMs, jobs…`. */

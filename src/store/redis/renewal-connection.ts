@@ -20,6 +20,8 @@ export type RenewalArguments = readonly [
   epoch: number,
   idle: 0 | 1,
   lockMs: number,
+  /** Of {@link LongRun}s `[[id, since], …]` as JSON, or ''. */
+  longRuns: string,
   nRunning: number,
   ...runningJobIds: string[],
 ];

@@ -321,7 +321,7 @@ end
 -- Nobody owns it any more; that a drop is pending stays.
 local function disown(B)
   claims[B] = nil
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'gathers')
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'gathers', 'runs')
 end
 
 -- Grants the claim for an epoch, or answers nil and why not. Four cases: first claim, takeover, the holder begins anew,

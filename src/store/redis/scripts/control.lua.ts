@@ -163,7 +163,27 @@ function OPS.unblock(B, T, I, how, jobId)
   return {'1'}
 end
 
--- status: B T; returns {waiting, active, delayed, failed, waiting for children, paused ('1' | '0'), id of the job that blocks it, and why, or ''}
+-- The jobs that run for long, as the last renewal of the present owner has told: {id, name, since when, …}
+local function longRunsOf(B)
+  local c, out = redis.call('HMGET', fence(B), 'owner', 'epoch', 'runs'), {}
+  local told = c[1] and c[2] and c[3] and c[1] .. ' ' .. c[2] .. ' '
+  if not told or string.sub(c[3], 1, #told) ~= told then return out end
+  local ok, runs = pcall(cjson.decode, string.sub(c[3], #told + 1))
+  if not ok or type(runs) ~= 'table' then return out end
+  for _, run in ipairs(runs) do
+    local id, since = run[1], tonumber(run[2])
+    -- it may have ended since
+    if type(id) == 'string' and since and redis.call('LPOS', B .. ':active', id) then
+      out[#out + 1] = id
+      out[#out + 1] = fieldsOf(B .. ':' .. id, {'name'})[1] or ''
+      out[#out + 1] = string.format('%.0f', since)
+    end
+  end
+  return out
+end
+
+-- status: B T; returns {waiting, active, delayed, failed, waiting for children, paused ('1' | '0'), id of the job that blocks it, and why, or '';
+-- id, name and since when of the jobs that run for long}
 function OPS.status(B, T)
   local id = blockerOf(B) or ''
   return {
@@ -175,6 +195,7 @@ function OPS.status(B, T)
     (isTypePaused(T) or isPaused(B)) and '1' or '0',
     id,
     id ~= '' and fieldsOf(B .. ':' .. id, {'failedReason'})[1] or '',
+    unpack(longRunsOf(B))
   }
 end
 

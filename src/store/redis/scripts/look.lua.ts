@@ -42,7 +42,7 @@ local function giveUp(B)
   -- PERSIST is not needed for a block, since no claim has an expiry
   expireIdleFence(B)
   claims[B] = nil
-  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers')
+  redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers', 'runs')
 end
 
 -- The fence has expired by itself where jobs were kept, or were for later, for longer than it lasts: then it is a new one.

@@ -3,7 +3,7 @@
  * arrive after the lease has run out.
  *
  * KEYS  shard none (`scriptKeys`)
- * ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… blamed | (B T I epoch idle lockMs nRunning jobId…)*
+ * ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… blamed | (B T I epoch idle lockMs longRuns nRunning jobId…)*
  * Returns {lost positions, kicked positions, resting positions, 1 if this pod was heard within a lease before, for each type
  * {pods that take more, entities that they work}}; positions from 0
  *
@@ -72,14 +72,20 @@ end
 
 local position, k = 0, 9 + nTypes
 while k <= #ARGV do
-  local B, T, I, epoch, idle, lockMs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], tonumber(ARGV[k + 6])
-  local ok, c = pcall(redis.call, 'HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests', 'suspect')
+  local B, T, I, epoch, idle, lockMs, runs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], ARGV[k + 6], tonumber(ARGV[k + 7])
+  local ok, c = pcall(redis.call, 'HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests', 'suspect', 'runs')
   -- a later epoch is ours too: a resync whose answer is still on its way; a claim that is damaged is nobody's
   if not ok or c[1] ~= pod or tonumber(whole(c[2]) or '0') < tonumber(epoch) then
     if ok and not isBlamed(position) then clearSuspicion(B, c[4]) end
     lost[#lost + 1] = position
   else
-    for r = k + 7, k + 6 + nRunning do
+    -- for the status of the entity: under another claim it says nothing
+    if runs ~= '' then
+      redis.call('HSET', B .. ':$:worker', 'runs', pod .. ' ' .. c[2] .. ' ' .. runs)
+    elseif c[5] then
+      redis.call('HDEL', B .. ':$:worker', 'runs')
+    end
+    for r = k + 8, k + 7 + nRunning do
       redis.call('SET', B .. ':' .. ARGV[r] .. ':lock', 'aq:' .. pod, 'PX', lockMs, 'XX')
     end
     if idle == '1' then
@@ -90,7 +96,7 @@ while k <= #ARGV do
     end
   end
   position = position + 1
-  k = k + 7 + nRunning
+  k = k + 8 + nRunning
 end
 -- Something to do that does not wait for a person, or for the next try of the head, of which its worker knows until when.
 local function isKicked(B, T)

@@ -1,0 +1,78 @@
+/** A handler that was given up after `handlerTimeoutMs`, on Redis: what it still writes is refused (race 39, race 18). */
+import { Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { Job } from 'bullmq';
+import type { Redis } from 'ioredis';
+import {
+  AtomicQueuesModule,
+  EntityQueues,
+  type JobContext,
+  JobHandler,
+  QueueBus,
+  WorkerProcessor,
+} from '../../src/index.js';
+import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { eventually, gate } from '../support/wait.js';
+
+interface Started {
+  readonly job: Job;
+  readonly context: JobContext;
+}
+
+const started: Started[] = [];
+const zombie = gate();
+
+@WorkerProcessor({ entityType: 'account', workerConfig: { handlerTimeoutMs: 100 } })
+@Injectable()
+class Accounts {
+  @JobHandler('*')
+  async run(job: Job, _: string, context: JobContext) {
+    started.push({ job, context });
+    if (job.name === 'hangs') await zombie.promise;
+    return context.fencingToken;
+  }
+}
+
+let redis: Redis;
+let prefix: string;
+
+beforeEach(() => {
+  redis = connect();
+  prefix = freshPrefix();
+});
+afterEach(async () => {
+  await dropKeys(redis, prefix);
+  await redis.quit();
+});
+
+test('the next job of the entity has a newer token; the writes of the old handler to its job are refused', async () => {
+  @Module({
+    imports: [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix })],
+    providers: [Accounts],
+  })
+  class App {}
+  const app = await NestFactory.createApplicationContext(App, { logger: false });
+  try {
+    const bus = app.get(QueueBus);
+    const entity = { entityType: 'account', entityId: '1' };
+    const hung = bus
+      .enqueueJobAndWait({ ...entity, name: 'hangs', data: {} }, { timeoutMs: 30_000 })
+      .catch((error: unknown) => error);
+    await eventually('it runs', () => started.length === 1);
+    const next = bus.enqueueJobAndWait({ ...entity, name: 'next', data: {} }, { timeoutMs: 30_000 });
+    expect(await hung).toMatchObject({ code: 'HANDLER_FAILED', originalCode: 'HANDLER_TIMEOUT' });
+    const [{ job, context }] = started as [Started];
+    expect(BigInt(String(await next))).toBeGreaterThan(BigInt(context.fencingToken));
+    expect(context.signal.aborted).toBe(true);
+    await expect(job.updateProgress(50)).rejects.toMatchObject({ code: 'STALE_CLAIM' });
+    await expect(job.log('still here')).rejects.toMatchObject({ code: 'STALE_CLAIM' });
+    expect(await app.get(EntityQueues).of('account', '1').status()).toMatchObject({ failed: 1, active: 0 });
+    zombie.open();
+    // Its end comes too late to count.
+    expect(await app.get(EntityQueues).of('account', '1').list('failed')).toMatchObject([
+      { name: 'hangs', failedReason: expect.stringMatching(/handlerTimeoutMs \(100\)/) },
+    ]);
+  } finally {
+    await app.close();
+  }
+});
