@@ -5,6 +5,7 @@
  * Neighbours: `envelope.ts` carries it with the job; `nest/tracing.ts` brings the trace of OpenTelemetry.
  */
 import { type ContextValue, type ContextValues, type Envelope, NO_VALUES, type TraceFields } from './envelope.js';
+import { kindOfThrown } from './error-text.js';
 import { ContextError, InvalidOptionError, messageOf } from './errors.js';
 import type { FetchedJob } from './jobs.js';
 
@@ -109,7 +110,7 @@ function present({ keys, get }: ContextOptions): ContextValues | undefined {
     throw new ContextError(`context.get failed, and nothing was enqueued: ${messageOf(error)}`, { cause: error });
   }
   const values = pick(keys, key => {
-    const value = context[key] ?? undefined;
+    const value = readFrom(context, key) ?? undefined;
     if (typeof value === 'string') return value.toWellFormed();
     if (value === undefined || isValue(value)) return value;
     throw new ContextError(
@@ -123,6 +124,16 @@ function present({ keys, get }: ContextOptions): ContextValues | undefined {
     );
   }
   return values;
+}
+
+function readFrom(context: Record<string, unknown>, key: string): unknown {
+  try {
+    return context[key];
+  } catch (error) {
+    throw new ContextError(
+      `"${key}" of the context can't be read: that throws (${kindOfThrown(error)}). Nothing was enqueued.`,
+    );
+  }
 }
 
 function pick(

@@ -1,7 +1,7 @@
 /** The codec that encrypts: the cipher and its keys are the user's, the rest is `codec.ts`'s and `payload.ts`'s. */
 import { checkCodec, type JsonValue, jsonCodec, type PayloadCodec } from './codec.js';
 import { InvalidOptionError, UnsupportedError } from './errors.js';
-import { encodePayload } from './payload.js';
+import { storedText } from './payload.js';
 
 /** A cipher with one key. Both functions are synchronous: an enqueue that had to wait would be overtaken by the next one. */
 export interface Encryption {
@@ -32,7 +32,7 @@ export function encryptedCodec(encryption: Encryption, inner: PayloadCodec = jso
   return {
     name: `encrypted:${keyId}${inner === jsonCodec ? '' : `:${inner.name}`}`,
     isSecret: true,
-    encode: value => textOf(encryption.encrypt(encodePayload(inner, value, 'What is to be encrypted')), 'encrypt'),
+    encode: value => textOf(encryption.encrypt(storedText(inner, value)), 'encrypt'),
     decode: encoded => {
       if (typeof encoded !== 'string') throw new TypeError('not encrypted');
       const text = textOf(encryption.decrypt(encoded), 'decrypt');

@@ -117,6 +117,16 @@ export function isKindOf(value: unknown, name: string): boolean {
   return false;
 }
 
+/** The kind of anything that was thrown, without its message, which may repeat a payload: its name and code, if they are words. */
+export function kindOfThrown(error: unknown): string {
+  const words = [readProperty(error, 'name'), readProperty(error, 'code')].filter(isIdentifier);
+  return words.length > 0 ? words.join(', ') : `a thrown ${typeof error}`;
+}
+
+function isIdentifier(word: unknown): boolean {
+  return typeof word === 'string' && /^\w{1,64}$/.test(word);
+}
+
 /** Whether a value is an instance of a class that only this copy of the package makes; of a revoked proxy it can't be told, and it is none. */
 export function isInstance<T>(value: unknown, kind: abstract new (...args: never[]) => T): value is T {
   try {

@@ -127,7 +127,10 @@ export class PayloadUnreadableError extends AtomicQueuesError {
   }
 }
 
-/** The data of a job holds something that JSON, or its codec, cannot carry (a cycle, a function …). Nothing was enqueued. */
+/**
+ * A payload, or what a handler writes to its job, holds something that JSON or its codec does not carry (`docs/payloads.md` has the
+ * table). Nothing was written. The message names the place and the kind of value, and nothing of its content.
+ */
 export class UnserializableDataError extends AtomicQueuesError {
   constructor(message: string, options?: Caused) {
     super('UNSERIALIZABLE_DATA', message, options);

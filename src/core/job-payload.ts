@@ -5,11 +5,11 @@
  * `batch-execution.ts` run handlers.
  */
 import { MAX_BATCH_RESULT_BYTES } from './bounds.js';
-import { type Codecs, jsonCodec, type PayloadCodec } from './codec.js';
+import type { Codecs, PayloadCodec } from './codec.js';
 import { messageOf, PayloadUnreadableError } from './errors.js';
 import type { FetchedJob, HandlerPayload } from './jobs.js';
 import type { EntityTypeConfig } from './options.js';
-import { checkSize, decodePayload, encodePayload, isLargerThan } from './payload.js';
+import { checkSize, decodePayload, encodePayload, isLargerThan, storedText } from './payload.js';
 import { type Validator, validBeforeRun } from './validation.js';
 
 /** What reading and writing needs, for jobs of one entity type. */
@@ -108,6 +108,5 @@ export function resultAsText(
 
 /** Nothing is null under every codec. */
 function encodeResult(codec: PayloadCodec, result: unknown): string {
-  if (codec === jsonCodec) return JSON.stringify(result) ?? 'null';
-  return result === undefined || result === null ? 'null' : encodePayload(codec, result, 'Its result');
+  return result === undefined || result === null ? 'null' : storedText(codec, result);
 }

@@ -1,11 +1,13 @@
 /**
  * Payloads and results as text, and back: encoded by a codec, bounded, and refused where something would be lost.
  *
- * No message here repeats a part of a payload. Neighbours: `codec.ts` has the codecs, `enqueue.ts` and `job-execution.ts` use this.
+ * No message here repeats a part of a payload. Neighbours: `codec.ts` has the codecs, `json-values.ts` the rule of what JSON
+ * carries; `enqueue.ts` and `job-payload.ts` use this.
  */
 import { type Codecs, type JsonValue, jsonCodec, type PayloadCodec } from './codec.js';
 import { entityWord } from './entity.js';
 import type { ChildRef, Envelope } from './envelope.js';
+import { isInstance, kindOfThrown } from './error-text.js';
 import {
   AtomicQueuesError,
   messageOf,
@@ -15,48 +17,63 @@ import {
   UnsupportedError,
 } from './errors.js';
 import type { ChildResult } from './jobs.js';
+import { jsonText } from './json-values.js';
 
 /**
- * A payload as JSON text, written by its codec.
- * @throws UnserializableDataError where JSON would throw (cycle, bigint) and where it would lose data without a word
- * (function, symbol, NaN, Infinity, Map, Set), or where the codec can't write it. `undefined` properties are left out, as JSON does.
+ * A payload as JSON text, written by its codec. A payload that is `undefined` is `{}`.
+ * @throws UnserializableDataError for what JSON (the table of `docs/payloads.md`), or the codec, would lose or can't write.
  */
 export function encodePayload(codec: PayloadCodec, data: unknown, culprit: string): string {
-  return codec === jsonCodec ? encodePlain(data, culprit) : encodeBy(codec, data, culprit);
+  return carriedBy(culprit, () => {
+    const text = data === null ? 'null' : storedText(codec, data ?? {});
+    // It stands for nothing: for a result that there is none of.
+    if (text === 'null') throw new UnserializableDataError('it is null');
+    return text;
+  });
 }
 
-function encodePlain(data: unknown, culprit: string): string {
+/**
+ * What a handler reports of its progress, as JSON text, whatever the codec of its job.
+ * @throws UnserializableDataError
+ */
+export function encodeProgress(progress: unknown, culprit: string): string {
+  return carriedBy(culprit, () => jsonText(progress));
+}
+
+function carriedBy(culprit: string, encode: () => string): string {
   try {
-    const json: string | undefined = JSON.stringify(data ?? {}, refuseLoss);
-    if (json === undefined) throw new Loss('its toJSON gives undefined');
-    return json;
+    return encode();
   } catch (error) {
+    if (!isInstance(error, UnserializableDataError)) throw error;
     throw new UnserializableDataError(
-      `${culprit} has data that JSON can't carry: ${whyNot(error)}. Send plain values, and ids instead of objects, or give its entity type a codec.`,
-      { cause: error },
+      `${culprit} has data that can't be stored: ${error.message}. Nothing was written; send plain values (ids, arrays, ISO dates), or use a codec that carries it.`,
+      'cause' in error ? { cause: error.cause } : undefined,
     );
   }
 }
 
-function encodeBy(codec: PayloadCodec, data: unknown, culprit: string): string {
-  let encoded: JsonValue;
+/**
+ * A value as the text that is stored, of a payload or of a result.
+ * @throws UnserializableDataError with a clause that says why, UnsupportedError
+ */
+export function storedText(codec: PayloadCodec, value: unknown): string {
+  if (codec === jsonCodec) return jsonText(value);
+  let encoded: unknown;
   try {
-    encoded = atOnce(codec, codec.encode(data ?? {}), 'encode');
+    encoded = atOnce(codec, codec.encode(value), 'encode');
   } catch (error) {
     // One codec within another: what it says is safe to repeat, which its cause may not be.
-    if (error instanceof UnserializableDataError) throw new UnserializableDataError(`${culprit}: ${error.message}`);
-    if (error instanceof AtomicQueuesError) throw error;
+    if (isInstance(error, UnserializableDataError)) throw new UnserializableDataError(error.message);
+    if (isInstance(error, AtomicQueuesError)) throw error;
     throw new UnserializableDataError(
-      `${culprit} has data that its codec "${codec.name}" can't write (${kindOf(error)}).`,
+      `its codec "${codec.name}" can't write it (${kindOfThrown(error)})`,
       codec.isSecret ? undefined : { cause: error },
     );
   }
   try {
-    return asJson(encoded);
+    return jsonText(encoded, 'onlyJson');
   } catch (error) {
-    throw new UnserializableDataError(
-      `${culprit} has data that its codec "${codec.name}" does not turn into JSON: ${whyNot(error)}. Teach it to the codec, or send plain values.`,
-    );
+    throw new UnserializableDataError(`its codec "${codec.name}" does not turn it into JSON: ${messageOf(error)}`);
   }
 }
 
@@ -66,58 +83,6 @@ function atOnce<T>({ name }: PayloadCodec, value: T, method: string): T {
   // Nobody waits for it.
   value.catch(() => {});
   throw new UnsupportedError(`${method}() of the codec "${name}" gave a promise, and must give its value at once.`);
-}
-
-/** What must be JSON already. */
-function asJson(encoded: unknown): string {
-  const json: string | undefined = JSON.stringify(encoded, refuseAllButJson);
-  if (json === undefined) throw new Loss('it gives nothing');
-  return json;
-}
-
-/** What JSON would lose, or change, without a word. */
-class Loss extends TypeError {}
-
-/** The words of others may repeat what could not be written. */
-function whyNot(error: unknown): string {
-  if (error instanceof Loss) return error.message;
-  const isCycle = error instanceof TypeError && error.message.startsWith('Converting circular structure');
-  return isCycle ? 'it refers to itself' : `it throws (${kindOf(error)})`;
-}
-
-function refuseLoss(key: string, value: unknown): unknown {
-  const lossy =
-    typeof value === 'function' ||
-    typeof value === 'symbol' ||
-    typeof value === 'bigint' ||
-    (typeof value === 'number' && !Number.isFinite(value)) ||
-    value instanceof Map ||
-    value instanceof Set;
-  if (!lossy) return value;
-  throw new Loss(`property "${key}" is a ${describe(value)}`);
-}
-
-/** Sees values before their `toJSON` has run: a date would have become text without a word. */
-function refuseAllButJson(this: unknown, key: string): unknown {
-  const value = (this as Record<string, unknown>)[key];
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype === null || Object.getPrototypeOf(prototype) === null) return value;
-    throw new Loss(`property "${key}" is a ${describe(value)}`);
-  }
-  return refuseLoss(key, value);
-}
-
-function describe(value: unknown): string {
-  if (typeof value === 'object' && value !== null) return value.constructor?.name || 'object of no known class';
-  return typeof value === 'number' ? String(value) : typeof value;
-}
-
-/** What was thrown, without its words: they may repeat what could not be read. */
-function kindOf(error: unknown): string {
-  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
-  const words = [name, code].filter(word => typeof word === 'string' && /^\w+$/.test(word));
-  return words.length > 0 ? words.join(', ') : `a ${typeof error}`;
 }
 
 /**
@@ -134,7 +99,7 @@ function decodeBy(codec: PayloadCodec, stored: unknown, what: string): unknown {
     return atOnce(codec, codec.decode(stored as JsonValue), 'decode');
   } catch (error) {
     if (error instanceof AtomicQueuesError) throw error;
-    throw new PayloadUnreadableError(`The codec "${codec.name}" can't read ${what} (${kindOf(error)}).`);
+    throw new PayloadUnreadableError(`The codec "${codec.name}" can't read ${what} (${kindOfThrown(error)}).`);
   }
 }
 

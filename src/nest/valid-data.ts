@@ -49,7 +49,10 @@ interface Named {
 export function validData(ready: Started, { entityType, name, data }: Named, others: Schemas | undefined): unknown {
   const validator = ready.handlers.validatorFor(entityType, name) ?? validatorIn(others, name);
   if (!validator) return data;
-  return validAtEnqueue(data ?? {}, validation(ready, { validator, culprit: `Job "${name}"`, entityType }));
+  return validAtEnqueue(
+    data === undefined ? {} : data,
+    validation(ready, { validator, culprit: `Job "${name}"`, entityType }),
+  );
 }
 
 function validatorIn(schemas: Schemas | undefined, name: string): Validator | undefined {

@@ -7,7 +7,114 @@ const ANSWERS = ['test/unit/answer-payloads.test.ts'];
 const BATCHES = ['test/unit/batch-payloads.test.ts'];
 const REDIS = ['test/integration/payloads.test.ts'];
 
+const VALUES = ['test/unit/json-values.test.ts'];
+const RULE = { cites: 'payloads, values', file: 'src/core/json-values.ts', tests: VALUES };
+
 export const payloadGuards = [
+  {
+    ...RULE,
+    guard: 'values: NaN is refused',
+    from: 'if (Number.isFinite(value)) return value;',
+    to: 'return value;',
+  },
+  {
+    ...RULE,
+    guard: 'values: an invalid date is refused',
+    from: "if (given === null && tagOf(value) === 'Date')",
+    to: "if (given === undefined && tagOf(value) === 'Date')",
+  },
+  {
+    ...RULE,
+    guard: 'values: undefined in an array is refused',
+    from: "if (carried === undefined) throw new Refusal(() => 'is undefined (or a hole)');",
+    to: '',
+  },
+  {
+    ...RULE,
+    guard: 'values: a promise is refused',
+    from: "if (typeof (value as { then?: unknown }).then === 'function')",
+    to: "if (typeof (value as { then?: unknown }).then === 'string')",
+  },
+  {
+    ...RULE,
+    guard: 'values: a map is refused, whatever properties it has',
+    from: ' && !ELSEWHERE.has(tag)',
+    to: '',
+  },
+  {
+    ...RULE,
+    guard: 'values: a typed array is refused',
+    from: '!ArrayBuffer.isView(value) && ',
+    to: '',
+  },
+  {
+    ...RULE,
+    guard: 'values: an instance whose content is private is refused',
+    from: ' && !isEmptied(value)',
+    to: '',
+  },
+  {
+    ...RULE,
+    guard: 'values: the tag of a value names no method of objects',
+    from: 'const unbox = BOXES.get(tag);',
+    to: 'const unbox = BOXES.get(tag) ?? ({} as Record<string, () => unknown>)[tag];',
+  },
+  {
+    ...RULE,
+    guard: 'values: the walk is bounded in depth',
+    from: 'if (depth >= MAX_DEPTH)',
+    to: 'if (depth >= MAX_DEPTH * 2)',
+  },
+  {
+    ...RULE,
+    guard: 'values: the walk is bounded in its number of values',
+    from: 'this.left -= 1;',
+    to: 'this.left -= 0.5;',
+  },
+  {
+    ...RULE,
+    guard: 'values: what was thrown is not repeated',
+    from: 'kindOfThrown(error)',
+    to: 'error',
+  },
+  {
+    ...RULE,
+    guard: 'values: what a toJSON gives is written, and asked for once',
+    from: 'copy[key] = carried;',
+    to: '',
+  },
+  {
+    guard: 'values: a result follows the rule of payloads',
+    cites: 'payloads, values',
+    file: 'src/core/job-payload.ts',
+    from: "'null' : storedText(codec, result);",
+    to: "'null' : JSON.stringify(result);",
+    tests: VALUES,
+  },
+  {
+    guard: 'values: no payload is null',
+    cites: 'payloads, values',
+    file: 'src/core/payload.ts',
+    from: "const text = data === null ? 'null' : ",
+    to: 'const text = ',
+    tests: VALUES,
+  },
+  {
+    guard: 'values: what a handler reports of its progress follows the rule of payloads',
+    cites: 'payloads, values',
+    file: 'src/store/redis/native-job.ts',
+    from: 'JSON.parse(encodeProgress(progress, ',
+    to: '(((value: object, _: string) => value)(progress as object, ',
+    tests: ['test/integration/values.test.ts'],
+  },
+  {
+    guard: 'the error of a codec within one that is secret has no cause',
+    cites: 'payloads',
+    file: 'src/core/payload.ts',
+    from: 'throw new UnserializableDataError(error.message);',
+    to: 'throw error;',
+    tests: CODECS,
+  },
   {
     guard: 'a job of a codec that this pod does not know is left for those that do',
     cites: 'payloads, I5, races 13, 32',
@@ -100,7 +207,7 @@ export const payloadGuards = [
     guard: 'of what a codec throws only the kind is told',
     cites: 'payloads',
     file: 'src/core/payload.ts',
-    from: 'kindOf(error)}).`);',
+    from: 'kindOfThrown(error)}).`);',
     to: 'error}).`);',
     tests: CODECS,
   },
@@ -116,8 +223,8 @@ export const payloadGuards = [
     guard: 'what a codec gives is JSON, and no date that becomes text',
     cites: 'payloads',
     file: 'src/core/payload.ts',
-    from: 'return asJson(encoded);',
-    to: 'return JSON.stringify(encoded);',
+    from: "jsonText(encoded, 'onlyJson')",
+    to: 'jsonText(encoded)',
     tests: CODECS,
   },
   {

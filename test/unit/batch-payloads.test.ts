@@ -119,6 +119,25 @@ describe('payloads of batches', () => {
     expect(a.log.lines.join()).toMatch(/completed, but its result has 62 bytes, more than maxResultBytes/);
   });
 
+  test('a result that is refused is withheld from its own caller: the job has completed, and the others get theirs', async () => {
+    const a = await pod('A', { max: 10 });
+    const calls = Promise.allSettled([1, 2, 3].map(n => a.call('1', n)));
+    await settle();
+    await cluster.batch.end([{ at: new Date(0) }, Promise.resolve('hunter2'), { rows: [new Map([['hunter2', 1]])] }]);
+    const withheld = (why: RegExp) => ({
+      status: 'rejected',
+      reason: { code: 'RESULT_UNAVAILABLE', message: expect.stringMatching(why) },
+    });
+    expect(await calls).toMatchObject([
+      { value: { at: '1970-01-01T00:00:00.000Z' } },
+      withheld(/its result can't be stored \(it is a promise that was not awaited\)/),
+      withheld(/its result can't be stored \(rows\[0\] is an instance of Map, /),
+    ]);
+    expect(endsOf(a)).toEqual(['{"at":"1970-01-01T00:00:00.000Z"}', 'null', 'null']);
+    expect(a.log.lines).toHaveLength(2);
+    expect(a.log.lines.join()).not.toContain('hunter2');
+  });
+
   test('the context of a batch is that of the jobs that its handler gets', async () => {
     let tenant = '';
     const ran: ContextValues[] = [];

@@ -89,10 +89,10 @@ describe('superjson', () => {
   });
 
   test.each<[string, unknown, RegExp]>([
-    ['an instance within', { deep: { price: new Money(5n) } }, /property "price" is a Money/],
-    ['a function', { callback: () => 1 }, /property "callback" is a function/],
-    ['a promise', Promise.resolve(1), /is a Promise/],
-    ['a promise within', { later: Promise.resolve(1) }, /property "later" is a Promise/],
+    ['an instance within', { deep: { price: new Money(5n) } }, /json\.deep\.price is an instance of Money/],
+    ['a function', { callback: () => 1 }, /json\.callback is a function/],
+    ['a promise', Promise.resolve(1), /json is an instance of Promise/],
+    ['a promise within', { later: Promise.resolve(1) }, /json\.later is an instance of Promise/],
   ])('%s is refused, not lost', (_, value, why) => {
     const error = thrown(() => encodePayload(rich, value, 'Job "pay"'));
     expect(error).toMatchObject({
@@ -151,12 +151,20 @@ describe('encryption', () => {
         throw new Error(text);
       },
     };
+    const lax: PayloadCodec = {
+      ...jsonCodec,
+      name: 'lax',
+      encode: () => {
+        throw new Error('hunter2');
+      },
+    };
     const open: Encryption = { keyId: 'open', encrypt: text => text, decrypt: text => text };
     const codecs = new Codecs();
     for (const encryption of [fails, open]) codecs.add(encryptedCodec(encryption));
     const errors = [
       thrown(() => encodePayload(secret, { password: 'hunter2', own: new Secret() }, 'x')),
       thrown(() => encodePayload(encryptedCodec(fails), { password: 'hunter2' }, 'x')),
+      thrown(() => encodePayload(encryptedCodec(rot, lax), { password: 'hunter2' }, 'x')),
       thrown(() => decodePayload(codecs, { codec: 'encrypted:bad' }, 'hunter2')),
       thrown(() => decodePayload(codecs, { codec: 'encrypted:open' }, 'hunter2')),
     ];
@@ -166,7 +174,7 @@ describe('encryption', () => {
     }
     // But which property it was is told.
     expect(thrown(() => encodePayload(secret, { f: () => 'hunter2' }, 'Job "x"')).message).toMatch(
-      /^Job "x".*property "f" is a function/,
+      /^Job "x".*: f is a function\./,
     );
   });
 
@@ -192,10 +200,12 @@ describe('encryption', () => {
 test('what a codec gives must be JSON: a date would become text without a word', () => {
   const lazy: PayloadCodec = { name: 'lazy', encode: value => value as JsonValue, decode: encoded => encoded };
   expect(encodePayload(lazy, { a: [1, { b: null }], c: undefined }, 'x')).toBe('{"a":[1,{"b":null}]}');
-  for (const value of [{ at: new Date(0) }, [1n], { n: Number.NaN }, new Command()])
+  for (const value of [{ at: new Date(0) }, [1n], [undefined], { n: Number.NaN }, new Command(), { toJSON: () => 1 }])
     expect(thrown(() => encodePayload(lazy, value, 'x'))).toMatchObject({ code: 'UNSERIALIZABLE_DATA' });
   const nothing: PayloadCodec = { ...lazy, encode: () => undefined as never };
-  expect(thrown(() => encodePayload(nothing, {}, 'x')).message).toMatch(/gives nothing/);
+  expect(thrown(() => encodePayload(nothing, {}, 'x')).message).toMatch(
+    /"lazy" does not turn it into JSON: it is undefined/,
+  );
 });
 
 test('null is null under every codec: it stands for a result that there is none of', () => {

@@ -49,6 +49,16 @@ describe('what leaves', () => {
     expect(capture).not.toThrow(/secret/);
   });
 
+  test('a getter that throws is told without its words', () => {
+    const context = {
+      get tenant() {
+        throw new Error('secret');
+      },
+    };
+    const message = '"tenant" of the context can\'t be read: that throws (Error). Nothing was enqueued.';
+    expect(() => of(() => context).capture()).toThrow(expect.objectContaining({ code: 'INVALID_CONTEXT', message }));
+  });
+
   test('4096 bytes are the most, of all values together', () => {
     const bytes = (length: number) => () => of(() => ({ tenant: 'x'.repeat(length), user: 1 })).capture();
     const frame = JSON.stringify({ tenant: '', user: 1 }).length;

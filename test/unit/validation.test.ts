@@ -203,6 +203,10 @@ describe('validation', () => {
       message: expect.stringMatching(/^Job "audit" has invalid data: at: /),
     });
     await expect(audit(undefined)).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
+    await expect(audit(null)).rejects.toMatchObject({
+      code: 'VALIDATION_FAILED',
+      message: expect.stringMatching(/null/),
+    });
     await audit({ at: '2026-01-01' });
     await eventually('it has run', () => seen.length === 1);
     expect(seen).toEqual([{ at: new Date('2026-01-01') }]);

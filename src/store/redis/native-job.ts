@@ -5,8 +5,10 @@
  */
 import { createIORedisClient, createRedisBackend, Job, type RedisQueueBackend, raw2NextJobData } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { quoted } from '../../core/error-text.js';
 import { JobAbandonedError, UnsupportedError } from '../../core/errors.js';
 import type { HandlerPayload } from '../../core/jobs.js';
+import { encodeProgress } from '../../core/payload.js';
 import type { Claim } from '../../core/ports.js';
 import type { EntityKeys } from './keys.js';
 
@@ -81,6 +83,9 @@ export class NativeJobs {
       const updateData = backend.updateData.bind(backend);
       backend.updateData = async (job, data) => updateData(job, JSON.parse(payload.encode(data)));
     }
+    const updateProgress = backend.updateProgress.bind(backend);
+    backend.updateProgress = async (jobId, progress) =>
+      updateProgress(jobId, JSON.parse(encodeProgress(progress, `The progress of job ${quoted(jobId)}`)));
     // The worker and the heartbeat keep the lock.
     backend.extendLock = async () => 1;
     return backend;
