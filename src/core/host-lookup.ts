@@ -5,11 +5,11 @@
  * Owns what was asked before, and the warning. Neighbours: `announcer.ts` says what this pod works; `enqueue.ts` tells of jobs.
  */
 import { detached } from './detached.js';
+import { didYouMean } from './did-you-mean.js';
 import type { HandlerTable } from './dispatch.js';
 import { quoted } from './error-text.js';
 import type { EngineConfig } from './options.js';
 import type { EntityStore, Log } from './ports.js';
-import { didYouMean } from './did-you-mean.js';
 
 export interface HostLookupParts {
   readonly store: EntityStore;
