@@ -47,7 +47,7 @@ describe('the words of what was thrown', () => {
     ['an empty object', {}, 'something that has no text was thrown'],
     ['nothing', undefined, 'undefined'],
     [
-      'a cause where the message is that of every call',
+      'a cause, if the message is that of every call',
       new TypeError('fetch failed', { cause: refusedTwice() }),
       `fetch failed: ${CONNECTIONS}`,
     ],

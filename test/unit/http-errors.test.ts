@@ -243,7 +243,7 @@ describe('what travels of an HttpException', () => {
     });
   });
 
-  test('nothing but status and message where payloads are encrypted', () => {
+  test('nothing but status and message if payloads are encrypted', () => {
     const { http } = describeThrown(new BadRequestException({ message: 'no', iban: 'DE02' }), true);
     expect(http).toEqual({ status: 400, response: { statusCode: 400, message: 'no' } });
   });

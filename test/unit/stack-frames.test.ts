@@ -57,7 +57,7 @@ describe('a try that failed', () => {
     );
   });
 
-  test('is logged with its message only where failureStackFrames is 0', async () => {
+  test('is logged with its message only if failureStackFrames is 0', async () => {
     expect(await lineOf('no money', { failureStackFrames: 0 })).toMatch(/failed: no money$/);
   });
 
