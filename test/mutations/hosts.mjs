@@ -1,7 +1,7 @@
 // Guards of what pods say of the types that they work; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
 const CORE = ['test/unit/hosts.test.ts'];
-const ON_REDIS = ['test/integration/restricted-user.test.ts'];
+const RIGHTS = ['test/unit/rights.test.ts'];
 
 const HOSTS = 'src/store/redis/scripts/hosts.lua.ts';
 const ANNOUNCER = 'src/core/announcer.ts';
@@ -62,6 +62,6 @@ export const hostsGuards = [
     file: 'src/store/redis/rights.ts',
     from: ' || this.refused.has(command)) return;',
     to: ') return;',
-    tests: ON_REDIS,
+    tests: RIGHTS,
   },
 ];
