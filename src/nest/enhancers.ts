@@ -98,6 +98,7 @@ export function throughEnhancers(
   // Looked up at each call, as a test may have put a spy in its place. Nest reads the metadata of the declared method from it.
   const present: Method = (...args) =>
     stoppable((instance as Record<string, Method>)[method]?.(...args), args.at(-1) as EntityContext);
+  Object.defineProperty(present, 'name', { value: declared.name });
   const run = create(Object.setPrototypeOf(present, declared), false);
   const where = `${target.name}.${method}`;
   return async args => {

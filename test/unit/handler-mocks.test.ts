@@ -38,12 +38,13 @@ class Plain {
 }
 Reflect.defineMetadata('design:paramtypes', [Ledger], Plain);
 
-const seen: { role: unknown; ofClass: unknown }[] = [];
+const seen: { role: unknown; ofMethod: string; ofClass: unknown }[] = [];
 
 @Injectable()
 class Guard implements CanActivate {
   canActivate(context: ExecutionContext) {
-    seen.push({ role: Reflect.getMetadata('role', context.getHandler()), ofClass: context.getClass() });
+    const handler = context.getHandler();
+    seen.push({ role: Reflect.getMetadata('role', handler), ofMethod: handler.name, ofClass: context.getClass() });
     return true;
   }
 }
@@ -135,8 +136,8 @@ describe('a spy that is set after the start', () => {
     jest.restoreAllMocks();
     expect(await run('guarded', 'one')).toBe('real');
     expect(seen).toEqual([
-      { role: 'clerk', ofClass: Guarded },
-      { role: 'clerk', ofClass: Guarded },
+      { role: 'clerk', ofMethod: 'one', ofClass: Guarded },
+      { role: 'clerk', ofMethod: 'one', ofClass: Guarded },
     ]);
   });
 
@@ -185,7 +186,7 @@ describe('a provider that stands in for a handler', () => {
   test('has the guards of the class that it stands in for', async () => {
     await start(builder => builder.overrideProvider(Guarded).useValue({ one: () => 'mock' }));
     expect(await run('guarded', 'one')).toBe('mock');
-    expect(seen).toEqual([{ role: 'clerk', ofClass: Guarded }]);
+    expect(seen).toEqual([{ role: 'clerk', ofMethod: 'one', ofClass: Guarded }]);
   });
 
   test('without some of its methods is told of at start, and runs the other jobs', async () => {
