@@ -1,6 +1,6 @@
 /**
  * `npm run test:compat`: the packed package in applications of other kinds than this repository: NestJS 10 and 11 as
- * CommonJS with Jest, NestJS 12 as native ES modules and without @nestjs/cqrs, and TypeScript's ways of finding types.
+ * CommonJS with Jest, NestJS 12 as native ES modules and without @nestjs/cqrs, and the declarations with TypeScript from 4.9 on.
  *
  * Each folder beside this file is an application; it is copied, installed from the registry, and its `npm test` run.
  */
@@ -13,7 +13,7 @@ import { startRedis } from '#dev-redis';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const applications = process.argv.length > 2 ? process.argv.slice(2) : ['nest10', 'nest11', 'nest12'];
+const applications = process.argv.length > 2 ? process.argv.slice(2) : ['nest10', 'nest11', 'nest12', 'types'];
 
 const folder = mkdtempSync(join(tmpdir(), 'atomic-queues-compat-'));
 const redis = await startRedis();
