@@ -7,6 +7,7 @@
 import { MAX_STEP_BYTES, weightOf } from './bounds.js';
 import { BulkEnqueueError, OutcomeUnknownError, StepTooLargeError, StoreUnavailableError } from './errors.js';
 import type { NewJob } from './jobs.js';
+import { nextTurn } from './own-timers.js';
 
 /** So many bytes are encoded in one turn of the event loop; a bulk with more is a large one. */
 const SLICE_BYTES = 1024 * 1024;
@@ -69,7 +70,7 @@ export async function enqueueBulk<Request, Added>(
       if (bytes < slices.length * SLICE_BYTES) continue;
       slices.push([]);
       held ??= parts.order.hold();
-      await new Promise(resolve => setImmediate(resolve));
+      await nextTurn();
     }
     if (held?.before) await held.before;
     return added(await (held ? send() : parts.order.after(send)), isBounded);

@@ -2,11 +2,12 @@
 import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
 import { asLine } from '../core/error-text.js';
+import { clearTimeout, monotonicMs, setTimeout, wallMs } from '../core/own-timers.js';
 import { type Clock, LONGEST_TIMER_MS, type Log } from '../core/ports.js';
 
 export const systemClock: Clock = {
-  monotonicMs: () => performance.now(),
-  wallMs: () => Date.now(),
+  monotonicMs,
+  wallMs,
   after(ms, callback) {
     // Beyond the longest wait of a timer it would fire at once; whoever is called too early looks and waits again.
     const timer = setTimeout(callback, Math.min(ms, LONGEST_TIMER_MS));

@@ -22,7 +22,7 @@ const held = () => process.getActiveResourcesInfo().filter(kind => KINDS.include
 /** How many were there before the file's own code; the hook that looks has a timer of its own. */
 const before = Math.max(held().length, 1);
 
-globalThis.setTimeout = ((callback: (...args: unknown[]) => void, ms?: number, ...args: unknown[]) => {
+function watchedSet(callback: (...args: unknown[]) => void, ms?: number, ...args: unknown[]) {
   const timer = set(() => {
     timers.delete(timer);
     callback(...args);
@@ -30,14 +30,20 @@ globalThis.setTimeout = ((callback: (...args: unknown[]) => void, ms?: number, .
   const origin = new Error().stack?.split('\n').find(line => line.includes('/src/'));
   if (origin) timers.set(timer, origin.trim());
   return timer;
-}) as typeof setTimeout;
+}
 
-globalThis.clearTimeout = timer => {
+function watchedClear(timer: unknown) {
   timers.delete(timer);
   clear(timer as never);
-};
+}
+
+// The library takes those of Node's module, when it is loaded; ioredis takes the global ones.
+const nodeTimers = process.getBuiltinModule('node:timers');
+for (const holder of [globalThis, nodeTimers])
+  Object.assign(holder, { setTimeout: watchedSet, clearTimeout: watchedClear });
 
 afterAll(async () => {
+  Object.assign(nodeTimers, { setTimeout: set, clearTimeout: clear });
   diagnostics.unsubscribe('worker_threads', onThread);
   const left = () => [...timers.values(), ...liveThreads(), ...held().slice(before)];
   // Closing a socket takes the other side; whatever is meant to end ends within a moment.

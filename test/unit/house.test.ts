@@ -20,9 +20,33 @@ const inside = (folder: string) => imports.filter(({ from }) => from.startsWith(
 
 test('the core imports only the core', () => {
   expect(files.length).toBeGreaterThan(30);
-  // The asynchronous context of a running job is Node's alone to give.
-  const allowed = (to: string) => to.startsWith('core/') || to === 'node:async_hooks';
-  expect(inside('core/').filter(({ to }) => !allowed(to))).toEqual([]);
+  // The asynchronous context of a running job is Node's alone to give, and so are timers.
+  const allowed = ({ from, to }: Import) =>
+    to.startsWith('core/') ||
+    to === 'node:async_hooks' ||
+    (from === OWN_TIMERS && ['node:timers', 'node:perf_hooks'].includes(to));
+  expect(inside('core/').filter(found => !allowed(found))).toEqual([]);
+});
+
+const OWN_TIMERS = 'core/own-timers.ts';
+
+test('timers and clocks are taken from one file, which a test of an application can not fake', () => {
+  const names =
+    'setTimeout|setInterval|setImmediate|clearTimeout|clearInterval|clearImmediate|queueMicrotask|performance';
+  const uses = new RegExp(
+    `(?<![.\\w'])(?:(?:${names})\\b|new Date\\(\\)|Date\\.now|process\\.(?:nextTick|hrtime)|AbortSignal\\.timeout)`,
+    'g',
+  );
+  const code = (file: string) => readFileSync(join('src', file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+  const globals = files.flatMap(file => {
+    const text = code(file);
+    const taken = text.match(/import \{([^}]*)\} from '[./]*(?:core\/)?own-timers\.js'/)?.[1]?.split(/,\s*/) ?? [];
+    const used = [...text.matchAll(uses)].map(([use]) => use).filter(use => !taken.some(name => name.trim() === use));
+    return file === OWN_TIMERS ? [] : used.map(use => `${file}: ${use}`);
+  });
+  expect(globals).toEqual([]);
+  const others = imports.filter(({ from, to }) => /^(node:)?(timers|perf_hooks)/.test(to) && from !== OWN_TIMERS);
+  expect(others).toEqual([]);
 });
 
 /** BullMQ's rule for patterns, which both stores follow. */

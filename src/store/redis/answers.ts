@@ -12,6 +12,7 @@ import { readEnvelope } from '../../core/envelope.js';
 import { StoreUnavailableError } from '../../core/errors.js';
 import { NO_EVENTS } from '../../core/events.js';
 import { MAX_UNREAD } from '../../core/mailbox.js';
+import { nextTurn } from '../../core/own-timers.js';
 import type { Clock, Log } from '../../core/ports.js';
 import type { Reply } from '../../core/reply.js';
 import type { Channel } from './channel.js';
@@ -63,7 +64,7 @@ export class RedisAnswers implements Answers {
   }
 
   async receive(): ReturnType<Answers['receive']> {
-    if (this.rest.length > 0) await new Promise(resolve => setImmediate(resolve));
+    if (this.rest.length > 0) await nextTurn();
     else {
       this.rest = await this.readMailbox();
       this.read = this.rest.map(([id]) => id);

@@ -11,6 +11,7 @@ import { Unpackr } from 'msgpackr';
 import { type FailureText, latestStacks } from '../../core/error-text.js';
 import { InvalidOptionError, messageOf, UnsupportedError } from '../../core/errors.js';
 import type { JobOptions, NewJob } from '../../core/jobs.js';
+import { wallMs } from '../../core/own-timers.js';
 import { MOST_STACKS } from '../../core/retry.js';
 import { wellFormedJson } from '../../core/well-formed.js';
 import type { EntityKeys } from './keys.js';
@@ -150,7 +151,7 @@ export class Bull {
     const customId = typeof opts.jobId === 'string' ? opts.jobId : '';
     return {
       kind: known.kind,
-      timestamp: opts.timestamp ?? Date.now(),
+      timestamp: opts.timestamp ?? wallMs(),
       options: known.options,
       customId,
       dedupKey: deduplicationId ? `${keys.base}:de:${deduplicationId}` : '',

@@ -20,6 +20,7 @@ import {
   StoreRefusedError,
   StoreUnavailableError,
 } from '../../core/errors.js';
+import { setImmediate } from '../../core/own-timers.js';
 import type { Clock, Timer } from '../../core/ports.js';
 import { sendTexts } from './connection.js';
 import { KeepAlive } from './keep-alive.js';

@@ -4,10 +4,12 @@
  * None resends by itself (a call that executes twice or late is the protocol's business, I3), none queues while it is
  * offline (`channel.ts` does, with a deadline). A caller's own ioredis instance is only copied, never used or closed.
  */
-import { Command, Redis, type RedisOptions } from 'ioredis';
+import { Command, type Redis, type RedisOptions } from 'ioredis';
 import { AuthenticationError, messageOf, StoreUnavailableError } from '../../core/errors.js';
 import type { EventSink } from '../../core/events.js';
+import { clearTimeout, setImmediate, setTimeout } from '../../core/own-timers.js';
 import type { Clock, Log } from '../../core/ports.js';
+import { OwnRedis } from './own-redis.js';
 import { isFromReplica } from './refusals.js';
 import { LastingSentinelConnector } from './sentinel-connector.js';
 
@@ -114,7 +116,7 @@ function newRedis(target: Redis | PlainConnectionOptions, ours: RedisOptions): R
   if (isRedis(target)) return newRedis(target.options, ours);
   const { url, ...rest } = target;
   const options = { ...TLS_AS_GIVEN, ...rest, ...ours, ...(rest.sentinels && LISTENING) };
-  return url === undefined ? new Redis(options) : new Redis(url, options);
+  return new OwnRedis(options, url);
 }
 
 const LISTENING = { Connector: LastingSentinelConnector as never };

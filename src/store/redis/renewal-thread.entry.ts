@@ -4,14 +4,15 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../core/errors.js';
+import { clearTimeout, monotonicMs, setTimeout, wallMs } from '../../core/own-timers.js';
 import type { Clock } from '../../core/ports.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { RenewalConnection } from './renewal-connection.js';
 import type { FromThread, ThreadOptions, ToThread } from './renewal-thread.js';
 
 const clock: Clock = {
-  monotonicMs: () => performance.now(),
-  wallMs: () => Date.now(),
+  monotonicMs,
+  wallMs,
   after(ms, callback) {
     const timer = setTimeout(callback, ms);
     return { cancel: () => clearTimeout(timer) };
