@@ -1,6 +1,6 @@
 /** The primary changes: read-only for a while, a planned switch, a failover that forgets what the replica had not got. */
 import { Redis } from 'ioredis';
-import { startRedis } from '#dev-redis';
+import { hasServerOnPath, startRedis } from '#dev-redis';
 import { judge } from '../support/judge.js';
 import type { Run } from '../support/processes.js';
 import { RedisProxy } from '../support/redis-proxy.js';
@@ -13,11 +13,15 @@ interface Pair {
   readonly primary: Redis;
   readonly replica: Redis;
   readonly replicaAt: { readonly url: string; readonly port: number };
-  crashPrimary(): void;
+  crashPrimary(): Promise<void>;
 }
 
 /** A primary and its replica, and an address behind which either may be. */
 async function withReplica(pods: number, body: (pair: Pair) => Promise<void>): Promise<void> {
+  if (!hasServerOnPath()) {
+    process.stderr.write('SKIPPED: no redis-server or valkey-server is on PATH, so there is no replica.\n');
+    return;
+  }
   const servers = await Promise.all([startRedis({ alwaysPrivate: true }), startRedis({ alwaysPrivate: true })]);
   const [first, second] = servers;
   const proxy = new RedisProxy(first.url);
@@ -37,7 +41,7 @@ async function withReplica(pods: number, body: (pair: Pair) => Promise<void>): P
         primary,
         replica,
         replicaAt: second,
-        crashPrimary: () => first.pid && process.kill(first.pid, 'SIGKILL'),
+        crashPrimary: () => first.signal('SIGKILL'),
       }),
     );
   } finally {
@@ -116,7 +120,7 @@ inFull(
       scene.pods.thaw(victim);
       await scene.hasWorkedSince(now());
       proxy.switchTo(replicaAt.url);
-      crashPrimary();
+      await crashPrimary();
       const failedOver = now();
       const given = new Map(scene.added);
       await scene.hasWorkedSince(failedOver);

@@ -16,10 +16,9 @@ const pause: Outage = async (scene, ms) => {
 };
 
 const freeze: Outage = async (scene, ms) => {
-  const pid = scene.redis.pid ?? 0;
-  process.kill(pid, 'SIGSTOP');
+  await scene.redis.signal('SIGSTOP');
   await lasts(ms);
-  process.kill(pid, 'SIGCONT');
+  await scene.redis.signal('SIGCONT');
   await scene.admin.ping();
 };
 

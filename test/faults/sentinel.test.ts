@@ -39,11 +39,11 @@ test(
       await scene.underWay();
       const old = await sentinels.primary();
       await scene.during(async () => {
-        sentinels.signal(old, 'SIGSTOP');
+        await old.signal('SIGSTOP');
         await sentinels.hasReplaced(old);
         // Pods work on the new primary before the old one is back, and still believes that it is the primary.
         await scene.hasWorkedSince(now());
-        sentinels.signal(old, 'SIGCONT');
+        await old.signal('SIGCONT');
         await lasts(isFull ? 10_000 : 1000);
       });
       const woken = now();
@@ -64,7 +64,7 @@ inFull(
       await scene.underWay();
       const old = await sentinels.primary();
       await scene.during(async () => {
-        sentinels.signal(old, 'SIGKILL');
+        await old.signal('SIGKILL');
         await sentinels.hasReplaced(old);
       });
       const replaced = now();

@@ -72,12 +72,12 @@ describe('three sentinels', () => {
     const print = jest.spyOn(console, 'error').mockImplementation(() => {});
     const redis = new Redis(first.url, { enableReadyCheck: false });
     await redis.ping();
-    sentinels.signal(first, 'SIGSTOP');
+    await first.signal('SIGSTOP');
     try {
       app = await start(sentinels.connection);
       expect(await call(app, 1)).toBe(1);
     } finally {
-      sentinels.signal(first, 'SIGCONT');
+      await first.signal('SIGCONT');
     }
     const listeners = async () => String(await redis.client('LIST')).split(' sub=1 ').length - 1;
     await eventually('it is listened to', async () => (await listeners()) >= ROLES.length, 8000);
@@ -126,12 +126,12 @@ describe('three sentinels', () => {
       );
       expect(await call(app, 1)).toBe(1);
       await eventually('all are connected', async () => (await rolesAt(old)).join() === ROLES.join());
-      sentinels.signal(old, signal);
+      await old.signal(signal);
       const primary = await sentinels.hasReplaced(old);
       await eventually('all follow', async () => (await rolesAt(primary)).join() === ROLES.join());
       expect(await call(app, 2)).toBe(2);
       if (signal === 'SIGKILL') return;
-      sentinels.signal(old, 'SIGCONT');
+      await old.signal('SIGCONT');
       await eventually('the old one is left', async () => (await rolesAt(old)).length === 0);
     },
     60_000,

@@ -12,14 +12,15 @@ export class DurableRedis {
   constructor(private readonly fsync: string) {}
 
   async start(more: readonly string[] = []): Promise<DevRedis> {
-    const args = ['--dir', this.folder, '--appendonly', 'yes', '--appendfsync', this.fsync, ...more];
-    this.current = await startRedis({ alwaysPrivate: true, args, port: this.current?.port });
+    const args = ['--appendonly', 'yes', '--appendfsync', this.fsync, ...more];
+    const { folder, current } = this;
+    this.current = await startRedis({ alwaysPrivate: true, args, folder, port: current?.port });
     return this.current;
   }
 
   /** SIGKILL of the server: no farewell, nothing saved but the log. */
   async crash(): Promise<void> {
-    if (this.current?.pid) process.kill(this.current.pid, 'SIGKILL');
+    await this.current?.signal('SIGKILL');
     await this.current?.stop();
   }
 

@@ -1,6 +1,6 @@
 /** A primary, two replicas and three sentinels, as processes: for tests in which the primary is frozen, or killed. */
 import { Redis } from 'ioredis';
-import { type DevRedis, startRedis, startSentinel } from '#dev-redis';
+import { type DevRedis, hasServerOnPath, startRedis, startSentinel } from '#dev-redis';
 import type { SentinelOptions } from '../../src/store/redis/connection.js';
 import { eventually } from './wait.js';
 
@@ -13,8 +13,12 @@ export class Sentinels {
     private readonly sentinels: readonly DevRedis[],
   ) {}
 
-  /** @returns undefined, and says why, where no server program is on PATH */
+  /** @returns undefined, and says why, when no server program is on PATH */
   static async start(): Promise<Sentinels | undefined> {
+    if (!hasServerOnPath()) {
+      process.stderr.write('SKIPPED: no redis-server or valkey-server is on PATH, so there are no sentinels.\n');
+      return undefined;
+    }
     const primary = await startRedis({ alwaysPrivate: true, args: ['--repl-diskless-sync-delay', '0'] });
     const replicaOf = ['--replicaof', `127.0.0.1 ${primary.port}`, '--repl-diskless-sync-delay', '0'];
     const replicas = await Promise.all([1, 2].map(() => startRedis({ alwaysPrivate: true, args: replicaOf })));
@@ -26,11 +30,6 @@ export class Sentinels {
     const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(monitored)));
     const started = sentinels.flatMap(sentinel => sentinel ?? []);
     const set = new Sentinels([primary, ...replicas], started);
-    if (started.length < sentinels.length) {
-      process.stderr.write('SKIPPED: no redis-server or valkey-server is on PATH, so there are no sentinels.\n');
-      await set.stop();
-      return undefined;
-    }
     await set.areAgreed();
     return set;
   }
@@ -53,10 +52,6 @@ export class Sentinels {
       if (server) return server;
     }
     throw new Error('The sentinels know of no primary.');
-  }
-
-  signal(server: DevRedis, signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
-    if (server.pid) process.kill(server.pid, signal);
   }
 
   /** Waits until all sentinels have another primary than that. */
