@@ -2,9 +2,10 @@
  * `npm run test:compat`: the packed package in applications of other kinds than this repository: NestJS 10 and 11 as
  * CommonJS with Jest, NestJS 12 as native ES modules and without @nestjs/cqrs, and the declarations with TypeScript from 4.9 on.
  *
- * Each folder beside this file is an application; it is copied, installed from the registry, and its `npm test` run.
+ * Each folder here is an application; it is copied, installed by the very commands of the README, with the packed package
+ * in place of its name, and its `npm test` run.
  */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +14,10 @@ import { npm } from '../../scripts/npm.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const applications = process.argv.length > 2 ? process.argv.slice(2) : ['nest10', 'nest11', 'nest12', 'types'];
+/** When the README's command for @nestjs/cqrs comes: before the tests of an application, after them, or not at all. */
+const CQRS = { nest10: 'before', nest11: 'before', nest12: 'after', types: 'never' };
+const applications = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(CQRS);
+const commands = installCommands();
 
 const folder = mkdtempSync(join(tmpdir(), 'atomic-queues-compat-'));
 const redis = await startRedis();
@@ -24,8 +28,18 @@ try {
     const target = join(folder, application);
     cpSync(join(here, application), target, { recursive: true });
     cpSync(join(here, 'shared'), target, { recursive: true });
-    run(target, 'install', '--no-audit', '--no-fund', '--no-package-lock', join(folder, packed.filename));
+    // What an application names itself stays: one of them is the oldest ioredis.
+    const { dependencies } = JSON.parse(readFileSync(join(target, 'package.json'), 'utf8'));
+    const install = command => {
+      const words = command
+        .filter(word => !(word in dependencies))
+        .map(word => (word === 'atomic-queues' ? join(folder, packed.filename) : word));
+      run(target, 'install', '--no-audit', '--no-fund', '--no-package-lock', ...words);
+    };
+    install(commands.always);
+    if (CQRS[application] === 'before') install(commands[application]);
     run(target, 'test');
+    if (CQRS[application] === 'after') install(commands[application]);
     process.stdout.write(`${application}: ok\n`);
   }
 } catch (error) {
@@ -39,6 +53,22 @@ try {
 function run(cwd, ...args) {
   const env = { ...process.env, REDIS_URL: redis.url, NODE_OPTIONS: '' };
   return npm(cwd, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** What the README tells users of each version of NestJS to install. */
+function installCommands() {
+  const lines = readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^npm install (.*?) *# NestJS ([^:\n]*)/gm);
+  const found = {};
+  for (const [, packages, versions] of lines) {
+    const isAlways = packages.startsWith('atomic-queues');
+    for (const version of versions.match(/\d+/g) ?? []) {
+      found[isAlways ? 'always' : `nest${version}`] = packages.split(' ');
+    }
+  }
+  const needed = Object.keys(CQRS).filter(name => CQRS[name] !== 'never');
+  const missing = ['always', ...needed].filter(name => !found[name]);
+  if (missing.length > 0) throw new Error(`The README has no command to install: ${missing}`);
+  return found;
 }
 
 /** What a user installs: the built package, its documents and the example; test/unit/package.test.ts has the rest. */

@@ -2,7 +2,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { Inject, Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { Command, CommandHandler, CqrsModule, type ICommandHandler, Query, QueryHandler } from '@nestjs/cqrs';
+import { CommandHandler, CqrsModule, type ICommandHandler, QueryHandler } from '@nestjs/cqrs';
 import {
   AtomicQueuesModule,
   EntityQueues,
@@ -13,6 +13,7 @@ import {
   QueueEntityId,
   WorkerProcessor,
 } from '../../src/index.js';
+import { Command, Query } from '../support/cqrs.js';
 import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
 import { RedisProxy } from '../support/redis-proxy.js';
 import { eventually, type Gate, gate } from '../support/wait.js';

@@ -2,7 +2,7 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { CommandHandler, CqrsModule, type ICommandHandler, Query, QueryHandler } from '@nestjs/cqrs';
+import { CommandHandler, CqrsModule, type ICommandHandler, QueryHandler } from '@nestjs/cqrs';
 import {
   AtomicQueuesModule,
   EntityQueues,
@@ -12,6 +12,7 @@ import {
   QueueEntityId,
   WorkerProcessor,
 } from '../../src/index.js';
+import { Query } from '../support/cqrs.js';
 import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
 import { eventually, type Gate, gate } from '../support/wait.js';
 

@@ -9,6 +9,8 @@ import { creditOf, refundOf } from '../commands.js';
 import { ACCOUNTS, CLOSED_ACCOUNT, INITIAL_BALANCE, type Order } from './orders.js';
 
 const GIVE_UP_AFTER_MS = 10_000;
+/** Reading the ledger takes the database's time, which the run needs. */
+const LOOK_EVERY_MS = 500;
 
 interface Line {
   readonly account_id: string;
@@ -21,28 +23,34 @@ export class Audit {
   /** Empty ledger, every account with its initial balance. */
   async reset(): Promise<void> {
     await this.database.query(`DROP TABLE IF EXISTS accounts, ledger; ${SCHEMA}`);
+    // Within an account, the order in which its lines were written.
+    await this.database.query('ALTER TABLE ledger ADD COLUMN line bigserial');
     await this.database.query(
       'INSERT INTO accounts (id, balance, closed) SELECT id, $2, id = $3 FROM unnest($1::text[]) AS id',
       [[...ACCOUNTS, CLOSED_ACCOUNT], INITIAL_BALANCE, CLOSED_ACCOUNT],
     );
   }
 
-  /** Resolves when all orders are done, or when nothing has happened for a while: `missing` then says what is not. */
-  async settled(orders: readonly Order[]): Promise<void> {
+  /**
+   * Resolves when all orders are done, or when nothing has happened for a while: `missing` then says what is not.
+   * @param onProgress gets the number of orders that are done, now and then
+   */
+  async settled(orders: readonly Order[], onProgress: (done: number) => void): Promise<void> {
     let last = { lines: -1, at: Date.now() };
     for (;;) {
-      const lines = await this.number('SELECT count(*) FROM ledger');
-      if (lines >= orders.length && (await this.missing(orders)) === 0) return;
-      if (lines !== last.lines) last = { lines, at: Date.now() };
+      const ledger = await this.ledger();
+      const done = orders.filter(order => isDone(order, ledger)).length;
+      onProgress(done);
+      if (done === orders.length) return;
+      if (ledger.size !== last.lines) last = { lines: ledger.size, at: Date.now() };
       else if (Date.now() - last.at > GIVE_UP_AFTER_MS) return;
-      await sleep(100);
+      await sleep(LOOK_EVERY_MS);
     }
   }
 
   /** How many orders have not exactly the lines that they must have, plus the lines that no order explains. */
   async missing(orders: readonly Order[]): Promise<number> {
-    const { rows } = await this.database.query('SELECT operation_id, account_id, amount::int FROM ledger');
-    const ledger = new Map<string, Line>(rows.map(row => [row.operation_id, row]));
+    const ledger = await this.ledger();
     const wrong = orders.filter(order => !isDone(order, ledger));
     const explained = orders.flatMap(({ operationId: id }) =>
       [id, creditOf(id), refundOf(id)].filter(line => ledger.has(line)),
@@ -56,6 +64,21 @@ export class Audit {
       `SELECT sum(abs(balance - $1 - coalesce((SELECT sum(amount) FROM ledger WHERE account_id = id), 0))) FROM accounts`,
       [INITIAL_BALANCE],
     );
+  }
+
+  /** Debits after which the lines of the ledger so far say that the account has less than nothing. */
+  wrongPayments(): Promise<number> {
+    return this.number(
+      `SELECT count(*) FROM (
+         SELECT amount, $1 + sum(amount) OVER (PARTITION BY account_id ORDER BY line) AS balance FROM ledger
+       ) entry WHERE amount < 0 AND balance < 0`,
+      [INITIAL_BALANCE],
+    );
+  }
+
+  /** When the last order was done, in ms since 1970. */
+  lastLineAt(): Promise<number> {
+    return this.number('SELECT max(at_ms) FROM ledger');
   }
 
   /** Orders that found too little money. */
@@ -72,13 +95,13 @@ export class Audit {
     return this.number('SELECT count(DISTINCT pod) FROM ledger');
   }
 
-  /** The pod that works the most accounts now. */
-  async busiestPod(): Promise<string> {
+  /** The pod that works the most accounts now, and how many. */
+  async busiestPod(): Promise<{ pod: string; accounts: number }> {
     const { rows } = await this.database.query(
-      `SELECT pod FROM (SELECT DISTINCT ON (account_id) pod FROM ledger ORDER BY account_id, at_ms DESC) owner
+      `SELECT pod, count(*)::int AS accounts FROM (SELECT DISTINCT ON (account_id) pod FROM ledger ORDER BY account_id, at_ms DESC) owner
        GROUP BY pod ORDER BY count(*) DESC LIMIT 1`,
     );
-    return rows[0]?.pod;
+    return rows[0];
   }
 
   /** From the kill of a pod until the last of its accounts was worked by another: the longest silence, in ms. */
@@ -94,6 +117,11 @@ export class Audit {
        WHERE owner.pod = $1`,
       [pod, killedAt],
     );
+  }
+
+  private async ledger(): Promise<ReadonlyMap<string, Line>> {
+    const { rows } = await this.database.query('SELECT operation_id, account_id, amount::int FROM ledger');
+    return new Map(rows.map(row => [row.operation_id, row]));
   }
 
   private async number(sql: string, values: unknown[] = []): Promise<number> {

@@ -1,8 +1,8 @@
 /** One run: the same traffic, through the queues or without them; and what the ledger says afterwards. */
-import { SingleBar } from 'cli-progress';
 import type { Audit } from './audit.js';
 import { ACCOUNTS, type Order } from './orders.js';
 import type { Pods } from './pods.js';
+import { Progress } from './progress.js';
 
 export interface Result {
   readonly orders: number;
@@ -13,6 +13,7 @@ export interface Result {
   /** Longest silence of an account of the killed pod; undefined where none was killed. */
   readonly takeoverMs: number | undefined;
   readonly drift: number;
+  readonly wrongPayments: number;
   readonly missing: number;
 }
 
@@ -33,18 +34,15 @@ export async function run(settings: RunSettings): Promise<Result> {
   const { title, audit, pods, orders, environment } = settings;
   await audit.reset();
   await pods.start(POD_COUNT, environment);
-  const bar = new SingleBar({
-    format: `${title} {bar} {value}/{total} orders`,
-    noTTYOutput: true,
-    notTTYSchedule: 5000,
-  });
-  bar.start(orders.length, 0);
+  const progress = new Progress(title, orders.length);
   const startedAt = Date.now();
-  const killed = await sendAll(settings, bar);
-  await audit.settled(orders);
-  const seconds = (Date.now() - startedAt) / 1000;
-  bar.stop();
+  const [killed] = await Promise.all([
+    sendAll(settings, progress),
+    audit.settled(orders, done => progress.update(done)),
+  ]);
+  progress.stop();
   await pods.stop();
+  const seconds = ((await audit.lastLineAt()) - startedAt) / 1000;
   return {
     orders: orders.length,
     refused: await audit.refused(),
@@ -53,6 +51,7 @@ export async function run(settings: RunSettings): Promise<Result> {
     pods: await audit.podsThatWorked(),
     takeoverMs: killed && (await audit.takeover(killed.pod, killed.at)),
     drift: await audit.drift(),
+    wrongPayments: await audit.wrongPayments(),
     missing: await audit.missing(orders),
   };
 }
@@ -63,17 +62,22 @@ interface Kill {
 }
 
 /** Sends the orders, a hundred at a time, and kills a pod half-way if it shall. */
-async function sendAll({ audit, pods, orders, kill }: RunSettings, bar: SingleBar): Promise<Kill | undefined> {
+async function sendAll({ audit, pods, orders, kill }: RunSettings, progress: Progress): Promise<Kill | undefined> {
   let sent = 0;
   let killing: Promise<Kill> | undefined;
   const killBusiest = async () => {
-    const pod = await audit.busiestPod();
-    return { pod, at: pods.kill(pod) };
+    const { pod, accounts } = await audit.busiestPod();
+    const at = pods.kill(pod);
+    const killed = `>>> ${pod} KILLED (SIGKILL), with ${sent} of ${orders.length} orders sent.`;
+    progress.announce(
+      `${killed} It was working ${accounts} of the ${ACCOUNTS.length} accounts; the others take them over.`,
+    );
+    return { pod, at };
   };
   const client = async (mine: Iterable<Order>) => {
     for (const order of mine) {
       await pods.send(order);
-      bar.update(++sent);
+      sent++;
       if (kill && sent >= orders.length / 2) killing ??= killBusiest();
     }
   };
