@@ -22,7 +22,8 @@ test('in a log it is a line every 5 s with the percentage, what is done, and the
   // From here on it is ten times as fast; ten seconds later the slow start is forgotten.
   for (let second = 11; second <= 20; second++) update(second * 1000, 20 + (second - 10) * 16);
   progress.announce('pod-1 KILLED');
-  update(20_500, 200);
+  update(20_500, 190);
+  update(25_000, 200);
   progress.stop();
   expect(written.map(line => line.replace(/[█░]+/, ''))).toEqual([
     'orders    0 %  0/200 orders done\n',

@@ -15,6 +15,7 @@ const CLEAR_LINE = '\r\u001b[K';
 export class Progress {
   private readonly looks: { readonly at: number; readonly done: number }[];
   private done = 0;
+  private drawn = 0;
   private drawnAt: number;
 
   constructor(
@@ -42,12 +43,13 @@ export class Progress {
   }
 
   stop(): void {
-    this.draw();
     if (this.output.isTTY) this.output.write('\n');
+    else if (this.drawn !== this.done) this.draw();
   }
 
   private draw(): void {
     this.drawnAt = this.now();
+    this.drawn = this.done;
     this.output.write(this.output.isTTY ? `${CLEAR_LINE}${this.line()}` : `${this.line()}\n`);
   }
 
