@@ -32,7 +32,7 @@ try {
     const { dependencies } = JSON.parse(readFileSync(join(target, 'package.json'), 'utf8'));
     const install = command => {
       const words = command
-        .filter(word => !(word in dependencies))
+        .filter(word => !(word.replace(/@\d+$/, '') in dependencies))
         .map(word => (word === 'atomic-queues' ? join(folder, packed.filename) : word));
       run(target, 'install', '--no-audit', '--no-fund', '--no-package-lock', ...words);
     };
