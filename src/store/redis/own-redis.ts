@@ -18,6 +18,8 @@ interface Stated {
 
 export class OwnRedis extends Redis {
   private nextTry: NodeJS.Timeout | undefined;
+  /** The event of a lost connection may come after the call that closes it. */
+  private isClosed = false;
 
   /** `url` says where Redis is, if `options` don't. */
   constructor(options: RedisOptions, url?: string) {
@@ -26,6 +28,7 @@ export class OwnRedis extends Redis {
     super(url as never, { ...options, Connector } as never);
     // ioredis has a timer for the same moment, which comes first unless it is a fake.
     this.on('reconnecting', (delayMs: number) => {
+      if (this.isClosed) return;
       this.nextTry = setTimeout(() => {
         if (this.status === 'reconnecting') this.connect().catch(() => {});
       }, delayMs).unref();
@@ -33,7 +36,10 @@ export class OwnRedis extends Redis {
   }
 
   override disconnect(reconnect = false): void {
-    if (!reconnect) clearTimeout(this.nextTry);
+    if (!reconnect) {
+      this.isClosed = true;
+      clearTimeout(this.nextTry);
+    }
     super.disconnect(reconnect);
   }
 }
