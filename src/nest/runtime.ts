@@ -190,8 +190,9 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private start(parts: Started): void {
     this.gate.open(parts);
-    // After the calls that have waited: a call that waits no more must not overtake them.
-    queueMicrotask(() => {
+    // After the calls that have waited, and those that come until then through the open gate: a call that waits no more must not overtake
+    // one whose turn among the microtasks is still to come.
+    setImmediate(() => {
       this.state = { name: 'started', parts };
     });
   }

@@ -23,8 +23,16 @@ export const startUpGuards = [
     guard: 'a call that comes as the connection is there does not overtake those that waited for it',
     cites: 'start-up',
     file: 'src/nest/runtime.ts',
-    from: 'queueMicrotask(() => {\n      this.state =',
+    from: 'setImmediate(() => {\n      this.state =',
     to: '[0].forEach(() => {\n      this.state =',
+    tests: UNIT,
+  },
+  {
+    guard: 'a call that comes right after the connection is there does not overtake those that came before it',
+    cites: 'start-up',
+    file: 'src/nest/runtime.ts',
+    from: 'setImmediate(() => {\n      this.state =',
+    to: 'queueMicrotask(() => {\n      this.state =',
     tests: UNIT,
   },
   {

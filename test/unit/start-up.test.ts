@@ -188,6 +188,38 @@ describe('what a hook awaits', () => {
     expect(sent).toEqual(names);
     await app.close();
   });
+
+  test('calls of two chains of microtasks are sent in the order of the calls, whenever the connection is made between them', async () => {
+    const late = gate();
+    const { createStore } = storeWith(() => late.promise);
+    const sent: unknown[] = [];
+    const app = await application([], { lazyConnect: true }, (options, config, events) => {
+      const store = createStore(options, config, events);
+      const { enter } = store;
+      store.enter = (job, hint) => {
+        sent.push(job.name);
+        return enter.call(store, job, hint);
+      };
+      return store;
+    });
+    await app.init();
+    const bus = app.get(QueueBus);
+    const called: string[] = [];
+    const added: Promise<unknown>[] = [];
+    late.open();
+    const chain = async () => {
+      for (let turn = 0; turn < 40; turn++) {
+        const name = `n${called.length}`;
+        called.push(name);
+        added.push(bus.enqueueJob({ ...note, name }));
+        await Promise.resolve();
+      }
+    };
+    await Promise.all([chain(), chain()]);
+    await Promise.all(added);
+    expect(sent).toEqual(called);
+    await app.close();
+  });
 });
 
 test('a call that waits for the start keeps the process alive, until it rejects', async () => {
