@@ -1,5 +1,5 @@
 /** After `app.close()` a process ends by itself, with code 0: nothing of this library keeps it alive, whatever hangs. */
-import { FAULT_MS, Scene, type SceneOptions } from '../support/scene.js';
+import { FAULT_MS, lasts, Scene, type SceneOptions } from '../support/scene.js';
 import { Sentinels } from '../support/sentinels.js';
 import { eventually } from '../support/wait.js';
 
@@ -55,6 +55,29 @@ test(
       const redis = await sentinels.primary();
       await onePod(
         async ({ pods }, pod) => {
+          expect(await pods.leave(pod)).toBe(0);
+        },
+        { redis, connection: sentinels.connection },
+      );
+    } finally {
+      await sentinels.stop();
+    }
+  },
+  FAULT_MS,
+);
+
+test(
+  'a process in which a handler never settles ends after close() while Redis and all sentinels are away',
+  async () => {
+    const sentinels = await Sentinels.start();
+    if (!sentinels) return;
+    try {
+      const redis = await sentinels.primary();
+      await onePod(
+        async ({ pods }, pod) => {
+          await sentinels.stop();
+          // It has given the connection up, and asks the sentinels in vain.
+          await lasts(2000);
           expect(await pods.leave(pod)).toBe(0);
         },
         { redis, connection: sentinels.connection },

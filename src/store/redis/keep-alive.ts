@@ -12,8 +12,13 @@ interface Held {
 export class KeepAlive {
   private isWanted = false;
 
-  /** From now on the connection does not keep the process alive, also when it is replaced. */
+  /**
+   * From now on the connection does not keep the process alive, also when it is replaced. It ends when no sentinel answers: then nobody
+   * knows where Redis is.
+   */
   constructor(private readonly redis: Redis) {
+    // ioredis waits for the next round of the sentinels with a timer of its own, over and over while none of them answers.
+    redis.options.sentinelRetryStrategy = () => null;
     this.apply();
     for (const event of ['connect', 'reconnecting']) redis.on(event, () => this.apply());
   }
