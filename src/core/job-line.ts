@@ -34,14 +34,14 @@ export interface JobSurroundings {
 }
 
 export interface JobEnd {
-  /** @param isGivenUp its handler may still run. */
-  ended(settlement: Settlement, durationMs: number, isGivenUp: boolean): void;
+  /** @param mayStillRun its time was over, and something that its handler has begun may still run. */
+  ended(settlement: Settlement, durationMs: number, mayStillRun: boolean): void;
   /** NotStarted; no other, if all is well: a handler that throws has ended. */
   crashed(error: unknown): void;
 }
 
 export interface BatchEnd extends Pick<JobEnd, 'crashed'> {
-  ended(settlements: readonly Settlement[], durationMs: number, isGivenUp: boolean): void;
+  ended(settlements: readonly Settlement[], durationMs: number, mayStillRun: boolean): void;
 }
 
 export class JobLine {
@@ -251,7 +251,7 @@ export class JobLine {
         this.onOver(job, reads);
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);
-        ended(reads ? this.besideOthers(settlement) : settlement, durationMs, limit.isGivenUp);
+        ended(reads ? this.besideOthers(settlement) : settlement, durationMs, limit.isOver);
       },
       error => {
         this.onOver(job, reads);
@@ -315,7 +315,7 @@ export class JobLine {
         isOver();
         const durationMs = clock.monotonicMs() - startedAtMs;
         this.window.onJobEnd(durationMs);
-        ended(settlements, durationMs, limit.isGivenUp);
+        ended(settlements, durationMs, limit.isOver);
       },
       error => {
         isOver();

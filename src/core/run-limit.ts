@@ -2,7 +2,7 @@
  * How long a handler may run (`handlerTimeoutMs`): then its signal aborts, and if it has not settled a moment later it is given up.
  *
  * Owns that moment, and the timers: none for a type without the option. Neighbours: `job-execution.ts` and `batch-execution.ts` run
- * handlers within it; a worker whose handler was given up starts nothing more under its token (`tenure.ts`, race 39).
+ * handlers within it; a worker whose run had to be told to stop starts nothing more under its token (`tenure.ts`, race 39).
  */
 import { HandlerTimeoutError } from './errors.js';
 import type { Clock, Timer } from './ports.js';
@@ -11,8 +11,11 @@ import type { Clock, Timer } from './ports.js';
 export const STOP_GRACE_MS = 1000;
 
 export interface RunLimit {
-  /** Something was given up, and may still run. */
-  readonly isGivenUp: boolean;
+  /**
+   * Its time was over. Something of it may still run, also if it has settled since: an Observable that is unsubscribed, or a race with
+   * the signal, only stops waiting for what it has begun.
+   */
+  readonly isOver: boolean;
   /**
    * Settles as `work` does, unless it takes too long.
    * @param stop tells it to stop.
@@ -21,11 +24,11 @@ export interface RunLimit {
   within<T>(work: () => T, stop?: (reason: Error) => void): T | Promise<Awaited<T>>;
 }
 
-export const NO_LIMIT: RunLimit = { isGivenUp: false, within: work => work() };
+export const NO_LIMIT: RunLimit = { isOver: false, within: work => work() };
 
 /** Of one run. */
 export class TimeLimit implements RunLimit {
-  isGivenUp = false;
+  isOver = false;
 
   constructor(
     private readonly clock: Clock,
@@ -37,10 +40,8 @@ export class TimeLimit implements RunLimit {
     const givenUp = new Promise<never>((_, reject) => {
       timer = this.clock.after(this.ms, () => {
         const error = new HandlerTimeoutError(this.ms);
-        timer = this.clock.after(STOP_GRACE_MS, () => {
-          this.isGivenUp = true;
-          reject(error);
-        });
+        this.isOver = true;
+        timer = this.clock.after(STOP_GRACE_MS, () => reject(error));
         stop(error);
       });
     });

@@ -59,7 +59,7 @@ export class Tenure {
   woken = false;
   /** Why it gives the entity up: the pod shuts down, others wait for its room, or the next job is for other pods. */
   leaving: 'shutdown' | 'room' | 'unknown job' | undefined;
-  /** A handler was given up under this token, and may still write under it. */
+  /** The time of a run was over under this token, and what it has begun may still write under it. */
   private spentToken: string | undefined;
 
   /** @param advance does what can be done now; called after whatever has changed. */
@@ -85,7 +85,7 @@ export class Tenure {
     return this.lease?.claim;
   }
 
-  /** A handler was given up: nothing more starts under the token of its claim, also after a resync, which keeps it (race 39). */
+  /** The time of a run was over: nothing more starts under the token of its claim, also after a resync, which keeps it (race 39). */
   spend(claim: Claim): void {
     this.spentToken = claim.token;
   }

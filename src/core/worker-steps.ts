@@ -105,9 +105,9 @@ export class WorkerSteps {
     const handling = job.mustFail === undefined ? context.execution.handlers.batchOf(entity, job.name) : undefined;
     if (handling) return this.nextOfBatch(lease, handling);
     tenure.jobs.start(job, lease, {
-      ended: (settlement, durationMs, isGivenUp) =>
+      ended: (settlement, durationMs, mayStillRun) =>
         this.guarded(() => {
-          if (isGivenUp) tenure.spend(lease.claim);
+          if (mayStillRun) tenure.spend(lease.claim);
           this.onJobEnd(lease.claim, settlement, durationMs);
         }),
       crashed: error => this.onCrash(error),
@@ -144,9 +144,9 @@ export class WorkerSteps {
       return false;
     }
     jobs.startBatch({ size: step.start, handling }, lease, {
-      ended: (settlements, durationMs, isGivenUp) =>
+      ended: (settlements, durationMs, mayStillRun) =>
         this.guarded(() => {
-          if (isGivenUp) tenure.spend(lease.claim);
+          if (mayStillRun) tenure.spend(lease.claim);
           this.onBatchEnd(lease.claim, settlements, { durationMs, max: handling.max });
         }),
       crashed: error => this.onCrash(error),

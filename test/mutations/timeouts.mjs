@@ -39,6 +39,14 @@ export const timeoutGuards = [
     tests: TIMEOUTS,
   },
   {
+    guard: 'what a handler has begun that settles after its time may still run',
+    cites: 'race 39',
+    file: 'src/core/run-limit.ts',
+    from: '        this.isOver = true;\n        timer = this.clock.after(STOP_GRACE_MS, () => reject(error));',
+    to: '        timer = this.clock.after(STOP_GRACE_MS, () => {\n          this.isOver = true;\n          reject(error);\n        });',
+    tests: TIMEOUTS,
+  },
+  {
     guard: 'one run alone is told to stop, also when its signal is asked for later',
     cites: 'handlerTimeoutMs',
     file: 'src/core/current-job.ts',

@@ -51,8 +51,31 @@ describe('a handler that runs for too long', () => {
     expect(signal.reason).toMatchObject({ code: 'HANDLER_TIMEOUT', timeoutMs: TIMEOUT_MS });
     await cluster.clock.advance(STOP_GRACE_MS - 1);
     await first().end();
+    await cluster.clock.advance(CLAIM_MS);
     expect(failed()).toEqual([]);
-    // It has ended: the next one may have its token.
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
+    // What it has begun may still run.
+    expectNewTokens(before, cluster.running);
+  });
+
+  test('and settles since it was told to stop: its try fails once, and the next job has a newer token', async () => {
+    a = await cluster.pod('A', limited());
+    await a.add('1', 0, 1);
+    const before = token(first());
+    await cluster.clock.advance(TIMEOUT_MS);
+    await first().fail(first().context.signal.reason);
+    await cluster.clock.advance(CLAIM_MS);
+    expect(failed()).toEqual([0]);
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
+    expectNewTokens(before, cluster.running);
+  });
+
+  test('is no longer than its time if it settles within it: the next job has its token', async () => {
+    a = await cluster.pod('A', limited());
+    await a.add('1', 0, 1);
+    const before = token(first());
+    await cluster.clock.advance(TIMEOUT_MS - 1);
+    await first().end();
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
     expect(token(first())).toBe(before);
   });

@@ -8,7 +8,7 @@ import {
 } from '@nestjs/common';
 import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
 import { EMPTY, from, NEVER, Observable, of, throwError, toArray } from 'rxjs';
-import type { Settlement } from '../../src/core/jobs.js';
+import type { JobContext, Settlement } from '../../src/core/jobs.js';
 import { currentJob } from '../../src/nest/current-job.js';
 import { BatchHandler, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
 import { lastValue } from '../../src/nest/observable.js';
@@ -156,6 +156,32 @@ test('the last value of a batch handler has a result for each job', async () => 
 test('an interceptor sees each value', async () => {
   const job = { entityType: 'enhanced', entityId: '1', name: 'all' };
   expect(await outcomes(bus => bus.enqueueJob(job), 1)).toMatchObject([{ kind: 'completed', value: '[1,2,3]' }]);
+});
+
+test('the next job has a newer token than an Observable whose time is over: the promise it was made of still runs', async () => {
+  const tokens: bigint[] = [];
+  @WorkerProcessor({ entityType: 'limited', workerConfig: { handlerTimeoutMs: 50 } })
+  class Limited {
+    @JobHandler('*')
+    run({ name }: { name: string }, _: string, { fencingToken }: JobContext) {
+      tokens.push(BigInt(fencingToken));
+      return name === 'next' ? undefined : from(new Promise<void>(() => {}));
+    }
+  }
+  const app = await application([Limited]);
+  await app.init();
+  const job = { entityType: 'limited', entityId: '1' };
+  const [hung] = await Promise.all([
+    app
+      .get(QueueBus)
+      .enqueueJobAndWait({ ...job, name: 'hangs' }, { timeoutMs: 10_000 })
+      .catch(error => error),
+    app.get(QueueBus).enqueueJobAndWait({ ...job, name: 'next' }, { timeoutMs: 10_000 }),
+  ]);
+  await app.close();
+  expect(hung).toMatchObject({ originalCode: 'HANDLER_TIMEOUT' });
+  const [old = 0n, next = 0n] = tokens;
+  expect(next).toBeGreaterThan(old);
 });
 
 describe('the signal of the run', () => {
