@@ -4,11 +4,13 @@
  * Owns what an Observable means as a result. Neighbours: `handler-method.ts` calls methods, `cqrs/bridge.ts` buses.
  */
 import { defaultIfEmpty, isObservable, lastValueFrom, Observable, takeUntil } from 'rxjs';
+import { ClosedError } from '../core/errors.js';
 import type { EntityContext } from '../core/jobs.js';
 
 /**
  * What a handler has returned, with the last value in place of an Observable; undefined in place of an empty one. When the signal
- * of its run aborts, the Observable is unsubscribed, and the reason of the signal is thrown.
+ * of its run aborts, the Observable is unsubscribed, and the reason of the signal is thrown; unless the pod shuts down: then that would
+ * fail the job, which is to run again elsewhere, and let the next one start beside what the Observable was made of (race 12).
  */
 export async function lastValue(result: unknown, context: Pick<EntityContext, 'signal'>): Promise<unknown> {
   const value = await result;
@@ -32,7 +34,9 @@ function isStream(value: unknown): value is Observable<unknown> {
 
 function untilAborted(stream: Observable<unknown>, { signal }: Pick<EntityContext, 'signal'>): Observable<unknown> {
   const aborted = new Observable<never>(subscriber => {
-    const onAbort = () => subscriber.error(signal.reason);
+    const onAbort = () => {
+      if (!(signal.reason instanceof ClosedError)) subscriber.error(signal.reason);
+    };
     if (signal.aborted) return onAbort();
     signal.addEventListener('abort', onAbort);
     return () => signal.removeEventListener('abort', onAbort);

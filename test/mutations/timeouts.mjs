@@ -95,6 +95,14 @@ export const timeoutGuards = [
     tests: OBSERVABLES,
   },
   {
+    guard: 'an Observable does not fail its job when the pod shuts down',
+    cites: 'race 12, Observables',
+    file: 'src/nest/observable.ts',
+    from: 'if (!(signal.reason instanceof ClosedError)) subscriber',
+    to: 'subscriber',
+    tests: OBSERVABLES,
+  },
+  {
     guard: 'guards see the method that is declared, not a spy',
     cites: 'enhancers',
     file: 'src/nest/enhancers.ts',

@@ -7,7 +7,8 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
-import { EMPTY, from, NEVER, Observable, of, throwError, toArray } from 'rxjs';
+import { EMPTY, from, NEVER, Observable, of, Subject, throwError, toArray } from 'rxjs';
+import { ClosedError } from '../../src/core/errors.js';
 import type { JobContext, Settlement } from '../../src/core/jobs.js';
 import { currentJob } from '../../src/nest/current-job.js';
 import { BatchHandler, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
@@ -199,6 +200,17 @@ describe('the signal of the run', () => {
     run.abort(new Error('lost'));
     await expect(ended).rejects.toThrow('lost');
     expect(isSubscribed).toBe(false);
+  });
+
+  test('when the pod shuts down, the Observable goes on: its job has not failed', async () => {
+    const stream = new Subject<number>();
+    const run = new AbortController();
+    const ended = lastValue(stream, run);
+    await eventually('it is subscribed', () => stream.observed);
+    run.abort(new ClosedError());
+    stream.next(1);
+    stream.complete();
+    expect(await ended).toBe(1);
   });
 
   test('one that has aborted before lets nothing be subscribed that goes on', async () => {
