@@ -61,6 +61,8 @@ export class PodProcesses {
         POD: pod,
         RECORD: join(this.folder, pod),
         NODE_OPTIONS: '',
+        // Pods of one application, and no test processes that share a prefix by mistake.
+        JEST_WORKER_ID: '',
         ...this.settings,
         ...settings,
       },

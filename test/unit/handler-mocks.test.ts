@@ -195,7 +195,7 @@ describe('a provider that stands in for a handler', () => {
     expect(await run('plain', 'one')).toBe('mock');
   });
 
-  test.each([[{}], [null], [undefined], [5]])('without any (%p) leaves the type to other pods', async mock => {
+  test.each([[{}], [null], [5]])('without any (%p) leaves the type to other pods', async mock => {
     await start(builder => builder.overrideProvider(Plain).useValue(mock));
     expect(lines).toEqual([expect.stringMatching(/stands in for Plain has no one, other, several/)]);
     const { handlers } = await app.get(Runtime).started;
@@ -218,7 +218,7 @@ describe('a provider that stands in for a handler', () => {
 
   test('of a command handler without execute is told of at start', async () => {
     await start(builder => builder.overrideProvider(WithdrawHandler).useValue({}));
-    expect(lines).toEqual([expect.stringMatching(/stands in for WithdrawHandler has no execute: .* "Withdraw"/)]);
+    expect(lines).toContainEqual(expect.stringMatching(/stands in for WithdrawHandler has no execute: .* "Withdraw"/));
   });
 
   class FakeBalance {

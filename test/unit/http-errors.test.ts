@@ -153,7 +153,8 @@ describe.each(Object.entries(ADAPTERS))('on %s', (_, adapter) => {
         }),
       );
 
-    test.each(Object.keys(THROWN).filter(what => what !== 'nothing'))(
+    // Nest sends no body of the last two, or, before Nest 12 on Fastify, another status.
+    test.each(Object.keys(THROWN).filter(what => what !== 'nothing' && what !== 'error'))(
       'the client gets what it would have got from the controller itself: %s',
       async what => {
         const direct = await answerOf(await fetch(`${url}/accounts/direct/${what}`));
@@ -167,6 +168,7 @@ describe.each(Object.entries(ADAPTERS))('on %s', (_, adapter) => {
         status: 503,
         body: { statusCode: 503, message: 'Service Unavailable' },
       });
+      expect(await queued('error')).toMatchObject({ status: 502, body: { statusCode: 502, message: 'Bad Gateway' } });
     });
 
     test('an exception of another copy of Nest is recognised by its shape', async () => {
