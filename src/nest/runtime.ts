@@ -18,6 +18,7 @@ import type { EntityOptions } from '../core/engine-options.js';
 import { ClosedError, NotStartedError, StoreUnavailableError } from '../core/errors.js';
 import type { EventSink } from '../core/events.js';
 import { type EngineConfig, resolveOptions } from '../core/options.js';
+import { setImmediate } from '../core/own-timers.js';
 import type { EntityStore, Timer } from '../core/ports.js';
 import { isCqrsHandler, registerCqrsHandlers } from '../cqrs/bridge.js';
 import { RedisEntityStore } from '../store/redis/redis-store.js';

@@ -5,6 +5,7 @@
  * that is left to do, and the process would end without a word.
  * Neighbour: `runtime.ts` opens it.
  */
+import { clearTimeout, setTimeout } from '../core/own-timers.js';
 import type { Timer } from '../core/ports.js';
 
 interface Waiting<T> {

@@ -22,11 +22,26 @@ class DroppingServer {
 }
 
 function open(port: number): OwnRedis {
-  const redis = new OwnRedis({ port, host: '127.0.0.1', lazyConnect: true, retryStrategy: () => 1 });
+  const redis = new OwnRedis({ port, host: '127.0.0.1', lazyConnect: true, retryStrategy: () => 20 });
   redis.on('error', () => {});
   redis.connect().catch(() => {});
   return redis;
 }
+
+test('a connection that was opened again by two timers at once is closed as any other', async () => {
+  const [closed, kept] = [new DroppingServer(), new DroppingServer()];
+  const first = open(await closed.listen());
+  const lost = () => new Promise<void>(resolve => first.once('reconnecting', () => resolve()));
+  await lost();
+  first.connect().catch(() => {});
+  await lost();
+  first.disconnect();
+  const second = open(await kept.listen());
+  await eventually('another connection is opened again', () => kept.connections >= 5);
+  expect(closed.connections).toBe(2);
+  second.disconnect();
+  await Promise.all([closed.close(), kept.close()]);
+});
 
 test('a connection that is closed at the moment of its loss is not opened again', async () => {
   const [closed, kept] = [new DroppingServer(), new DroppingServer()];

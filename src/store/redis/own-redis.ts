@@ -18,7 +18,7 @@ interface Stated {
 
 export class OwnRedis extends Redis {
   private nextTry: NodeJS.Timeout | undefined;
-  /** The event of a lost connection may come after the call that closes it. */
+  /** Nothing opens it again: of the timers of ioredis, only the last one ends with it. */
   private isClosed = false;
 
   /** `url` says where Redis is, if `options` don't. */
@@ -28,11 +28,20 @@ export class OwnRedis extends Redis {
     super(url as never, { ...options, Connector } as never);
     // ioredis has a timer for the same moment, which comes first unless it is a fake.
     this.on('reconnecting', (delayMs: number) => {
+      // The event may come after the call that closes it.
       if (this.isClosed) return;
+      clearTimeout(this.nextTry);
       this.nextTry = setTimeout(() => {
         if (this.status === 'reconnecting') this.connect().catch(() => {});
       }, delayMs).unref();
     });
+  }
+
+  override connect(...callback: Parameters<Redis['connect']>): Promise<void> {
+    if (this.isClosed) return Promise.reject(new Error('Connection is closed.'));
+    // A timer that came too late would open it once more, and ioredis would lose one of its own.
+    clearTimeout(this.nextTry);
+    return super.connect(...callback);
   }
 
   override disconnect(reconnect = false): void {
