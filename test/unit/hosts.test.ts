@@ -50,12 +50,24 @@ describe('a type that no live pod works', () => {
     expect([...worker.log.lines, ...pod.log.lines]).toEqual([]);
   });
 
-  test('is one again when its last pod has shut down', async () => {
+  test('is one again three leases after its last pod has shut down', async () => {
     const worker = await cluster.pod('worker');
     const pod = await producer();
     await worker.engine.close();
+    await cluster.clock.advance(LEASE_MS * 3 + 1);
     await pod.add('1', 1);
     expect(pod.log.lines).toEqual([warning]);
+  });
+
+  test('is none while a full pod works it, when another one of the same version has shut down', async () => {
+    const worker = await cluster.pod('worker', { maxWorkersPerPod: 1 });
+    await worker.add('1', 1);
+    const leaving = await cluster.pod('leaving');
+    await cluster.clock.advance(LEASE_MS);
+    await leaving.engine.close();
+    const pod = await producer();
+    await pod.add('2', 2);
+    expect(pod.log.lines).toEqual([]);
   });
 
   test('is told with the type of this pod that was meant', async () => {
