@@ -69,7 +69,8 @@ describe('bad input', () => {
     })
     class App {}
     const note = (message: unknown) => void logs.push(String(message));
-    const logger = { log: note, warn: note, error: note, debug: () => {}, verbose: () => {} };
+    // NestJS 10 asks for setLogLevels below.
+    const logger = { log: note, warn: note, error: note, debug: () => {}, verbose: () => {}, setLogLevels: () => {} };
     const app = await NestFactory.createApplicationContext(App, { logger, abortOnError: false });
     started.push(app);
     return app.get(QueueBus);
