@@ -42,6 +42,12 @@ export const MODULE_DURATIONS: readonly Duration[] = [
   { name: 'cronInterval', inMs: 'cronIntervalMs', unitMs: 1, min: 100 },
 ];
 
+/** Both names of a duration that has them in different units. */
+export function aliasInMs(name: string): Pick<Duration, 'name' | 'inMs'> | undefined {
+  const all = [...WORKER_DURATIONS, ...ENTITY_DURATIONS, ...MODULE_DURATIONS];
+  return all.find(duration => duration.unitMs !== 1 && (duration.name === name || duration.inMs === name));
+}
+
 /**
  * Checks the durations among some options, and gives each the name that says milliseconds. What has it already passes as it is.
  * @throws InvalidOptionError for a value out of range, one in a wrong unit, or both names of an option.

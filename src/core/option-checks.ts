@@ -7,6 +7,7 @@ import { MAX_VALUE_BYTES } from './bounds.js';
 import { checkCodec } from './codec.js';
 import { didYouMean } from './did-you-mean.js';
 import {
+  aliasInMs,
   entityWithDurationsInMs,
   milliseconds,
   WORKER_DURATIONS,
@@ -33,13 +34,35 @@ const WORKER_CONFIG_KEYS = [
   'slowHandlerWarnMs',
   'handlerTimeoutMs',
 ];
-export const WORKER_KEYS = [
+const WORKER_KEYS = [
   ...WORKER_CONFIG_KEYS,
   'stalledInterval',
   'stalledIntervalMs',
   'heartbeatTTL',
   'heartbeatTtlMs',
   'eventLoopBlockLimitMs',
+];
+/** Those of the module that the engine reads. */
+export const ENGINE_KEYS: readonly string[] = [
+  'enableCronManager',
+  'cronInterval',
+  'cronIntervalMs',
+  'workerDefaults',
+  'entities',
+  'defaultJobOptions',
+  'shutdownTimeoutMs',
+  'currentJob',
+  'failureStackFrames',
+  'replyTimeoutMs',
+  'context',
+  'producerOnly',
+  'maxWorkersPerPod',
+  'discoveryIntervalMs',
+  'codec',
+  'readCodecs',
+  'requireCodec',
+  'maxPayloadBytes',
+  'maxResultBytes',
 ];
 const ENTITY_KEYS = [
   'queueName',
@@ -61,6 +84,18 @@ const ENTITY_KEYS = [
   'maxResultBytes',
 ];
 
+/** A place of options, and their names there. */
+export interface OptionPlace {
+  readonly path: string;
+  readonly names: readonly string[];
+}
+
+const OF_MODULE: OptionPlace = { path: 'AtomicQueuesModule', names: ENGINE_KEYS };
+const OF_WORKERS: OptionPlace = { path: 'workerDefaults', names: WORKER_KEYS };
+const OF_ENTITIES: OptionPlace = { path: 'entities.<type>', names: ENTITY_KEYS };
+/** Places of options that may have been written into the module's own by mistake. */
+export const BELOW_MODULE: readonly OptionPlace[] = [OF_WORKERS, OF_ENTITIES];
+
 /**
  * Checks the options of one entity type; `path` says where they were written.
  * @throws InvalidOptionError
@@ -68,7 +103,8 @@ const ENTITY_KEYS = [
 export function checkEntityOptions(path: string, entity: EntityOptions): void {
   if (typeof entity !== 'object' || entity === null)
     throw new InvalidOptionError(`${path} must be an object of options.`);
-  checkKnown(path, entity, ENTITY_KEYS);
+  const ofWorker = { path: `${path}.workerConfig`, names: WORKER_CONFIG_KEYS };
+  checkKnown(path, entity, ENTITY_KEYS, [ofWorker, OF_WORKERS, OF_MODULE]);
   for (const name of ['queueName', 'workerName'] as const) {
     if (entity[name] !== undefined && typeof entity[name] !== 'function') {
       throw new InvalidOptionError(`${path}.${name} must be a function from an entity id to a name.`);
@@ -90,7 +126,7 @@ export function checkEntityOptions(path: string, entity: EntityOptions): void {
   if (entity.maxWorkersPerEntity !== undefined) count(`${path}.maxWorkersPerEntity`, entity.maxWorkersPerEntity);
   if (entity.maxSharedReads !== undefined) countAtOnce(`${path}.maxSharedReads`, entity.maxSharedReads);
   if (entity.workerConfig !== undefined)
-    checkWorkerOptions(`${path}.workerConfig`, entity.workerConfig, WORKER_CONFIG_KEYS);
+    checkWorkerOptions(ofWorker, entity.workerConfig, [{ path, names: ENTITY_KEYS }, OF_WORKERS, OF_MODULE]);
   entityWithDurationsInMs(path, entity);
 }
 
@@ -103,8 +139,17 @@ function checkRateLimit(path: string, rateLimit: RateLimit): void {
   milliseconds(`${path}.durationMs`, rateLimit.durationMs);
 }
 
-export function checkWorkerOptions(path: string, worker: WorkerOptions, known: readonly string[]): void {
-  checkKnown(path, worker, known);
+/** @throws InvalidOptionError */
+export function checkWorkerDefaults(worker: WorkerOptions): void {
+  checkWorkerOptions(OF_WORKERS, worker, [OF_ENTITIES, OF_MODULE]);
+}
+
+function checkWorkerOptions(
+  { path, names }: OptionPlace,
+  worker: WorkerOptions,
+  elsewhere: readonly OptionPlace[],
+): void {
+  checkKnown(path, worker, names, elsewhere);
   if (worker.concurrency !== undefined) count(`${path}.concurrency`, worker.concurrency);
   withDurationsInMs(path, worker, WORKER_DURATIONS);
   const { eventLoopBlockLimitMs, prefetch, unknownJobGraceMs } = worker;
@@ -136,15 +181,50 @@ export function upTo(max: number, path: string, value: number): number {
 /** What is quoted of an unknown option's name. */
 const MAX_NAME_LENGTH = 128;
 
-/** @throws InvalidOptionError that names the unknown option, the known ones, and the one that was probably meant. */
-export function checkKnown(path: string, options: object, known: readonly string[]): void {
+/** BullMQ's names of options that have another name here. */
+const BULLMQ_NAMES: ReadonlyMap<string, string> = new Map([
+  ['connection', 'redis'],
+  ['prefix', 'keyPrefix'],
+  ['limiter', 'rateLimit'],
+]);
+
+/**
+ * @param elsewhere places that may have been meant, in the order of their probability.
+ * @throws InvalidOptionError that names the unknown option, the known ones, and the one that was probably meant.
+ */
+export function checkKnown(
+  path: string,
+  options: object,
+  known: readonly string[],
+  elsewhere: readonly OptionPlace[] = [],
+): void {
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
-    const hint = didYouMean(name, known, near => `${path}.${near}`);
+    const hint = hintFor(name, [{ path, names: known }, ...elsewhere]);
     throw new InvalidOptionError(
       `Unknown option ${path}.${asLine(name, MAX_NAME_LENGTH)}; known here: ${known.join(', ')}.${hint}`,
     );
   }
+}
+
+/** The same name in another place was meant rather than a similar one here. */
+function hintFor(name: string, places: readonly OptionPlace[]): string {
+  const meant = (BULLMQ_NAMES.get(name) ?? name).toLowerCase();
+  for (const { path, names } of places) {
+    const same = names.find(known => known.toLowerCase() === meant);
+    if (same !== undefined) return ` Did you mean ${path}.${same}?`;
+  }
+  for (const { path, names } of places) {
+    const hint = didYouMean(name, names, near => withAlias(path, near));
+    if (hint !== '') return hint;
+  }
+  return '';
+}
+
+/** A misspelt name does not say which unit its value is in. */
+function withAlias(path: string, name: string): string {
+  const alias = aliasInMs(name);
+  return alias ? `${path}.${alias.name} (in seconds) or ${path}.${alias.inMs} (in milliseconds)` : `${path}.${name}`;
 }
 
 /** How payloads are stored: what the module says, and an entity type may say otherwise. */

@@ -23,11 +23,10 @@ import {
   checkEntityOptions,
   checkKnown,
   checkStorage,
-  checkWorkerOptions,
+  checkWorkerDefaults,
   count,
   MOST_AT_ONCE,
   upTo,
-  WORKER_KEYS,
 } from './option-checks.js';
 import { MAX_FRAMES } from './stack-frames.js';
 
@@ -106,7 +105,7 @@ const DEFAULT_MAX_BYTES = 256 * 1024;
  * @throws InvalidOptionError for an unknown name or a value out of range.
  */
 export function resolveOptions(given: EngineOptions, sharedTypes: ReadonlySet<string> = NONE): EngineConfig {
-  checkWorkerOptions('workerDefaults', given.workerDefaults ?? {}, WORKER_KEYS);
+  checkWorkerDefaults(given.workerDefaults ?? {});
   const defaults = withDurationsInMs('workerDefaults', given.workerDefaults ?? {}, WORKER_DURATIONS);
   const options = {
     ...withDurationsInMs('AtomicQueuesModule', given, MODULE_DURATIONS),

@@ -1,21 +1,22 @@
 /** The Nest module: options in, `QueueBus` out. Everything else is `runtime.ts`. */
-import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
+import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
 import { CronManagerService } from './cron-manager.service.js';
 import { EntityQueues } from './entity-queues.js';
 import { AtomicQueuesEvents } from './events.js';
 import { HookOrderModule } from './hook-order.js';
-import type { AtomicQueuesModuleOptions } from './options.js';
+import { type AtomicQueuesModuleOptions, checkGiven } from './options.js';
 import { QueueBus } from './queue-bus.js';
 import { createRedisStore, MODULE_OPTIONS, Runtime, STORE_FACTORY } from './runtime.js';
 import { SpawnQueueService } from './spawn-queue.service.js';
 
-const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<AtomicQueuesModuleOptions>({
-  optionsInjectionToken: MODULE_OPTIONS,
-})
-  .setClassMethodName('forRoot')
-  .setFactoryMethodName('createAtomicQueuesOptions')
-  .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
-  .build();
+const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
+  new ConfigurableModuleBuilder<AtomicQueuesModuleOptions>({
+    optionsInjectionToken: MODULE_OPTIONS,
+  })
+    .setClassMethodName('forRoot')
+    .setFactoryMethodName('createAtomicQueuesOptions')
+    .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
+    .build();
 
 const services = [QueueBus, EntityQueues, AtomicQueuesEvents, SpawnQueueService, CronManagerService];
 
@@ -43,4 +44,18 @@ const services = [QueueBus, EntityQueues, AtomicQueuesEvents, SpawnQueueService,
   ],
   exports: services,
 })
-export class AtomicQueuesModule extends ConfigurableModuleClass {}
+export class AtomicQueuesModule extends ConfigurableModuleClass {
+  /** @throws InvalidOptionError if there are no options: an untyped configuration that is undefined, say. */
+  static override forRoot(options: typeof OPTIONS_TYPE): DynamicModule {
+    checkGiven(options);
+    // biome-ignore lint/complexity/noThisInStatic: Nest's method reads `this`, which is the module that is imported.
+    return super.forRoot(options);
+  }
+
+  /** @throws InvalidOptionError if there is no object that says how the options are made. */
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    checkGiven(options);
+    // biome-ignore lint/complexity/noThisInStatic: Nest's method reads `this`, which is the module that is imported.
+    return super.forRootAsync(options);
+  }
+}

@@ -40,8 +40,8 @@ export class HookOrder implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
     // Instances are made after Nest has measured distances, and before it sorts by them.
     for (const module of modules.values()) {
-      if (module.metatype === NearestModule) module.distance = NEAREST;
-      if (module.metatype === FarthestModule) module.distance = FARTHEST;
+      if (module.metatype === AtomicQueuesLastHooks) module.distance = NEAREST;
+      if (module.metatype === AtomicQueuesFirstHooks) module.distance = FARTHEST;
     }
   }
 
@@ -63,7 +63,7 @@ export class HookOrder implements OnApplicationBootstrap, OnModuleDestroy {
 }
 
 @Injectable()
-class FarthestHooks implements OnModuleInit, OnModuleDestroy {
+class FirstHooks implements OnModuleInit, OnModuleDestroy {
   constructor(@Inject(HookOrder) private readonly order: HookOrder) {}
 
   onModuleInit(): Promise<void> {
@@ -75,10 +75,11 @@ class FarthestHooks implements OnModuleInit, OnModuleDestroy {
   }
 }
 
+/** Nest logs the names of these two modules at start. `First` and `Last` are meant among the hooks of a start. */
 @Module({ providers: [HookOrder], exports: [HookOrder] })
-class NearestModule {}
+class AtomicQueuesLastHooks {}
 
-@Module({ imports: [NearestModule], providers: [FarthestHooks], exports: [NearestModule] })
-class FarthestModule {}
+@Module({ imports: [AtomicQueuesLastHooks], providers: [FirstHooks], exports: [AtomicQueuesLastHooks] })
+class AtomicQueuesFirstHooks {}
 
-export const HookOrderModule = FarthestModule;
+export const HookOrderModule = AtomicQueuesFirstHooks;

@@ -6,10 +6,10 @@
 import { milliseconds } from '../core/durations.js';
 import type { EngineOptions, EntityOptions } from '../core/engine-options.js';
 import { InvalidOptionError } from '../core/errors.js';
-import { checkKnown } from '../core/option-checks.js';
+import { BELOW_MODULE, checkKnown, ENGINE_KEYS } from '../core/option-checks.js';
 import type { RedisConnectionOptions } from '../store/redis/connection.js';
 import type { EntityTypeName } from './entity-types.js';
-import { checkRedis } from './redis-options.js';
+import { checkRedis, OF_REDIS } from './redis-options.js';
 
 /** By entity type; those that {@link EntityTypes} has, where it has any. */
 export type EntitiesOptions = { readonly [T in EntityTypeName]?: EntityOptions };
@@ -50,43 +50,21 @@ export interface AtomicQueuesOptionsFactory {
   createAtomicQueuesOptions(): AtomicQueuesModuleOptions | Promise<AtomicQueuesModuleOptions>;
 }
 
-const KNOWN = [
-  'redis',
-  'keyPrefix',
-  'commandTimeoutMs',
-  'lazyConnect',
-  'enableCronManager',
-  'cronInterval',
-  'cronIntervalMs',
-  'workerDefaults',
-  'entities',
-  'defaultJobOptions',
-  'shutdownTimeoutMs',
-  'currentJob',
-  'failureStackFrames',
-  'replyTimeoutMs',
-  'context',
-  'tracing',
-  'producerOnly',
-  'maxWorkersPerPod',
-  'discoveryIntervalMs',
-  'onEvictingRedis',
-  'codec',
-  'readCodecs',
-  'requireCodec',
-  'maxPayloadBytes',
-  'maxResultBytes',
-];
+const KNOWN = ['redis', 'keyPrefix', 'commandTimeoutMs', 'lazyConnect', 'tracing', 'onEvictingRedis', ...ENGINE_KEYS];
+
+/** @throws InvalidOptionError if there are no options at all. */
+export function checkGiven(options: unknown): void {
+  if (typeof options === 'object' && options !== null) return;
+  throw new InvalidOptionError(
+    'AtomicQueuesModule got no options. Import AtomicQueuesModule.forRoot({ redis: { url: … } }), not the class itself; the factory of forRootAsync() must return them.',
+  );
+}
 
 /** @throws InvalidOptionError that names the option, and what is known or expected. */
 export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidOptionError(
-      'AtomicQueuesModule got no options. Import AtomicQueuesModule.forRoot({ redis: { url: … } }), not the class itself; the factory of forRootAsync() must return them.',
-    );
-  }
-  checkKnown('AtomicQueuesModule', options, KNOWN);
-  checkRedis(options.redis);
+  checkGiven(options);
+  checkKnown('AtomicQueuesModule', options, KNOWN, [...BELOW_MODULE, OF_REDIS]);
+  checkRedis(options.redis, [{ path: 'AtomicQueuesModule', names: KNOWN }]);
   checkKind(options, 'keyPrefix', 'string');
   for (const name of ['enableCronManager', 'currentJob', 'tracing', 'producerOnly', 'lazyConnect'] as const)
     checkKind(options, name, 'boolean');

@@ -4,7 +4,7 @@
  */
 import type { Redis } from 'ioredis';
 import { InvalidOptionError, UnsupportedError } from '../core/errors.js';
-import { checkKnown } from '../core/option-checks.js';
+import { checkKnown, type OptionPlace } from '../core/option-checks.js';
 import { isRedis, OUR_OPTIONS } from '../store/redis/connection.js';
 
 const COMMON = ['username', 'password', 'db', 'tls', 'family'];
@@ -19,10 +19,16 @@ const OF_SENTINELS = [
   ...COMMON,
 ] as const;
 
+/** For the names that say where Redis is, written in another place. */
+export const OF_REDIS: OptionPlace = { path: 'redis', names: [...OF_SERVER, 'sentinels'] };
+
 type Given = Readonly<Record<string, unknown>>;
 
-/** @throws InvalidOptionError, or UnsupportedError for Redis Cluster */
-export function checkRedis(redis: unknown): void {
+/**
+ * @param elsewhere places to which an unknown option may belong.
+ * @throws InvalidOptionError, or UnsupportedError for Redis Cluster
+ */
+export function checkRedis(redis: unknown, elsewhere: readonly OptionPlace[] = []): void {
   if (typeof redis === 'string') {
     throw new InvalidOptionError("AtomicQueuesModule.redis is a text; give { url: 'redis://…' }.");
   }
@@ -32,8 +38,8 @@ export function checkRedis(redis: unknown): void {
     );
   }
   if (isRedis(redis)) checkInstance(redis);
-  else if ('sentinels' in redis) checkSentinels(redis as Given);
-  else checkServer(redis as Given);
+  else if ('sentinels' in redis) checkSentinels(redis as Given, elsewhere);
+  else checkServer(redis as Given, elsewhere);
 }
 
 function checkInstance(redis: Redis): void {
@@ -56,13 +62,13 @@ function hasPrefix(culprit: string): InvalidOptionError {
   );
 }
 
-function checkServer(redis: Given): void {
+function checkServer(redis: Given, elsewhere: readonly OptionPlace[]): void {
   if (typeof redis['on'] === 'function') {
     throw new InvalidOptionError(
       'AtomicQueuesModule.redis is an instance of something else than ioredis, such as a mock, which runs no scripts; give { url }, { host, port } or an ioredis instance.',
     );
   }
-  checkKnown('redis', redis, OF_SERVER);
+  checkKnown('redis', redis, OF_SERVER, elsewhere);
   const { url, host } = redis;
   if (url !== undefined) checkUrl(url);
   if (host !== undefined && (typeof host !== 'string' || host === '')) {
@@ -112,8 +118,8 @@ function isWhole(value: unknown): boolean {
   return typeof value === 'string' ? /^\d+$/.test(value) : Number.isInteger(value) && Number(value) >= 0;
 }
 
-function checkSentinels(redis: Given): void {
-  checkKnown('redis (with sentinels)', redis, OF_SENTINELS);
+function checkSentinels(redis: Given, elsewhere: readonly OptionPlace[]): void {
+  checkKnown('redis (with sentinels)', redis, OF_SENTINELS, elsewhere);
   checkNumbers('redis.', redis);
   const { sentinels, name, natMap } = redis;
   if (!Array.isArray(sentinels) || sentinels.length === 0 || !sentinels.every(isAddress)) {

@@ -13,7 +13,41 @@ const module_ = (options: object) => () => checkModuleOptions({ redis, ...option
 test.each<[string, () => void, string]>([
   ['a letter too few', engine({ entities: { account: { maxPendng: 5 } } }), 'entities.account.maxPending'],
   ['another case', engine({ workerDefaults: { heartbeatTtl: 5 } }), 'workerDefaults.heartbeatTTL'],
-  ['another unit', engine({ entities: { account: { idleTimeout: 5 } } }), 'entities.account.idleTimeoutMs'],
+  [
+    'without its unit',
+    engine({ entities: { account: { idleTimeout: 5 } } }),
+    'entities.account.idleTimeoutSeconds (in seconds) or entities.account.idleTimeoutMs (in milliseconds)',
+  ],
+  [
+    'misspelt, of two units',
+    engine({ workerDefaults: { heartbeatTTLs: 5 } }),
+    'workerDefaults.heartbeatTTL (in seconds) or workerDefaults.heartbeatTtlMs (in milliseconds)',
+  ],
+  ['of the workers, at the top', module_({ heartbeatTTL: 3 }), 'workerDefaults.heartbeatTTL'],
+  ['of the workers, at the top', module_({ handlerTimeoutMs: 2000 }), 'workerDefaults.handlerTimeoutMs'],
+  ['of the workers, at the top and misspelt', module_({ handlerTimeout: 2000 }), 'workerDefaults.handlerTimeoutMs'],
+  ['of an entity type, at the top', module_({ maxPending: 5 }), 'entities.<type>.maxPending'],
+  ['of an entity type, among the workers', engine({ workerDefaults: { maxPending: 5 } }), 'entities.<type>.maxPending'],
+  [
+    'of the module, among the workers',
+    engine({ workerDefaults: { shutdownTimeoutMs: 5 } }),
+    'AtomicQueuesModule.shutdownTimeoutMs',
+  ],
+  [
+    'of the workers of a type, above them',
+    engine({ entities: { account: { handlerTimeoutMs: 5 } } }),
+    'entities.account.workerConfig.handlerTimeoutMs',
+  ],
+  ['of all workers, in a type', engine({ entities: { account: { heartbeatTTL: 5 } } }), 'workerDefaults.heartbeatTTL'],
+  [
+    'of a type, among its workers',
+    engine({ entities: { account: { workerConfig: { maxPending: 5 } } } }),
+    'entities.account.maxPending',
+  ],
+  ['of Redis, at the top', module_({ host: 'x' }), 'redis.host'],
+  ['of the module, of Redis', module_({ redis: { keyPrefix: 'x' } }), 'AtomicQueuesModule.keyPrefix'],
+  ["BullMQ's word for redis", module_({ redis: undefined, connection: { host: 'x' } }), 'AtomicQueuesModule.redis'],
+  ["BullMQ's word for keyPrefix", module_({ prefix: 'x' }), 'AtomicQueuesModule.keyPrefix'],
   ['of the module', module_({ commandTimeout: 5 }), 'AtomicQueuesModule.commandTimeoutMs'],
   ['two letters that changed places', module_({ redis: { hots: 'x' } }), 'redis.host'],
   [

@@ -60,6 +60,30 @@ describe('forms of the module', () => {
     ).rejects.toThrow(/QueueBus/);
   });
 
+  test.each([undefined, null])('forRoot() and forRootAsync() with %s are refused, and say what to import', nothing => {
+    const error = expect.objectContaining({
+      code: 'INVALID_OPTION',
+      message: expect.stringMatching(/^AtomicQueuesModule got no options\. Import AtomicQueuesModule\.forRoot\(/),
+    });
+    expect(() => AtomicQueuesModule.forRoot(nothing as never)).toThrow(error);
+    expect(() => AtomicQueuesModule.forRootAsync(nothing as never)).toThrow(error);
+  });
+
+  test('the modules that Nest names at start carry the name of the library', () => {
+    const below = (module: object): { name: string }[] =>
+      (Reflect.getMetadata('imports', module) ?? []).flatMap((one: { name: string }) => [one, ...below(one)]);
+    expect(below(AtomicQueuesModule).map(({ name }) => name)).toEqual([
+      'AtomicQueuesFirstHooks',
+      'AtomicQueuesLastHooks',
+    ]);
+  });
+
+  test('forRoot() of a subclass imports the subclass', () => {
+    class OfTests extends AtomicQueuesModule {}
+    expect(OfTests.forRoot({ redis }).module).toBe(OfTests);
+    expect(OfTests.forRootAsync({ useFactory: () => ({ redis }) }).module).toBe(OfTests);
+  });
+
   test('an option that the factory misspells is refused', async () => {
     const useFactory = () => ({ redis, entitys: {} }) as never;
     await expect(compile({ imports: [AtomicQueuesModule.forRootAsync({ useFactory })] })).rejects.toMatchObject({
