@@ -3,7 +3,7 @@
  * order, and when a connection counts as hanging (races 1, 15, 17, 19, 29).
  */
 import { EventEmitter } from 'node:events';
-import type { Command } from 'ioredis';
+import type { Command, RedisOptions } from 'ioredis';
 import { Packr } from 'msgpackr';
 import { Channel } from '../../src/store/redis/channel.js';
 import { ManualClock, settle } from '../support/clock.js';
@@ -16,6 +16,7 @@ interface Sent extends Gate<Buffer> {
 
 class FakeRedis extends EventEmitter {
   status = 'ready';
+  options: RedisOptions = {};
   readonly sent: Sent[] = [];
   readonly cuts: boolean[] = [];
   /** What is answered to a batch without calls, which asks whether Redis takes any. */
@@ -321,8 +322,55 @@ describe('the command channel', () => {
     redis.sent[1]?.open(packed([3]));
     await expect(unreadable).rejects.toMatchObject({
       code: 'OUTCOME_UNKNOWN',
-      message: 'Redis executed "c", and its answer can\'t be read (TypeError).',
+      message: 'Redis executed the call "c", and its answer can\'t be read (TypeError).',
       cause: expect.objectContaining({ message: 'not what was expected' }),
+    });
+  });
+
+  describe('a call that waited too long says what failed, why, and that nothing was written', () => {
+    const late = async (op: string) => {
+      const call = channel
+        .call(op, [], () => {})
+        .then(
+          () => undefined,
+          (error: Error) => error,
+        );
+      await settle();
+      await clock.advance(TIMEOUT_MS + WATCH_MS);
+      return call;
+    };
+
+    test('Redis is away: the address without credentials, and the last error of the connection', async () => {
+      redis.options = { host: 'redis.internal', port: 6398, username: 'me', password: 'secret' };
+      redis.status = 'reconnecting';
+      const cause = new Error('connect ECONNREFUSED 10.0.0.1:6398');
+      redis.emit('error', cause);
+      expect(await late('enter')).toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message:
+          "The enqueue was not sent within 2000 ms (commandTimeoutMs): Redis at redis.internal:6398 can't be reached (connect ECONNREFUSED 10.0.0.1:6398). Nothing was written; try again when Redis is available.",
+        cause,
+      });
+    });
+
+    test('the error of an earlier outage is no reason', async () => {
+      redis.emit('error', new Error('connect ECONNREFUSED'));
+      redis.emit('ready');
+      await settle();
+      redis.status = 'reconnecting';
+      const error = await late('enter');
+      expect(error).toMatchObject({ message: expect.stringContaining("Redis at localhost:6379 can't be reached. ") });
+      expect(error?.cause).toBeUndefined();
+    });
+
+    test('the channel was closed: the error does not speak of time', async () => {
+      redis.status = 'reconnecting';
+      const call = channel.call('enter', [], () => {});
+      channel.close();
+      await expect(call).rejects.toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        message: 'The enqueue was not sent: the connection to Redis has been closed. Nothing was written.',
+      });
     });
   });
 
@@ -385,7 +433,7 @@ describe('the command channel', () => {
       await clock.advance(TIMEOUT_MS + WATCH_MS);
       expect(await call).toMatchObject({
         code: 'STORE_UNAVAILABLE',
-        message: `Redis takes no calls (NOREPLICAS for the time being): "a" was not executed within ${TIMEOUT_MS} ms.`,
+        message: `The call "a" was not executed within ${TIMEOUT_MS} ms (commandTimeoutMs): Redis at localhost:6379 takes no calls (NOREPLICAS for the time being). Nothing was written; try again when Redis is available.`,
       });
     });
 

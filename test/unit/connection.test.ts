@@ -1,7 +1,10 @@
 /** What our connections take from an ioredis instance of the caller's, and what they don't. */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
-import { connected, createConnection, sendable } from '../../src/store/redis/connection.js';
+import { NO_EVENTS } from '../../src/core/events.js';
+import { addressOf } from '../../src/store/redis/call-words.js';
+import { connected, createConnection, sendable, watchConnection } from '../../src/store/redis/connection.js';
+import { RecordingLog } from '../support/log.js';
 import { eventually } from '../support/wait.js';
 
 test('where Redis is comes from the instance; what would change the meaning of answers does not', () => {
@@ -108,6 +111,34 @@ test('a connection that Node can not even begin to make is told as one, without 
   });
   await new Promise(resolve => setImmediate(resolve));
   expect(unreachable).toEqual([]);
+});
+
+test('refused credentials at the first connection are logged without the promise to try again; later ones with it', () => {
+  const redis = createConnection({ host: 'somewhere' }, 'commands', 'pod');
+  redis.removeAllListeners('ready');
+  const log = new RecordingLog();
+  watchConnection(redis, 'commands', log, NO_EVENTS);
+  const refused = new Error('WRONGPASS invalid username-password pair or user is disabled.');
+  redis.emit('error', refused);
+  redis.emit('ready');
+  redis.emit('error', refused);
+  expect(log.lines).toEqual([
+    'warn Redis (commands): WRONGPASS invalid username-password pair or user is disabled.',
+    'info Redis (commands): connected.',
+    'warn Redis (commands): WRONGPASS invalid username-password pair or user is disabled; trying again with backoff.',
+  ]);
+});
+
+test.each([
+  [{ host: 'somewhere', port: 6398 }, 'somewhere:6398'],
+  [{ url: 'redis://me:secret@somewhere:6398/2' }, 'somewhere:6398'],
+  [{ host: '::1' }, '[::1]:6379'],
+  [
+    { sentinels: [{ host: 'sentinel', port: 1 }], name: 'main', password: 'secret' },
+    'the primary "main" of the sentinels',
+  ],
+])('where Redis is, in an error: %j is %s', (target, expected) => {
+  expect(addressOf(createConnection(target, 'commands', 'pod').options)).toBe(expected);
 });
 
 test('each attempt that failed and is repeated is told, with its reason', async () => {

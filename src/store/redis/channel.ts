@@ -5,7 +5,7 @@
  * Owns: batching, the bounds of a batch, deadlines while Redis is away, and what a failure means for each call: not
  * executed, or unknown. Nothing is resent unless it is certain that neither it nor anything after it was executed.
  * A batch without calls asks whether Redis takes any: first on each connection, and after each refusal.
- * Neighbours: `scripts/dispatcher.ts` is what it runs; `refusals.ts` says which replies are refusals; `redis-store.ts` says what
+ * Neighbours: `scripts/dispatcher.ts` is what it runs; `refusals.ts` says which replies are refusals; `call-words.ts` names calls in errors; `redis-store.ts` says what
  * is called.
  */
 import { createHash } from 'node:crypto';
@@ -22,6 +22,7 @@ import {
 } from '../../core/errors.js';
 import { setImmediate } from '../../core/own-timers.js';
 import type { Clock, Timer } from '../../core/ports.js';
+import { callAsSubject, callWord, notSent } from './call-words.js';
 import { sendTexts } from './connection.js';
 import { KeepAlive } from './keep-alive.js';
 import { isFromReplica, isRefusal, isUnknownScript, refusalIn } from './refusals.js';
@@ -88,6 +89,8 @@ export class Channel {
   private askTimer: Timer | undefined;
   /** Why it does not, if it has said so. */
   private refusal: string | undefined;
+  /** Why the last attempt to connect failed, until one succeeds. */
+  private connectionError: Error | undefined;
   private sendsText = false;
   /** Anything has come since the last look. */
   private heard = false;
@@ -99,6 +102,7 @@ export class Channel {
   constructor(private readonly options: ChannelOptions) {
     this.sha = createHash('sha1').update(options.script).digest('hex');
     options.redis.on('ready', this.begin);
+    options.redis.on('error', this.onConnectionError);
   }
 
   call<T>(op: string, args: readonly Argument[], decode: (answer: readonly unknown[]) => T): Promise<T> {
@@ -112,7 +116,7 @@ export class Channel {
       const size = args.reduce<number>((sum, arg) => sum + sizeOf(arg), 0);
       if (size > MAX_CALL_BYTES) {
         const remedy = 'write less, or a link to where it is stored';
-        reject(new StepTooLargeError(`The call "${op}"`, { bytes: size, maxBytes: MAX_CALL_BYTES, remedy }));
+        reject(new StepTooLargeError(callAsSubject(op), { bytes: size, maxBytes: MAX_CALL_BYTES, remedy }));
         return;
       }
       this.waiting.push({ op, args, size, madeAtMs, decode, resolve: resolve as (value: unknown) => void, reject });
@@ -142,6 +146,7 @@ export class Channel {
     this.watchdog?.cancel();
     this.askTimer?.cancel();
     this.options.redis.off('ready', this.begin);
+    this.options.redis.off('error', this.onConnectionError);
     this.rejectWaiting(() => true);
   }
 
@@ -156,11 +161,16 @@ export class Channel {
 
   /** A new connection, perhaps to another server. */
   private readonly begin = (): void => {
+    this.connectionError = undefined;
     this.isOpen = false;
     this.isAsking = false;
     this.askTimer?.cancel();
     this.askTimer = undefined;
     this.flush();
+  };
+
+  private readonly onConnectionError = (error: Error): void => {
+    this.connectionError = error;
   };
 
   /** A batch is of several callers: none of them lends it a context. */
@@ -322,15 +332,17 @@ export class Channel {
   private rejectWaiting(isLate: (call: Call) => boolean): void {
     const late = this.waiting.filter(isLate);
     this.waiting = this.waiting.filter(call => !isLate(call));
-    const within = `within ${this.options.timeoutMs} ms`;
+    const { refusal, connectionError } = this;
     for (const { op, reject } of late) {
-      const message =
-        this.refusal === undefined
-          ? `Redis can't be reached: "${op}" was not sent ${within}.`
-          : `Redis takes no calls (${this.refusal}): "${op}" was not executed ${within}.`;
-      reject(new StoreUnavailableError(message));
+      reject(this.closed ? closedBefore(op) : notSent(op, { ...this.options, refusal, connectionError }));
     }
   }
+}
+
+function closedBefore(op: string): StoreUnavailableError {
+  return new StoreUnavailableError(
+    `${callAsSubject(op)} was not sent: the connection to Redis has been closed. Nothing was written.`,
+  );
 }
 
 function overtaken({ refusal }: Batch): string {
@@ -360,7 +372,7 @@ function sizeOfAll(calls: readonly Call[]): number {
 
 function settle(call: Call, answer: unknown): void {
   if (!Array.isArray(answer)) {
-    call.reject(refusalOf(`"${call.op}"`, answer));
+    call.reject(refusalOf(callWord(call.op), answer));
     return;
   }
   try {
@@ -386,7 +398,9 @@ export function refusalOf(what: string, answer: unknown): Error {
 /** It was executed; what it brought is not known here. */
 function unreadable({ op }: Call, error: unknown): OutcomeUnknownError {
   const kind = error instanceof Error ? error.name : typeof error;
-  return new OutcomeUnknownError(`Redis executed "${op}", and its answer can't be read (${kind}).`, { cause: error });
+  return new OutcomeUnknownError(`Redis executed ${callWord(op)}, and its answer can't be read (${kind}).`, {
+    cause: error,
+  });
 }
 
 function rejectAll(batch: Batch, error: Error): void {

@@ -9,6 +9,7 @@ import { AuthenticationError, messageOf, StoreUnavailableError } from '../../cor
 import type { EventSink } from '../../core/events.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../core/own-timers.js';
 import type { Clock, Log } from '../../core/ports.js';
+import { addressOf, reasonOf } from './call-words.js';
 import { OwnRedis } from './own-redis.js';
 import { isFromReplica } from './refusals.js';
 import { LastingSentinelConnector } from './sentinel-connector.js';
@@ -150,9 +151,12 @@ export function isRedis(target: unknown): target is Redis {
  */
 export function watchConnection(redis: Redis, role: ConnectionRole, log: Log, events: EventSink): () => void {
   let isUp = false;
+  let wasUp = false;
   let isReported = false;
   redis.on('error', (error: Error) => {
-    if (!isReported) log.warn(`Redis (${role}): ${messageOf(error)}; trying again with backoff.`);
+    // Credentials that are refused at first fail the start: see `connected`.
+    const next = wasUp || !isAuthenticationError(error) ? '; trying again with backoff' : '';
+    if (!isReported) log.warn(`Redis (${role}): ${reasonOf(error)}${next}.`);
     isReported = true;
   });
   const onClose = () => {
@@ -164,6 +168,7 @@ export function watchConnection(redis: Redis, role: ConnectionRole, log: Log, ev
     if (isReported) log.info(`Redis (${role}): connected.`);
     isReported = false;
     isUp = true;
+    wasUp = true;
     events.emit({ type: 'connection.restored' });
   });
   return () => redis.off('close', onClose);
@@ -186,9 +191,10 @@ export function connected(redis: Redis, onUnreachable: (reason: string) => void 
     const onError = (error: Error) => {
       if (isAuthenticationError(error)) {
         settle(
-          new AuthenticationError(`Redis refused the credentials (${error.message}); check username and password.`, {
-            cause: error,
-          }),
+          new AuthenticationError(
+            `Redis at ${addressOf(redis.options)} refused the credentials (${reasonOf(error)}); check username and password.`,
+            { cause: error },
+          ),
         );
         return;
       }
