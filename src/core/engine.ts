@@ -16,6 +16,7 @@ import type { EventSink } from './events.js';
 import type { FlowOf } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
 import { HostLookup } from './host-lookup.js';
+import { jobWord } from './job-execution.js';
 import { Leftovers } from './leftovers.js';
 import { LookSources } from './look.js';
 import type { DeadLetters, EntityControl, Schedules } from './operating.js';
@@ -26,6 +27,9 @@ import type { Schedule } from './schedule.js';
 import { SlowRuns } from './slow-runs.js';
 import { WaitingCalls, type WaitOptions } from './waiting-calls.js';
 import { WorkerManager } from './worker-manager.js';
+
+/** Jobs that the line about an incomplete shutdown names. */
+const MAX_NAMED_JOBS = 5;
 
 export interface EngineParts {
   readonly store: EntityStore;
@@ -213,9 +217,7 @@ export class Engine {
     await this.calls.close();
     const running = unfinished.filter(worker => worker.isRunning);
     if (running.length === 0) return this.disconnect();
-    this.parts.log.warn(
-      `${running.length} jobs did not end within ${this.parts.config.shutdownTimeoutMs} ms; their entities stay claimed until they do, or the process exits.`,
-    );
+    this.parts.log.warn(unendedLine(running, this.parts.config.shutdownTimeoutMs));
     for (const worker of running) worker.stopHandlers(new ClosedError('This pod shuts down and waits no longer.'));
     this.parts.store.linger();
     void Promise.all(running.map(worker => worker.drain())).then(() => this.disconnect());
@@ -227,4 +229,15 @@ export class Engine {
     for (const worker of this.manager.all()) worker.abandon();
     await this.parts.store.close();
   }
+}
+
+function unendedLine(running: readonly EntityWorker[], withinMs: number): string {
+  const jobs = running.flatMap(({ entity, runningJobs }) => runningJobs.map(job => ({ entity, job })));
+  const named = jobs.slice(0, MAX_NAMED_JOBS).map(({ entity, job }) => jobWord(job, entity));
+  if (jobs.length > named.length) named.push(`${jobs.length - named.length} more`);
+  const [what, stay] =
+    jobs.length === 1
+      ? ['1 job', 'Its entity stays claimed until it does']
+      : [`${jobs.length} jobs`, 'Their entities stay claimed until they do'];
+  return `${what} did not end within ${withinMs} ms: ${named.join(', ')}. ${stay}, or the process exits.`;
 }

@@ -7,7 +7,7 @@
  * `worker-steps.ts` decides what comes next; the store decides everything else.
  */
 import type { EntityRef } from './entity.js';
-import type { NewJob } from './jobs.js';
+import type { FetchedJob, NewJob } from './jobs.js';
 import type { Moment } from './lease.js';
 import { Leaving } from './leaving.js';
 import type { EntityTypeConfig } from './options.js';
@@ -142,6 +142,11 @@ export class EntityWorker {
 
   get isRunning(): boolean {
     return this.tenure.jobs.isRunning;
+  }
+
+  /** Those that run here, those first that began first. */
+  get runningJobs(): readonly FetchedJob[] {
+    return this.tenure.jobs.runningJobs;
   }
 
   /** A handler runs for long: it can't give way soon. */

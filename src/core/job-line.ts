@@ -191,6 +191,10 @@ export class JobLine {
     return this.running.size > 0;
   }
 
+  get runningJobs(): readonly FetchedJob[] {
+    return this.running.jobs;
+  }
+
   get runningIds(): readonly string[] {
     return this.running.ids;
   }

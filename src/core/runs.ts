@@ -40,6 +40,11 @@ export class Runs {
     for (const { id } of jobs) this.byId.delete(id);
   }
 
+  /** All jobs that run, those first that began first. */
+  get jobs(): readonly FetchedJob[] {
+    return [...new Set(this.byId.values())].flatMap(({ jobs }) => jobs);
+  }
+
   /** For how long the run has taken that began first. */
   longestMs(nowMs: number): number {
     const [first] = this.byId.values();

@@ -65,7 +65,8 @@ export class SlowRuns {
         ? jobWord(first, entity)
         : `A batch of ${run.jobs.length} jobs ${quoted(first.name)} of ${entityWord(entity)}`;
     const waits = type.isOrdered ? '; its entity waits' : '';
-    return `${what} runs for ${Math.round(this.durationOf(run) / 1000)} s${waits}.`;
+    const advice = type.handlerTimeoutMs > 0 ? '' : ' It may never settle: see handlerTimeoutMs.';
+    return `${what} runs for ${Math.round(this.durationOf(run) / 1000)} s${waits}.${advice}`;
   }
 
   private durationOf({ startedAtMs }: Run): number {

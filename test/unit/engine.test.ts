@@ -318,6 +318,18 @@ describe('the engine', () => {
     expect(b.log.lines).toEqual([]);
   });
 
+  test('the line about jobs that did not end counts them all and names five', async () => {
+    cluster.instant = false;
+    for (let id = 1; id <= 7; id++) await a.add(`${id}`, id);
+    const closed = a.engine.close();
+    await cluster.clock.advance(10_000);
+    await closed;
+    const [line = ''] = a.log.lines.filter(text => text.includes('did not end'));
+    expect(line).toMatch(/7 jobs did not end within 10000 ms: .*, 2 more\. Their entities stay claimed/);
+    expect(line.match(/Job \S+ \("withdraw"\) of account:\d/g)).toHaveLength(5);
+    for (let id = 1; id <= 7; id++) await cluster.job(id).end();
+  });
+
   test('race 12: a shutdown that times out does not give up the claim of a running handler', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1);
@@ -325,7 +337,9 @@ describe('the engine', () => {
     const closed = a.engine.close();
     await cluster.clock.advance(10_000);
     await closed;
-    expect(a.log.lines.join()).toContain('1 jobs did not end within 10000 ms');
+    expect(a.log.lines.join()).toMatch(
+      /1 job did not end within 10000 ms: Job \S+ \("withdraw"\) of account:1\. Its entity stays claimed/,
+    );
     expect(cluster.job(0).context.signal.reason).toMatchObject({ code: 'CLOSED' });
     await cluster.clock.advance(5 * LEASE_MS);
     expect(cluster.starts).toEqual(['A:1:0']);

@@ -23,7 +23,9 @@ test('a handler that does not settle is told of after slowHandlerWarnMs, and eac
   expect(lines(a)).toEqual([]);
   await cluster.clock.advance(2000);
   expect(lines(a)).toEqual([
-    expect.stringMatching(/^warn Job \S+ \("withdraw"\) of account:1 runs for 30 s; its entity waits\.$/),
+    expect.stringMatching(
+      /^warn Job \S+ \("withdraw"\) of account:1 runs for 30 s; its entity waits\. It may never settle: see handlerTimeoutMs\.$/,
+    ),
   ]);
   expect(events(a)).toEqual([
     expect.objectContaining({
@@ -78,7 +80,16 @@ test('where several of an entity may run at once, nothing says that it waits', a
   const a = await cluster.pod('A', { entities: { account: { workerConfig: { concurrency: 2 } } } });
   await a.add('1', 0);
   await cluster.clock.advance(SLOW_MS + 1000);
-  expect(lines(a)).toEqual([expect.stringMatching(/runs for 30 s\.$/)]);
+  expect(lines(a)).toEqual([expect.stringMatching(/runs for 30 s\. It may never settle: see handlerTimeoutMs\.$/)]);
+});
+
+test('when handlerTimeoutMs is set, the line does not ask for it', async () => {
+  const a = await cluster.pod('A', {
+    workerDefaults: { heartbeatTTL: LEASE_MS / 1000, handlerTimeoutMs: 10 * SLOW_MS },
+  });
+  await a.add('1', 0);
+  await cluster.clock.advance(SLOW_MS + 1000);
+  expect(lines(a)).toEqual([expect.stringMatching(/runs for 30 s; its entity waits\.$/)]);
 });
 
 test('what a run waits for before its handler counts: its entity waits', async () => {
