@@ -10,6 +10,7 @@ import { entityWord } from './entity.js';
 import { isArray, isInstance, lengthOf, quoted, readProperty } from './error-text.js';
 import { BatchFailure, InvalidCommandError, messageOf } from './errors.js';
 import { failureOf } from './flow-control.js';
+import { ignoreRejections } from './ignored-rejections.js';
 import { completed, failed, jobWord, type TypedExecution } from './job-execution.js';
 import { OpenedPayload, openJob } from './job-payload.js';
 import type { FetchedJob, Settlement } from './jobs.js';
@@ -105,6 +106,7 @@ function resultsOf(
     log.warn(
       `A batch of ${jobs.length} jobs ${quoted(jobs[0]?.name ?? '')} of ${entityWord(claim.entity)} completed, but its handler returned something else than nothing, or an array with a result for each; null is stored.`,
     );
+    ignoreRejections(result);
   }
   return [];
 }

@@ -15,8 +15,8 @@ import type { Envelope } from './envelope.js';
 
 import { quoted } from './error-text.js';
 import { ClosedError, InvalidCommandError, rejecting, StepTooLargeError } from './errors.js';
-
 import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
+import { ignoreRejections } from './ignored-rejections.js';
 import { checkJobOptions, checkOrder, dueNow, duplicateCheck, withIdempotency } from './job-data.js';
 import type { JobOptions, NewJob } from './jobs.js';
 import { type Moment, momentOf } from './lease.js';
@@ -152,7 +152,16 @@ export class Enqueuer {
     this.closed = true;
   }
 
-  private check(
+  private check(request: JobRequest, context: Envelope | undefined): NewJob {
+    try {
+      return this.encoded(request, context);
+    } catch (error) {
+      ignoreRejections(request.data);
+      throw error;
+    }
+  }
+
+  private encoded(
     { entityType, entityId, name, data, options: asked }: JobRequest,
     context: Envelope | undefined,
   ): NewJob {

@@ -7,6 +7,7 @@
 import { MAX_BATCH_RESULT_BYTES } from './bounds.js';
 import type { Codecs, PayloadCodec } from './codec.js';
 import { messageOf, PayloadUnreadableError } from './errors.js';
+import { ignoreRejections } from './ignored-rejections.js';
 import type { FetchedJob, HandlerPayload } from './jobs.js';
 import type { EntityTypeConfig } from './options.js';
 import { checkSize, decodePayload, encodePayload, isLargerThan, storedText } from './payload.js';
@@ -98,6 +99,7 @@ export function resultAsText(
     return { value: 'null', lost: `its result can't be stored (${messageOf(error)})` };
   }
   if (!isLargerThan(value, Math.min(maxResultBytes, left))) return { value };
+  ignoreRejections(result);
   const bytes = Buffer.byteLength(value);
   const bound =
     bytes > maxResultBytes

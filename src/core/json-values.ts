@@ -9,6 +9,7 @@
 import { MAX_VALUE_BYTES } from './bounds.js';
 import { isInstance, kindOfThrown, quoted, shorten } from './error-text.js';
 import { UnserializableDataError } from './errors.js';
+import { ignoreRejections } from './ignored-rejections.js';
 
 /** Levels of arrays and objects. An empty stack has room for 1,900 levels of the walk, and for 4,100 of `JSON.stringify`. */
 export const MAX_DEPTH = 500;
@@ -23,7 +24,7 @@ export type JsonRule = 'anyValue' | 'onlyJson';
 /**
  * A value as JSON text. Properties that are `undefined` are left out.
  * @throws UnserializableDataError for what JSON would lose or change, for what throws when it is read, and beyond the bounds. Its
- * message is a clause that names the path and the kind, and nothing of the value.
+ * message is a clause that names the path, the kind and a short remedy, and nothing of the value. Promises in it are handled then.
  */
 export function jsonText(value: unknown, rule: JsonRule = 'anyValue'): string {
   try {
@@ -31,7 +32,9 @@ export function jsonText(value: unknown, rule: JsonRule = 'anyValue'): string {
     if (carried === undefined) throw new Refusal(() => 'is undefined, or has a toJSON that gives undefined');
     return JSON.stringify(carried);
   } catch (error) {
-    throw new UnserializableDataError(refusalOf(error).clause);
+    const refusal = refusalOf(error);
+    ignoreRejections([value, refusal.holders]);
+    throw new UnserializableDataError(refusal.clause);
   }
 }
 
@@ -50,6 +53,11 @@ class Refusal extends Error {
   at(key: Key, holder: object): this {
     this.steps.push({ key, holder });
     return this;
+  }
+
+  /** What it was found in, which a toJSON or a getter may have made. */
+  get holders(): readonly object[] {
+    return this.steps.map(({ holder }) => holder);
   }
 
   get clause(): string {
@@ -125,7 +133,7 @@ class Walk {
       for (; at < array.length; at++) {
         const item = array[at];
         const carried = this.carried(item, at, depth + 1);
-        if (carried === undefined) throw new Refusal(() => 'is undefined (or a hole)');
+        if (carried === undefined) throw new Refusal(() => noItem(depth));
         if (carried !== item) {
           copy ??= Array.from({ length: array.length }, (_, index) => array[index]);
           copy[at] = carried;
@@ -160,14 +168,19 @@ class Walk {
    * @throws Refusal for one whose content is elsewhere.
    */
   private instance(value: object): unknown {
+    if (typeof (value as { then?: unknown }).then === 'function') {
+      // A toJSON or a getter may have made it: then nothing else leads to it.
+      ignoreRejections(value);
+      throw new Refusal(() => 'is a promise that was not awaited: await it');
+    }
+    if (isObservable(value)) throw new Refusal(() => 'is an Observable: await its last value (lastValueFrom)');
     if (this.rule === 'onlyJson') throw new Refusal(() => `is ${instanceWord(value)}`);
-    if (typeof (value as { then?: unknown }).then === 'function')
-      throw new Refusal(() => 'is a promise that was not awaited');
     const tag = tagOf(value);
     const unbox = BOXES.get(tag);
     if (unbox) return this.carried(unbox.call(value), '', 0);
     if (!ArrayBuffer.isView(value) && !ELSEWHERE.has(tag) && !isEmptied(value)) return undefined;
-    throw new Refusal(() => `is ${instanceWord(value)}, whose content is not in its own properties`);
+    const remedy = REMEDIES.get(tag) ?? '';
+    throw new Refusal(() => `is ${instanceWord(value)}, whose content is not in its own properties${remedy}`);
   }
 }
 
@@ -176,6 +189,23 @@ const ELSEWHERE = new Set([
   ...['Error', 'RegExp', 'Map', 'Set', 'WeakMap', 'WeakSet', 'WeakRef', 'Promise', 'ArrayBuffer', 'SharedArrayBuffer'],
   ...['BigInt', 'Symbol', 'Headers', 'FormData', 'Blob', 'File', 'URLSearchParams'],
 ]);
+
+const REMEDIES = new Map([
+  ['Map', ': use [...map]'],
+  ['Set', ': use [...set]'],
+]);
+
+/** A list of nothing that is the whole value usually comes of `return Promise.all(items.map(save))`. */
+function noItem(depth: number): string {
+  const remedy = depth === 0 ? 'use null, or await Promise.all() without returning what it gives' : 'use null';
+  return `is undefined (or a hole): ${remedy}`;
+}
+
+/** By the shape that `isObservable` of rxjs asks for, whose copies may be several. A class of a user may have `subscribe` alone. */
+function isObservable(value: object): boolean {
+  const { subscribe, lift } = value as { subscribe?: unknown; lift?: unknown };
+  return typeof subscribe === 'function' && typeof lift === 'function';
+}
 
 /** Boxed primitives. Each function throws for what only has the tag of its brand. */
 const BOXES = new Map<string, (this: unknown) => unknown>([

@@ -16,6 +16,7 @@ import {
   UnserializableDataError,
   UnsupportedError,
 } from './errors.js';
+import { ignoreRejections } from './ignored-rejections.js';
 import type { ChildResult } from './jobs.js';
 import { jsonText } from './json-values.js';
 
@@ -46,7 +47,7 @@ function carriedBy(culprit: string, encode: () => string): string {
   } catch (error) {
     if (!isInstance(error, UnserializableDataError)) throw error;
     throw new UnserializableDataError(
-      `${culprit} has data that can't be stored: ${error.message}. Nothing was written; send plain values (ids, arrays, ISO dates), or use a codec that carries it.`,
+      `${culprit} has data that can't be stored: ${error.message}. Nothing was written; send plain values (ids, arrays, ISO dates), or use a codec that carries more.`,
       'cause' in error ? { cause: error.cause } : undefined,
     );
   }
@@ -58,6 +59,15 @@ function carriedBy(culprit: string, encode: () => string): string {
  */
 export function storedText(codec: PayloadCodec, value: unknown): string {
   if (codec === jsonCodec) return jsonText(value);
+  try {
+    return encodedText(codec, value);
+  } catch (error) {
+    ignoreRejections(value);
+    throw error;
+  }
+}
+
+function encodedText(codec: PayloadCodec, value: unknown): string {
   let encoded: unknown;
   try {
     encoded = atOnce(codec, codec.encode(value), 'encode');

@@ -5,6 +5,7 @@
  * handlers within it; a worker whose run had to be told to stop starts nothing more under its token (`tenure.ts`, race 39).
  */
 import { HandlerTimeoutError } from './errors.js';
+import { ignoreRejections } from './ignored-rejections.js';
 import type { Clock, Timer } from './ports.js';
 
 /** How long a handler that was told to stop has for it. */
@@ -37,16 +38,22 @@ export class TimeLimit implements RunLimit {
 
   async within<T>(work: () => T, stop: (reason: Error) => void = () => {}): Promise<Awaited<T>> {
     let timer: Timer | undefined;
+    let running: Promise<Awaited<T>> | undefined;
     const givenUp = new Promise<never>((_, reject) => {
       timer = this.clock.after(this.ms, () => {
         const error = new HandlerTimeoutError(this.ms);
         this.isOver = true;
-        timer = this.clock.after(STOP_GRACE_MS, () => reject(error));
+        timer = this.clock.after(STOP_GRACE_MS, () => {
+          reject(error);
+          // What it gives later is dropped.
+          running?.then(ignoreRejections, () => {});
+        });
         stop(error);
       });
     });
     try {
-      return await Promise.race([work(), givenUp]);
+      running = Promise.resolve(work());
+      return await Promise.race([running, givenUp]);
     } finally {
       timer?.cancel();
     }

@@ -7,6 +7,7 @@ import type { EnqueuedFlow, EnqueuedJob, JobRequest, ScheduledJob } from '../cor
 import type { EntityId } from '../core/entity.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError, rejecting } from '../core/errors.js';
 import type { FlowOf } from '../core/flow.js';
+import { ignoreRejections } from '../core/ignored-rejections.js';
 import type { JobOptions } from '../core/jobs.js';
 import { checkKnown } from '../core/option-checks.js';
 import type { Schedule } from '../core/schedule.js';
@@ -34,6 +35,12 @@ interface Scope {
     readonly options: WorkerProcessorOptions;
     readonly schemas: Schemas;
   };
+}
+
+/** What a call was given, and through which bus. */
+interface Given {
+  readonly scope?: Scope | undefined;
+  readonly given: unknown;
 }
 
 /**
@@ -130,7 +137,9 @@ export class QueueBus {
    * @returns the ids of all its jobs, as the tree that was given.
    */
   enqueueFlow(flow: FlowNode): Promise<EnqueuedFlow> {
-    return this.through(undefined, ready => ready.engine.enqueueFlow(this.flow(ready, flow)));
+    return this.through({ given: flow }, ready =>
+      ready.engine.enqueueFlow(this.flow(ready, flow)).catch(dropping(flow)),
+    );
   }
 
   /**
@@ -188,7 +197,9 @@ export class QueueBus {
   }
 
   private send(command: object, options: EnqueueOptions | undefined, scope: Scope | undefined): Promise<EnqueuedJob> {
-    return this.through(scope, ready => ready.engine.enqueue(this.request(ready, command, options, scope)));
+    return this.through({ scope, given: command }, ready =>
+      ready.engine.enqueue(this.request(ready, command, options, scope)),
+    );
   }
 
   private sendBulk(
@@ -196,12 +207,12 @@ export class QueueBus {
     options: BulkOptions | undefined,
     scope: Scope | undefined,
   ): Promise<EnqueuedJob[]> {
-    return this.through(scope, ready => {
+    return this.through({ scope, given: commands }, ready => {
       if (!Array.isArray(commands)) throw new InvalidCommandError('enqueueBulk() needs an array of commands.');
       const optionsOf = typeof options === 'function' ? options : () => options;
-      return ready.engine.enqueueBulk(
-        commands.map((command, index) => this.request(ready, command, optionsOf(command, index), scope)),
-      );
+      return ready.engine
+        .enqueueBulk(commands.map((command, index) => this.request(ready, command, optionsOf(command, index), scope)))
+        .catch(dropping(commands));
     });
   }
 
@@ -210,18 +221,20 @@ export class QueueBus {
     options: EnqueueOptions | undefined,
     scope: Scope | undefined,
   ): Promise<EnqueuedJob> {
-    return this.through(scope, ready => ready.engine.enqueue(namedRequest(ready, { job, options, scope })));
+    return this.through({ scope, given: job }, ready =>
+      ready.engine.enqueue(namedRequest(ready, { job, options, scope })),
+    );
   }
 
   private sendAndWait(command: object, options: WaitOptions = {}, scope: Scope | undefined): Promise<unknown> {
-    return this.through(scope, ready => {
+    return this.through({ scope, given: command }, ready => {
       const { ofJob, wait } = split(options);
       return this.callAndWait(ready, this.request(ready, command, ofJob, scope), wait);
     });
   }
 
   private sendNamedAndWait(job: UnscopedJob, options: WaitOptions = {}, scope: Scope | undefined): Promise<unknown> {
-    return this.through(scope, ready => {
+    return this.through({ scope, given: job }, ready => {
       const { ofJob, wait } = split(options);
       return this.callAndWait(ready, namedRequest(ready, { job, options: ofJob, scope }), wait);
     });
@@ -229,7 +242,7 @@ export class QueueBus {
 
   private callAndWait({ engine }: Started, request: JobRequest, wait: CoreWaitOptions): Promise<unknown> {
     this.runtime.checkWorks(request.entityType);
-    return engine.enqueueAndWait(request, wait);
+    return engine.enqueueAndWait(request, wait).catch(dropping(request.data));
   }
 
   private repeat(
@@ -238,7 +251,9 @@ export class QueueBus {
     options: EnqueueOptions | undefined,
     scope: Scope | undefined,
   ): Promise<ScheduledJob> {
-    return this.through(scope, ready => ready.engine.schedule(this.request(ready, command, options, scope), schedule));
+    return this.through({ scope, given: command }, ready =>
+      ready.engine.schedule(this.request(ready, command, options, scope), schedule).catch(dropping(command)),
+    );
   }
 
   private repeatNamed(
@@ -247,7 +262,9 @@ export class QueueBus {
     options: EnqueueOptions | undefined,
     scope: Scope | undefined,
   ): Promise<ScheduledJob> {
-    return this.through(scope, ready => ready.engine.schedule(namedRequest(ready, { job, options, scope }), schedule));
+    return this.through({ scope, given: job }, ready =>
+      ready.engine.schedule(namedRequest(ready, { job, options, scope }), schedule).catch(dropping(job)),
+    );
   }
 
   private flow(ready: Started, node: FlowNode): FlowOf<JobRequest> {
@@ -268,11 +285,18 @@ export class QueueBus {
     };
   }
 
-  /** Waits only where it must: calls of one tick keep their order, whichever methods they use. */
-  private through<T>(scope: Scope | undefined, use: (ready: Started) => Promise<T>): Promise<T> {
+  /**
+   * Waits only where it must: calls of one tick keep their order, whichever methods they use.
+   * @param given what holds the payloads: dropped when it is refused before the engine has it.
+   */
+  private through<T>({ scope, given }: Given, use: (ready: Started) => Promise<T>): Promise<T> {
     const send = (ready: Started) => {
-      if (scope) checkQueueName(scope, ready);
-      return use(ready);
+      try {
+        if (scope) checkQueueName(scope, ready);
+        return use(ready);
+      } catch (error) {
+        return dropping(given)(error);
+      }
     };
     const { started } = this.runtime;
     return started instanceof Promise ? started.then(send) : rejecting(() => send(started));
@@ -322,6 +346,14 @@ export class QueueBus {
     }
     return known;
   }
+}
+
+/** For a call that has failed: some of its payloads may not have been looked at. */
+function dropping(given: unknown): (error: unknown) => never {
+  return error => {
+    ignoreRejections(given);
+    throw error;
+  };
 }
 
 /** What is the job's, and what is the caller's. */

@@ -8,6 +8,7 @@ const BATCHES = ['test/unit/batch-payloads.test.ts'];
 const REDIS = ['test/integration/payloads.test.ts'];
 
 const VALUES = ['test/unit/json-values.test.ts'];
+const IGNORED = ['test/unit/ignored-rejections.test.ts'];
 const RULE = { cites: 'payloads, values', file: 'src/core/json-values.ts', tests: VALUES };
 
 export const payloadGuards = [
@@ -26,7 +27,7 @@ export const payloadGuards = [
   {
     ...RULE,
     guard: 'values: undefined in an array is refused',
-    from: "if (carried === undefined) throw new Refusal(() => 'is undefined (or a hole)');",
+    from: 'if (carried === undefined) throw new Refusal(() => noItem(depth));',
     to: '',
   },
   {
@@ -82,6 +83,37 @@ export const payloadGuards = [
     guard: 'values: what a toJSON gives is written, and asked for once',
     from: 'copy[key] = carried;',
     to: '',
+  },
+  {
+    guard: 'values: a promise in a value that is refused may reject',
+    cites: 'payloads, values',
+    file: 'src/core/ignored-rejections.ts',
+    from: 'Promise.prototype.then.call(value, undefined, () => {});',
+    to: '',
+    tests: IGNORED,
+  },
+  {
+    ...RULE,
+    guard: 'values: all promises in a value that is refused may reject',
+    from: 'ignoreRejections([value, refusal.holders]);',
+    to: '',
+    tests: IGNORED,
+  },
+  {
+    guard: 'values: a payload behind the one that is refused is dropped, too',
+    cites: 'payloads, values, flows',
+    file: 'src/nest/queue-bus.ts',
+    from: '    ignoreRejections(given);\n',
+    to: '',
+    tests: IGNORED,
+  },
+  {
+    guard: 'values: a result that comes too late is dropped',
+    cites: 'payloads, values',
+    file: 'src/core/run-limit.ts',
+    from: 'running?.then(ignoreRejections, () => {});',
+    to: '',
+    tests: IGNORED,
   },
   {
     guard: 'values: a result follows the rule of payloads',

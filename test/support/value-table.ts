@@ -1,4 +1,5 @@
 /** One row for each kind of value: what payloads and results carry, and what is refused. `docs/payloads.md` has the same rows. */
+import { of, Subject } from 'rxjs';
 import { MAX_DEPTH } from '../../src/core/json-values.js';
 
 /** Stands in values whose content may be in no error and no line of the log. */
@@ -184,22 +185,27 @@ export const VALUE_TABLE: readonly ValueRow[] = [
   }),
   ...refused('invalid `Date`', { 'an invalid date': [() => new Date(SECRET), 'is an invalid Date'] }),
   ...refused('`undefined` or a hole in an array', {
-    'undefined in an array': [() => [SECRET, undefined], 'is undefined (or a hole)', '[1]'],
+    'undefined in an array': [() => [SECRET, undefined], 'is undefined (or a hole): use null', '[1]'],
     // biome-ignore lint/suspicious/noSparseArray: it is what is tested
-    'a hole in an array': [() => [SECRET, , 1], 'is undefined (or a hole)', '[1]'],
-    'an array of holes': [() => new Array(4_000_000_000), 'is undefined (or a hole)', '[0]'],
+    'a hole in an array': [() => [SECRET, , 1], 'is undefined (or a hole): use null', '[1]'],
+    'an array of holes': [() => new Array(4_000_000_000), 'is undefined (or a hole): use null', '[0]'],
   }),
   ...refused('`Map`, `Set`, `WeakMap`, `WeakSet`, `WeakRef`', {
-    'a map': [() => new Map([[SECRET, 1]]), `is ${elsewhere('Map')}`],
-    'a set': [() => new Set([SECRET]), `is ${elsewhere('Set')}`],
+    'a map': [() => new Map([[SECRET, 1]]), `is ${elsewhere('Map')}: use [...map]`],
+    'a set': [() => new Set([SECRET]), `is ${elsewhere('Set')}: use [...set]`],
     'a weak map': [() => new WeakMap(), `is ${elsewhere('WeakMap')}`],
     'a weak set': [() => new WeakSet(), `is ${elsewhere('WeakSet')}`],
     'a weak reference': [() => new WeakRef([SECRET]), `is ${elsewhere('WeakRef')}`],
-    'a map with properties': [() => new Registry([[SECRET, 1]]), `is ${elsewhere('Registry')}`],
+    'a map with properties': [() => new Registry([[SECRET, 1]]), `is ${elsewhere('Registry')}: use [...map]`],
   }),
   ...refused('promise (a forgotten `await`)', {
-    'a promise': [() => Promise.resolve(SECRET), 'is a promise that was not awaited'],
-    'a thenable': [() => new Query(), 'is a promise that was not awaited'],
+    'a promise': [() => Promise.resolve(SECRET), 'is a promise that was not awaited: await it'],
+    'a promise that rejects': [() => Promise.reject(new Error(SECRET)), 'is a promise that was not awaited: await it'],
+    'a thenable': [() => new Query(), 'is a promise that was not awaited: await it'],
+  }),
+  ...refused('`Observable`', {
+    'an Observable': [() => of(SECRET), 'is an Observable: await its last value (lastValueFrom)'],
+    'a subject': [() => new Subject(), 'is an Observable: await its last value (lastValueFrom)'],
   }),
   ...refused('`RegExp`, `Error`', {
     'a pattern': [() => new RegExp(SECRET), `is ${elsewhere('RegExp')}`],

@@ -130,7 +130,7 @@ describe('payloads of batches', () => {
     });
     expect(await calls).toMatchObject([
       { value: { at: '1970-01-01T00:00:00.000Z' } },
-      withheld(/its result can't be stored \(it is a promise that was not awaited\)/),
+      withheld(/its result can't be stored \(it is a promise that was not awaited: await it\)/),
       withheld(/its result can't be stored \(rows\[0\] is an instance of Map, /),
     ]);
     expect(endsOf(a)).toEqual(['{"at":"1970-01-01T00:00:00.000Z"}', 'null', 'null']);

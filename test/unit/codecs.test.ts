@@ -91,8 +91,8 @@ describe('superjson', () => {
   test.each<[string, unknown, RegExp]>([
     ['an instance within', { deep: { price: new Money(5n) } }, /json\.deep\.price is an instance of Money/],
     ['a function', { callback: () => 1 }, /json\.callback is a function/],
-    ['a promise', Promise.resolve(1), /json is an instance of Promise/],
-    ['a promise within', { later: Promise.resolve(1) }, /json\.later is an instance of Promise/],
+    ['a promise', Promise.resolve(1), /json is a promise that was not awaited: await it/],
+    ['a promise within', { later: Promise.resolve(1) }, /json\.later is a promise that was not awaited: await it/],
   ])('%s is refused, not lost', (_, value, why) => {
     const error = thrown(() => encodePayload(rich, value, 'Job "pay"'));
     expect(error).toMatchObject({

@@ -44,8 +44,8 @@ describe('a value as a whole', () => {
   });
 
   test.each<[string, unknown, string]>([
-    ['a promise', Promise.resolve(SECRET), 'it is a promise that was not awaited'],
-    ['a map', new Map(), 'it is an instance of Map, whose content is not in its own properties'],
+    ['a promise', Promise.resolve(SECRET), 'it is a promise that was not awaited: await it'],
+    ['a map', new Map(), 'it is an instance of Map, whose content is not in its own properties: use [...map]'],
     ['a function', () => SECRET, 'it is a function'],
     [
       'what its toJSON makes undefined',
