@@ -95,6 +95,7 @@ test.each([
   ['docs/enqueueing.md', 4],
   ['docs/handling.md', 5],
   ['docs/operating.md', 2],
+  ['docs/testing.md', 2],
 ])('the code of %s compiles against the built package', (document, atLeast) => {
   const folder = `build/code-of-${basename(document, '.md')}`;
   expect(writeBlocks(document, folder).length).toBeGreaterThanOrEqual(atLeast);
