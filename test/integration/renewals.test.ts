@@ -2,6 +2,7 @@
  * Where claims are renewed: in a thread, or in the main thread where none can be had. What the thread does for a blocked
  * process is in `test/e2e/blocked-event-loop.test.ts`, when it does it in `test/unit/lease-keeper.test.ts`.
  */
+import { Worker } from 'node:worker_threads';
 import { jest } from '@jest/globals';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -60,6 +61,21 @@ describe('renewals', () => {
     await dropKeys(redis, prefix);
   });
   afterAll(() => redis.quit());
+
+  test('a thread that comes up while it is closed holds the process until it has ended', async () => {
+    const unref = jest.spyOn(Worker.prototype, 'unref');
+    try {
+      renewals = await make({});
+      renewals.renew([], POD).catch(() => {});
+      const [worker] = unref.mock.contexts as Worker[];
+      const closing = renewals.close();
+      worker?.emit('online');
+      await closing;
+      expect(unref).toHaveBeenCalledTimes(1);
+    } finally {
+      unref.mockRestore();
+    }
+  });
 
   test('through the thread: an answer for each, one connection, and an end to both', async () => {
     renewals = await make({});

@@ -55,9 +55,9 @@ export class RenewalThread implements Renewer {
       execArgv: [],
       env: { ...process.env, NODE_OPTIONS: '' },
     });
-    // Node refers to it again once it is up.
+    // Node refers to it again once it is up. While it is closed it holds the process: the application waits for that.
     this.worker.unref();
-    this.worker.on('online', () => this.worker.unref());
+    this.worker.on('online', () => this.closed || this.worker.unref());
     this.worker.on('message', (message: FromThread) => this.onAnswer(message));
     let reason = new Error('it has ended');
     this.worker.on('error', error => {
