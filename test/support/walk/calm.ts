@@ -8,8 +8,8 @@ const LOOKED_AT_MS = LEASE_MS + 1300 + 1500;
 const LONGEST_DELAY_MS = 3000;
 /** The search for work that came past us. */
 const LONGEST_TIMER_MS = 120_000;
-/** Heartbeat, sweep, search, and what operators have left. */
-const TIMERS_OF_AN_IDLE_POD = 4;
+/** Heartbeat, sweep, search, what operators have left, slow runs, and what the pod says of its types. */
+const TIMERS_OF_AN_IDLE_POD = 6;
 
 export async function calm(cluster: MemoryCluster): Promise<void> {
   cluster.note('* all is healed');
