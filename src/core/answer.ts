@@ -85,7 +85,7 @@ const MAX_RELATED_LENGTH = 1024;
 type Growing = { -readonly [Key in keyof Thrown]: Thrown[Key] };
 
 /**
- * What a handler has thrown, whatever it is, with the errors nearest to it. Never throws.
+ * Anything that a handler has thrown, with the errors nearest to it. Never throws.
  * @param isSecret see {@link httpAnswerOf}.
  */
 export function describeThrown(error: unknown, isSecret = false): Thrown {

@@ -45,7 +45,7 @@ export interface WorkerOptions {
   slowHandlerWarnMs?: number;
   /**
    * How long a handler may run, in ms. Then its signal aborts with a `HandlerTimeoutError`. If the handler has not settled a second
-   * later, its try fails with that error and its entity goes on, under a newer fencing token. **Its code may still run beside the next
+   * later, its try fails with that error and its entity goes on, under a newer fencing token. **Its code may still run during the next
    * job**: only the fencing token protects what it writes. A validator has the same time. Default 0: no limit.
    */
   handlerTimeoutMs?: number;

@@ -189,7 +189,7 @@ export class Engine {
 
   /**
    * Drains and disconnects. A handler that did not end in time is told to stop by its signal, and keeps its claim until
-   * it has, or the process exits: it is never run elsewhere beside itself (race 12). That claim does not keep the process alive.
+   * it has, or the process exits: it never runs elsewhere at the same time (race 12). That claim does not keep the process alive.
    */
   close(): Promise<void> {
     this.closing ??= detached(() => this.drainAndDisconnect());

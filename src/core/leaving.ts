@@ -21,7 +21,7 @@ export class Leaving {
   ) {}
 
   /**
-   * The pod shuts down, others wait for its room, or the time of a run was over: the entity is claimed anew, by any pod, as soon as no
+   * The pod shuts down, others wait for its room, or the time of a run was over: the entity is claimed again, by any pod, as soon as no
    * handler runs that was not given up.
    */
   get isToHandOver(): boolean {

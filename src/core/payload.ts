@@ -34,7 +34,7 @@ export function encodePayload(codec: PayloadCodec, data: unknown, culprit: strin
 }
 
 /**
- * What a handler reports of its progress, as JSON text, whatever the codec of its job.
+ * What a handler reports of its progress, as JSON text, with any codec of its job.
  * @throws UnserializableDataError
  */
 export function encodeProgress(progress: unknown, culprit: string): string {

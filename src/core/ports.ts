@@ -105,7 +105,7 @@ export interface Renewal {
   readonly idle: boolean;
   /** The jobs that are running, whose locks in the store are kept alive. */
   readonly runningJobIds?: readonly string[];
-  /** Those that have run for a second or longer, the first 16; for whoever asks for the status of the entity. */
+  /** Those that have run for a second or longer, the first 16; the status of the entity shows them. */
   readonly longRuns?: readonly LongRun[];
 }
 

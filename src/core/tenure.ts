@@ -90,7 +90,7 @@ export class Tenure {
     this.spentToken = claim.token;
   }
 
-  /** The entity is to be given up, so that whatever is next runs under a newer token. */
+  /** The entity is to be given up, so that the next job runs under a newer token. */
   get isSpent(): boolean {
     return this.claim !== undefined && this.claim.token === this.spentToken;
   }

@@ -40,7 +40,7 @@ export function bindMethod(provider: Provider, method: string | symbol): BoundMe
   };
 }
 
-/** Without enhancers, whatever the class says. */
+/** Without enhancers, even if the class has some. */
 export function bindPlain({ instance, isStatic, wrapper, target }: Provider, method: string | symbol): BoundMethod {
   const call = (owner: object, args: readonly unknown[]) => (owner as Instance)[method]?.(...args);
   if (!wrapper || isStatic) return async (args, context) => lastValue(call(instance as object, args), context);

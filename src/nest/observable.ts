@@ -10,7 +10,7 @@ import type { EntityContext } from '../core/jobs.js';
 /**
  * What a handler has returned, with the last value in place of an Observable; undefined in place of an empty one. When the signal
  * of its run aborts, the Observable is unsubscribed, and the reason of the signal is thrown; unless the pod shuts down: then that would
- * fail the job, which is to run again elsewhere, and let the next one start beside what the Observable was made of (race 12).
+ * fail the job, which is to run again elsewhere, and let the next one start while what the Observable was made of still runs (race 12).
  */
 export async function lastValue(result: unknown, context: Pick<EntityContext, 'signal'>): Promise<unknown> {
   const value = await result;

@@ -13,8 +13,8 @@ export class KeepAlive {
   private isWanted = false;
 
   /**
-   * From now on the connection does not keep the process alive, also when it is replaced. It ends when no sentinel answers: then nobody
-   * knows where Redis is.
+   * From now on the connection does not keep the process alive, also when it is replaced. It ends when no sentinel answers: then nothing
+   * tells where Redis is.
    */
   constructor(private readonly redis: Redis) {
     // ioredis waits for the next round of the sentinels with a timer of its own, over and over while none of them answers.

@@ -1,6 +1,6 @@
 /**
  * What pods say of the types that they work: `{prefix}:$:hosts:` by name of the type, texts by the time (µs) until which they
- * hold. Pods of one version say the same text, so a type has a few, whatever the number of its pods. Hints, as `pods:{type}` is.
+ * hold. Pods of one version say the same text, so a type with many pods has a few, too. Hints, as `pods:{type}` is.
  */
 export const hostsLua = /* lua */ `
 local function hostsKey(T) return sys .. 'hosts:' .. T end
