@@ -1,4 +1,4 @@
-/** After `app.close()` a process ends by itself, with code 0: nothing of this library keeps it alive, whatever hangs. */
+/** After `app.close()` a process ends by itself, with code 0: nothing of this library keeps it alive, not even a handler that hangs. */
 import { FAULT_MS, lasts, Scene, type SceneOptions } from '../support/scene.js';
 import { Sentinels } from '../support/sentinels.js';
 import { eventually } from '../support/wait.js';
@@ -46,45 +46,37 @@ test.each([
   FAULT_MS,
 );
 
+/** Nothing if no sentinel can be started here. */
+async function onePodBehindSentinels(
+  body: (scene: Scene, pod: string, sentinels: Sentinels) => Promise<void>,
+): Promise<void> {
+  const sentinels = await Sentinels.start();
+  if (!sentinels) return;
+  try {
+    const redis = await sentinels.primary();
+    await onePod((scene, pod) => body(scene, pod, sentinels), { redis, connection: sentinels.connection });
+  } finally {
+    await sentinels.stop();
+  }
+}
+
 test(
   'a process in which a handler never settles ends after close() behind sentinels',
-  async () => {
-    const sentinels = await Sentinels.start();
-    if (!sentinels) return;
-    try {
-      const redis = await sentinels.primary();
-      await onePod(
-        async ({ pods }, pod) => {
-          expect(await pods.leave(pod)).toBe(0);
-        },
-        { redis, connection: sentinels.connection },
-      );
-    } finally {
-      await sentinels.stop();
-    }
-  },
+  () =>
+    onePodBehindSentinels(async ({ pods }, pod) => {
+      expect(await pods.leave(pod)).toBe(0);
+    }),
   FAULT_MS,
 );
 
 test(
   'a process in which a handler never settles ends after close() while Redis and all sentinels are away',
-  async () => {
-    const sentinels = await Sentinels.start();
-    if (!sentinels) return;
-    try {
-      const redis = await sentinels.primary();
-      await onePod(
-        async ({ pods }, pod) => {
-          await sentinels.stop();
-          // It has given the connection up, and asks the sentinels in vain.
-          await lasts(2000);
-          expect(await pods.leave(pod)).toBe(0);
-        },
-        { redis, connection: sentinels.connection },
-      );
-    } finally {
+  () =>
+    onePodBehindSentinels(async ({ pods }, pod, sentinels) => {
       await sentinels.stop();
-    }
-  },
+      // It has given the connection up, and asks the sentinels in vain.
+      await lasts(2000);
+      expect(await pods.leave(pod)).toBe(0);
+    }),
   FAULT_MS,
 );

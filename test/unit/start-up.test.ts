@@ -161,7 +161,8 @@ describe('what a hook awaits', () => {
     expect(await outcomeOf('onModuleInit', (_, queues) => queues.of('account', 1).drain())).toBeUndefined();
   });
 
-  test('what waited for the connection is sent in the order of the calls, also before those that need not wait', async () => {
+  /** One that connects when `late` is opened, with the names of the jobs that it has sent. */
+  async function lazyApplication() {
     const late = gate();
     const { createStore } = storeWith(() => late.promise);
     const sent: unknown[] = [];
@@ -176,6 +177,11 @@ describe('what a hook awaits', () => {
     });
     await app.init();
     const bus = app.get(QueueBus);
+    return { app, bus, late, sent };
+  }
+
+  test('what waited for the connection is sent in the order of the calls, also before those that need not wait', async () => {
+    const { app, bus, late, sent } = await lazyApplication();
     const added: Promise<unknown>[] = [];
     const names = Array.from({ length: 40 }, (_, n) => `n${n}`);
     late.open();
@@ -190,20 +196,7 @@ describe('what a hook awaits', () => {
   });
 
   test('calls of two chains of microtasks are sent in the order of the calls, whenever the connection is made between them', async () => {
-    const late = gate();
-    const { createStore } = storeWith(() => late.promise);
-    const sent: unknown[] = [];
-    const app = await application([], { lazyConnect: true }, (options, config, events) => {
-      const store = createStore(options, config, events);
-      const { enter } = store;
-      store.enter = (job, hint) => {
-        sent.push(job.name);
-        return enter.call(store, job, hint);
-      };
-      return store;
-    });
-    await app.init();
-    const bus = app.get(QueueBus);
+    const { app, bus, late, sent } = await lazyApplication();
     const called: string[] = [];
     const added: Promise<unknown>[] = [];
     late.open();
