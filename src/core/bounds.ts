@@ -18,3 +18,6 @@ export const MAX_FETCH_BYTES = 1024 * 1024;
 export function weightOf({ data, envelope }: NewJob): number {
   return Buffer.byteLength(data) + (envelope === undefined ? 0 : Buffer.byteLength(JSON.stringify(envelope)));
 }
+
+/** Values of one payload or result: more do not fit into its bytes. A value in several places counts each time: JSON repeats it. */
+export const MAX_VALUES = MAX_VALUE_BYTES / 2;

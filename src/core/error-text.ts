@@ -144,6 +144,11 @@ export function isArray(value: unknown): value is readonly unknown[] {
   }
 }
 
+/** What `Object.prototype.toString` calls a value, such as `Map`: also one of another realm. Throws for a revoked proxy. */
+export function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1);
+}
+
 /** The length of an array; 0 if a proxy gives something else for it. */
 export function lengthOf(array: unknown): number {
   const length = readProperty(array, 'length');

@@ -37,8 +37,7 @@ export class HostLookup {
   async of(types: Iterable<string>): Promise<ReadonlyMap<string, boolean>> {
     const all = [...new Set(types)];
     const others = all.filter(type => !this.isOwn(type));
-    const known = new Map(all.map(type => [type, true]));
-    for (const type of others) known.delete(type);
+    const known = new Map(all.filter(type => this.isOwn(type)).map(type => [type, true]));
     if (others.length === 0) return known;
     try {
       const answers = await this.parts.store.hosts.areHosted(others);

@@ -4,18 +4,16 @@
  * Owns: how they are found, and the bounds of the search. Neighbours: `json-values.ts`, `payload.ts`, `job-payload.ts` and `enqueue.ts`
  * refuse values; `batch-execution.ts` and `run-limit.ts` drop results; `queue-bus.ts` drops the rest of a bulk or a flow.
  */
-import { MAX_VALUE_BYTES } from './bounds.js';
-import { isArray, lengthOf, readProperty } from './error-text.js';
+import { MAX_VALUES } from './bounds.js';
+import { isArray, lengthOf, readProperty, tagOf } from './error-text.js';
 
-/** Values that are looked at: as many as a payload may have. */
-const MAX_VALUES = MAX_VALUE_BYTES / 2;
-/** Objects and arrays among them, in a tenth of a second. Promises do not count. */
+/** Objects and arrays that are looked at, in a tenth of a second. Promises do not count. */
 const MAX_HOLDERS = 100_000;
 
 /**
  * Gives each promise within a value a handler for its rejection, which does nothing: each in an array, in an own property, in a map or a
  * set. No getter of a property, no toJSON and no `then` of the value's own is called, which may start something. Throws nothing,
- * whatever the value is.
+ * not even for a hostile proxy.
  */
 export function ignoreRejections(value: unknown): void {
   const search = new Search();
@@ -81,8 +79,4 @@ function ignoreRejection(value: object): boolean {
   } catch {
     return false;
   }
-}
-
-function tagOf(value: object): string {
-  return Object.prototype.toString.call(value).slice('[object '.length, -1);
 }

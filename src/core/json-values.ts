@@ -6,15 +6,13 @@
  * replacer. Kinds are told by brand and structure, since a value may come from another realm (`vm`, Jest).
  * Neighbours: `payload.ts` writes payloads, `job-payload.ts` writes results.
  */
-import { MAX_VALUE_BYTES } from './bounds.js';
-import { isInstance, kindOfThrown, quoted, shorten } from './error-text.js';
+import { MAX_VALUES } from './bounds.js';
+import { isInstance, kindOfThrown, quoted, shorten, tagOf } from './error-text.js';
 import { UnserializableDataError } from './errors.js';
 import { ignoreRejections } from './ignored-rejections.js';
 
 /** Levels of arrays and objects. An empty stack has room for 1,900 levels of the walk, and for 4,100 of `JSON.stringify`. */
 export const MAX_DEPTH = 500;
-/** Values of one payload or result: more do not fit into its bytes. A value in several places counts each time: JSON repeats it. */
-export const MAX_VALUES = MAX_VALUE_BYTES / 2;
 /** Longest path in a message. */
 const MAX_PATH_LENGTH = 256;
 
@@ -184,7 +182,7 @@ class Walk {
   }
 }
 
-/** Tags of what has its content elsewhere than in its properties, whatever properties an instance or a subclass adds. */
+/** Tags of what has its content elsewhere than in its properties, even if an instance or a subclass adds some. */
 const ELSEWHERE = new Set([
   ...['Error', 'RegExp', 'Map', 'Set', 'WeakMap', 'WeakSet', 'WeakRef', 'Promise', 'ArrayBuffer', 'SharedArrayBuffer'],
   ...['BigInt', 'Symbol', 'Headers', 'FormData', 'Blob', 'File', 'URLSearchParams'],
@@ -213,10 +211,6 @@ const BOXES = new Map<string, (this: unknown) => unknown>([
   ['String', String.prototype.valueOf as () => unknown],
   ['Boolean', Boolean.prototype.valueOf as () => unknown],
 ]);
-
-function tagOf(value: object): string {
-  return Object.prototype.toString.call(value).slice('[object '.length, -1);
-}
 
 /** An object without a class. */
 function isPlain(value: object): boolean {
@@ -248,7 +242,7 @@ function isEmptied(value: object): boolean {
   return true;
 }
 
-/** Never a name that the value itself gives. Throws nothing, whatever the value is. */
+/** Never a name that the value itself gives. Never throws. */
 function instanceWord(value: object): string {
   const name = classNameOf(value);
   return typeof name === 'string' && /^[\w$]{1,64}$/.test(name)

@@ -11,6 +11,7 @@ import type { Bull } from './bullmq.js';
 import type { Channel } from './channel.js';
 import { answerOrDrop } from './connection.js';
 import type { KeySpace } from './keys.js';
+import { inPages } from './pages.js';
 import type { Rights } from './rights.js';
 
 export interface BooksParts {
@@ -72,12 +73,9 @@ export class RedisBooks {
   }
 
   async backlogs(entities: readonly EntityRef[]): Promise<number[]> {
-    const counts: number[] = [];
-    for (let from = 0; from < entities.length; from += BACKLOGS_PER_CALL) {
-      const bases = entities.slice(from, from + BACKLOGS_PER_CALL).map(entity => this.parts.keySpace.of(entity).base);
-      counts.push(...(await this.channel.call('backlogs', bases, answer => answer.map(Number))));
-    }
-    return counts;
+    const { keySpace } = this.parts;
+    const bases = entities.map(entity => keySpace.of(entity).base);
+    return inPages(bases, BACKLOGS_PER_CALL, page => this.channel.call('backlogs', page, answer => answer.map(Number)));
   }
 
   async leftovers(types: readonly string[]): Promise<boolean> {
