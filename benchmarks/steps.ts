@@ -4,9 +4,9 @@
  */
 import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
-import type { FetchedJob, NewJob } from '../src/core/jobs.js';
-import { resolveOptions } from '../src/core/options.js';
-import type { Claim, EnterHint } from '../src/core/ports.js';
+import type { FetchedJob, NewJob } from '../src/core/model/job.js';
+import { resolveOptions } from '../src/core/options/resolve.js';
+import type { Claim, EnterHint } from '../src/core/ports/store.js';
 import { systemClock } from '../src/nest/system.js';
 import { RedisEntityStore } from '../src/store/redis/redis-store.js';
 import { median } from './records.js';

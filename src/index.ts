@@ -8,16 +8,13 @@ export {
   ResultUnavailableError,
   TooManyWaitingCallsError,
   WaitAbortedError,
-} from './core/answer-errors.js';
-export type { CallState } from './core/answers-port.js';
-export type { BatchOptions } from './core/batch.js';
-export { type JsonValue, jsonCodec, type PayloadCodec } from './core/codec.js';
-export type { ContextOptions } from './core/context.js';
-export { type Encryption, encryptedCodec } from './core/encrypted-codec.js';
-export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/engine-options.js';
-export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue.js';
-export type { EntityId, EntityRef } from './core/entity.js';
-export type { ContextValue, ContextValues } from './core/envelope.js';
+} from './core/calls/call-errors.js';
+export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue/enqueuer.js';
+export type { OnChildFailure } from './core/enqueue/flow.js';
+export type { BatchOptions } from './core/handlers/batch-options.js';
+export type { SchemaOptions, StandardSchema } from './core/handlers/validation.js';
+export type { EntityId, EntityRef } from './core/model/entity.js';
+export type { ContextValue, ContextValues } from './core/model/envelope.js';
 export {
   AtomicQueuesError,
   AuthenticationError,
@@ -49,14 +46,17 @@ export {
   UnsupportedError,
   ValidationError,
   type ValidationIssue,
-} from './core/errors.js';
-export type { LifecycleEvent } from './core/events.js';
-export type { OnChildFailure } from './core/flow.js';
-export type { ChildResult, EntityContext } from './core/jobs.js';
-export type { DeadLetter, EntityStatus, JobState, JobView, ScheduleView } from './core/operating.js';
-export type { Schedule } from './core/schedule.js';
-export { type SuperJson, superjsonCodec } from './core/superjson-codec.js';
-export type { SchemaOptions, StandardSchema } from './core/validation.js';
+} from './core/model/errors.js';
+export type { LifecycleEvent } from './core/model/events.js';
+export type { ChildResult, EntityContext } from './core/model/job.js';
+export type { Schedule } from './core/model/schedule.js';
+export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options/options.js';
+export type { ContextOptions } from './core/payload/caller-context.js';
+export { type JsonValue, jsonCodec, type PayloadCodec } from './core/payload/codec.js';
+export { type Encryption, encryptedCodec } from './core/payload/encrypted-codec.js';
+export { type SuperJson, superjsonCodec } from './core/payload/superjson-codec.js';
+export type { DeadLetter, EntityStatus, JobState, JobView, ScheduleView } from './core/ports/operator.js';
+export type { CallState } from './core/ports/replies.js';
 export { AtomicQueuesModule } from './nest/atomic-queues.module.js';
 export type {
   BulkOptions,
@@ -65,10 +65,10 @@ export type {
   FlowNodeOptions,
   ScopedQueueBus,
   WaitOptions,
-} from './nest/bus-options.js';
-export { CronManagerService } from './nest/cron-manager.service.js';
+} from './nest/bus/bus-options.js';
+export { HandlerErrorFilter } from './nest/bus/handler-error.filter.js';
+export { QueueBus } from './nest/bus/queue-bus.js';
 export { currentEntity, currentJob, type JobContext } from './nest/current-job.js';
-export type { DeadLetterQueue } from './nest/dead-letter-queue.js';
 export {
   BatchHandler,
   JobCommand,
@@ -79,8 +79,8 @@ export {
   QueueEntityId,
   type QueueEntityOptions,
   WorkerProcessor,
-} from './nest/decorators.js';
-export { type EntityQueue, EntityQueues, type EntityTypeQueues } from './nest/entity-queues.js';
+} from './nest/decorators/decorators.js';
+export type { WorkerProcessorOptions } from './nest/decorators/metadata.js';
 export type {
   EntityTypeName,
   EntityTypes,
@@ -92,9 +92,13 @@ export type {
   ScopedJob,
 } from './nest/entity-types.js';
 export { AtomicQueuesEvents } from './nest/events.js';
-export { HandlerErrorFilter } from './nest/handler-error.filter.js';
-export type { WorkerProcessorOptions } from './nest/metadata.js';
-export type { AtomicQueuesModuleOptions, AtomicQueuesOptionsFactory, EntitiesOptions } from './nest/options.js';
-export { QueueBus } from './nest/queue-bus.js';
-export { SpawnQueueService } from './nest/spawn-queue.service.js';
-export type { RedisConnectionOptions, SentinelOptions, ServerOptions } from './store/redis/connection.js';
+export { CronManagerService } from './nest/operator/cron-manager.service.js';
+export type { DeadLetterQueue } from './nest/operator/dead-letter-queue.js';
+export { type EntityQueue, EntityQueues, type EntityTypeQueues } from './nest/operator/entity-queues.js';
+export { SpawnQueueService } from './nest/operator/spawn-queue.service.js';
+export type {
+  AtomicQueuesModuleOptions,
+  AtomicQueuesOptionsFactory,
+  EntitiesOptions,
+} from './nest/options/module-options.js';
+export type { RedisConnectionOptions, SentinelOptions, ServerOptions } from './store/redis/connection/connection.js';

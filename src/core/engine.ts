@@ -3,30 +3,36 @@
  * Owns the order of starting and stopping; its parts do the work.
  */
 
-import { Announcer } from './announcer.js';
-import { Propagation, type Tracer } from './context.js';
-import { detached } from './detached.js';
-import { Discovery } from './discovery.js';
-import type { HandlerTable } from './dispatch.js';
-import { type EnqueuedFlow, type EnqueuedJob, Enqueuer, type JobRequest, type ScheduledJob } from './enqueue.js';
-import type { EntityRef } from './entity.js';
-import type { EntityWorker } from './entity-worker.js';
-import { ClosedError, rejecting } from './errors.js';
-import type { EventSink } from './events.js';
-import type { FlowOf } from './flow.js';
-import { Heartbeat } from './heartbeat.js';
-import { HostLookup } from './host-lookup.js';
-import { jobWord } from './job-execution.js';
-import { Leftovers } from './leftovers.js';
-import { LookSources } from './look.js';
-import type { DeadLetters, EntityControl, Schedules } from './operating.js';
-import type { EngineConfig } from './options.js';
-import type { Clock, EntityStore, Log } from './ports.js';
-import { Scaler } from './scaler.js';
-import type { Schedule } from './schedule.js';
-import { SlowRuns } from './slow-runs.js';
-import { WaitingCalls, type WaitOptions } from './waiting-calls.js';
-import { WorkerManager } from './worker-manager.js';
+import { WaitingCalls, type WaitOptions } from './calls/pending-calls.js';
+import {
+  type EnqueuedFlow,
+  type EnqueuedJob,
+  Enqueuer,
+  type JobRequest,
+  type ScheduledJob,
+} from './enqueue/enqueuer.js';
+import type { FlowOf } from './enqueue/flow.js';
+import type { HandlerTable } from './handlers/handler-table.js';
+import { detached } from './model/detached.js';
+import type { EntityRef } from './model/entity.js';
+import { ClosedError, rejecting } from './model/errors.js';
+import type { EventSink } from './model/events.js';
+import type { Schedule } from './model/schedule.js';
+import type { EngineConfig } from './options/resolve.js';
+import { Propagation, type Tracer } from './payload/caller-context.js';
+import { Announcer } from './pod/announcer.js';
+import { LookSources } from './pod/claim-sources.js';
+import { Discovery } from './pod/discovery.js';
+import { Heartbeat } from './pod/heartbeat.js';
+import { HostLookup } from './pod/host-lookup.js';
+import { Leftovers } from './pod/leftovers.js';
+import { Scaler } from './pod/scaler.js';
+import { SlowRuns } from './pod/slow-runs.js';
+import { WorkerManager } from './pod/worker-manager.js';
+import type { DeadLetters, EntityControl, Schedules } from './ports/operator.js';
+import type { Clock, EntityStore, Log } from './ports/store.js';
+import { jobWord } from './run/run-job.js';
+import type { EntityWorker } from './work/entity-worker.js';
 
 /** Jobs that the line about an incomplete shutdown names. */
 const MAX_NAMED_JOBS = 5;

@@ -1,13 +1,13 @@
 /** The Nest module: options in, `QueueBus` out. Everything else is `runtime.ts`. */
 import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
-import { CronManagerService } from './cron-manager.service.js';
-import { EntityQueues } from './entity-queues.js';
+import { QueueBus } from './bus/queue-bus.js';
 import { AtomicQueuesEvents } from './events.js';
-import { HookOrderModule } from './hook-order.js';
-import { type AtomicQueuesModuleOptions, checkGiven } from './options.js';
-import { QueueBus } from './queue-bus.js';
+import { CronManagerService } from './operator/cron-manager.service.js';
+import { EntityQueues } from './operator/entity-queues.js';
+import { SpawnQueueService } from './operator/spawn-queue.service.js';
+import { type AtomicQueuesModuleOptions, checkGiven } from './options/module-options.js';
 import { createRedisStore, MODULE_OPTIONS, Runtime, STORE_FACTORY } from './runtime.js';
-import { SpawnQueueService } from './spawn-queue.service.js';
+import { HookOrderModule } from './start/hook-order.js';
 
 const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
   new ConfigurableModuleBuilder<AtomicQueuesModuleOptions>({

@@ -1,8 +1,8 @@
-/** What runs, with the types of BullMQ. Neighbour: `core/current-job.ts` keeps it. */
+/** What runs, with the types of BullMQ. Neighbour: `core/run/running-job.ts` keeps it. */
 import type { Job } from 'bullmq';
-import { runningEntity, runningJob } from '../core/current-job.js';
-import { UnsupportedError } from '../core/errors.js';
-import type { JobContext as CoreJobContext, EntityContext } from '../core/jobs.js';
+import { UnsupportedError } from '../core/model/errors.js';
+import type { JobContext as CoreJobContext, EntityContext } from '../core/model/job.js';
+import { runningEntity, runningJob } from '../core/run/running-job.js';
 
 /**
  * What a handler may know of its job and its entity: its third argument, {@link currentJob} below it, and `REQUEST` in what is

@@ -1,8 +1,8 @@
 /**
  * Names and payloads that the compiler knows: what an application says of its entity types, and what follows from it. Types only.
- * Neighbours: `queue-bus.ts`, `entity-queues.ts`, `decorators.ts` and `options.ts` ask for these names.
+ * Neighbours: `queue-bus.ts`, `entity-queues.ts`, `decorators.ts` and `module-options.ts` ask for these names.
  */
-import type { EntityId } from '../core/entity.js';
+import type { EntityId } from '../core/model/entity.js';
 
 /**
  * The entity types of an application, for the compiler. Empty, any name will do, and data is `unknown`; once there is one, only those

@@ -1,8 +1,8 @@
-/** The lifecycle of workers and jobs as a stream. Neighbour: `core/events.ts` says what is told. */
+/** The lifecycle of workers and jobs as a stream. Neighbour: `core/model/events.ts` says what is told. */
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type Observable, Subject } from 'rxjs';
-import { detached } from '../core/detached.js';
-import type { EventSink, LifecycleEvent } from '../core/events.js';
+import { detached } from '../core/model/detached.js';
+import type { EventSink, LifecycleEvent } from '../core/model/events.js';
 
 /**
  * What happens on this pod. Costs nothing until somebody subscribes; completes when the application has shut down.

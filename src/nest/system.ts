@@ -1,9 +1,9 @@
 /** The core's ports onto this process: its clocks, and Nest's logger; and whether it is one of a test run. */
 import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
-import { asLine } from '../core/error-text.js';
-import { clearTimeout, monotonicMs, setTimeout, wallMs } from '../core/own-timers.js';
-import { type Clock, LONGEST_TIMER_MS, type Log } from '../core/ports.js';
+import { asLine } from '../core/model/error-text.js';
+import { clearTimeout, monotonicMs, setTimeout, wallMs } from '../core/ports/own-timers.js';
+import { type Clock, LONGEST_TIMER_MS, type Log } from '../core/ports/store.js';
 
 export const systemClock: Clock = {
   monotonicMs,

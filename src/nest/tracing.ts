@@ -4,12 +4,13 @@
  *
  * `@opentelemetry/api` is an optional peer, imported only for the option `tracing`. A trace is no reason to refuse a job, or to
  * fail one: what can't travel is left out, with one warning.
- * Neighbour: `core/context.ts` says when a trace is captured and restored.
+ * Neighbour: `core/payload/caller-context.ts` says when a trace is captured and restored.
  */
-import type { Tracer } from '../core/context.js';
-import type { TraceFields } from '../core/envelope.js';
-import { InvalidOptionError, messageOf } from '../core/errors.js';
-import type { Log } from '../core/ports.js';
+
+import type { TraceFields } from '../core/model/envelope.js';
+import { InvalidOptionError, messageOf } from '../core/model/errors.js';
+import type { Tracer } from '../core/payload/caller-context.js';
+import type { Log } from '../core/ports/store.js';
 
 /** What is used of `@opentelemetry/api`. */
 export interface OpenTelemetry {

@@ -1,6 +1,6 @@
 /** When a schedule with a pattern runs next, by BullMQ's own rule. Neighbours: both stores, which ask here. */
 import { getNextMillis } from 'bullmq';
-import { InvalidOptionError, messageOf } from '../core/errors.js';
+import { InvalidOptionError, messageOf } from '../core/model/errors.js';
 
 interface Pattern {
   readonly pattern: string;

@@ -75,7 +75,7 @@ function installCommands() {
 function checkContents(files) {
   const known = /^(dist\/|docs\/|examples\/banking\/|(package\.json|README\.md|CHANGELOG\.md|LICENSE)$)/;
   const strange = files.filter(file => !known.test(file));
-  const thread = ['esm', 'cjs'].map(build => `dist/${build}/store/redis/renewal-thread.entry.js`);
+  const thread = ['esm', 'cjs'].map(build => `dist/${build}/store/redis/renewal/renewal-thread.entry.js`);
   const missing = [
     'dist/esm/index.js',
     'dist/esm/index.d.ts',

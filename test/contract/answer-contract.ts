@@ -1,11 +1,12 @@
 /** The part of a store's contract that is about answers: how whoever waits for a job learns how it ended. */
-import type { Answer } from '../../src/core/answer.js';
-import type { Received } from '../../src/core/answers-port.js';
-import type { EntityRef } from '../../src/core/entity.js';
-import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/jobs.js';
-import { MAX_UNREAD } from '../../src/core/mailbox.js';
-import { resolveOptions } from '../../src/core/options.js';
-import type { Claim, EntityStore } from '../../src/core/ports.js';
+
+import type { EntityRef } from '../../src/core/model/entity.js';
+import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
+import { MAX_UNREAD } from '../../src/core/model/mailbox.js';
+import type { Answer } from '../../src/core/model/reply.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { Received } from '../../src/core/ports/replies.js';
+import type { Claim, EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

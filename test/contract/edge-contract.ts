@@ -1,9 +1,10 @@
 /** The part of a store's contract that is about what meets seldom: priorities in flows, lapsed leases, what was skipped, replaced or given back. */
-import type { EntityRef } from '../../src/core/entity.js';
-import { planFlow } from '../../src/core/flow.js';
-import type { FetchedJob, JobOptions, Settlement } from '../../src/core/jobs.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claimed, EntityStore } from '../../src/core/ports.js';
+
+import { planFlow } from '../../src/core/enqueue/flow.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import type { Claimed, EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -1,8 +1,8 @@
 /** The part of a store's contract that is about the envelope: what travels with a job beside its payload. */
-import type { EntityRef } from '../../src/core/entity.js';
-import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
-import type { EntityStore } from '../../src/core/ports.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

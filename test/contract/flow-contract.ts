@@ -2,12 +2,13 @@
  * The part of a store's contract that is about flows: jobs that run after others, on other entities, and what those have brought.
  * Neighbour: `intake-contract.ts`, jobs that wait for nobody.
  */
-import type { EntityRef } from '../../src/core/entity.js';
-import { BacklogFullError, InvalidOptionError, StaleClaimError } from '../../src/core/errors.js';
-import { type FlowOf, planFlow } from '../../src/core/flow.js';
-import type { FetchedJob, JobOptions, Settlement } from '../../src/core/jobs.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claimed, Entered, EntityStore } from '../../src/core/ports.js';
+
+import { type FlowOf, planFlow } from '../../src/core/enqueue/flow.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import { BacklogFullError, InvalidOptionError, StaleClaimError } from '../../src/core/model/errors.js';
+import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import type { Claimed, Entered, EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -1,6 +1,6 @@
 /** The part of a store's contract that is about which types live pods work, as far as they have said. */
-import { resolveOptions } from '../../src/core/options.js';
-import type { EntityStore } from '../../src/core/ports.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { serving } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -2,11 +2,11 @@
  * The part of a store's contract that is about what may come in: bounded backlogs, many jobs in one step, and what is enqueued
  * for the second time. Neighbour: `store-contract.ts`, all other adds.
  */
-import type { EntityRef } from '../../src/core/entity.js';
-import { BacklogFullError } from '../../src/core/errors.js';
-import type { JobOptions } from '../../src/core/jobs.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { Claim, Entered, EntityStore } from '../../src/core/ports.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import { BacklogFullError } from '../../src/core/model/errors.js';
+import type { JobOptions } from '../../src/core/model/job.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import type { Claim, Entered, EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -2,11 +2,11 @@
  * The part of a store's contract that is about pods: several handlers at once, names that a pod does not know, requests
  * for workers, the load of pods, and work that came past the library. Neighbour: `store-contract.ts`, jobs and claims.
  */
-import type { EntityRef } from '../../src/core/entity.js';
-import { StaleClaimError } from '../../src/core/errors.js';
-import type { FetchedJob } from '../../src/core/jobs.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { EntityStore } from '../../src/core/ports.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import { StaleClaimError } from '../../src/core/model/errors.js';
+import type { FetchedJob } from '../../src/core/model/job.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

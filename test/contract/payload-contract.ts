@@ -1,9 +1,10 @@
 /** The part of a store's contract that is about payloads: what a person sees of those that a codec has written. */
-import type { PayloadCodec } from '../../src/core/codec.js';
-import type { EntityRef } from '../../src/core/entity.js';
-import type { NewJob, Settlement } from '../../src/core/jobs.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { EntityStore } from '../../src/core/ports.js';
+
+import type { EntityRef } from '../../src/core/model/entity.js';
+import type { NewJob, Settlement } from '../../src/core/model/job.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import type { PayloadCodec } from '../../src/core/payload/codec.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

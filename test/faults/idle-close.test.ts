@@ -2,12 +2,13 @@
  * A job that arrives exactly when its idle worker closes: in each round the worker sends its release and a producer, on a
  * connection of its own, its job in the same moment, now the one first and now the other. Races 4 and 11, by the thousand.
  */
-import { HandlerTable } from '../../src/core/dispatch.js';
+
 import { Engine } from '../../src/core/engine.js';
-import { NO_EVENTS } from '../../src/core/events.js';
-import type { NewJob } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
-import type { EntityStore } from '../../src/core/ports.js';
+import { HandlerTable } from '../../src/core/handlers/handler-table.js';
+import { NO_EVENTS } from '../../src/core/model/events.js';
+import type { NewJob } from '../../src/core/model/job.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { systemClock } from '../../src/nest/system.js';
 import { RecordingLog } from '../support/log.js';
 import { Random } from '../support/random.js';

@@ -1,6 +1,6 @@
 /** What runs short: memory and connections of Redis, time; and many entities at once. */
 import { startRedis } from '#dev-redis';
-import { resolveOptions } from '../../src/core/options.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import { systemClock } from '../../src/nest/system.js';
 import { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { RecordingLog } from '../support/log.js';

@@ -1,8 +1,8 @@
 /**
  * What this library builds on in BullMQ. When a release of BullMQ fails here, read what changed before anything else.
  */
-import { Bull } from '../../src/store/redis/bullmq.js';
-import { hoistDefinitions } from '../../src/store/redis/scripts/hoist.js';
+import { Bull } from '../../src/store/redis/bullmq/encode.js';
+import { hoistDefinitions } from '../../src/store/redis/lua/hoist.js';
 
 test('the scripts of the installed BullMQ have the keys, in the order, that their bodies expect', async () => {
   const { scripts } = await Bull.load('aq:pod');

@@ -1,13 +1,13 @@
 /** Steps that Redis stops half-way, or refuses: what is told of them, and what completes them. */
 import type { Job } from 'bullmq';
 import { type DevRedis, startRedis } from '#dev-redis';
-import type { EntityRef } from '../../src/core/entity.js';
-import { OutcomeUnknownError, StoreRefusedError } from '../../src/core/errors.js';
-import { planFlow } from '../../src/core/flow.js';
-import { withIdempotency } from '../../src/core/job-data.js';
-import type { JobOptions, Settlement } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
-import type { Claimed } from '../../src/core/ports.js';
+import { planFlow } from '../../src/core/enqueue/flow.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import { OutcomeUnknownError, StoreRefusedError } from '../../src/core/model/errors.js';
+import type { JobOptions, Settlement } from '../../src/core/model/job.js';
+import { withIdempotency } from '../../src/core/options/job-options.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { Claimed } from '../../src/core/ports/store.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';

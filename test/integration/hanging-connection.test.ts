@@ -2,9 +2,9 @@
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
-import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import { JobHandler, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
 import { AtomicQueuesEvents } from '../../src/nest/events.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
 import { connect, dropKeys, freshPrefix } from '../support/redis.js';
 import { RedisProxy } from '../support/redis-proxy.js';
 import { eventually } from '../support/wait.js';

@@ -1,8 +1,8 @@
 /** Hashes of jobs that a person, or damage, has deleted: what stands in their name goes on. */
-import type { EntityRef } from '../../src/core/entity.js';
-import type { JobOptions } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
-import type { Claimed } from '../../src/core/ports.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import type { JobOptions } from '../../src/core/model/job.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { Claimed } from '../../src/core/ports/store.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';

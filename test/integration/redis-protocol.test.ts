@@ -3,10 +3,15 @@
  * tools beside us. Numbers are those of the design's invariants (I) and races.
  */
 import { Job, Queue, Worker } from 'bullmq';
-import type { EntityRef } from '../../src/core/entity.js';
-import { InvalidOptionError, StaleClaimError, StoreRefusedError, UnsupportedError } from '../../src/core/errors.js';
-import type { FetchedJob, NewJob, Settlement } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import {
+  InvalidOptionError,
+  StaleClaimError,
+  StoreRefusedError,
+  UnsupportedError,
+} from '../../src/core/model/errors.js';
+import type { FetchedJob, NewJob, Settlement } from '../../src/core/model/job.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { redisUrl } from '../support/redis.js';
 import { RedisCluster } from '../support/redis-cluster.js';

@@ -4,8 +4,8 @@ import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { type DevRedis, startRedis } from '#dev-redis';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
 import { DurableRedis } from '../support/durable-redis.js';
 import { eventually } from '../support/wait.js';
 

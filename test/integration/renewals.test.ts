@@ -7,12 +7,12 @@ import { jest } from '@jest/globals';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
-import { resolveOptions } from '../../src/core/options.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { systemClock } from '../../src/nest/system.js';
-import type { RenewalArguments } from '../../src/store/redis/renewal-connection.js';
-import type { RenewalsOptions } from '../../src/store/redis/renewals.js';
+import type { RenewalArguments } from '../../src/store/redis/renewal/renewal-connection.js';
+import type { RenewalsOptions } from '../../src/store/redis/renewal/renewals.js';
 import { RecordingLog } from '../support/log.js';
 import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
 import { RedisEntity } from '../support/redis-entity.js';
@@ -40,7 +40,7 @@ describe('renewals', () => {
   let renewals: Awaited<ReturnType<typeof make>>;
 
   async function make(changed: Partial<RenewalsOptions>) {
-    const { Renewals } = await import('../../src/store/redis/renewals.js');
+    const { Renewals } = await import('../../src/store/redis/renewal/renewals.js');
     return new Renewals({ ...options, ...changed });
   }
   const instance = (settings: object) => {

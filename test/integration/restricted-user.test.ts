@@ -4,12 +4,12 @@ import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
-import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
-import { EntityQueues } from '../../src/nest/entity-queues.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
-import { Bull } from '../../src/store/redis/bullmq.js';
-import { composeDispatcher } from '../../src/store/redis/scripts/dispatcher.js';
-import { renewLua } from '../../src/store/redis/scripts/renew.lua.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import { JobHandler, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { EntityQueues } from '../../src/nest/operator/entity-queues.js';
+import { Bull } from '../../src/store/redis/bullmq/encode.js';
+import { composeDispatcher } from '../../src/store/redis/lua/compose.js';
+import { renewLua } from '../../src/store/redis/lua/renew.lua.js';
 import { codeBlocks } from '../support/doc-code.js';
 import { eventually } from '../support/wait.js';
 

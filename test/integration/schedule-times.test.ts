@@ -1,7 +1,7 @@
 /** Schedules on real Redis, step by step: clocks that disagree, and what tools of BullMQ do to a run. */
-import { InvalidOptionError } from '../../src/core/errors.js';
-import { resolveOptions } from '../../src/core/options.js';
-import type { EntityStore } from '../../src/core/ports.js';
+import { InvalidOptionError } from '../../src/core/model/errors.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { systemClock } from '../../src/nest/system.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { RedisEntity } from '../support/redis-entity.js';

@@ -1,7 +1,7 @@
 /** What a Redis that restricts its clients sees of us: scripts with keys, no INFO at start, no loop on what it refuses. */
 import { Redis } from 'ioredis';
 import { type DevRedis, startRedis } from '#dev-redis';
-import { resolveOptions } from '../../src/core/options.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { serving } from '../support/settlements.js';
 import { eventually } from '../support/wait.js';

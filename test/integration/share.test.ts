@@ -1,7 +1,8 @@
 /** Cold entities under load, on real Redis: five pods, and all traffic comes in on one of them. */
-import { HandlerTable } from '../../src/core/dispatch.js';
+
 import { Engine } from '../../src/core/engine.js';
-import { resolveOptions } from '../../src/core/options.js';
+import { HandlerTable } from '../../src/core/handlers/handler-table.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import { systemClock } from '../../src/nest/system.js';
 import { RecordingLog } from '../support/log.js';
 import { RedisCluster } from '../support/redis-cluster.js';

@@ -1,10 +1,10 @@
 /** What only Redis can have too much of: stacks of an older version, stacks of a batch, results of many children (I11). */
-import type { ChildRef } from '../../src/core/envelope.js';
-import type { FetchedJob, Settlement } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
-import type { Claimed } from '../../src/core/ports.js';
-import { JobEnds } from '../../src/store/redis/job-ends.js';
-import type { RedisJob } from '../../src/store/redis/replies.js';
+import type { ChildRef } from '../../src/core/model/envelope.js';
+import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { Claimed } from '../../src/core/ports/store.js';
+import type { RedisJob } from '../../src/store/redis/decode.js';
+import { JobEnds } from '../../src/store/redis/job-end.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done } from '../support/settlements.js';
 

@@ -6,9 +6,9 @@ const ON_REDIS = ['test/integration/answers.test.ts'];
 
 const script = name => `src/store/redis/scripts/${name}.lua.ts`;
 const ANSWER = script('answer');
-const CALL = 'src/core/waiting-call.ts';
-const CALLS = 'src/core/waiting-calls.ts';
-const INQUIRY = 'src/core/inquiry.ts';
+const CALL = 'src/core/calls/pending-call.ts';
+const CALLS = 'src/core/calls/pending-calls.ts';
+const INQUIRY = 'src/core/calls/inquiry.ts';
 
 export const answerGuards = [
   {
@@ -70,7 +70,7 @@ export const answerGuards = [
   {
     guard: 'what was read is removed from the mailbox',
     cites: 'I8',
-    file: 'src/store/redis/answers.ts',
+    file: 'src/store/redis/reply-mailbox.ts',
     from: 'redis.xdel(box, ...(this.read.length > 0 ? this.read : [NO_ENTRY]));',
     to: 'redis.xdel(box, NO_ENTRY);',
     tests: CONTRACT,
@@ -78,7 +78,7 @@ export const answerGuards = [
   {
     guard: 'a job that has not ended for good is not answered',
     cites: 'I5',
-    file: 'src/core/reply.ts',
+    file: 'src/core/model/reply-of.ts',
     from: ' || COMES_BACK.includes(outcome.kind)',
     to: '',
     tests: CONTRACT,
@@ -150,7 +150,7 @@ export const answerGuards = [
   {
     guard: 'a handler that has ended waits no more',
     cites: 'I10',
-    file: 'src/core/deadlock.ts',
+    file: 'src/core/calls/deadlock.ts',
     from: 'return context?.hasEnded ? undefined : context;',
     to: 'return context;',
     tests: CORE,
@@ -158,7 +158,7 @@ export const answerGuards = [
   {
     guard: 'a result that is too large is withheld',
     cites: 'I10',
-    file: 'src/core/job-execution.ts',
+    file: 'src/core/run/run-job.ts',
     from: "outcome: { kind: 'completed', value, withheld }",
     to: "outcome: { kind: 'completed', value }",
     tests: CORE,

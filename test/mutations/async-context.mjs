@@ -6,7 +6,7 @@ export const asyncContextGuards = [
   {
     guard: 'what runs detached is outside of every context',
     cites: 'stranger context',
-    file: 'src/core/detached.ts',
+    file: 'src/core/model/detached.ts',
     from: 'return ROOT.runInAsyncScope(runInOwn, undefined, run) as T;',
     to: 'return runInOwn(run) as T;',
     tests: TESTS,
@@ -14,7 +14,7 @@ export const asyncContextGuards = [
   {
     guard: 'what is entered in it ends with it',
     cites: 'stranger context',
-    file: 'src/core/detached.ts',
+    file: 'src/core/model/detached.ts',
     from: 'return new AsyncResource(NAME).runInAsyncScope(run);',
     to: 'return run();',
     tests: UNIT,
@@ -22,7 +22,7 @@ export const asyncContextGuards = [
   {
     guard: 'a handler is in no context that another has left behind',
     cites: 'stranger context',
-    file: 'src/core/job-line.ts',
+    file: 'src/core/work/local-queue.ts',
     from: 'detached(() => runJob(this.execution, job, lease, limit)).then(',
     to: 'runJob(this.execution, job, lease, limit).then(',
     tests: TESTS,
@@ -30,7 +30,7 @@ export const asyncContextGuards = [
   {
     guard: 'a worker does not keep the context of the caller whose job it has fetched',
     cites: 'stranger context, I8',
-    file: 'src/core/enqueue.ts',
+    file: 'src/core/enqueue/enqueuer.ts',
     from: 'return this.order.after(() => detached(() => this.send(job)));',
     to: 'return this.order.after(() => this.send(job));',
     tests: TESTS,
@@ -38,7 +38,7 @@ export const asyncContextGuards = [
   {
     guard: 'what waits for answers does not keep the context of its first caller',
     cites: 'stranger context, I8',
-    file: 'src/core/waiting-calls.ts',
+    file: 'src/core/calls/pending-calls.ts',
     from: 'detached(() => {\n      this.listen();\n      this.inquiry.schedule();\n    });',
     to: 'this.listen();\n    this.inquiry.schedule();',
     tests: TESTS,
@@ -70,7 +70,7 @@ export const asyncContextGuards = [
   {
     guard: 'a batch of calls is in the context of none of its callers',
     cites: 'stranger context',
-    file: 'src/store/redis/channel.ts',
+    file: 'src/store/redis/connection/channel.ts',
     from: 'private readonly flush = (): void => detached(() => this.flushNow());',
     to: 'private readonly flush = (): void => this.flushNow();',
     tests: UNIT,

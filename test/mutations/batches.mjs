@@ -2,8 +2,8 @@
 const CONTRACT = ['test/contract/redis.test.ts'];
 const CORE = ['test/unit/batches.test.ts'];
 
-const FINISH = 'src/store/redis/scripts/finish.lua.ts';
-const GATHERING = 'src/core/batch-gathering.ts';
+const FINISH = 'src/store/redis/lua/finish.lua.ts';
+const GATHERING = 'src/core/work/batch-collector.ts';
 
 export const batchGuards = [
   {
@@ -57,7 +57,7 @@ export const batchGuards = [
   {
     guard: 'batches: an owner that waits for more is called',
     cites: 'I7',
-    file: 'src/store/redis/scripts/enter.lua.ts',
+    file: 'src/store/redis/lua/intake.lua.ts',
     from: '(fetched >= tonumber(handlers) and not isGathering(claim, fetched))',
     to: 'fetched >= tonumber(handlers)',
     tests: CONTRACT,
@@ -65,7 +65,7 @@ export const batchGuards = [
   {
     guard: 'batches: a wait that is over calls nobody',
     cites: 'race 36',
-    file: 'src/store/redis/scripts/claim.lua.ts',
+    file: 'src/store/redis/lua/claim.lua.ts',
     from: 'fetched < tonumber(upTo) and nowUs < tonumber(untilUs)',
     to: 'fetched < tonumber(upTo)',
     tests: CONTRACT,
@@ -73,7 +73,7 @@ export const batchGuards = [
   {
     guard: 'batches: a new claim does not wait for more',
     cites: 'race 36',
-    file: 'src/store/redis/scripts/claim.lua.ts',
+    file: 'src/store/redis/lua/claim.lua.ts',
     from: "'HDEL', fence(B), 'rests', 'recall', 'gathers') end",
     to: "'HDEL', fence(B), 'rests', 'recall') end",
     tests: CONTRACT,
@@ -81,7 +81,7 @@ export const batchGuards = [
   {
     guard: 'batches: jobs of a dead owner run one at a time',
     cites: 'race 7',
-    file: 'src/core/job-line.ts',
+    file: 'src/core/work/local-queue.ts',
     from: 'this.window.isCareful || ',
     to: '',
     tests: CORE,
@@ -105,7 +105,7 @@ export const batchGuards = [
   {
     guard: 'batches: a wake-up while a fetch is under way is not forgotten',
     cites: 'I7',
-    file: 'src/core/worker-steps.ts',
+    file: 'src/core/work/next-step.ts',
     from: 'if (tenure.woken && answers.fetches === 0) {',
     to: 'if (tenure.woken) {',
     tests: CORE,
@@ -113,7 +113,7 @@ export const batchGuards = [
   {
     guard: 'batches: nothing starts while some of one are to be tried again',
     cites: 'I6, race 6',
-    file: 'src/core/job-line.ts',
+    file: 'src/core/work/local-queue.ts',
     from: '    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.halt();\n',
     to: '',
     tests: CORE,
@@ -121,7 +121,7 @@ export const batchGuards = [
   {
     guard: 'batches: one that waits is no idleness',
     cites: 'race 37',
-    file: 'src/core/worker-steps.ts',
+    file: 'src/core/work/next-step.ts',
     from: "    tenure.enterState('working');\n    const handling",
     to: '    const handling',
     tests: CORE,
@@ -129,7 +129,7 @@ export const batchGuards = [
   {
     guard: 'batches: a failure that names another job fails all',
     cites: 'I10',
-    file: 'src/core/batch-execution.ts',
+    file: 'src/core/run/run-batch.ts',
     from: '    if (!job) {\n',
     to: '    if (!job) continue;\n    if (!job) {\n',
     tests: CORE,
@@ -137,7 +137,7 @@ export const batchGuards = [
   {
     guard: 'batches: a wait ends with what is given back',
     cites: 'I8',
-    file: 'src/core/job-line.ts',
+    file: 'src/core/work/local-queue.ts',
     from: '    this.halts++;\n    this.gathering?.close();\n',
     to: '    this.halts++;\n',
     tests: CORE,

@@ -5,7 +5,7 @@ export const bulkGuards = [
   {
     guard: 'a job that would be dropped as the duplicate of another one of its bulk is refused',
     cites: 'I10',
-    file: 'src/core/enqueue.ts',
+    file: 'src/core/enqueue/enqueuer.ts',
     from: 'check: request => refuseDuplicate(this.check(request, context)),',
     to: 'check: request => this.check(request, context),',
     tests: BULK,
@@ -13,7 +13,7 @@ export const bulkGuards = [
   {
     guard: 'ids of jobs are compared within an entity only',
     cites: 'I10',
-    file: 'src/core/job-data.ts',
+    file: 'src/core/options/job-options.ts',
     from: 'JSON.stringify([option, entity.type, entity.id, idOf(options[option])])',
     to: 'JSON.stringify([option, entity.type, idOf(options[option])])',
     tests: BULK,
@@ -21,7 +21,7 @@ export const bulkGuards = [
   {
     guard: 'default options have no id that all jobs would share',
     cites: 'I10',
-    file: 'src/core/job-data.ts',
+    file: 'src/core/options/job-options.ts',
     from: '  if (name === undefined) return;\n',
     to: '  return;\n',
     tests: BULK,

@@ -290,7 +290,7 @@ export const claimGuards = [
   {
     guard: 'no wait for wake-ups is without end',
     cites: 'race 14',
-    file: 'src/store/redis/books.ts',
+    file: 'src/store/redis/wake-ups.ts',
     from: 'const WAKE_UP_WAIT_SECONDS = 5;',
     to: 'const WAKE_UP_WAIT_SECONDS = 0;',
     tests: CLAIMS,
@@ -306,7 +306,7 @@ export const claimGuards = [
   {
     guard: 'a hung process is not kept its claims',
     cites: 'I7',
-    file: 'src/store/redis/lease-keeper.ts',
+    file: 'src/store/redis/renewal/lease-keeper.ts',
     from: 'this.blamed.add(nameOf(claim));\n      return;',
     to: 'this.blamed.add(nameOf(claim));',
     tests: KEEPER,
@@ -314,7 +314,7 @@ export const claimGuards = [
   {
     guard: 'claims that are to run out are forgotten',
     cites: 'race 15',
-    file: 'src/store/redis/lease-keeper.ts',
+    file: 'src/store/redis/renewal/lease-keeper.ts',
     from: '    this.known = [];\n',
     to: '',
     tests: KEEPER,
@@ -322,7 +322,7 @@ export const claimGuards = [
   {
     guard: 'what was granted when the last list was made is kept',
     cites: 'I7',
-    file: 'src/store/redis/lease-keeper.ts',
+    file: 'src/store/redis/renewal/lease-keeper.ts',
     from: '...this.freshBefore, ',
     to: '',
     tests: KEEPER,

@@ -3,7 +3,7 @@ const CORE = ['test/unit/context.test.ts'];
 const APPLICATION = ['test/unit/context-propagation.test.ts'];
 const ENHANCERS = ['test/unit/enhancers.test.ts'];
 const SCOPES = ['test/unit/scopes.test.ts'];
-const CONTEXT = 'src/core/context.ts';
+const CONTEXT = 'src/core/payload/caller-context.ts';
 
 export const contextGuards = [
   {
@@ -65,7 +65,7 @@ export const contextGuards = [
   {
     guard: 'the runs of a schedule are in no trace',
     cites: 'context',
-    file: 'src/core/enqueue.ts',
+    file: 'src/core/enqueue/enqueuer.ts',
     from: 'this.check(request, this.propagation?.captureValues())',
     to: 'this.check(request, this.propagation?.capture())',
     tests: APPLICATION,
@@ -81,7 +81,7 @@ export const contextGuards = [
   {
     guard: 'a refused job is not tried again',
     cites: 'enhancers',
-    file: 'src/core/retry.ts',
+    file: 'src/core/run/retry.ts',
     from: "  'JOB_REFUSED',\n",
     to: '',
     tests: ENHANCERS,
@@ -89,7 +89,7 @@ export const contextGuards = [
   {
     guard: 'a filter that answers nothing has dealt with nothing',
     cites: 'enhancers',
-    file: 'src/nest/enhancers.ts',
+    file: 'src/nest/handlers/enhancers.ts',
     from: '    if (answer === undefined) throw error;\n',
     to: '',
     tests: ENHANCERS,
@@ -97,7 +97,7 @@ export const contextGuards = [
   {
     guard: 'a guard that no job passes through is refused at start',
     cites: 'enhancers',
-    file: 'src/nest/enhancers.ts',
+    file: 'src/nest/handlers/enhancers.ts',
     from: 'if (isAsked === undefined && own.length > 0) {',
     to: 'if (false) {',
     tests: ENHANCERS,
@@ -105,7 +105,7 @@ export const contextGuards = [
   {
     guard: 'global enhancers that are request-scoped are made for a job',
     cites: 'enhancers',
-    file: 'src/nest/decorators.ts',
+    file: 'src/nest/decorators/decorators.ts',
     from: '    if (enhancers) markAsEntryProvider(target);\n',
     to: '',
     tests: ENHANCERS,
@@ -113,7 +113,7 @@ export const contextGuards = [
   {
     guard: 'the context id of a job is found by its request',
     cites: 'scopes',
-    file: 'src/nest/scope.ts',
+    file: 'src/nest/handlers/scope.ts',
     from: '  Object.defineProperty(context, REQUEST_CONTEXT_ID, { value: contextId });\n',
     to: '',
     tests: SCOPES,
@@ -121,7 +121,7 @@ export const contextGuards = [
   {
     guard: 'what a strategy gives does not hide what the job says',
     cites: 'scopes',
-    file: 'src/nest/scope.ts',
+    file: 'src/nest/handlers/scope.ts',
     from: 'if (!(name in context)) Object',
     to: 'Object',
     tests: SCOPES,
@@ -129,7 +129,7 @@ export const contextGuards = [
   {
     guard: 'a processor is resolved in its own module',
     cites: 'scopes',
-    file: 'src/nest/scope.ts',
+    file: 'src/nest/handlers/scope.ts',
     from: '{ strict: true }',
     to: '{ strict: false }',
     tests: SCOPES,

@@ -5,16 +5,16 @@ const LEASE = ['test/unit/lease.test.ts'];
 const ANSWERS = ['test/unit/races-answers.test.ts'];
 const CLOCKS = ['test/unit/races-clocks.test.ts'];
 const RACES = ['test/unit/races.test.ts'];
-const WORKER = 'src/core/entity-worker.ts';
-const STEPS = 'src/core/worker-steps.ts';
-const REQUESTS = 'src/core/worker-requests.ts';
-const LEAVING = 'src/core/leaving.ts';
+const WORKER = 'src/core/work/entity-worker.ts';
+const STEPS = 'src/core/work/next-step.ts';
+const REQUESTS = 'src/core/work/store-calls.ts';
+const LEAVING = 'src/core/work/release.ts';
 
 export const coreGuards = [
   {
     guard: 'after what is done before it a handler starts only under a valid lease',
     cites: 'I2',
-    file: 'src/core/batch-execution.ts',
+    file: 'src/core/run/run-batch.ts',
     from: '      await lease.untilValid();\n',
     to: '',
     tests: ['test/unit/slow-validation.test.ts', 'test/unit/lease.test.ts'],
@@ -30,7 +30,7 @@ export const coreGuards = [
   {
     guard: 'a lease is measured by the wall clock too',
     cites: 'I2, race 20',
-    file: 'src/core/lease.ts',
+    file: 'src/core/run/lease.ts',
     from: ', clock.wallMs() - since.wallMs)',
     to: ')',
     tests: CLOCKS,
@@ -38,7 +38,7 @@ export const coreGuards = [
   {
     guard: 'a lease is measured by the monotonic clock too',
     cites: 'I2, race 20',
-    file: 'src/core/lease.ts',
+    file: 'src/core/run/lease.ts',
     from: 'clock.monotonicMs() - since.monotonicMs, ',
     to: '',
     tests: LEASE,
@@ -46,7 +46,7 @@ export const coreGuards = [
   {
     guard: 'the last part of a lease is not used',
     cites: 'I2',
-    file: 'src/core/lease.ts',
+    file: 'src/core/run/lease.ts',
     from: 'leaseMs * (1 - MARGIN)',
     to: 'leaseMs',
     tests: LEASE,
@@ -54,7 +54,7 @@ export const coreGuards = [
   {
     guard: 'a lease counts from the sending of its renewal',
     cites: 'I2',
-    file: 'src/core/heartbeat.ts',
+    file: 'src/core/pod/heartbeat.ts',
     from: 'worker.renewed(renewal.claim, sentAt,',
     to: 'worker.renewed(renewal.claim, momentOf(clock),',
     tests: LEASE,
@@ -62,7 +62,7 @@ export const coreGuards = [
   {
     guard: 'forgotten answers are not used',
     cites: 'race 27',
-    file: 'src/core/owed-answers.ts',
+    file: 'src/core/work/pending-responses.ts',
     from: '      if (generation !== this.generation) return false;\n',
     to: '',
     tests: LEASE,
@@ -70,7 +70,7 @@ export const coreGuards = [
   {
     guard: 'answers are used in the order of their requests',
     cites: 'I6',
-    file: 'src/core/owed-answers.ts',
+    file: 'src/core/work/pending-responses.ts',
     from: '    answer.then(\n',
     to: '    (this.owed % 2 === 1 ? answer.then(value => value) : answer).then(\n',
     tests: ANSWERS,
@@ -78,7 +78,7 @@ export const coreGuards = [
   {
     guard: 'an end that was not confirmed is made good by the resync',
     cites: 'race 28',
-    file: 'src/core/beginning-anew.ts',
+    file: 'src/core/work/resync.ts',
     from: 'context.store.resync(claim, tenure.epoch, tenure.jobs.settled)',
     to: 'context.store.resync(claim, tenure.epoch, [])',
     tests: ENGINE,
@@ -102,7 +102,7 @@ export const coreGuards = [
   {
     guard: 'each new start has a new epoch',
     cites: 'race 27',
-    file: 'src/core/beginning-anew.ts',
+    file: 'src/core/work/resync.ts',
     from: '    requests.forget();\n    tenure.epoch = context.nextEpoch();',
     to: '    requests.forget();',
     tests: ENGINE,
@@ -126,7 +126,7 @@ export const coreGuards = [
   {
     guard: 'news of an earlier claim says nothing of this one',
     cites: 'races 4 and 24',
-    file: 'src/core/tenure.ts',
+    file: 'src/core/work/worker-state.ts',
     from: "if (claim !== this.claim || this.currentState === 'releasing'",
     to: "if (this.currentState === 'releasing'",
     tests: RACES,
@@ -190,7 +190,7 @@ export const coreGuards = [
   {
     guard: 'no renewal while the work gets no answers',
     cites: 'race 15',
-    file: 'src/core/heartbeat.ts',
+    file: 'src/core/pod/heartbeat.ts',
     from: 'if (store.isSilentFor(config.leaseMs)) return;',
     to: '',
     tests: ENGINE,
@@ -198,7 +198,7 @@ export const coreGuards = [
   {
     guard: 'jobs of a dead owner run one at a time where several may',
     cites: 'race 7',
-    file: 'src/core/job-line.ts',
+    file: 'src/core/work/local-queue.ts',
     from: 'if (this.window.isCareful) return 1;',
     to: '',
     tests: ['test/unit/several-at-once.test.ts'],
@@ -206,7 +206,7 @@ export const coreGuards = [
   {
     guard: 'a lost entity waits for all its handlers',
     cites: 'I1',
-    file: 'src/core/job-line.ts',
+    file: 'src/core/work/local-queue.ts',
     from: 'return this.running.size > 0;',
     to: 'return this.running.size > 1;',
     tests: ['test/unit/several-at-once.test.ts'],
@@ -222,7 +222,7 @@ export const coreGuards = [
   {
     guard: 'a pod does not come back at once to what it has left',
     cites: 'race 32',
-    file: 'src/core/admission.ts',
+    file: 'src/core/pod/admission.ts',
     from: 'if (untilMs > this.clock.monotonicMs()) return true;',
     to: '',
     tests: ['test/unit/rolling-deploy.test.ts'],
@@ -230,7 +230,7 @@ export const coreGuards = [
   {
     guard: 'idle workers give way for what waits',
     cites: 'race 16',
-    file: 'src/core/worker-manager.ts',
+    file: 'src/core/pod/worker-manager.ts',
     from: 'if (worker.releaseIfIdleFor(0)) this.yielding',
     to: 'if (!worker) this.yielding',
     tests: ['test/unit/room.test.ts'],
@@ -238,7 +238,7 @@ export const coreGuards = [
   {
     guard: 'busy workers give way after a slice',
     cites: 'race 16',
-    file: 'src/core/worker-manager.ts',
+    file: 'src/core/pod/worker-manager.ts',
     from: 'worker.giveWay();',
     to: '',
     tests: ['test/unit/room.test.ts'],
@@ -246,7 +246,7 @@ export const coreGuards = [
   {
     guard: 'a pod that has its share sends new entities to others',
     cites: 'I7',
-    file: 'src/core/worker-manager.ts',
+    file: 'src/core/pod/worker-manager.ts',
     from: 'if (this.waiting > 0 || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
     to: 'if (this.waiting > 0) return undefined;',
     tests: ['test/unit/room.test.ts'],
@@ -262,7 +262,7 @@ export const coreGuards = [
   {
     guard: 'what waits for room comes before what is enqueued',
     cites: 'race 16',
-    file: 'src/core/worker-manager.ts',
+    file: 'src/core/pod/worker-manager.ts',
     from: 'if (this.waiting > 0 || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
     to: 'if (this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
     tests: ['test/unit/room.test.ts'],
@@ -270,7 +270,7 @@ export const coreGuards = [
   {
     guard: 'enqueues do not go through a worker that gives its entity up',
     cites: 'race 16',
-    file: 'src/core/worker-manager.ts',
+    file: 'src/core/pod/worker-manager.ts',
     from: 'if (present) return present.isLeaving ? undefined : present;',
     to: 'if (present) return present;',
     tests: ['test/unit/rolling-deploy.test.ts'],
@@ -278,7 +278,7 @@ export const coreGuards = [
   {
     guard: 'one that runs for long is not asked before the others',
     cites: 'race 16',
-    file: 'src/core/worker-manager.ts',
+    file: 'src/core/pod/worker-manager.ts',
     from: 'const soon = held.filter(({ runsForLong }) => !runsForLong);',
     to: 'const soon = held;',
     tests: ['test/unit/room.test.ts'],
@@ -286,7 +286,7 @@ export const coreGuards = [
   {
     guard: 'a sweep for room is not made without pause',
     cites: 'race 16',
-    file: 'src/core/look.ts',
+    file: 'src/core/pod/claim-sources.ts',
     from: 'const LEAST_PAUSE_MS = 20;',
     to: 'const LEAST_PAUSE_MS = 0;',
     tests: ['test/unit/room.test.ts'],

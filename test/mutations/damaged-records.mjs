@@ -7,7 +7,7 @@ export const damagedRecordGuards = [
   {
     guard: 'options that are damaged fail their job, and nothing else',
     cites: 'damage, I7',
-    file: 'src/store/redis/job-fields.ts',
+    file: 'src/store/redis/bullmq/job-fields.ts',
     from: "if (!isObject(options)) return { value: {}, fault: 'is no JSON object' };",
     to: 'if (!isObject(options)) return { value: {} };',
     tests: FIELDS,
@@ -15,7 +15,7 @@ export const damagedRecordGuards = [
   {
     guard: 'an option that BullMQ would calculate with is checked',
     cites: 'damage, I7',
-    file: 'src/store/redis/job-fields.ts',
+    file: 'src/store/redis/bullmq/job-fields.ts',
     from: 'if (value === undefined || isValid(value)) continue;',
     to: 'if (value !== null) continue;',
     tests: FIELDS,
@@ -71,7 +71,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a last id that is damaged is not there',
     cites: 'damaged number, I5',
-    file: `${SCRIPTS}enter.lua.ts`,
+    file: `${SCRIPTS}intake.lua.ts`,
     from: 'whole(claimOf(B)[LAST_ID])',
     to: 'claimOf(B)[LAST_ID]',
     tests: TESTS,

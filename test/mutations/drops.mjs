@@ -17,7 +17,7 @@ export const dropGuards = [
   {
     guard: 'dropped: so does one in memory',
     cites: 'I5',
-    file: 'src/store/memory/memory-server.ts',
+    file: 'src/store/memory/server.ts',
     from: "    if (entity.owner?.recall === 'drop') this.drop(entity, entity.active);\n    const back",
     to: '    const back',
     tests: MEMORY,
@@ -97,7 +97,7 @@ export const dropGuards = [
   {
     guard: 'dropped: another pod goes on where the caller is gone',
     cites: 'I8',
-    file: 'src/store/redis/books.ts',
+    file: 'src/store/redis/wake-ups.ts',
     from: "      while (await this.channel.call('clear', [base, type, id], ([more]) => more === '1'));\n",
     to: '',
     tests: STEPS,
@@ -215,7 +215,7 @@ export const boundedGuards = [
   {
     guard: 'dropped: nor is one in memory',
     cites: 'I5',
-    file: 'src/store/memory/memory-intake.ts',
+    file: 'src/store/memory/intake.ts',
     from: "    if (known !== undefined && entity?.owner?.recall === 'drop' &&",
     to: "    if (known === '' && entity?.owner?.recall === 'drop' &&",
     tests: MEMORY,

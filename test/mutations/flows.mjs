@@ -88,7 +88,7 @@ export const flowGuards = [
   {
     guard: 'the end of a job that has a parent says so',
     cites: 'I7',
-    file: 'src/store/redis/job-ends.ts',
+    file: 'src/store/redis/job-end.ts',
     from: 'return job.parent !== undefined ?',
     to: 'return false ?',
     tests: CONTRACT,

@@ -2,13 +2,13 @@
 const HALF = ['test/integration/half-way.test.ts'];
 
 const script = name => `src/store/redis/scripts/${name}.lua.ts`;
-const dispatcher = 'src/store/redis/scripts/dispatcher.ts';
+const dispatcher = 'src/store/redis/lua/compose.ts';
 
 export const halfWayGuards = [
   {
     guard: 'a step that was stopped half-way is not told as one that was not executed',
     cites: 'I10',
-    file: 'src/store/redis/channel.ts',
+    file: 'src/store/redis/connection/channel.ts',
     from: '  return half\n',
     to: '  return half && false\n',
     tests: HALF,
@@ -102,9 +102,9 @@ export const halfWayGuards = [
     tests: HALF,
   },
   ...[
-    ['an entity id', 'src/core/entity.ts', '  if (!text.isWellFormed()) throw'],
-    ['the name of a job', 'src/core/enqueue.ts', '    if (!name.isWellFormed()) {'],
-    ['the id of a schedule', 'src/core/schedule.ts', '  if (!id.isWellFormed()) {'],
+    ['an entity id', 'src/core/model/entity.ts', '  if (!text.isWellFormed()) throw'],
+    ['the name of a job', 'src/core/enqueue/enqueuer.ts', '    if (!name.isWellFormed()) {'],
+    ['the id of a schedule', 'src/core/enqueue/schedule-checks.ts', '  if (!id.isWellFormed()) {'],
   ].map(([what, file, from]) => ({
     guard: `${what} with half a surrogate pair is refused`,
     cites: 'I10',
@@ -116,7 +116,7 @@ export const halfWayGuards = [
   {
     guard: 'an envelope is well-formed before it is sent',
     cites: 'I10',
-    file: 'src/core/envelope.ts',
+    file: 'src/core/model/envelope.ts',
     from: 'wellFormedJson(JSON.stringify(envelope))',
     to: 'JSON.stringify(envelope)',
     tests: ['test/unit/half-characters.test.ts'],

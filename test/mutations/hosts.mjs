@@ -3,9 +3,9 @@ const CONTRACT = ['test/contract/redis.test.ts'];
 const CORE = ['test/unit/hosts.test.ts'];
 const RIGHTS = ['test/unit/rights.test.ts'];
 
-const HOSTS = 'src/store/redis/scripts/hosts.lua.ts';
-const ANNOUNCER = 'src/core/announcer.ts';
-const LOOKUP = 'src/core/host-lookup.ts';
+const HOSTS = 'src/store/redis/lua/hosts.lua.ts';
+const ANNOUNCER = 'src/core/pod/announcer.ts';
+const LOOKUP = 'src/core/pod/host-lookup.ts';
 
 export const hostsGuards = [
   {
@@ -59,7 +59,7 @@ export const hostsGuards = [
   {
     guard: 'a command that Redis refuses is told once',
     cites: 'I10',
-    file: 'src/store/redis/rights.ts',
+    file: 'src/store/redis/connection/rights.ts',
     from: ' || this.refused.has(command)) return;',
     to: ') return;',
     tests: RIGHTS,

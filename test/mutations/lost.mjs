@@ -97,7 +97,7 @@ export const lostGuards = [
   {
     guard: 'in memory only a look gives up a claim that has lapsed',
     cites: 'I3',
-    file: 'src/store/memory/memory-server.ts',
+    file: 'src/store/memory/server.ts',
     from: '      if (entity.owner) this.lowerDue(entity, this.now());\n      else this.settle(entity);\n',
     to: '      this.settle(entity);\n',
     tests: EDGES,
@@ -113,7 +113,7 @@ export const lostGuards = [
   {
     guard: 'what a job that blocks has failed with goes with it',
     cites: 'I10',
-    file: 'src/store/redis/job-ends.ts',
+    file: 'src/store/redis/job-end.ts',
     from: "'thrown' in outcome && {",
     to: 'false && {',
     tests: EDGES,
@@ -137,7 +137,7 @@ export const lostGuards = [
   {
     guard: 'nothing starts once handlers were told to stop',
     cites: 'I2, I5',
-    file: 'src/core/lease.ts',
+    file: 'src/core/run/lease.ts',
     from: '    while (!this.reason) {\n',
     to: '    while (!(this.reason instanceof StaleClaimError)) {\n',
     tests: LATE,
@@ -145,7 +145,7 @@ export const lostGuards = [
   {
     guard: 'a job that was told not to start is no try',
     cites: 'I5',
-    file: 'src/core/batch-execution.ts',
+    file: 'src/core/run/run-batch.ts',
     from: '    if (isInstance(error, NotStarted)) throw error;\n',
     to: '',
     tests: LATE,
@@ -153,7 +153,7 @@ export const lostGuards = [
   {
     guard: 'in memory a job for later makes way for one that replaces it',
     cites: 'I10',
-    file: 'src/store/memory/memory-intake.ts',
+    file: 'src/store/memory/intake.ts',
     from: ' && !this.replaces(job, entity, known)',
     to: '',
     tests: EDGES,

@@ -4,9 +4,9 @@ const MEMORY = ['test/contract/memory.test.ts'];
 const MANY = ['test/unit/many-calls.test.ts'];
 const DEADLOCKS = ['test/unit/deadlocks.test.ts'];
 
-const CALLS = 'src/core/waiting-calls.ts';
-const INQUIRY = 'src/core/inquiry.ts';
-const ANSWER = 'src/store/redis/scripts/answer.lua.ts';
+const CALLS = 'src/core/calls/pending-calls.ts';
+const INQUIRY = 'src/core/calls/inquiry.ts';
+const ANSWER = 'src/store/redis/lua/answer.lua.ts';
 
 export const mailboxGuards = [
   {
@@ -76,7 +76,7 @@ export const mailboxGuards = [
   {
     guard: 'the bounds of a mailbox hold in memory, too',
     cites: 'I11',
-    file: 'src/core/mailbox.ts',
+    file: 'src/core/model/mailbox.ts',
     from: 'return bytes > SHORT_TEXT && bytes * (entries + 1) > MAX_MAILBOX_BYTES;',
     to: 'return false;',
     tests: MEMORY,
@@ -84,7 +84,7 @@ export const mailboxGuards = [
   {
     guard: 'a call is refused only where each wait of the circle goes on',
     cites: 'I10',
-    file: 'src/core/deadlock.ts',
+    file: 'src/core/calls/deadlock.ts',
     from: 'if (over.length === 0) throw',
     to: 'if (over) throw',
     tests: DEADLOCKS,

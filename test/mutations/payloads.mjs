@@ -9,7 +9,7 @@ const REDIS = ['test/integration/payloads.test.ts'];
 
 const VALUES = ['test/unit/json-values.test.ts'];
 const IGNORED = ['test/unit/ignored-rejections.test.ts'];
-const RULE = { cites: 'payloads, values', file: 'src/core/json-values.ts', tests: VALUES };
+const RULE = { cites: 'payloads, values', file: 'src/core/payload/json-values.ts', tests: VALUES };
 
 export const payloadGuards = [
   {
@@ -87,7 +87,7 @@ export const payloadGuards = [
   {
     guard: 'values: a promise in a value that is refused may reject',
     cites: 'payloads, values',
-    file: 'src/core/ignored-rejections.ts',
+    file: 'src/core/payload/ignored-rejections.ts',
     from: 'Promise.prototype.then.call(value, undefined, () => {});',
     to: '',
     tests: IGNORED,
@@ -102,7 +102,7 @@ export const payloadGuards = [
   {
     guard: 'values: a payload behind the one that is refused is dropped, too',
     cites: 'payloads, values, flows',
-    file: 'src/nest/queue-bus.ts',
+    file: 'src/nest/bus/queue-bus.ts',
     from: '    ignoreRejections(given);\n',
     to: '',
     tests: IGNORED,
@@ -110,7 +110,7 @@ export const payloadGuards = [
   {
     guard: 'values: a result that comes too late is dropped',
     cites: 'payloads, values',
-    file: 'src/core/run-limit.ts',
+    file: 'src/core/run/run-limit.ts',
     from: 'running?.then(ignoreRejections, () => {});',
     to: '',
     tests: IGNORED,
@@ -118,7 +118,7 @@ export const payloadGuards = [
   {
     guard: 'values: a result follows the rule of payloads',
     cites: 'payloads, values',
-    file: 'src/core/job-payload.ts',
+    file: 'src/core/run/open-payload.ts',
     from: "'null' : storedText(codec, result);",
     to: "'null' : JSON.stringify(result);",
     tests: VALUES,
@@ -126,7 +126,7 @@ export const payloadGuards = [
   {
     guard: 'values: no payload is null',
     cites: 'payloads, values',
-    file: 'src/core/payload.ts',
+    file: 'src/core/payload/payload.ts',
     from: "const text = data === null ? 'null' : ",
     to: 'const text = ',
     tests: VALUES,
@@ -134,7 +134,7 @@ export const payloadGuards = [
   {
     guard: 'values: what a handler reports of its progress follows the rule of payloads',
     cites: 'payloads, values',
-    file: 'src/store/redis/native-job.ts',
+    file: 'src/store/redis/bullmq/native-job.ts',
     from: 'JSON.parse(encodeProgress(progress, ',
     to: '(((value: object, _: string) => value)(progress as object, ',
     tests: ['test/integration/values.test.ts'],
@@ -142,7 +142,7 @@ export const payloadGuards = [
   {
     guard: 'the error of a codec within one that is secret has no cause',
     cites: 'payloads',
-    file: 'src/core/payload.ts',
+    file: 'src/core/payload/payload.ts',
     from: 'throw new UnserializableDataError(error.message);',
     to: 'throw error;',
     tests: CODECS,
@@ -150,7 +150,7 @@ export const payloadGuards = [
   {
     guard: 'a job of a codec that this pod does not know is left for those that do',
     cites: 'payloads, I5, races 13, 32',
-    file: 'src/core/job-execution.ts',
+    file: 'src/core/run/run-job.ts',
     from: 'const unknown = codecs.unknownOf(job.envelope);',
     to: 'const unknown = codecs.unknownOf({});',
     tests: PAYLOADS,
@@ -158,7 +158,7 @@ export const payloadGuards = [
   {
     guard: 'what a codec has written carries its name',
     cites: 'payloads',
-    file: 'src/core/enqueue.ts',
+    file: 'src/core/enqueue/enqueuer.ts',
     from: 'envelope: sealedBy(codec, context),',
     to: 'envelope: context,',
     tests: PAYLOADS,
@@ -166,7 +166,7 @@ export const payloadGuards = [
   {
     guard: 'a job is read by the codec it was written with',
     cites: 'payloads',
-    file: 'src/core/job-payload.ts',
+    file: 'src/core/run/open-payload.ts',
     from: 'const data = decodePayload(parts.codecs, job.envelope, job.data);',
     to: 'const data = job.data;',
     tests: PAYLOADS,
@@ -174,7 +174,7 @@ export const payloadGuards = [
   {
     guard: 'a result is written by the codec of its job',
     cites: 'payloads',
-    file: 'src/core/job-payload.ts',
+    file: 'src/core/run/open-payload.ts',
     from: 'value = encodeResult(codecs.of(envelope), result);',
     to: 'value = encodeResult(jsonCodec, result);',
     tests: PAYLOADS,
@@ -182,7 +182,7 @@ export const payloadGuards = [
   {
     guard: 'what can’t be read is not tried again',
     cites: 'payloads',
-    file: 'src/core/retry.ts',
+    file: 'src/core/run/retry.ts',
     from: "  'PAYLOAD_UNREADABLE',\n",
     to: '',
     tests: PAYLOADS,
@@ -190,7 +190,7 @@ export const payloadGuards = [
   {
     guard: 'what is invalid before the run is not tried again',
     cites: 'validation',
-    file: 'src/core/retry.ts',
+    file: 'src/core/run/retry.ts',
     from: " || (code === 'VALIDATION_FAILED' && readProperty(error, 'stage') === 'run')",
     to: '',
     tests: VALIDATION,
@@ -198,7 +198,7 @@ export const payloadGuards = [
   {
     guard: 'what a handler enqueues is its own matter',
     cites: 'validation',
-    file: 'src/core/retry.ts',
+    file: 'src/core/run/retry.ts',
     from: " && readProperty(error, 'stage') === 'run'",
     to: '',
     tests: VALIDATION,
@@ -206,7 +206,7 @@ export const payloadGuards = [
   {
     guard: 'a schema that waits is refused at enqueue',
     cites: 'I6, validation',
-    file: 'src/core/validation.ts',
+    file: 'src/core/handlers/validation.ts',
     from: 'if (!isPromise(result)) return verdictOf(result);',
     to: 'return verdictOf(result as SchemaResult);',
     tests: VALIDATION,
@@ -214,7 +214,7 @@ export const payloadGuards = [
   {
     guard: 'a job is checked before the run',
     cites: 'validation',
-    file: 'src/core/job-payload.ts',
+    file: 'src/core/run/open-payload.ts',
     from: 'return validator ? validJob(',
     to: 'return !validator ? validJob(',
     tests: VALIDATION,
@@ -222,7 +222,7 @@ export const payloadGuards = [
   {
     guard: 'a subclass has no schema of its class',
     cites: 'validation',
-    file: 'src/nest/validators.ts',
+    file: 'src/nest/handlers/validators.ts',
     from: "getOwnMetadata(target, 'schema')",
     to: "Reflect.getMetadata('atomic-queues:schema', target)",
     tests: VALIDATION,
@@ -230,7 +230,7 @@ export const payloadGuards = [
   {
     guard: 'under a codec that is secret only paths are told',
     cites: 'payloads',
-    file: 'src/core/validation.ts',
+    file: 'src/core/handlers/validation.ts',
     from: 'isSecret ? verdict.issues.map',
     to: 'isSecret && !verdict.issues ? [].map',
     tests: VALIDATION,
@@ -238,7 +238,7 @@ export const payloadGuards = [
   {
     guard: 'of what a codec throws only the kind is told',
     cites: 'payloads',
-    file: 'src/core/payload.ts',
+    file: 'src/core/payload/payload.ts',
     from: 'kindOfThrown(error)}).`);',
     to: 'error}).`);',
     tests: CODECS,
@@ -246,7 +246,7 @@ export const payloadGuards = [
   {
     guard: 'the error of a codec that is secret has no cause',
     cites: 'payloads',
-    file: 'src/core/payload.ts',
+    file: 'src/core/payload/payload.ts',
     from: 'codec.isSecret ? undefined : { cause: error },',
     to: '{ cause: error },',
     tests: CODECS,
@@ -254,7 +254,7 @@ export const payloadGuards = [
   {
     guard: 'what a codec gives is JSON, and no date that becomes text',
     cites: 'payloads',
-    file: 'src/core/payload.ts',
+    file: 'src/core/payload/payload.ts',
     from: "jsonText(encoded, 'onlyJson')",
     to: 'jsonText(encoded)',
     tests: CODECS,
@@ -262,7 +262,7 @@ export const payloadGuards = [
   {
     guard: 'what a handler puts in place of its data is written by its codec',
     cites: 'payloads',
-    file: 'src/store/redis/native-job.ts',
+    file: 'src/store/redis/bullmq/native-job.ts',
     from: 'updateData(job, JSON.parse(payload.encode(data)))',
     to: 'updateData(job, data)',
     tests: REDIS,
@@ -270,7 +270,7 @@ export const payloadGuards = [
   {
     guard: 'a payload is bounded',
     cites: 'payloads',
-    file: 'src/core/payload.ts',
+    file: 'src/core/payload/payload.ts',
     from: '[maxPayloadBytes, ',
     to: '[maxPayloadBytes * 1000, ',
     tests: PAYLOADS,
@@ -278,7 +278,7 @@ export const payloadGuards = [
   {
     guard: 'a result is bounded',
     cites: 'payloads',
-    file: 'src/core/job-payload.ts',
+    file: 'src/core/run/open-payload.ts',
     from: 'if (!isLargerThan(value, Math.min(maxResultBytes, left))) return { value };',
     to: 'if (maxResultBytes) return { value };',
     tests: PAYLOADS,
@@ -286,7 +286,7 @@ export const payloadGuards = [
   {
     guard: 'a codec and a context share an envelope',
     cites: 'payloads',
-    file: 'src/core/codec.ts',
+    file: 'src/core/payload/codec.ts',
     from: '{ ...envelope, codec: codec.name }',
     to: '{ codec: codec.name }',
     tests: FLOWS,
@@ -294,7 +294,7 @@ export const payloadGuards = [
   {
     guard: 'a parent remembers the codecs of its children',
     cites: 'payloads, flows',
-    file: 'src/core/flow.ts',
+    file: 'src/core/enqueue/flow.ts',
     from: 'envelope?.codec === undefined ?',
     to: 'envelope ?',
     tests: FLOWS,
@@ -302,7 +302,7 @@ export const payloadGuards = [
   {
     guard: 'what a child has returned is read by its codec',
     cites: 'payloads, flows',
-    file: 'src/core/payload.ts',
+    file: 'src/core/payload/payload.ts',
     from: "if (child === undefined || outcome.kind === 'failed') return result;",
     to: 'return result;',
     tests: FLOWS,
@@ -310,7 +310,7 @@ export const payloadGuards = [
   {
     guard: 'a parent is left for pods that can read what its children have returned',
     cites: 'payloads, flows, races 13, 32',
-    file: 'src/core/codec.ts',
+    file: 'src/core/payload/codec.ts',
     from: 'if (children === undefined || !Array.isArray(children)) return undefined;',
     to: 'if (true) return undefined;',
     tests: FLOWS,
@@ -318,7 +318,7 @@ export const payloadGuards = [
   {
     guard: 'an answer is read by the codec of its job, which may be another’s',
     cites: 'payloads, answers',
-    file: 'src/core/waiting-call.ts',
+    file: 'src/core/calls/pending-call.ts',
     from: 'isOwn ? this.request.codec : codec',
     to: 'this.request.codec',
     tests: ANSWERS,
@@ -326,7 +326,7 @@ export const payloadGuards = [
   {
     guard: 'an answer is read by the codec that its call has written with',
     cites: 'payloads, answers',
-    file: 'src/core/waiting-calls.ts',
+    file: 'src/core/calls/pending-calls.ts',
     from: 'codec: sealedBy(codec, undefined)?.codec,',
     to: 'codec: undefined && codec,',
     tests: ANSWERS,
@@ -334,7 +334,7 @@ export const payloadGuards = [
   {
     guard: 'whoever waits for an invalid job of a batch is in its chain',
     cites: 'payloads, answers, batches',
-    file: 'src/core/batch-execution.ts',
+    file: 'src/core/run/run-batch.ts',
     from: 'new RunningEntity(lease, batch.jobs)',
     to: 'new RunningEntity(lease, opened)',
     tests: ANSWERS,
@@ -342,7 +342,7 @@ export const payloadGuards = [
   {
     guard: 'batches: what can’t be read, or is invalid, does not fail the others',
     cites: 'payloads, batches',
-    file: 'src/core/batch-execution.ts',
+    file: 'src/core/run/run-batch.ts',
     from: '    failures.set(job.id, end.reason);\n    return [];\n',
     to: '    throw end.reason;\n',
     tests: BATCHES,
@@ -350,7 +350,7 @@ export const payloadGuards = [
   {
     guard: 'batches: what is invalid has failed',
     cites: 'payloads, batches, I10',
-    file: 'src/core/batch-execution.ts',
+    file: 'src/core/run/run-batch.ts',
     from: '    failures.set(job.id, end.reason);\n',
     to: '',
     tests: BATCHES,
@@ -358,7 +358,7 @@ export const payloadGuards = [
   {
     guard: 'batches: a job of a codec that this pod does not know is in none',
     cites: 'payloads, batches, races 13, 32',
-    file: 'src/core/batch-gathering.ts',
+    file: 'src/core/work/batch-collector.ts',
     from: ' || !this.isReadable(job)',
     to: '',
     tests: BATCHES,
@@ -366,7 +366,7 @@ export const payloadGuards = [
   {
     guard: 'batches: one that can’t be read waits for no others',
     cites: 'payloads, batches',
-    file: 'src/core/job-line.ts',
+    file: 'src/core/work/local-queue.ts',
     from: 'this.window.isCareful || (first !== undefined && !isReadable(first))',
     to: 'this.window.isCareful',
     tests: BATCHES,

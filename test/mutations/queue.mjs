@@ -100,7 +100,7 @@ export const queueGuards = [
   {
     guard: 'an error of a call is its own',
     cites: 'race 19',
-    file: 'src/store/redis/scripts/dispatcher.ts',
+    file: 'src/store/redis/lua/compose.ts',
     from: '  local ok, answer = pcall(f, ...)',
     to: '  local ok, answer = true, f(...)',
     tests: PROTOCOL,
@@ -124,7 +124,7 @@ export const queueGuards = [
   {
     guard: 'answers settle in the order of their calls',
     cites: 'the order of replies',
-    file: 'src/store/redis/channel.ts',
+    file: 'src/store/redis/connection/channel.ts',
     from: 'for (const [index, call] of batch.calls.entries()) settle(call, answers[index]);',
     to: 'for (const [index, call] of [...batch.calls.entries()].reverse()) settle(call, answers[index]);',
     tests: CONTRACT,
@@ -132,7 +132,7 @@ export const queueGuards = [
   {
     guard: 'what was sent on a connection that broke is not sent again',
     cites: 'race 1',
-    file: 'src/store/redis/channel.ts',
+    file: 'src/store/redis/connection/channel.ts',
     from: 'rejectAll(batch, meaningOf(error));',
     to: 'this.waiting.unshift(...batch.calls);',
     tests: CHANNEL,
@@ -140,7 +140,7 @@ export const queueGuards = [
   {
     guard: 'nothing overtakes what Redis had no script for',
     cites: 'race 17',
-    file: 'src/store/redis/channel.ts',
+    file: 'src/store/redis/connection/channel.ts',
     from: ' || this.inFlight.some(({ refusal }) => refusal !== undefined)',
     to: '',
     tests: CHANNEL,
@@ -148,7 +148,7 @@ export const queueGuards = [
   {
     guard: 'a connection that is only slow does not hang',
     cites: 'race 29',
-    file: 'src/store/redis/channel.ts',
+    file: 'src/store/redis/connection/channel.ts',
     from: 'this.silentMs = this.heard || this.inFlight.length === 0 ? 0 :',
     to: 'this.silentMs = this.inFlight.length === 0 ? 0 :',
     tests: CHANNEL,

@@ -5,7 +5,7 @@ export const requiredCodecGuards = [
   {
     guard: 'a job is not read that another codec has written than its type requires',
     cites: 'required codec',
-    file: 'src/core/codec.ts',
+    file: 'src/core/payload/codec.ts',
     from: 'if (used === codec || used.isSecret) return;',
     to: 'return;',
     tests: TESTS,
@@ -13,7 +13,7 @@ export const requiredCodecGuards = [
   {
     guard: 'a plain job is none of a type that requires a codec',
     cites: 'required codec',
-    file: 'src/core/job-payload.ts',
+    file: 'src/core/run/open-payload.ts',
     from: 'if (parts.type.requireCodec) checkRequired(parts, job);\n  else if',
     to: 'if',
     tests: TESTS,
@@ -21,7 +21,7 @@ export const requiredCodecGuards = [
   {
     guard: 'what is secret is not null',
     cites: 'required codec',
-    file: 'src/core/job-payload.ts',
+    file: 'src/core/run/open-payload.ts',
     from: 'if (data === null && codecs.of(envelope).isSecret) {',
     to: 'if (false) {',
     tests: TESTS,
@@ -29,7 +29,7 @@ export const requiredCodecGuards = [
   {
     guard: 'a codec that is secret is required, where nothing else is said',
     cites: 'required codec',
-    file: 'src/core/options.ts',
+    file: 'src/core/options/resolve.ts',
     from: 'options.requireCodec ?? codec.isSecret ?? false;',
     to: 'options.requireCodec ?? false;',
     tests: TESTS,
@@ -37,7 +37,7 @@ export const requiredCodecGuards = [
   {
     guard: 'the former key of a required codec is read',
     cites: 'required codec',
-    file: 'src/core/codec.ts',
+    file: 'src/core/payload/codec.ts',
     from: 'if (used === codec || used.isSecret) return;',
     to: 'if (used === codec) return;',
     tests: TESTS,
@@ -45,7 +45,7 @@ export const requiredCodecGuards = [
   {
     guard: 'a planted result of a child is not read',
     cites: 'required codec, flows',
-    file: 'src/core/payload.ts',
+    file: 'src/core/payload/payload.ts',
     from: "if (outcome.value !== null) codecs.checkRequired(child.type, { codec: child.codec }, 'it');",
     to: '',
     tests: TESTS,
@@ -53,7 +53,7 @@ export const requiredCodecGuards = [
   {
     guard: 'a planted result is not told to who waits',
     cites: 'required codec, answers',
-    file: 'src/core/payload.ts',
+    file: 'src/core/payload/payload.ts',
     from: "if (stored !== null) codecs.checkRequired(entityType, { codec }, 'it');",
     to: '',
     tests: TESTS,

@@ -130,7 +130,7 @@ export const restGuards = [
   {
     guard: 'a renewal lets nothing rest while an answer is owed',
     cites: 'I1',
-    file: 'src/core/entity-worker.ts',
+    file: 'src/core/work/entity-worker.ts',
     from: "state === 'idle' && answers.count === 0;\n    if (!lease",
     to: "state === 'idle';\n    if (!lease",
     tests: REST,
@@ -138,7 +138,7 @@ export const restGuards = [
   {
     guard: 'what is sent after a renewal outweighs its answer: an add',
     cites: 'I1',
-    file: 'src/core/worker-requests.ts',
+    file: 'src/core/work/store-calls.ts',
     from: '    tenure.lease?.rouse();\n',
     to: '',
     tests: REST,
@@ -146,7 +146,7 @@ export const restGuards = [
   {
     guard: 'what is sent after a renewal outweighs its answer: a fetch',
     cites: 'I1',
-    file: 'src/core/worker-requests.ts',
+    file: 'src/core/work/store-calls.ts',
     from: '    lease?.rouse();\n    answers.expect(context.store.take',
     to: '    answers.expect(context.store.take',
     tests: REST,
@@ -154,7 +154,7 @@ export const restGuards = [
   {
     guard: 'the step that rouses a claim renews its lease',
     cites: 'I2',
-    file: 'src/core/worker-requests.ts',
+    file: 'src/core/work/store-calls.ts',
     from: '    if (fetched.isRoused) this.tenure.lease?.renew(sentAt);\n',
     to: '',
     tests: REST,
@@ -162,7 +162,7 @@ export const restGuards = [
   {
     guard: 'a claim that rests is renewed now and then only',
     cites: 'I8',
-    file: 'src/core/lease.ts',
+    file: 'src/core/run/lease.ts',
     from: '    if (isIdle && this.isResting && !this.isDue) return false;\n',
     to: '',
     tests: REST,
@@ -170,7 +170,7 @@ export const restGuards = [
   {
     guard: 'a claim that rests is renewed in good time',
     cites: 'I1',
-    file: 'src/core/lease.ts',
+    file: 'src/core/run/lease.ts',
     from: '(this.leaseMs * REST_LEASES) / 3, this',
     to: 'this.leaseMs * REST_LEASES * 3, this',
     tests: REST,
@@ -178,7 +178,7 @@ export const restGuards = [
   {
     guard: 'a pod that was not heard asks after its claims',
     cites: 'I3',
-    file: 'src/core/heartbeat.ts',
+    file: 'src/core/pod/heartbeat.ts',
     from: 'if (!renewed.wasHeard || this.isUnsure) this.rouseAll();',
     to: '',
     tests: REST,
@@ -186,7 +186,7 @@ export const restGuards = [
   {
     guard: 'a pod that is full wakes its own workers for what is due',
     cites: 'I7, race 16',
-    file: 'src/core/worker-manager.ts',
+    file: 'src/core/pod/worker-manager.ts',
     from: '    present?.wake();\n',
     to: '',
     tests: REST,
@@ -194,7 +194,7 @@ export const restGuards = [
   {
     guard: 'the thread lets the pod be heard while all its claims rest',
     cites: 'I1',
-    file: 'src/store/redis/lease-keeper.ts',
+    file: 'src/store/redis/renewal/lease-keeper.ts',
     from: 'claims.size + this.workers === 0',
     to: 'claims.size === 0',
     tests: KEEPER,
@@ -202,7 +202,7 @@ export const restGuards = [
   {
     guard: 'what the thread finds out about silence the main thread is told',
     cites: 'I3',
-    file: 'src/store/redis/lease-keeper.ts',
+    file: 'src/store/redis/renewal/lease-keeper.ts',
     from: 'renewed.wasHeard && !this.wasSilent',
     to: 'renewed.wasHeard',
     tests: KEEPER,
@@ -250,7 +250,7 @@ export const restGuards = [
   {
     guard: 'a worker that is recalled gives back what it has fetched',
     cites: 'I6',
-    file: 'src/core/worker-steps.ts',
+    file: 'src/core/work/next-step.ts',
     from: "    if (tenure.recalled && tenure.claim && state !== 'releasing') requests.giveBack(tenure.claim);\n",
     to: '',
     tests: PAUSE,

@@ -56,7 +56,7 @@ export const scheduleGuards = [
   {
     guard: 'no two runs of a schedule in memory have one id',
     cites: 'I5',
-    file: 'src/store/memory/memory-schedules.ts',
+    file: 'src/store/memory/operator/schedules.ts',
     from: 'this.firstFree(entity, next, next.nextAtMs) ?? now',
     to: 'next.nextAtMs',
     tests: ['test/contract/memory.test.ts'],
@@ -72,7 +72,7 @@ export const scheduleGuards = [
   {
     guard: 'a schedule that is put anew finds its run in a paused queue',
     cites: 'I5',
-    file: 'src/store/redis/bullmq.ts',
+    file: 'src/store/redis/bullmq/encode.ts',
     from: "names('addJobScheduler').map(name => (name === 'paused' ? 'wait' : name))",
     to: "names('addJobScheduler')",
     tests: CONTRACT,

@@ -3,9 +3,9 @@ const CONTRACT = ['test/contract/redis.test.ts'];
 const CORE = ['test/unit/shared-reads.test.ts'];
 const NEST = ['test/unit/nest-shared-reads.test.ts'];
 
-const FINISH = 'src/store/redis/scripts/finish.lua.ts';
-const LINE = 'src/core/job-line.ts';
-const READS = 'src/core/shared-reads.ts';
+const FINISH = 'src/store/redis/lua/finish.lua.ts';
+const LINE = 'src/core/work/local-queue.ts';
+const READS = 'src/core/work/shared-reads.ts';
 
 export const sharedGuards = [
   {
@@ -131,7 +131,7 @@ export const sharedGuards = [
   {
     guard: 'shared reads: fetched while other answers are owed',
     cites: 'I7',
-    file: 'src/core/worker-steps.ts',
+    file: 'src/core/work/next-step.ts',
     from: ' || !type.isOrdered || jobs.areReading)',
     to: ' || !type.isOrdered)',
     tests: CORE,
@@ -139,7 +139,7 @@ export const sharedGuards = [
   {
     guard: 'shared reads: a worker gives way not while one runs for long',
     cites: 'race 16',
-    file: 'src/core/worker-manager.ts',
+    file: 'src/core/pod/worker-manager.ts',
     from: 'runsForLong && !isReading && type.isOrdered',
     to: 'runsForLong && type.isOrdered',
     tests: CORE,
@@ -147,7 +147,7 @@ export const sharedGuards = [
   {
     guard: 'shared reads: none where several jobs run at once',
     cites: 'I10',
-    file: 'src/core/options.ts',
+    file: 'src/core/options/resolve.ts',
     from: '  if (!config.isOrdered) {\n    throw',
     to: '  if (false) {\n    throw',
     tests: NEST,
@@ -155,7 +155,7 @@ export const sharedGuards = [
   {
     guard: 'shared reads: a handler that says otherwise is told',
     cites: 'I10',
-    file: 'src/core/dispatch.ts',
+    file: 'src/core/handlers/handler-table.ts',
     from: 'if (!handler || this.isShared(type, name)) return;',
     to: 'return;',
     tests: NEST,

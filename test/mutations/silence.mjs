@@ -2,7 +2,7 @@
 const CONTRACT = ['test/contract/redis.test.ts'];
 const MEMORY = ['test/contract/memory.test.ts'];
 const script = name => `src/store/redis/scripts/${name}.lua.ts`;
-const server = 'src/store/memory/memory-server.ts';
+const server = 'src/store/memory/server.ts';
 
 export const silenceGuards = [
   {
@@ -96,7 +96,7 @@ export const silenceGuards = [
   {
     guard: 'a pod whose event loop was blocked is not cleared',
     cites: 'I5 race 7',
-    file: 'src/store/redis/lease-keeper.ts',
+    file: 'src/store/redis/renewal/lease-keeper.ts',
     from: 'for (const claim of claims.values()) this.blamed.add(nameOf(claim));',
     to: '',
     tests: ['test/unit/lease-keeper.test.ts'],
@@ -104,7 +104,7 @@ export const silenceGuards = [
   {
     guard: 'a claim under which the main thread was hung is blamed in the renewal after it was lost, too',
     cites: 'I5 race 7',
-    file: 'src/store/redis/lease-keeper.ts',
+    file: 'src/store/redis/renewal/lease-keeper.ts',
     from: 'this.blamed = new Set(renewals.filter(this.isBlamed).map(nameOf));',
     to: 'this.blamed.clear();',
     tests: ['test/unit/lease-keeper.test.ts'],
@@ -120,7 +120,7 @@ export const silenceGuards = [
   {
     guard: 'a claim that was lost is in the next renewal',
     cites: 'I5 race 7',
-    file: 'src/core/tenure.ts',
+    file: 'src/core/work/worker-state.ts',
     from: '    this.context.lost(claim);\n',
     to: '',
     tests: ['test/unit/silence.test.ts'],
@@ -128,7 +128,7 @@ export const silenceGuards = [
   {
     guard: 'a claim that was lost is told until a renewal gets through, and once',
     cites: 'I5 race 7',
-    file: 'src/core/heartbeat.ts',
+    file: 'src/core/pod/heartbeat.ts',
     from: '    this.lost = this.lost.slice(lostBefore.length);\n',
     to: '',
     tests: ['test/unit/silence.test.ts'],

@@ -6,7 +6,7 @@ export const startUpGuards = [
   {
     guard: 'a call that waits for the start keeps the process alive',
     cites: 'start-up',
-    file: 'src/nest/start-gate.ts',
+    file: 'src/nest/start/start-gate.ts',
     from: 'const timer = setTimeout(callback, ms);',
     to: 'const timer = setTimeout(callback, ms).unref();',
     tests: UNIT,
@@ -14,7 +14,7 @@ export const startUpGuards = [
   {
     guard: 'calls are taken before any other onModuleInit',
     cites: 'start-up',
-    file: 'src/nest/hook-order.ts',
+    file: 'src/nest/start/hook-order.ts',
     from: 'const FARTHEST = Number.POSITIVE_INFINITY;',
     to: 'const FARTHEST = Number.MAX_VALUE;',
     tests: UNIT,
@@ -54,7 +54,7 @@ export const startUpGuards = [
   {
     guard: 'a second module is refused',
     cites: 'start-up',
-    file: 'src/nest/one-module.ts',
+    file: 'src/nest/start/one-module.ts',
     from: 'if (count <= 1) return;',
     to: 'if (count <= 9) return;',
     tests: UNIT,
@@ -62,7 +62,7 @@ export const startUpGuards = [
   {
     guard: 'the start does not wait for Redis when the first attempt has failed',
     cites: 'start-up',
-    file: 'src/nest/first-connection.ts',
+    file: 'src/nest/start/first-connection.ts',
     from: 'engine.connect(reason => waitsForRetries || end(reason))',
     to: 'engine.connect(() => {})',
     tests: UNIT,
@@ -70,7 +70,7 @@ export const startUpGuards = [
   {
     guard: 'the start waits for Redis where it may have to refuse it',
     cites: 'start-up',
-    file: 'src/nest/first-connection.ts',
+    file: 'src/nest/start/first-connection.ts',
     from: 'reason => waitsForRetries || end(reason)',
     to: 'reason => end(reason)',
     tests: UNIT,
@@ -78,7 +78,7 @@ export const startUpGuards = [
   {
     guard: 'a connection that ioredis has given up fails the start',
     cites: 'start-up',
-    file: 'src/store/redis/connection.ts',
+    file: 'src/store/redis/connection/connection.ts',
     from: 'redis.connect().catch(onFailure);',
     to: 'redis.connect().catch(() => {});',
     tests: ['test/unit/connection.test.ts'],
@@ -86,7 +86,7 @@ export const startUpGuards = [
   {
     guard: 'a duration in a wrong unit is refused',
     cites: 'start-up',
-    file: 'src/core/durations.ts',
+    file: 'src/core/options/durations.ts',
     from: '    checkUnit(path, duration, ms);\n',
     to: '',
     tests: DURATIONS,

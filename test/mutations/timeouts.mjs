@@ -9,7 +9,7 @@ export const timeoutGuards = [
   {
     guard: 'a token under which a handler was given up is spent',
     cites: 'race 39, I4',
-    file: 'src/core/tenure.ts',
+    file: 'src/core/work/worker-state.ts',
     from: '    this.spentToken = claim.token;\n',
     to: '',
     tests: TIMEOUTS,
@@ -17,7 +17,7 @@ export const timeoutGuards = [
   {
     guard: 'an entity whose token is spent is given up before anything starts',
     cites: 'race 39',
-    file: 'src/core/leaving.ts',
+    file: 'src/core/work/release.ts',
     from: "leaving === 'room' || isSpent;",
     to: "leaving === 'room';",
     tests: TIMEOUTS,
@@ -25,7 +25,7 @@ export const timeoutGuards = [
   {
     guard: 'a resync keeps the token, and so it stays spent',
     cites: 'race 39',
-    file: 'src/core/tenure.ts',
+    file: 'src/core/work/worker-state.ts',
     from: '    this.lease = new Lease(claim,',
     to: '    this.spentToken = undefined;\n    this.lease = new Lease(claim,',
     tests: TIMEOUTS,
@@ -33,7 +33,7 @@ export const timeoutGuards = [
   {
     guard: 'a handler that was told to stop may settle for itself',
     cites: 'handlerTimeoutMs',
-    file: 'src/core/run-limit.ts',
+    file: 'src/core/run/run-limit.ts',
     from: 'this.clock.after(STOP_GRACE_MS,',
     to: 'this.clock.after(0,',
     tests: TIMEOUTS,
@@ -41,7 +41,7 @@ export const timeoutGuards = [
   {
     guard: 'what a handler has begun that settles after its time may still run',
     cites: 'race 39',
-    file: 'src/core/run-limit.ts',
+    file: 'src/core/run/run-limit.ts',
     from: '        this.isOver = true;\n        timer = this.clock.after(STOP_GRACE_MS, () => {\n',
     to: '        timer = this.clock.after(STOP_GRACE_MS, () => {\n          this.isOver = true;\n',
     tests: TIMEOUTS,
@@ -49,7 +49,7 @@ export const timeoutGuards = [
   {
     guard: 'one run alone is told to stop, also when its signal is asked for later',
     cites: 'handlerTimeoutMs',
-    file: 'src/core/current-job.ts',
+    file: 'src/core/run/running-job.ts',
     from: '      if (this.reason) this.run.abort(this.reason);\n',
     to: '',
     tests: TIMEOUTS,
@@ -57,7 +57,7 @@ export const timeoutGuards = [
   {
     guard: 'a run that is slow is told of less and less often',
     cites: 'I11',
-    file: 'src/core/runs.ts',
+    file: 'src/core/work/runs.ts',
     from: 'Math.min(nowMs - run.startedAtMs, MAX_PAUSE_MS)',
     to: '0',
     tests: SLOW,
@@ -65,7 +65,7 @@ export const timeoutGuards = [
   {
     guard: 'lines about slow runs are bounded',
     cites: 'I11',
-    file: 'src/core/slow-runs.ts',
+    file: 'src/core/pod/slow-runs.ts',
     from: 'if (++lines <= MAX_LINES) ',
     to: '++lines;\n        ',
     tests: SLOW,
@@ -73,7 +73,7 @@ export const timeoutGuards = [
   {
     guard: 'what a former owner has told of its runs says nothing',
     cites: 'status',
-    file: 'src/store/redis/scripts/control.lua.ts',
+    file: 'src/store/redis/lua/control.lua.ts',
     from: 'if not told or string.sub(c[3], 1, #told) ~= told then return out end',
     to: 'if not told then return out end',
     tests: CONTRACT,
@@ -81,7 +81,7 @@ export const timeoutGuards = [
   {
     guard: 'a run that has ended is not in the status',
     cites: 'status',
-    file: 'src/store/redis/scripts/control.lua.ts',
+    file: 'src/store/redis/lua/control.lua.ts',
     from: "and since and redis.call('LPOS', B .. ':active', id) then",
     to: 'and since then',
     tests: CONTRACT,
@@ -89,7 +89,7 @@ export const timeoutGuards = [
   {
     guard: 'an Observable ends when its run is to stop',
     cites: 'Observables',
-    file: 'src/nest/observable.ts',
+    file: 'src/nest/handlers/observable.ts',
     from: 'takeUntil(aborted)(stream)',
     to: 'stream',
     tests: OBSERVABLES,
@@ -97,7 +97,7 @@ export const timeoutGuards = [
   {
     guard: 'an Observable does not fail its job when the pod shuts down',
     cites: 'race 12, Observables',
-    file: 'src/nest/observable.ts',
+    file: 'src/nest/handlers/observable.ts',
     from: 'if (!(signal.reason instanceof ClosedError)) subscriber',
     to: 'subscriber',
     tests: OBSERVABLES,
@@ -105,7 +105,7 @@ export const timeoutGuards = [
   {
     guard: 'guards see the method that is declared, not a spy',
     cites: 'enhancers',
-    file: 'src/nest/enhancers.ts',
+    file: 'src/nest/handlers/enhancers.ts',
     from: 'Object.setPrototypeOf(present, declared)',
     to: 'present',
     tests: MOCKS,
@@ -113,7 +113,7 @@ export const timeoutGuards = [
   {
     guard: 'what stands in for a processor runs its jobs',
     cites: 'overrideProvider',
-    file: 'src/nest/provider.ts',
+    file: 'src/nest/handlers/provider.ts',
     from: 'const target = isStandIn ? token : own;',
     to: 'const target = own;',
     tests: MOCKS,

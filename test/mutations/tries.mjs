@@ -249,7 +249,7 @@ export const triesGuards = [
   {
     guard: 'nothing starts between a failed try and its answer',
     cites: 'I6, race 6',
-    file: 'src/core/job-line.ts',
+    file: 'src/core/work/local-queue.ts',
     from: 'return this.isHalted ? undefined : this.ready[0];',
     to: 'return this.ready[0];',
     tests: CORE,
@@ -257,7 +257,7 @@ export const triesGuards = [
   {
     guard: 'what was fetched before a failed try is forgotten with its answer',
     cites: 'I6, race 6',
-    file: 'src/core/job-line.ts',
+    file: 'src/core/work/local-queue.ts',
     from: '    this.halts--;\n    this.ready = this.ready.filter(({ id }) => kept.includes(id));',
     to: '    this.halts--;',
     tests: CORE,
@@ -265,7 +265,7 @@ export const triesGuards = [
   {
     guard: 'an error that is marked as unrecoverable is not tried again',
     cites: 'I10',
-    file: 'src/core/retry.ts',
+    file: 'src/core/run/retry.ts',
     from: "  if (isKindOf(error, 'UnrecoverableError')) return true;\n",
     to: '',
     tests: CORE,

@@ -3,7 +3,7 @@
  * or none is found, but never a wrong one. `SEED=n` repeats one set of classes, `CLASS_TEXTS=n` makes more.
  */
 import fc from 'fast-check';
-import { parameterProperty } from '../../src/nest/constructor-parameter.js';
+import { parameterProperty } from '../../src/nest/decorators/constructor-parameter.js';
 import { type ClassText, classText } from '../support/class-texts.js';
 import { COMPILERS } from '../support/compilers.js';
 

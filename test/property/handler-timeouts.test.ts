@@ -3,7 +3,7 @@
  * Random sequences of enqueues on two pods, timeouts, ends, failures, answers that don't come, outages and pauses. `WALKS=n` makes more;
  * `SEED=n` repeats one.
  */
-import type { EngineOptions } from '../../src/core/engine-options.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
 import { settle } from '../support/clock.js';
 import { type Fault } from '../support/faulty-store.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';

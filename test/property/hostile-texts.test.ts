@@ -3,14 +3,15 @@
  * its job is accounted for: it ends, or is present in a state of an entity that somebody will look at (I5, I7, I10).
  * `SEED=n` repeats one walk, `HOSTILE_WALKS=n` makes more.
  */
-import { Propagation } from '../../src/core/context.js';
-import { Enqueuer, type JobRequest } from '../../src/core/enqueue.js';
-import { type EntityRef, entityWord } from '../../src/core/entity.js';
-import { AtomicQueuesError, OutcomeUnknownError, StoreRefusedError } from '../../src/core/errors.js';
-import type { FlowOf } from '../../src/core/flow.js';
-import type { FetchedJob, Settlement } from '../../src/core/jobs.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options.js';
-import type { EntityStore } from '../../src/core/ports.js';
+
+import { Enqueuer, type JobRequest } from '../../src/core/enqueue/enqueuer.js';
+import type { FlowOf } from '../../src/core/enqueue/flow.js';
+import { type EntityRef, entityWord } from '../../src/core/model/entity.js';
+import { AtomicQueuesError, OutcomeUnknownError, StoreRefusedError } from '../../src/core/model/errors.js';
+import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
+import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import { Propagation } from '../../src/core/payload/caller-context.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import type { Cluster } from '../contract/store-contract.js';
 import { ManualClock } from '../support/clock.js';
 import { createMemoryStores } from '../support/memory-stores.js';

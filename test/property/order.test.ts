@@ -4,7 +4,7 @@
  * `PROPERTY_RUNS=n` runs more, `SEED=n` repeats.
  */
 import fc from 'fast-check';
-import type { OnExhausted } from '../../src/core/engine-options.js';
+import type { OnExhausted } from '../../src/core/options/options.js';
 import { collapsed, type Decision, expectedStarts, type JobSpec, lifeOf } from '../support/property/model.js';
 import { type LosableStep, World } from '../support/property/world.js';
 

@@ -3,7 +3,7 @@
  * and what has ended does not run again (I5, I6, race 28). Random sequences of enqueues on two pods, ends, failures, answers that
  * don't come, and pauses. `WALKS=n` makes more; `SEED=n` repeats one.
  */
-import type { OnExhausted } from '../../src/core/engine-options.js';
+import type { OnExhausted } from '../../src/core/options/options.js';
 import { settle } from '../support/clock.js';
 import { type Fault } from '../support/faulty-store.js';
 import { MemoryPods, type Pod } from '../support/memory-pods.js';

@@ -1,5 +1,5 @@
 /** A running job without an engine, for tests of what handlers are given. */
-import type { JobContext } from '../../src/core/jobs.js';
+import type { JobContext } from '../../src/core/model/job.js';
 
 export const entity = { type: 'account', id: '1' };
 

@@ -1,16 +1,17 @@
 /** Engines on one memory store and one manual clock: a cluster that stands still until a test moves it. */
-import type { BatchHandling } from '../../src/core/batch.js';
-import { HandlerTable } from '../../src/core/dispatch.js';
+
+import type { WaitOptions } from '../../src/core/calls/pending-calls.js';
 import { Engine } from '../../src/core/engine.js';
-import type { EngineOptions } from '../../src/core/engine-options.js';
-import { BatchFailure } from '../../src/core/errors.js';
-import type { LifecycleEvent } from '../../src/core/events.js';
-import type { EntityContext, FetchedJob, JobContext, JobOptions, JobRunner } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
-import type { Validator } from '../../src/core/validation.js';
-import type { WaitOptions } from '../../src/core/waiting-calls.js';
-import { MemoryServer } from '../../src/store/memory/memory-server.js';
+import type { BatchHandling } from '../../src/core/handlers/batch-options.js';
+import { HandlerTable } from '../../src/core/handlers/handler-table.js';
+import type { Validator } from '../../src/core/handlers/validation.js';
+import { BatchFailure } from '../../src/core/model/errors.js';
+import type { LifecycleEvent } from '../../src/core/model/events.js';
+import type { EntityContext, FetchedJob, JobContext, JobOptions, JobRunner } from '../../src/core/model/job.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
+import { MemoryServer } from '../../src/store/memory/server.js';
 import { ManualClock, settle } from './clock.js';
 import { FaultyStore } from './faulty-store.js';
 import { RecordingLog } from './log.js';

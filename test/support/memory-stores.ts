@@ -1,8 +1,8 @@
 /** Several pods' stores on one memory server, with a hand on its clock, without engines: for tests of the protocol itself. */
 import { randomBytes } from 'node:crypto';
-import { entityWord } from '../../src/core/entity.js';
-import { MemoryServer } from '../../src/store/memory/memory-server.js';
+import { entityWord } from '../../src/core/model/entity.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
+import { MemoryServer } from '../../src/store/memory/server.js';
 import type { Cluster } from '../contract/store-contract.js';
 import { ManualClock } from './clock.js';
 import { plantedJob } from './planted-job.js';

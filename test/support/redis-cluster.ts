@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { EntityRef } from '../../src/core/entity.js';
-import type { EngineConfig } from '../../src/core/options.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import type { EngineConfig } from '../../src/core/options/resolve.js';
 import { systemClock } from '../../src/nest/system.js';
 import { KeySpace } from '../../src/store/redis/keys.js';
 import { RedisEntityStore } from '../../src/store/redis/redis-store.js';

@@ -1,9 +1,9 @@
 /** One entity, two pods' stores and direct calls of the protocol on real Redis, without engines. */
 import { Queue } from 'bullmq';
-import type { EntityRef } from '../../src/core/entity.js';
-import type { NewJob } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
-import type { Claimed } from '../../src/core/ports.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import type { NewJob } from '../../src/core/model/job.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { Claimed } from '../../src/core/ports/store.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { redisUrl } from './redis.js';
 import { RedisCluster } from './redis-cluster.js';

@@ -7,7 +7,7 @@
  * when its sender has given up meanwhile.
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import type { ConnectionRole } from '../../src/store/redis/connection.js';
+import type { ConnectionRole } from '../../src/store/redis/connection/connection.js';
 import { redisUrl } from './redis.js';
 
 /** What happens on one side of a connection and is told to the other: bytes, or the end. */

@@ -1,8 +1,8 @@
 /** How tests of a store read its answers and end what they have fetched. */
-import type { EntityRef } from '../../src/core/entity.js';
-import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/jobs.js';
-import type { EngineConfig } from '../../src/core/options.js';
-import type { Claimed, Entered, Passed, PodState } from '../../src/core/ports.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
+import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
+import type { EngineConfig } from '../../src/core/options/resolve.js';
+import type { Claimed, Entered, Passed, PodState } from '../../src/core/ports/store.js';
 
 export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' | 'dead' = 'completed'): Settlement {
   if (!job) throw new Error('no job was fetched');

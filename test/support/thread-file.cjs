@@ -2,4 +2,4 @@
 // Without a build renewals are made in the main thread, as in a bundle.
 const { resolve } = require('node:path');
 
-exports.threadFile = resolve(__dirname, '../../dist/esm/store/redis/renewal-thread.entry.js');
+exports.threadFile = resolve(__dirname, '../../dist/esm/store/redis/renewal/renewal-thread.entry.js');

@@ -1,6 +1,6 @@
 /** One row for each kind of value: what payloads and results carry, and what is refused. `docs/payloads.md` has the same rows. */
 import { of, Subject } from 'rxjs';
-import { MAX_DEPTH } from '../../src/core/json-values.js';
+import { MAX_DEPTH } from '../../src/core/payload/json-values.js';
 
 /** Stands in values whose content may be in no error and no line of the log. */
 export const SECRET = 'hunter2';

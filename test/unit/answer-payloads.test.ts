@@ -1,10 +1,10 @@
 /** Answers and payloads: what a call gets is read by the codec of its job, which may be another's; what is not told, and why. */
 import { SuperJSON } from 'superjson';
 import { z } from 'zod';
-import { encryptedCodec } from '../../src/core/encrypted-codec.js';
-import type { EngineOptions } from '../../src/core/engine-options.js';
-import { superjsonCodec } from '../../src/core/superjson-codec.js';
-import { schemaValidator } from '../../src/core/validation.js';
+import { schemaValidator } from '../../src/core/handlers/validation.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
+import { encryptedCodec } from '../../src/core/payload/encrypted-codec.js';
+import { superjsonCodec } from '../../src/core/payload/superjson-codec.js';
 import { settle } from '../support/clock.js';
 import { MemoryPods } from '../support/memory-pods.js';
 

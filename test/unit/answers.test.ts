@@ -1,7 +1,7 @@
 /** Calls that wait for the results of their jobs: they settle, whatever happens, once, and leave nothing behind. */
-import { DeadlockError, HandlerError } from '../../src/core/answer-errors.js';
-import type { FoundJob } from '../../src/core/answers-port.js';
-import { runningJob } from '../../src/core/current-job.js';
+import { DeadlockError, HandlerError } from '../../src/core/calls/call-errors.js';
+import type { FoundJob } from '../../src/core/ports/replies.js';
+import { runningJob } from '../../src/core/run/running-job.js';
 import { settle } from '../support/clock.js';
 import { MemoryPods } from '../support/memory-pods.js';
 import { gate } from '../support/wait.js';

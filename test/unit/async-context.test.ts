@@ -2,8 +2,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
-import { detached } from '../../src/core/detached.js';
-import { Channel } from '../../src/store/redis/channel.js';
+import { detached } from '../../src/core/model/detached.js';
+import { Channel } from '../../src/store/redis/connection/channel.js';
 import { ManualClock } from '../support/clock.js';
 
 const callers = new AsyncLocalStorage<string>();

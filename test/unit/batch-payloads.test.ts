@@ -4,13 +4,13 @@
  */
 import { SuperJSON } from 'superjson';
 import { z } from 'zod';
-import { jsonCodec, type PayloadCodec } from '../../src/core/codec.js';
-import type { EngineOptions } from '../../src/core/engine-options.js';
-import type { ContextValues } from '../../src/core/envelope.js';
-import { BatchFailure } from '../../src/core/errors.js';
-import type { Settlement } from '../../src/core/jobs.js';
-import { superjsonCodec } from '../../src/core/superjson-codec.js';
-import { schemaValidator } from '../../src/core/validation.js';
+import { schemaValidator } from '../../src/core/handlers/validation.js';
+import type { ContextValues } from '../../src/core/model/envelope.js';
+import { BatchFailure } from '../../src/core/model/errors.js';
+import type { Settlement } from '../../src/core/model/job.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
+import { jsonCodec, type PayloadCodec } from '../../src/core/payload/codec.js';
+import { superjsonCodec } from '../../src/core/payload/superjson-codec.js';
 import { settle } from '../support/clock.js';
 import { type Batches, LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 

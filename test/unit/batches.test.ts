@@ -2,7 +2,7 @@
  * Batches (I2, I6, races 6, 7, 12, 28, 32): the core on the memory store and a clock that the test moves.
  * What a store must do for them is in `test/contract/batch-contract.ts`.
  */
-import type { EngineOptions } from '../../src/core/engine-options.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
 import { settle } from '../support/clock.js';
 import { type Batches, LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 

@@ -2,14 +2,20 @@
 import { Injectable, type LoggerService } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import { minifySync, transformSync } from '@swc/core';
-import { closest } from '../../src/core/did-you-mean.js';
-import { HandlerTable } from '../../src/core/dispatch.js';
-import type { EngineOptions } from '../../src/core/engine-options.js';
-import { resolveOptions } from '../../src/core/options.js';
-import { reportAtStart } from '../../src/nest/boot-report.js';
-import { JobCommand, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import type { Class } from '../../src/nest/metadata.js';
-import type { AtomicQueuesModuleOptions } from '../../src/nest/options.js';
+import { HandlerTable } from '../../src/core/handlers/handler-table.js';
+import { closest } from '../../src/core/model/did-you-mean.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import {
+  JobCommand,
+  JobHandler,
+  QueueEntity,
+  QueueEntityId,
+  WorkerProcessor,
+} from '../../src/nest/decorators/decorators.js';
+import type { Class } from '../../src/nest/decorators/metadata.js';
+import type { AtomicQueuesModuleOptions } from '../../src/nest/options/module-options.js';
+import { reportAtStart } from '../../src/nest/start/boot-report.js';
 import { RecordingLog } from '../support/log.js';
 import { application } from './nest-application.js';
 

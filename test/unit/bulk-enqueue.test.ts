@@ -1,5 +1,5 @@
 /** Bulks and flows by their bytes: what is one step is bounded, and a large bulk is encoded in slices (I11). */
-import { MAX_STEP_BYTES } from '../../src/core/bounds.js';
+import { MAX_STEP_BYTES } from '../../src/core/model/bounds.js';
 import { settle } from '../support/clock.js';
 import { MemoryPods } from '../support/memory-pods.js';
 

@@ -1,6 +1,6 @@
 /** Bulks whose jobs have ids or keys: no job of a bulk is dropped as the duplicate of another one (I10). */
-import type { JobOptions } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
+import type { JobOptions } from '../../src/core/model/job.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import { MemoryPods } from '../support/memory-pods.js';
 
 const request = (entityId: string, n: number, options: JobOptions) => ({

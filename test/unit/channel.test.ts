@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events';
 import type { Command, RedisOptions } from 'ioredis';
 import { Packr } from 'msgpackr';
-import { Channel } from '../../src/store/redis/channel.js';
+import { Channel } from '../../src/store/redis/connection/channel.js';
 import { ManualClock, settle } from '../support/clock.js';
 import { type Gate, gate } from '../support/wait.js';
 

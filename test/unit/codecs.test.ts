@@ -1,12 +1,12 @@
 /** Codecs: what they carry, what they refuse, and that nothing of a secret payload gets into an error. */
 import { inspect } from 'node:util';
 import { SuperJSON } from 'superjson';
-import { Codecs, type JsonValue, jsonCodec, type PayloadCodec, sealedBy } from '../../src/core/codec.js';
-import { type Encryption, encryptedCodec } from '../../src/core/encrypted-codec.js';
-import type { ChildRef } from '../../src/core/envelope.js';
-import { resolveOptions } from '../../src/core/options.js';
-import { decodePayload, encodePayload, showPayload } from '../../src/core/payload.js';
-import { superjsonCodec } from '../../src/core/superjson-codec.js';
+import type { ChildRef } from '../../src/core/model/envelope.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import { Codecs, type JsonValue, jsonCodec, type PayloadCodec, sealedBy } from '../../src/core/payload/codec.js';
+import { type Encryption, encryptedCodec } from '../../src/core/payload/encrypted-codec.js';
+import { decodePayload, encodePayload, showPayload } from '../../src/core/payload/payload.js';
+import { superjsonCodec } from '../../src/core/payload/superjson-codec.js';
 
 const thrown = (call: () => unknown): Error => {
   try {

@@ -1,9 +1,9 @@
 /** What our connections take from an ioredis instance of the caller's, and what they don't. */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
-import { NO_EVENTS } from '../../src/core/events.js';
-import { addressOf } from '../../src/store/redis/call-words.js';
-import { connected, createConnection, sendable, watchConnection } from '../../src/store/redis/connection.js';
+import { NO_EVENTS } from '../../src/core/model/events.js';
+import { addressOf } from '../../src/store/redis/connection/call-words.js';
+import { connected, createConnection, sendable, watchConnection } from '../../src/store/redis/connection/connection.js';
 import { RecordingLog } from '../support/log.js';
 import { eventually } from '../support/wait.js';
 

@@ -1,8 +1,9 @@
 /** The context of a caller: what may travel with a job, and that its handler runs once whatever the hook does. */
-import { type ContextOptions, Propagation } from '../../src/core/context.js';
-import type { ContextValues, Envelope } from '../../src/core/envelope.js';
-import type { FetchedJob } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
+
+import type { ContextValues, Envelope } from '../../src/core/model/envelope.js';
+import type { FetchedJob } from '../../src/core/model/job.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import { type ContextOptions, Propagation } from '../../src/core/payload/caller-context.js';
 import { openTracer } from '../../src/nest/tracing.js';
 import { RecordingLog } from '../support/log.js';
 import { gate } from '../support/wait.js';

@@ -1,12 +1,12 @@
 /** The bridge to CQRS: which classes it registers, what a command is rebuilt from, and how it reaches the buses. */
 import { Injectable } from '@nestjs/common';
 import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
-import { HandlerTable } from '../../src/core/dispatch.js';
-import { HANDLER_METADATA, registerCqrsHandlers } from '../../src/cqrs/bridge.js';
-import { rebuild } from '../../src/cqrs/rebuild.js';
-import { JobCommand, JobQuery, QueueEntity, QueueEntityId } from '../../src/nest/decorators.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
-import { Validators } from '../../src/nest/validators.js';
+import { HandlerTable } from '../../src/core/handlers/handler-table.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import { JobCommand, JobQuery, QueueEntity, QueueEntityId } from '../../src/nest/decorators/decorators.js';
+import { HANDLER_METADATA, registerCqrsHandlers } from '../../src/nest/handlers/cqrs-bridge.js';
+import { rebuild } from '../../src/nest/handlers/rebuild-command.js';
+import { Validators } from '../../src/nest/handlers/validators.js';
 import { entity, jobContext } from '../support/job-context.js';
 import { RecordingLog } from '../support/log.js';
 import { eventually } from '../support/wait.js';

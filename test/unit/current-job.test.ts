@@ -2,9 +2,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { currentJob, type JobContext } from '../../src/nest/current-job.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
 import { eventually } from '../support/wait.js';
 import { application } from './nest-application.js';
 

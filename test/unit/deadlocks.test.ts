@@ -1,5 +1,5 @@
 /** Waits in a circle: refused while all of them go on, and only then (I10). The memory of a wait that is over proves nothing. */
-import { DeadlockError } from '../../src/core/answer-errors.js';
+import { DeadlockError } from '../../src/core/calls/call-errors.js';
 import { settle } from '../support/clock.js';
 import { MemoryPods, type Pod } from '../support/memory-pods.js';
 import { gate } from '../support/wait.js';

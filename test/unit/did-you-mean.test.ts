@@ -1,10 +1,11 @@
 /** Misspelt options: the error names the one that was probably meant. */
-import type { EngineOptions } from '../../src/core/engine-options.js';
-import { checkJobOptions } from '../../src/core/job-data.js';
-import { resolveOptions } from '../../src/core/options.js';
-import { checkSchedule } from '../../src/core/schedule.js';
-import { BatchHandler, QueueEntity } from '../../src/nest/decorators.js';
-import { checkModuleOptions } from '../../src/nest/options.js';
+
+import { checkSchedule } from '../../src/core/enqueue/schedule-checks.js';
+import { checkJobOptions } from '../../src/core/options/job-options.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import { BatchHandler, QueueEntity } from '../../src/nest/decorators/decorators.js';
+import { checkModuleOptions } from '../../src/nest/options/module-options.js';
 
 const redis = { host: 'localhost' };
 const engine = (options: object) => () => void resolveOptions(options as EngineOptions);

@@ -1,5 +1,5 @@
 /** The core in the corners that reviews have found: each test failed before its cause was mended. */
-import type { EntityRef } from '../../src/core/entity.js';
+import type { EntityRef } from '../../src/core/model/entity.js';
 import { settle } from '../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 import { plantedJob } from '../support/planted-job.js';

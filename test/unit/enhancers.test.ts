@@ -22,13 +22,13 @@ import {
 } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, REQUEST } from '@nestjs/core';
 import { map, type Observable } from 'rxjs';
-import { messageOf } from '../../src/core/errors.js';
-import type { Settlement } from '../../src/core/jobs.js';
-import type { EnqueueOptions } from '../../src/nest/bus-options.js';
+import { messageOf } from '../../src/core/model/errors.js';
+import type { Settlement } from '../../src/core/model/job.js';
+import type { EnqueueOptions } from '../../src/nest/bus/bus-options.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import type { JobContext } from '../../src/nest/current-job.js';
-import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
+import { JobHandler, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
 import type { NamedJob } from '../../src/nest/entity-types.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
 import type { StoreFactory } from '../../src/nest/runtime.js';
 import type { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { eventually } from '../support/wait.js';

@@ -1,8 +1,8 @@
 /** The codec of entities, and the check of what comes in. */
 import fc from 'fast-check';
-import { decodeSegment, encodeSegment, entityRef, entityWord, parseEntityWord } from '../../src/core/entity.js';
-import { InvalidEntityError } from '../../src/core/errors.js';
-import { resolveOptions } from '../../src/core/options.js';
+import { decodeSegment, encodeSegment, entityRef, entityWord, parseEntityWord } from '../../src/core/model/entity.js';
+import { InvalidEntityError } from '../../src/core/model/errors.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import { KeySpace } from '../../src/store/redis/keys.js';
 
 const anyText = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 });

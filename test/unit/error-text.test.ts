@@ -1,6 +1,5 @@
 /** Anything that was thrown, as bounded and well-formed text. */
 import fc from 'fast-check';
-import { describeThrown } from '../../src/core/answer.js';
 import {
   asLine,
   latestStacks,
@@ -10,9 +9,10 @@ import {
   MAX_STACKS_LENGTH,
   quoted,
   shorten,
-} from '../../src/core/error-text.js';
-import { BatchFailure } from '../../src/core/errors.js';
-import { failureTextOf } from '../../src/core/failure-words.js';
+} from '../../src/core/model/error-text.js';
+import { BatchFailure } from '../../src/core/model/errors.js';
+import { failureTextOf } from '../../src/core/model/failure-text.js';
+import { describeThrown } from '../../src/core/model/reply.js';
 import { thrown } from '../support/hostile.js';
 
 test('whatever is thrown has a reason, a stack and a description within their bounds', () => {

@@ -1,9 +1,9 @@
 /** The stream of what happens to workers and jobs. */
 import { Injectable } from '@nestjs/common';
-import type { LifecycleEvent } from '../../src/core/events.js';
-import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
+import type { LifecycleEvent } from '../../src/core/model/events.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import { JobHandler, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
 import { AtomicQueuesEvents } from '../../src/nest/events.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
 import { MemoryPods } from '../support/memory-pods.js';
 import { eventually } from '../support/wait.js';
 import { application } from './nest-application.js';

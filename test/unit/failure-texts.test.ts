@@ -4,11 +4,11 @@
  */
 import vm from 'node:vm';
 import { UnrecoverableError } from 'bullmq';
-import { describeThrown } from '../../src/core/answer.js';
-import { HandlerError } from '../../src/core/answer-errors.js';
-import { jsonWithin } from '../../src/core/bounded-json.js';
-import { BulkEnqueueError, JobRefusedError } from '../../src/core/errors.js';
-import { messageOf } from '../../src/core/failure-words.js';
+import { HandlerError } from '../../src/core/calls/call-errors.js';
+import { jsonWithin } from '../../src/core/model/bounded-json.js';
+import { BulkEnqueueError, JobRefusedError } from '../../src/core/model/errors.js';
+import { messageOf } from '../../src/core/model/failure-text.js';
+import { describeThrown } from '../../src/core/model/reply.js';
 import { MemoryPods } from '../support/memory-pods.js';
 
 /** What Node rejects with when a host has two addresses, and nothing listens at either. */

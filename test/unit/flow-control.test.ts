@@ -1,8 +1,8 @@
 /** BullMQ's errors of flow control, which an entity's worker can't obey: thrown by a handler, or in a batch, of this copy or another. */
 import vm from 'node:vm';
 import { DelayedError, RateLimitError, WaitingChildrenError, WaitingError } from 'bullmq';
-import type { HandlerError } from '../../src/core/answer-errors.js';
-import { failureOf } from '../../src/core/flow-control.js';
+import type { HandlerError } from '../../src/core/calls/call-errors.js';
+import { failureOf } from '../../src/core/run/flow-control.js';
 import { settle } from '../support/clock.js';
 import { MemoryPods } from '../support/memory-pods.js';
 

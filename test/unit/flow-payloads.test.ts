@@ -1,10 +1,10 @@
 /** What the children of a flow have returned, by their codecs; and all that an envelope carries at once: codec, context, children. */
 import { SuperJSON } from 'superjson';
-import { jsonCodec, type PayloadCodec } from '../../src/core/codec.js';
-import type { EngineOptions } from '../../src/core/engine-options.js';
-import type { JobRequest } from '../../src/core/enqueue.js';
-import type { FlowOf } from '../../src/core/flow.js';
-import { superjsonCodec } from '../../src/core/superjson-codec.js';
+import type { JobRequest } from '../../src/core/enqueue/enqueuer.js';
+import type { FlowOf } from '../../src/core/enqueue/flow.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
+import { jsonCodec, type PayloadCodec } from '../../src/core/payload/codec.js';
+import { superjsonCodec } from '../../src/core/payload/superjson-codec.js';
 import { settle } from '../support/clock.js';
 import { LEASE_MS, MemoryPods } from '../support/memory-pods.js';
 

@@ -1,8 +1,9 @@
 /** What a flow may be, and what its jobs are called: before any store is asked. */
-import { InvalidCommandError, InvalidOptionError } from '../../src/core/errors.js';
-import { asTree, type FlowOf, planFlow } from '../../src/core/flow.js';
-import type { JobOptions, NewJob } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
+
+import { asTree, type FlowOf, planFlow } from '../../src/core/enqueue/flow.js';
+import { InvalidCommandError, InvalidOptionError } from '../../src/core/model/errors.js';
+import type { JobOptions, NewJob } from '../../src/core/model/job.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import { settle } from '../support/clock.js';
 import { MemoryPods } from '../support/memory-pods.js';
 import { withdrawal } from '../support/settlements.js';

@@ -1,10 +1,11 @@
 /** Halves of surrogate pairs: what names something is refused with one, and what is only carried is made well-formed. */
-import { Propagation } from '../../src/core/context.js';
-import { entityRef } from '../../src/core/entity.js';
-import { writeEnvelope } from '../../src/core/envelope.js';
-import { checkJobOptions } from '../../src/core/job-data.js';
-import { checkSchedule } from '../../src/core/schedule.js';
-import { wellFormedJson } from '../../src/core/well-formed.js';
+
+import { checkSchedule } from '../../src/core/enqueue/schedule-checks.js';
+import { entityRef } from '../../src/core/model/entity.js';
+import { writeEnvelope } from '../../src/core/model/envelope.js';
+import { wellFormedJson } from '../../src/core/model/well-formed.js';
+import { checkJobOptions } from '../../src/core/options/job-options.js';
+import { Propagation } from '../../src/core/payload/caller-context.js';
 import { MemoryPods } from '../support/memory-pods.js';
 
 const HALF = 'Anna 😀'.slice(0, 6);

@@ -12,8 +12,14 @@ import {
 import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
-import { BatchHandler, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import {
+  BatchHandler,
+  JobHandler,
+  QueueEntity,
+  QueueEntityId,
+  WorkerProcessor,
+} from '../../src/nest/decorators/decorators.js';
 import { Runtime, STORE_FACTORY } from '../../src/nest/runtime.js';
 import { memoryStore, redis } from './nest-application.js';
 

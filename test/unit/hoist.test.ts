@@ -1,5 +1,5 @@
 /** Which helpers leave a body, and which body stays in one piece. */
-import { hoistDefinitions } from '../../src/store/redis/scripts/hoist.js';
+import { hoistDefinitions } from '../../src/store/redis/lua/hoist.js';
 
 const body = (...lines: string[]) => lines.join('\n');
 

@@ -1,10 +1,11 @@
 /** Whether any pod works an entity type, who is told where none does, and pods of others under the same prefix. */
-import { HandlerTable } from '../../src/core/dispatch.js';
+
 import { Engine } from '../../src/core/engine.js';
-import type { EngineOptions } from '../../src/core/engine-options.js';
-import { StoreUnavailableError } from '../../src/core/errors.js';
-import type { Hosts } from '../../src/core/hosts-port.js';
-import { resolveOptions } from '../../src/core/options.js';
+import { HandlerTable } from '../../src/core/handlers/handler-table.js';
+import { StoreUnavailableError } from '../../src/core/model/errors.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { Hosts } from '../../src/core/ports/hosts.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { settle } from '../support/clock.js';
 import { RecordingLog } from '../support/log.js';

@@ -28,7 +28,22 @@ test('the core imports only the core', () => {
   expect(inside('core/').filter(found => !allowed(found))).toEqual([]);
 });
 
-const OWN_TIMERS = 'core/own-timers.ts';
+const OWN_TIMERS = 'core/ports/own-timers.ts';
+
+/** From the ground up: the files of a folder import those of their own folder and of the folders before it. */
+const FLOORS = ['model', 'payload', 'ports', 'options', 'handlers', 'run', 'work', 'pod', 'enqueue', 'calls'];
+
+test('the folders of the core stand on one another in one order, the engine on top', () => {
+  const floorOf = (file: string) => {
+    const [, folder = '', ...rest] = file.split('/');
+    return rest.length === 0 ? FLOORS.length : FLOORS.indexOf(folder);
+  };
+  const ofCore = files.filter(file => file.startsWith('core/'));
+  expect(ofCore.filter(file => floorOf(file) === -1)).toEqual([]);
+  expect(ofCore.filter(file => floorOf(file) === FLOORS.length)).toEqual(['core/engine.ts']);
+  const within = inside('core/').filter(({ to }) => to.startsWith('core/'));
+  expect(within.filter(({ from, to }) => floorOf(from) < floorOf(to))).toEqual([]);
+});
 
 test('timers and clocks are taken from one file, which a test of an application can not fake', () => {
   const names =
@@ -40,7 +55,7 @@ test('timers and clocks are taken from one file, which a test of an application 
   const code = (file: string) => readFileSync(join('src', file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
   const globals = files.flatMap(file => {
     const text = code(file);
-    const taken = text.match(/import \{([^}]*)\} from '[./]*(?:core\/)?own-timers\.js'/)?.[1]?.split(/,\s*/) ?? [];
+    const taken = text.match(/import \{([^}]*)\} from '[./\w-]*\/own-timers\.js'/)?.[1]?.split(/,\s*/) ?? [];
     const used = [...text.matchAll(uses)].map(([use]) => use).filter(use => !taken.some(name => name.trim() === use));
     return file === OWN_TIMERS ? [] : used.map(use => `${file}: ${use}`);
   });
@@ -64,11 +79,11 @@ test('a store imports the core and itself, and only the Redis store knows BullMQ
   );
   // Their types are part of what a user writes.
   expect(clients.map(({ from }) => from).sort()).toEqual([
-    'nest/bus-options.ts',
+    'nest/bus/bus-options.ts',
     'nest/current-job.ts',
-    'nest/dead-letter-queue.ts',
-    'nest/entity-queues.ts',
-    'nest/redis-options.ts',
+    'nest/operator/dead-letter-queue.ts',
+    'nest/operator/entity-queues.ts',
+    'nest/options/redis-options.ts',
     SHARED,
   ]);
 });
@@ -76,12 +91,15 @@ test('a store imports the core and itself, and only the Redis store knows BullMQ
 test('nobody imports the public door, and nothing imports itself by a detour', () => {
   expect(imports.filter(({ to }) => to === 'index.ts')).toEqual([]);
   const targets = new Map(files.map(file => [file, inside(file).map(({ to }) => to)]));
+  const free = new Set<string>();
   const cycle = (file: string, path: readonly string[]): string[] => {
     if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (free.has(file)) return [];
     for (const next of targets.get(file) ?? []) {
       const found = targets.has(next) ? cycle(next, [...path, file]) : [];
       if (found.length > 0) return found;
     }
+    free.add(file);
     return [];
   };
   expect(files.map(file => cycle(file, [])).filter(found => found.length > 0)).toEqual([]);

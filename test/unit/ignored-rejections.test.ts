@@ -5,17 +5,17 @@
 
 import { runInNewContext } from 'node:vm';
 import { Injectable } from '@nestjs/common';
-import { jsonCodec, type PayloadCodec } from '../../src/core/codec.js';
-import { encryptedCodec } from '../../src/core/encrypted-codec.js';
-import { ignoreRejections } from '../../src/core/ignored-rejections.js';
-import { resultAsText } from '../../src/core/job-payload.js';
-import { jsonText } from '../../src/core/json-values.js';
-import { resolveOptions } from '../../src/core/options.js';
-import { nextTurn } from '../../src/core/own-timers.js';
-import { encodePayload, encodeProgress } from '../../src/core/payload.js';
-import { STOP_GRACE_MS, TimeLimit } from '../../src/core/run-limit.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import { jsonCodec, type PayloadCodec } from '../../src/core/payload/codec.js';
+import { encryptedCodec } from '../../src/core/payload/encrypted-codec.js';
+import { ignoreRejections } from '../../src/core/payload/ignored-rejections.js';
+import { jsonText } from '../../src/core/payload/json-values.js';
+import { encodePayload, encodeProgress } from '../../src/core/payload/payload.js';
+import { nextTurn } from '../../src/core/ports/own-timers.js';
+import { resultAsText } from '../../src/core/run/open-payload.js';
+import { STOP_GRACE_MS, TimeLimit } from '../../src/core/run/run-limit.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
 import { ManualClock, settle } from '../support/clock.js';
 import { MemoryPods } from '../support/memory-pods.js';
 import { nested } from '../support/value-table.js';

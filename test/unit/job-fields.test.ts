@@ -1,6 +1,6 @@
 /** Fields of a job's hash that others may have written, as this library reads them. */
-import { readEnvelope, tryEnvelope } from '../../src/core/envelope.js';
-import { readCount, readOptions, shownNumber } from '../../src/store/redis/job-fields.js';
+import { readEnvelope, tryEnvelope } from '../../src/core/model/envelope.js';
+import { readCount, readOptions, shownNumber } from '../../src/store/redis/bullmq/job-fields.js';
 
 test.each(['', 'null', '[]', '5', '"x"', '{', 'x'])('options that are %j are none, and a fault', text => {
   expect(readOptions(text)).toEqual({ value: {}, fault: 'is no JSON object' });

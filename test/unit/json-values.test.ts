@@ -2,12 +2,12 @@
 import { inspect } from 'node:util';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
-import { jsonCodec } from '../../src/core/codec.js';
-import { type Encryption, encryptedCodec } from '../../src/core/encrypted-codec.js';
-import { resultAsText } from '../../src/core/job-payload.js';
-import { jsonText, MAX_DEPTH } from '../../src/core/json-values.js';
-import { resolveOptions } from '../../src/core/options.js';
-import { encodePayload } from '../../src/core/payload.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import { jsonCodec } from '../../src/core/payload/codec.js';
+import { type Encryption, encryptedCodec } from '../../src/core/payload/encrypted-codec.js';
+import { jsonText, MAX_DEPTH } from '../../src/core/payload/json-values.js';
+import { encodePayload } from '../../src/core/payload/payload.js';
+import { resultAsText } from '../../src/core/run/open-payload.js';
 import { CARRIED, clauseOf, nested, placed, REFUSED, SECRET } from '../support/value-table.js';
 
 const refusalOf = (write: () => unknown): Error => {

@@ -1,6 +1,6 @@
 /** Jobs that are about to start when their pod is told to stop. */
-import { StaleClaimError } from '../../src/core/errors.js';
-import { Lease, momentOf, NotStarted } from '../../src/core/lease.js';
+import { StaleClaimError } from '../../src/core/model/errors.js';
+import { Lease, momentOf, NotStarted } from '../../src/core/run/lease.js';
 import { ManualClock, settle } from '../support/clock.js';
 import { MemoryPods } from '../support/memory-pods.js';
 import { gate } from '../support/wait.js';

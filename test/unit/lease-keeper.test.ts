@@ -1,8 +1,8 @@
 /** When the thread for renewals renews of its own accord, what, and for how long. */
 
-import type { PodState } from '../../src/core/ports.js';
-import { LeaseKeeper } from '../../src/store/redis/lease-keeper.js';
-import type { RenewalArguments } from '../../src/store/redis/renewal-connection.js';
+import type { PodState } from '../../src/core/ports/store.js';
+import { LeaseKeeper } from '../../src/store/redis/renewal/lease-keeper.js';
+import type { RenewalArguments } from '../../src/store/redis/renewal/renewal-connection.js';
 import { ManualClock } from '../support/clock.js';
 
 const LEASE_MS = 3000;

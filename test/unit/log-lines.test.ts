@@ -1,7 +1,7 @@
 /** What names and errors of users become in the log: one bounded line each, and a bounded number of them. */
 import { Logger } from '@nestjs/common';
-import { Admission } from '../../src/core/admission.js';
-import { BatchFailure } from '../../src/core/errors.js';
+import { BatchFailure } from '../../src/core/model/errors.js';
+import { Admission } from '../../src/core/pod/admission.js';
 import { nestLog } from '../../src/nest/system.js';
 import { ManualClock } from '../support/clock.js';
 import { RecordingLog } from '../support/log.js';

@@ -1,9 +1,9 @@
 /** Constants of our Lua, and the bound that they are kept away from. */
-import { Bull } from '../../src/store/redis/bullmq.js';
-import { inlineConstants } from '../../src/store/redis/scripts/constants.js';
-import { composeDispatcher } from '../../src/store/redis/scripts/dispatcher.js';
-import { spellNumbers } from '../../src/store/redis/scripts/numbers.js';
-import { composeSections, countLocals } from '../../src/store/redis/scripts/sections.js';
+import { Bull } from '../../src/store/redis/bullmq/encode.js';
+import { composeDispatcher } from '../../src/store/redis/lua/compose.js';
+import { inlineConstants } from '../../src/store/redis/lua/constants.js';
+import { spellNumbers } from '../../src/store/redis/lua/numbers.js';
+import { composeSections, countLocals } from '../../src/store/redis/lua/sections.js';
 
 test('constants are written where their names stand, and their definitions go', () => {
   const lua = [

@@ -1,10 +1,10 @@
 /** Many waiting calls of one pod: bounded, and no turn of the event loop is long (I11); an answer is lost to none (I10). */
-import { TooManyWaitingCallsError } from '../../src/core/answer-errors.js';
-import type { Answers } from '../../src/core/answers-port.js';
-import { NotExecutedError } from '../../src/core/errors.js';
-import { MAX_UNREAD, MAX_WAITING_CALLS } from '../../src/core/mailbox.js';
-import { resolveOptions } from '../../src/core/options.js';
-import { WaitingCalls } from '../../src/core/waiting-calls.js';
+import { TooManyWaitingCallsError } from '../../src/core/calls/call-errors.js';
+import { WaitingCalls } from '../../src/core/calls/pending-calls.js';
+import { NotExecutedError } from '../../src/core/model/errors.js';
+import { MAX_UNREAD, MAX_WAITING_CALLS } from '../../src/core/model/mailbox.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import type { Answers } from '../../src/core/ports/replies.js';
 import { ManualClock, settle } from '../support/clock.js';
 import { MemoryPods } from '../support/memory-pods.js';
 

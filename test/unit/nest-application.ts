@@ -1,13 +1,13 @@
 /** A Nest application on the store in memory: everything of the layer is real but Redis. */
 import { type LoggerService, Module, type ModuleMetadata } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
-import type { EngineConfig } from '../../src/core/options.js';
+import type { EngineConfig } from '../../src/core/options/resolve.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
-import type { AtomicQueuesModuleOptions } from '../../src/nest/options.js';
+import type { AtomicQueuesModuleOptions } from '../../src/nest/options/module-options.js';
 import { STORE_FACTORY, type StoreFactory } from '../../src/nest/runtime.js';
 import { systemClock } from '../../src/nest/system.js';
-import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
+import { MemoryServer } from '../../src/store/memory/server.js';
 
 export const memoryStore = (_: AtomicQueuesModuleOptions, config: EngineConfig) =>
   new MemoryEntityStore(new MemoryServer(systemClock, config.leaseMs), config, 'pod');

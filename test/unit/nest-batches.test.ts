@@ -1,13 +1,13 @@
 /** Batch handlers as an application declares them: what is refused, and what their methods get. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
-import { HandlerTable } from '../../src/core/dispatch.js';
-import { BatchFailure } from '../../src/core/errors.js';
-import type { EntityContext } from '../../src/core/jobs.js';
+import { HandlerTable } from '../../src/core/handlers/handler-table.js';
+import { BatchFailure } from '../../src/core/model/errors.js';
+import type { EntityContext } from '../../src/core/model/job.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { currentEntity, currentJob } from '../../src/nest/current-job.js';
-import { BatchHandler, JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
-import { exploreProcessors } from '../../src/nest/explorer.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import { BatchHandler, JobHandler, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { exploreProcessors } from '../../src/nest/handlers/explorer.js';
 import { RecordingLog } from '../support/log.js';
 import { eventually } from '../support/wait.js';
 import { application } from './nest-application.js';

@@ -1,8 +1,7 @@
 /** Decorators and what they mean: routing of a class, its id, its name; and each way to get them wrong. */
-import { HandlerTable } from '../../src/core/dispatch.js';
-import { rebuild } from '../../src/cqrs/rebuild.js';
-import { classOf, entityIdOf, readCommandClass } from '../../src/nest/command-class.js';
-import { parameterProperty } from '../../src/nest/constructor-parameter.js';
+import { HandlerTable } from '../../src/core/handlers/handler-table.js';
+import { classOf, entityIdOf, readCommandClass } from '../../src/nest/bus/command-class.js';
+import { parameterProperty } from '../../src/nest/decorators/constructor-parameter.js';
 import {
   JobCommand,
   JobHandler,
@@ -10,11 +9,12 @@ import {
   QueueEntity,
   QueueEntityId,
   WorkerProcessor,
-} from '../../src/nest/decorators.js';
-import { exploreProcessors } from '../../src/nest/explorer.js';
-import { checkModuleOptions } from '../../src/nest/options.js';
-import type { Provider } from '../../src/nest/provider.js';
-import { Validators } from '../../src/nest/validators.js';
+} from '../../src/nest/decorators/decorators.js';
+import { exploreProcessors } from '../../src/nest/handlers/explorer.js';
+import type { Provider } from '../../src/nest/handlers/provider.js';
+import { rebuild } from '../../src/nest/handlers/rebuild-command.js';
+import { Validators } from '../../src/nest/handlers/validators.js';
+import { checkModuleOptions } from '../../src/nest/options/module-options.js';
 import { entity, jobContext } from '../support/job-context.js';
 import { RecordingLog } from '../support/log.js';
 

@@ -1,11 +1,11 @@
 /** The module in a Nest application: its forms, what is checked at start, and the order of start and shutdown. */
 import { Inject, Injectable, Module } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
-import { AuthenticationError } from '../../src/core/errors.js';
+import { AuthenticationError } from '../../src/core/model/errors.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
-import { CronManagerService } from '../../src/nest/cron-manager.service.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { CronManagerService } from '../../src/nest/operator/cron-manager.service.js';
 import { SHUTDOWN_HOOKS_CHECK_MS, type StoreFactory } from '../../src/nest/runtime.js';
 import { systemClock } from '../../src/nest/system.js';
 import { eventually, gate } from '../support/wait.js';

@@ -1,10 +1,10 @@
 /** The queue bus: where a command goes, what it carries, and what is refused. */
 import { Injectable } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
-import type { NewJob } from '../../src/core/jobs.js';
-import type { EntityStore } from '../../src/core/ports.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import type { NewJob } from '../../src/core/model/job.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
 import { application, memoryStore } from './nest-application.js';
 
 @QueueEntity('account')

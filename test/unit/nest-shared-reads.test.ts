@@ -1,7 +1,13 @@
 /** Shared reads as an application declares them: whose jobs they are, and what is refused. */
 import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
-import { BatchHandler, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import {
+  BatchHandler,
+  JobHandler,
+  QueueEntity,
+  QueueEntityId,
+  WorkerProcessor,
+} from '../../src/nest/decorators/decorators.js';
 import { Runtime } from '../../src/nest/runtime.js';
 import { eventually, type Gate, gate } from '../support/wait.js';
 import { application } from './nest-application.js';

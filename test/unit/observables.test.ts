@@ -8,12 +8,18 @@ import {
 } from '@nestjs/common';
 import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
 import { EMPTY, from, NEVER, Observable, of, Subject, throwError, toArray } from 'rxjs';
-import { ClosedError } from '../../src/core/errors.js';
-import type { JobContext, Settlement } from '../../src/core/jobs.js';
+import { ClosedError } from '../../src/core/model/errors.js';
+import type { JobContext, Settlement } from '../../src/core/model/job.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { currentJob } from '../../src/nest/current-job.js';
-import { BatchHandler, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import { lastValue } from '../../src/nest/observable.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import {
+  BatchHandler,
+  JobHandler,
+  QueueEntity,
+  QueueEntityId,
+  WorkerProcessor,
+} from '../../src/nest/decorators/decorators.js';
+import { lastValue } from '../../src/nest/handlers/observable.js';
 import type { StoreFactory } from '../../src/nest/runtime.js';
 import { eventually } from '../support/wait.js';
 import { application, memoryStore } from './nest-application.js';

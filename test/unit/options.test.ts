@@ -1,14 +1,14 @@
 /** Options of the engine and of jobs: what is unknown, wrong, or not there yet, each with a typed error. */
 
-import { jsonCodec } from '../../src/core/codec.js';
-import type { EngineOptions, EntityOptions } from '../../src/core/engine-options.js';
-import { HandlerNotFoundError, JobAbandonedError } from '../../src/core/errors.js';
-import { checkJobOptions, checkOrder } from '../../src/core/job-data.js';
-import type { FetchedJob, JobOptions } from '../../src/core/jobs.js';
-import { resolveOptions } from '../../src/core/options.js';
-import { checkSize, encodePayload } from '../../src/core/payload.js';
-import { retryDelayMs } from '../../src/core/retry.js';
-import { PrefetchWindow } from '../../src/core/window.js';
+import { HandlerNotFoundError, JobAbandonedError } from '../../src/core/model/errors.js';
+import type { FetchedJob, JobOptions } from '../../src/core/model/job.js';
+import { checkJobOptions, checkOrder } from '../../src/core/options/job-options.js';
+import type { EngineOptions, EntityOptions } from '../../src/core/options/options.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
+import { jsonCodec } from '../../src/core/payload/codec.js';
+import { checkSize, encodePayload } from '../../src/core/payload/payload.js';
+import { retryDelayMs } from '../../src/core/run/retry.js';
+import { PrefetchWindow } from '../../src/core/work/prefetch-window.js';
 
 describe('options of the engine', () => {
   test('defaults', () => {

@@ -1,6 +1,6 @@
 /** Connections of our own: what must hold whatever the timers do. Fake timers: `test/integration/fake-timers.test.ts`. */
 import { createServer, type Server } from 'node:net';
-import { OwnRedis } from '../../src/store/redis/own-redis.js';
+import { OwnRedis } from '../../src/store/redis/connection/own-redis.js';
 import { eventually } from '../support/wait.js';
 
 /** Ends each connection at once. */

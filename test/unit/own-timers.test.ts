@@ -10,7 +10,9 @@ test.each([
   jest.useFakeTimers({ ...config, now: 0 } as Parameters<typeof jest.useFakeTimers>[0]);
   try {
     jest.resetModules();
-    const { clearTimeout, monotonicMs, nextTurn, setTimeout, wallMs } = await import('../../src/core/own-timers.js');
+    const { clearTimeout, monotonicMs, nextTurn, setTimeout, wallMs } = await import(
+      '../../src/core/ports/own-timers.js'
+    );
     const startedMs = monotonicMs();
     const cleared = setTimeout(() => expect('cleared').toBe('never called'), 1);
     clearTimeout(cleared);

@@ -1,9 +1,9 @@
 /** Payloads through the engine: read by the codec they were written with, wherever and whenever; bounds; what can't be read. */
 import { SuperJSON } from 'superjson';
-import { jsonCodec, type PayloadCodec } from '../../src/core/codec.js';
-import type { EngineOptions } from '../../src/core/engine-options.js';
-import type { Settlement } from '../../src/core/jobs.js';
-import { superjsonCodec } from '../../src/core/superjson-codec.js';
+import type { Settlement } from '../../src/core/model/job.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
+import { jsonCodec, type PayloadCodec } from '../../src/core/payload/codec.js';
+import { superjsonCodec } from '../../src/core/payload/superjson-codec.js';
 import { LEASE_MS, MemoryPods } from '../support/memory-pods.js';
 
 const rich = superjsonCodec(new SuperJSON());

@@ -1,6 +1,6 @@
 /** The option `redis`: what is refused before anything connects, and what is accepted. */
 import { Redis } from 'ioredis';
-import { checkRedis } from '../../src/nest/redis-options.js';
+import { checkRedis } from '../../src/nest/options/redis-options.js';
 
 test.each<[string, unknown]>([
   ['nothing, which is localhost', {}],

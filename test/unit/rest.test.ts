@@ -2,8 +2,9 @@
  * Claims that rest, as the engine sees them: when it renews them, what rouses them, and what it does when it was not heard.
  * Neighbour: `contract/rest-contract.ts` says what they are to a store.
  */
-import { REST_LEASES } from '../../src/core/lease.js';
-import type { Renewal } from '../../src/core/ports.js';
+
+import type { Renewal } from '../../src/core/ports/store.js';
+import { REST_LEASES } from '../../src/core/run/lease.js';
 import { settle } from '../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 

@@ -2,7 +2,7 @@
  * Tries that keep the order (I6, races 6, 12 and 33): the core on the memory store and a clock that the test moves.
  * What a store must do for it is in `test/contract/retry-contract.ts`.
  */
-import type { EngineOptions } from '../../src/core/engine-options.js';
+import type { EngineOptions } from '../../src/core/options/options.js';
 import { settle } from '../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 

@@ -1,5 +1,5 @@
 /** What is said of a command that Redis refuses. `integration/restricted-user.test.ts` has a real user without rights. */
-import { Rights, remedyOf } from '../../src/store/redis/rights.js';
+import { Rights, remedyOf } from '../../src/store/redis/connection/rights.js';
 import { RecordingLog } from '../support/log.js';
 
 const DENIED = "NOPERM this user has no permissions to run the 'xread' command";

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../../src/core/errors.js';
+import { InvalidOptionError } from '../../src/core/model/errors.js';
 import { firstByPattern, nextByPattern } from '../../src/store/schedule-times.js';
 
 const at = (iso: string) => new Date(iso).getTime();

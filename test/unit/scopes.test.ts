@@ -2,10 +2,10 @@
 import { Inject, Injectable, Module, Scope } from '@nestjs/common';
 import { type ContextId, ContextIdFactory, type HostComponentInfo, ModuleRef, REQUEST } from '@nestjs/core';
 import * as cqrs from '@nestjs/cqrs';
-import { runningJob } from '../../src/core/current-job.js';
+import { runningJob } from '../../src/core/run/running-job.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import type { JobContext } from '../../src/nest/current-job.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
 import { eventually, gate } from '../support/wait.js';
 import { application } from './nest-application.js';
 

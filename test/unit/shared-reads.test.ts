@@ -3,8 +3,9 @@
  * to run beside what they must not: see `MemoryPods.handle`.
  * What a store must do for them is in `test/contract/shared-contract.ts`.
  */
-import type { EngineOptions, EntityOptions } from '../../src/core/engine-options.js';
-import type { JobOptions } from '../../src/core/jobs.js';
+
+import type { JobOptions } from '../../src/core/model/job.js';
+import type { EngineOptions, EntityOptions } from '../../src/core/options/options.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 
 const NAMES = ['*', 'read'];

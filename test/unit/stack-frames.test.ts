@@ -1,8 +1,8 @@
 /** The first frames of a failure in the log: on its line, bounded, and of the application only. */
 
 import { Logger } from '@nestjs/common';
-import { MAX_LINE_LENGTH } from '../../src/core/error-text.js';
-import { framesOf as framesOfFailure } from '../../src/core/stack-frames.js';
+import { MAX_LINE_LENGTH } from '../../src/core/model/error-text.js';
+import { framesOf as framesOfFailure } from '../../src/core/model/stack-frames.js';
 import { nestLog } from '../../src/nest/system.js';
 import { MemoryPods } from '../support/memory-pods.js';
 

@@ -1,16 +1,16 @@
 /** The start of an application: one module, what enqueues from which hook on, and when it connects. */
 import { Inject, Injectable, Module, type ModuleMetadata } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { AuthenticationError } from '../../src/core/errors.js';
-import type { EntityStore } from '../../src/core/ports.js';
+import { AuthenticationError } from '../../src/core/model/errors.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
-import { CronManagerService } from '../../src/nest/cron-manager.service.js';
-import { JobHandler, WorkerProcessor } from '../../src/nest/decorators.js';
-import { EntityQueues } from '../../src/nest/entity-queues.js';
-import type { AtomicQueuesModuleOptions } from '../../src/nest/options.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import { JobHandler, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { CronManagerService } from '../../src/nest/operator/cron-manager.service.js';
+import { EntityQueues } from '../../src/nest/operator/entity-queues.js';
+import { SpawnQueueService } from '../../src/nest/operator/spawn-queue.service.js';
+import type { AtomicQueuesModuleOptions } from '../../src/nest/options/module-options.js';
 import { STORE_FACTORY, type StoreFactory } from '../../src/nest/runtime.js';
-import { SpawnQueueService } from '../../src/nest/spawn-queue.service.js';
 import { eventually, gate } from '../support/wait.js';
 import { application, compile, memoryStore, redis } from './nest-application.js';
 

@@ -5,17 +5,23 @@ import type { TestingModule } from '@nestjs/testing';
 import type { Job } from 'bullmq';
 import { IsInt, IsString, Min, registerDecorator, ValidateNested } from 'class-validator';
 import { z } from 'zod';
-import { encryptedCodec } from '../../src/core/encrypted-codec.js';
-import { ValidationError } from '../../src/core/errors.js';
-import type { StandardSchema } from '../../src/core/validation.js';
-import { JobCommand, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators.js';
-import { EntityQueues } from '../../src/nest/entity-queues.js';
-import type { AtomicQueuesModuleOptions } from '../../src/nest/options.js';
-import { QueueBus } from '../../src/nest/queue-bus.js';
+import type { StandardSchema } from '../../src/core/handlers/validation.js';
+import { ValidationError } from '../../src/core/model/errors.js';
+import { encryptedCodec } from '../../src/core/payload/encrypted-codec.js';
+import { QueueBus } from '../../src/nest/bus/queue-bus.js';
+import {
+  JobCommand,
+  JobHandler,
+  QueueEntity,
+  QueueEntityId,
+  WorkerProcessor,
+} from '../../src/nest/decorators/decorators.js';
+import { Validators } from '../../src/nest/handlers/validators.js';
+import { EntityQueues } from '../../src/nest/operator/entity-queues.js';
+import type { AtomicQueuesModuleOptions } from '../../src/nest/options/module-options.js';
 import { systemClock } from '../../src/nest/system.js';
-import { Validators } from '../../src/nest/validators.js';
-import { MemoryServer } from '../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
+import { MemoryServer } from '../../src/store/memory/server.js';
 import { eventually } from '../support/wait.js';
 import { application } from './nest-application.js';
 

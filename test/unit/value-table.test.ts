@@ -1,7 +1,7 @@
 /** The table of values in docs/payloads.md is the one that the tests run. */
 import { readFileSync } from 'node:fs';
-import { MAX_VALUES } from '../../src/core/bounds.js';
-import { MAX_DEPTH } from '../../src/core/json-values.js';
+import { MAX_VALUES } from '../../src/core/model/bounds.js';
+import { MAX_DEPTH } from '../../src/core/payload/json-values.js';
 import { VALUE_TABLE } from '../support/value-table.js';
 
 const rows = [...readFileSync('docs/payloads.md', 'utf8').matchAll(/^\| (.+?) +\| (carried|refused)\b.*\|$/gm)];

@@ -2,11 +2,10 @@
  * The store in memory: one pod's view of a {@link MemoryServer}. The same port and the same contract as Redis, for tests
  * without a server; every step takes effect when it is called, and answers in the order of the calls.
  */
-import { type EntityRef, entityWord } from '../../core/entity.js';
-import { overtakes, StaleClaimError } from '../../core/errors.js';
-import type { FetchedJob, NewJob, Settlement } from '../../core/jobs.js';
-import { REST_LEASES } from '../../core/lease.js';
-import type { EngineConfig } from '../../core/options.js';
+import { type EntityRef, entityWord } from '../../core/model/entity.js';
+import { overtakes, StaleClaimError } from '../../core/model/errors.js';
+import type { FetchedJob, NewJob, Settlement } from '../../core/model/job.js';
+import type { EngineConfig } from '../../core/options/resolve.js';
 import type {
   Claim,
   Claimed,
@@ -23,17 +22,18 @@ import type {
   Renewal,
   Renewed,
   WakeUp,
-} from '../../core/ports.js';
-import { MemoryAnswers } from './memory-answers.js';
-import { HOLD_LEAD_MS, MemoryBooks } from './memory-books.js';
-import { MemoryControl } from './memory-control.js';
-import { MemoryDeadLetters } from './memory-dead-letters.js';
-import { MemoryFlows } from './memory-flows.js';
-import { MemoryHosts } from './memory-hosts.js';
-import { MemoryIntake } from './memory-intake.js';
-import { MemoryLine } from './memory-line.js';
-import { MemorySchedules } from './memory-schedules.js';
-import type { MemoryServer, StoredEntity } from './memory-server.js';
+} from '../../core/ports/store.js';
+import { REST_LEASES } from '../../core/run/lease.js';
+import { MemoryFlows } from './flows.js';
+import { MemoryHosts } from './hosts.js';
+import { MemoryIntake } from './intake.js';
+import { MemoryControl } from './operator/control.js';
+import { MemoryDeadLetters } from './operator/dead-letters.js';
+import { MemorySchedules } from './operator/schedules.js';
+import { MemoryAnswers } from './replies.js';
+import type { MemoryServer, StoredEntity } from './server.js';
+import { HOLD_LEAD_MS, MemoryBooks } from './wake-ups.js';
+import { MemoryLine } from './work.js';
 
 export class MemoryEntityStore implements EntityStore {
   readonly control: MemoryControl;

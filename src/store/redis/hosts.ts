@@ -1,7 +1,7 @@
-/** Which types live pods work, on Redis. Neighbour: `scripts/hosts.lua.ts` keeps what they say. */
-import { encodeSegment } from '../../core/entity.js';
-import { type HostedType, type Hosts, MAX_HOST_TEXTS } from '../../core/hosts-port.js';
-import type { Channel } from './channel.js';
+/** Which types live pods work, on Redis. Neighbour: `lua/hosts.lua.ts` keeps what they say. */
+import { encodeSegment } from '../../core/model/entity.js';
+import { type HostedType, type Hosts, MAX_HOST_TEXTS } from '../../core/ports/hosts.js';
+import type { Channel } from './connection/channel.js';
 import { inPages } from './pages.js';
 
 /** Types in one call: Redis does nothing else meanwhile. */

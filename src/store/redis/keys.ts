@@ -2,8 +2,8 @@
  * Names of all keys in Redis. Everything of an entity hangs under the base key of its queue; the system's own keys hang
  * under `{prefix}:$:`, which neither an encoded name nor an accepted queue name can produce.
  */
-import { type EntityRef, encodeSegment } from '../../core/entity.js';
-import type { EngineConfig } from '../../core/options.js';
+import { type EntityRef, encodeSegment } from '../../core/model/entity.js';
+import type { EngineConfig } from '../../core/options/resolve.js';
 
 /** What the scripts and BullMQ need to find an entity. */
 export interface EntityKeys {

@@ -2,16 +2,16 @@
  * The store on Redis and BullMQ: each method of the port as one step of a script.
  *
  * Owns: two of the four connections of a pod (commands, wake-ups: I9) and which op with which arguments.
- * Neighbours: `scripts/` say what a step does, `channel.ts` how steps travel, `replies.ts` what comes back; `entering.ts`,
- * `job-ends.ts` and `books.ts` have steps of their own; `renewals.ts` has the third connection, for heartbeats, `answers.ts` the fourth,
+ * Neighbours: `scripts/` say what a step does, `channel.ts` how steps travel, `decode.ts` what comes back; `intake.ts`,
+ * `job-end.ts` and `wake-ups.ts` have steps of their own; `renewals.ts` has the third connection, for heartbeats, `reply-mailbox.ts` the fourth,
  * where this pod waits for answers.
  */
 import type { Redis } from 'ioredis';
-import { type EntityRef, encodeSegment, entityWord } from '../../core/entity.js';
-import { overtakes, rejecting, rejectingEach, StoreUnavailableError } from '../../core/errors.js';
-import { type EventSink, NO_EVENTS } from '../../core/events.js';
-import type { FetchedJob, NewJob, Settlement } from '../../core/jobs.js';
-import type { EngineConfig } from '../../core/options.js';
+import { type EntityRef, encodeSegment, entityWord } from '../../core/model/entity.js';
+import { overtakes, rejecting, rejectingEach, StoreUnavailableError } from '../../core/model/errors.js';
+import { type EventSink, NO_EVENTS } from '../../core/model/events.js';
+import type { FetchedJob, NewJob, Settlement } from '../../core/model/job.js';
+import type { EngineConfig } from '../../core/options/resolve.js';
 import type {
   Claim,
   Claimed,
@@ -30,27 +30,27 @@ import type {
   Renewal,
   Renewed,
   WakeUp,
-} from '../../core/ports.js';
-import { RedisAnswers } from './answers.js';
-import { RedisBooks } from './books.js';
-import { Bull } from './bullmq.js';
-import { Channel } from './channel.js';
-import { Children } from './children.js';
-import { connected, createConnection, type RedisConnectionOptions, watchConnection } from './connection.js';
-import { RedisControl } from './control.js';
-import { RedisDeadLetters } from './dead-letters.js';
-import { Entering } from './entering.js';
-import { checkEviction, type EvictionResponse } from './eviction.js';
+} from '../../core/ports/store.js';
+import { Bull } from './bullmq/encode.js';
+import { NativeJobs } from './bullmq/native-job.js';
+import { Children } from './child-results.js';
+import { Channel } from './connection/channel.js';
+import { connected, createConnection, type RedisConnectionOptions, watchConnection } from './connection/connection.js';
+import { checkEviction, type EvictionResponse } from './connection/eviction.js';
+import { Rights } from './connection/rights.js';
+import { checkStale, type OfJobs, readFetched } from './decode.js';
 import { RedisHosts } from './hosts.js';
-import { JobEnds } from './job-ends.js';
+import { Entering } from './intake.js';
+import { JobEnds } from './job-end.js';
 import { KeySpace, scriptKeys } from './keys.js';
-import { NativeJobs } from './native-job.js';
-import type { RenewalArguments } from './renewal-connection.js';
-import { Renewals } from './renewals.js';
-import { checkStale, type OfJobs, readFetched } from './replies.js';
-import { Rights } from './rights.js';
-import { RedisSchedules } from './schedules.js';
-import { composeDispatcher } from './scripts/dispatcher.js';
+import { composeDispatcher } from './lua/compose.js';
+import { RedisControl } from './operator/control.js';
+import { RedisDeadLetters } from './operator/dead-letters.js';
+import { RedisSchedules } from './operator/schedules.js';
+import type { RenewalArguments } from './renewal/renewal-connection.js';
+import { Renewals } from './renewal/renewals.js';
+import { RedisAnswers } from './reply-mailbox.js';
+import { RedisBooks } from './wake-ups.js';
 
 export interface RedisStoreOptions {
   readonly redis: RedisConnectionOptions;

@@ -2,16 +2,17 @@
  * Pods on one store, whose handlers end when they are told to: what the commands of a property run on, in memory with a clock
  * of its own, and on Redis in real time.
  */
-import { HandlerTable } from '../../../src/core/dispatch.js';
+
 import { Engine } from '../../../src/core/engine.js';
-import type { OnExhausted } from '../../../src/core/engine-options.js';
-import { OutcomeUnknownError } from '../../../src/core/errors.js';
-import { NO_EVENTS } from '../../../src/core/events.js';
-import { type EngineConfig, resolveOptions } from '../../../src/core/options.js';
-import type { Clock, EntityStore } from '../../../src/core/ports.js';
+import { HandlerTable } from '../../../src/core/handlers/handler-table.js';
+import { OutcomeUnknownError } from '../../../src/core/model/errors.js';
+import { NO_EVENTS } from '../../../src/core/model/events.js';
+import type { OnExhausted } from '../../../src/core/options/options.js';
+import { type EngineConfig, resolveOptions } from '../../../src/core/options/resolve.js';
+import type { Clock, EntityStore } from '../../../src/core/ports/store.js';
 import { systemClock } from '../../../src/nest/system.js';
-import { MemoryServer } from '../../../src/store/memory/memory-server.js';
 import { MemoryEntityStore } from '../../../src/store/memory/memory-store.js';
+import { MemoryServer } from '../../../src/store/memory/server.js';
 import { ManualClock, settle } from '../clock.js';
 import { FaultyStore } from '../faulty-store.js';
 import { RecordingLog } from '../log.js';

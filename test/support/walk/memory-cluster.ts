@@ -2,16 +2,17 @@
  * The cluster of a walk: pods on one memory server, the handlers that run, and the books of all entities.
  * Neighbours: `actions.ts` does things to it; `calm.ts` heals it and looks at what is left.
  */
-import { Codecs } from '../../../src/core/codec.js';
-import { entityWord } from '../../../src/core/entity.js';
-import { BulkEnqueueError, NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/errors.js';
-import type { FetchedJob, JobContext, Settlement } from '../../../src/core/jobs.js';
-import { momentOf } from '../../../src/core/lease.js';
-import type { Unblocking } from '../../../src/core/operating.js';
-import { type EngineConfig, resolveOptions } from '../../../src/core/options.js';
-import type { Claim } from '../../../src/core/ports.js';
-import { MemoryControl } from '../../../src/store/memory/memory-control.js';
-import { MemoryServer, type StoredEntity } from '../../../src/store/memory/memory-server.js';
+
+import { entityWord } from '../../../src/core/model/entity.js';
+import { BulkEnqueueError, NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/model/errors.js';
+import type { FetchedJob, JobContext, Settlement } from '../../../src/core/model/job.js';
+import { type EngineConfig, resolveOptions } from '../../../src/core/options/resolve.js';
+import { Codecs } from '../../../src/core/payload/codec.js';
+import type { Unblocking } from '../../../src/core/ports/operator.js';
+import type { Claim } from '../../../src/core/ports/store.js';
+import { momentOf } from '../../../src/core/run/lease.js';
+import { MemoryControl } from '../../../src/store/memory/operator/control.js';
+import { MemoryServer, type StoredEntity } from '../../../src/store/memory/server.js';
 import { Random } from '../random.js';
 import { type Gate, gate } from '../wait.js';
 import { EntityBook } from './books.js';

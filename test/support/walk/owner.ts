@@ -2,9 +2,9 @@
  * A model of an owner: what a pod knows of one entity when it speaks to the store without an engine. It keeps to the rules
  * of the protocol, loses answers, and remembers old claims, under which its late calls come.
  */
-import type { EntityRef } from '../../../src/core/entity.js';
-import type { FetchedJob, Settlement } from '../../../src/core/jobs.js';
-import type { Claim, Claimed, Fetched } from '../../../src/core/ports.js';
+import type { EntityRef } from '../../../src/core/model/entity.js';
+import type { FetchedJob, Settlement } from '../../../src/core/model/job.js';
+import type { Claim, Claimed, Fetched } from '../../../src/core/ports/store.js';
 
 export class Owner {
   claim: Claim | undefined;

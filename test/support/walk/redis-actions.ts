@@ -1,5 +1,5 @@
 /** What owners, and persons, do on real Redis: one action at a time, chosen by chance. */
-import type { Claimed, EnterHint } from '../../../src/core/ports.js';
+import type { Claimed, EnterHint } from '../../../src/core/ports/store.js';
 import type { Owner } from './owner.js';
 import type { RedisWalk } from './redis-walk.js';
 

@@ -3,11 +3,11 @@
  * time, and the same books as in memory look at what each call has changed. Deterministic but for the tokens.
  * Neighbour: `redis-actions.ts` chooses what happens.
  */
-import { type EntityRef, entityWord } from '../../../src/core/entity.js';
-import { StaleClaimError } from '../../../src/core/errors.js';
-import type { FetchedJob, Settlement } from '../../../src/core/jobs.js';
-import { resolveOptions } from '../../../src/core/options.js';
-import type { Claim, EntityStore } from '../../../src/core/ports.js';
+import { type EntityRef, entityWord } from '../../../src/core/model/entity.js';
+import { StaleClaimError } from '../../../src/core/model/errors.js';
+import type { FetchedJob, Settlement } from '../../../src/core/model/job.js';
+import { resolveOptions } from '../../../src/core/options/resolve.js';
+import type { Claim, EntityStore } from '../../../src/core/ports/store.js';
 import { Random } from '../random.js';
 import { RedisCluster } from '../redis-cluster.js';
 import { serving } from '../settlements.js';

@@ -2,9 +2,9 @@
  * What a walk knows of an entity with schedules, and the invariants of docs/protocol.md as far as a person sees them: through
  * the port, so that both stores are looked at in the same way. Neighbour: `schedule-actions.ts` says what each step may do.
  */
-import type { EntityRef } from '../../../src/core/entity.js';
-import type { EntityStatus, JobState, JobView, ScheduleView } from '../../../src/core/operating.js';
-import type { EntityStore } from '../../../src/core/ports.js';
+import type { EntityRef } from '../../../src/core/model/entity.js';
+import type { EntityStatus, JobState, JobView, ScheduleView } from '../../../src/core/ports/operator.js';
+import type { EntityStore } from '../../../src/core/ports/store.js';
 import type { Cluster } from '../../contract/store-contract.js';
 
 type Jobs = Readonly<Record<Exclude<JobState, 'completed' | 'waiting-children'>, readonly JobView[]>>;

@@ -1,5 +1,5 @@
 /** An entity as Redis has it, jobs by the number that the walk gave them. */
-import type { EntityRef } from '../../../src/core/entity.js';
+import type { EntityRef } from '../../../src/core/model/entity.js';
 import type { RedisCluster } from '../redis-cluster.js';
 import type { Seen } from './seen.js';
 

@@ -1,5 +1,5 @@
 /** An entity as a store has it at one moment, jobs by the number that the walk gave them. */
-import type { MemoryServer, StoredEntity, StoredJob } from '../../../src/store/memory/memory-server.js';
+import type { MemoryServer, StoredEntity, StoredJob } from '../../../src/store/memory/server.js';
 
 export interface Seen {
   /** Until when: of a claim that rests as long as its pod is heard. */

@@ -2,7 +2,7 @@
  * Starts and ends of handlers against the invariants: at most one handler of an entity that is not fenced off, in the
  * order of the queue, within a lease that the pod knows to be valid.
  */
-import type { Moment } from '../../../src/core/lease.js';
+import type { Moment } from '../../../src/core/run/lease.js';
 import { type End, type EntityBook, isKept, type Violate } from './books.js';
 import type { Seen } from './seen.js';
 

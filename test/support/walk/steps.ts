@@ -1,7 +1,7 @@
 /** Runs a batch of calls in the real store, and tells the books of each what it did. */
-import { type EntityRef, entityWord } from '../../../src/core/entity.js';
-import type { NewJob, Settlement } from '../../../src/core/jobs.js';
-import type { Claim, EntityStore, Renewal, Renewed } from '../../../src/core/ports.js';
+import { type EntityRef, entityWord } from '../../../src/core/model/entity.js';
+import type { NewJob, Settlement } from '../../../src/core/model/job.js';
+import type { Claim, EntityStore, Renewal, Renewed } from '../../../src/core/ports/store.js';
 import type { EntityBook, Step, Violate } from './books.js';
 import type { Seen } from './seen.js';
 import { entityOf } from './walk-store.js';

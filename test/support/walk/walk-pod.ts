@@ -1,11 +1,12 @@
 /** One pod of a walk: an engine with a clock and two wires of its own, which may be blocked, shut down or killed. */
-import { HandlerTable } from '../../../src/core/dispatch.js';
+
 import { Engine } from '../../../src/core/engine.js';
-import type { FetchedJob, JobContext, Settlement } from '../../../src/core/jobs.js';
-import type { EngineConfig } from '../../../src/core/options.js';
-import type { Claim, Log } from '../../../src/core/ports.js';
-import type { MemoryServer } from '../../../src/store/memory/memory-server.js';
+import { HandlerTable } from '../../../src/core/handlers/handler-table.js';
+import type { FetchedJob, JobContext, Settlement } from '../../../src/core/model/job.js';
+import type { EngineConfig } from '../../../src/core/options/resolve.js';
+import type { Claim, Log } from '../../../src/core/ports/store.js';
 import { MemoryEntityStore } from '../../../src/store/memory/memory-store.js';
+import type { MemoryServer } from '../../../src/store/memory/server.js';
 import type { Random } from '../random.js';
 import type { Violate } from './books.js';
 import { PodClock, type WalkTime } from './time.js';

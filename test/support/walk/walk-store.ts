@@ -2,11 +2,10 @@
  * The store as one pod of a walk has it: every call goes over a wire. Commands have one, renewals another, as with Redis;
  * wake-ups are hints and may be lost at any moment.
  */
-import type { EntityRef } from '../../../src/core/entity.js';
-import { entityWord } from '../../../src/core/entity.js';
-import { StoreUnavailableError } from '../../../src/core/errors.js';
-import type { NewJob, Settlement } from '../../../src/core/jobs.js';
-import { type Moment, momentOf } from '../../../src/core/lease.js';
+import type { EntityRef } from '../../../src/core/model/entity.js';
+import { entityWord } from '../../../src/core/model/entity.js';
+import { StoreUnavailableError } from '../../../src/core/model/errors.js';
+import type { NewJob, Settlement } from '../../../src/core/model/job.js';
 import type {
   Claim,
   Claimed,
@@ -19,7 +18,8 @@ import type {
   PodState,
   Renewal,
   Renewed,
-} from '../../../src/core/ports.js';
+} from '../../../src/core/ports/store.js';
+import { type Moment, momentOf } from '../../../src/core/run/lease.js';
 import type { Random } from '../random.js';
 import type { Grant } from './starts.js';
 import type { Wire } from './wire.js';

@@ -1,0 +1,115 @@
+/**
+ * Asks after jobs of which no answer tells: removed by the operator, forgotten by Redis, added by an earlier enqueue. It also
+ * reads the mailbox when its reader has missed an answer.
+ *
+ * Owns the one timer of the question, and its bounds: so many calls a round, those first that were asked after longest ago.
+ * Neighbour: `pending-calls.ts` has the calls.
+ */
+import type { Answers, FoundJob, Received } from '../ports/replies.js';
+import type { Clock, Timer } from '../ports/store.js';
+import type { WaitingCall } from './pending-call.js';
+
+export interface InquiryParts {
+  readonly answers: Answers;
+  readonly clock: Clock;
+  readonly calls: Map<string, WaitingCall>;
+  deliver(received: readonly Received[]): void;
+}
+
+/** How often a job is asked after … */
+const POLL_MS = 3000;
+/** … and one whose answer does not come here; the time between two rounds. */
+const ATTACHED_POLL_MS = 250;
+/** 4,000 calls a second, which costs Redis a twentieth of its time. */
+const MAX_PER_ROUND = 1000;
+const MAX_AT_ONCE = 100;
+
+/** A call whose job is in its queue, as far as is known. */
+interface Asked {
+  readonly call: WaitingCall;
+  readonly jobId: string;
+}
+
+export class Inquiry {
+  private timer: Timer | undefined;
+  private closed = false;
+
+  constructor(private readonly parts: InquiryParts) {}
+
+  /** One timer while any call waits. */
+  schedule(): void {
+    if (this.timer || this.closed || this.parts.calls.size === 0) return;
+    this.timer = this.parts.clock.after(ATTACHED_POLL_MS, () => void this.round());
+  }
+
+  close(): void {
+    this.closed = true;
+    this.timer?.cancel();
+  }
+
+  /** Asks now. Resolves when it has; calls of which Redis does not answer are asked after again. */
+  async ask(calls: readonly WaitingCall[]): Promise<void> {
+    const gone: (readonly [WaitingCall, FoundJob])[] = [];
+    for (let from = 0; from < calls.length; from += MAX_AT_ONCE) {
+      gone.push(...(await this.askPage(calls.slice(from, from + MAX_AT_ONCE))));
+    }
+    if (gone.length === 0) return;
+    try {
+      for await (const page of this.parts.answers.unread()) this.parts.deliver(page);
+    } catch {
+      return;
+    }
+    for (const [call, found] of gone) if (this.isWaiting(call)) call.onFound(found);
+  }
+
+  private async round(): Promise<void> {
+    await this.ask(this.due());
+    this.timer = undefined;
+    this.schedule();
+  }
+
+  private due(): readonly WaitingCall[] {
+    const now = this.parts.clock.monotonicMs();
+    const due: WaitingCall[] = [];
+    for (const call of this.parts.calls.values()) {
+      const isDue = now - call.askedAtMs >= (call.isAttached ? ATTACHED_POLL_MS : POLL_MS);
+      if (isDue && call.jobId !== undefined && due.push(call) === MAX_PER_ROUND) break;
+    }
+    return due;
+  }
+
+  /** @returns those whose jobs are gone: their answers, if there are any, are in the mailbox, or were read. */
+  private async askPage(calls: readonly WaitingCall[]): Promise<readonly (readonly [WaitingCall, FoundJob])[]> {
+    const known = calls.flatMap((call): Asked[] =>
+      this.isWaiting(call) && call.jobId !== undefined ? [{ call, jobId: call.jobId }] : [],
+    );
+    if (known.length === 0) return [];
+    for (const { call } of known) this.putLast(call);
+    try {
+      const found = await this.parts.answers.find(
+        known.map(({ call: { id, entity }, jobId }) => ({ entity, jobId, call: id })),
+      );
+      return known.flatMap(({ call }, index) => {
+        const one = found[index];
+        if (!one || !this.isWaiting(call)) return [];
+        if (one.state === 'gone') return [[call, one] as const];
+        call.onFound(one);
+        return [];
+      });
+    } catch {
+      // Redis is away.
+      return [];
+    }
+  }
+
+  private putLast(call: WaitingCall): void {
+    const { calls, clock } = this.parts;
+    call.askedAtMs = clock.monotonicMs();
+    calls.delete(call.id);
+    calls.set(call.id, call);
+  }
+
+  private isWaiting({ id }: WaitingCall): boolean {
+    return this.parts.calls.has(id);
+  }
+}

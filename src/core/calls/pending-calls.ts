@@ -1,0 +1,256 @@
+/**
+ * The calls of this pod that wait for answers.
+ *
+ * Owns which calls wait, how many may, and the one ear for all of them, which is opened with the first.
+ * Neighbours: `pending-call.ts` is one of them, `inquiry.ts` asks after their jobs, `enqueuer.ts` adds these, `deadlock.ts` says
+ * which calls would wait in a circle, the store keeps answers until they are read.
+ */
+
+import type { EnqueuedJob, JobRequest } from '../enqueue/enqueuer.js';
+import { detached } from '../model/detached.js';
+import { type EntityRef, entityRef, entityWord } from '../model/entity.js';
+import type { Envelope, WaitLink } from '../model/envelope.js';
+import { isKindOf } from '../model/error-text.js';
+import { ClosedError, InvalidOptionError, rejecting } from '../model/errors.js';
+import type { JobOptions } from '../model/job.js';
+import { MAX_WAITING_CALLS } from '../model/mailbox.js';
+import { milliseconds } from '../options/durations.js';
+import type { EngineConfig } from '../options/resolve.js';
+import { sealedBy } from '../payload/codec.js';
+import type { HostLookup } from '../pod/host-lookup.js';
+import type { Answers, Received } from '../ports/replies.js';
+import type { Clock } from '../ports/store.js';
+import { DeadlockError, TooManyWaitingCallsError, WaitAbortedError } from './call-errors.js';
+import { linksTo, pathBetween, refuseCircle, waitingHandler } from './deadlock.js';
+import { Inquiry } from './inquiry.js';
+import { type CallRequest, WaitingCall } from './pending-call.js';
+
+/** How a caller waits. */
+export interface WaitOptions {
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly cancelJob?: boolean | undefined;
+}
+
+export interface WaitingCallsParts {
+  readonly answers: Answers;
+  readonly config: EngineConfig;
+  readonly clock: Clock;
+  readonly hosts: Pick<HostLookup, 'of'>;
+  add(request: JobRequest, envelope: Envelope): Promise<EnqueuedJob>;
+}
+
+const PAUSE_AFTER_FAILURE_MS = 500;
+/** How long calls that have timed out ask for the states of their jobs. */
+const LAST_QUESTION_MS = 250;
+/** How long another pod is asked whether a call of its still waits; one that does not say so does not. */
+const LIVENESS_MS = 500;
+/** Calls that end in one turn of the event loop. */
+const MAX_ENDS_PER_TURN = 500;
+
+export class WaitingCalls {
+  private readonly calls = new Map<string, WaitingCall>();
+  private readonly inquiry: Inquiry;
+  /** Questions to other pods, by what stands for a call in them. */
+  private readonly questions = new Map<string, (isWaiting: boolean) => void>();
+  private late: WaitingCall[] = [];
+  private lastId = 0;
+  private isListening = false;
+  private closed = false;
+
+  constructor(private readonly parts: WaitingCallsParts) {
+    const { answers, clock } = parts;
+    this.inquiry = new Inquiry({ answers, clock, calls: this.calls, deliver: received => this.deliver(received) });
+  }
+
+  /**
+   * Enqueues a job and resolves with its result.
+   * @throws InvalidOptionError, TooManyWaitingCallsError, DeadlockError, ClosedError and those of an enqueue: nothing was added
+   */
+  call(request: JobRequest, options: WaitOptions): Promise<unknown> {
+    if (this.closed) throw new ClosedError();
+    const checked = this.check(request, options);
+    const { id, entity, signal } = checked;
+    const awaited = { entity, name: request.name, jobId: undefined };
+    if (signal?.aborted) throw new WaitAbortedError(awaited, false, signal.reason);
+    if (this.calls.size >= MAX_WAITING_CALLS) throw new TooManyWaitingCallsError(awaited, MAX_WAITING_CALLS);
+    const { answers, clock, config } = this.parts;
+    const call = new WaitingCall(checked, {
+      answers,
+      clock,
+      codecs: config.codecs,
+      settled: ({ id }) => this.calls.delete(id),
+      timedOut: late => this.onTimedOut(late),
+    });
+    // Before it is sent: the answer may come before that of the enqueue.
+    this.calls.set(id, call);
+    // They go on for the calls of others.
+    detached(() => {
+      this.listen();
+      this.inquiry.schedule();
+    });
+    rejecting(() => this.send(request, call)).then(
+      added => {
+        if (!added) return;
+        call.onAdded(added.jobId);
+        if (call.isAttached) void this.inquiry.ask([call]);
+      },
+      error => call.onNotAdded(error),
+    );
+    return call.result;
+  }
+
+  /** Whoever waits is told so; what he waits for goes on. */
+  async close(): Promise<void> {
+    this.closed = true;
+    this.inquiry.close();
+    for (const answer of this.questions.values()) answer(false);
+    await this.inTurns([...this.calls.values()], call =>
+      call.onClose(new ClosedError('This pod has shut down, and waits no longer; the job goes on.')),
+    );
+  }
+
+  private check(request: JobRequest, { timeoutMs, signal, cancelJob = false }: WaitOptions): CallRequest {
+    const culprit = `Job "${request.name}"`;
+    const entity = entityRef(request.entityType, request.entityId, culprit);
+    const waitsMs = timeoutMs ?? this.parts.config.replyTimeoutMs;
+    if (waitsMs === undefined) {
+      throw new InvalidOptionError(
+        `${culprit} is to be waited for, and nothing says for how long; give timeoutMs, or replyTimeoutMs of the module.`,
+      );
+    }
+    if (signal !== undefined && !isKindOf(signal, 'AbortSignal')) {
+      throw new InvalidOptionError(`${culprit} is to be waited for with a signal that is no AbortSignal.`);
+    }
+    if (typeof cancelJob !== 'boolean') throw new InvalidOptionError(`${culprit} has a cancelJob that is no boolean.`);
+    const { codec, jobOptions } = this.parts.config.entityType(entity.type);
+    return {
+      id: this.nextId(),
+      entity,
+      name: request.name,
+      timeoutMs: milliseconds(`timeoutMs of ${culprit}`, waitsMs),
+      signal,
+      cancelJob,
+      mayBeKnown: mayBeKnown({ ...jobOptions, ...request.options }),
+      codec: sealedBy(codec, undefined)?.codec,
+      handler: waitingHandler(),
+    };
+  }
+
+  private nextId(): string {
+    return (++this.lastId).toString(36);
+  }
+
+  /** Resolves with nothing when the call has ended before its job was sent. */
+  private send(request: JobRequest, call: WaitingCall): Promise<EnqueuedJob | undefined> {
+    const { answers, add } = this.parts;
+    const reply = [answers.address, call.id] as const;
+    const { handler } = call;
+    if (!handler) return add(request, { reply });
+    const own: EntityRef = { type: handler.entityType, id: handler.entityId };
+    const links = linksTo(handler);
+    const [from, to] = [entityWord(own), entityWord(call.entity)];
+    if (from === to) throw new DeadlockError([own, own]);
+    const link: WaitLink = [from, to, ...reply];
+    const added = () => add(request, { reply, chain: [...links, link] });
+    // All others are sent at once, so that calls of one tick keep their order.
+    if (!pathBetween(links, to, from)) return added();
+    const isWaiting = (pod: string, id: string) => this.isWaiting(pod, id);
+    return refuseCircle(links, { own, target: call.entity, isWaiting }).then(() =>
+      this.calls.has(call.id) ? added() : undefined,
+    );
+  }
+
+  private isWaiting(pod: string, id: string): Promise<boolean> {
+    const { answers, clock } = this.parts;
+    if (pod === answers.address) return Promise.resolve(this.isHeld(id));
+    const question = this.nextId();
+    return new Promise(resolve => {
+      const answered = (isWaiting: boolean) => {
+        timer.cancel();
+        this.questions.delete(question);
+        resolve(isWaiting);
+      };
+      const timer = clock.after(LIVENESS_MS, () => answered(false));
+      this.questions.set(question, answered);
+      answers.tell(pod, id, { kind: 'asked', by: [answers.address, question] }).catch(() => answered(false));
+    });
+  }
+
+  /** Whether a call of this pod waits, and its handler runs. */
+  private isHeld(id: string): boolean {
+    return this.calls.get(id)?.handler?.hasEnded === false;
+  }
+
+  private listen(): void {
+    if (this.isListening) return;
+    this.isListening = true;
+    void this.hear();
+  }
+
+  private async hear(): Promise<void> {
+    const { answers, clock } = this.parts;
+    while (!this.closed) {
+      try {
+        this.deliver(await answers.receive());
+      } catch {
+        // The store has logged it. What came meanwhile is still there.
+        if (!this.closed) await new Promise<void>(resolve => clock.after(PAUSE_AFTER_FAILURE_MS, resolve));
+      }
+    }
+  }
+
+  private deliver(received: readonly Received[]): void {
+    for (const { call, answer } of received) {
+      if (answer.kind === 'asked') this.tell(answer.by, this.isHeld(call));
+      else if (answer.kind === 'overflow') for (const other of this.calls.values()) other.onOverflow();
+      else if (answer.kind === 'completed' && this.questions.has(call))
+        this.questions.get(call)?.(answer.value === 'true');
+      else this.calls.get(call)?.onAnswer(answer);
+    }
+  }
+
+  private tell([pod, call]: readonly [pod: string, call: string], isWaiting: boolean): void {
+    // The other pod counts silence as no.
+    this.parts.answers.tell(pod, call, { kind: 'completed', value: String(isWaiting) }).catch(() => {});
+  }
+
+  /** Those that time out together ask together, and end in turns. */
+  private onTimedOut(call: WaitingCall): void {
+    if (this.late.push(call) === 1) this.parts.clock.after(0, () => void this.endLate());
+  }
+
+  private async endLate(): Promise<void> {
+    const late = this.late;
+    this.late = [];
+    let hosted: ReadonlyMap<string, boolean> = new Map();
+    const hosts = this.parts.hosts.of(late.map(({ entity }) => entity.type)).then(known => {
+      hosted = known;
+    });
+    await this.within(LAST_QUESTION_MS, Promise.all([this.inquiry.ask(late), hosts]));
+    await this.inTurns(late, call => call.onNotAnswered(hosted.get(call.entity.type)));
+  }
+
+  private async inTurns(calls: readonly WaitingCall[], end: (call: WaitingCall) => void): Promise<void> {
+    for (const [index, call] of calls.entries()) {
+      if (index > 0 && index % MAX_ENDS_PER_TURN === 0)
+        await new Promise<void>(resolve => this.parts.clock.after(0, resolve));
+      end(call);
+    }
+  }
+
+  private within(ms: number, promise: Promise<unknown>): Promise<void> {
+    return new Promise(resolve => {
+      const timer = this.parts.clock.after(ms, resolve);
+      void promise.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+}
+
+/** Options under which an enqueue may add nothing. */
+function mayBeKnown(options: JobOptions): boolean {
+  return ['jobId', 'idempotencyKey', 'deduplication'].some(name => options[name] !== undefined);
+}

@@ -1,0 +1,264 @@
+/**
+ * The way in: a request is checked, encoded and sent to the store in one call, through the entity's worker where this
+ * pod works the entity or may (its answer can bring the claim, or the job itself).
+ */
+
+import { MAX_STEP_BYTES, weightOf } from '../model/bounds.js';
+import { detached } from '../model/detached.js';
+import type { EntityId } from '../model/entity.js';
+import { entityRef, MAX_JOB_NAME_LENGTH } from '../model/entity.js';
+import type { Envelope } from '../model/envelope.js';
+import { quoted } from '../model/error-text.js';
+import { ClosedError, InvalidCommandError, rejecting, StepTooLargeError } from '../model/errors.js';
+import type { JobOptions, NewJob } from '../model/job.js';
+import type { Schedule } from '../model/schedule.js';
+import { checkJobOptions, checkOrder, dueNow, duplicateCheck, withIdempotency } from '../options/job-options.js';
+import type { EngineConfig } from '../options/resolve.js';
+import type { Propagation } from '../payload/caller-context.js';
+import { sealedBy } from '../payload/codec.js';
+import { ignoreRejections } from '../payload/ignored-rejections.js';
+import { checkSize, encodePayload } from '../payload/payload.js';
+import type { WorkerManager } from '../pod/worker-manager.js';
+import type { Clock, Entered, EnterHint, EntityStore } from '../ports/store.js';
+import { type Moment, momentOf } from '../run/lease.js';
+import type { EntityWorker } from '../work/entity-worker.js';
+import { enqueueBulk, SendOrder } from './bulk-enqueue.js';
+import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
+import { checkSchedule } from './schedule-checks.js';
+
+/** A job as a user asks for it. */
+export interface JobRequest {
+  readonly entityType: string;
+  readonly entityId: EntityId;
+  readonly name: string;
+  /** Anything that the codec of its type can carry: JSON, where nothing else is said. */
+  readonly data: unknown;
+  /** BullMQ's options of a job. */
+  readonly options?: JobOptions;
+}
+
+/** A job that was added: from now on it is the queue's, whatever becomes of this process. */
+export interface EnqueuedJob {
+  /** BullMQ's id of the job; the one that was given, or a new one. */
+  readonly jobId: string;
+  readonly entityType: string;
+  readonly entityId: string;
+  /** Name of the entity's BullMQ queue. */
+  readonly queueName: string;
+}
+
+/** A flow that was added: its root, and below it the children of each job in the order given. */
+export interface EnqueuedFlow extends EnqueuedJob {
+  readonly children: readonly EnqueuedFlow[];
+}
+
+/** A schedule that has begun: it goes on until somebody removes it, whatever becomes of this process. */
+export interface ScheduledJob {
+  readonly scheduleId: string;
+  readonly entityType: string;
+  readonly entityId: string;
+  /** Name of the entity's BullMQ queue. */
+  readonly queueName: string;
+  /** When it runs next, in ms since 1970. */
+  readonly nextAtMs: number;
+}
+
+/** A job that was sent with others, and the worker that it went through. */
+interface Sent {
+  readonly job: NewJob;
+  readonly worker: EntityWorker | undefined;
+}
+
+export interface EnqueuerParts {
+  readonly store: EntityStore;
+  readonly config: EngineConfig;
+  readonly manager: WorkerManager;
+  readonly clock: Clock;
+  /** Sends the context of the caller with the job. */
+  readonly propagation?: Propagation;
+  /** A job of an entity type was added. */
+  added(entityType: string): void;
+}
+
+export class Enqueuer {
+  private closed = false;
+  private readonly order = new SendOrder();
+  private readonly store: EntityStore;
+  private readonly config: EngineConfig;
+  private readonly manager: WorkerManager;
+  private readonly clock: Clock;
+  private readonly propagation: Propagation | undefined;
+  private readonly added: EnqueuerParts['added'];
+
+  constructor({ store, config, manager, clock, propagation, added }: EnqueuerParts) {
+    this.store = store;
+    this.config = config;
+    this.manager = manager;
+    this.clock = clock;
+    this.propagation = propagation;
+    this.added = added;
+  }
+
+  /** One promise a job and not four: that is a tenth of what a job costs. */
+  enqueue(request: JobRequest, envelope?: Envelope): Promise<EnqueuedJob> {
+    return rejecting(() => {
+      const context = this.propagation?.capture();
+      const job = this.check(request, envelope ? { ...context, ...envelope } : context);
+      return this.order.after(() => detached(() => this.send(job)));
+    });
+  }
+
+  /**
+   * All are checked before any is sent; they travel together, and keep their order. Where a type bounds its backlogs they are
+   * added in one step, all or none. Two jobs of one entity under the same id or key are refused: the second would be dropped.
+   */
+  async enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueuedJob[]> {
+    const context = this.propagation?.capture();
+    const refuseDuplicate = duplicateCheck();
+    return enqueueBulk(requests, {
+      order: this.order,
+      check: request => refuseDuplicate(this.check(request, context)),
+      isBounded: ({ entity }) => this.config.entityType(entity.type).maxPending !== undefined,
+      send: job => detached(() => this.send(job)),
+      sendTogether: jobs => detached(() => this.sendTogether(jobs)),
+    });
+  }
+
+  /** All are checked before any is sent; they are added in one step, all or none. */
+  enqueueFlow(request: FlowOf<JobRequest>): Promise<EnqueuedFlow> {
+    return rejecting(() => {
+      const context = this.propagation?.capture();
+      let bytes = 0;
+      const plan = planFlow(request, one => {
+        const job = this.check(one, context);
+        bytes += weightOf(job);
+        if (bytes > MAX_STEP_BYTES) throw flowTooLarge(request.job.name, bytes);
+        return job;
+      });
+      return this.order.after(() => detached(() => this.sendFlow(plan)));
+    });
+  }
+
+  async schedule(request: JobRequest, schedule: Schedule): Promise<ScheduledJob> {
+    checkSchedule(schedule, request.options, `The schedule of job "${request.name}"`);
+    const job = this.check(request, this.propagation?.captureValues());
+    const nextAtMs = await detached(() => this.store.schedules.put(job, schedule));
+    const { type: entityType, id: entityId } = job.entity;
+    this.added(entityType);
+    return { scheduleId: schedule.id, entityType, entityId, queueName: this.store.queueName(job.entity), nextAtMs };
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  private check(request: JobRequest, context: Envelope | undefined): NewJob {
+    try {
+      return this.encoded(request, context);
+    } catch (error) {
+      ignoreRejections(request.data);
+      throw error;
+    }
+  }
+
+  private encoded(
+    { entityType, entityId, name, data, options: asked }: JobRequest,
+    context: Envelope | undefined,
+  ): NewJob {
+    if (this.closed) throw new ClosedError();
+    if (typeof name !== 'string' || name === '') {
+      throw new InvalidCommandError(`A job of entity type "${entityType}" has no name; give a non-empty string.`);
+    }
+    if (name.length > MAX_JOB_NAME_LENGTH) {
+      throw new InvalidCommandError(
+        `Job ${quoted(name)} has a name of ${name.length} characters; at most ${MAX_JOB_NAME_LENGTH} are allowed. Nothing was enqueued; shorten it, and put data into the payload.`,
+      );
+    }
+    if (!name.isWellFormed()) {
+      throw new InvalidCommandError(
+        `A job of entity type "${entityType}" has a name with half a surrogate pair, which no handler can have. Nothing was enqueued.`,
+      );
+    }
+    const culprit = `Job "${name}"`;
+    const entity = entityRef(entityType, entityId, culprit);
+    const options = asked && dueNow(withIdempotency(asked, culprit));
+    if (options) checkJobOptions(options, culprit);
+    const type = this.config.entityType(entity.type);
+    if (options) checkOrder(options, type, culprit);
+    const { jobOptions, codec, maxPayloadBytes } = type;
+    const encoded = encodePayload(codec, data, culprit);
+    const merged = options ? { ...jobOptions, ...options } : jobOptions;
+    checkSize(encoded, { sizeLimit: merged['sizeLimit'], maxPayloadBytes }, culprit);
+    // Without options of its own a job shares one object with all others of its type: what is encoded once stays encoded.
+    return {
+      entity,
+      name,
+      data: encoded,
+      options: merged,
+      envelope: sealedBy(codec, context),
+    };
+  }
+
+  private send(job: NewJob): Promise<EnqueuedJob> {
+    const worker = this.manager.forEnqueue(job.entity);
+    return this.enqueued(job, worker ? worker.enter(job) : this.store.enter(job, 'route-only'));
+  }
+
+  private sendTogether(jobs: readonly NewJob[]): Promise<EnqueuedJob>[] {
+    const workers = jobs.map(job => this.manager.forEnqueue(job.entity));
+    const sentAt = momentOf(this.clock);
+    const entered = this.store.enterAll(jobs.map((job, index) => [job, hintOf(workers[index])] as const));
+    return this.received(
+      entered,
+      jobs.map((job, index) => ({ job, worker: workers[index] })),
+      sentAt,
+    );
+  }
+
+  private async sendFlow(plan: FlowPlan): Promise<EnqueuedFlow> {
+    // Of a parent there is nothing to do yet.
+    const workers = plan.jobs.map(({ job, isParent }) => (isParent ? undefined : this.manager.forEnqueue(job.entity)));
+    const sentAt = momentOf(this.clock);
+    const jobs = plan.jobs.map((one, index) => ({ ...one, hint: hintOf(workers[index]) }));
+    const entered = this.store.enterFlow({ id: plan.id, jobs });
+    const added = this.received(
+      entered,
+      jobs.map(({ job }, index) => ({ job, worker: workers[index] })),
+      sentAt,
+    );
+    return asTree<EnqueuedJob>(plan, await Promise.all(added));
+  }
+
+  /** Each answer goes to the worker that gave the hint. */
+  private received(
+    entered: readonly Promise<Entered>[],
+    sent: readonly Sent[],
+    sentAt: Moment,
+  ): Promise<EnqueuedJob>[] {
+    return sent.flatMap(({ job, worker }, index) => {
+      const answer = entered[index];
+      if (!answer) return [];
+      return [this.enqueued(job, worker ? worker.expectEntered(answer, sentAt) : answer)];
+    });
+  }
+
+  private enqueued({ entity }: NewJob, entered: Promise<Entered>): Promise<EnqueuedJob> {
+    return entered.then(({ jobId, route }) => {
+      if (route === 'nobody') this.manager.onSentAway(entity.type);
+      this.added(entity.type);
+      return { jobId, entityType: entity.type, entityId: entity.id, queueName: this.store.queueName(entity) };
+    });
+  }
+}
+
+function flowTooLarge(name: string, bytes: number): StepTooLargeError {
+  return new StepTooLargeError(`A flow is added in one step; what the jobs of that of job ${quoted(name)} carry`, {
+    bytes,
+    maxBytes: MAX_STEP_BYTES,
+    remedy: 'let a job of it enqueue a flow of its own, or send links to what is large',
+  });
+}
+
+function hintOf(worker: EntityWorker | undefined): EnterHint {
+  return worker?.enterHint() ?? 'route-only';
+}

@@ -1,0 +1,49 @@
+/**
+ * Batches, as a handler asks for them.
+ * Neighbours: `batch-collector.ts` decides when one starts; `run-batch.ts` runs it.
+ */
+import { InvalidOptionError } from '../model/errors.js';
+import { type EntityContext, type FetchedJob } from '../model/job.js';
+import { checkKnown, MOST_AT_ONCE } from '../options/checks.js';
+import { LONGEST_TIMER_MS } from '../ports/store.js';
+import type { SchemaOptions } from './validation.js';
+
+/** Options of a batch handler. */
+export interface BatchOptions extends SchemaOptions {
+  /** Most jobs of one batch, from 1. At most the `prefetch` of its entity type, and 256 over all handlers of an entity at once. */
+  max: number;
+  /**
+   * How long a batch waits for more jobs of its name before it starts with fewer than `max`, in ms, counted from when its first job
+   * could have started. It starts at once where the next job has another name. Default 0: it starts with what is there.
+   */
+  maxWaitMs?: number;
+}
+
+export interface BatchLimits {
+  readonly max: number;
+  readonly maxWaitMs: number;
+}
+
+/** How the jobs of a name are run together. */
+export interface BatchHandling extends BatchLimits {
+  /** @param jobs with their data, also that of their native form, as it was given. */
+  run(jobs: readonly FetchedJob[], context: EntityContext): unknown;
+}
+
+/** @throws InvalidOptionError for an unknown option or a value out of range. */
+export function checkBatchOptions(path: string, options: BatchOptions): BatchLimits {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidOptionError(`${path} needs its options: { max, maxWaitMs? }.`);
+  }
+  checkKnown(path, options, ['max', 'maxWaitMs', 'schema']);
+  const { max, maxWaitMs = 0 } = options;
+  if (!Number.isInteger(max) || max < 1 || max > MOST_AT_ONCE) {
+    throw new InvalidOptionError(`${path}: max must be a whole number from 1 to ${MOST_AT_ONCE}.`);
+  }
+  if (!Number.isInteger(maxWaitMs) || maxWaitMs < 0 || maxWaitMs > LONGEST_TIMER_MS) {
+    throw new InvalidOptionError(
+      `${path}: maxWaitMs must be a whole number of milliseconds from 0 to ${LONGEST_TIMER_MS}.`,
+    );
+  }
+  return { max, maxWaitMs };
+}

@@ -1,0 +1,123 @@
+/**
+ * Whether a payload is what its handler wants: a schema by Standard Schema, or whatever else can tell.
+ *
+ * Owns: the verdict on a payload, and when it is asked for. Neighbours: `nest/handlers/validators.ts` says which validator a class has;
+ * `nest/bus/queue-bus.ts` asks at enqueue, `run-job.ts` before the run.
+ */
+import { InvalidOptionError, UnsupportedError, ValidationError, type ValidationIssue } from '../model/errors.js';
+
+/** A schema that follows https://standardschema.dev: one of zod, valibot, arktype and others. */
+export interface StandardSchema {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    validate(value: unknown): SchemaResult | Promise<SchemaResult>;
+  };
+}
+
+/** What the data of jobs must be. */
+export interface SchemaOptions {
+  /**
+   * A schema by Standard Schema (zod, valibot, arktype and others). Data is checked when it is enqueued, and again before the run:
+   * what the schema makes of it is what is enqueued, and what the handler gets. So it must accept what it gives, as it comes
+   * out of its codec (a date is a text in JSON, `z.coerce.date()` takes it). It must be synchronous. What is invalid is not enqueued;
+   * a job of which it turns out before the run fails with a `ValidationError`, without further tries.
+   */
+  schema?: StandardSchema;
+}
+
+type SchemaResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
+
+interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+export type Verdict =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly ValidationIssue[] };
+
+/** Tells whether a payload is valid, and what it becomes. */
+export interface Validator {
+  /** At once: an enqueue that had to wait would be overtaken by the next one. @throws UnsupportedError where it can't. */
+  atEnqueue(data: unknown): Verdict;
+  beforeRun(data: unknown): Verdict | Promise<Verdict>;
+}
+
+/** What is asked of a validator, and for whom. */
+export interface Validation {
+  readonly validator: Validator;
+  readonly culprit: string;
+  /** Nothing but paths may be told of what is invalid. */
+  readonly isSecret: boolean;
+}
+
+/** @throws InvalidOptionError (at import) when it is no schema; `path` says where it was written. */
+export function checkSchema(path: string, schema: StandardSchema): void {
+  const standard = schema?.['~standard'];
+  if (typeof standard?.validate === 'function' && standard.version === 1) return;
+  throw new InvalidOptionError(
+    `${path} must be a schema by Standard Schema version 1, such as one of zod, valibot or arktype.`,
+  );
+}
+
+export function schemaValidator(schema: StandardSchema): Validator {
+  const standard = schema['~standard'];
+  return {
+    atEnqueue: data => {
+      const result = standard.validate(data);
+      if (!isPromise(result)) return verdictOf(result);
+      // Nobody waits for it.
+      result.catch(() => {});
+      throw new UnsupportedError(
+        'A schema that is asynchronous was asked at enqueue, where waiting for it would change the order of jobs. Check what needs waiting in the handler.',
+      );
+    },
+    beforeRun: data => {
+      const result = standard.validate(data);
+      return isPromise(result) ? result.then(verdictOf) : verdictOf(result);
+    },
+  };
+}
+
+function isPromise(result: SchemaResult | Promise<SchemaResult>): result is Promise<SchemaResult> {
+  return 'then' in result;
+}
+
+function verdictOf(result: SchemaResult): Verdict {
+  return result.issues === undefined ? result : { issues: result.issues.map(issueOf) };
+}
+
+function issueOf({ path = [], message }: SchemaIssue): ValidationIssue {
+  return { path: path.map(step => nameOf(typeof step === 'object' ? step.key : step)), message: String(message) };
+}
+
+function nameOf(key: PropertyKey): string | number {
+  return typeof key === 'symbol' ? String(key) : key;
+}
+
+/**
+ * Checks a payload as it comes in.
+ * @returns what the validator makes of it, which is what is enqueued.
+ * @throws ValidationError, UnsupportedError
+ */
+export function validAtEnqueue(data: unknown, validation: Validation): unknown {
+  return accepted(validation.validator.atEnqueue(data), validation, 'enqueue');
+}
+
+/**
+ * Checks a payload as it comes out of the queue, where others may have put it, or an older version.
+ * @returns what the validator makes of it, which is what the handler gets.
+ * @throws ValidationError
+ */
+export async function validBeforeRun(data: unknown, validation: Validation): Promise<unknown> {
+  return accepted(await validation.validator.beforeRun(data), validation, 'run');
+}
+
+function accepted(verdict: Verdict, { culprit, isSecret }: Validation, stage: 'enqueue' | 'run'): unknown {
+  if (verdict.issues === undefined) return verdict.value;
+  const issues = isSecret ? verdict.issues.map(({ path }) => ({ path, message: 'is invalid' })) : verdict.issues;
+  throw new ValidationError(culprit, issues, stage);
+}

@@ -1,0 +1,268 @@
+/**
+ * The options of the engine, resolved once at start: what a user wrote becomes what the core reads.
+ *
+ * Owns: defaults, and what follows from several options together. Neighbours: `options.ts` types what a user writes,
+ * `checks.ts` checks it.
+ */
+
+import { encodeSegment } from '../model/entity.js';
+import { InvalidOptionError } from '../model/errors.js';
+import type { JobOptions } from '../model/job.js';
+import { MAX_FRAMES } from '../model/stack-frames.js';
+import { type ContextOptions, checkContextOptions } from '../payload/caller-context.js';
+import { type CodecRequirement, Codecs, checkCodec, jsonCodec, type PayloadCodec } from '../payload/codec.js';
+import {
+  checkEntityOptions,
+  checkKnown,
+  checkStorage,
+  checkWorkerDefaults,
+  count,
+  MOST_AT_ONCE,
+  upTo,
+} from './checks.js';
+import {
+  entityWithDurationsInMs,
+  MODULE_DURATIONS,
+  milliseconds,
+  WORKER_DURATIONS,
+  withDurationsInMs,
+  zeroOrMilliseconds,
+} from './durations.js';
+import { checkDefaultJobOptions, checkOrder } from './job-options.js';
+import type { EngineOptions, EntityOptions, OnExhausted, Ordering, RateLimit } from './options.js';
+
+/** An entity type as the core reads it. */
+export interface EntityTypeConfig {
+  readonly type: string;
+  readonly queueName: ((encodedId: string) => string) | undefined;
+  readonly workerName: ((entityId: string) => string) | undefined;
+  readonly idleTimeoutMs: number;
+  readonly defaultEntityId: string | undefined;
+  readonly lockDurationMs: number;
+  readonly prefetch: number;
+  /** Most jobs of one batch: what is fetched, or runs, must fit into one call. */
+  readonly mostPerBatch: number;
+  readonly maxStalledCount: number;
+  readonly unknownJobGraceMs: number;
+  /** 0 for never. */
+  readonly slowHandlerWarnMs: number;
+  /** 0 for no limit. */
+  readonly handlerTimeoutMs: number;
+  readonly concurrency: number;
+  readonly maxWorkers: number;
+  /** How many handlers of an entity run at once at most: those of all its workers. */
+  readonly maxHandlers: number;
+  /** How many handlers a new worker runs at once. */
+  readonly handlersAtStart: number;
+  /** One job after the other, in order; shared reads beside each other. */
+  readonly isOrdered: boolean;
+  /** How many shared reads run at once at most; 1 where no handler of this pod is one of them. */
+  readonly maxReads: number;
+  readonly ordering: Ordering;
+  readonly onExhausted: OnExhausted;
+  readonly maxPending: number | undefined;
+  readonly rateLimit: RateLimit | undefined;
+  readonly jobOptions: JobOptions;
+  readonly codec: PayloadCodec;
+  /** Only what this codec has written is read, or another one that is secret. */
+  readonly requireCodec: boolean;
+  readonly maxPayloadBytes: number;
+  readonly maxResultBytes: number;
+}
+
+/** All options as the core reads them. */
+export interface EngineConfig {
+  readonly leaseMs: number;
+  readonly eventLoopBlockLimitMs: number;
+  readonly sweepMs: number;
+  readonly shutdownTimeoutMs: number;
+  readonly currentJob: boolean;
+  readonly failureStackFrames: number;
+  readonly replyTimeoutMs: number | undefined;
+  readonly context: ContextOptions | undefined;
+  readonly producerOnly: boolean;
+  readonly maxWorkersPerPod: number;
+  /** 0 for never. */
+  readonly discoveryMs: number;
+  /** How often the workers of entities are scaled; not at all without. */
+  readonly scaleEveryMs: number | undefined;
+  /** All that this pod can read. */
+  readonly codecs: Codecs;
+  entityType(type: string): EntityTypeConfig;
+}
+
+/** Completed jobs leave at once; failed ones stay for a person to see, bounded in number and age (7 days, in seconds). */
+const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1000, age: 7 * 24 * 3600 } };
+
+/** Shared reads of an entity at once, where nothing else is said. */
+const MAX_READS = 16;
+const NONE: ReadonlySet<string> = new Set();
+
+const DEFAULT_MAX_BYTES = 256 * 1024;
+
+/**
+ * Checks and completes the engine's options.
+ * @param sharedTypes entity types that this pod has handlers of shared reads for.
+ * @throws InvalidOptionError for an unknown name or a value out of range.
+ */
+export function resolveOptions(given: EngineOptions, sharedTypes: ReadonlySet<string> = NONE): EngineConfig {
+  checkWorkerDefaults(given.workerDefaults ?? {});
+  const defaults = withDurationsInMs('workerDefaults', given.workerDefaults ?? {}, WORKER_DURATIONS);
+  const options = {
+    ...withDurationsInMs('AtomicQueuesModule', given, MODULE_DURATIONS),
+    workerDefaults: defaults,
+  };
+  const entities = options.entities ?? {};
+  const types = new Map<string, EntityTypeConfig>();
+  const configOf = (type: string, entity: EntityOptions): EntityTypeConfig => {
+    const config = entityTypeConfig(type, entity, options);
+    return sharedTypes.has(type) ? withReads(config, entity) : config;
+  };
+  for (const [type, entity] of Object.entries(entities)) {
+    checkEntityOptions(`entities.${type}`, entity);
+    types.set(type, configOf(type, entityWithDurationsInMs(`entities.${type}`, entity)));
+  }
+  if (options.defaultJobOptions) checkDefaultJobOptions(options.defaultJobOptions, 'defaultJobOptions');
+  if (options.context !== undefined) {
+    checkContextOptions('context', options.context);
+    checkKnown('context', options.context, ['keys', 'get', 'run']);
+  }
+  if (options.maxWorkersPerPod !== undefined) count('maxWorkersPerPod', options.maxWorkersPerPod);
+  checkStorage('AtomicQueuesModule', options);
+  if (options.replyTimeoutMs !== undefined) milliseconds('replyTimeoutMs', options.replyTimeoutMs);
+  const entityType = (type: string): EntityTypeConfig => {
+    let config = types.get(type);
+    if (!config) {
+      config = configOf(type, {});
+      types.set(type, config);
+    }
+    return config;
+  };
+  return {
+    leaseMs: defaults.heartbeatTtlMs ?? 3000,
+    eventLoopBlockLimitMs: defaults.eventLoopBlockLimitMs ?? 30_000,
+    sweepMs: defaults.stalledIntervalMs ?? 1000,
+    shutdownTimeoutMs: milliseconds('shutdownTimeoutMs', options.shutdownTimeoutMs ?? 10_000),
+    currentJob: options.currentJob ?? true,
+    failureStackFrames: upTo(MAX_FRAMES, 'failureStackFrames', options.failureStackFrames ?? 3),
+    replyTimeoutMs: options.replyTimeoutMs,
+    context: options.context,
+    producerOnly: options.producerOnly ?? false,
+    maxWorkersPerPod: options.maxWorkersPerPod ?? Number.POSITIVE_INFINITY,
+    discoveryMs: zeroOrMilliseconds('discoveryIntervalMs', options.discoveryIntervalMs ?? 60_000),
+    scaleEveryMs: options.enableCronManager ? (options.cronIntervalMs ?? 5000) : undefined,
+    codecs: codecsOf(options, entityType),
+    entityType,
+  };
+}
+
+function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOptions): EntityTypeConfig {
+  const worker = { ...options.workerDefaults, ...entity.workerConfig };
+  const { queueName, maxWorkersPerEntity: maxWorkers = 1 } = entity;
+  const { concurrency = 1 } = worker;
+  const maxHandlers = concurrency * maxWorkers;
+  if (maxHandlers > MOST_AT_ONCE) {
+    throw new InvalidOptionError(
+      `entities.${type}: maxWorkersPerEntity times concurrency is ${maxHandlers}; it must be at most ${MOST_AT_ONCE}.`,
+    );
+  }
+  const order = orderOf(type, entity, maxHandlers);
+  const jobOptions = { ...RETENTION, ...options.defaultJobOptions, ...entity.defaultJobOptions };
+  checkOrder(jobOptions, { type, ordering: order.ordering }, `defaultJobOptions of entity type "${type}"`);
+  return {
+    type,
+    queueName: queueName && (encodedId => checkQueueName(type, queueName(encodedId))),
+    workerName: entity.workerName,
+    idleTimeoutMs: entity.idleTimeoutMs ?? 15_000,
+    defaultEntityId: entity.defaultEntityId,
+    lockDurationMs: worker.lockDurationMs ?? 30_000,
+    // What is fetched has had its turn: it would have it again, were it given back.
+    prefetch: entity.rateLimit ? 1 : (worker.prefetch ?? 128),
+    mostPerBatch: Math.min(worker.prefetch ?? 128, Math.floor(MOST_AT_ONCE / maxHandlers)),
+    maxStalledCount: worker.maxStalledCount ?? 1,
+    unknownJobGraceMs: worker.unknownJobGraceMs ?? 600_000,
+    slowHandlerWarnMs: worker.slowHandlerWarnMs ?? 30_000,
+    handlerTimeoutMs: worker.handlerTimeoutMs ?? 0,
+    concurrency,
+    maxWorkers,
+    maxHandlers,
+    handlersAtStart: options.enableCronManager ? concurrency : maxHandlers,
+    ...order,
+    maxReads: 1,
+    maxPending: entity.maxPending,
+    rateLimit: entity.rateLimit,
+    jobOptions,
+    ...codecOf(type, entity, options),
+    maxPayloadBytes: entity.maxPayloadBytes ?? options.maxPayloadBytes ?? DEFAULT_MAX_BYTES,
+    maxResultBytes: entity.maxResultBytes ?? options.maxResultBytes ?? DEFAULT_MAX_BYTES,
+  };
+}
+
+/** A type with shared reads: an exception from one at a time, which is no use, and no promise, where that does not hold. */
+function withReads(config: EntityTypeConfig, { maxSharedReads = MAX_READS }: EntityOptions): EntityTypeConfig {
+  if (!config.isOrdered) {
+    throw new InvalidOptionError(
+      `entities.${config.type}: it has shared reads, which run beside no other job, but ${config.maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency, or shared: true of its handlers.`,
+    );
+  }
+  return { ...config, maxReads: maxSharedReads };
+}
+
+/** What is encrypted is not to be read where it is not. */
+function codecOf(type: string, entity: EntityOptions, options: EngineOptions): CodecRequirement {
+  const codec = entity.codec ?? options.codec ?? jsonCodec;
+  const requireCodec = entity.requireCodec ?? options.requireCodec ?? codec.isSecret ?? false;
+  if (requireCodec && codec === jsonCodec) {
+    throw new InvalidOptionError(
+      `Entity type "${type}" has no codec that requireCodec could ask for; give it one, or set entities.${type}.requireCodec to false.`,
+    );
+  }
+  return { codec, requireCodec };
+}
+
+/** What a pod writes it can read, whatever type a job is of. */
+function codecsOf(
+  { codec, readCodecs = [], entities = {} }: EngineOptions,
+  requirementOf: (entityType: string) => CodecRequirement,
+): Codecs {
+  if (!Array.isArray(readCodecs))
+    throw new InvalidOptionError('AtomicQueuesModule.readCodecs must be a list of codecs.');
+  for (const [index, other] of readCodecs.entries()) checkCodec(`AtomicQueuesModule.readCodecs[${index}]`, other);
+  const codecs = new Codecs(requirementOf);
+  for (const known of [codec, ...readCodecs, ...Object.values(entities).map(entity => entity.codec)])
+    if (known) codecs.add(known);
+  return codecs;
+}
+
+/** Which order a type keeps, and what it does with jobs that have used up their tries. */
+function orderOf(
+  type: string,
+  entity: EntityOptions,
+  maxHandlers: number,
+): Pick<EntityTypeConfig, 'isOrdered' | 'ordering' | 'onExhausted'> {
+  const isOrdered = maxHandlers === 1;
+  const { ordering = isOrdered ? 'strict' : 'relaxed', onExhausted = 'skip' } = entity;
+  const asked = entity.ordering === 'strict' ? 'ordering' : onExhausted === 'block' ? 'onExhausted' : undefined;
+  if (asked && !isOrdered) {
+    throw new InvalidOptionError(
+      `entities.${type}: ${asked} is '${entity[asked]}', but ${maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency.`,
+    );
+  }
+  // With lifo others would walk past the job that blocks.
+  if (onExhausted === 'block' && ordering !== 'strict') {
+    throw new InvalidOptionError(
+      `entities.${type}: onExhausted is 'block', which needs the order of its jobs; leave out ordering 'relaxed'.`,
+    );
+  }
+  return { isOrdered, ordering, onExhausted };
+}
+
+/** A queue name must be one segment of a key: BullMQ refuses `:`, a Cluster reads `{}`, and `$` is the system's. */
+function checkQueueName(type: string, name: unknown): string {
+  if (typeof name !== 'string' || name === '' || encodeSegment(name.replaceAll('%', '')) !== name.replaceAll('%', '')) {
+    throw new InvalidOptionError(
+      `entities.${type}.queueName gave ${JSON.stringify(name)}; a queue name must be a non-empty string without ":", "{", "}", "$" and white space.`,
+    );
+  }
+  return name;
+}

@@ -1,0 +1,52 @@
+/** The codec that encrypts: the cipher and its keys are the user's, the rest is `codec.ts`'s and `payload.ts`'s. */
+
+import { InvalidOptionError, UnsupportedError } from '../model/errors.js';
+import { checkCodec, type JsonValue, jsonCodec, type PayloadCodec } from './codec.js';
+import { storedText } from './payload.js';
+
+/** A cipher with one key. Both functions are synchronous: an enqueue that had to wait would be overtaken by the next one. */
+export interface Encryption {
+  /** Names the key, never holds it: it stands beside each job. Another key has another id. */
+  readonly keyId: string;
+  encrypt(text: string): string;
+  /** Throws for what was not encrypted with this key. */
+  decrypt(text: string): string;
+}
+
+/**
+ * Encrypts payloads and results; names of jobs, ids of entities and reasons of failures stay as they are. A key is rotated as a
+ * codec is changed: the new one in `codec`, those before it in `readCodecs` for as long as jobs of theirs are kept.
+ *
+ * @example
+ * ```ts
+ * AtomicQueuesModule.forRoot({ codec: encryptedCodec(aes('2027', newKey)), readCodecs: [encryptedCodec(aes('2026', oldKey))], … })
+ * ```
+ * @param inner what the text is made with. Default JSON.
+ * @throws InvalidOptionError when a part of it is missing.
+ */
+export function encryptedCodec(encryption: Encryption, inner: PayloadCodec = jsonCodec): PayloadCodec {
+  const { keyId, encrypt, decrypt } = encryption ?? {};
+  if (typeof keyId !== 'string' || keyId === '' || typeof encrypt !== 'function' || typeof decrypt !== 'function') {
+    throw new InvalidOptionError('encryptedCodec() needs { keyId, encrypt, decrypt }, with a non-empty keyId.');
+  }
+  checkCodec('The second argument of encryptedCodec()', inner);
+  return {
+    name: `encrypted:${keyId}${inner === jsonCodec ? '' : `:${inner.name}`}`,
+    isSecret: true,
+    encode: value => textOf(encryption.encrypt(storedText(inner, value)), 'encrypt'),
+    decode: encoded => {
+      if (typeof encoded !== 'string') throw new TypeError('not encrypted');
+      const text = textOf(encryption.decrypt(encoded), 'decrypt');
+      return inner.decode(JSON.parse(text) as JsonValue);
+    },
+  };
+}
+
+function textOf(text: unknown, name: string): string {
+  if (typeof text === 'string') return text;
+  // Nobody waits for it.
+  if (text instanceof Promise) text.catch(() => {});
+  throw new UnsupportedError(
+    `${name}() of an encryptedCodec gave a ${text instanceof Promise ? 'promise' : typeof text}, and must give a string, at once: keep the keys at hand.`,
+  );
+}

@@ -1,0 +1,186 @@
+/**
+ * Payloads and results as text, and back: encoded by a codec, bounded, and refused where something would be lost.
+ *
+ * No message here repeats a part of a payload. Neighbours: `codec.ts` has the codecs, `json-values.ts` the rule of what JSON
+ * carries; `enqueuer.ts` and `open-payload.ts` use this.
+ */
+
+import { entityWord } from '../model/entity.js';
+import type { ChildRef, Envelope } from '../model/envelope.js';
+import { isInstance, kindOfThrown } from '../model/error-text.js';
+import {
+  AtomicQueuesError,
+  messageOf,
+  PayloadTooLargeError,
+  PayloadUnreadableError,
+  UnserializableDataError,
+  UnsupportedError,
+} from '../model/errors.js';
+import type { ChildResult } from '../model/job.js';
+import { type Codecs, type JsonValue, jsonCodec, type PayloadCodec } from './codec.js';
+import { ignoreRejections } from './ignored-rejections.js';
+import { jsonText } from './json-values.js';
+
+/**
+ * A payload as JSON text, written by its codec. A payload that is `undefined` is `{}`.
+ * @throws UnserializableDataError for what JSON (the table of `docs/payloads.md`), or the codec, would lose or can't write.
+ */
+export function encodePayload(codec: PayloadCodec, data: unknown, culprit: string): string {
+  return carriedBy(culprit, () => {
+    const text = data === null ? 'null' : storedText(codec, data ?? {});
+    // It stands for nothing: for a result that there is none of.
+    if (text === 'null') throw new UnserializableDataError('it is null');
+    return text;
+  });
+}
+
+/**
+ * What a handler reports of its progress, as JSON text, with any codec of its job.
+ * @throws UnserializableDataError
+ */
+export function encodeProgress(progress: unknown, culprit: string): string {
+  return carriedBy(culprit, () => jsonText(progress));
+}
+
+function carriedBy(culprit: string, encode: () => string): string {
+  try {
+    return encode();
+  } catch (error) {
+    if (!isInstance(error, UnserializableDataError)) throw error;
+    throw new UnserializableDataError(
+      `${culprit} has data that can't be stored: ${error.message}. Nothing was written; send plain values (ids, arrays, ISO dates), or use a codec that carries more.`,
+      'cause' in error ? { cause: error.cause } : undefined,
+    );
+  }
+}
+
+/**
+ * A value as the text that is stored, of a payload or of a result.
+ * @throws UnserializableDataError with a clause that says why, UnsupportedError
+ */
+export function storedText(codec: PayloadCodec, value: unknown): string {
+  if (codec === jsonCodec) return jsonText(value);
+  try {
+    return encodedText(codec, value);
+  } catch (error) {
+    ignoreRejections(value);
+    throw error;
+  }
+}
+
+function encodedText(codec: PayloadCodec, value: unknown): string {
+  let encoded: unknown;
+  try {
+    encoded = atOnce(codec, codec.encode(value), 'encode');
+  } catch (error) {
+    // One codec within another: what it says is safe to repeat, which its cause may not be.
+    if (isInstance(error, UnserializableDataError)) throw new UnserializableDataError(error.message);
+    if (isInstance(error, AtomicQueuesError)) throw error;
+    throw new UnserializableDataError(
+      `its codec "${codec.name}" can't write it (${kindOfThrown(error)})`,
+      codec.isSecret ? undefined : { cause: error },
+    );
+  }
+  try {
+    return jsonText(encoded, 'onlyJson');
+  } catch (error) {
+    throw new UnserializableDataError(`its codec "${codec.name}" does not turn it into JSON: ${messageOf(error)}`);
+  }
+}
+
+/** TypeScript takes a method that is asynchronous for one that is not. */
+function atOnce<T>({ name }: PayloadCodec, value: T, method: string): T {
+  if (!(value instanceof Promise)) return value;
+  // Nobody waits for it.
+  value.catch(() => {});
+  throw new UnsupportedError(`${method}() of the codec "${name}" gave a promise, and must give its value at once.`);
+}
+
+/**
+ * A payload as its handler is to see it. JSON's null is null under every codec.
+ * @throws PayloadUnreadableError when this pod has no such codec, or it can't read the payload.
+ */
+export function decodePayload(codecs: Codecs, envelope: Envelope, stored: unknown): unknown {
+  return decodeBy(codecs.of(envelope), stored, 'the payload');
+}
+
+function decodeBy(codec: PayloadCodec, stored: unknown, what: string): unknown {
+  if (codec === jsonCodec || stored === null) return stored;
+  try {
+    return atOnce(codec, codec.decode(stored as JsonValue), 'decode');
+  } catch (error) {
+    if (error instanceof AtomicQueuesError) throw error;
+    throw new PayloadUnreadableError(`The codec "${codec.name}" can't read ${what} (${kindOfThrown(error)}).`);
+  }
+}
+
+/**
+ * How the child of a job has ended, with its result as its handler has returned it.
+ * @throws PayloadUnreadableError that names the child.
+ */
+export function decodeResult(codecs: Codecs, child: ChildRef | undefined, result: ChildResult): ChildResult {
+  const { outcome } = result;
+  if (child === undefined || outcome.kind === 'failed') return result;
+  try {
+    // Nothing is null under every codec.
+    if (outcome.value !== null) codecs.checkRequired(child.type, { codec: child.codec }, 'it');
+    const value = decodeBy(codecs.of({ codec: child.codec }), outcome.value, 'it');
+    return { ...result, outcome: { kind: 'completed', value } };
+  } catch (error) {
+    throw new PayloadUnreadableError(
+      `The result of child job ${child.jobId} ("${child.name}") of ${entityWord(child)}: ${messageOf(error)}`,
+    );
+  }
+}
+
+/**
+ * A result as its handler has returned it, of the text that is stored.
+ * @param of the entity type of its job, and the name of its codec, as an envelope has it.
+ * @throws PayloadUnreadableError
+ */
+export function readResult(
+  codecs: Codecs,
+  { entityType, codec }: { readonly entityType: string; readonly codec: unknown },
+  text: string,
+): unknown {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(text);
+  } catch {
+    // The error would repeat a part of it.
+    throw new PayloadUnreadableError('it is not JSON.');
+  }
+  if (stored !== null) codecs.checkRequired(entityType, { codec }, 'it');
+  return decodeBy(codecs.of({ codec }), stored, 'it');
+}
+
+/** A payload for a person to see: what this pod can't read is shown as it is stored. */
+export function showPayload(codecs: Codecs, envelope: Envelope, stored: unknown): unknown {
+  try {
+    return decodePayload(codecs, envelope, stored);
+  } catch {
+    return stored;
+  }
+}
+
+/** Whether text has more bytes than that; a letter has three at most, so that most need not be counted. */
+export function isLargerThan(text: string, maxBytes: number): boolean {
+  return text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes;
+}
+
+/** @throws PayloadTooLargeError when a payload is larger than its entity type, or its job, allows. */
+export function checkSize(data: string, { sizeLimit, maxPayloadBytes }: SizeLimits, culprit: string): void {
+  for (const [bound, name] of [
+    [maxPayloadBytes, 'maxPayloadBytes'],
+    [Number(sizeLimit ?? Number.POSITIVE_INFINITY), 'sizeLimit'],
+  ] as const) {
+    if (isLargerThan(data, bound))
+      throw new PayloadTooLargeError(culprit, { bytes: Buffer.byteLength(data), bound, name });
+  }
+}
+
+export interface SizeLimits {
+  /** BullMQ's option of the job. */
+  readonly sizeLimit?: unknown;
+  readonly maxPayloadBytes: number;
+}

@@ -1,0 +1,153 @@
+/**
+ * Running one job to its end: finds its handler, has its payload opened, runs it, and says how it ended. Throws nothing but NotStarted.
+ * Neighbours: `open-payload.ts` opens payloads and writes results; `run-batch.ts` does the same for several jobs.
+ */
+
+import type { HandlerTable } from '../handlers/handler-table.js';
+import { didYouMean } from '../model/did-you-mean.js';
+import { type EntityRef, entityWord } from '../model/entity.js';
+import { asLine, isInstance, quoted, shorten } from '../model/error-text.js';
+import { ChildFailedError, JobAbandonedError } from '../model/errors.js';
+import { failureTextOf } from '../model/failure-text.js';
+import type { FetchedJob, Settlement } from '../model/job.js';
+import { describeThrown } from '../model/reply.js';
+import { framesOf } from '../model/stack-frames.js';
+import type { EntityTypeConfig } from '../options/resolve.js';
+import type { Propagation } from '../payload/caller-context.js';
+import type { Codecs } from '../payload/codec.js';
+import type { Log } from '../ports/store.js';
+import { failureOf } from './flow-control.js';
+import { type Lease, NotStarted } from './lease.js';
+import { isSecret, OpenedPayload, openJob, resultAsText } from './open-payload.js';
+import { retryDelayMs } from './retry.js';
+import { NO_LIMIT, type RunLimit } from './run-limit.js';
+import { RunningJob, runAsCurrent } from './running-job.js';
+
+export interface JobExecution {
+  readonly handlers: HandlerTable;
+  readonly codecs: Codecs;
+  readonly log: Log;
+  /** Whether code below a handler can ask for its job. */
+  readonly currentJob: boolean;
+  /** Brings the context of the code that enqueued a job. */
+  readonly propagation?: Propagation | undefined;
+  /** How many frames of the stack of a try that failed are logged. */
+  readonly failureStackFrames: number;
+}
+
+/** For jobs of one entity type. */
+export interface TypedExecution extends JobExecution {
+  readonly type: EntityTypeConfig;
+}
+
+/** Longest id of a job, or name of a codec, that others have written, as it stands in a sentence. */
+const MAX_WORD = 256;
+/** Longest reason in the log: the first frames of its stack are to fit on the line, too. */
+const MAX_LOGGED_REASON = 1024;
+
+/** What this pod lacks to run a job, in words; nothing if it can, or if the job is to fail anyhow. */
+export function lackFor({ handlers, codecs }: JobExecution, entity: EntityRef, job: FetchedJob): string | undefined {
+  if (job.mustFail !== undefined) return undefined;
+  if (!handlers.knows(entity, job.name)) return `handler on this pod for job ${quoted(job.name)}`;
+  const unknown = codecs.unknownOf(job.envelope);
+  return unknown === undefined
+    ? undefined
+    : `codec ${shorten(JSON.stringify(unknown), MAX_WORD)} on this pod for job ${quoted(job.name)}`;
+}
+
+/** What to do about that, as sentences with a space before each. */
+export function remedyFor({ handlers }: JobExecution, entity: EntityRef, { name }: FetchedJob): string {
+  if (handlers.knows(entity, name)) return ' Add the codec to readCodecs.';
+  return `${didYouMean(name, handlers.namesOf(entity.type))} Add a handler of that name to the providers, or correct the name where the job is enqueued.`;
+}
+
+/** A job within a sentence. */
+export function jobWord({ id, name }: FetchedJob, entity: EntityRef): string {
+  return `Job ${asLine(id, MAX_WORD)} (${quoted(name)}) of ${entityWord(entity)}`;
+}
+
+/**
+ * @param lease the one under which the job may start now.
+ * @param limit how long its handler may run.
+ */
+export async function runJob(
+  execution: TypedExecution,
+  job: FetchedJob,
+  lease: Lease,
+  limit: RunLimit = NO_LIMIT,
+): Promise<Settlement> {
+  const { handlers, codecs, currentJob, propagation } = execution;
+  const what = () => jobWord(job, lease.claim.entity);
+  let context: RunningJob | undefined;
+  try {
+    if (job.mustFail !== undefined) {
+      throw job.hasFailedChild ? new ChildFailedError(job.mustFail) : new JobAbandonedError(job.mustFail);
+    }
+    const run = handlers.find(lease.claim.entity, job.name);
+    const opening = openJob(execution, job, handlers.validatorOf(run));
+    const opened = opening instanceof Promise ? await limit.within(() => opening) : opening;
+    if (opening instanceof Promise) await lease.untilValid();
+    const payload = new OpenedPayload(execution, opened);
+    const running = new RunningJob(job, lease, { payload, codecs, contextValues: propagation?.valuesOf(job) });
+    context = running;
+    const handle = propagation
+      ? () => propagation.restore([job], () => run(opened, running))
+      : () => run(opened, running);
+    const returned = await limit.within(
+      () => (currentJob ? runAsCurrent(running, handle) : handle()),
+      reason => running.abort(reason),
+    );
+    return completed(job, { returned, what, execution });
+  } catch (thrown) {
+    if (isInstance(thrown, NotStarted)) throw thrown;
+    const error = failureOf(thrown);
+    return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), execution });
+  } finally {
+    context?.end();
+  }
+}
+
+/** What a try that failed leads to. Without `delayMs` it was the last one. */
+export function failed(
+  job: FetchedJob,
+  {
+    error,
+    delayMs,
+    what,
+    execution,
+  }: { error: unknown; delayMs: number | undefined; what: string; execution: TypedExecution },
+): Settlement {
+  const failure = failureTextOf(error);
+  const again =
+    delayMs === undefined ? '' : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
+  const frames = framesOf(failure, execution.failureStackFrames);
+  execution.log.warn(`${what} failed${again}: ${asLine(failure.reason, MAX_LOGGED_REASON)}${frames}`);
+  if (delayMs !== undefined) return { job, outcome: { kind: 'retrying', ...failure, delayMs } };
+  const before = job.mustFail === undefined ? undefined : job.thrown;
+  const thrown = job.envelope.reply && { thrown: before ?? describeThrown(error, isSecret(execution, job)) };
+  return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
+}
+
+/** What a handler leads to that has returned: its work is done, and a result that can't be stored is no reason to fail the job. */
+export function completed(
+  job: FetchedJob,
+  {
+    returned,
+    what,
+    execution,
+    left,
+  }: {
+    returned: unknown;
+    what: () => string;
+    execution: TypedExecution;
+    /** How many bytes the results of its batch may still have. */
+    left?: number;
+  },
+): Settlement {
+  const { value, lost } = resultAsText(returned, job, execution, left);
+  if (lost === undefined) return { job, outcome: { kind: 'completed', value } };
+  execution.log.warn(`${what()} completed, but ${lost}; null is stored.`);
+  // Whoever waits must not take that for what was returned.
+  const withheld = `${lost}; answer with what can be stored, such as an id.`;
+  return { job, outcome: { kind: 'completed', value, withheld } };
+}

@@ -1,0 +1,56 @@
+/**
+ * What is told of a worker and its jobs. Nothing is made while nobody listens.
+ * Neighbours: `events.ts` says what an event looks like; the parts of a worker tell here.
+ */
+import { type EventSink, ofEntity } from '../model/events.js';
+import type { FetchedJob, Settlement } from '../model/job.js';
+import type { Claim, Claimed } from '../ports/store.js';
+
+export function tellOfWorker(
+  events: EventSink,
+  type: 'worker.lost' | 'worker.idle' | 'worker.released',
+  claim: Claim | undefined,
+): void {
+  if (events.observed && claim) events.emit({ type, ...ofEntity(claim.entity, claim.token) });
+}
+
+/** Beginning anew under the same token is nobody's news. */
+export function tellOfClaim(events: EventSink, previous: Claim | undefined, { claim, recovered, jobs }: Claimed): void {
+  if (!events.observed || previous?.token === claim.token) return;
+  const of = ofEntity(claim.entity, claim.token);
+  if (recovered > 0) events.emit({ type: 'worker.takeover', recovered, ...of });
+  else events.emit({ type: 'worker.claimed', ...of });
+  if (recovered === 1 && jobs[0]) tellOfJob(events, 'job.stalled', claim, jobs[0]);
+}
+
+export function tellOfScaling(
+  events: EventSink,
+  claim: Claim | undefined,
+  { before, wanted, backlog }: { before: number; wanted: number; backlog: number },
+): void {
+  if (!events.observed || !claim) return;
+  const type = wanted > before ? 'scaler.spawned' : 'scaler.terminated';
+  events.emit({ type, workers: wanted, backlog, ...ofEntity(claim.entity, claim.token) });
+}
+
+export function tellOfJob(events: EventSink, type: 'job.started' | 'job.stalled', claim: Claim, job: FetchedJob): void {
+  if (events.observed) events.emit({ type, ...ofJob(claim, job) });
+}
+
+export function tellOfSlowJob(events: EventSink, claim: Claim, job: FetchedJob, durationMs: number): void {
+  if (events.observed) events.emit({ type: 'job.slow', ...ofJob(claim, job), durationMs });
+}
+
+export function tellOfEnd(events: EventSink, claim: Claim, { job, outcome }: Settlement, durationMs: number): void {
+  // What is postponed is told when its turn comes.
+  if (!events.observed || outcome.kind === 'postponed') return;
+  const of = { ...ofJob(claim, job), durationMs };
+  if (outcome.kind === 'completed') events.emit({ type: 'job.completed', ...of });
+  else if (outcome.kind === 'retrying')
+    events.emit({ type: 'job.retried', reason: outcome.reason, delayMs: outcome.delayMs, ...of });
+  else events.emit({ type: `job.${outcome.kind}`, reason: outcome.reason, ...of });
+}
+
+function ofJob({ entity, token }: Claim, { id, name, attempt }: FetchedJob) {
+  return { ...ofEntity(entity, token), jobId: id, jobName: name, attempt };
+}

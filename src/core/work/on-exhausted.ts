@@ -1,0 +1,45 @@
+/**
+ * What becomes of a job that has used up its tries, as its type says (`onExhausted`), and which ends let it keep its place.
+ * Neighbours: `run-job.ts` and `run-batch.ts` say how a try ended, `local-queue.ts` keeps the ends.
+ */
+import { entityWord } from '../model/entity.js';
+import { quoted } from '../model/error-text.js';
+import type { Settlement } from '../model/job.js';
+import type { EntityTypeConfig } from '../options/resolve.js';
+import type { Claim, Log } from '../ports/store.js';
+
+export interface Circumstances {
+  readonly type: EntityTypeConfig;
+  readonly claim: Claim;
+  readonly log: Log;
+}
+
+/** Unless a person has given it up, a job that has failed for good blocks its entity, or becomes a dead letter, if its type says so. */
+export function exhausted(end: Settlement, { type: { onExhausted }, claim, log }: Circumstances): Settlement {
+  const { job, outcome } = end;
+  if (outcome.kind !== 'failed' || onExhausted === 'skip' || job.isSkipped) return end;
+  if (onExhausted === 'deadLetter') return { job, outcome: { ...outcome, kind: 'dead' } };
+  log.warn(
+    `Job ${job.id} (${quoted(job.name)}) has used up its tries, and blocks ${entityWord(claim.entity)} until somebody decides: EntityQueues.of(…), retryBlocked(), skipBlocked() or dropBlocked().`,
+  );
+  return { job, outcome: { ...outcome, kind: 'blocked' } };
+}
+
+/** One job blocks at a time: of a batch, one that would do so behind another that comes again does so when its turn comes. */
+export function exhaustedTogether(ends: readonly Settlement[], circumstances: Circumstances): Settlement[] {
+  const { type } = circumstances;
+  let isBehind = false;
+  return ends.map(end => {
+    const { job, outcome } = end;
+    const blocks = outcome.kind === 'failed' && type.onExhausted === 'block' && !job.isSkipped;
+    if (blocks && isBehind) return { job, outcome: { ...outcome, kind: 'postponed' } };
+    const settlement = exhausted(end, circumstances);
+    isBehind ||= keepsPlace(settlement, type);
+    return settlement;
+  });
+}
+
+/** Whether the job is the next one again, and what was fetched after it is given back (I6, race 6). */
+export function keepsPlace({ outcome: { kind } }: Settlement, { ordering }: EntityTypeConfig): boolean {
+  return kind === 'blocked' || kind === 'postponed' || (kind === 'retrying' && ordering === 'strict');
+}

@@ -1,0 +1,55 @@
+/** Flows on their way in, in memory. Neighbours: `server.ts` tells parents, `memory-store.ts` routes what waits for nobody. */
+import { idIsTaken } from '../../core/model/errors.js';
+import type { NewFlow } from '../../core/ports/store.js';
+import { jobsOf, type MemoryIntake, type TakenIn } from './intake.js';
+import type { MemoryServer, ParentOf, StoredJob } from './server.js';
+
+export class MemoryFlows {
+  constructor(
+    private readonly server: MemoryServer,
+    private readonly intake: MemoryIntake,
+  ) {}
+
+  /**
+   * The id under which the root was added before: nothing is to be added then.
+   * @throws InvalidOptionError where it is that of a job that is no flow.
+   */
+  knownId({ jobs: [root] }: NewFlow): string | undefined {
+    if (!root) return undefined;
+    const entity = this.server.find(root.job.entity);
+    const id = this.intake.knownId(root.job, entity);
+    const job = entity && jobsOf(entity).find(job => job.id === id);
+    if (root.isParent && job && !job.children) throw idIsTaken(root.job);
+    return id;
+  }
+
+  /** @throws BacklogFullError, InvalidOptionError: nothing has been added then. */
+  takeIn({ id, jobs }: NewFlow): readonly TakenIn[] {
+    this.intake.checkRoom(jobs.map(({ job }) => job));
+    for (const { job, path } of jobs) {
+      const entity = this.server.find(job.entity);
+      if (entity && jobsOf(entity).some(other => other.id === `${id}${path}`)) throw idIsTaken(job);
+    }
+    const stored: StoredJob[] = [];
+    const parentAt = (at = -1): ParentOf | undefined => {
+      const [asked, made] = [jobs[at], stored[at]];
+      return asked && made && { ref: asked.job.entity, job: made };
+    };
+    return jobs.map(({ job, path, parent: at, isParent }) => {
+      const jobId = `${id}${path}`;
+      const parent = parentAt(at);
+      const made = {
+        ...this.intake.stored(jobId, job),
+        ...(parent && { parent }),
+        ...(isParent && { children: new Map() }),
+      };
+      parent?.job.children?.set(jobId, undefined);
+      stored.push(made);
+      this.server.remember(job.entity, job.options, jobId);
+      const entity = this.server.entity(job.entity);
+      if (isParent) entity.parents.push(made);
+      else this.server.put(entity, made);
+      return { entity, jobId, delayMs: Number(job.options['delay'] ?? 0) };
+    });
+  }
+}

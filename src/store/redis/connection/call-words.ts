@@ -1,0 +1,77 @@
+/**
+ * How errors name a call and its Redis: in the words of the caller, not by the step of the script.
+ * Owns the words and the errors of calls that were not sent. Neighbours: `channel.ts` asks; `scripts/` has the steps.
+ */
+import type { RedisOptions } from 'ioredis';
+import { asLine } from '../../../core/model/error-text.js';
+import { messageOf, StoreUnavailableError } from '../../../core/model/errors.js';
+
+/** Calls that users make, by the first step of each. Steps of the engine are named in the log lines of what they are part of. */
+const WORDS: Readonly<Record<string, string>> = {
+  enter: 'the enqueue',
+  enterAll: 'the enqueue of several jobs',
+  enterFlow: 'the enqueue of a flow',
+  schedule: 'the request for a schedule',
+  schedules: 'the list of schedules',
+  unschedule: 'the removal of a schedule',
+  cancel: 'the cancellation of a job',
+  list: 'the list of jobs',
+  pause: 'the request to pause or resume an entity',
+  pauseType: 'the request to pause or resume an entity type',
+  unblock: 'the request to unblock an entity',
+  drop: 'the request to drop the jobs of an entity',
+  letters: 'the list of dead letters',
+  replay: 'the replay of a dead letter',
+  removeLetter: 'the removal of a dead letter',
+  due: 'the question for entities with work',
+  discover: 'the search for jobs added outside this library',
+  requestWorker: 'the request for a worker',
+};
+
+export function callWord(op: string): string {
+  return Object.hasOwn(WORDS, op) ? (WORDS[op] as string) : `the call "${op}"`;
+}
+
+/** As {@link callWord}, at the start of a sentence. */
+export function callAsSubject(op: string): string {
+  const word = callWord(op);
+  return `${word.charAt(0).toUpperCase()}${word.slice(1)}`;
+}
+
+/** Where Redis is, without credentials. */
+export function addressOf({ sentinels, name, path, host, port }: RedisOptions = {}): string {
+  if (sentinels) return `the primary "${asLine(String(name))}" of the sentinels`;
+  if (path) return asLine(path);
+  const hostname = asLine(host ?? 'localhost');
+  return `${hostname.includes(':') ? `[${hostname}]` : hostname}:${port ?? 6379}`;
+}
+
+/** The message of an error, to go on after it: without the full stop that Redis ends some with. */
+export function reasonOf(error: unknown): string {
+  return messageOf(error).replace(/\.$/, '');
+}
+
+export interface NotSent {
+  readonly redis: { readonly status: string; readonly options: RedisOptions };
+  readonly timeoutMs: number;
+  /** Why Redis takes no calls, if it has said so. */
+  readonly refusal: string | undefined;
+  /** Why the last attempt to connect failed, if it did. */
+  readonly connectionError: Error | undefined;
+}
+
+/** A call waited for Redis as long as it may. */
+export function notSent(op: string, { redis, timeoutMs, refusal, connectionError }: NotSent): StoreUnavailableError {
+  const was = refusal === undefined ? 'sent' : 'executed';
+  const lack = lackOf(redis.status, refusal, connectionError);
+  return new StoreUnavailableError(
+    `${callAsSubject(op)} was not ${was} within ${timeoutMs} ms (commandTimeoutMs): Redis at ${addressOf(redis.options)} ${lack}. Nothing was written; try again when Redis is available.`,
+    { cause: connectionError },
+  );
+}
+
+function lackOf(status: string, refusal: string | undefined, connectionError: Error | undefined): string {
+  if (refusal !== undefined) return `takes no calls (${reasonOf(refusal)})`;
+  if (status === 'ready') return 'does not answer';
+  return connectionError ? `can't be reached (${reasonOf(connectionError)})` : "can't be reached";
+}

@@ -1,0 +1,27 @@
+/**
+ * A server that evicts keys when its memory is full loses jobs and claims without a word; asked for once, at start.
+ * `volatile-*` evicts only what expires anyway: of ours, hints, the fences of idle entities (whose tokens go on growing by
+ * Redis's clock), and that a pod is alive, so that its idle entities may move.
+ */
+import type { Redis } from 'ioredis';
+import { messageOf, UnsupportedError } from '../../../core/model/errors.js';
+import type { Log } from '../../../core/ports/store.js';
+
+/** What is done where Redis may evict jobs. */
+export type EvictionResponse = 'warn' | 'refuse';
+
+/** @throws UnsupportedError where it is to be refused. */
+export async function checkEviction(redis: Redis, response: EvictionResponse, log: Log): Promise<void> {
+  let policy: string | undefined;
+  try {
+    policy = /^maxmemory_policy:(\S+)/m.exec(await redis.info('memory'))?.[1];
+  } catch (error) {
+    log.warn(
+      `Redis does not say whether it evicts keys (${messageOf(error)}); its maxmemory-policy must be noeviction.`,
+    );
+  }
+  if (!policy?.startsWith('allkeys')) return;
+  const what = `Redis has the maxmemory-policy ${policy}: it drops jobs and claims when its memory is full`;
+  if (response === 'refuse') throw new UnsupportedError(`${what}. Set it to noeviction, or onEvictingRedis to 'warn'.`);
+  log.warn(`${what}. Set it to noeviction.`);
+}

@@ -1,0 +1,71 @@
+/**
+ * What Redis refuses to run for this pod: its user lacks the right (ACL), the command is renamed, or a key holds something else.
+ * The loops that wait for wake-ups and results try again every half a second, and nothing else would say why they get none.
+ *
+ * Owns what is said of that: once a command, until Redis runs it again. Neighbours: `wake-ups.ts` and `reply-mailbox.ts` send these commands;
+ * `channel.ts` and `renewals.ts` add the remedy to what a script was refused.
+ */
+import { messageOf } from '../../../core/model/errors.js';
+import type { Log } from '../../../core/ports/store.js';
+
+const NO_WAKE_UPS =
+  'this pod is not called by others: entities wait for its next sweep (workerDefaults.stalledInterval)';
+const LATE_RESULTS = 'results of enqueueAndWait come seconds late';
+
+/** The commands that are sent outside of scripts, and what is amiss without each. */
+const EFFECTS = {
+  BZPOPMIN: NO_WAKE_UPS,
+  ZPOPMIN: NO_WAKE_UPS,
+  XREAD: LATE_RESULTS,
+  XDEL: LATE_RESULTS,
+} as const;
+
+export type DirectCommand = keyof typeof EFFECTS;
+
+/** Where the rights of a user are listed. */
+const LISTED = 'docs/operating.md, Access control';
+
+/** Refused for a reason that time does not mend; LOADING, READONLY and UNBLOCKED are no such. */
+const LASTING = /^(?:NOPERM|WRONGTYPE|ERR)\b/;
+/** What Redis 6 and later say, outside of scripts and in them. */
+const DENIED = /NOPERM|ACL failure in script|can't run this command or subcommand/;
+
+/** What to do about an error of Redis, as the end of a sentence: nothing, unless its user lacks a right. */
+export function remedyOf(message: string): string {
+  return DENIED.test(message) ? `; give its user the rights in ${LISTED}` : '';
+}
+
+export class Rights {
+  private readonly refused = new Set<DirectCommand>();
+
+  constructor(
+    private readonly log: Log,
+    private readonly keyPrefix: string,
+  ) {}
+
+  /** Passes the reply on, and says of an error what it means. */
+  async heed<T>(command: DirectCommand, reply: Promise<T>): Promise<T> {
+    try {
+      const value = await reply;
+      this.onRun(command);
+      return value;
+    } catch (error) {
+      this.onError(command, error);
+      throw error;
+    }
+  }
+
+  private onRun(command: DirectCommand): void {
+    if (this.refused.delete(command)) this.log.info(`Redis runs ${command} again.`);
+  }
+
+  private onError(command: DirectCommand, error: unknown): void {
+    const message = messageOf(error);
+    if (!LASTING.test(message) || this.refused.has(command)) return;
+    this.refused.add(command);
+    const remedy = DENIED.test(message)
+      ? ` Give its user +${command.toLowerCase()} on ~${this.keyPrefix}:* (ACL SETUSER; ${LISTED}).`
+      : '';
+    this.log.warn(`Redis refuses ${command} (${message}); ${EFFECTS[command]}.${remedy} Trying again.`);
+  }
+}

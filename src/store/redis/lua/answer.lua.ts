@@ -1,0 +1,108 @@
+/**
+ * Answers to jobs that somebody waits for: each is an entry in the mailbox of the pod that does, a stream
+ * `{prefix}:$:pod:<pod>:answers`, which its reader empties. It is written in the step that ends the job, so whoever finds the
+ * job ended, or gone, and then no entry that was not read, knows that none will come.
+ * Neighbours: `finish.lua.ts` ends jobs; `reply-mailbox.ts` reads; `core/model/mailbox.ts` has the bounds.
+ */
+import { MAX_MAILBOX_BYTES, MAX_UNREAD, SHORT_TEXT, withoutText } from '../../../core/model/mailbox.js';
+
+/** `kind, text` of what a reply becomes whose text has no room, as Lua. */
+function without(kind: 'completed' | 'failed'): string {
+  const written = withoutText(kind);
+  return `'${written.kind}', [==[${written.text}]==]`;
+}
+
+export const answerLua = /* lua */ `
+local function mailbox(podId) return sys .. 'pod:' .. podId .. ':answers' end
+-- For that long answers wait for a pod that does not read; it may be dead.
+local ANSWERS_KEPT_MS = 600000
+
+-- Puts what is for a call of a pod into its mailbox. Of one that is full only that is said, and then nothing.
+local function post(podId, call, kind, text)
+  local MAX_UNREAD, SHORT_TEXT, MAX_BYTES = ${MAX_UNREAD}, ${SHORT_TEXT}, ${MAX_MAILBOX_BYTES}
+  local box = mailbox(podId)
+  local entries = redis.call('XLEN', box)
+  if entries > MAX_UNREAD then return end
+  if entries == MAX_UNREAD then
+    call, kind, text = '', 'overflow', ''
+  elseif #text > SHORT_TEXT and #text * (entries + 1) > MAX_BYTES then
+    if kind == 'failed' then kind, text = ${without('failed')} else kind, text = ${without('completed')} end
+  end
+  redis.call('XADD', box, '*', 'call', call, 'kind', kind, 'text', text)
+  redis.call('PEXPIRE', box, ANSWERS_KEPT_MS)
+end
+
+-- 'reply': '<pod> <call> <kind> <text>'; without a text it is the result of the job. An answer that can't be written is no
+-- reason to fail the end.
+local function answer(reply, result)
+  local podId, call, kind, text = string.match(reply, '^(%S+) (%S+) (%S+) (.*)$')
+  post(podId, call, kind, text ~= '' and text or result)
+end
+`;
+
+export const findLua = /* lua */ `
+-- tell: podId call kind text; returns {}
+function OPS.tell(...)
+  post(...)
+  return {}
+end
+
+-- unread: id…, entries that were read, and go; returns a page of what is left: {id, call, kind, text …}
+local MAX_PAGE_ENTRIES, MAX_PAGE_BYTES = 100, 262144
+function OPS.unread(...)
+  local box, out, entries, bytes, from = mailbox(pod), {}, 0, 0, '-'
+  if select('#', ...) > 0 then redis.call('XDEL', box, ...) end
+  repeat
+    local page = redis.call('XRANGE', box, from, '+', 'COUNT', 10)
+    for _, entry in ipairs(page) do
+      local fields = entry[2]
+      local text = fields[6] or ''
+      for _, value in ipairs({entry[1], fields[2] or '', fields[4] or '', text}) do out[#out + 1] = value end
+      entries, bytes, from = entries + 1, bytes + #text, '(' .. entry[1]
+    end
+  until #page < 10 or entries >= MAX_PAGE_ENTRIES or bytes >= MAX_PAGE_BYTES
+  return out
+end
+
+-- Whether the answer to a job with that envelope goes to that call of this pod.
+local function isFor(envelope, call)
+  local ok, sealed = pcall(cjson.decode, envelope or '')
+  local reply = ok and type(sealed) == 'table' and sealed.reply
+  return type(reply) == 'table' and reply[1] == pod and reply[2] == call
+end
+
+local function stateOfJob(B, id)
+  if redis.call('LPOS', B .. ':active', id) then return 'active' end
+  for _, state in ipairs({'delayed', 'waiting-children', 'completed', 'failed'}) do
+    if redis.call('ZSCORE', B .. ':' .. state, id) then return state end
+  end
+  return blockerOf(B) == id and 'blocked' or 'waiting'
+end
+
+-- find: (B jobId call)*; returns for each {state, or 'gone' where it has ended, own ('1' | '0'), kind of its answer, where it is
+-- kept, or '', text, envelope or ''}; kind 'reason': why it failed
+function OPS.find(...)
+  local asked, out = {...}, {}
+  for k = 1, #asked, 3 do
+    local B, id, call = asked[k], asked[k + 1], asked[k + 2]
+    local added, envelope, result, reason = unpack(fieldsOf(B .. ':' .. id, {'timestamp', 'aq', 'returnvalue', 'failedReason'}))
+    local state, own, kind, text = added and stateOfJob(B, id) or 'gone', isFor(envelope, call) and '1' or '0', '', ''
+    if state == 'completed' then
+      state, kind, text = 'gone', 'completed', result or 'null'
+    elseif state == 'failed' then
+      state, kind, text = 'gone', 'reason', reason or ''
+    end
+    for _, value in ipairs({state, own, kind, text, envelope or ''}) do out[#out + 1] = value end
+  end
+  return out
+end
+
+-- cancel: B T I jobId call; returns {'1'} when the job was removed, {'0'} when it has started, or is another's
+function OPS.cancel(B, T, I, id, call)
+  local starts, envelope = unpack(redis.call('HMGET', B .. ':' .. id, 'ats', 'aq'))
+  if not isFor(envelope, call) or (tonumber(starts or '0') or 1) > 0 then return {'0'} end
+  if removeJob(B, id) ~= 1 then return {'0'} end
+  if not isLive(claimOf(B)) then lookNow(B, T, I) end
+  return {'1'}
+end
+`;

@@ -1,0 +1,107 @@
+/**
+ * Flows: jobs of several entities of which some, the parents, run after others, their children. All of a flow is added in one
+ * step, or nothing. A parent stands in BullMQ's `waiting-children` meanwhile; its entity has no worker for it.
+ * Neighbours: `parent.lua.ts` says what the end of a child does, `intake.lua.ts` adds and routes single jobs.
+ */
+export const flowLua = /* lua */ `
+-- The id under which the root was added before: by its own id, as long as it is there, or by its idempotency key; or that this is
+-- another job's, which is no flow.
+local function knownRoot(B, kind, id, dedupKey)
+  refuseDropping(B, id, dedupKey)
+  local known = knownBy(B, dedupKey)
+  if not known and redis.call('EXISTS', B .. ':' .. id) == 1 and inSomeState(B, id) then known = id end
+  local isOther = known and kind == 'parent' and redis.call('EXISTS', B .. ':' .. known) == 1 and not childrenOf(B .. ':' .. known)
+  return known, isOther
+end
+
+-- Why the flow can't be added; nothing is written before that is known.
+local function obstacle(nodes)
+  local room, owners = {}, {}
+  for i, node in ipairs(nodes) do
+    local B, T, I, id, maxPending = node[2][1], node[2][2], node[2][3], node[2][9], node[2][11]
+    local word = T .. ':' .. I
+    local whose = sharedWith(B, T, I) or owners[B]
+    if whose and whose ~= word then return {'SHARED', i, whose} end
+    owners[B] = word
+    if redis.call('EXISTS', B .. ':' .. id) == 1 and inSomeState(B, id) then return {'TAKEN', i} end
+    if maxPending ~= '' then
+      room[B] = (room[B] or tonumber(maxPending) - pendingOf(B)) - 1
+      if room[B] < 0 then return {'FULL', i} end
+    end
+  end
+end
+
+local function parentInFlow(nodes, node)
+  local parent = nodes[node[1]]
+  if not parent then return nil end
+  local B, T, I, id = parent[2][1], parent[2][2], parent[2][3], parent[2][9]
+  -- BullMQ: it waits for the child to end, however it does
+  return {id = id, queueKey = B, idof = true, of = T .. ':' .. I}
+end
+
+-- Adds all, parents first. Answers BullMQ's refusal, and throws its errors, after all is taken back.
+local function addAll(nodes)
+  for i, node in ipairs(nodes) do
+    local B, _, _, kind, name, timestamp, data, opts, id, dedupKey = unpack(node[2])
+    local ok, r = pcall(addJob, B, kind, name, timestamp, data, opts, id, dedupKey, node[2][18], parentInFlow(nodes, node))
+    if not ok or type(r) == 'number' then
+      for k = 1, i - 1 do
+        undo(nodes[k][2][1], nodes[k][2][9])
+        if nodes[k][2][10] ~= '' then redis.call('DEL', nodes[k][2][10]) end
+      end
+      hasWritten = false
+      if not ok then error(r, 0) end
+      return {'REFUSED', i, r}
+    end
+  end
+end
+
+local function routeOne(B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+  local claim = claimOf(B)
+  if kind == 'parent' then
+    if not claim[OWNER] then hasJobs(B, T, I) end
+    return {'PARENT', id}
+  end
+  return route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+end
+
+-- enterFlow: for each job the number of its parent, which comes before it, or 0, and the arguments of its enter, its id among them;
+-- one that has children is of the kind 'parent'
+-- Returns {answer, …}, as of an enter, or PARENT, a parent that waits; {'KNOWN', id of the root}: added before; {'FULL', number},
+-- {'TAKEN', number}, {'SHARED', number, whose} or {'REFUSED', number, BullMQ's code}, the job that could not be added
+function MANY.enterFlow(from, to)
+  local nodes = {}
+  for p = from, to, ENTERED + 1 do nodes[#nodes + 1] = {tonumber(ARGV[p]), {unpack(ARGV, p + 1, p + ENTERED)}} end
+  local root = nodes[1][2]
+  local known, isOther = knownRoot(root[1], root[4], root[9], root[10])
+  if isOther then return {'TAKEN', 1} end
+  if known then return {'KNOWN', known} end
+  local refused = obstacle(nodes) or addAll(nodes)
+  if refused then return refused end
+  local answers = {}
+  for i, node in ipairs(nodes) do
+    local B, T, I, kind, _, _, _, _, id, _, _, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce = unpack(node[2])
+    local ok, answer = pcall(routeOne, B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+    answers[i] = ok and answer or {'UNKNOWN', id, problem(answer)}
+  end
+  if root[10] ~= '' then knowKey(root[1], root[8]) end
+  return answers
+end
+
+-- children: B epoch jobId (key of a child)*; returns {'OK', …} with for each '1' and its value, '0' and why it failed, or '' twice
+-- where nothing is known: it was removed by somebody else. Where much has been read, the answer ends before the last child.
+function OPS.children(B, epoch, jobId, ...)
+  if not mine(B, epoch) then return {'STALE'} end
+  local job, out = B .. ':' .. jobId, {'OK'}
+  local bytes = 0
+  for _, child in ipairs({...}) do
+    local value = redis.call('HGET', job .. ':processed', child)
+    local text = value or redis.call('HGET', job .. ':failed', child)
+    out[#out + 1] = value and '1' or text and '0' or ''
+    out[#out + 1] = text or ''
+    bytes = bytes + #(text or '')
+    if bytes >= MAX_FETCH_BYTES then break end
+  end
+  return out
+end
+`;

@@ -1,0 +1,124 @@
+/**
+ * Renewal of claims, a script of its own on a connection of its own: behind thousands of queued commands it would
+ * arrive after the lease has run out.
+ *
+ * KEYS  shard none (`scriptKeys`)
+ * ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… blamed | (B T I epoch idle lockMs longRuns nRunning jobId…)*
+ * Returns {lost positions, kicked positions, resting positions, 1 if this pod was heard within a lease before, for each type
+ * {pods that take more, entities that they work}}; positions from 0
+ *
+ * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24). The claim of an idle worker rests
+ * where its queue is empty: renewed for long, and live while this pod is heard, which its key 'alive' says for a lease.
+ */
+import { SILENCE_OF_LEASE } from '../../../core/run/lease.js';
+import { queueLua } from './queue.lua.js';
+import { suspectLua } from './suspect.lua.js';
+
+export const renewLua = /* lua */ `
+local pod, leaseUs, restUs, sys = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local workers, takesMore, nTypes = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7])
+local blamed = ARGV[8 + nTypes]
+local t = redis.call('TIME')
+local nowUs = t[1] * 1000000 + t[2]
+${queueLua}
+${suspectLua}
+local lost, kicked, resting, loads = {}, {}, {}, {}
+-- where jobs of a queue would be
+local function placesOf(B) return B .. ':wait', B .. ':active', B .. ':prioritized', B .. ':delayed' end
+-- how many entities it works
+local function alive(id) return sys .. 'pod:' .. id .. ':alive' end
+local wasHeard = redis.call('EXISTS', alive(pod))
+redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))
+-- Since when some pod was heard without a silence of all pods; it expires with one, after which no claim lapses for a lease.
+-- If Redis's clock has stepped back, that counts as a silence (race 20).
+local since = tonumber(redis.call('GET', sys .. 'heard')) or nowUs
+redis.call('SET', sys .. 'heard', string.format('%.0f', math.min(since, nowUs)), 'PX', math.ceil(leaseUs / 1000 * ${SILENCE_OF_LEASE}))
+for k = 8, 7 + nTypes do
+  local key = sys .. 'pods:' .. ARGV[k]
+  if takesMore then
+    redis.call('ZADD', key, string.format('%.0f', nowUs), pod)
+  else
+    redis.call('ZREM', key, pod)
+  end
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', nowUs - 10 * leaseUs))
+  redis.call('PEXPIRE', key, math.floor(leaseUs / 100))
+  local sum, pods = 0, redis.call('ZRANGEBYSCORE', key, string.format('%.0f', nowUs - leaseUs), '+inf')
+  for _, id in ipairs(pods) do sum = sum + (tonumber(redis.call('GET', alive(id)) or '0') or 0) end
+  loads[#loads + 1] = {#pods, sum}
+end
+
+local untilUs, restUntilUs = string.format('%.0f', nowUs + leaseUs), string.format('%.0f', nowUs + restUs)
+-- the entities of each type whose time moves on; the idle ones, and where their jobs would be
+local due, idlers, places = {}, {}, {}
+local function moveOn(T, I, atUs)
+  due[T] = due[T] or {}
+  due[T][#due[T] + 1] = atUs
+  due[T][#due[T] + 1] = I
+end
+local function keep(B, T, I, rested)
+  redis.call('HSET', B .. ':$:worker', 'until', untilUs)
+  if rested then redis.call('HDEL', B .. ':$:worker', 'rests') end
+  moveOn(T, I, untilUs)
+end
+local function rest(B, T, I)
+  redis.call('HSET', B .. ':$:worker', 'until', restUntilUs, 'rests', '1')
+  moveOn(T, I, restUntilUs)
+end
+
+-- Whether the job under a claim may have blocked this pod: ',<position>,<position>,' or '*'.
+local function isBlamed(position)
+  return blamed == '*' or string.find(blamed, ',' .. position .. ',', 1, true) ~= nil
+end
+
+local position, k = 0, 9 + nTypes
+while k <= #ARGV do
+  local B, T, I, epoch, idle, lockMs, runs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], ARGV[k + 6], tonumber(ARGV[k + 7])
+  local ok, c = pcall(redis.call, 'HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests', 'suspect', 'runs')
+  -- a later epoch is ours too: a resync whose answer is still on its way; a claim that is damaged is nobody's
+  if not ok or c[1] ~= pod or tonumber(whole(c[2]) or '0') < tonumber(epoch) then
+    if ok and not isBlamed(position) then clearSuspicion(B, c[4]) end
+    lost[#lost + 1] = position
+  else
+    -- for the status of the entity: under another claim it says nothing
+    if runs ~= '' then
+      redis.call('HSET', B .. ':$:worker', 'runs', pod .. ' ' .. c[2] .. ' ' .. runs)
+    elseif c[5] then
+      redis.call('HDEL', B .. ':$:worker', 'runs')
+    end
+    for r = k + 8, k + 7 + nRunning do
+      redis.call('SET', B .. ':' .. ARGV[r] .. ':lock', 'aq:' .. pod, 'PX', lockMs, 'XX')
+    end
+    if idle == '1' then
+      idlers[#idlers + 1] = {B, T, I, position, c[3]}
+      for _, place in ipairs({placesOf(B)}) do places[#places + 1] = place end
+    else
+      keep(B, T, I, c[3])
+    end
+  end
+  position = position + 1
+  k = k + 8 + nRunning
+end
+-- Something to do that does not wait for a person, or for the next try of the head, of which its worker knows until when.
+local function isKicked(B, T)
+  if not hasWork(B) or isTypePaused(T) or isPausedByItself(B) then return false end
+  return redis.call('EXISTS', B .. ':active') == 1 or not holds(B, parseHold(redis.call('HGET', B .. ':$:worker', 'hold')))
+end
+
+-- Hardly ever is there anything where all are idle: asked at once for all of them.
+local areEmpty = #places == 0 or redis.call('EXISTS', unpack(places)) == 0
+local function isEmpty(B) return redis.call('EXISTS', placesOf(B)) == 0 end
+for _, idler in ipairs(idlers) do
+  local B, T, I, position, rested = unpack(idler)
+  if areEmpty or isEmpty(B) then
+    resting[#resting + 1] = position
+    rest(B, T, I)
+  else
+    keep(B, T, I, rested)
+    -- what can't be looked at is damaged: its worker begins anew, which mends it
+    local ok, isToWork = pcall(isKicked, B, T)
+    if isToWork or not ok then kicked[#kicked + 1] = position end
+  end
+end
+for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end
+return {lost, kicked, resting, wasHeard, loads}
+`;

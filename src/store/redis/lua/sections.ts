@@ -1,0 +1,80 @@
+/**
+ * Puts each file of our Lua into a function of its own. What other files use of it is declared before that function; all else is
+ * local to it, so the 200 local variables that Lua allows one function are for what files share. It also makes a call cheaper: a
+ * function that is made in another one takes the variables of the outermost from there, and need not search them.
+ * Neighbours: `constants.ts` writes constants where their names stand; `compose.ts` composes.
+ */
+
+/** A definition at the beginning of a line: `local function name`, `local name`, or `local one, two = …`. */
+const DEFINITION = /^local (?:function (\w+)|([\w, ]+?)(?=(\s*=)|$))/gm;
+
+export interface Sections {
+  /** Made at the beginning of each script. */
+  readonly always: readonly string[];
+  /** Made by functions that are put into the table `RARE`. */
+  readonly rare: readonly string[];
+}
+
+/**
+ * @param rest what follows the sections, and may use what they share.
+ * @throws Error if a section that is always made uses what a rare one defines, by its own name or by one that is declared before.
+ */
+export function composeSections({ always, rare }: Sections, rest: string): string {
+  const sections = [...always, ...rare];
+  checkRare(rare);
+  const words = [...sections, rest].map(lua => new Set(lua.match(/\w+/g)));
+  return sections
+    .map((section, at) => {
+      const isRare = at >= always.length;
+      const isUsed = (name: string) => {
+        const users = words.flatMap((used, other) => (other !== at && used.has(name) ? [other] : []));
+        if (isRare && users.some(other => other < always.length || other === sections.length))
+          throw new Error(`"${name}" is of a rare file, and another one that is always made uses it`);
+        return users.length > 0;
+      };
+      return compose(section, isUsed, isRare ? RARE : ALWAYS);
+    })
+    .join('\n');
+}
+
+function checkRare(rare: readonly string[]): void {
+  const own = new Set(
+    rare.flatMap(section => [...section.matchAll(DEFINITION)].flatMap(([, func, list]) => func ?? list)),
+  );
+  for (const [, name] of rare.join('\n').matchAll(/^function (\w+)\(/gm)) {
+    if (!own.has(name)) throw new Error(`"${name}" is declared in a file that is always made, and made in a rare one`);
+  }
+}
+
+interface Frame {
+  readonly begin: string;
+  readonly end: string;
+}
+
+const ALWAYS: Frame = { begin: 'do local function section()', end: 'end section() end' };
+const RARE: Frame = { begin: 'RARE[#RARE + 1] = function()', end: 'end -- of a rare section' };
+
+function compose(section: string, isUsed: (name: string) => boolean, { begin, end }: Frame): string {
+  const shared: string[] = [];
+  const body = section.replace(DEFINITION, (whole, func: string | undefined, list = func ?? '', isGiven?: string) => {
+    const names = list.split(', ');
+    if (!names.some(isUsed)) return whole;
+    shared.push(...names);
+    if (func) return `function ${func}`;
+    return isGiven ? list : '';
+  });
+  const declared = shared.length > 0 ? `local ${[...new Set(shared)].join(', ')}\n` : '';
+  return `${declared}${begin}\n${body}\n${end}`;
+}
+
+/** How many local variables a script has outside of its sections; Lua takes 200 in one function. */
+export function countLocals(lua: string): number {
+  const outside = [ALWAYS, RARE].reduce(without, lua);
+  const names = [...outside.matchAll(DEFINITION)];
+  return names.reduce((sum, [, , list]) => sum + (list?.split(',').length ?? 1), 0);
+}
+
+function without(lua: string, { begin, end }: Frame): string {
+  const [first, ...parts] = lua.split(`${begin}\n`);
+  return [first, ...parts.map(part => part.slice(part.indexOf(`\n${end}`)))].join('');
+}

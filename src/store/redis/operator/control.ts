@@ -1,0 +1,141 @@
+/**
+ * What a person does to one entity, on Redis. Neighbours: `lua/control.lua.ts` says what each step does;
+ * `core/ports/operator.ts` what it means.
+ */
+
+import { presentRun } from '../../../core/enqueue/schedule-checks.js';
+import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../../core/model/entity.js';
+import { StoreRefusedError } from '../../../core/model/errors.js';
+import type { Codecs } from '../../../core/payload/codec.js';
+import type {
+  EntityControl,
+  EntityStatus,
+  JobState,
+  JobView,
+  QueueLocation,
+  RunningJob,
+  Unblocking,
+} from '../../../core/ports/operator.js';
+import { shownNumber } from '../bullmq/job-fields.js';
+import type { Channel } from '../connection/channel.js';
+import { readPages, readPayload, readRows, sharedQueue } from '../decode.js';
+import type { KeySpace } from '../keys.js';
+
+export class RedisControl implements EntityControl {
+  constructor(
+    private readonly channel: () => Channel,
+    private readonly keySpace: KeySpace,
+    private readonly codecs: Codecs,
+  ) {}
+
+  async pause(entity: EntityRef, isPaused: boolean): Promise<void> {
+    const how = isPaused ? 'paused' : 'resumed';
+    // What a pause of an older BullMQ has put aside comes back in pieces.
+    while ((await this.call(entity, 'pause', [how], ([left]) => Number(left))) > 0);
+  }
+
+  unblock(entity: EntityRef, how: Unblocking, jobId = ''): Promise<boolean> {
+    return this.call(entity, 'unblock', [how, jobId], ([was, code]) => {
+      if (was === 'REFUSED')
+        throw Number(code) === OF_A_SCHEDULE
+          ? presentRun(entity)
+          : new StoreRefusedError(`BullMQ would not remove the job that blocks ${entityWord(entity)} (code ${code}).`);
+      return was === '1';
+    });
+  }
+
+  status(entity: EntityRef): Promise<EntityStatus> {
+    const { base, type } = this.keySpace.of(entity);
+    return this.channel().call(
+      'status',
+      [base, type],
+      ([waiting, active, delayed, failed, parents, paused, jobId, reason, ...runs]) => ({
+        waiting: Number(waiting),
+        active: Number(active),
+        delayed: Number(delayed),
+        failed: Number(failed),
+        waitingForChildren: Number(parents),
+        isPaused: paused === '1',
+        ...(jobId !== '' && { blockedBy: { jobId: String(jobId), reason: String(reason) } }),
+        ...(runs.length > 0 && { running: readRows(runs, 3, readRunning) }),
+      }),
+    );
+  }
+
+  async pauseType(type: string, isPaused: boolean): Promise<void> {
+    const T = encodeSegment(type);
+    const how = isPaused ? 'paused' : 'resumed';
+    await this.channel().call('pauseType', [T, how], () => undefined);
+    for (let cursor: string | undefined = '0'; cursor !== undefined; ) {
+      const page: string[] = await this.channel().call('entitiesOf', [T, cursor, PAGE], found => found.map(String));
+      const [next, ...ids] = page;
+      const told = ids.flatMap(id => [this.keySpace.of(parseEntityWord(`${T}:${id}`)).base, id]);
+      if (told.length > 0) await this.channel().call('tellOfType', [T, ...told], () => undefined);
+      cursor = next === '0' ? undefined : next;
+    }
+  }
+
+  async drop(entity: EntityRef): Promise<void> {
+    const isMore = ([more]: readonly unknown[]) => more === '1';
+    for (let left = await this.call(entity, 'drop', [], isMore); left; )
+      left = await this.call(entity, 'clear', [], isMore);
+  }
+
+  isDropping(entity: EntityRef): Promise<boolean> {
+    return this.call(entity, 'isDropping', [], ([answer]) => answer === '1');
+  }
+
+  list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
+    const { base } = this.keySpace.of(entity);
+    return readPages(from, limit, (from, limit) =>
+      this.channel().call('list', [base, state, from, limit], ([isCut, ...rows]) => ({
+        isCut: isCut === '1',
+        rows: readRows(rows, FIELDS, row => readView(this.codecs, row)),
+      })),
+    );
+  }
+
+  locate(entity: EntityRef): QueueLocation {
+    const { queue, prefix } = this.keySpace.of(entity);
+    return { name: queue, prefix };
+  }
+
+  private call<T>(
+    entity: EntityRef,
+    op: string,
+    more: readonly string[],
+    read: (answer: readonly unknown[]) => T,
+  ): Promise<T> {
+    const { base, type, id } = this.keySpace.of(entity);
+    return this.channel().call(op, [base, type, id, ...more], answer => {
+      if (answer[0] === 'SHARED') throw sharedQueue(base, entity, answer[1]);
+      return read(answer);
+    });
+  }
+}
+
+const FIELDS = 7;
+
+/** BullMQ's code for a job that it does not remove, as a job scheduler counts on it. */
+const OF_A_SCHEDULE = -8;
+
+/** Entities that are told in one step. */
+const PAGE = 500;
+
+/** Reads `id, name, since when`. */
+function readRunning([jobId = '', name = '', startedAtMs]: readonly string[]): RunningJob {
+  return { jobId, name, startedAtMs: shownNumber(startedAtMs) };
+}
+
+/** Reads `id, name, data, timestamp, tries, why the last one failed, envelope`. */
+function readView(codecs: Codecs, row: readonly string[]): JobView {
+  const [jobId = '', name = '', json = '', timestamp, tries, failedReason, envelope = ''] = row;
+  return {
+    jobId,
+    name,
+    data: readPayload(codecs, json, envelope),
+    enqueuedAtMs: shownNumber(timestamp),
+    attemptsMade: shownNumber(tries),
+    ...(failedReason !== '' && { failedReason: String(failedReason) }),
+  };
+}

@@ -1,0 +1,92 @@
+/** Dead letters on Redis. Neighbours: `lua/dead.lua.ts` says what each step does; `core/ports/operator.ts` what it means. */
+
+import { encodeSegment, parseEntityWord } from '../../../core/model/entity.js';
+import { StoreRefusedError } from '../../../core/model/errors.js';
+import type { Codecs } from '../../../core/payload/codec.js';
+import type { DeadLetter, DeadLetters, QueueLocation } from '../../../core/ports/operator.js';
+import { stacksIn } from '../bullmq/encode.js';
+import { shownNumber } from '../bullmq/job-fields.js';
+import type { Channel } from '../connection/channel.js';
+import { readPages, readPayload, readRows, sharedQueue } from '../decode.js';
+import type { KeySpace } from '../keys.js';
+
+export class RedisDeadLetters implements DeadLetters {
+  constructor(
+    private readonly channel: () => Channel,
+    private readonly keySpace: KeySpace,
+    private readonly codecs: Codecs,
+  ) {}
+
+  list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
+    const T = encodeSegment(type);
+    return readPages(from, limit, (from, limit) =>
+      this.channel().call('letters', [T, from, limit], ([isCut, ...rows]) => ({
+        isCut: isCut === '1',
+        rows: readRows(rows, FIELDS, row => this.read(T, row)),
+      })),
+    );
+  }
+
+  ids(type: string, after: string, limit: number): Promise<readonly string[]> {
+    return this.channel().call('letterIds', [encodeSegment(type), after || '0', limit], ids => ids.map(String));
+  }
+
+  async replay(type: string, letterId: string): Promise<string | undefined> {
+    const T = encodeSegment(type);
+    const word = await this.channel().call('letterOf', [T, letterId], ([id]) => String(id));
+    if (word === '') return undefined;
+    const entity = parseEntityWord(`${T}:${word}`);
+    const { base } = this.keySpace.of(entity);
+    return this.channel().call('replay', [base, T, word, letterId], ([answer, detail]) => {
+      if (answer === 'SHARED') throw sharedQueue(base, entity, detail);
+      if (answer === 'REFUSED') {
+        throw new StoreRefusedError(`BullMQ refused the job of dead letter ${letterId} of ${type} (code ${detail}).`);
+      }
+      if (answer === 'DAMAGED') {
+        throw new StoreRefusedError(
+          `Dead letter ${letterId} of ${type} is damaged: its name or its data is missing. It was not replayed; remove it.`,
+        );
+      }
+      return answer === '' ? undefined : String(answer);
+    });
+  }
+
+  remove(type: string, letterId: string): Promise<boolean> {
+    return this.channel().call('removeLetter', [encodeSegment(type), letterId], ([removed]) => removed === 1);
+  }
+
+  locate(type: string): QueueLocation {
+    return this.keySpace.deadLetters(type);
+  }
+
+  /** Reads `letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks, envelope`. */
+  private read(type: string, fields: readonly string[]): DeadLetter {
+    const [
+      letterId = '',
+      id = '',
+      jobId = '',
+      name = '',
+      data = '',
+      enqueuedAt,
+      diedAt,
+      tries,
+      failedReason = '',
+      stacks,
+      envelope = '',
+    ] = fields;
+    return {
+      letterId,
+      entityId: parseEntityWord(`${type}:${id}`).id,
+      jobId,
+      name,
+      data: readPayload(this.codecs, data, envelope),
+      enqueuedAtMs: shownNumber(enqueuedAt),
+      diedAtMs: shownNumber(diedAt),
+      attemptsMade: shownNumber(tries),
+      failedReason,
+      stacks: stacksIn(stacks),
+    };
+  }
+}
+
+const FIELDS = 11;

@@ -1,0 +1,117 @@
+/**
+ * Schedules on Redis. Neighbours: `lua/schedule.lua.ts` says what each step does; `core/ports/operator.ts` what it means.
+ */
+
+import type { EntityRef } from '../../../core/model/entity.js';
+import { writeEnvelope } from '../../../core/model/envelope.js';
+import { messageOf, StoreRefusedError } from '../../../core/model/errors.js';
+import type { JobOptions, NewJob } from '../../../core/model/job.js';
+import type { Schedule } from '../../../core/model/schedule.js';
+import type { Codecs } from '../../../core/payload/codec.js';
+import type { Schedules, ScheduleView } from '../../../core/ports/operator.js';
+import type { Clock, Log } from '../../../core/ports/store.js';
+import { firstByPattern } from '../../schedule-times.js';
+import { type Bull, toText } from '../bullmq/encode.js';
+import { shownNumber } from '../bullmq/job-fields.js';
+import type { Channel } from '../connection/channel.js';
+import { type RedisJob, readPayload, readRows, sharedQueue } from '../decode.js';
+import type { KeySpace } from '../keys.js';
+
+export interface ScheduleParts {
+  readonly keySpace: KeySpace;
+  readonly codecs: Codecs;
+  readonly clock: Clock;
+  readonly log: Log;
+  ready(): { readonly bull: Bull; readonly channel: Channel };
+}
+
+/** What BullMQ writes into a job of a schedule. */
+interface Repeat {
+  readonly every?: number;
+  readonly pattern?: string;
+  readonly tz?: string;
+  readonly count?: number;
+  readonly limit?: number;
+  readonly endDate?: number;
+}
+
+/** BullMQ's own rule: it knows the interval. */
+const BY_INTERVAL = '0';
+const OVER = 'over';
+
+export class RedisSchedules implements Schedules {
+  constructor(private readonly parts: ScheduleParts) {}
+
+  async put(job: NewJob, { id, every, pattern, tz }: Schedule): Promise<number> {
+    const { keySpace, clock } = this.parts;
+    const { bull, channel } = this.parts.ready();
+    const keys = keySpace.of(job.entity);
+    const template = bull.encodeAdd(job, keys).options;
+    const opts = { ...JSON.parse(template), repeat: { every, pattern, tz, count: 1 } };
+    const what = { name: job.name, every, pattern, tz };
+    const texts = [toText(what), template, toText(opts), job.data, writeEnvelope(job.envelope)];
+    for (let afterMs = clock.wallMs(); ; ) {
+      const next = pattern === undefined ? BY_INTERVAL : firstByPattern({ pattern, tz }, afterMs);
+      const args = [keys.base, keys.type, keys.id, id, next, ...texts];
+      const [answer, detail] = await channel.call('schedule', args, answer => answer.map(String));
+      if (answer === 'OK') return Number(detail);
+      if (answer === 'SHARED') throw sharedQueue(keys.base, job.entity, detail);
+      if (answer !== 'PAST') {
+        throw new StoreRefusedError(
+          `BullMQ refused schedule "${id}" (code ${detail}): its next run is there already, and runs or has ended.`,
+        );
+      }
+      // This clock is behind that of Redis, or a run of that time has started.
+      afterMs = Math.max(Number(next), Number(detail));
+    }
+  }
+
+  list(entity: EntityRef, from: number, limit: number): Promise<ScheduleView[]> {
+    const { base } = this.parts.keySpace.of(entity);
+    return this.parts
+      .ready()
+      .channel.call('schedules', [base, from, limit], answer =>
+        readRows(answer, 9, row => readSchedule(this.parts.codecs, row)),
+      );
+  }
+
+  remove(entity: EntityRef, id: string): Promise<boolean> {
+    const { base, type, id: I } = this.parts.keySpace.of(entity);
+    return this.parts.ready().channel.call('unschedule', [base, type, I, id], ([was, whose]) => {
+      if (was === 'SHARED') throw sharedQueue(base, entity, whose);
+      return was === '1';
+    });
+  }
+
+  /** When the schedule of a job that ends runs next, as the script wants it; '' when it is of none. */
+  nextOf({ scheduleId, options }: RedisJob): string {
+    if (scheduleId === undefined) return '';
+    const { every, pattern, tz, count = 1, limit, endDate } = ((options as JobOptions)['repeat'] ?? {}) as Repeat;
+    const now = this.parts.clock.wallMs();
+    if ((limit !== undefined && count >= limit) || (endDate !== undefined && now > endDate)) return OVER;
+    if (every !== undefined) return BY_INTERVAL;
+    const after = Math.max(now, Number((options as JobOptions)['prevMillis'] ?? 0));
+    try {
+      return String(firstByPattern({ pattern: String(pattern), tz }, after));
+    } catch (error) {
+      // Somebody has written it by hand.
+      this.parts.log.warn(`Schedule "${scheduleId.slice(0, 300)}" ends: ${messageOf(error).slice(0, 300)}`);
+      return OVER;
+    }
+  }
+}
+
+/** Reads `id, next, name, data, every, pattern, tz, runs so far, envelope`. */
+function readSchedule(codecs: Codecs, row: readonly string[]): ScheduleView {
+  const [id = '', next, jobName = '', data = '', every, pattern, tz, count, envelope = ''] = row;
+  return {
+    id,
+    jobName,
+    data: data === '' ? {} : readPayload(codecs, data, envelope),
+    ...(every !== '' && { every: shownNumber(every) }),
+    ...(pattern !== '' && { pattern: String(pattern) }),
+    ...(tz !== '' && { tz: String(tz) }),
+    nextAtMs: Number(next),
+    runs: Math.max(0, shownNumber(count) - 1),
+  };
+}

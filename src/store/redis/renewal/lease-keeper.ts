@@ -1,0 +1,110 @@
+/**
+ * What the thread for renewals does of its own accord: it keeps the claims while the main thread is blocked.
+ *
+ * Owns: what is known of the pod's claims, when the main thread counts as blocked, and for how long that is borne.
+ * Neighbours: `renewal-thread.entry.ts` brings what the main thread says; `renewal-connection.ts` renews.
+ *
+ * A claim that was released, lost or taken meanwhile is not brought back: renewals are guarded by owner and epoch. One that
+ * rests needs no renewal; it lives while this pod is heard at all.
+ */
+import type { Clock, PodState, Renewed, Timer } from '../../../core/ports/store.js';
+import type { RenewalArguments, Renewer } from './renewal-connection.js';
+
+export interface LeaseKeeperParts {
+  readonly renewer: Renewer;
+  readonly clock: Clock;
+  readonly leaseMs: number;
+  /** How long after its last word a main thread counts as blocked, and not as hung. */
+  readonly blockLimitMs: number;
+}
+
+export class LeaseKeeper implements Renewer {
+  private known: readonly RenewalArguments[] = [];
+  /** Granted since the last list. */
+  private fresh: RenewalArguments[] = [];
+  /** Granted before it: their workers may not have known yet when it was made, so that it lacks them. */
+  private freshBefore: readonly RenewalArguments[] = [];
+  /** How many entities this pod works, also those whose claims rest. */
+  private workers = 0;
+  /** A renewal of this thread has found that the pod had not been heard for a lease; the main thread is told with its next. */
+  private wasSilent = false;
+  /** Claims under which the main thread was silent for longer than is borne: if one is lost, its job may be to blame. */
+  private blamed = new Set<string>();
+  private heardAtMs = 0;
+  private timer: Timer | undefined;
+  /** Silence of the main thread that is borne; none at first, since what is told first has waited for this thread to start. */
+  private patienceMs = 0;
+
+  constructor(private readonly parts: LeaseKeeperParts) {}
+
+  /** The main thread renews: these are all its claims. */
+  async renew(renewals: readonly RenewalArguments[], pod: PodState): Promise<Renewed> {
+    this.hear();
+    this.known = renewals;
+    this.workers = pod.workers;
+    this.freshBefore = this.fresh;
+    this.fresh = [];
+    this.schedule(this.patienceMs);
+    const renewed = await this.parts.renewer.renew(renewals, pod, this.isBlamed);
+    // A claim that was lost is in one more renewal; after that it is in none.
+    if (this.blamed.size > 0) this.blamed = new Set(renewals.filter(this.isBlamed).map(nameOf));
+    const wasHeard = renewed.wasHeard && !this.wasSilent;
+    this.wasSilent = false;
+    return { ...renewed, wasHeard };
+  }
+
+  /** The main thread has got claims, and may be blocked by the first job of one before the next renewal. */
+  granted(renewals: readonly RenewalArguments[]): void {
+    this.hear();
+    this.fresh.push(...renewals);
+    if (!this.timer) this.schedule(this.patienceMs);
+  }
+
+  /** The main thread lives, and lets its claims run out (race 15). */
+  forget(): void {
+    this.timer?.cancel();
+    this.timer = undefined;
+    this.known = [];
+    this.workers = 0;
+    this.fresh = [];
+    this.freshBefore = [];
+  }
+
+  private readonly isBlamed = (claim: RenewalArguments): boolean => this.blamed.has(nameOf(claim));
+
+  private hear(): void {
+    this.heardAtMs = this.parts.clock.monotonicMs();
+  }
+
+  private schedule(ms: number): void {
+    this.timer?.cancel();
+    this.timer = this.parts.clock.after(ms, () => this.keep());
+  }
+
+  private keep(): void {
+    this.timer = undefined;
+    const { renewer, clock, leaseMs, blockLimitMs } = this.parts;
+    // A beat is a third of a lease. This is before the silence of all pods begins (SILENCE_OF_LEASE).
+    this.patienceMs = (leaseMs * 5) / 12;
+    const claims = new Map([...this.freshBefore, ...this.known, ...this.fresh].map(claim => [claim[0], claim]));
+    if (clock.monotonicMs() - this.heardAtMs > blockLimitMs) {
+      for (const claim of claims.values()) this.blamed.add(nameOf(claim));
+      return;
+    }
+    if (claims.size + this.workers === 0) return;
+    this.schedule(leaseMs / 3);
+    // As idle as the main thread said: its next renewal is told of work again. No types: a blocked pod takes on nothing new.
+    const renewals = [...claims.values()];
+    const pod = { types: [], takesMore: false, workers: Math.max(this.workers, renewals.length) };
+    // What fails is tried again with the next beat; the main thread's next renewal tells who can hear it.
+    const onAnswer = ({ wasHeard }: Renewed) => {
+      if (!wasHeard) this.wasSilent = true;
+    };
+    renewer.renew(renewals, pod, this.isBlamed).then(onAnswer, () => {});
+  }
+}
+
+/** Base and epoch name one claim of a pod. */
+function nameOf([base, , , epoch]: RenewalArguments): string {
+  return `${base} ${epoch}`;
+}
