@@ -18,7 +18,7 @@ export interface Measured extends Verdict {
   readonly connections: number;
 }
 
-const LONGEST_RUN_MS = 300_000;
+const MAX_RUN_MS = 300_000;
 
 export async function measure(contender: string, workload: Workload): Promise<Measured> {
   const { networkMs, persistence, pods = 1 } = workload;
@@ -84,7 +84,7 @@ function tell(pod: ChildProcess | undefined, message: ToPod): void {
 /** The first message of a pod that is the one waited for; an error when the pod ends, or nothing comes. */
 function answer(pod: ChildProcess, isIt: (message: FromPod) => boolean): Promise<FromPod> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => settle(new Error(`nothing for ${LONGEST_RUN_MS / 1000} s`)), LONGEST_RUN_MS);
+    const timer = setTimeout(() => settle(new Error(`nothing for ${MAX_RUN_MS / 1000} s`)), MAX_RUN_MS);
     const onMessage = (message: unknown) => {
       if (isIt(message as FromPod)) settle(message as FromPod);
     };

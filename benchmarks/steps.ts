@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
 import type { FetchedJob, NewJob } from '../src/core/model/job.js';
 import { resolveOptions } from '../src/core/options/resolve.js';
-import type { Claim, EnterHint } from '../src/core/ports/store.js';
+import type { Claim, IntakeHint } from '../src/core/ports/store.js';
 import { systemClock } from '../src/nest/system.js';
 import { RedisEntityStore } from '../src/store/redis/redis-store.js';
 import { median } from './records.js';
@@ -53,14 +53,14 @@ const finish = (claim: Claim, ended: FetchedJob | undefined, take: number) => ()
   if (!ended) throw new Error('no job was fetched');
   return store.finish(claim, { job: ended, outcome: { kind: 'completed', value: '"done"' } }, take);
 };
-const hint = (mayClaim: boolean): EnterHint => ({ epoch: 1, mayClaim, atOnce: 1 });
+const hint = (mayClaim: boolean): IntakeHint => ({ epoch: 1, mayClaim, atOnce: 1 });
 const ids = (what: string) => Array.from({ length: CALLS }, (_, i) => `${what}${i}`);
 
 /** The entities' first jobs, with which they are claimed. */
 async function claimAll(step: string, names: readonly string[]) {
   const entered = await round(
     step,
-    names.map(id => () => store.enter(job(id, 0), hint(true))),
+    names.map(id => () => store.add(job(id, 0), hint(true))),
   );
   return entered.map(answer => {
     if (answer.route !== 'claimed') throw new Error(`expected a claim, got ${answer.route}`);
@@ -81,14 +81,14 @@ for (let r = 0; r < ROUNDS; r++) {
     idle.map(
       ({ claim }) =>
         () =>
-          store.enter(job(claim.entity.id, r), hint(false)),
+          store.add(job(claim.entity.id, r), hint(false)),
     ),
   );
   await round(
     'finish, and nothing waits',
     idle.map(({ claim }, i) => {
       const answer = entered[i];
-      return finish(claim, answer?.route === 'mine' ? answer.fetched.jobs[0] : undefined, 1);
+      return finish(claim, answer?.route === 'local' ? answer.fetched.jobs[0] : undefined, 1);
     }),
   );
 }
@@ -100,7 +100,7 @@ for (let r = 0; r < AHEAD; r++) {
     busy.map(
       ({ claim }) =>
         () =>
-          store.enter(job(claim.entity.id, r), hint(false)),
+          store.add(job(claim.entity.id, r), hint(false)),
     ),
   );
 }

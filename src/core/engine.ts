@@ -3,7 +3,7 @@
  * Owns the order of starting and stopping; its parts do the work.
  */
 
-import { WaitingCalls, type WaitOptions } from './calls/pending-calls.js';
+import { PendingCalls, type WaitOptions } from './calls/pending-calls.js';
 import {
   type EnqueuedFlow,
   type EnqueuedJob,
@@ -21,7 +21,7 @@ import type { Schedule } from './model/schedule.js';
 import type { EngineConfig } from './options/resolve.js';
 import { Propagation, type Tracer } from './payload/caller-context.js';
 import { Announcer } from './pod/announcer.js';
-import { LookSources } from './pod/claim-sources.js';
+import { ClaimSources } from './pod/claim-sources.js';
 import { Discovery } from './pod/discovery.js';
 import { Heartbeat } from './pod/heartbeat.js';
 import { HostLookup } from './pod/host-lookup.js';
@@ -58,14 +58,14 @@ export interface EngineParts {
 export class Engine {
   private readonly manager: WorkerManager;
   private readonly heartbeat: Heartbeat;
-  private readonly sources: LookSources;
+  private readonly sources: ClaimSources;
   private readonly discovery: Discovery;
   private readonly leftovers: Leftovers;
   private readonly announcer: Announcer;
   private readonly scaler: Scaler | undefined;
   private readonly slowRuns: SlowRuns;
   private readonly enqueuer: Enqueuer;
-  private readonly calls: WaitingCalls;
+  private readonly calls: PendingCalls;
   private isWorking = false;
   private connected: Promise<void> | undefined;
   private draining: Promise<EntityWorker[]> | undefined;
@@ -83,7 +83,7 @@ export class Engine {
     });
     const { manager } = this;
     this.heartbeat = new Heartbeat({ ...parts, manager });
-    this.sources = new LookSources({ ...parts, manager });
+    this.sources = new ClaimSources({ ...parts, manager });
     this.discovery = new Discovery(parts);
     this.leftovers = new Leftovers(parts);
     this.announcer = new Announcer(parts);
@@ -98,8 +98,8 @@ export class Engine {
       propagation,
       added: type => hosts.onAdded(type),
     });
-    this.calls = new WaitingCalls({
-      answers: store.answers,
+    this.calls = new PendingCalls({
+      replies: store.replies,
       config,
       clock: parts.clock,
       hosts,

@@ -3,14 +3,14 @@ import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
 import { asLine } from '../core/model/error-text.js';
 import { clearTimeout, monotonicMs, setTimeout, wallMs } from '../core/ports/own-timers.js';
-import { type Clock, LONGEST_TIMER_MS, type Log } from '../core/ports/store.js';
+import { type Clock, type Log, MAX_TIMER_MS } from '../core/ports/store.js';
 
 export const systemClock: Clock = {
   monotonicMs,
   wallMs,
   after(ms, callback) {
     // Beyond the longest wait of a timer it would fire at once; whoever is called too early looks and waits again.
-    const timer = setTimeout(callback, Math.min(ms, LONGEST_TIMER_MS));
+    const timer = setTimeout(callback, Math.min(ms, MAX_TIMER_MS));
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },

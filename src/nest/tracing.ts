@@ -23,7 +23,7 @@ export interface OpenTelemetry {
 }
 
 /** W3C's bound on `baggage`; the other fields are far shorter. */
-const MOST_BYTES = 8192;
+const MAX_BYTES = 8192;
 
 /** @throws InvalidOptionError when the package is not there. */
 export async function openTracer(
@@ -57,9 +57,9 @@ class OpenTelemetryTracer implements Tracer {
       return undefined;
     }
     for (const [name, value] of Object.entries(fields)) {
-      if (typeof value === 'string' && Buffer.byteLength(value) <= MOST_BYTES) continue;
+      if (typeof value === 'string' && Buffer.byteLength(value) <= MAX_BYTES) continue;
       delete fields[name];
-      this.tellOnce(`"${name}" does not travel with jobs where it is longer than ${MOST_BYTES} bytes, or no string.`);
+      this.tellOnce(`"${name}" does not travel with jobs where it is longer than ${MAX_BYTES} bytes, or no string.`);
     }
     return Object.keys(fields).length > 0 ? fields : undefined;
   }

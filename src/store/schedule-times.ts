@@ -9,7 +9,7 @@ interface Pattern {
 
 const HOUR_MS = 3_600_000;
 /** How far ahead of a change of the clocks a time is looked for. */
-const MOST_HOURS = 6;
+const MAX_HOURS = 6;
 
 /**
  * The first time after `afterMs`, in ms since 1970; undefined when there is none.
@@ -18,7 +18,7 @@ const MOST_HOURS = 6;
 export function nextByPattern({ pattern, tz }: Pattern, afterMs: number): number | undefined {
   try {
     // At a change by half an hour BullMQ's rule finds none, or one that has passed: it is asked again from behind the change.
-    for (let hours = 0; hours <= MOST_HOURS; hours++) {
+    for (let hours = 0; hours <= MAX_HOURS; hours++) {
       const next = getNextMillis(afterMs + hours * HOUR_MS, { pattern, ...(tz !== undefined && { tz }) });
       if (next !== undefined && next > afterMs) return next;
     }

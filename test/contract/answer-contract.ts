@@ -3,7 +3,7 @@
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
 import { MAX_UNREAD } from '../../src/core/model/mailbox.js';
-import type { Answer } from '../../src/core/model/reply.js';
+import type { Reply } from '../../src/core/model/reply.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Received } from '../../src/core/ports/replies.js';
 import type { Claim, EntityStore } from '../../src/core/ports/store.js';
@@ -31,11 +31,11 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
 
     const awaited = (call: string, n = 1, options: JobOptions = {}, of = entity): NewJob => ({
       ...withdrawal(config, of, { n }, options),
-      envelope: { reply: [caller.answers.address, call] },
+      envelope: { reply: [caller.replies.address, call] },
     });
     /** The worker owns the entity, with that job fetched. */
     const owned = async (job: NewJob): Promise<{ claim: Claim; jobs: readonly FetchedJob[] }> =>
-      claimOf(await worker.enter(job, mine));
+      claimOf(await worker.add(job, mine));
     const only = (jobs: readonly FetchedJob[]) => done(jobs[0]).job;
     const ended = (jobs: readonly FetchedJob[], outcome: Settlement['outcome']): Settlement => ({
       job: only(jobs),
@@ -43,31 +43,31 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
     });
     const unread = async (of = caller) => {
       const all: Received[] = [];
-      for await (const page of of.answers.unread()) all.push(...page);
+      for await (const page of of.replies.unread()) all.push(...page);
       return all;
     };
     /** What has become of the job, as a call that waits for it asks. */
     const found = async (jobId: string, call: string, of = entity) =>
-      (await caller.answers.find([{ entity: of, jobId, call }]))[0];
+      (await caller.replies.find([{ entity: of, jobId, call }]))[0];
 
     test('the end of a job tells the pod that waits, and no other; a job without a caller tells nobody', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1));
-      await worker.enter(withdrawal(config, entity, { n: 2 }), { ...mine, mayClaim: false });
-      await worker.enter(awaited('c3', 3), { ...mine, mayClaim: false });
-      const answers = caller.answers.receive();
+      await worker.add(withdrawal(config, entity, { n: 2 }), { ...mine, mayClaim: false });
+      await worker.add(awaited('c3', 3), { ...mine, mayClaim: false });
+      const answers = caller.replies.receive();
       const { jobs: second } = await worker.finish(claim, ended(jobs, { kind: 'completed', value: '{"é":[1]}' }), 1);
       expect(await answers).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '{"é":[1]}' } }]);
       const { jobs: third } = await worker.finish(claim, ended(second, { kind: 'completed', value: '2' }), 1);
       await worker.finish(claim, ended(third, { kind: 'completed', value: '""' }), 1);
-      expect(await caller.answers.receive()).toEqual([{ call: 'c3', answer: { kind: 'completed', value: '""' } }]);
+      expect(await caller.replies.receive()).toEqual([{ call: 'c3', answer: { kind: 'completed', value: '""' } }]);
     });
 
     test('a failure comes with what was thrown; a result that is withheld with why', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
-      await worker.enter(awaited('c2'), { ...mine, mayClaim: false });
+      await worker.add(awaited('c2'), { ...mine, mayClaim: false });
       const { jobs: second } = await worker.finish(claim, ended(jobs, { kind: 'failed', ...WHY, thrown: THROWN }), 1);
       await worker.finish(claim, ended(second, { kind: 'completed', value: '"long"', withheld: 'too long' }), 1);
-      expect(await caller.answers.receive()).toEqual([
+      expect(await caller.replies.receive()).toEqual([
         { call: 'c1', answer: { kind: 'failed', thrown: THROWN } },
         { call: 'c2', answer: { kind: 'withheld', why: 'too long' } },
       ]);
@@ -84,7 +84,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       await caller.control.unblock(entity, 'retry');
       const { jobs: last } = await worker.take(claim);
       await worker.finish(claim, ended(last, { kind: 'completed', value: '1' }), 0);
-      expect(await caller.answers.receive()).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '1' } }]);
+      expect(await caller.replies.receive()).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '1' } }]);
     });
 
     test('a job that becomes a dead letter is answered', async () => {
@@ -92,22 +92,22 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { claim, jobs } = await owned(awaited('c1', 1, {}, order));
       await worker.finish(claim, ended(jobs, { kind: 'dead', ...WHY }), 0);
       const thrown = { name: 'Error', message: 'because' };
-      expect(await caller.answers.receive()).toEqual([{ call: 'c1', answer: { kind: 'failed', thrown } }]);
+      expect(await caller.replies.receive()).toEqual([{ call: 'c1', answer: { kind: 'failed', thrown } }]);
     });
 
     test('an end whose answer was lost tells once, also when it is sent again', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
-      await worker.enter(awaited('c2', 2), { ...mine, mayClaim: false });
+      await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
       await worker.finish(claim, done(only(jobs)), 0);
       const again = await worker.resync(claim, 2, [done(only(jobs))]);
       expect(numbers(again.jobs)).toEqual([2]);
       await worker.resync(again.claim, 3, [done(only(again.jobs))]);
-      expect((await caller.answers.receive()).map(({ call }) => call)).toEqual(['c1', 'c2']);
+      expect((await caller.replies.receive()).map(({ call }) => call)).toEqual(['c1', 'c2']);
     });
 
     test('jobs that end together: each tells its own caller, but those that come back', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1));
-      for (const n of [2, 3, 4]) await worker.enter(awaited(`c${n}`, n, { attempts: 2 }), { ...mine, mayClaim: false });
+      for (const n of [2, 3, 4]) await worker.add(awaited(`c${n}`, n, { attempts: 2 }), { ...mine, mayClaim: false });
       const all = [...jobs];
       while (all.length < 4) all.push(...(await worker.take(claim)).jobs);
       const outcomes: Settlement['outcome'][] = [
@@ -118,7 +118,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       ];
       const settled = all.map((job, index) => ({ job, outcome: outcomes[index] }) as Settlement);
       await worker.finishAll(claim, settled, 0);
-      expect(await caller.answers.receive()).toEqual([
+      expect(await caller.replies.receive()).toEqual([
         { call: 'c1', answer: { kind: 'completed', value: '1' } },
         { call: 'c3', answer: { kind: 'failed', thrown: THROWN } },
       ]);
@@ -127,21 +127,21 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
     test('an end that is refused tells nothing', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       await cluster.expireLeases();
-      const other = claimOf(await caller.look(entity, 1));
+      const other = claimOf(await caller.tryClaim(entity, 1));
       await expect(worker.finish(claim, done(only(jobs)), 0)).rejects.toMatchObject({ code: 'STALE_CLAIM' });
       await caller.finish(other.claim, ended(other.jobs, { kind: 'completed', value: '"other"' }), 0);
-      expect(await caller.answers.receive()).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '"other"' } }]);
+      expect(await caller.replies.receive()).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '"other"' } }]);
     });
 
     test('a job that a person removes while it runs has not ended: its end tells nothing', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
-      await worker.enter(awaited('c2', 2), { ...mine, mayClaim: false });
+      await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
       const { id } = only(jobs);
       await cluster.removeJob(entity, id);
       const { jobs: next } = await worker.finish(claim, done(only(jobs)), 1);
       expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: false });
       await worker.finish(claim, done(only(next)), 0);
-      expect((await caller.answers.receive()).map(({ call }) => call)).toEqual(['c2']);
+      expect((await caller.replies.receive()).map(({ call }) => call)).toEqual(['c2']);
     });
 
     test('what was read goes with the next call, and not before', async () => {
@@ -149,12 +149,12 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { id } = only(jobs);
       await worker.finish(claim, done(only(jobs)), 0);
       const told = [{ call: 'c1', answer: { kind: 'completed', value: '"ok"' } }];
-      expect(await caller.answers.receive()).toEqual(told);
+      expect(await caller.replies.receive()).toEqual(told);
       expect(await unread()).toEqual(told);
-      const next = caller.answers.receive();
+      const next = caller.replies.receive();
       const { jobs: second } = claimOf(await worker.resync(claim, 2, []));
       expect(second).toEqual([]);
-      await worker.enter(awaited('c2'), { epoch: 2, mayClaim: false, atOnce: 1 });
+      await worker.add(awaited('c2'), { epoch: 2, mayClaim: false, atOnce: 1 });
       const again = claimOf(await worker.resync({ ...claim, epoch: 2 }, 3, []));
       await worker.finish(again.claim, done(only(again.jobs)), 0);
       expect((await next).map(({ call }) => call)).toEqual(['c2']);
@@ -164,9 +164,9 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
 
     test('the state of a job, and whose it is', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
-      const waits = await worker.enter(awaited('c2', 2), { ...mine, mayClaim: false });
-      const later = await worker.enter(awaited('c3', 3, { delay: 60_000 }), { ...mine, mayClaim: false });
-      const states = await caller.answers.find([
+      const waits = await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
+      const later = await worker.add(awaited('c3', 3, { delay: 60_000 }), { ...mine, mayClaim: false });
+      const states = await caller.replies.find([
         { entity, jobId: only(jobs).id, call: 'c1' },
         { entity, jobId: waits.jobId, call: 'other' },
         { entity, jobId: later.jobId, call: 'c3' },
@@ -180,7 +180,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
         { state: 'gone', isOwn: false },
         { state: 'gone', isOwn: false },
       ]);
-      expect(await worker.answers.find([{ entity, jobId: only(jobs).id, call: 'c1' }])).toEqual([
+      expect(await worker.replies.find([{ entity, jobId: only(jobs).id, call: 'c1' }])).toEqual([
         { state: 'active', isOwn: false },
       ]);
       await worker.finish(claim, done(only(jobs)), 0);
@@ -189,10 +189,10 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
     test('a job that is found gone has its answer in the mailbox, also where all travels in one tick', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       // One pod for all, so that all travel in one step.
-      const own = { ...awaited('c2', 2), envelope: { reply: [worker.answers.address, 'c2'] as const } };
-      const { jobId } = await worker.enter(own, { ...mine, mayClaim: false });
+      const own = { ...awaited('c2', 2), envelope: { reply: [worker.replies.address, 'c2'] as const } };
+      const { jobId } = await worker.add(own, { ...mine, mayClaim: false });
       const { jobs: next } = await worker.finish(claim, done(only(jobs)), 1);
-      const ask = (id: string) => worker.answers.find([{ entity, jobId: id, call: 'c2' }]);
+      const ask = (id: string) => worker.replies.find([{ entity, jobId: id, call: 'c2' }]);
       const [before, , after] = await Promise.all([ask(jobId), worker.finish(claim, done(only(next)), 0), ask(jobId)]);
       expect(before).toEqual([{ state: 'active', isOwn: true }]);
       expect(after).toEqual([{ state: 'gone', isOwn: false }]);
@@ -228,9 +228,9 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
 
     test('a call cancels its own job, and only before it starts', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
-      const waits = await worker.enter(awaited('c2', 2), { ...mine, mayClaim: false });
-      const later = await worker.enter(awaited('c3', 3, { delay: 60_000 }), { ...mine, mayClaim: false });
-      const cancel = (jobId: string, call: string, by = caller) => by.answers.cancel({ entity, jobId, call });
+      const waits = await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
+      const later = await worker.add(awaited('c3', 3, { delay: 60_000 }), { ...mine, mayClaim: false });
+      const cancel = (jobId: string, call: string, by = caller) => by.replies.cancel({ entity, jobId, call });
       expect(await cancel(only(jobs).id, 'c1')).toBe(false);
       expect(await cancel(waits.jobId, 'c3')).toBe(false);
       expect(await cancel(waits.jobId, 'c2', worker)).toBe(false);
@@ -244,43 +244,43 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
     test('a job that waits for its next try has started: it is not cancelled', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1, { attempts: 2 }));
       await worker.finish(claim, ended(jobs, { kind: 'retrying', ...WHY, delayMs: 60_000 }), 0);
-      expect(await caller.answers.cancel({ entity, jobId: only(jobs).id, call: 'c1' })).toBe(false);
+      expect(await caller.replies.cancel({ entity, jobId: only(jobs).id, call: 'c1' })).toBe(false);
       expect(await worker.control.status(entity)).toMatchObject({ waiting: 1 });
     });
 
     test('what is cancelled of an entity without a worker leaves it to nobody', async () => {
-      const { jobId } = await caller.enter(awaited('c1'), 'route-only');
+      const { jobId } = await caller.add(awaited('c1'), 'route-only');
       expect(await cluster.dueScore(entity)).toBeDefined();
-      expect(await caller.answers.cancel({ entity, jobId, call: 'c1' })).toBe(true);
+      expect(await caller.replies.cancel({ entity, jobId, call: 'c1' })).toBe(true);
       expect(await cluster.dueScore(entity)).toBeUndefined();
     });
 
     test('an enqueue that adds nothing, since its job is known, leaves the answer to the first', async () => {
       const key = { deduplication: { id: 'k', ttl: 60_000 } };
       const { claim, jobs } = await owned(awaited('c1', 1, key));
-      const { jobId } = await worker.enter(awaited('c2', 2, key), { ...mine, mayClaim: false });
+      const { jobId } = await worker.add(awaited('c2', 2, key), { ...mine, mayClaim: false });
       expect(jobId).toBe(only(jobs).id);
       expect(await found(jobId, 'c1')).toEqual({ state: 'active', isOwn: true });
       expect(await found(jobId, 'c2')).toEqual({ state: 'active', isOwn: false });
       await worker.finish(claim, done(only(jobs)), 0);
-      expect((await caller.answers.receive()).map(({ call }) => call)).toEqual(['c1']);
+      expect((await caller.replies.receive()).map(({ call }) => call)).toEqual(['c1']);
       expect(await found(jobId, 'c2')).toEqual({ state: 'gone', isOwn: false });
     });
 
     describe('a mailbox that is not read', () => {
       const completed = (value: string) => ({ kind: 'completed', value }) as const;
-      const tell = (call: string, answer: Answer) => worker.answers.tell(caller.answers.address, call, answer);
+      const tell = (call: string, answer: Reply) => worker.replies.tell(caller.replies.address, call, answer);
       const told = async () =>
-        (await unread()).map(({ call, answer }) => {
-          if (answer.kind === 'completed') return `${call} ${answer.value.length}`;
-          const text = answer.kind === 'failed' ? answer.thrown.message : answer.kind === 'withheld' ? answer.why : '';
-          return `${call} ${answer.kind}: ${text}`;
+        (await unread()).map(({ call, reply }) => {
+          if (reply.kind === 'completed') return `${call} ${reply.value.length}`;
+          const text = reply.kind === 'failed' ? reply.thrown.message : reply.kind === 'withheld' ? reply.why : '';
+          return `${call} ${reply.kind}: ${text}`;
         });
 
       test('takes what a pod asks another', async () => {
-        await worker.answers.tell(caller.answers.address, 'c1', { kind: 'asked', by: [worker.answers.address, 'q1'] });
-        const asked = { call: 'c1', answer: { kind: 'asked', by: [worker.answers.address, 'q1'] } };
-        expect(await caller.answers.receive()).toEqual([asked]);
+        await worker.replies.tell(caller.replies.address, 'c1', { kind: 'asked', by: [worker.replies.address, 'q1'] });
+        const asked = { call: 'c1', answer: { kind: 'asked', by: [worker.replies.address, 'q1'] } };
+        expect(await caller.replies.receive()).toEqual([asked]);
       });
 
       test('takes a text while as many of its length as there are take 32 MiB at most; then the answer comes without it', async () => {
@@ -315,10 +315,10 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
     test('an envelope that somebody has written by hand has nobody who waits', async () => {
       const forged = { ...withdrawal(config, entity, { n: 1 }), envelope: { reply: ['x y', 7] as never } };
       const { claim, jobs } = await owned(forged);
-      await worker.enter(awaited('c2', 2), { ...mine, mayClaim: false });
+      await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
       const { jobs: next } = await worker.finish(claim, done(only(jobs)), 1);
       await worker.finish(claim, done(only(next)), 0);
-      expect((await caller.answers.receive()).map(({ call }) => call)).toEqual(['c2']);
+      expect((await caller.replies.receive()).map(({ call }) => call)).toEqual(['c2']);
     });
   });
 }

@@ -45,9 +45,9 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       cluster = await createCluster();
       a = await cluster.pod(config);
       b = await cluster.pod(config);
-      const claimed = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      const claimed = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
       claim = claimed.claim;
-      for (let n = 1; n < added; n++) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      for (let n = 1; n < added; n++) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
       jobs = [...claimed.jobs, ...(await a.take(claim, fetched - 1)).jobs];
       expect(numbers(jobs)).toEqual(Array.from({ length: fetched }, (_, n) => n));
     };
@@ -166,7 +166,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
     test('race 7: of a batch whose pod died nobody is blamed, and its order is kept', async () => {
       await start(5, 3);
       await cluster.expireLeases();
-      const taken = claimOf(await b.look(entity, 1));
+      const taken = claimOf(await b.tryClaim(entity, 1));
       expect([numbers(taken.jobs), taken.recovered]).toEqual([[0], 3]);
       expect(numbers((await b.take(taken.claim, 9)).jobs)).toEqual([1, 2, 3, 4]);
     });
@@ -274,9 +274,9 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       /** What of the wake-ups of pod A is there now: a later one of another entity ends the wait. */
       const isCalled = async () => {
         const other: EntityRef = { type: 'account', id: `last ${++asked}` };
-        const claimed = claimOf(await a.enter({ ...job(0), entity: other }, { epoch: 7, mayClaim: true, atOnce: 1 }));
+        const claimed = claimOf(await a.add({ ...job(0), entity: other }, { epoch: 7, mayClaim: true, atOnce: 1 }));
         await a.finish(claimed.claim, done(claimed.jobs[0]), 0);
-        await b.enter({ ...job(0), entity: other }, 'route-only');
+        await b.add({ ...job(0), entity: other }, 'route-only');
         const words = await a.wakeUps([]);
         expect(words).toContainEqual(other);
         return words.some(({ id }) => id === entity.id);
@@ -285,13 +285,13 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       test('is called for what others add, until it has as many as it wants', async () => {
         await start(1, 1);
         expect((await a.take(claim, 2, { upTo: 3, forMs: LONG_MS })).jobs).toEqual([]);
-        expect((await b.enter(job(1), 'route-only')).route).toBe('elsewhere');
+        expect((await b.add(job(1), 'route-only')).route).toBe('remote');
         expect(await isCalled()).toBe(true);
         expect(numbers((await a.take(claim, 2, { upTo: 3, forMs: LONG_MS })).jobs)).toEqual([1]);
-        await b.enter(job(2), 'route-only');
+        await b.add(job(2), 'route-only');
         expect(numbers((await a.take(claim, 1, { upTo: 3, forMs: LONG_MS })).jobs)).toEqual([2]);
         expect(await isCalled()).toBe(true);
-        await b.enter(job(3), 'route-only');
+        await b.add(job(3), 'route-only');
         expect(await isCalled()).toBe(false);
       });
 
@@ -299,7 +299,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         await start(1, 1);
         await a.take(claim, 2, { upTo: 3, forMs: 1 });
         await cluster.timePasses(2);
-        await b.enter(job(1), 'route-only');
+        await b.add(job(1), 'route-only');
         expect(await isCalled()).toBe(false);
       });
 
@@ -307,15 +307,15 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         await start(1, 1);
         await a.take(claim, 2, { upTo: 3, forMs: LONG_MS });
         await a.resync(claim, 2, []);
-        await b.enter(job(1), 'route-only');
+        await b.add(job(1), 'route-only');
         expect(await isCalled()).toBe(false);
       });
 
       test('gets what its own pod adds with the answer', async () => {
         await start(1, 1);
         await a.take(claim, 2, { upTo: 3, forMs: LONG_MS });
-        const entered = await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 3 });
-        expect(entered.route === 'mine' && numbers(entered.fetched.jobs)).toEqual([1]);
+        const entered = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 3 });
+        expect(entered.route === 'local' && numbers(entered.fetched.jobs)).toEqual([1]);
         expect(await a.renew([{ claim, idle: false }], serving('account'))).toMatchObject({ lost: [], kicked: [] });
       });
     });

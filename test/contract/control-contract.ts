@@ -32,15 +32,15 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       cluster = await createCluster();
       a = await cluster.pod(config);
       b = await cluster.pod(config);
-      const claimed = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      const claimed = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
       claim = claimed.claim;
       first = done(claimed.jobs[0]).job;
-      for (const n of [1, 2]) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      for (const n of [1, 2]) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
     });
     afterEach(() => cluster.close());
 
     test('what there is of an entity; nothing of one that nobody knows', async () => {
-      await b.enter({ ...job(3), options: { delay: 60_000 } }, 'route-only');
+      await b.add({ ...job(3), options: { delay: 60_000 } }, 'route-only');
       const status = { waiting: 2, active: 1, delayed: 1, failed: 0, waitingForChildren: 0, isPaused: false };
       expect(await b.control.status(entity)).toEqual(status);
       await a.finish(claim, done(first, 'failed'), 0);
@@ -74,7 +74,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await renew(a, claim, first.id, 'gone');
         expect(await running()).toHaveLength(1);
         await cluster.expireLeases();
-        expect(await b.look(entity, 1)).toMatchObject({ jobs: [{ id: first.id }] });
+        expect(await b.tryClaim(entity, 1)).toMatchObject({ jobs: [{ id: first.id }] });
         expect(await running()).toBeUndefined();
       });
     });
@@ -103,7 +103,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await b.control.pause(entity, true);
         const resynced = await a.resync(claim, 2, [done(ended.jobs[0])]);
         await b.control.pause(entity, false);
-        await a.enter(job(3), { epoch: 2, mayClaim: false, atOnce: 0 });
+        await a.add(job(3), { epoch: 2, mayClaim: false, atOnce: 0 });
         const last = await a.take(resynced.claim);
         expect(await a.finish(resynced.claim, done(last.jobs[0]), 1)).toEqual({ jobs: [] });
       });
@@ -121,7 +121,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await a.take(claim);
         await cluster.expireLeases();
         await b.control.pause(entity, true);
-        expect(await b.look(entity, 1)).toBe('paused');
+        expect(await b.tryClaim(entity, 1)).toBe('paused');
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
       });
 
@@ -155,7 +155,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await b.control.pause(entity, true);
         await b.control.pause(entity, false);
         await cluster.expireLeases();
-        const taken = claimOf(await b.look(entity, 1));
+        const taken = claimOf(await b.tryClaim(entity, 1));
         expect((await b.finish(taken.claim, done(taken.jobs[0]), 1)).isRecalled).toBeUndefined();
       });
 
@@ -163,12 +163,12 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await a.finish(claim, done(first), 0);
         await a.release(claim, 'hand-over');
         await b.control.pause(entity, true);
-        expect(await a.look(entity, 5)).toBe('paused');
+        expect(await a.tryClaim(entity, 5)).toBe('paused');
         await a.renew([], serving('account'));
         await b.control.pause(entity, false);
         expect(await a.due('account', 0, 10)).toEqual([entity]);
         expect(await a.wakeUps([])).toEqual([entity]);
-        expect(numbers(claimOf(await a.look(entity, 6)).jobs)).toEqual([1]);
+        expect(numbers(claimOf(await a.tryClaim(entity, 6)).jobs)).toEqual([1]);
       });
 
       test('I8: an entity that has only been paused and resumed leaves nothing in the books', async () => {
@@ -190,14 +190,14 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await a.finish(claim, done(first), 4)).toEqual({ jobs: [] });
         expect(await a.take(claim)).toEqual({ jobs: [] });
         const late = { type: 'account', id: 'late' };
-        const entered = claimOf(await b.enter({ ...job(7), entity: late }, { epoch: 1, mayClaim: true, atOnce: 1 }));
+        const entered = claimOf(await b.add({ ...job(7), entity: late }, { epoch: 1, mayClaim: true, atOnce: 1 }));
         expect(entered.jobs).toEqual([]);
         expect(await b.control.status(late)).toMatchObject({ waiting: 1, isPaused: true });
         expect(await b.renew([{ claim: entered.claim, idle: true }], serving())).toMatchObject({ kicked: [] });
         expect(await b.release(entered.claim, 'idle')).toBe(true);
-        expect(await a.look(late, 9)).toBe('paused');
+        expect(await a.tryClaim(late, 9)).toBe('paused');
         const order = { type: 'order', id: '1' };
-        const other = await b.enter({ ...job(8), entity: order }, { epoch: 1, mayClaim: true, atOnce: 1 });
+        const other = await b.add({ ...job(8), entity: order }, { epoch: 1, mayClaim: true, atOnce: 1 });
         expect(numbers(claimOf(other).jobs)).toEqual([8]);
       });
 
@@ -209,9 +209,9 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await a.finish(claim, done(first), 0);
         await b.control.pauseType('account', true);
         for (const [at, of] of [late, own].entries()) {
-          await b.enter({ ...job(at), entity: of }, 'route-only');
+          await b.add({ ...job(at), entity: of }, 'route-only');
           if (of === own) await b.control.pause(own, true);
-          expect(await b.look(of, 1)).toBe('paused');
+          expect(await b.tryClaim(of, 1)).toBe('paused');
         }
         expect(await a.release(claim, 'idle')).toBe(true);
         expect(await b.due('account', 0, 10)).toEqual([]);
@@ -229,25 +229,25 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await a.wakeUps([]);
         await a.giveBack(claim, [first.id]);
         await a.finish(claim, done(first), 4);
-        await b.enter({ ...job(7), entity: late }, 'route-only');
+        await b.add({ ...job(7), entity: late }, 'route-only');
         await b.control.pause(late, true);
-        expect(await b.look(late, 1)).toBe('paused');
+        expect(await b.tryClaim(late, 1)).toBe('paused');
         await b.control.pauseType('account', false);
         expect(await a.wakeUps([])).toEqual([entity]);
         expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
-        expect(await b.look(late, 2)).toBe('paused');
+        expect(await b.tryClaim(late, 2)).toBe('paused');
         await b.control.pause(late, false);
-        expect(numbers(claimOf(await b.look(late, 3)).jobs)).toEqual([7]);
+        expect(numbers(claimOf(await b.tryClaim(late, 3)).jobs)).toEqual([7]);
       });
     });
 
     describe('dropping what waits', () => {
       test('all that waits goes, also for later; what has started ends, and what comes after it runs', async () => {
         await a.take(claim);
-        await b.enter({ ...job(3), options: { delay: 60_000 } }, 'route-only');
+        await b.add({ ...job(3), options: { delay: 60_000 } }, 'route-only');
         await b.control.drop(entity);
         expect(await b.control.status(entity)).toMatchObject({ waiting: 0, active: 2, delayed: 0 });
-        await b.enter(job(4), 'route-only');
+        await b.add(job(4), 'route-only');
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
         expect((await a.take(claim)).jobs).toEqual([]);
         await a.giveBack(claim, [first.id]);
@@ -258,7 +258,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       test('the word may be lost: the end of a job tells, and fetches nothing that would then go, too', async () => {
         const { jobs } = await a.take(claim);
         await b.control.drop(entity);
-        await b.enter(job(4), 'route-only');
+        await b.add(job(4), 'route-only');
         expect(await a.finish(claim, done(first), 5)).toEqual({ jobs: [], isRecalled: true });
         await a.giveBack(claim, []);
         expect(await b.control.status(entity)).toMatchObject({ waiting: 1, active: 0 });
@@ -272,7 +272,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await a.giveBack(claim, [first.id]);
         expect(await b.control.status(entity)).toMatchObject({ waiting: 0, active: 1 });
         await b.control.pause(entity, false);
-        await b.enter(job(5), 'route-only');
+        await b.add(job(5), 'route-only');
         await a.take(claim);
         await b.control.drop(entity);
         expect((await a.resync(claim, 2, [done(first)])).jobs).toEqual([]);
@@ -285,7 +285,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await a.finish(claim, { job: first, outcome: retrying }, 1);
         expect((await b.control.list(entity, 'waiting', 0, 9)).map(({ jobId }) => jobId)[0]).toBe(id);
         await b.control.drop(entity);
-        await a.enter(job(4), { epoch: 1, mayClaim: false, atOnce: 0 });
+        await a.add(job(4), { epoch: 1, mayClaim: false, atOnce: 0 });
         expect(numbers((await a.take(claim)).jobs)).toEqual([4]);
       });
 
@@ -295,17 +295,17 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await cluster.dueScore(entity)).toBeDefined();
         await b.control.drop(entity);
         expect(await cluster.dueScore(entity)).toBeUndefined();
-        expect(await a.look(entity, 5)).toBe('later');
+        expect(await a.tryClaim(entity, 5)).toBe('later');
       });
     });
 
     test('a list of jobs in one state: the next ones first, of those that have ended the latest', async () => {
       const all = async (state: JobState, from = 0, limit = 9) =>
         (await b.control.list(entity, state, from, limit)).map(({ data }) => (data as { n: number }).n);
-      await b.enter({ ...job(3), options: { delay: 60_000 } }, 'route-only');
+      await b.add({ ...job(3), options: { delay: 60_000 } }, 'route-only');
       const { jobs } = await a.take(claim);
-      await a.enter(job(4), { epoch: 1, mayClaim: false, atOnce: 1 });
-      await a.enter(job(5), { epoch: 1, mayClaim: false, atOnce: 1 });
+      await a.add(job(4), { epoch: 1, mayClaim: false, atOnce: 1 });
+      await a.add(job(5), { epoch: 1, mayClaim: false, atOnce: 1 });
       expect(await all('waiting')).toEqual([2, 4, 5]);
       expect(await all('waiting', 1, 1)).toEqual([4]);
       expect(await all('waiting', 3)).toEqual([]);
@@ -333,7 +333,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       test('race 16: it outlives its owner, and is due for nobody until it is decided about', async () => {
         await a.finish(claim, blocking(first), 1);
         expect(await a.release(claim, 'idle')).toBe(true);
-        expect(await b.look(entity, 1)).toBe('later');
+        expect(await b.tryClaim(entity, 1)).toBe('later');
         expect(await cluster.dueScore(entity)).toBeUndefined();
         expect(await b.discover(['account'], 1)).toMatchObject({ found: 0 });
         expect(await b.control.status(entity)).toMatchObject({ blockedBy: { jobId: first.id } });
@@ -381,7 +381,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await b.renew([], serving('account'));
         expect(await a.control.unblock(entity, 'retry')).toBe(true);
         expect(await b.wakeUps([])).toEqual([entity]);
-        expect(numbers(claimOf(await b.look(entity, 1)).jobs)).toEqual([0]);
+        expect(numbers(claimOf(await b.tryClaim(entity, 1)).jobs)).toEqual([0]);
       });
 
       test('where none does, there is nothing to decide', async () => {

@@ -29,7 +29,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
       cluster = await createCluster();
       a = await cluster.pod(config);
       b = await cluster.pod(config);
-      const entered = await a.enter(job(0, { jobId: 'first', attempts: 3, deduplication: { id: 'k', ttl: 60_000 } }), {
+      const entered = await a.add(job(0, { jobId: 'first', attempts: 3, deduplication: { id: 'k', ttl: 60_000 } }), {
         epoch: 1,
         mayClaim: true,
         atOnce: 1,
@@ -37,7 +37,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
       const claimed = claimOf(entered);
       claim = claimed.claim;
       first = done(claimed.jobs[0]).job;
-      for (const n of [1, 2]) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      for (const n of [1, 2]) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
     });
     afterEach(() => cluster.close());
 
@@ -73,7 +73,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
     test('I6: replayed, the jobs join the queue in the order of their letters, with all their tries', async () => {
       const { jobs } = await a.finish(claim, dead(first), 2);
       await a.finish(claim, dead(jobs[0]), 0);
-      await a.enter(job(3), { epoch: 1, mayClaim: false, atOnce: 1 });
+      await a.add(job(3), { epoch: 1, mayClaim: false, atOnce: 1 });
       for (const letterId of await letterIds()) expect(await b.deadLetters.replay('account', letterId)).toBeDefined();
       expect(await letters()).toEqual([]);
       const next = await a.finish(claim, done(jobs[1]), 3);
@@ -94,7 +94,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
       expect(await a.release(claim, 'idle')).toBe(true);
       await a.deadLetters.replay('account', two);
       expect(await b.due('account', 0, 9)).toEqual([entity]);
-      expect(numbers(claimOf(await b.look(entity, 5)).jobs)).toEqual([1]);
+      expect(numbers(claimOf(await b.tryClaim(entity, 5)).jobs)).toEqual([1]);
     });
 
     test('what its earlier tries have left is in it, too', async () => {

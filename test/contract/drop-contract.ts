@@ -26,9 +26,9 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
     let first: FetchedJob;
 
     const job = (n: number, options: JobOptions = {}) => withdrawal(config, entity, { n }, options);
-    const enter = (n: number, options: JobOptions = {}) => b.enter(job(n, options), 'route-only');
+    const enter = (n: number, options: JobOptions = {}) => b.add(job(n, options), 'route-only');
     const enterMany = (from: number, options: (n: number) => JobOptions = () => ({})) =>
-      Promise.all(b.enterAll(Array.from({ length: MANY }, (_, i) => [job(from + i, options(from + i)), 'route-only'])));
+      Promise.all(b.addAll(Array.from({ length: MANY }, (_, i) => [job(from + i, options(from + i)), 'route-only'])));
     const status = () => b.control.status(entity);
     const waiting = async () => numbers((await b.control.list(entity, 'waiting', 0, 999)) as never);
 
@@ -37,10 +37,10 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       cluster = await createCluster();
       a = await cluster.pod(config);
       b = await cluster.pod(config);
-      const claimed = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      const claimed = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
       claim = claimed.claim;
       first = done(claimed.jobs[0]).job;
-      for (const n of [1, 2]) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      for (const n of [1, 2]) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
       await a.take(claim);
     });
     afterEach(() => cluster.close());
@@ -60,7 +60,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       await b.control.drop(entity);
       await enter(3);
       await cluster.expireLeases();
-      const taken = claimOf(await b.look(entity, 1));
+      const taken = claimOf(await b.tryClaim(entity, 1));
       expect([numbers(taken.jobs), taken.recovered]).toEqual([[3], 0]);
       expect(await status()).toMatchObject({ waiting: 0, active: 1 });
       expect((await b.finish(taken.claim, done(taken.jobs[0]), 1)).isRecalled).toBeUndefined();
@@ -68,13 +68,13 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
 
     test('so does who claims it with an enqueue, and the owner itself where it knows nothing of its claim', async () => {
       await b.control.drop(entity);
-      const again = claimOf(await a.look(entity, 2));
+      const again = claimOf(await a.tryClaim(entity, 2));
       expect([numbers(again.jobs), again.recovered]).toEqual([[], 0]);
-      await a.enter(job(3), { epoch: 2, mayClaim: false, atOnce: 0 });
+      await a.add(job(3), { epoch: 2, mayClaim: false, atOnce: 0 });
       await a.take(again.claim);
       await b.control.drop(entity);
       await cluster.expireLeases();
-      const entered = claimOf(await b.enter(job(4), { epoch: 9, mayClaim: true, atOnce: 1 }));
+      const entered = claimOf(await b.add(job(4), { epoch: 9, mayClaim: true, atOnce: 1 }));
       expect(numbers(entered.jobs)).toEqual([4]);
     });
 
@@ -102,7 +102,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       await enter(3);
       await expect(a.finish(claim, done(first), 1)).rejects.toThrow(StaleClaimError);
       expect(await a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [0] });
-      expect(numbers(claimOf(await b.look(entity, 1)).jobs)).toEqual([3]);
+      expect(numbers(claimOf(await b.tryClaim(entity, 1)).jobs)).toEqual([3]);
     });
 
     test('so it does where the lease passes while the drop is pending', async () => {
@@ -161,7 +161,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       await b.control.drop(entity);
       for (const options of named) {
         await expect(enter(6, options)).rejects.toThrow(/being dropped.*try it again/i);
-        const bulk = bounded.enterAll([7, 8].map(n => [job(n, n === 8 ? options : {}), 'route-only']));
+        const bulk = bounded.addAll([7, 8].map(n => [job(n, n === 8 ? options : {}), 'route-only']));
         for (const entered of await Promise.allSettled(bulk)) {
           expect(entered).toMatchObject({ status: 'rejected', reason: { code: 'STORE_REFUSED' } });
         }

@@ -31,8 +31,8 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
     afterEach(() => cluster.close());
 
     const enter = (of: EntityRef, n: number, options: JobOptions = {}) =>
-      a.enter(withdrawal(config, of, { n }, options), 'route-only').then(({ jobId }) => jobId);
-    const claim = async (of: EntityRef): Promise<Claimed> => claimOf(await a.look(of, ++epoch));
+      a.add(withdrawal(config, of, { n }, options), 'route-only').then(({ jobId }) => jobId);
+    const claim = async (of: EntityRef): Promise<Claimed> => claimOf(await a.tryClaim(of, ++epoch));
     const waiting = async (of: EntityRef) =>
       (await a.control.list(of, 'waiting', 0, 9)).map(({ data }) => (data as { n: number }).n);
     /** A parent, job 0 of an entity, and its child, job 1 of another. */
@@ -43,7 +43,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
         withdrawal(config, of, { n }, options),
       );
       return Promise.all(
-        a.enterFlow({ id: plan.id, jobs: plan.jobs.map(job => ({ ...job, hint: 'route-only' as const })) }),
+        a.addFlow({ id: plan.id, jobs: plan.jobs.map(job => ({ ...job, hint: 'route-only' as const })) }),
       );
     };
     const blocked = (job: FetchedJob | undefined, thrown?: object): Settlement =>
@@ -96,7 +96,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
       await a.finish(child.claim, done(child.jobs[0]), 0);
       const b = await cluster.pod(config);
       expect(await b.due('account', 0, 9)).toEqual([low]);
-      expect(await b.look(low, ++epoch)).toBe('later');
+      expect(await b.tryClaim(low, ++epoch)).toBe('later');
       expect(await cluster.dueInMs(low)).toBeGreaterThan(50_000);
     });
 

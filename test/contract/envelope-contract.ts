@@ -28,23 +28,23 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
     afterEach(() => cluster.close());
 
     test('each job has its own, also of a bulk; one without has none', async () => {
-      const { claim, jobs } = claimOf(await a.enter(sealed('é "1"'), mine));
-      await a.enter(bare(), { ...mine, mayClaim: false });
-      await Promise.all(a.enterAll([sealed('3'), sealed('4')].map(job => [job, 'route-only'] as const)));
+      const { claim, jobs } = claimOf(await a.add(sealed('é "1"'), mine));
+      await a.add(bare(), { ...mine, mayClaim: false });
+      await Promise.all(a.addAll([sealed('3'), sealed('4')].map(job => [job, 'route-only'] as const)));
       const { jobs: others } = await a.finish(claim, done(only(jobs)), 3);
       expect(texts([...jobs, ...others])).toEqual(['é "1"', undefined, '3', '4']);
       expect(others[0]?.envelope).toEqual({});
     });
 
     test('a job that is known keeps its own', async () => {
-      const { claim, jobs } = claimOf(await a.enter(sealed('1', { jobId: 'one' }), mine));
+      const { claim, jobs } = claimOf(await a.add(sealed('1', { jobId: 'one' }), mine));
       for (const job of [
         sealed('2', { jobId: 'one' }),
         sealed('3', { deduplication: { id: 'k', ttl: 60_000 } }),
         sealed('4', { deduplication: { id: 'k', ttl: 60_000 } }),
         bare({ jobId: 'one' }),
       ])
-        await a.enter(job, { ...mine, mayClaim: false });
+        await a.add(job, { ...mine, mayClaim: false });
       const again = await a.resync(claim, 2, []);
       const { jobs: others } = await a.finish(again.claim, done(only(again.jobs)), 3);
       expect(texts([...jobs, ...again.jobs, ...others])).toEqual(['1', '1', '3']);
@@ -52,7 +52,7 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
 
     test('it outlives a failed try, and the end as a dead letter', async () => {
       const why = { reason: 'because', stack: 'Error: because' };
-      const { claim, jobs } = claimOf(await a.enter(sealed('1', { attempts: 3 }), mine));
+      const { claim, jobs } = claimOf(await a.add(sealed('1', { attempts: 3 }), mine));
       const retrying: Settlement = { job: only(jobs), outcome: { kind: 'retrying', ...why, delayMs: 0 } };
       const { jobs: tried } = await a.finish(claim, retrying, 1);
       expect(texts(tried)).toEqual(['1']);
@@ -65,7 +65,7 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
 
     test('each run of a schedule has that of the schedule', async () => {
       await a.schedules.put(sealed('1'), { id: 's', every: 50_000 });
-      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       await a.finish(claim, done(only(jobs)), 0);
       await cluster.ripenDelayed(entity);
       expect(texts([...jobs, ...(await a.take(claim)).jobs])).toEqual(['1', '1']);

@@ -8,7 +8,7 @@ import type { EntityRef } from '../../src/core/model/entity.js';
 import { BacklogFullError, InvalidOptionError, StaleClaimError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claimed, Entered, EntityStore } from '../../src/core/ports/store.js';
+import type { Claimed, EntityStore, IntakeResult } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
@@ -55,12 +55,12 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       children: () => children,
     });
     /** Adds a flow on pod A, which claims nothing with it. */
-    const add = (flow: Flow): Promise<Entered[]> => {
+    const add = (flow: Flow): Promise<IntakeResult[]> => {
       const plan = planFlow(flow, ({ of, n, options }) => withdrawal(config, of, { n }, options));
-      return Promise.all(a.enterFlow({ id: plan.id, jobs: plan.jobs.map(job => ({ ...job, hint: 'route-only' })) }));
+      return Promise.all(a.addFlow({ id: plan.id, jobs: plan.jobs.map(job => ({ ...job, hint: 'route-only' })) }));
     };
-    const claim = async (of: EntityRef, pod = a): Promise<Claimed> => claimOf(await pod.look(of, ++epoch));
-    const enter = (of: EntityRef, n: number) => a.enter(withdrawal(config, of, { n }), 'route-only');
+    const claim = async (of: EntityRef, pod = a): Promise<Claimed> => claimOf(await pod.tryClaim(of, ++epoch));
+    const enter = (of: EntityRef, n: number) => a.add(withdrawal(config, of, { n }), 'route-only');
     const end = (claimed: Claimed, kind: 'completed' | 'failed' | 'dead' | 'blocked' = 'completed', take = 1) =>
       a.finish(claimed.claim, ended(claimed.jobs[0], kind), take);
     /** Works the next job of an entity to its end, and gives the entity up. */
@@ -87,7 +87,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       await add(node(up, 0, [node(one, 1), node(two, 2)]));
       expect(await status(up)).toMatchObject({ waitingForChildren: 1, waiting: 0, active: 0 });
       expect(await cluster.dueScore(up)).toBeUndefined();
-      expect(await a.look(up, ++epoch)).toBe('later');
+      expect(await a.tryClaim(up, ++epoch)).toBe('later');
       expect(await b.control.list(up, 'waiting-children', 0, 9)).toMatchObject([{ data: { n: 0 } }]);
       expect(await b.control.list(up, 'waiting-children', 1, 9)).toEqual([]);
       expect(numbers((await claim(one)).jobs)).toEqual([1]);
@@ -99,16 +99,16 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       const plan = planFlow(flow, ({ of, n }) => withdrawal(config, of, { n }));
       const hint = { epoch: 1, mayClaim: true, atOnce: 1 };
       const answers = await Promise.all(
-        a.enterFlow({
+        a.addFlow({
           id: plan.id,
           jobs: plan.jobs.map(job => ({ ...job, hint: job.isParent ? 'route-only' : hint })),
         }),
       );
-      expect(answers.map(({ route }) => route)).toEqual(['parent', 'claimed', 'mine', 'claimed']);
+      expect(answers.map(({ route }) => route)).toEqual(['parent', 'claimed', 'local', 'claimed']);
       const [, first, , third] = answers;
-      expect(numbers(claimOf(first as Entered).jobs)).toEqual([1]);
-      expect(numbers(claimOf(third as Entered).jobs)).toEqual([3]);
-      expect(numbers((await end(claimOf(first as Entered))).jobs)).toEqual([2]);
+      expect(numbers(claimOf(first as IntakeResult).jobs)).toEqual([1]);
+      expect(numbers(claimOf(third as IntakeResult).jobs)).toEqual([3]);
+      expect(numbers((await end(claimOf(first as IntakeResult))).jobs)).toEqual([2]);
     });
 
     test('I7: of an entity that nobody has, the parent is due in the step that ends its last child', async () => {
@@ -123,7 +123,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
 
     test('I7, race 10: the owner of the parent is woken, also one that rests', async () => {
       const hint = { epoch: ++epoch, mayClaim: true, atOnce: 1 };
-      const owner = claimOf(await b.enter(withdrawal(config, up, { n: 9 }), hint));
+      const owner = claimOf(await b.add(withdrawal(config, up, { n: 9 }), hint));
       await b.finish(owner.claim, done(owner.jobs[0]), 1);
       await b.renew([{ claim: owner.claim, idle: true }], serving('account'));
       await add(node(up, 0, [node(one, 1), node(two, 2)]));
@@ -134,7 +134,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await b.wakeUps(['account'])).toEqual([entity('other')]);
       await work(two);
       expect(await b.wakeUps([])).toEqual([up]);
-      expect(await b.take(owner.claim)).toMatchObject({ isRoused: true, jobs: [{ data: { n: 0 } }] });
+      expect(await b.take(owner.claim)).toMatchObject({ isReactivated: true, jobs: [{ data: { n: 0 } }] });
     });
 
     test('I6: a parent joins the end of its queue, and a job that is tried again keeps its place before it', async () => {
@@ -390,7 +390,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
 
     test('a flow of a known root adds nothing, and tells the ids of the first time', async () => {
       const flow = (n: number, options: JobOptions) => add(node(up, n, [node(one, n)], { options }));
-      const ids = async (added: Promise<Entered[]>) => (await added).map(({ jobId }) => jobId);
+      const ids = async (added: Promise<IntakeResult[]>) => (await added).map(({ jobId }) => jobId);
       expect(await ids(flow(0, { jobId: 'x' }))).toEqual(['x', 'x.0']);
       expect(await ids(flow(1, { jobId: 'x' }))).toEqual(['x', 'x.0']);
       expect(await status(one)).toMatchObject({ waiting: 1 });
@@ -402,7 +402,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
             withdrawal(config, of, { n }, of === two ? options : {}),
         );
       const send = ({ id, jobs }: ReturnType<typeof plan>) =>
-        ids(Promise.all(a.enterFlow({ id, jobs: jobs.map(job => ({ ...job, hint: 'route-only' })) })));
+        ids(Promise.all(a.addFlow({ id, jobs: jobs.map(job => ({ ...job, hint: 'route-only' })) })));
       const first = await send(plan(2));
       await work(one);
       await work(one);
@@ -413,8 +413,8 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
     });
 
     test('an id that another job has is refused, and nothing is added', async () => {
-      await a.enter(withdrawal(config, one, { n: 9 }, { jobId: 'x.1' }), 'route-only');
-      await a.enter(withdrawal(config, two, { n: 9 }, { jobId: 'y' }), 'route-only');
+      await a.add(withdrawal(config, one, { n: 9 }, { jobId: 'x.1' }), 'route-only');
+      await a.add(withdrawal(config, two, { n: 9 }, { jobId: 'y' }), 'route-only');
       await expect(add(node(up, 0, [node(two, 1), node(one, 2)], { options: { jobId: 'x' } }))).rejects.toThrow(
         InvalidOptionError,
       );

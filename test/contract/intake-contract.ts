@@ -6,7 +6,7 @@ import type { EntityRef } from '../../src/core/model/entity.js';
 import { BacklogFullError } from '../../src/core/model/errors.js';
 import type { JobOptions } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, Entered, EntityStore } from '../../src/core/ports/store.js';
+import type { Claim, EntityStore, IntakeResult } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
@@ -32,18 +32,18 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
     const job = (n: number, options: JobOptions = {}, of = entity) =>
       withdrawal(config, of, { n, text: '"…\u2028' }, options);
     const status = (of = entity) => b.control.status(of);
-    const cold = async (): Promise<{ claim: Claim; entered: Entered }> => {
-      const entered = await a.enter(job(0), mine);
+    const cold = async (): Promise<{ claim: Claim; entered: IntakeResult }> => {
+      const entered = await a.add(job(0), mine);
       return { claim: claimOf(entered).claim, entered };
     };
 
     describe('a bounded backlog', () => {
       test('what is beyond it is refused with a typed error, from any pod, and changes nothing', async () => {
         const { claim, entered } = await cold();
-        await a.enter(job(1), mine);
-        await b.enter(job(2, { delay: 60_000 }), 'route-only');
-        await expect(b.enter(job(3), 'route-only')).rejects.toThrow(BacklogFullError);
-        await expect(a.enter(job(3), mine)).rejects.toMatchObject({
+        await a.add(job(1), mine);
+        await b.add(job(2, { delay: 60_000 }), 'route-only');
+        await expect(b.add(job(3), 'route-only')).rejects.toThrow(BacklogFullError);
+        await expect(a.add(job(3), mine)).rejects.toMatchObject({
           code: 'BACKLOG_FULL',
           entityType: 'account',
           entityId: entity.id,
@@ -52,26 +52,24 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect(await status()).toMatchObject({ waiting: 1, active: 1, delayed: 1 });
         const { jobs } = claimOf(entered);
         expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
-        expect((await a.enter(job(3), mine)).route).toBe('mine');
+        expect((await a.add(job(3), mine)).route).toBe('local');
       });
 
       test('the next run of a schedule takes no room', async () => {
         await b.schedules.put(job(0), { id: 's', every: 60_000 });
-        await a.enter(job(1), 'route-only');
-        await a.enter(job(2), 'route-only');
-        await b.enter(job(3), 'route-only');
-        await expect(b.enter(job(4), 'route-only')).rejects.toThrow(BacklogFullError);
+        await a.add(job(1), 'route-only');
+        await a.add(job(2), 'route-only');
+        await b.add(job(3), 'route-only');
+        await expect(b.add(job(4), 'route-only')).rejects.toThrow(BacklogFullError);
       });
 
       test('what is known already is no job more', async () => {
         await cold();
-        const known = await a.enter(job(1, { jobId: 'x' }), mine);
-        const once = await a.enter(job(2, { deduplication: { id: 'k', ttl: 60_000 } }), mine);
-        expect((await b.enter(job(3, { jobId: 'x' }), 'route-only')).jobId).toBe(known.jobId);
-        expect((await b.enter(job(4, { deduplication: { id: 'k', ttl: 60_000 } }), 'route-only')).jobId).toBe(
-          once.jobId,
-        );
-        await expect(b.enter(job(5, { jobId: 'y' }), 'route-only')).rejects.toThrow(BacklogFullError);
+        const known = await a.add(job(1, { jobId: 'x' }), mine);
+        const once = await a.add(job(2, { deduplication: { id: 'k', ttl: 60_000 } }), mine);
+        expect((await b.add(job(3, { jobId: 'x' }), 'route-only')).jobId).toBe(known.jobId);
+        expect((await b.add(job(4, { deduplication: { id: 'k', ttl: 60_000 } }), 'route-only')).jobId).toBe(once.jobId);
+        await expect(b.add(job(5, { jobId: 'y' }), 'route-only')).rejects.toThrow(BacklogFullError);
       });
     });
 
@@ -79,8 +77,8 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
       const paced: EntityRef = { type: 'paced', id: '1' };
 
       test('that many are fetched within a time, then the answer says when there are more', async () => {
-        const entered = await a.enter(job(0, {}, paced), mine);
-        for (const n of [1, 2, 3]) await a.enter(job(n, {}, paced), mine);
+        const entered = await a.add(job(0, {}, paced), mine);
+        for (const n of [1, 2, 3]) await a.add(job(n, {}, paced), mine);
         const { claim, jobs } = claimOf(entered);
         const second = await a.finish(claim, done(jobs[0]), 1);
         expect(numbers(second.jobs)).toEqual([1]);
@@ -101,7 +99,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
       test('what is repeated within a bulk needs room once', async () => {
         const once = { deduplication: { id: 'k', ttl: 60_000 } };
         const entered = await Promise.all(
-          b.enterAll([
+          b.addAll([
             [job(0, once), 'route-only'],
             [job(1, once), 'route-only'],
             [job(2, { jobId: 'x' }), 'route-only'],
@@ -115,7 +113,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
 
       test('each gets the answer that it would get alone; they keep their order', async () => {
         const [first, second, third] = await Promise.all(
-          a.enterAll([
+          a.addAll([
             [job(0), mine],
             [job(7, {}, other), 'route-only'],
             [job(1), mine],
@@ -124,14 +122,14 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         if (!first || !second || !third) throw new Error('an answer is missing');
         const { claim, jobs } = claimOf(first);
         expect(jobs[0]?.data).toEqual({ n: 0, text: '"…\u2028' });
-        expect([second.route, third.route]).toEqual(['nobody', 'mine']);
+        expect([second.route, third.route]).toEqual(['unowned', 'local']);
         expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
         expect(await status(other)).toMatchObject({ waiting: 1 });
       });
 
       test('where one entity has no room, nothing is added to any', async () => {
         await cold();
-        const entered = b.enterAll([
+        const entered = b.addAll([
           [job(7, {}, other), 'route-only'],
           [job(1), 'route-only'],
           [job(2), 'route-only'],
@@ -142,11 +140,11 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect(outcomes[0]).toMatchObject({ reason: { code: 'BACKLOG_FULL', entityId: entity.id } });
         expect(await status()).toMatchObject({ waiting: 0, active: 1 });
         expect(await status(other)).toMatchObject({ waiting: 0, active: 0 });
-        const two = b.enterAll([
+        const two = b.addAll([
           [job(1), 'route-only'],
           [job(2), 'route-only'],
         ]);
-        expect((await Promise.all(two)).map(({ route }) => route)).toEqual(['elsewhere', 'elsewhere']);
+        expect((await Promise.all(two)).map(({ route }) => route)).toEqual(['remote', 'remote']);
       });
     });
 
@@ -154,51 +152,51 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
       const once = (n: number, ttl = 60_000) => job(n, { deduplication: { id: 'key', ttl } });
 
       test('the second is the first, while it waits, while it runs, and when it has ended', async () => {
-        const entered = await a.enter(once(0), mine);
+        const entered = await a.add(once(0), mine);
         const { claim, jobs } = claimOf(entered);
-        expect(await b.enter(once(1), 'route-only')).toMatchObject({ jobId: entered.jobId });
+        expect(await b.add(once(1), 'route-only')).toMatchObject({ jobId: entered.jobId });
         expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
-        expect((await b.enter(once(2), 'route-only')).jobId).toBe(entered.jobId);
+        expect((await b.add(once(2), 'route-only')).jobId).toBe(entered.jobId);
         expect((await a.take(claim)).jobs).toEqual([]);
         await a.release(claim, 'idle');
-        expect((await b.enter(once(3), 'route-only')).jobId).toBe(entered.jobId);
+        expect((await b.add(once(3), 'route-only')).jobId).toBe(entered.jobId);
         expect(await status()).toMatchObject({ waiting: 0, active: 0 });
       });
 
       test('one with an id of its own is the first as well, when that is gone and it has been repeated', async () => {
         const own = (n: number) => job(n, { jobId: 'own', deduplication: { id: 'key', ttl: 60_000 } });
-        const { claim, jobs } = claimOf(await a.enter(own(0), mine));
+        const { claim, jobs } = claimOf(await a.add(own(0), mine));
         await a.finish(claim, done(jobs[0]), 1);
         for (const again of [own(1), once(2)]) {
-          expect(await a.enter(again, mine)).toMatchObject({ jobId: 'own', fetched: { jobs: [] } });
+          expect(await a.add(again, mine)).toMatchObject({ jobId: 'own', fetched: { jobs: [] } });
         }
         expect(await status()).toMatchObject({ waiting: 0, active: 0 });
       });
 
       test('its id is that of no other job, though all is gone that was of its entity', async () => {
-        const first = await a.enter(once(0), mine);
+        const first = await a.add(once(0), mine);
         const { claim, jobs } = claimOf(first);
         await a.finish(claim, done(jobs[0]), 0);
         await a.release(claim, 'idle');
-        const next = await a.enter(job(1), { ...mine, epoch: 2 });
+        const next = await a.add(job(1), { ...mine, epoch: 2 });
         expect(next.jobId).not.toBe(first.jobId);
-        expect((await b.enter(once(2), 'route-only')).jobId).toBe(first.jobId);
+        expect((await b.add(once(2), 'route-only')).jobId).toBe(first.jobId);
       });
 
       test('… also when it has failed; another entity has keys of its own', async () => {
-        const entered = await a.enter(once(0), mine);
+        const entered = await a.add(once(0), mine);
         const { claim, jobs } = claimOf(entered);
         await a.finish(claim, done(jobs[0], 'failed'), 0);
-        expect((await a.enter(once(1), mine)).jobId).toBe(entered.jobId);
+        expect((await a.add(once(1), mine)).jobId).toBe(entered.jobId);
         const elsewhere = { ...once(2), entity: other };
-        await b.enter(elsewhere, 'route-only');
+        await b.add(elsewhere, 'route-only');
         expect(await status(other)).toMatchObject({ waiting: 1 });
       });
 
       test('until its time is over', async () => {
-        await a.enter(once(0, 50), mine);
+        await a.add(once(0, 50), mine);
         await cluster.timePasses(60);
-        await a.enter(once(1, 50), mine);
+        await a.add(once(1, 50), mine);
         expect(await status()).toMatchObject({ waiting: 1, active: 1 });
       });
     });

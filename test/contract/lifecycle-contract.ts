@@ -33,21 +33,21 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       beforeEach(() => start(resolveOptions({ entities: { account: { maxWorkersPerEntity: 2 } } })));
 
       test('an add brings the owner its job while a handler is free, and calls an owner elsewhere', async () => {
-        const { claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
-        const second = await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
-        expect(second.route === 'mine' && numbers(second.fetched.jobs)).toEqual([1]);
-        const third = await a.enter(job(2), { epoch: 1, mayClaim: false, atOnce: 2 });
-        expect(third.route === 'mine' && third.fetched.jobs).toEqual([]);
-        await b.enter(job(3), 'route-only');
-        await a.finish(claim, done(second.route === 'mine' ? second.fetched.jobs[0] : undefined), 0);
-        await b.enter(job(4), 'route-only');
+        const { claim } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
+        const second = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
+        expect(second.route === 'local' && numbers(second.fetched.jobs)).toEqual([1]);
+        const third = await a.add(job(2), { epoch: 1, mayClaim: false, atOnce: 2 });
+        expect(third.route === 'local' && third.fetched.jobs).toEqual([]);
+        await b.add(job(3), 'route-only');
+        await a.finish(claim, done(second.route === 'local' ? second.fetched.jobs[0] : undefined), 0);
+        await b.add(job(4), 'route-only');
         expect(await a.wakeUps([])).toEqual([entity]);
       });
 
       test('ends count in any order', async () => {
-        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
-        const second = await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
-        await a.finish(claim, done(second.route === 'mine' ? second.fetched.jobs[0] : undefined), 0);
+        const { claim, jobs } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
+        const second = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
+        await a.finish(claim, done(second.route === 'local' ? second.fetched.jobs[0] : undefined), 0);
         await a.finish(claim, done(jobs[0]), 0);
         expect(await a.release(claim, 'idle')).toBe(true);
       });
@@ -57,39 +57,39 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       beforeEach(() => start());
 
       test('leaving gives all back in order, and the claim up; the entity is due, and no attempt is counted', async () => {
-        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
-        await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
+        const { claim, jobs } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
+        await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
         const [first] = jobs;
         if (!first) throw new Error('no job was fetched');
         await a.take(claim);
-        expect(await a.leave(claim, first, 60_000)).toBe(true);
+        expect(await a.defer(claim, first, 60_000)).toBe(true);
         expect(await b.due('account', 0, 10)).toEqual([entity]);
-        const taken = claimOf(await b.look(entity, 1));
+        const taken = claimOf(await b.tryClaim(entity, 1));
         expect(taken.recovered).toBe(0);
         expect(taken.jobs[0]).toMatchObject({ data: { n: 0 }, attempt: 1 });
         expect(numbers((await b.take(taken.claim)).jobs)).toEqual([1]);
       });
 
       test('I3: a stale claim leaves nothing', async () => {
-        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
+        const { claim, jobs } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         await cluster.expireLeases();
-        await b.look(entity, 1);
-        await expect(a.leave(claim, jobs[0] as FetchedJob, 60_000)).rejects.toBeInstanceOf(StaleClaimError);
+        await b.tryClaim(entity, 1);
+        await expect(a.defer(claim, jobs[0] as FetchedJob, 60_000)).rejects.toBeInstanceOf(StaleClaimError);
       });
 
       test('not without a grace period, nor for a job that is gone, nor for longer than it', async () => {
-        const { claim, jobs } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
+        const { claim, jobs } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         const [first] = jobs;
         if (!first) throw new Error('no job was fetched');
-        expect(await a.leave(claim, first, 0)).toBe(false);
-        expect(await a.leave(claim, { ...first, id: 'gone' }, 60_000)).toBe(false);
-        expect(await a.leave(claim, first, 60_000)).toBe(true);
-        const again = claimOf(await a.look(entity, 2));
+        expect(await a.defer(claim, first, 0)).toBe(false);
+        expect(await a.defer(claim, { ...first, id: 'gone' }, 60_000)).toBe(false);
+        expect(await a.defer(claim, first, 60_000)).toBe(true);
+        const again = claimOf(await a.tryClaim(entity, 2));
         await cluster.timePasses(5);
-        expect(await a.leave(again.claim, again.jobs[0] as FetchedJob, 1)).toBe(false);
+        expect(await a.defer(again.claim, again.jobs[0] as FetchedJob, 1)).toBe(false);
         // Tried again later, it has its time again.
-        expect(await a.leave(again.claim, again.jobs[0] as FetchedJob, 60_000)).toBe(true);
-        const last = claimOf(await a.look(entity, 3));
+        expect(await a.defer(again.claim, again.jobs[0] as FetchedJob, 60_000)).toBe(true);
+        const last = claimOf(await a.tryClaim(entity, 3));
         expect((await a.finish(last.claim, done(last.jobs[0], 'failed'), 1)).jobs).toEqual([]);
       });
     });
@@ -98,9 +98,9 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       beforeEach(() => start());
 
       test('where no pod has room, the first that has some again gets the request, once; only for its types', async () => {
-        expect((await a.enter(job(0), 'route-only')).route).toBe('nobody');
-        expect((await a.enter(job(1, other), 'route-only')).route).toBe('nobody');
-        expect((await a.enter(job(2), 'route-only')).route).toBe('nobody');
+        expect((await a.add(job(0), 'route-only')).route).toBe('unowned');
+        expect((await a.add(job(1, other), 'route-only')).route).toBe('unowned');
+        expect((await a.add(job(2), 'route-only')).route).toBe('unowned');
         expect(await b.wakeUps(['account'])).toEqual([entity]);
         expect(await b.wakeUps(['account', 'order'])).toEqual([other]);
       });
@@ -112,7 +112,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       });
 
       test('a hand-over asks too', async () => {
-        const { claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
+        const { claim } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         expect(await a.release(claim, 'hand-over')).toBe(true);
         expect(await b.wakeUps(['account'])).toEqual([entity]);
       });
@@ -132,14 +132,14 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
     test('a peek says whether there is something to claim, and claims nothing', async () => {
       await start();
       expect(await a.peek(entity)).toBe('later');
-      await b.enter(job(0), 'route-only');
+      await b.add(job(0), 'route-only');
       expect(await a.peek(entity)).toBe('waiting');
       expect(await a.due('account', 0, 10)).toEqual([entity]);
       await cluster.pause(entity, true);
       expect(await a.peek(entity)).toBe('paused');
       expect(await a.due('account', 0, 10)).toEqual([]);
       await cluster.pause(entity, false);
-      const { claim } = claimOf(await b.look(entity, 1));
+      const { claim } = claimOf(await b.tryClaim(entity, 1));
       expect(await a.peek(entity)).toBe('owned');
       // Who asks does not know of a claim of its own (race 26).
       expect(await b.peek(entity)).toBe('waiting');
@@ -151,7 +151,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
 
     test('giving way asks nobody: what waits longer comes first', async () => {
       await start();
-      const { claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      const { claim } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
       expect(await a.release(claim, 'give-way')).toBe(true);
       expect(await b.due('account', 0, 10)).toEqual([entity]);
       await a.requestWorker(other);
@@ -162,7 +162,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       await start();
       await b.renew([], serving('account'));
       await b.renew([], { ...serving('account'), takesMore: false });
-      await a.enter(job(0), 'route-only');
+      await a.add(job(0), 'route-only');
       // Had b been called, there would be no request.
       expect(await a.wakeUps(['account'])).toEqual([entity]);
       expect(await b.due('account', 0, 10)).toEqual([entity]);
@@ -170,9 +170,9 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
 
     test('backlogs count what waits and what runs', async () => {
       await start();
-      await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 2 });
-      await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
-      await b.enter(job(2), 'route-only');
+      await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 });
+      await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
+      await b.add(job(2), 'route-only');
       expect(await a.backlogs([entity, other])).toEqual([3, 0]);
     });
 
@@ -192,16 +192,16 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
 
       test('is found by a search, once; what is owned or due is not', async () => {
         await cluster.addPast(entity, { n: 0 });
-        await a.enter(job(1, other), 'route-only');
+        await a.add(job(1, other), 'route-only');
         expect(await a.due('account', 0, 10)).toEqual([]);
         expect(await search(a, ['account', 'order'])).toBe(1);
         expect(await a.due('account', 0, 10)).toEqual([entity]);
-        expect(numbers(claimOf(await a.look(entity, 1)).jobs)).toEqual([0]);
+        expect(numbers(claimOf(await a.tryClaim(entity, 1)).jobs)).toEqual([0]);
       });
 
       test('also where the entity is to be looked at only tomorrow', async () => {
         const { jobOptions } = resolveOptions({}).entityType('account');
-        await a.enter({ ...job(0), options: { ...jobOptions, delay: 86_400_000 } }, 'route-only');
+        await a.add({ ...job(0), options: { ...jobOptions, delay: 86_400_000 } }, 'route-only');
         await cluster.addPast(entity, { n: 1 });
         expect(await a.due('account', 0, 10)).toEqual([]);
         expect(await search(a, ['account'])).toBe(1);

@@ -40,8 +40,8 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
     afterEach(() => cluster.close());
 
     test('lists show data as it was given; who has no codec for it, as it is stored', async () => {
-      await a.enter(withdrawal(config, entity, { n: 0 }), mine);
-      for (const n of [1, 2]) await a.enter(wrapped(n), { ...mine, mayClaim: false });
+      await a.add(withdrawal(config, entity, { n: 0 }), mine);
+      for (const n of [1, 2]) await a.add(wrapped(n), { ...mine, mayClaim: false });
       const data = async (store: EntityStore, state: 'waiting' | 'active') =>
         (await store.control.list(entity, state, 0, 9)).map(job => job.data);
       expect(await data(a, 'active')).toEqual([{ n: 0 }]);
@@ -50,18 +50,18 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
     });
 
     test('a fetched job has its data as it is stored: a handler’s pod decides what it can read', async () => {
-      const { jobs } = claimOf(await a.enter(wrapped(1), mine));
+      const { jobs } = claimOf(await a.add(wrapped(1), mine));
       expect(jobs[0]).toMatchObject({ data: { wrapped: { n: 1 } }, envelope: { codec: 'wrapping' } });
     });
 
     test('the native job has the data that it is given', async () => {
-      const { jobs } = claimOf(await a.enter(wrapped(1), mine));
+      const { jobs } = claimOf(await a.add(wrapped(1), mine));
       const data = { n: 1n };
       expect(done(jobs[0]).job.native({ data, encode: String })).toMatchObject({ id: jobs[0]?.id, data });
     });
 
     test('dead letters', async () => {
-      const { claim, jobs } = claimOf(await a.enter(wrapped(1), mine));
+      const { claim, jobs } = claimOf(await a.add(wrapped(1), mine));
       const outcome = { kind: 'dead', reason: 'because', stack: 'Error: because' } as const;
       const end: Settlement = { job: done(jobs[0]).job, outcome };
       await a.finish(claim, end, 0);
@@ -88,7 +88,7 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
 
     test('schedules: put anew while a run is under way, each run is read by the codec it was made with', async () => {
       await a.schedules.put(wrapped(1), { id: 's', every: 50_000 });
-      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       await a.schedules.put(withdrawal(config, entity, { n: 2 }), { id: 's', every: 50_000 });
       const { claim: again, jobs: same } = await a.resync(claim, 2, []);
       expect([jobs[0], same[0]].map(job => [job?.data, job?.envelope])).toEqual(

@@ -7,7 +7,7 @@ import { StaleClaimError } from '../../src/core/model/errors.js';
 import type { JobOptions } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
 import type { Claim, EntityStore } from '../../src/core/ports/store.js';
-import { REST_LEASES } from '../../src/core/run/lease.js';
+import { DORMANT_LEASES } from '../../src/core/run/lease.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
@@ -37,7 +37,7 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
       cluster = await createCluster(config);
       a = await cluster.pod(config);
       b = await cluster.pod(config);
-      const claimed = claimOf(await a.enter(job(0), { ...idle, mayClaim: true }));
+      const claimed = claimOf(await a.add(job(0), { ...idle, mayClaim: true }));
       claim = claimed.claim;
       await a.finish(claim, done(claimed.jobs[0]), 1);
     });
@@ -45,18 +45,18 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
 
     test('an idle one with an empty queue rests, and is due late', async () => {
       expect(await renew()).toMatchObject({ lost: [], kicked: [], resting: [0] });
-      expect(await dueInMs()).toBeGreaterThan((REST_LEASES - 1) * LEASE_MS);
-      expect(await dueInMs()).toBeLessThanOrEqual(REST_LEASES * LEASE_MS);
+      expect(await dueInMs()).toBeGreaterThan((DORMANT_LEASES - 1) * LEASE_MS);
+      expect(await dueInMs()).toBeLessThanOrEqual(DORMANT_LEASES * LEASE_MS);
     });
 
     test('… unless its worker is not idle, or there is a job, also one for later', async () => {
       expect(await renew(false)).toMatchObject({ resting: [] });
-      await a.enter(job(1), { ...idle, atOnce: 0 });
+      await a.add(job(1), { ...idle, atOnce: 0 });
       expect(await renew()).toMatchObject({ kicked: [0], resting: [] });
       const { jobs } = await a.take(claim);
       expect(await renew()).toMatchObject({ kicked: [0], resting: [] });
       await a.finish(claim, done(jobs[0]), 1);
-      await a.enter(job(2, { delay: 60_000 }), idle);
+      await a.add(job(2, { delay: 60_000 }), idle);
       expect(await renew()).toMatchObject({ kicked: [], resting: [] });
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
     });
@@ -66,15 +66,15 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
       await cluster.timePasses(0.7 * LEASE_MS);
       await a.renew([], serving('account'));
       await cluster.timePasses(0.7 * LEASE_MS);
-      expect(await b.look(entity, 7)).toBe('owned');
-      expect((await b.enter(job(1), claiming)).route).toBe('elsewhere');
+      expect(await b.tryClaim(entity, 7)).toBe('owned');
+      expect((await b.add(job(1), claiming)).route).toBe('remote');
       expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
     });
 
     test('I3, I4: once its pod is not heard for a lease, it is anyone’s; its pod learns it', async () => {
       await renew();
       await cluster.fallSilent();
-      const taken = claimOf(await b.enter(job(1), claiming));
+      const taken = claimOf(await b.add(job(1), claiming));
       expect(numbers(taken.jobs)).toEqual([1]);
       expect(taken.recovered).toBe(0);
       expect(Number(taken.claim.token)).toBeGreaterThan(Number(claim.token));
@@ -86,61 +86,61 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
       await renew();
       await cluster.fallSilent();
       expect(await renew()).toMatchObject({ lost: [], resting: [0] });
-      expect(await b.look(entity, 7)).toBe('owned');
+      expect(await b.tryClaim(entity, 7)).toBe('owned');
     });
 
-    test('I7: a fetch and an add of its own pod rouse it: it has a lease, and is due with it', async () => {
+    test('I7: a fetch and an add of its own pod reactivate it: it has a lease, and is due with it', async () => {
       await renew();
-      expect(await a.take(claim)).toEqual({ jobs: [], isRoused: true });
+      expect(await a.take(claim)).toEqual({ jobs: [], isReactivated: true });
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
       await cluster.fallSilent();
-      expect(await b.look(entity, 7)).toBe('owned');
+      expect(await b.tryClaim(entity, 7)).toBe('owned');
       expect(await a.take(claim)).toEqual({ jobs: [] });
       await renew();
-      const entered = await a.enter(job(1), idle);
-      expect(entered).toMatchObject({ route: 'mine', fetched: { isRoused: true } });
-      expect(entered.route === 'mine' && numbers(entered.fetched.jobs)).toEqual([1]);
+      const entered = await a.add(job(1), idle);
+      expect(entered).toMatchObject({ route: 'local', fetched: { isReactivated: true } });
+      expect(entered.route === 'local' && numbers(entered.fetched.jobs)).toEqual([1]);
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
       await cluster.fallSilent();
-      expect(await b.look(entity, 7)).toBe('owned');
-      expect(await a.enter(job(2), idle)).not.toHaveProperty('fetched.isRoused');
+      expect(await b.tryClaim(entity, 7)).toBe('owned');
+      expect(await a.add(job(2), idle)).not.toHaveProperty('fetched.isReactivated');
     });
 
-    test('I7: an add that fetches nothing rouses it, too', async () => {
+    test('I7: an add that fetches nothing reactivates it, too', async () => {
       await renew();
-      expect(await a.enter(job(1), { ...idle, atOnce: 0 })).toMatchObject({ fetched: { jobs: [], isRoused: true } });
+      expect(await a.add(job(1), { ...idle, atOnce: 0 })).toMatchObject({ fetched: { jobs: [], isReactivated: true } });
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
     });
 
     test('I7: an add of another pod wakes its owner, and has it looked at within a lease, should that be dead', async () => {
       await renew();
-      expect((await b.enter(job(1), claiming)).route).toBe('elsewhere');
+      expect((await b.add(job(1), claiming)).route).toBe('remote');
       expect(await a.wakeUps([])).toEqual([entity]);
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
       await cluster.fallSilent();
-      expect(numbers(claimOf(await b.look(entity, 8)).jobs)).toEqual([1]);
+      expect(numbers(claimOf(await b.tryClaim(entity, 8)).jobs)).toEqual([1]);
     });
 
     test('I7: … or heard, and without a worker: work cuts the rest short, and no later work makes it longer', async () => {
       await rests();
-      await b.enter(job(1), claiming);
+      await b.add(job(1), claiming);
       await cluster.timePasses(0.6 * LEASE_MS);
       await a.renew([], serving('account'));
-      expect(await b.look(entity, 8)).toBe('owned');
-      expect((await b.enter(job(2), claiming)).route).toBe('elsewhere');
+      expect(await b.tryClaim(entity, 8)).toBe('owned');
+      expect((await b.add(job(2), claiming)).route).toBe('remote');
       await cluster.timePasses(0.6 * LEASE_MS);
       await cluster.heardFor(LEASE_MS);
       expect(await b.due('account', 0, 10)).toEqual([entity]);
-      expect(numbers(claimOf(await b.look(entity, 9)).jobs)).toEqual([1]);
+      expect(numbers(claimOf(await b.tryClaim(entity, 9)).jobs)).toEqual([1]);
     });
 
     test('… unless its owner has heard of the work by then', async () => {
       await rests();
-      await b.enter(job(1), claiming);
+      await b.add(job(1), claiming);
       await cluster.timePasses(0.6 * LEASE_MS);
-      expect(await a.take(claim)).toMatchObject({ isRoused: true });
+      expect(await a.take(claim)).toMatchObject({ isReactivated: true });
       await cluster.timePasses(0.6 * LEASE_MS);
-      expect(await b.look(entity, 9)).toBe('owned');
+      expect(await b.tryClaim(entity, 9)).toBe('owned');
     });
 
     test('race 10: a search finds work that came past us before it, and calls its owner', async () => {
@@ -153,7 +153,7 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
 
     test('I7: an add under a claim that its own pod does not know has it looked at within a lease', async () => {
       await renew();
-      expect((await a.enter(job(1), 'route-only')).route).toBe('unknown-claim');
+      expect((await a.add(job(1), 'route-only')).route).toBe('unknown-claim');
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
     });
 
@@ -162,33 +162,33 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
       expect(await renew(false)).toMatchObject({ lost: [], resting: [] });
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
       await cluster.fallSilent();
-      expect(await b.look(entity, 7)).toBe('owned');
+      expect(await b.tryClaim(entity, 7)).toBe('owned');
       await renew();
       await cluster.addPast(entity, { n: 1 });
       expect(await renew()).toMatchObject({ kicked: [0], resting: [] });
       await cluster.fallSilent();
-      expect(await b.look(entity, 8)).toBe('owned');
+      expect(await b.tryClaim(entity, 8)).toBe('owned');
     });
 
     test('I1: a new claim does not rest, nor one that begins anew, or comes after a release', async () => {
       await renew();
       await a.resync(claim, 2, []);
       await cluster.fallSilent();
-      expect(await b.look(entity, 7)).toBe('owned');
+      expect(await b.tryClaim(entity, 7)).toBe('owned');
       claim = { ...claim, epoch: 2 };
       await renew();
       await a.release(claim, 'idle');
-      claim = claimOf(await a.enter(job(1), { ...idle, epoch: 3, mayClaim: true })).claim;
+      claim = claimOf(await a.add(job(1), { ...idle, epoch: 3, mayClaim: true })).claim;
       await cluster.fallSilent();
-      expect(await b.look(entity, 8)).toBe('owned');
+      expect(await b.tryClaim(entity, 8)).toBe('owned');
     });
 
     test('I1: a claim that is taken over does not rest', async () => {
       await renew();
       await cluster.fallSilent();
-      await b.enter(job(1), claiming);
+      await b.add(job(1), claiming);
       await cluster.fallSilent();
-      expect(await a.look(entity, 9)).toBe('owned');
+      expect(await a.tryClaim(entity, 9)).toBe('owned');
     });
   });
 }

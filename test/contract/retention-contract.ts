@@ -26,9 +26,9 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
     /** A job runs to its end. */
     const run = async (outcome: 'completed' | 'failed', options: JobOptions) => {
       const hint = { epoch: 1, mayClaim: claim === undefined, atOnce: 1 };
-      const entered = await a.enter(withdrawal(config, entity, { n: ++n }, options), hint);
+      const entered = await a.add(withdrawal(config, entity, { n: ++n }, options), hint);
       let [fetched]: readonly FetchedJob[] = [];
-      if (entered.route === 'mine') [fetched] = entered.fetched.jobs;
+      if (entered.route === 'local') [fetched] = entered.fetched.jobs;
       else {
         const claimed = claimOf(entered);
         claim = claimed.claim;
@@ -74,7 +74,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(1000);
       expect(await cluster.dueInMs(entity)).toBeGreaterThan(0);
       await cluster.timePasses(1100);
-      expect(await a.look(entity, 2)).toBe('later');
+      expect(await a.tryClaim(entity, 2)).toBe('later');
       expect([await kept('failed'), await kept('completed')]).toEqual([[], [2]]);
       expect(await cluster.dueInMs(entity)).toBeGreaterThan(2000);
     });
@@ -85,9 +85,9 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect(await kept('completed')).toEqual([1]);
       expect(await release()).toBe(true);
       await cluster.timePasses(1100);
-      expect(await a.look(entity, 2)).toBe('later');
+      expect(await a.tryClaim(entity, 2)).toBe('later');
       expect(await kept('completed')).toEqual([]);
-      await a.enter(withdrawal(config, entity, { n: 2 }, key), 'route-only');
+      await a.add(withdrawal(config, entity, { n: 2 }, key), 'route-only');
       expect((await a.control.status(entity)).waiting).toBe(0);
     });
 
@@ -95,7 +95,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       await run('failed', { removeOnFail: { age: 1, count: 5 } });
       await release();
       await cluster.timePasses(1100);
-      expect(await a.look(entity, 2)).toBe('later');
+      expect(await a.tryClaim(entity, 2)).toBe('later');
       expect(await kept('failed')).toEqual([]);
       expect(await cluster.dueScore(entity)).toBeUndefined();
       expect(await cluster.keysOf(entity)).toEqual([]);
@@ -104,7 +104,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
     /** Looks as often as it is due at once; answers in how many ms it is due then. */
     const lookUntilDone = async (): Promise<number | undefined> => {
       for (let epoch = 100; epoch < 150; epoch++) {
-        expect(await a.look(entity, epoch)).toBe('later');
+        expect(await a.tryClaim(entity, epoch)).toBe('later');
         const dueInMs = await cluster.dueInMs(entity);
         if (dueInMs === undefined || dueInMs > 100) return dueInMs;
       }
@@ -148,7 +148,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       await run('failed', { removeOnFail: false, jobId: 'one' });
       await release();
       expect(await cluster.dueScore(entity)).toBeUndefined();
-      expect((await a.enter(withdrawal(config, entity, { n: 9 }, { jobId: 'one' }), 'route-only')).jobId).toBe('one');
+      expect((await a.add(withdrawal(config, entity, { n: 9 }, { jobId: 'one' }), 'route-only')).jobId).toBe('one');
       expect(await kept('failed')).toEqual([1]);
     });
   });

@@ -31,8 +31,8 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
       outcome: { kind: 'retrying', reason: 'because', stack: 'Error: because', delayMs },
     });
     const add = async (n: number) => {
-      const entered = await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
-      if (entered.route !== 'mine') throw new Error(`not mine but ${entered.route}`);
+      const entered = await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      if (entered.route !== 'local') throw new Error(`not mine but ${entered.route}`);
       return entered.fetched;
     };
 
@@ -41,7 +41,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
       cluster = await createCluster();
       a = await cluster.pod(config);
       b = await cluster.pod(config);
-      const claimed = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      const claimed = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
       claim = claimed.claim;
       first = done(claimed.jobs[0]).job;
       await add(1);
@@ -95,12 +95,12 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
       test('it outlives the owner: a look leaves the entity until shortly before the end, then claims it', async () => {
         await a.finish(claim, again(first, LONG_MS), 1);
         await cluster.expireLeases();
-        expect(await b.look(entity, 1)).toBe('later');
+        expect(await b.tryClaim(entity, 1)).toBe('later');
         expect(await b.peek(entity)).toBe('later');
         expect(await b.due('account', 0, 10)).toEqual([]);
         expect(await cluster.dueScore(entity)).toBeDefined();
         await cluster.endHold(entity);
-        const taken = claimOf(await b.look(entity, 2));
+        const taken = claimOf(await b.tryClaim(entity, 2));
         expect([tries(taken.jobs), taken.recovered]).toEqual([[[0, 2, 1]], 0]);
         expect(numbers((await b.finish(taken.claim, done(taken.jobs[0]), 1)).jobs)).toEqual([1]);
       });
@@ -108,7 +108,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
       test('a pod that claims an entity with a hold knows when to ask', async () => {
         await a.finish(claim, again(first, SHORT_MS), 1);
         await cluster.expireLeases();
-        const taken = claimOf(await b.look(entity, 1));
+        const taken = claimOf(await b.tryClaim(entity, 1));
         expect(taken.jobs).toEqual([]);
         expect(taken.againInMs).toBeLessThanOrEqual(SHORT_MS);
         expect(taken.againInMs).toBeGreaterThan(0);
@@ -123,7 +123,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
           expect(await b.due('account', 0, 10)).toEqual([]);
           expect(await cluster.dueScore(entity)).toBeDefined();
           await cluster.endHold(entity);
-          expect(tries(claimOf(await b.look(entity, 1)).jobs)).toEqual([[0, 2, 1]]);
+          expect(tries(claimOf(await b.tryClaim(entity, 1)).jobs)).toEqual([[0, 2, 1]]);
         },
       );
 
@@ -149,7 +149,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
 
       test('a start whose pod died is no try', async () => {
         await cluster.expireLeases();
-        const taken = claimOf(await b.look(entity, 1));
+        const taken = claimOf(await b.tryClaim(entity, 1));
         expect(tries(taken.jobs)).toEqual([[0, 2, 0]]);
         expect(tries((await b.finish(taken.claim, again(taken.jobs[0], 0), 1)).jobs)).toEqual([[0, 3, 1]]);
       });
@@ -166,7 +166,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         await a.resync(claim, 2, []);
         await expect(a.finish(claim, again(first, LONG_MS), 1)).rejects.toBeInstanceOf(StaleClaimError);
         await cluster.expireLeases();
-        expect(tries(claimOf(await b.look(entity, 1)).jobs)).toEqual([[0, 2, 0]]);
+        expect(tries(claimOf(await b.tryClaim(entity, 1)).jobs)).toEqual([[0, 2, 0]]);
       });
 
       test('a try whose job is gone goes on to the next', async () => {

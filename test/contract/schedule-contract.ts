@@ -36,7 +36,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
     /** The schedule begins, and a pod works its first run. */
     const running = async (options?: JobOptions): Promise<{ claim: Claim; run: FetchedJob }> => {
       await put(0, EVERY, options);
-      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       return { claim, run: only(jobs) };
     };
     const ending = (run: FetchedJob, kind: 'retrying' | 'blocked' | 'dead'): Settlement => {
@@ -51,11 +51,11 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await list()).toEqual([{ id: 's', every: EVERY, jobName: 'withdraw', data: { n: 7 }, nextAtMs, runs: 0 }]);
       expect(await b.due('account', 0, 9)).toEqual([entity]);
       expect(await a.wakeUps([])).toEqual([entity]);
-      expect(numbers(claimOf(await a.look(entity, 1)).jobs)).toEqual([7]);
+      expect(numbers(claimOf(await a.tryClaim(entity, 1)).jobs)).toEqual([7]);
     });
 
     test('… of an entity that is worked its owner is told', async () => {
-      const { claim, jobs } = claimOf(await a.enter(job(1), mine));
+      const { claim, jobs } = claimOf(await a.add(job(1), mine));
       await put(7);
       expect(await a.wakeUps([])).toEqual([entity]);
       expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([7]);
@@ -78,9 +78,9 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await a.release(claim, 'idle')).toBe(true);
       expect(await cluster.dueInMs(entity)).toBeGreaterThan(EVERY - 5000);
       expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(EVERY + 5);
-      expect(await b.look(entity, 1)).toBe('later');
+      expect(await b.tryClaim(entity, 1)).toBe('later');
       await cluster.ripenDelayed(entity);
-      const again = claimOf(await b.look(entity, 2));
+      const again = claimOf(await b.tryClaim(entity, 2));
       expect(only(again.jobs)).toMatchObject({ name: 'withdraw', data: { n: 0 }, attempt: 1, attemptsMade: 0 });
       await b.finish(again.claim, done(again.jobs[0]), 1);
       expect(await list()).toMatchObject([{ runs: 2 }]);
@@ -98,7 +98,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
     test('I3, I5: a run whose pod dies runs again, and the schedule goes on; the end of a zombie makes no run', async () => {
       const { claim, run } = await running();
       await cluster.expireLeases();
-      const taken = claimOf(await b.look(entity, 1));
+      const taken = claimOf(await b.tryClaim(entity, 1));
       expect(only(taken.jobs).id).toBe(run.id);
       await expect(a.finish(claim, done(run), 1)).rejects.toThrow(StaleClaimError);
       expect(await status()).toMatchObject({ active: 1, delayed: 0 });
@@ -153,7 +153,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await status()).toMatchObject({ waiting: 0, delayed: 1 });
       await cluster.ripenDelayed(entity);
       if (name === 'memory') return;
-      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       await a.finish(claim, done(jobs[0]), 1);
       const [after] = await list();
       expect((after?.nextAtMs ?? 0) - nextAtMs).toBe(24 * 3600 * 1000);
@@ -218,10 +218,10 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
 
     test('a queue that is emptied keeps its schedules, also a run that is due, or was fetched', async () => {
       await put(7);
-      await b.enter(job(1), 'route-only');
+      await b.add(job(1), 'route-only');
       await b.control.drop(entity);
       expect(await status()).toMatchObject({ waiting: 1 });
-      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       expect(numbers(jobs)).toEqual([7]);
       await b.control.drop(entity);
       await a.giveBack(claim, []);
@@ -229,13 +229,13 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
     });
 
     test('a queue that is emptied keeps a run that is due behind others, and they go', async () => {
-      await b.enter(job(1), 'route-only');
-      await b.enter(job(2), 'route-only');
+      await b.add(job(1), 'route-only');
+      await b.add(job(2), 'route-only');
       await put(7);
-      await b.enter(job(3), 'route-only');
+      await b.add(job(3), 'route-only');
       await b.control.drop(entity);
       expect((await b.control.list(entity, 'waiting', 0, 9)).map(({ data }) => data)).toEqual([{ n: 7 }]);
-      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       expect(numbers(jobs)).toEqual([7]);
       await a.finish(claim, done(jobs[0]), 1);
       expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
@@ -254,7 +254,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       const { claim, run } = await running({ attempts: 2 });
       const outcome = { kind: 'retrying', reason: 'because', stack: 'Error: because', delayMs: 60_000 } as const;
       await a.finish(claim, { job: run, outcome }, 1);
-      await b.enter(job(5), 'route-only');
+      await b.add(job(5), 'route-only');
       await put(1, EVERY, { attempts: 2 });
       await cluster.endHold(entity);
       const { jobs } = await a.take(claim);
@@ -265,7 +265,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       const relaxed = resolveOptions({ entities: { account: { ordering: 'relaxed' } } });
       const c = await cluster.pod(relaxed);
       await put(0, EVERY, { attempts: 2 });
-      const { claim, jobs } = claimOf(await c.look(entity, 1));
+      const { claim, jobs } = claimOf(await c.tryClaim(entity, 1));
       const run = only(jobs);
       const outcome = { kind: 'retrying', reason: 'because', stack: 'Error: because', delayMs: 60_000 } as const;
       await c.finish(claim, { job: run, outcome }, 1);
@@ -281,7 +281,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       await put(2);
       expect(await status()).toMatchObject({ waiting: 1, delayed: 0 });
       await b.control.pause(entity, false);
-      expect(numbers(claimOf(await a.look(entity, 1)).jobs)).toEqual([2]);
+      expect(numbers(claimOf(await a.tryClaim(entity, 1)).jobs)).toEqual([2]);
     });
 
     test('a run by a pattern that is due when the schedule is put anew, as when all pods were away, is not left out', async () => {
@@ -289,7 +289,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       const nextAtMs = await b.schedules.put(job(1), everySecond);
       await cluster.timePasses(1100);
       expect(await b.schedules.put(job(2), everySecond)).toBe(nextAtMs);
-      const { claim, jobs } = claimOf(await a.look(entity, 1));
+      const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       expect(numbers(jobs)).toEqual([2]);
       await a.finish(claim, done(jobs[0]), 0);
       expect((await list())[0]?.nextAtMs).toBeGreaterThan(nextAtMs);

@@ -48,9 +48,9 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
       cluster = await createCluster();
       a = await cluster.pod(config);
       b = await cluster.pod(config);
-      const claimed = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      const claimed = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
       claim = claimed.claim;
-      for (let n = 1; n < added; n++) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      for (let n = 1; n < added; n++) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
       jobs = [...claimed.jobs, ...(await a.take(claim, fetched - 1)).jobs];
       expect(numbers(jobs)).toEqual(Array.from({ length: fetched }, (_, n) => n));
     };
@@ -82,7 +82,7 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
         await start(5, 4);
         await a.finish(claim, read(1, 0, 2), 0);
         await cluster.expireLeases();
-        const taken = claimOf(await b.look(entity, 5));
+        const taken = claimOf(await b.tryClaim(entity, 5));
         expect([taken.recovered, numbers(taken.jobs)]).toEqual([3, [0]]);
         expect(numbers((await b.take(taken.claim, 9)).jobs)).toEqual([2, 3, 4]);
       });
@@ -183,20 +183,20 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
       let asked = 0;
       const isCalled = async () => {
         const other: EntityRef = { type: 'account', id: `last ${++asked}` };
-        const claimed = claimOf(await a.enter({ ...job(0), entity: other }, { epoch: 7, mayClaim: true, atOnce: 1 }));
+        const claimed = claimOf(await a.add({ ...job(0), entity: other }, { epoch: 7, mayClaim: true, atOnce: 1 }));
         await a.finish(claimed.claim, done(claimed.jobs[0]), 0);
-        await b.enter({ ...job(0), entity: other }, 'route-only');
+        await b.add({ ...job(0), entity: other }, 'route-only');
         const words = await a.wakeUps([]);
         expect(words).toContainEqual(other);
         return words.some(({ id }) => id === entity.id);
       };
-      await b.enter(job(1), 'route-only');
+      await b.add(job(1), 'route-only');
       expect(await isCalled()).toBe(false);
       await a.take(claim, 2, { upTo: 3, forMs: WHILE_CLAIMED_MS });
-      await b.enter(job(2), 'route-only');
+      await b.add(job(2), 'route-only');
       expect(await isCalled()).toBe(true);
       expect(numbers((await a.take(claim)).jobs)).toEqual([2]);
-      await b.enter(job(3), 'route-only');
+      await b.add(job(3), 'route-only');
       expect(await isCalled()).toBe(false);
     });
   });

@@ -24,14 +24,14 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
 
     const job = (n: number) => withdrawal(config, entity, { n });
     const beat = (pod: EntityStore) => pod.renew([], serving('account'));
-    const lookOf = (pod: EntityStore) => pod.look(entity, ++epoch);
+    const lookOf = (pod: EntityStore) => pod.tryClaim(entity, ++epoch);
 
     /** Pod A runs job 0, the only one that is fetched. */
     beforeEach(async () => {
       cluster = await createCluster();
       a = await cluster.pod(config);
       b = await cluster.pod(config);
-      ({ claim } = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 })));
+      ({ claim } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 })));
     });
     afterEach(() => cluster.close());
 
@@ -44,7 +44,7 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
       test('I1: no claim lapses while it lasts: not for a look, not for an enqueue, not for a peek', async () => {
         expect(await lookOf(b)).toBe('owned');
         expect(await b.peek(entity)).toBe('owned');
-        expect((await b.enter(job(1), claiming)).route).toBe('elsewhere');
+        expect((await b.add(job(1), claiming)).route).toBe('remote');
       });
 
       test('I7: the entity is due again when the grace ends, a lease from now at the latest', async () => {
@@ -105,7 +105,7 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
       expect(await a.renew([{ claim: adopted.claim, idle: true }], serving('account'))).toMatchObject({ resting: [0] });
       await cluster.fallSilent();
       await cluster.allFallSilent();
-      expect((await b.enter(job(1), claiming)).route).toBe('elsewhere');
+      expect((await b.add(job(1), claiming)).route).toBe('remote');
       expect(await lookOf(b)).toBe('owned');
       expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(LEASE_MS);
       await cluster.heardFor(LEASE_MS);

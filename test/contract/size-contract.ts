@@ -24,10 +24,10 @@ export function sizeContract(name: string, createCluster: () => Promise<Cluster>
     const start = async (count: number, bytes: number) => {
       const text = '€"'.repeat(bytes / 4);
       const job = (n: number) => withdrawal(config, entity, { n, text }, { attempts: 30 });
-      const claimed = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      const claimed = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
       claim = claimed.claim;
       first = done(claimed.jobs[0]).job;
-      for (let n = 1; n < count; n++) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      for (let n = 1; n < count; n++) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
     };
     beforeEach(async () => {
       cluster = await createCluster();
@@ -93,7 +93,7 @@ export function sizeContract(name: string, createCluster: () => Promise<Cluster>
       const b = await cluster.pod(config);
       await cluster.expireLeases();
       await cluster.fallSilent();
-      claimOf(await b.look(entity, 1));
+      claimOf(await b.tryClaim(entity, 1));
       const settled = jobs.map((job): Settlement => ({ job, outcome: { kind: 'completed', value } }));
       await expect(a.resync(claim, 2, settled)).rejects.toMatchObject({ code: 'STALE_CLAIM' });
       const { waiting, active } = await b.control.status(entity);

@@ -62,15 +62,15 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     const failed = (fetched: FetchedJob | undefined) => done(fetched, 'failed');
     /** Pod A owns the entity with the jobs 0 … n-1 waiting or, the first `fetch` of them, fetched. */
     const owned = async (n: number, fetch: number): Promise<{ claim: Claim; jobs: FetchedJob[] }> => {
-      const first = claimOf(await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
-      for (let i = 1; i < n; i++) await a.enter(job(i), { epoch: 1, mayClaim: false, atOnce: 1 });
+      const first = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
+      for (let i = 1; i < n; i++) await a.add(job(i), { epoch: 1, mayClaim: false, atOnce: 1 });
       const jobs = [...first.jobs];
       while (jobs.length < fetch) jobs.push(...(await a.take(first.claim)).jobs);
       return { claim: first.claim, jobs };
     };
 
     test('a cold add claims the entity and brings the job, in one call', async () => {
-      const entered = await a.enter(job(7), { epoch: 1, mayClaim: true, atOnce: 1 });
+      const entered = await a.add(job(7), { epoch: 1, mayClaim: true, atOnce: 1 });
       const { claim, jobs, recovered } = claimOf(entered);
       expect(claim).toMatchObject({ entity, epoch: 1 });
       expect(Number(claim.token)).toBeGreaterThan(0);
@@ -81,8 +81,8 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
 
     test('an add of the owner brings the job only when nothing is fetched', async () => {
       const { claim, jobs } = await owned(1, 1);
-      expect(await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 1 })).toMatchObject({
-        route: 'mine',
+      expect(await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 1 })).toMatchObject({
+        route: 'local',
         fetched: { jobs: [] },
       });
       expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
@@ -91,8 +91,8 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     test('an idle owner gets the job with the answer to its add', async () => {
       const { claim, jobs } = await owned(1, 1);
       await a.finish(claim, done(jobs[0]), 1);
-      const entered = await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
-      expect(entered.route === 'mine' && numbers(entered.fetched.jobs)).toEqual([1]);
+      const entered = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
+      expect(entered.route === 'local' && numbers(entered.fetched.jobs)).toEqual([1]);
     });
 
     test('jobs come in the order in which they were added, one or two with the end of another', async () => {
@@ -105,33 +105,33 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
 
     test('I1: nobody else gets the entity while the lease lasts; its idle owner is called', async () => {
       const { claim, jobs } = await owned(1, 1);
-      expect((await b.enter(job(1), { epoch: 9, mayClaim: true, atOnce: 1 })).route).toBe('elsewhere');
-      expect(await b.look(entity, 10)).toBe('owned');
+      expect((await b.add(job(1), { epoch: 9, mayClaim: true, atOnce: 1 })).route).toBe('remote');
+      expect(await b.tryClaim(entity, 10)).toBe('owned');
       expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
     });
 
     test('an add for a foreign entity wakes its owner only when nothing is fetched there', async () => {
       const { claim, jobs } = await owned(1, 1);
-      await b.enter(job(1), { epoch: 9, mayClaim: true, atOnce: 1 });
+      await b.add(job(1), { epoch: 9, mayClaim: true, atOnce: 1 });
       const { jobs: next } = await a.finish(claim, done(jobs[0]), 1);
       await a.finish(claim, done(next[0]), 1);
       // Nothing has been called so far: this is the first wake-up.
-      await b.enter(job(2), { epoch: 9, mayClaim: true, atOnce: 1 });
+      await b.add(job(2), { epoch: 9, mayClaim: true, atOnce: 1 });
       expect(await a.wakeUps([])).toEqual([entity]);
       expect(numbers((await a.take(claim)).jobs)).toEqual([2]);
     });
 
     test('a pod that may not claim leaves the entity for others to find', async () => {
-      expect((await b.enter(job(0), 'route-only')).route).toBe('nobody');
+      expect((await b.add(job(0), 'route-only')).route).toBe('unowned');
       expect(await a.due('account', 0, 10)).toEqual([entity]);
       expect(await a.due('account', 1, 10)).toEqual([]);
-      expect(numbers(claimOf(await a.look(entity, 1)).jobs)).toEqual([0]);
+      expect(numbers(claimOf(await a.tryClaim(entity, 1)).jobs)).toEqual([0]);
       expect(await a.due('account', 0, 10)).toEqual([]);
     });
 
     test('… and calls a pod that serves the type', async () => {
       await a.renew([], serving('account'));
-      await b.enter(job(0), 'route-only');
+      await b.add(job(0), 'route-only');
       expect(await a.wakeUps([])).toEqual([entity]);
     });
 
@@ -157,7 +157,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     test('I3, I4, I6: a takeover gets a larger token and the jobs in their old order; the old owner is refused', async () => {
       const { claim, jobs } = await owned(4, 3);
       await cluster.expireLeases();
-      const taken = claimOf(await b.look(entity, 1));
+      const taken = claimOf(await b.tryClaim(entity, 1));
       expect(BigInt(taken.claim.token)).toBeGreaterThan(BigInt(claim.token));
       expect(taken.recovered).toBe(3);
       await expect(a.finish(claim, done(jobs[0]), 1)).rejects.toBeInstanceOf(StaleClaimError);
@@ -177,28 +177,28 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await cluster.expireLeases();
       expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
       expect(await a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [], kicked: [] });
-      expect(await b.look(entity, 1)).toBe('owned');
+      expect(await b.tryClaim(entity, 1)).toBe('owned');
     });
 
     test('race 7: a job that lost its pod alone counts as stalled, and fails above the limit; of several none is blamed', async () => {
       await owned(1, 1);
       await cluster.expireLeases();
-      const second = claimOf(await b.look(entity, 1));
+      const second = claimOf(await b.tryClaim(entity, 1));
       expect(second.jobs[0]).toMatchObject({ attempt: 2, mustFail: undefined });
       await cluster.expireLeases();
-      const third = claimOf(await a.look(entity, 2));
+      const third = claimOf(await a.tryClaim(entity, 2));
       expect(third.jobs[0]?.mustFail).toMatch(/stalled more than allowable/);
       await a.finish(third.claim, failed(third.jobs[0]), 1);
       expect(await cluster.failedIds(entity)).toEqual([third.jobs[0]?.id]);
 
-      for (let i = 0; i < 3; i++) await a.enter(job(i), { epoch: 2, mayClaim: false, atOnce: 1 });
+      for (let i = 0; i < 3; i++) await a.add(job(i), { epoch: 2, mayClaim: false, atOnce: 1 });
       let owner = third.claim;
       for (let round = 0; round < 4; round++) {
         const [mine, other] = round % 2 === 0 ? [a, b] : [b, a];
         const { jobs: second } = await mine.take(owner);
         expect(second[0]?.mustFail).toBeUndefined();
         await cluster.expireLeases();
-        const taken = claimOf(await other.look(entity, 10 + round));
+        const taken = claimOf(await other.tryClaim(entity, 10 + round));
         expect(taken.recovered).toBe(2);
         expect(taken.jobs[0]?.mustFail).toBeUndefined();
         owner = taken.claim;
@@ -209,8 +209,8 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const { claim } = await owned(1, 1);
       let again = await a.resync(claim, 2, []);
       again = await a.resync(again.claim, 3, []);
-      again = claimOf(await a.look(entity, 4));
-      again = claimOf(await a.look(entity, 5));
+      again = claimOf(await a.tryClaim(entity, 4));
+      again = claimOf(await a.tryClaim(entity, 5));
       expect(again).toMatchObject({ recovered: 0, jobs: [{ mustFail: undefined }] });
     });
 
@@ -229,10 +229,10 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
         const hint = { epoch: 1, mayClaim: true, atOnce: 1 };
         // Added in the same millisecond.
         const own = { jobId: 'mine', timestamp: 1 };
-        const { claim, jobs } = claimOf(await a.enter(job(0, own), hint));
+        const { claim, jobs } = claimOf(await a.add(job(0, own), hint));
         await a.finish(claim, done(jobs[0], kind), 1);
-        const second = await a.enter(job(1, own), { ...hint, mayClaim: false });
-        expect(second.route === 'mine' && numbers(second.fetched.jobs)).toEqual([1]);
+        const second = await a.add(job(1, own), { ...hint, mayClaim: false });
+        expect(second.route === 'local' && numbers(second.fetched.jobs)).toEqual([1]);
         const again = await a.resync(claim, 2, [done(jobs[0], kind)]);
         expect(numbers(again.jobs)).toEqual([1]);
         await a.finish(again.claim, done(again.jobs[0]), 1);
@@ -254,7 +254,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const { claim } = await owned(1, 1);
       const again = await a.resync(claim, 3, []);
       await a.finish(again.claim, done(again.jobs[0]), 1);
-      expect(await a.look(entity, 2)).toBe('later');
+      expect(await a.tryClaim(entity, 2)).toBe('later');
       expect((await a.take(again.claim)).jobs).toEqual([]);
     });
 
@@ -266,9 +266,9 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     });
 
     test('race 26: a claim whose answer was lost is adopted, and its job is not lost', async () => {
-      await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 });
-      expect((await a.enter(job(1), { epoch: 2, mayClaim: true, atOnce: 1 })).route).toBe('unknown-claim');
-      const adopted = claimOf(await a.look(entity, 3));
+      await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 });
+      expect((await a.add(job(1), { epoch: 2, mayClaim: true, atOnce: 1 })).route).toBe('unknown-claim');
+      const adopted = claimOf(await a.tryClaim(entity, 3));
       expect(numbers(adopted.jobs)).toEqual([0]);
       expect(adopted.jobs[0]?.mustFail).toBeUndefined();
       expect(numbers((await a.finish(adopted.claim, done(adopted.jobs[0]), 1)).jobs)).toEqual([1]);
@@ -279,7 +279,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await a.finish(claim, done(jobs[0]), 1);
       expect(await a.release(claim, 'idle')).toBe(true);
       expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [0], kicked: [] });
-      expect(claimOf(await b.enter(job(1), { epoch: 1, mayClaim: true, atOnce: 1 })).claim.epoch).toBe(1);
+      expect(claimOf(await b.add(job(1), { epoch: 1, mayClaim: true, atOnce: 1 })).claim.epoch).toBe(1);
     });
 
     test('race 37: a renewal tells which idle workers have something to do', async () => {
@@ -295,13 +295,13 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const claims: Claim[] = [];
       for (const ref of refs) {
         const { claim, jobs } = claimOf(
-          await a.enter({ ...job(0), entity: ref }, { epoch: 1, mayClaim: true, atOnce: 1 }),
+          await a.add({ ...job(0), entity: ref }, { epoch: 1, mayClaim: true, atOnce: 1 }),
         );
         await a.finish(claim, done(jobs[0]), 0);
         claims.push(claim);
       }
       const add = (ref: EntityRef | undefined, options = {}) =>
-        a.enter({ ...job(1, options), entity: ref ?? entity }, { epoch: 1, mayClaim: false, atOnce: 0 });
+        a.add({ ...job(1, options), entity: ref ?? entity }, { epoch: 1, mayClaim: false, atOnce: 0 });
       await add(refs[1]);
       await add(refs[2], { delay: 3_600_000 });
       await add(refs[6], { delay: 60_000 });
@@ -333,7 +333,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const { claim } = await owned(2, 1);
       const [isReleased, entered] = await Promise.all([
         a.release(claim, 'hand-over'),
-        a.enter(job(2), { epoch: 2, mayClaim: true, atOnce: 1 }),
+        a.add(job(2), { epoch: 2, mayClaim: true, atOnce: 1 }),
       ]);
       expect(isReleased).toBe(true);
       expect(numbers(claimOf(entered).jobs)).toEqual([0]);
@@ -344,7 +344,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await a.finish(claim, done(jobs[0]), 1);
       const [released, entered] = await Promise.all([
         a.release(claim, 'idle'),
-        a.enter(job(1), { epoch: 2, mayClaim: true, atOnce: 1 }),
+        a.add(job(1), { epoch: 2, mayClaim: true, atOnce: 1 }),
       ]);
       expect(released).toBe(true);
       expect(numbers(claimOf(entered).jobs)).toEqual([1]);
@@ -353,13 +353,13 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     });
 
     test('race 11: a look that finds nothing forgets the entity; one that comes after an add does not', async () => {
-      await b.enter(job(0), 'route-only');
+      await b.add(job(0), 'route-only');
       // One after the other: calls of two pods have no order of their own.
-      expect(numbers(claimOf(await a.look(entity, 1)).jobs)).toEqual([0]);
-      expect((await b.enter(job(1), 'route-only')).route).toBe('elsewhere');
-      expect(await b.look(entity, 1)).toBe('owned');
+      expect(numbers(claimOf(await a.tryClaim(entity, 1)).jobs)).toEqual([0]);
+      expect((await b.add(job(1), 'route-only')).route).toBe('remote');
+      expect(await b.tryClaim(entity, 1)).toBe('owned');
       expect(await cluster.dueScore(entity)).toBeDefined();
-      expect(await a.look({ type: 'account', id: 'never seen' }, 2)).toBe('later');
+      expect(await a.tryClaim({ type: 'account', id: 'never seen' }, 2)).toBe('later');
       expect(await cluster.dueScore({ type: 'account', id: 'never seen' })).toBeUndefined();
     });
 
@@ -371,7 +371,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await a.release(claim, 'hand-over')).toBe(true);
       expect(await b.wakeUps([])).toEqual([entity]);
       expect(await b.due('account', 0, 10)).toEqual([entity]);
-      const taken = claimOf(await b.look(entity, 1));
+      const taken = claimOf(await b.tryClaim(entity, 1));
       expect(taken.recovered).toBe(0);
       expect(
         numbers([...taken.jobs, ...(await b.take(taken.claim)).jobs, ...(await b.take(taken.claim)).jobs]),
@@ -379,17 +379,17 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     });
 
     test('a delayed job waits for its time, holds no worker, and is found when it has come', async () => {
-      expect((await a.enter(job(0, { delay: 60_000 }), { epoch: 1, mayClaim: true, atOnce: 1 })).route).toBe('delayed');
+      expect((await a.add(job(0, { delay: 60_000 }), { epoch: 1, mayClaim: true, atOnce: 1 })).route).toBe('delayed');
       expect(await a.due('account', 0, 10)).toEqual([]);
       expect(await cluster.dueScore(entity)).toBeDefined();
-      expect(await a.look(entity, 2)).toBe('later');
+      expect(await a.tryClaim(entity, 2)).toBe('later');
       await cluster.ripenDelayed(entity);
-      expect(numbers(claimOf(await a.look(entity, 3)).jobs)).toEqual([0]);
+      expect(numbers(claimOf(await a.tryClaim(entity, 3)).jobs)).toEqual([0]);
     });
 
     test('an owner learns when its next delayed job is due, and a release keeps that time', async () => {
       const { claim, jobs } = await owned(1, 1);
-      await a.enter(job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
+      await a.add(job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
       const { againInMs } = await a.finish(claim, done(jobs[0]), 1);
       expect(againInMs).toBeGreaterThan(50_000);
       expect(againInMs).toBeLessThanOrEqual(60_000);
@@ -404,15 +404,15 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
       expect(await a.release(claim, 'idle')).toBe(true);
       expect(await cluster.dueScore(entity)).toBeUndefined();
-      expect(await a.look(entity, 2)).toBe('paused');
+      expect(await a.tryClaim(entity, 2)).toBe('paused');
       expect(await cluster.dueScore(entity)).toBeUndefined();
       await cluster.pause(entity, false);
-      expect(numbers(claimOf(await a.look(entity, 3)).jobs)).toEqual([1]);
+      expect(numbers(claimOf(await a.tryClaim(entity, 3)).jobs)).toEqual([1]);
     });
 
     test('the same job id twice is one job', async () => {
-      const first = await a.enter(job(0, { jobId: 'order-1' }), { epoch: 1, mayClaim: true, atOnce: 1 });
-      const second = await a.enter(job(1, { jobId: 'order-1' }), { epoch: 1, mayClaim: false, atOnce: 1 });
+      const first = await a.add(job(0, { jobId: 'order-1' }), { epoch: 1, mayClaim: true, atOnce: 1 });
+      const second = await a.add(job(1, { jobId: 'order-1' }), { epoch: 1, mayClaim: false, atOnce: 1 });
       expect([first.jobId, second.jobId]).toEqual(['order-1', 'order-1']);
       const { claim, jobs } = claimOf(first);
       expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
@@ -438,19 +438,19 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const calls = [
         a.finish(claim, done(jobs[0]), 1).then(note('finish')),
         a.take(old).then(note('never'), note('stale take')),
-        a.enter(job(9), { epoch: 1, mayClaim: false, atOnce: 1 }).then(note('enter')),
+        a.add(job(9), { epoch: 1, mayClaim: false, atOnce: 1 }).then(note('add')),
         a.take(claim).then(note('take')),
-        a.look({ type: 'account', id: 'other' }, 9).then(note('look')),
+        a.tryClaim({ type: 'account', id: 'other' }, 9).then(note('tryClaim')),
         a.release(old, 'idle').then(note('never'), note('stale release')),
         a.resync(claim, 7, []).then(note('resync')),
       ];
       await Promise.all(calls);
-      expect(order).toEqual(['finish', 'stale take', 'enter', 'take', 'look', 'stale release', 'resync']);
+      expect(order).toEqual(['finish', 'stale take', 'add', 'take', 'tryClaim', 'stale release', 'resync']);
     });
 
     test('I4: a claim that is adopted gets a new token, since a failover may have brought it back; who begins anew keeps it', async () => {
       const { claim } = await owned(1, 1);
-      const adopted = claimOf(await a.look(entity, 2)).claim;
+      const adopted = claimOf(await a.tryClaim(entity, 2)).claim;
       expect(BigInt(adopted.token)).toBeGreaterThan(BigInt(claim.token));
       expect((await a.resync(adopted, 3, [])).claim.token).toBe(adopted.token);
     });
@@ -459,7 +459,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const tokens: bigint[] = [];
       for (let round = 0; round < 6; round++) {
         const pod = round % 2 === 0 ? a : b;
-        const { claim, jobs } = claimOf(await pod.enter(job(round), { epoch: 100 + round, mayClaim: true, atOnce: 1 }));
+        const { claim, jobs } = claimOf(await pod.add(job(round), { epoch: 100 + round, mayClaim: true, atOnce: 1 }));
         tokens.push(BigInt(claim.token));
         await pod.finish(claim, done(jobs[0]), 1);
         await pod.release(claim, round % 3 === 0 ? 'hand-over' : 'idle');

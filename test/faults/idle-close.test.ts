@@ -45,7 +45,7 @@ test(
         data: JSON.stringify({ n }),
         options: config.entityType('account').jobOptions,
       };
-      producer.enter(job, 'route-only').catch(error => refused.push(error));
+      producer.add(job, 'route-only').catch(error => refused.push(error));
     };
     /** At the very call of a release the producer adds a job. */
     const atRelease = (store: EntityStore): EntityStore =>

@@ -41,14 +41,14 @@ describe('steps that stay short', () => {
     expect(await keysLeft()).toEqual([]);
     expect(await on.redis.exists(on.system('dropped:account'))).toBe(0);
     expect(await on.redis.ttl(on.key('$:worker'))).toBeGreaterThan(0);
-    expect((await a.enter(on.job(1), 'route-only')).jobId).toBe('50001');
+    expect((await a.add(on.job(1), 'route-only')).jobId).toBe('50001');
   });
 
   test('I7: a type whose resume was not finished is resumed by any pod', async () => {
     const ids = [...Array(250).keys()].map(String);
     await a.control.pauseType('account', true);
-    for (const id of ids) await a.enter(on.job(1, {}, { type: 'account', id }), 'route-only');
-    for (const id of ids) expect(await a.look({ type: 'account', id }, 1)).toBe('paused');
+    for (const id of ids) await a.add(on.job(1, {}, { type: 'account', id }), 'route-only');
+    for (const id of ids) expect(await a.tryClaim({ type: 'account', id }, 1)).toBe('paused');
     expect(await a.leftovers(['account'])).toBe(false);
     expect(await a.due('account', 0, 999)).toEqual([]);
     await on.redis.del(on.system('paused:account'));
@@ -62,12 +62,12 @@ describe('steps that stay short', () => {
     await on.redis.hset(on.key('$:worker'), 'owner', 'dead', 'epoch', '1', 'until', '1', 'entity', 'account:42');
     // no silence of all pods gives it a lease more
     await on.redis.set(on.system('heard'), 1);
-    expect(await a.look(entity, 1)).toBe('later');
+    expect(await a.tryClaim(entity, 1)).toBe('later');
     expect(await on.redis.llen(`${base}:active`)).toBe(4000);
     expect(await on.redis.hget(on.key('$:worker'), 'owner')).toBeNull();
     expect(await a.due('account', 0, 9)).toEqual([entity]);
-    for (let epoch = 2; epoch <= 4; epoch++) expect(await a.look(entity, epoch)).toBe('later');
-    const claimed = claimOf(await a.look(entity, 5));
+    for (let epoch = 2; epoch <= 4; epoch++) expect(await a.tryClaim(entity, epoch)).toBe('later');
+    const claimed = claimOf(await a.tryClaim(entity, 5));
     expect(numbers(claimed.jobs)).toEqual([1]);
     expect(numbers((await a.finish(claimed.claim, done(claimed.jobs[0]), 3)).jobs)).toEqual([2, 3, 4]);
   });
@@ -79,7 +79,7 @@ describe('steps that stay short', () => {
     await on.redis.set(on.system('heard'), 1);
     await a.control.drop(entity);
     for (let asked = 0; await a.control.isDropping(entity); asked++) expect(asked).toBeLessThan(9);
-    expect(await a.look(entity, 1)).toBe('later');
+    expect(await a.tryClaim(entity, 1)).toBe('later');
     await a.control.drop(entity);
     expect(await keysLeft()).toEqual([]);
   });
@@ -90,7 +90,7 @@ describe('steps that stay short', () => {
     await a.finish(claim, done(jobs[0]), 0);
     for (let n = 1; n <= 1000; n++) await on.redis.zadd(`${base}:completed`, n, `old-${n}`);
     const end = async () => {
-      await a.enter(keep(5), { epoch: 1, mayClaim: false, atOnce: 0 });
+      await a.add(keep(5), { epoch: 1, mayClaim: false, atOnce: 0 });
       const { jobs } = await a.take(claim);
       await a.finish(claim, done(jobs[0]), 0);
       return on.redis.zcard(`${base}:completed`);
@@ -103,7 +103,7 @@ describe('steps that stay short', () => {
   test('a list of large jobs comes in several steps, whole and in its order', async () => {
     const text = 'x'.repeat(1_000_000);
     const hint = { epoch: 1, mayClaim: false, atOnce: 0 };
-    for (let n = 0; n < 12; n++) await a.enter({ ...on.job(n), data: JSON.stringify({ n, text }) }, hint);
+    for (let n = 0; n < 12; n++) await a.add({ ...on.job(n), data: JSON.stringify({ n, text }) }, hint);
     const { channel } = (a as unknown as { ready: { channel: { call(op: string, ...more: unknown[]): unknown } } })
       .ready;
     const ops: string[] = [];

@@ -20,19 +20,19 @@ describe('a connection that breaks when a step was executed and its answer was o
 
   test('race 1: an add is not sent again, and says that nobody knows', async () => {
     const pod = await on.cluster.pod(on.config, 'p', url);
-    await pod.enter(on.job(0), 'route-only');
+    await pod.add(on.job(0), 'route-only');
     proxy.cutNextAnswer();
-    await expect(pod.enter(on.job(1), 'route-only')).rejects.toBeInstanceOf(OutcomeUnknownError);
-    await pod.enter(on.job(2), 'route-only');
+    await expect(pod.add(on.job(1), 'route-only')).rejects.toBeInstanceOf(OutcomeUnknownError);
+    await pod.add(on.job(2), 'route-only');
     expect((await on.queue().getJobs(['waiting'], 0, -1, true)).map(({ data }) => data.n)).toEqual([0, 1, 2]);
   });
 
   test('races 1 and 26: a claim is not asked for again; the pod finds the one it has, and its job', async () => {
     const pod = await on.cluster.pod(on.config, 'p', url);
-    await pod.look(on.entity, 1);
+    await pod.tryClaim(on.entity, 1);
     proxy.cutNextAnswer();
     await expect(on.cold(pod, 2)).rejects.toBeInstanceOf(OutcomeUnknownError);
-    const { claim, jobs } = claimOf(await pod.look(on.entity, 3));
+    const { claim, jobs } = claimOf(await pod.tryClaim(on.entity, 3));
     expect(jobs.map(({ data }) => data)).toEqual([{ n: 0 }]);
     proxy.cutNextAnswer();
     await expect(pod.finish(claim, done(jobs[0]), 1)).rejects.toBeInstanceOf(OutcomeUnknownError);

@@ -11,7 +11,7 @@ describe('damage', () => {
   });
   afterEach(() => scene.close());
 
-  const enter = (n: number, options = {}) => scene.a.enter(scene.job(n, options), 'route-only');
+  const enter = (n: number, options = {}) => scene.a.add(scene.job(n, options), 'route-only');
   const claim = () => scene.key('$:worker');
 
   test('a fetch that fails over a job mends it, and all goes back in its order (I6)', async () => {
@@ -55,7 +55,7 @@ describe('damage', () => {
     const { claim: first } = await scene.cold(scene.a, 1);
     await scene.redis.del(claim());
     await scene.redis.set(claim(), 'x');
-    const second = claimOf(await scene.b.enter(scene.job(1), { epoch: 1, mayClaim: true, atOnce: 1 }));
+    const second = claimOf(await scene.b.add(scene.job(1), { epoch: 1, mayClaim: true, atOnce: 1 }));
     expect(Number(second.claim.token)).toBeGreaterThan(Number(first.token));
   });
 
@@ -64,11 +64,13 @@ describe('damage', () => {
     await scene.redis.hset(claim(), { until: 'x', token: 'x' });
     const { types, takesMore, workers } = { types: ['account'], takesMore: true, workers: 1 };
     await scene.a.renew([], { types, takesMore, workers });
-    expect(await scene.b.look(scene.entity, 1)).toBe('owned');
+    expect(await scene.b.tryClaim(scene.entity, 1)).toBe('owned');
     await scene.redis.hset(claim(), 'owner', 'dead');
     // no silence of all pods gives it a lease more
     await scene.redis.set(scene.system('heard'), 1);
-    expect(await scene.b.look(scene.entity, 2)).toMatchObject({ claim: { token: expect.stringMatching(/^\d{16}$/) } });
+    expect(await scene.b.tryClaim(scene.entity, 2)).toMatchObject({
+      claim: { token: expect.stringMatching(/^\d{16}$/) },
+    });
   });
 
   test('a claim that ends in days is looked at soon, and over once its owner is not heard', async () => {
@@ -76,13 +78,13 @@ describe('damage', () => {
     const inDays = (Date.now() + 172_800_000) * 1000;
     await scene.redis.hset(claim(), 'until', inDays);
     await scene.a.renew([], { types: ['account'], takesMore: true, workers: 1 });
-    expect(await scene.b.look(scene.entity, 1)).toBe('owned');
+    expect(await scene.b.tryClaim(scene.entity, 1)).toBe('owned');
     expect(Number(await scene.redis.zscore(scene.system('due:account'), '42'))).toBeLessThan(
       inDays / 2 + Date.now() * 500,
     );
     await scene.redis.hset(claim(), 'owner', 'dead');
     await scene.redis.set(scene.system('heard'), 1);
-    expect(await scene.b.look(scene.entity, 2)).toMatchObject({ claim: { epoch: 2 } });
+    expect(await scene.b.tryClaim(scene.entity, 2)).toMatchObject({ claim: { epoch: 2 } });
   });
 
   test('an epoch that is damaged is older than any', async () => {
@@ -90,7 +92,7 @@ describe('damage', () => {
     for (const epoch of ['x', '9007199254740993', '1e3']) {
       await scene.redis.hset(claim(), 'epoch', epoch);
       await expect(scene.a.take(first)).rejects.toBeInstanceOf(StaleClaimError);
-      expect(await scene.a.look(scene.entity, 2)).toMatchObject({ claim: { epoch: 2 } });
+      expect(await scene.a.tryClaim(scene.entity, 2)).toMatchObject({ claim: { epoch: 2 } });
     }
   });
 
@@ -99,7 +101,7 @@ describe('damage', () => {
     await scene.a.finish(first, done(jobs[0]), 1);
     await scene.a.release(first, 'idle');
     await scene.redis.hset(claim(), 'lastId', 'x');
-    expect(await scene.a.enter(scene.job(1), { epoch: 2, mayClaim: true, atOnce: 1 })).toMatchObject({ jobId: '1' });
+    expect(await scene.a.add(scene.job(1), { epoch: 2, mayClaim: true, atOnce: 1 })).toMatchObject({ jobId: '1' });
   });
 
   test('the damaged claim of one entity does not fail the renewals of the others', async () => {

@@ -365,7 +365,7 @@ describe('damaged records', () => {
       await redis.hset(scene.key('$:worker'), 'until', 1);
       // no silence of all pods gives it a lease more
       await redis.set(scene.system('heard'), 1);
-      const next = await scene.b.look(scene.entity, 1);
+      const next = await scene.b.tryClaim(scene.entity, 1);
       const tokens = [first.claim.token, again.claim.token, typeof next === 'string' ? next : next.claim.token];
       expect(tokens.map(token => /^[0-9]{16}$/.test(token))).toEqual([true, true, true]);
       expect(Number(tokens[1])).toBeGreaterThanOrEqual(Number(tokens[0]));

@@ -29,7 +29,7 @@ describe('a step that is stopped half-way', () => {
 
   const key = (of: EntityRef, name: string) => `${cluster.base(of)}:${name}`;
   const dueKey = (type = 'account') => `${cluster.prefix}:$:due:${type}`;
-  const claim = async (of: EntityRef): Promise<Claimed> => claimOf(await a.look(of, ++epoch));
+  const claim = async (of: EntityRef): Promise<Claimed> => claimOf(await a.tryClaim(of, ++epoch));
 
   /** A parent, and its one child, fetched under a claim. */
   const flow = async (options: JobOptions = {}): Promise<Claimed> => {
@@ -40,7 +40,7 @@ describe('a step that is stopped half-way', () => {
       ({ of, n, options }: typeof root & { options?: JobOptions }) => withdrawal(config, of, { n }, options),
     );
     await Promise.all(
-      a.enterFlow({ id: plan.id, jobs: plan.jobs.map(job => ({ ...job, hint: 'route-only' as const })) }),
+      a.addFlow({ id: plan.id, jobs: plan.jobs.map(job => ({ ...job, hint: 'route-only' as const })) }),
     );
     return claim(child);
   };
@@ -115,7 +115,7 @@ describe('a step that is stopped half-way', () => {
   test('I5: a job that is buried is a letter, also where its claim does not say whose it is', async () => {
     const of = { type: 'letter', id: '1' };
     const claimed = claimOf(
-      await a.enter(withdrawal(config, of, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
+      await a.add(withdrawal(config, of, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
     );
     await cluster.redis.hdel(key(of, '$:worker'), 'entity');
     await a.finish(claimed.claim, done(claimed.jobs[0], 'dead'), 0);
@@ -125,7 +125,7 @@ describe('a step that is stopped half-way', () => {
   test('a letter whose options are damaged is replayed without them', async () => {
     const of = { type: 'letter', id: '1' };
     const claimed = claimOf(
-      await a.enter(withdrawal(config, of, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
+      await a.add(withdrawal(config, of, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
     );
     await a.finish(claimed.claim, done(claimed.jobs[0], 'dead'), 0);
     const [letter] = await a.deadLetters.list('letter', 0, 9);
@@ -143,7 +143,7 @@ describe('a step that is stopped half-way', () => {
 
   test('what threw after a write of ours may have been executed', async () => {
     const me = await cluster.pod(config, 'me');
-    await me.enter(withdrawal(config, up, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 });
+    await me.add(withdrawal(config, up, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 });
     await cluster.redis.set(`${cluster.prefix}:$:pod:me:wake`, 'not a sorted set');
     await expect(me.control.pauseType('account', true)).rejects.toThrow(halfWay);
     expect(await cluster.redis.hget(key(up, '$:worker'), 'recall')).toBe('pause');
@@ -151,7 +151,7 @@ describe('a step that is stopped half-way', () => {
 
   test('what threw in a body of BullMQ may have been executed', async () => {
     const { jobs } = claimOf(
-      await a.enter(withdrawal(config, up, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
+      await a.add(withdrawal(config, up, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
     );
     const native = jobs[0]?.native() as Job;
     await cluster.redis.del(key(up, 'events'));
@@ -173,11 +173,11 @@ describe('a step that is stopped half-way', () => {
       ({ of, options }) => withdrawal(config, of, { n: 0 }, withIdempotency(options, 'It')),
     );
     const { jobs } = plan;
-    const answers = a.enterFlow({ id: plan.id, jobs: jobs.map(job => ({ ...job, hint: 'route-only' as const })) });
+    const answers = a.addFlow({ id: plan.id, jobs: jobs.map(job => ({ ...job, hint: 'route-only' as const })) });
     for (const answer of answers) await expect(answer).rejects.toBeInstanceOf(StoreRefusedError);
     expect(await cluster.redis.exists(key(up, '$:worker'), key(up, 'de:k'))).toBe(0);
     await cluster.redis.del(key(child, 'marker'));
-    await Promise.all(a.enterFlow({ id: plan.id, jobs: jobs.map(job => ({ ...job, hint: 'route-only' as const })) }));
+    await Promise.all(a.addFlow({ id: plan.id, jobs: jobs.map(job => ({ ...job, hint: 'route-only' as const })) }));
     expect(await cluster.redis.ttl(key(up, '$:worker'))).toBeGreaterThan(29 * 24 * 3600);
   });
 
@@ -185,7 +185,7 @@ describe('a step that is stopped half-way', () => {
     await cluster.redis.set(key(up, 'marker'), 'not a sorted set');
     const hint = 'route-only';
     const [bad, good] = await Promise.allSettled(
-      a.enterAll([up, child].map(of => [withdrawal(config, of, { n: 1 }), hint] as const)),
+      a.addAll([up, child].map(of => [withdrawal(config, of, { n: 1 }), hint] as const)),
     );
     expect(bad).toMatchObject({ status: 'rejected', reason: expect.any(StoreRefusedError) });
     expect(good?.status).toBe('fulfilled');
@@ -211,10 +211,10 @@ describe('a Redis that is full', () => {
   // Redis 7 asks for memory once, before the first write of a script: after one that needs none, as of an end, all are let through.
   test('I5: refuses a step before it has written anything of it, or executes all of it', async () => {
     const hint = { epoch: 1, mayClaim: true, atOnce: 1 };
-    const { claim, jobs } = claimOf(await a.enter(withdrawal(config, up, { n: 1 }), hint));
+    const { claim, jobs } = claimOf(await a.add(withdrawal(config, up, { n: 1 }), hint));
     const before = await cluster.allKeys();
     await cluster.redis.config('SET', 'maxmemory', '1');
-    await expect(a.enter(withdrawal(config, up, { n: 2 }), 'route-only')).rejects.toBeInstanceOf(StoreRefusedError);
+    await expect(a.add(withdrawal(config, up, { n: 2 }), 'route-only')).rejects.toBeInstanceOf(StoreRefusedError);
     await expect(a.take(claim)).rejects.toBeInstanceOf(StoreRefusedError);
     expect((await cluster.allKeys()).sort()).toEqual(before.sort());
     expect(await a.control.status(up)).toMatchObject({ waiting: 0, active: 1 });

@@ -23,8 +23,8 @@ afterEach(() => cluster.close());
 
 const key = (name: string, of = entity) => `${cluster.base(of)}:${name}`;
 const enter = (n: number, options: JobOptions, of = entity) =>
-  a.enter(withdrawal(config, of, { n }, options), 'route-only').then(({ jobId }) => jobId);
-const claim = async (): Promise<Claimed> => claimOf(await a.look(entity, ++epoch));
+  a.add(withdrawal(config, of, { n }, options), 'route-only').then(({ jobId }) => jobId);
+const claim = async (): Promise<Claimed> => claimOf(await a.tryClaim(entity, ++epoch));
 
 describe('the key of a job whose hash was deleted', () => {
   const keyed = (ttl?: number, more: JobOptions = {}): JobOptions => ({

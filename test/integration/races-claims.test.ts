@@ -21,8 +21,8 @@ describe('races about claims', () => {
 
   test('calls of one tick travel together, and each sees what those before it did to the claim', async () => {
     const hint = { epoch: 1, mayClaim: true, atOnce: 1 };
-    const [first, second] = await Promise.all([on.a.enter(on.job(0), hint), on.a.enter(on.job(1), hint)]);
-    expect([first.route, second.route]).toEqual(['claimed', 'mine']);
+    const [first, second] = await Promise.all([on.a.add(on.job(0), hint), on.a.add(on.job(1), hint)]);
+    expect([first.route, second.route]).toEqual(['claimed', 'local']);
     const { claim, jobs } = claimOf(first);
     expect((await on.a.finish(claim, done(jobs[0]), 1)).jobs).toHaveLength(1);
   });
@@ -40,7 +40,7 @@ describe('races about claims', () => {
   test('races 2 and 27: after an outage longer than the lease the token stays, and a late call with an old epoch claims nothing', async () => {
     const { claim, jobs } = await on.cold(on.a, 5);
     await on.cluster.expireLeases();
-    expect(await on.a.look(on.entity, 3)).toBe('later');
+    expect(await on.a.tryClaim(on.entity, 3)).toBe('later');
     expect((await on.a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
     await on.cluster.expireLeases();
     const again = await on.a.resync(claim, 6, []);
@@ -84,13 +84,13 @@ describe('races about claims', () => {
     await on.released();
     await on.queue().add('withdraw', { n: 1 });
     expect(await on.redis.ttl(on.key('events'))).toBeGreaterThan(0);
-    expect(claimOf(await on.b.look(on.entity, 1)).jobs).toHaveLength(1);
+    expect(claimOf(await on.b.tryClaim(on.entity, 1)).jobs).toHaveLength(1);
     expect(await on.redis.ttl(on.key('events'))).toBe(-1);
   });
 
   test.each([{}, { delay: 60_000 }])('race 34: nor do they under a job %j that nobody claims yet', async options => {
     await on.released();
-    await on.b.enter(on.job(1, options), 'route-only');
+    await on.b.add(on.job(1, options), 'route-only');
     expect(await on.redis.ttl(on.key('events'))).toBe(-1);
   });
 
@@ -102,11 +102,11 @@ describe('races about claims', () => {
   });
 
   test('race 31: a job for later does not put off the work that is there now', async () => {
-    await on.b.enter(on.job(0), 'route-only');
-    expect((await on.b.enter(on.job(1, { delay: 3_600_000 }), 'route-only')).route).toBe('delayed');
+    await on.b.add(on.job(0), 'route-only');
+    expect((await on.b.add(on.job(1, { delay: 3_600_000 }), 'route-only')).route).toBe('delayed');
     expect(await on.b.due('account', 0, 10)).toEqual([on.entity]);
     await on.redis.zadd(on.system('due:account'), 1, '42');
-    await on.b.enter(on.job(2), 'route-only');
+    await on.b.add(on.job(2), 'route-only');
     expect(await on.cluster.dueScore(on.entity)).toBe(1);
   });
 
@@ -119,7 +119,7 @@ describe('races about claims', () => {
     expect(await due()).toBeGreaterThan(first ?? 0);
     expect(await due()).toBe(await until());
     await on.redis.zadd(on.system('due:account'), 1, '42');
-    expect(await on.b.look(on.entity, 1)).toBe('owned');
+    expect(await on.b.tryClaim(on.entity, 1)).toBe('owned');
     expect(await due()).toBe(await until());
   });
 
@@ -132,16 +132,16 @@ describe('races about claims', () => {
   });
 
   test('race 16: a paused entity is not looked at with every sweep', async () => {
-    await on.a.enter(on.job(0), 'route-only');
+    await on.a.add(on.job(0), 'route-only');
     await on.cluster.pause(on.entity, true);
     expect(await on.a.due('account', 0, 10)).toEqual([on.entity]);
-    expect(await on.a.look(on.entity, 1)).toBe('paused');
+    expect(await on.a.tryClaim(on.entity, 1)).toBe('paused');
     expect(await on.a.due('account', 0, 10)).toEqual([]);
   });
 
   test('race 36: the owner is not called for work that the end of its job brings', async () => {
     await on.cold(on.a, 1);
-    await on.b.enter(on.job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
+    await on.b.add(on.job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
     expect(await on.redis.exists(on.system('pod:a:wake'))).toBe(0);
   });
 
@@ -149,19 +149,19 @@ describe('races about claims', () => {
     const pods = on.system('pods:account');
     const leaseUs = on.config.leaseMs * 1000;
     await on.redis.zadd(pods, Date.now() * 1000 - 2 * leaseUs, 'dead', Date.now() * 1000 - 20 * leaseUs, 'long dead');
-    await on.b.enter(on.job(0), 'route-only');
+    await on.b.add(on.job(0), 'route-only');
     expect((await on.cluster.allKeys()).filter(key => key.includes(':wake'))).toEqual([]);
     await on.a.renew([], serving('account'));
     expect(await on.redis.zrange(pods, '0', '-1')).toEqual(['dead', 'a']);
     expect(await on.redis.pttl(pods)).toBeGreaterThan(0);
-    await on.b.enter(on.job(1), 'route-only');
+    await on.b.add(on.job(1), 'route-only');
     expect((await on.cluster.allKeys()).filter(key => key.includes(':wake'))).toEqual([on.system('pod:a:wake')]);
   });
 
   test('race 36: of several pods each is called for some entities, and none calls itself', async () => {
     await on.redis.zadd(on.system('pods:account'), Date.now() * 1000, 'c');
     for (const pod of [on.a, on.b]) await pod.renew([], serving('account'));
-    for (let n = 0; n < 20; n++) await on.b.enter(on.job(0, {}, { type: 'account', id: `e${n}` }), 'route-only');
+    for (let n = 0; n < 20; n++) await on.b.add(on.job(0, {}, { type: 'account', id: `e${n}` }), 'route-only');
     const called = (await on.cluster.allKeys()).filter(key => key.includes(':wake'));
     expect(called).toEqual([on.system('pod:a:wake'), on.system('pod:c:wake')]);
   });
@@ -173,7 +173,7 @@ describe('races about claims', () => {
       await on.a.finish(claim, done(jobs[0]), 1);
     }
     for (const of of [...entities, ...entities.slice(0, 1)]) {
-      await on.b.enter(on.job(1, {}, of), { epoch: 1, mayClaim: true, atOnce: 1 });
+      await on.b.add(on.job(1, {}, of), { epoch: 1, mayClaim: true, atOnce: 1 });
     }
     const scores = await on.redis.zrange(on.system('pod:a:wake'), '0', '-1', 'WITHSCORES');
     expect(Number(scores[1])).toBeGreaterThan(1e15);

@@ -29,12 +29,12 @@ describe('races of time', () => {
     await on.a.finish(claim, done(jobs[0]), 1);
     // A sweep that has read the books at an earlier deadline comes now.
     await on.redis.zadd(on.system('due:account'), 1, '42');
-    expect(await on.b.look(on.entity, 1)).toBe('owned');
+    expect(await on.b.tryClaim(on.entity, 1)).toBe('owned');
     expect(await on.cluster.dueScore(on.entity)).toBe(await until());
     expect((await on.a.take(claim)).jobs).toEqual([]);
-    await on.b.enter(on.job(1), 'route-only');
+    await on.b.add(on.job(1), 'route-only');
     await on.cluster.expireLeases();
-    expect(claimOf(await on.b.look(on.entity, 2)).jobs.map(({ data }) => data)).toEqual([{ n: 1 }]);
+    expect(claimOf(await on.b.tryClaim(on.entity, 2)).jobs.map(({ data }) => data)).toEqual([{ n: 1 }]);
   });
 
   test('race 20: a claim from when Redis’s clock was ahead is brought back by the next renewal', async () => {
@@ -48,10 +48,10 @@ describe('races of time', () => {
   });
 
   test('race 20: a job that was added while Redis’s clock was ahead does not wait for that time where more is added', async () => {
-    await on.b.enter(on.job(0), 'route-only');
+    await on.b.add(on.job(0), 'route-only');
     await on.redis.zadd(on.system('due:account'), await inAnHour(), '42');
     expect(await on.b.due('account', 0, 10)).toEqual([]);
-    await on.b.enter(on.job(1), 'route-only');
+    await on.b.add(on.job(1), 'route-only');
     expect(await on.b.due('account', 0, 10)).toEqual([on.entity]);
   });
 
@@ -74,7 +74,7 @@ describe('races of time', () => {
     await expect(on.a.release(claim, 'hand-over')).rejects.toBeInstanceOf(StaleClaimError);
     await expect(on.a.resync(claim, 2, [done(jobs[0])])).rejects.toBeInstanceOf(StaleClaimError);
     expect(await on.a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [0], kicked: [] });
-    const taken = claimOf(await on.b.look(on.entity, 1));
+    const taken = claimOf(await on.b.tryClaim(on.entity, 1));
     expect(BigInt(taken.claim.token)).toBeGreaterThan(BigInt(claim.token));
     expect(taken.jobs.map(({ data }) => data)).toEqual([{ n: 0 }]);
   });

@@ -30,7 +30,7 @@ describe('races about the queue', () => {
   );
 
   test('race 22: a job that a plain BullMQ worker holds is overtaken by nobody', async () => {
-    await on.a.enter(on.job(0), 'route-only');
+    await on.a.add(on.job(0), 'route-only');
     const id = (await on.redis.rpoplpush(on.key('wait'), on.key('active'))) ?? '';
     await on.redis.set(on.key(`${id}:lock`), 'a worker of BullMQ', 'PX', 60_000);
     const { claim, jobs } = await on.cold(on.a, 1, on.job(1));
@@ -40,7 +40,7 @@ describe('races about the queue', () => {
 
   test('a job that has completed, and has children that have not, fails: it does not stand before its successors', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
-    await on.a.enter(on.job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
+    await on.a.add(on.job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
     const id = jobs[0]?.id ?? '';
     await on.redis.sadd(on.key(`${id}:dependencies`), 'elsewhere');
     const next = await on.a.finish(claim, done(jobs[0]), 1);
@@ -51,24 +51,24 @@ describe('races about the queue', () => {
   });
 
   test('race 9: nor of one with a delayed job, whose id would be given again', async () => {
-    const delayed = await on.a.enter(on.job(0, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
+    const delayed = await on.a.add(on.job(0, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
     await on.released();
-    expect((await on.a.enter(on.job(1), 'route-only')).jobId).not.toBe(delayed.jobId);
+    expect((await on.a.add(on.job(1), 'route-only')).jobId).not.toBe(delayed.jobId);
     expect(await on.redis.hget(on.key(delayed.jobId), 'data')).toBe('{"n":0}');
   });
 
   test('race 8: an id that BullMQ would split at its colons is refused', async () => {
-    const add = on.a.enter(on.job(1, { jobId: 'a:b:c' }), { epoch: 1, mayClaim: false, atOnce: 1 });
+    const add = on.a.add(on.job(1, { jobId: 'a:b:c' }), { epoch: 1, mayClaim: false, atOnce: 1 });
     await expect(add).rejects.toBeInstanceOf(InvalidOptionError);
   });
 
   test('races 10 and 11: jobs with a priority, added past us, are work: found, kept in the books, and given back in order', async () => {
     const bull = on.queue();
     for (const n of [0, 1]) await bull.add('withdraw', { n }, { priority: 5 });
-    const { jobs } = claimOf(await on.a.look(on.entity, 1));
+    const { jobs } = claimOf(await on.a.tryClaim(on.entity, 1));
     expect(jobs[0]?.data).toEqual({ n: 0 });
     await on.cluster.expireLeases();
-    const taken = claimOf(await on.b.look(on.entity, 1));
+    const taken = claimOf(await on.b.tryClaim(on.entity, 1));
     expect(taken.jobs[0]?.data).toEqual({ n: 0 });
     const { jobs: next } = await on.b.finish(taken.claim, done(taken.jobs[0]), 1);
     expect(next[0]?.data).toEqual({ n: 1 });
@@ -86,7 +86,7 @@ describe('races about the queue', () => {
 
   test('race 37: a delayed job whose time has come is something to do for an idle worker', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
-    await on.a.enter(on.job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
+    await on.a.add(on.job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
     await on.a.finish(claim, done(jobs[0]), 1);
     expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
     await on.cluster.ripenDelayed(on.entity);
@@ -98,7 +98,7 @@ describe('races about the queue', () => {
     async state => {
       await on.redis.hset(on.key('x'), 'name', 'kept');
       await put(state, 'x');
-      expect((await on.a.enter(on.job(1, { jobId: 'x' }), 'route-only')).jobId).toBe('x');
+      expect((await on.a.add(on.job(1, { jobId: 'x' }), 'route-only')).jobId).toBe('x');
       expect(await on.redis.hgetall(on.key('x'))).toEqual({ name: 'kept' });
     },
   );
@@ -111,15 +111,15 @@ describe('races about the queue', () => {
       ['delayed', { delay: 60_000 }],
       ['delayed', { delay: 60_000, jobId: 'x' }],
     ] as const) {
-      await expect(on.a.enter(on.job(0, options), 'route-only')).rejects.toBeInstanceOf(StoreRefusedError);
+      await expect(on.a.add(on.job(0, options), 'route-only')).rejects.toBeInstanceOf(StoreRefusedError);
       expect([state, await on.redis.exists(on.key(state), on.key('x'))]).toEqual([state, 0]);
     }
   });
 
   test('race 38: a failing add of an id that is there already does not take the job away', async () => {
-    await on.a.enter(on.job(0, { jobId: 'x' }), 'route-only');
+    await on.a.add(on.job(0, { jobId: 'x' }), 'route-only');
     await on.redis.set(on.key('events'), 'not a stream');
-    await expect(on.a.enter(on.job(1, { jobId: 'x' }), 'route-only')).rejects.toBeInstanceOf(StoreRefusedError);
+    await expect(on.a.add(on.job(1, { jobId: 'x' }), 'route-only')).rejects.toBeInstanceOf(StoreRefusedError);
     expect(await on.redis.hget(on.key('x'), 'data')).toBe('{"n":0}');
     expect(await on.redis.lrange(on.key('wait'), 0, -1)).toEqual(['x']);
   });
@@ -127,7 +127,7 @@ describe('races about the queue', () => {
   test('race 38: an add that failed keeps no deduplication id from a later one', async () => {
     const once = { deduplication: { id: 'd' } };
     await on.redis.set(on.key('marker'), 'not a sorted set');
-    await expect(on.a.enter(on.job(0, once), 'route-only')).rejects.toBeInstanceOf(StoreRefusedError);
+    await expect(on.a.add(on.job(0, once), 'route-only')).rejects.toBeInstanceOf(StoreRefusedError);
     await on.redis.del(on.key('marker'));
     const { jobs } = await on.cold(on.a, 1, on.job(1, once));
     expect(jobs[0]?.data).toEqual({ n: 1 });

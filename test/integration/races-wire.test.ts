@@ -26,7 +26,7 @@ describe('calls that are on their way', () => {
     far = await on.cluster.pod(on.config, 'far', url);
     watcher = connect();
     // From now on Redis knows the script: a call is one message on the wire.
-    await far.look({ type: 'account', id: 'other' }, 1);
+    await far.tryClaim({ type: 'account', id: 'other' }, 1);
   });
   afterEach(async () => {
     proxy.block('none');
@@ -78,7 +78,7 @@ describe('calls that are on their way', () => {
 
   test('race 25: an end that was sent before an outage longer than the lease counts when it arrives, before any renewal', async () => {
     const { claim, jobs } = await on.cold(far, 2);
-    await on.a.enter(on.job(1), 'route-only');
+    await on.a.add(on.job(1), 'route-only');
     proxy.block('both');
     const ended = far.finish(claim, done(jobs[0]), 1);
     await on.cluster.expireLeases();
@@ -91,11 +91,11 @@ describe('calls that are on their way', () => {
   test('race 25: after such an outage an add of the pod gives it no second claim, and does not bring back what runs', async () => {
     const { claim, jobs } = await on.cold(far, 2);
     proxy.block('both');
-    const same = far.enter(on.job(1), { epoch: 2, mayClaim: true, atOnce: 1 });
-    const newer = far.enter(on.job(2), { epoch: 3, mayClaim: true, atOnce: 1 });
+    const same = far.add(on.job(1), { epoch: 2, mayClaim: true, atOnce: 1 });
+    const newer = far.add(on.job(2), { epoch: 3, mayClaim: true, atOnce: 1 });
     await on.cluster.expireLeases();
     proxy.block('none');
-    expect(await same).toMatchObject({ route: 'mine', fetched: { jobs: [] } });
+    expect(await same).toMatchObject({ route: 'local', fetched: { jobs: [] } });
     expect((await newer).route).toBe('unknown-claim');
     expect(await on.redis.lrange(on.key('active'), 0, -1)).toEqual([jobs[0]?.id]);
     expect(await on.redis.hmget(fence(), 'token', 'epoch')).toEqual([claim.token, '2']);
@@ -104,25 +104,25 @@ describe('calls that are on their way', () => {
   test('races 11 and 30: work that is added while the answer to an empty look is on its way stays in the books', async () => {
     await on.redis.zadd(on.system('due:account'), 1, '42');
     proxy.block('answers');
-    let looked: ReturnType<typeof far.look> | undefined;
+    let looked: ReturnType<typeof far.tryClaim> | undefined;
     await executed(() => {
-      looked = far.look(on.entity, 2);
+      looked = far.tryClaim(on.entity, 2);
     });
-    await on.a.enter(on.job(0), 'route-only');
+    await on.a.add(on.job(0), 'route-only');
     proxy.block('none');
     expect(await looked).toBe('later');
     // Whatever the pod does on that answer, it has done when this call is answered.
     await far.take({ entity: on.entity, token: '0', epoch: 9 }).catch(() => {});
     expect(await on.a.due('account', 0, 10)).toEqual([on.entity]);
-    expect(claimOf(await far.look(on.entity, 3)).jobs.map(({ data }) => data)).toEqual([{ n: 0 }]);
+    expect(claimOf(await far.tryClaim(on.entity, 3)).jobs.map(({ data }) => data)).toEqual([{ n: 0 }]);
   });
 
   test('race 30: work that is added under the very time that a sweep has seen is found by its look', async () => {
     await on.redis.zadd(on.system('due:account'), 1, '42');
     expect(await far.due('account', 0, 10)).toEqual([on.entity]);
     proxy.block('both');
-    const looked = far.look(on.entity, 2);
-    await on.a.enter(on.job(0), 'route-only');
+    const looked = far.tryClaim(on.entity, 2);
+    await on.a.add(on.job(0), 'route-only');
     expect(await on.cluster.dueScore(on.entity)).toBe(1);
     proxy.block('none');
     expect(claimOf(await looked).jobs.map(({ data }) => data)).toEqual([{ n: 0 }]);
@@ -136,7 +136,7 @@ describe('calls that are on their way', () => {
     await eventually('Redis holds the wait', async () => /far:wake-ups .*cmd=bzpopmin/.test(await waits()));
     proxy.abandon();
     expect(await swallowed).toBeInstanceOf(Error);
-    await on.b.enter(on.job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
+    await on.b.add(on.job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
     await eventually('the wake-up is gone', async () => (await on.redis.exists(on.system('pod:far:wake'))) === 0);
     await eventually('the pod is connected again', () =>
       far.renew([{ claim, idle: true }], serving()).then(

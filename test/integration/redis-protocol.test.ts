@@ -49,7 +49,7 @@ describe('the protocol on Redis', () => {
     outcome: { kind: 'failed', reason: 'because', stack: 'Error: because\n  at here' },
   });
   const cold = async (pod: RedisEntityStore, epoch: number, newJob = job(0)) =>
-    claimOf(await pod.enter(newJob, { epoch, mayClaim: true, atOnce: 1 }));
+    claimOf(await pod.add(newJob, { epoch, mayClaim: true, atOnce: 1 }));
   const key = (name: string) => `${cluster.base(entity)}:${name}`;
   const queue = () => {
     const { queue: name, prefix } = cluster.keys(entity);
@@ -85,7 +85,7 @@ describe('the protocol on Redis', () => {
     await a.release(claim, 'idle');
     await cluster.redis.del(key('$:worker'));
     await cluster.redis.zadd(key('failed'), 1, jobs[0]?.id ?? '');
-    expect(await a.look(entity, 2)).toBe('later');
+    expect(await a.tryClaim(entity, 2)).toBe('later');
     expect(await cluster.allKeys()).toEqual([key('$:worker'), key('events')].sort());
     expect(await cluster.redis.ttl(key('$:worker'))).toBeGreaterThan(80_000);
     const next = await cold(a, 3, job(1));
@@ -97,22 +97,22 @@ describe('the protocol on Redis', () => {
     const { claim, jobs } = await cold(a, 1);
     await a.finish(claim, done(jobs[0]), 1);
     await a.release(claim, 'idle');
-    await b.enter(job(1, { deduplication: { id: 'k', ttl: 3 * 86_400_000 } }), 'route-only');
+    await b.add(job(1, { deduplication: { id: 'k', ttl: 3 * 86_400_000 } }), 'route-only');
     expect(await cluster.redis.pttl(key('$:worker'))).toBeGreaterThan((await cluster.redis.pttl(key('de:k'))) - 1000);
     await cluster.redis.del(key('de:k'));
   });
 
   test('I5: ids go on where a queue was emptied between two adds of one tick, or is new again with a schedule', async () => {
     const answers = await Promise.all([
-      a.enter(job(0), 'route-only'),
+      a.add(job(0), 'route-only'),
       a.control.drop(entity),
-      a.enter(job(1), 'route-only'),
+      a.add(job(1), 'route-only'),
       a.control.drop(entity),
     ]);
     const [first, second] = [answers[0].jobId, answers[2].jobId].map(Number);
     expect(second).toBeGreaterThan(Number(first));
     await a.schedules.put(job(2), { id: 'nightly', every: 3_600_000 });
-    const third = await a.enter(job(3), 'route-only');
+    const third = await a.add(job(3), 'route-only');
     expect(Number(third.jobId)).toBeGreaterThan(Number(second));
   });
 
@@ -129,7 +129,7 @@ describe('the protocol on Redis', () => {
     const { claim, jobs } = await cold(a, 1);
     await a.finish(claim, done(jobs[0]), 1);
     await a.release(claim, 'idle');
-    await b.enter(job(1), 'route-only');
+    await b.add(job(1), 'route-only');
     expect(await cluster.redis.ttl(key('events'))).toBe(-1);
   });
 
@@ -177,8 +177,8 @@ describe('the protocol on Redis', () => {
 
   test('a plain BullMQ Queue reads everything: counts, jobs, their options and who works them', async () => {
     const { jobs } = await cold(a, 1);
-    await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
-    await a.enter(job(2, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
+    await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
+    await a.add(job(2, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
     const bull = queueOnce();
     expect(await bull.getJobCounts('active', 'waiting', 'delayed')).toEqual({ active: 1, waiting: 1, delayed: 1 });
     const [active] = await bull.getJobs(['active']);
@@ -191,7 +191,7 @@ describe('the protocol on Redis', () => {
     await queueOnce().removeOrphanedJobs();
     expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
     for (const jobId of ['meta', 'wait', '$', '$:worker', 'a:b', '', '17']) {
-      await expect(a.enter(job(1, { jobId }), { epoch: 1, mayClaim: false, atOnce: 1 })).rejects.toBeInstanceOf(
+      await expect(a.add(job(1, { jobId }), { epoch: 1, mayClaim: false, atOnce: 1 })).rejects.toBeInstanceOf(
         InvalidOptionError,
       );
     }
@@ -199,7 +199,7 @@ describe('the protocol on Redis', () => {
 
   test('race 5: an expired or stolen lock, or a deleted hash, is the job’s own matter', async () => {
     const { claim, jobs } = await cold(a, 1);
-    for (let n = 1; n < 5; n++) await a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+    for (let n = 1; n < 5; n++) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
     await cluster.redis.del(key(`${jobs[0]?.id}:lock`));
     const [second] = (await a.finish(claim, done(jobs[0]), 1)).jobs;
     await cluster.redis.set(key(`${second?.id}:lock`), 'a-thief');
@@ -213,7 +213,7 @@ describe('the protocol on Redis', () => {
 
   test('a job whose hash was deleted while it waited fails instead of stopping the entity', async () => {
     const { claim, jobs } = await cold(a, 1);
-    const entered = await a.enter(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
+    const entered = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
     await cluster.redis.del(key(entered.jobId));
     const [wreck] = (await a.finish(claim, done(jobs[0]), 1)).jobs;
     expect(wreck?.mustFail).toMatch(/data of the job is gone/);
@@ -246,7 +246,7 @@ describe('the protocol on Redis', () => {
   test('race 38: an add that fails half-way leaves nothing, and can be tried again', async () => {
     await cluster.redis.set(key('wait'), 'not a list');
     for (const options of [{}, { jobId: 'order-1' }]) {
-      await expect(a.enter(job(0, options), { epoch: 1, mayClaim: true, atOnce: 1 })).rejects.toBeInstanceOf(
+      await expect(a.add(job(0, options), { epoch: 1, mayClaim: true, atOnce: 1 })).rejects.toBeInstanceOf(
         StoreRefusedError,
       );
     }
@@ -269,7 +269,7 @@ describe('the protocol on Redis', () => {
     const added: Promise<unknown>[] = [];
     for (let n = 1; n <= 300; n++) {
       if (n % 50 === 1) await cluster.redis.script('FLUSH');
-      added.push(a.enter(job(n), { epoch: 1, mayClaim: false, atOnce: 1 }));
+      added.push(a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 }));
       if (n % 7 === 0) await new Promise(resolve => setImmediate(resolve));
     }
     await Promise.all(added);
@@ -285,15 +285,15 @@ describe('the protocol on Redis', () => {
   test('race 19: an error of one call of a tick is that call’s own', async () => {
     await cluster.redis.set(`${cluster.base({ type: 'account', id: 'bad' })}:wait`, 'not a list');
     const outcomes = await Promise.allSettled([
-      a.enter(job(1), { epoch: 1, mayClaim: true, atOnce: 1 }),
-      a.enter(job(2, {}, { type: 'account', id: 'bad' }), { epoch: 2, mayClaim: true, atOnce: 1 }),
-      a.enter(job(3), { epoch: 1, mayClaim: false, atOnce: 1 }),
+      a.add(job(1), { epoch: 1, mayClaim: true, atOnce: 1 }),
+      a.add(job(2, {}, { type: 'account', id: 'bad' }), { epoch: 2, mayClaim: true, atOnce: 1 }),
+      a.add(job(3), { epoch: 1, mayClaim: false, atOnce: 1 }),
     ]);
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   });
 
   test('race 22: jobs under the lock of a plain BullMQ worker are left to it, and reported', async () => {
-    await a.enter(job(0), 'route-only');
+    await a.add(job(0), 'route-only');
     let release: () => void = () => {};
     const held = new Promise<void>(resolve => {
       release = resolve;
@@ -301,7 +301,7 @@ describe('the protocol on Redis', () => {
     const { queue: name, prefix } = cluster.keys(entity);
     const worker = new Worker(name, () => held, { prefix, connection: { url: redisUrl() } as never });
     await eventually('the plain worker has the job', async () => (await cluster.redis.llen(key('active'))) === 1);
-    await a.enter(job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
+    await a.add(job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
     expect(cluster.log.lines.join()).toMatch(/locked by a BullMQ Worker that is not ours/);
     expect(await cluster.redis.lrange(key('active'), 0, -1)).toHaveLength(2);
     release();
@@ -311,7 +311,7 @@ describe('the protocol on Redis', () => {
   test('race 36: wake-ups for a dead pod expire', async () => {
     const { claim, jobs } = await cold(a, 1);
     await a.finish(claim, done(jobs[0]), 1);
-    await b.enter(job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
+    await b.add(job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
     const wakeUps = `${cluster.prefix}:$:pod:a:wake`;
     expect(await cluster.redis.zrange(wakeUps, '0', '-1')).toEqual(['account:42']);
     expect(await cluster.redis.pttl(wakeUps)).toBeGreaterThan(0);
@@ -322,7 +322,7 @@ describe('the protocol on Redis', () => {
       const of = { type: 'account', id };
       const { claim, jobs } = await cold(a, id.charCodeAt(0), job(0, {}, of));
       await a.finish(claim, done(jobs[0]), 1);
-      await b.enter(job(1, {}, of), { epoch: 1, mayClaim: true, atOnce: 1 });
+      await b.add(job(1, {}, of), { epoch: 1, mayClaim: true, atOnce: 1 });
     }
     expect((await a.wakeUps([])).map(({ id }) => id)).toEqual(['z', 'y', 'x']);
   });
@@ -339,35 +339,35 @@ describe('the protocol on Redis', () => {
   test('a queue has one entity: another that names it is refused, before anything is added', async () => {
     const [first, second] = ['named', 'sameName'].map(type => ({ type, id: '1' }));
     // One tick, one script.
-    const added = a.enter(job(0, {}, first), 'route-only');
-    const refused = a.enter(job(1, {}, second), { epoch: 1, mayClaim: true, atOnce: 1 });
-    expect(await added).toMatchObject({ route: 'nobody' });
+    const added = a.add(job(0, {}, first), 'route-only');
+    const refused = a.add(job(1, {}, second), { epoch: 1, mayClaim: true, atOnce: 1 });
+    expect(await added).toMatchObject({ route: 'unowned' });
     await expect(refused).rejects.toThrow(InvalidOptionError);
     await expect(refused).rejects.toThrow(/belongs to named:1; queueName must give sameName:1 one of its own/);
     expect(await cluster.redis.llen(`${cluster.prefix}:q-1:wait`)).toBe(1);
-    await a.look(first ?? entity, 2);
-    await expect(b.enter(job(1, {}, second), 'route-only')).rejects.toThrow(InvalidOptionError);
+    await a.tryClaim(first ?? entity, 2);
+    await expect(b.add(job(1, {}, second), 'route-only')).rejects.toThrow(InvalidOptionError);
   });
 
   test('a job whose routing fails is added all the same: its caller is not told otherwise, and it is found', async () => {
     await cluster.redis.set(key('active'), 'of a wrong type');
-    const entered = await a.enter(job(0), { epoch: 1, mayClaim: true, atOnce: 1 });
+    const entered = await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 });
     expect(entered).toMatchObject({ route: 'unknown-claim', jobId: '1' });
     expect(cluster.log.lines.join()).toMatch(/Job 1 of account:42 was added; routing it failed: WRONGTYPE/);
     await cluster.redis.del(key('active'));
-    expect(await a.look(entity, 2)).toMatchObject({ jobs: [{ id: '1' }] });
+    expect(await a.tryClaim(entity, 2)).toMatchObject({ jobs: [{ id: '1' }] });
   });
 
   test('a delayed job is due when BullMQ says so, which also counts its timestamp', async () => {
     const timestamp = Date.now() - 59_000;
-    await a.enter(job(0, { delay: 60_000, timestamp }), 'route-only');
+    await a.add(job(0, { delay: 60_000, timestamp }), 'route-only');
     expect(await cluster.dueScore(entity)).toBe((timestamp + 60_000) * 1000);
   });
 
   test('jobs of a priority, which came past us, go back in their order', async () => {
     const bull = queueOnce();
     for (const n of [2, 0, 1]) await bull.add('withdraw', { n }, { priority: 5, jobId: `job-${n}` });
-    const claimed = await a.look(entity, 1);
+    const claimed = await a.tryClaim(entity, 1);
     if (typeof claimed === 'string') throw new Error(claimed);
     const { jobs } = await a.finish(claimed.claim, done(claimed.jobs[0]), 2);
     expect(jobs.map(({ id }) => id)).toEqual(['job-0', 'job-1']);

@@ -28,7 +28,7 @@ describe('schedules and time', () => {
     const pattern = `${new Date(Date.now() - 60_000).getUTCMinutes()} * * * *`;
     const nextAtMs = await put(of.a, 1, pattern);
     await of.cluster.ripenDelayed(of.entity);
-    const { jobs } = claimOf(await of.a.look(of.entity, 1));
+    const { jobs } = claimOf(await of.a.tryClaim(of.entity, 1));
     for (const pod of [behind, of.b, behind]) expect(await put(pod, 2, pattern)).toBe(nextAtMs + HOUR_MS);
     expect(await ids('active')).toEqual([jobs[0]?.id]);
     expect(await ids('delayed')).toEqual([`repeat:s:${nextAtMs + HOUR_MS}`]);
@@ -40,7 +40,7 @@ describe('schedules and time', () => {
     const first = await put(of.a, 1, pattern);
     const [run] = await of.queue().getDelayed();
     await run?.promote();
-    const { claim, jobs } = claimOf(await of.a.look(of.entity, 1));
+    const { claim, jobs } = claimOf(await of.a.tryClaim(of.entity, 1));
     const second = await put(of.b, 2, pattern);
     expect(second).toBeGreaterThan(first);
     await of.a.finish(claim, done(jobs[0], 'failed'), 1);
@@ -52,7 +52,7 @@ describe('schedules and time', () => {
   /** The next run is due, and fetched; only it is. */
   const promoted = async (epoch: number) => {
     await of.cluster.ripenDelayed(of.entity);
-    return claimOf(await of.a.look(of.entity, epoch));
+    return claimOf(await of.a.tryClaim(of.entity, epoch));
   };
   /** A tool has promoted the run; it has failed, and is kept. */
   const failsEarly = async () => {
@@ -75,7 +75,7 @@ describe('schedules and time', () => {
   test('I7: … nor the schedule by an interval', async () => {
     const every = 60_000;
     const taken = (await of.a.schedules.put(of.job(1), { id: 's', every })) + every;
-    const { claim, jobs } = claimOf(await of.a.look(of.entity, 1));
+    const { claim, jobs } = claimOf(await of.a.tryClaim(of.entity, 1));
     await of.a.finish(claim, done(jobs[0]), 0);
     await of.a.release(claim, 'idle');
     await failsEarly();
@@ -97,7 +97,7 @@ describe('schedules and time', () => {
   test('the last run of a schedule that a tool has made with an end does not end the one that has taken its place', async () => {
     const template = { name: 'withdraw', data: { n: 1 } };
     await of.queue().upsertJobScheduler('s', { every: 60_000, limit: 1 }, template);
-    const { claim, jobs } = claimOf(await of.a.look(of.entity, 1));
+    const { claim, jobs } = claimOf(await of.a.tryClaim(of.entity, 1));
     const nextAtMs = await put(of.b, 2, '0 0 1 1 *');
     await of.a.finish(claim, done(jobs[0]), 1);
     expect(await of.b.schedules.list(of.entity, 0, 9)).toMatchObject([{ id: 's', nextAtMs }]);

@@ -26,7 +26,7 @@ afterEach(async () => {
 test('a server that knows no INFO: the store starts, warns once, and works', async () => {
   const pod = await cluster.pod(config, 'p', server.url);
   const job = { entity: { type: 'account', id: '1' }, name: 'note', data: '{}', options: {} };
-  expect(await pod.enter(job as never, 'route-only')).toMatchObject({ route: 'nobody' });
+  expect(await pod.add(job as never, 'route-only')).toMatchObject({ route: 'unowned' });
   expect(cluster.log.lines).toEqual([expect.stringMatching(/^warn Redis does not say whether it evicts keys/)]);
 });
 
@@ -60,10 +60,10 @@ test('a mailbox that Redis does not let us empty is read again after a pause, no
   const put = () => admin.xadd(box, '*', 'call', '1', 'kind', 'value', 'text', '1');
   await put();
   await admin.config('SET', 'min-replicas-to-write', '1');
-  expect(await pod.answers.receive()).toHaveLength(1);
-  await expect(pod.answers.receive()).rejects.toThrow(/NOREPLICAS/);
+  expect(await pod.replies.receive()).toHaveLength(1);
+  await expect(pod.replies.receive()).rejects.toThrow(/NOREPLICAS/);
   await admin.config('SET', 'min-replicas-to-write', '0');
-  const next = pod.answers.receive();
+  const next = pod.replies.receive();
   await eventually('what was read is removed', async () => (await admin.xlen(box)) === 0);
   await put();
   expect(await next).toHaveLength(1);

@@ -19,7 +19,7 @@ describe('sizes on Redis', () => {
     job: done(job).job,
     outcome: { kind: 'retrying', reason: 'because', stack, delayMs },
   });
-  const add = (n: number) => on.a.enter(on.job(n, { attempts: 9 }), { epoch: 1, mayClaim: false, atOnce: 1 });
+  const add = (n: number) => on.a.add(on.job(n, { attempts: 9 }), { epoch: 1, mayClaim: false, atOnce: 1 });
 
   test('what an older version has kept of failures without a bound is not read, and the next failure replaces it', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, { attempts: 9 }));
@@ -64,7 +64,7 @@ describe('sizes on Redis', () => {
       failsParent: false,
     }));
     const parent = { ...on.job(0), envelope: { children } };
-    const { jobs } = claimOf(await on.a.enter(parent, { epoch: 1, mayClaim: true, atOnce: 1 }));
+    const { jobs } = claimOf(await on.a.add(parent, { epoch: 1, mayClaim: true, atOnce: 1 }));
     const key = on.key(jobs[0]?.id ?? '');
     for (const { id, jobId } of children) {
       const child = `${on.cluster.base({ type: 'account', id })}:${jobId}`;
@@ -94,7 +94,7 @@ describe('sizes on Redis', () => {
     /** Its children have brought more than one step could copy. */
     beforeEach(async () => {
       const job = { ...on.job(0), envelope: { children: [child(MANY - 1)] } };
-      parent = claimOf(await on.a.enter(job, { epoch: 1, mayClaim: true, atOnce: 1 }));
+      parent = claimOf(await on.a.add(job, { epoch: 1, mayClaim: true, atOnce: 1 }));
       const brought = Array.from({ length: MANY }, (_, n) => [field(child(n)), `"${n}"`]).flat();
       await on.redis.hset(on.key(`${parent.jobs[0]?.id}:processed`), ...brought);
     });

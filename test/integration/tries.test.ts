@@ -25,7 +25,7 @@ describe('tries', () => {
     job: done(job).job,
     outcome: { kind: 'retrying', reason, stack: `Error: ${reason}`, delayMs },
   });
-  const add = (n: number, options = {}) => on.a.enter(on.job(n, options), { epoch: 1, mayClaim: false, atOnce: 1 });
+  const add = (n: number, options = {}) => on.a.add(on.job(n, options), { epoch: 1, mayClaim: false, atOnce: 1 });
 
   test('each try leaves its reason and its stack, for any tool of BullMQ to see', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
@@ -75,10 +75,10 @@ describe('tries', () => {
   test('an add of another pod calls nobody while a hold lasts', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
-    expect((await on.b.enter(on.job(1), 'route-only')).route).toBe('elsewhere');
+    expect((await on.b.add(on.job(1), 'route-only')).route).toBe('remote');
     expect(await on.redis.exists(on.system('pod:a:wake'))).toBe(0);
     await on.cluster.removeJob(on.entity, jobs[0]?.id ?? '');
-    await on.b.enter(on.job(2), 'route-only');
+    await on.b.add(on.job(2), 'route-only');
     expect(await on.a.wakeUps([])).toEqual([on.entity]);
   });
 
@@ -95,8 +95,8 @@ describe('tries', () => {
   test('race 33: a job of a priority, which came past us, keeps its place too; what was fetched after it goes back', async () => {
     const bull = on.queue();
     for (const n of [0, 1]) await bull.add('withdraw', { n }, { priority: 5, attempts: 2 });
-    for (const n of [2, 3]) await on.b.enter(on.job(n), 'route-only');
-    const { claim, jobs } = claimOf(await on.a.look(on.entity, 1));
+    for (const n of [2, 3]) await on.b.add(on.job(n), 'route-only');
+    const { claim, jobs } = claimOf(await on.a.tryClaim(on.entity, 1));
     expect(numbers(jobs)).toEqual([2]);
     const next = await on.a.finish(claim, done(jobs[0]), 3);
     expect(numbers(next.jobs)).toEqual([3, 0, 1]);
@@ -115,7 +115,7 @@ describe('tries', () => {
     await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
     await on.cluster.removeJob(on.entity, 'pay-1');
     const entered = await add(1, { jobId: 'pay-1' });
-    expect(entered.route === 'mine' && numbers(entered.fetched.jobs)).toEqual([1]);
+    expect(entered.route === 'local' && numbers(entered.fetched.jobs)).toEqual([1]);
   });
 
   test('race 33: nor does a hold outlive the hash of its job', async () => {
@@ -145,7 +145,7 @@ describe('tries', () => {
     expect(numbers((await on.a.take(claim)).jobs)).toEqual([1]);
     expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ kicked: [0] });
     await on.cluster.expireLeases();
-    expect(numbers(claimOf(await on.b.look(on.entity, 1)).jobs)).toEqual([1]);
+    expect(numbers(claimOf(await on.b.tryClaim(on.entity, 1)).jobs)).toEqual([1]);
   });
 
   test('race 20: Redis’s clock steps back: the entity does not wait for it', async () => {
@@ -163,8 +163,8 @@ describe('tries', () => {
 
   test('race 13: how long a job was left for pods that know its name is of one try', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
-    expect(await on.a.leave(claim, done(jobs[0]).job, LONG_MS)).toBe(true);
-    const known = claimOf(await on.b.look(on.entity, 1));
+    expect(await on.a.defer(claim, done(jobs[0]).job, LONG_MS)).toBe(true);
+    const known = claimOf(await on.b.tryClaim(on.entity, 1));
     await on.b.finish(known.claim, again(known.jobs[0], LONG_MS), 1);
     expect(await on.redis.hexists(on.key(String(jobs[0]?.id)), 'left')).toBe(0);
   });
@@ -184,7 +184,7 @@ describe('tries', () => {
     await on.a.release(claim, 'idle');
     expect(await on.b.discover(['account'], 1)).toMatchObject({ found: 0 });
     // Its successors are, once a person has removed it.
-    await on.b.enter(on.job(1), 'route-only');
+    await on.b.add(on.job(1), 'route-only');
     await on.cluster.removeJob(on.entity, String(jobs[0]?.id));
     await on.redis.zadd(on.system('due:account'), (Date.now() + LONG_MS) * 1000, on.entity.id);
     await on.cluster.timePasses(2);
@@ -202,7 +202,7 @@ describe('tries', () => {
     const pod = await on.cluster.pod(config, 'relaxed');
     const { claim, jobs } = await on.cold(pod, 1);
     const order: number[] = [];
-    const enter = (n: number, options: object) => pod.enter(on.job(n, { ...options }), 'route-only');
+    const enter = (n: number, options: object) => pod.add(on.job(n, { ...options }), 'route-only');
     await enter(1, { priority: 9 });
     await enter(2, { priority: 3 });
     await enter(3, {});

@@ -4,7 +4,7 @@ const CORE = ['test/unit/answers.test.ts'];
 const MANY = ['test/unit/many-calls.test.ts'];
 const ON_REDIS = ['test/integration/answers.test.ts'];
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 const ANSWER = script('answer');
 const CALL = 'src/core/calls/pending-call.ts';
 const CALLS = 'src/core/calls/pending-calls.ts';
@@ -31,7 +31,7 @@ export const answerGuards = [
     guard: 'an answer that was not read is found',
     cites: 'race 1',
     file: INQUIRY,
-    from: '      for await (const page of this.parts.answers.unread()) this.parts.deliver(page);\n',
+    from: '      for await (const page of this.parts.replies.unread()) this.parts.deliver(page);\n',
     to: '',
     tests: MANY,
   },

@@ -7,7 +7,7 @@ const CLOCK = ['test/integration/races-clock.test.ts'];
 const KEEPER = ['test/unit/lease-keeper.test.ts'];
 const MINE = "if not mine(B, epoch) then return {'STALE'} end\n";
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 
 export const claimGuards = [
   { guard: 'take: the claim is mine', cites: 'I3', file: script('take'), from: MINE, to: '', tests: CONTRACT },
@@ -30,7 +30,7 @@ export const claimGuards = [
   {
     guard: 'release: the claim is mine',
     cites: 'I3',
-    file: script('look'),
+    file: script('try-claim'),
     from: `${MINE}  -- no handler runs`,
     to: '  -- no handler runs',
     tests: CONTRACT,
@@ -46,7 +46,7 @@ export const claimGuards = [
   {
     guard: 'a queue whose entity has become known is read anew',
     cites: 'I1',
-    file: script('enter'),
+    file: script('intake'),
     from: "  claims[B] = nil\n  redis.call('HSET', fence(B), 'entity'",
     to: "  redis.call('HSET', fence(B), 'entity'",
     tests: ['test/integration/redis-protocol.test.ts'],
@@ -54,7 +54,7 @@ export const claimGuards = [
   {
     guard: 'a claim that is given up is read anew',
     cites: 'race 4',
-    file: script('look'),
+    file: script('try-claim'),
     from: "  claims[B] = nil\n  redis.call('HDEL', fence(B), 'owner'",
     to: "  redis.call('HDEL', fence(B), 'owner'",
     tests: [
@@ -154,7 +154,7 @@ export const claimGuards = [
   {
     guard: 'an add puts its entity in `due`',
     cites: 'I7',
-    file: script('enter'),
+    file: script('intake'),
     from: '  lookBy(T, I, atUs)\n',
     to: '',
     tests: CONTRACT,
@@ -178,7 +178,7 @@ export const claimGuards = [
   {
     guard: 'the late look settles nothing',
     cites: 'race 27',
-    file: script('look'),
+    file: script('try-claim'),
     from: 'if claim[OWNER] == pod and (tonumber(epoch) or 0) <= epochOf(claim) then',
     to: 'if false then',
     tests: CONTRACT,
@@ -186,7 +186,7 @@ export const claimGuards = [
   {
     guard: 'a look leaves a live owner alone',
     cites: 'I1',
-    file: script('look'),
+    file: script('try-claim'),
     from: 'if isOthers(claim) then',
     to: 'if false then',
     tests: CLAIMS,
@@ -194,7 +194,7 @@ export const claimGuards = [
   {
     guard: 'a look that finds work removes nothing',
     cites: 'race 11',
-    file: script('look'),
+    file: script('try-claim'),
     from: "if not hasWork(B) then\n    settle(B, T, I)\n    return {'LATER'}",
     to: "if redis.call('EXISTS', B .. ':wait') == 0 then\n    settle(B, T, I)\n    return {'LATER'}",
     tests: CONTRACT,
@@ -202,7 +202,7 @@ export const claimGuards = [
   {
     guard: 'an idle release is refused while there is work',
     cites: 'I7, race 4',
-    file: script('look'),
+    file: script('try-claim'),
     from: "if mode == 'idle' and waitsUs == 0 then return {'OK', '0'} end",
     to: '',
     tests: CONTRACT,
@@ -234,7 +234,7 @@ export const claimGuards = [
   {
     guard: 'an add gives its own pod no second claim',
     cites: 'race 25',
-    file: script('enter'),
+    file: script('intake'),
     from: 'if claim[OWNER] == pod then',
     to: "if claim[OWNER] == pod and tonumber(claim[UNTIL] or '0') > nowUs then",
     tests: WIRE,
@@ -243,14 +243,14 @@ export const claimGuards = [
     guard: 'a look, and the removal that follows from it, are one step',
     cites: 'races 11 and 30',
     file: 'src/store/redis/redis-store.ts',
-    from: "return this.parts.channel.call('look', args, answer =>",
-    to: "const key = this.keySpace.system + 'due:' + keys.type;\n    return this.parts.channel.call('look', args, answer => answer[0] === 'LATER' && this.commands.zrem(key, keys.id) ? 'later' :",
+    from: "return this.parts.channel.call('tryClaim', args, answer =>",
+    to: "const key = this.keySpace.system + 'due:' + keys.type;\n    return this.parts.channel.call('tryClaim', args, answer => answer[0] === 'LATER' && this.commands.zrem(key, keys.id) ? 'later' :",
     tests: WIRE,
   },
   {
     guard: 'a look at a live owner’s entity keeps it in `due`',
     cites: 'race 3',
-    file: script('look'),
+    file: script('try-claim'),
     from: "redis.call('ZADD', sys .. 'due:' .. T, string.format('%.0f', liveUntil(claim)), I)",
     to: "redis.call('ZREM', sys .. 'due:' .. T, I)",
     tests: CLOCK,
@@ -282,7 +282,7 @@ export const claimGuards = [
   {
     guard: 'a wake-up that is repeated keeps its place',
     cites: 'race 14',
-    file: script('enter'),
+    file: script('intake'),
     from: "redis.call('ZADD', key, 'NX', ",
     to: "redis.call('ZADD', key, ",
     tests: CLAIMS,
@@ -298,7 +298,7 @@ export const claimGuards = [
   {
     guard: 'wake-ups of a dead pod expire',
     cites: 'race 36',
-    file: script('enter'),
+    file: script('intake'),
     from: "  redis.call('PEXPIRE', key, 60000)\n",
     to: '',
     tests: PROTOCOL,

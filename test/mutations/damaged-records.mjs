@@ -1,7 +1,7 @@
 // Guards of records that others have written or damaged; for `scripts/mutation-check.mjs`.
 const TESTS = ['test/integration/damage.test.ts'];
 const FIELDS = ['test/unit/job-fields.test.ts'];
-const SCRIPTS = 'src/store/redis/scripts/';
+const SCRIPTS = 'src/store/redis/lua/';
 
 export const damagedRecordGuards = [
   {
@@ -64,7 +64,7 @@ export const damagedRecordGuards = [
     guard: 'an epoch that is damaged is not there',
     cites: 'damaged number, I3',
     file: `${SCRIPTS}claim.lua.ts`,
-    from: "whole(claim[EPOCH], MOST_EPOCH) or '0'",
+    from: "whole(claim[EPOCH], MAX_EPOCH) or '0'",
     to: "claim[EPOCH] or '0'",
     tests: TESTS,
   },

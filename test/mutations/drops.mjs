@@ -3,15 +3,15 @@ const DROPS = ['test/contract/redis.test.ts'];
 const STEPS = ['test/integration/bounded-steps.test.ts'];
 const MEMORY = ['test/contract/memory.test.ts'];
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 
 export const dropGuards = [
   {
     guard: 'dropped: a takeover honours a drop that is pending',
     cites: 'I5',
     file: script('claim'),
-    from: '  local back, foreign, isMore = giveBack(B, nil, drop, MOST_RECOVERED)\n',
-    to: '  local back, foreign, isMore = giveBack(B, nil, nil, MOST_RECOVERED)\n',
+    from: '  local back, foreign, isMore = giveBack(B, nil, drop, MAX_RECOVERED)\n',
+    to: '  local back, foreign, isMore = giveBack(B, nil, nil, MAX_RECOVERED)\n',
     tests: DROPS,
   },
   {
@@ -57,7 +57,7 @@ export const dropGuards = [
   {
     guard: 'dropped: an idempotency key of a job that was dropped is free at once',
     cites: 'I10',
-    file: script('enter'),
+    file: script('intake'),
     from: '  if wasDropped(B, id) then\n    DROPS',
     to: '  if false then\n    DROPS',
     tests: DROPS,
@@ -116,7 +116,7 @@ export const parkedGuards = [
   {
     guard: 'parked: what is paused or blocked is due for nobody',
     cites: 'race 16',
-    file: script('look'),
+    file: script('try-claim'),
     from: '    park(B, T, I)\n    return {isPaused',
     to: '    lookAgain(T, I, 5000000)\n    return {isPaused',
     tests: DROPS,
@@ -140,7 +140,7 @@ export const parkedGuards = [
   {
     guard: 'parked: what waits for the end of the pause of its type is remembered',
     cites: 'I7',
-    file: script('look'),
+    file: script('try-claim'),
     from: 'local waitsForType = isTypePaused(T) and not isPausedByItself(B)',
     to: 'local waitsForType = false',
     tests: STEPS,
@@ -152,8 +152,8 @@ export const boundedGuards = [
     guard: 'bounded: what a dead owner had fetched comes back in pieces',
     cites: 'I11',
     file: script('claim'),
-    from: 'local MOST_RECOVERED = 1000\n',
-    to: 'local MOST_RECOVERED = 1000000\n',
+    from: 'local MAX_RECOVERED = 1000\n',
+    to: 'local MAX_RECOVERED = 1000000\n',
     tests: STEPS,
   },
   {
@@ -192,14 +192,14 @@ export const boundedGuards = [
     guard: 'bounded: a heavy list comes in several steps',
     cites: 'I11',
     file: script('control'),
-    from: 'local MOST_LISTED_BYTES = 4194304\n',
-    to: 'local MOST_LISTED_BYTES = 4194304000\n',
+    from: 'local MAX_LISTED_BYTES = 4194304\n',
+    to: 'local MAX_LISTED_BYTES = 4194304000\n',
     tests: STEPS,
   },
   {
     guard: 'dropped: an add is not answered with a job that may be dropped',
     cites: 'I5',
-    file: script('enter'),
+    file: script('intake'),
     from: "  refuseDropping(B, customId, dedupKey)\n  if maxPending ~= ''",
     to: "  if maxPending ~= ''",
     tests: DROPS,
@@ -207,7 +207,7 @@ export const boundedGuards = [
   {
     guard: 'dropped: nor is one of a bulk that is one step',
     cites: 'I5',
-    file: script('enter'),
+    file: script('intake'),
     from: '      refuseDropping(B, customId, dedupKey)\n',
     to: '',
     tests: DROPS,

@@ -2,7 +2,7 @@
 const CONTRACT = ['test/contract/redis.test.ts'];
 const FLOWS = ['test/integration/flows.test.ts'];
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 
 export const flowGuards = [
   {
@@ -112,7 +112,7 @@ export const flowGuards = [
   {
     guard: 'it is known whose queue a parent is in when its fence has expired',
     cites: 'I7',
-    file: script('look'),
+    file: script('try-claim'),
     from: "type(word) == 'string' and word or ''",
     to: "''",
     tests: FLOWS,
@@ -136,7 +136,7 @@ export const flowGuards = [
   {
     guard: 'a parent whose add is taken back waits no more',
     cites: 'race 38',
-    file: script('enter'),
+    file: script('intake'),
     from: "  pcall(redis.call, 'ZREM', B .. ':waiting-children', id)\n",
     to: '',
     tests: FLOWS,
@@ -152,7 +152,7 @@ export const flowGuards = [
   {
     guard: 'parents that wait take room',
     cites: 'I10',
-    file: script('enter'),
+    file: script('intake'),
     from: " + redis.call('ZCARD', B .. ':waiting-children')",
     to: '',
     tests: CONTRACT,

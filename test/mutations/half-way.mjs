@@ -1,7 +1,7 @@
 // Guards of steps that are stopped half-way, and of texts and fields that would stop one; for `scripts/mutation-check.mjs`.
 const HALF = ['test/integration/half-way.test.ts'];
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 const dispatcher = 'src/store/redis/lua/compose.ts';
 
 export const halfWayGuards = [
@@ -40,7 +40,7 @@ export const halfWayGuards = [
   {
     guard: 'an add that was taken back has not written',
     cites: 'I10, race 38',
-    file: script('enter'),
+    file: script('intake'),
     from: '  hasWritten = hadWritten\n',
     to: '',
     tests: HALF,

@@ -1,13 +1,13 @@
 // Guards of what comes in, of dead letters and of a type's pause, in Redis; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 
 export const intakeGuards = [
   {
     guard: 'the jobs of a queue that was gone are numbered on',
     cites: 'I5',
-    file: script('enter'),
+    file: script('intake'),
     from: "  if lastId then redis.call('SET', B .. ':id', lastId) end\n",
     to: '',
     tests: CONTRACT,
@@ -23,7 +23,7 @@ export const intakeGuards = [
   {
     guard: 'the fence is made to outlive a key also where nobody works the entity',
     cites: 'I5',
-    file: script('enter'),
+    file: script('intake'),
     from: '  if not claimOf(B)[OWNER] then expireIdleFence(B) end\n',
     to: '',
     tests: ['test/integration/redis-protocol.test.ts'],
@@ -31,7 +31,7 @@ export const intakeGuards = [
   {
     guard: 'ids go on where a queue was emptied between two adds of one script',
     cites: 'I5',
-    file: script('look'),
+    file: script('try-claim'),
     from: 'claims[B], lastIds[B] = nil, nil',
     to: 'claims[B] = nil',
     tests: ['test/integration/redis-protocol.test.ts'],
@@ -40,14 +40,14 @@ export const intakeGuards = [
     guard: 'ids go on where a schedule makes the first job of a queue',
     cites: 'I5',
     file: script('schedule'),
-    from: "  if redis.call('EXISTS', B .. ':id') == 0 then idsGoOn(B) end\n",
+    from: "  if redis.call('EXISTS', B .. ':id') == 0 then restoreIdCounter(B) end\n",
     to: '',
     tests: ['test/integration/redis-protocol.test.ts'],
   },
   {
     guard: 'a fence that is new where an entity is settled expires',
     cites: 'I8',
-    file: script('look'),
+    file: script('try-claim'),
     from: '  if not isFenced then expireFence(B, 0) end\n',
     to: '',
     tests: ['test/integration/redis-protocol.test.ts'],
@@ -55,7 +55,7 @@ export const intakeGuards = [
   {
     guard: 'the next run of a schedule takes no room',
     cites: 'I10',
-    file: script('enter'),
+    file: script('intake'),
     from: " - redis.call('ZCARD', B .. ':repeat')",
     to: '',
     tests: CONTRACT,
@@ -63,7 +63,7 @@ export const intakeGuards = [
   {
     guard: 'an add beyond the bound is refused',
     cites: 'I10',
-    file: script('enter'),
+    file: script('intake'),
     from: "  if maxPending ~= '' and pendingOf(B) >= tonumber(maxPending)",
     to: "  if maxPending ~= '' and false",
     tests: CONTRACT,
@@ -71,7 +71,7 @@ export const intakeGuards = [
   {
     guard: 'what is known already needs no room',
     cites: 'I10',
-    file: script('enter'),
+    file: script('intake'),
     from: " and isNew(B, customId, dedupKey) then return {'FULL'} end",
     to: " then return {'FULL'} end",
     tests: CONTRACT,
@@ -79,7 +79,7 @@ export const intakeGuards = [
   {
     guard: 'jobs for later count as a backlog',
     cites: 'I10',
-    file: script('enter'),
+    file: script('intake'),
     from: " + redis.call('ZCARD', B .. ':delayed')",
     to: '',
     tests: CONTRACT,
@@ -87,7 +87,7 @@ export const intakeGuards = [
   {
     guard: 'a bulk for which there is no room adds nothing',
     cites: 'I10',
-    file: script('enter'),
+    file: script('intake'),
     from: "      if room[B] < 0 then return {'FULL', i} end\n",
     to: '',
     tests: CONTRACT,
@@ -96,7 +96,7 @@ export const intakeGuards = [
     guard: 'a job that is buried leaves a letter',
     cites: 'I5',
     file: script('finish'),
-    from: "    if was then Letters.bury(B, jobId, was, ok and (type(r) ~= 'number' or r >= 0)) end\n",
+    from: "    if was then Letters.moveToDeadLetters(B, jobId, was, ok and (type(r) ~= 'number' or r >= 0)) end\n",
     to: '',
     tests: CONTRACT,
   },
@@ -112,8 +112,8 @@ export const intakeGuards = [
     guard: 'a letter is replayed once',
     cites: 'I5',
     file: script('dead'),
-    from: '  Letters.remove(T, letter)\n  hasJobs',
-    to: '  hasJobs',
+    from: '  Letters.remove(T, letter)\n  keepQueueAlive',
+    to: '  keepQueueAlive',
     tests: CONTRACT,
   },
   {
@@ -143,7 +143,7 @@ export const intakeGuards = [
   {
     guard: 'a look leaves an entity of a type that is paused',
     cites: 'race 16',
-    file: script('look'),
+    file: script('try-claim'),
     from: ' or isPausedByType(B) end',
     to: ' end',
     tests: CONTRACT,
@@ -191,7 +191,7 @@ export const intakeGuards = [
   {
     guard: 'a pause does not take a drop back',
     cites: 'I6',
-    file: script('enter'),
+    file: script('intake'),
     from: "claim[RECALL] == 'drop' and 'drop' or why",
     to: 'why',
     tests: CONTRACT,

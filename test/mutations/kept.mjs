@@ -1,13 +1,13 @@
 // Guards of what a job has beside its payload, and of jobs that have ended; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 
 export const keptGuards = [
   {
     guard: 'the envelope is of the job that is added, not of one that is known',
     cites: 'I5',
-    file: script('enter'),
+    file: script('intake'),
     from: "envelope ~= '' and not existed and id ~= known and",
     to: "envelope ~= '' and",
     tests: CONTRACT,
@@ -15,7 +15,7 @@ export const keptGuards = [
   {
     guard: 'a job that takes the place of a delayed one has an envelope of its own',
     cites: 'I5',
-    file: script('enter'),
+    file: script('intake'),
     from: "id ~= known and type(id) ~= 'number'",
     to: "not known and type(id) ~= 'number'",
     tests: ['test/integration/payloads.test.ts'],
@@ -39,7 +39,7 @@ export const keptGuards = [
   {
     guard: 'jobs that are kept for a time go where none ends any more',
     cites: 'I8',
-    file: script('look'),
+    file: script('try-claim'),
     from: 'hasEndedJobs(B) and expireKept(B) or nil',
     to: 'nil',
     tests: CONTRACT,

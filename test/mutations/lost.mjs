@@ -3,13 +3,13 @@ const LOST = ['test/integration/lost-hashes.test.ts'];
 const EDGES = ['test/contract/edges.test.ts'];
 const LATE = ['test/unit/late-start.test.ts'];
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 
 export const lostGuards = [
   {
     guard: 'the key of a lost job makes way',
     cites: 'I10',
-    file: script('enter'),
+    file: script('intake'),
     from: '  elseif isLost(B, id, dedupKey) then',
     to: '  elseif false then',
     tests: LOST,
@@ -17,7 +17,7 @@ export const lostGuards = [
   {
     guard: 'the key of a job that has ended stays',
     cites: 'I5',
-    file: script('enter'),
+    file: script('intake'),
     from: '  return Lost.has(B, id)\n',
     to: '  return true\n',
     tests: LOST,
@@ -41,7 +41,7 @@ export const lostGuards = [
   {
     guard: 'a lost job whose key has made way is forgotten',
     cites: 'I5',
-    file: script('enter'),
+    file: script('intake'),
     from: '  Lost.forget(B, id)\n',
     to: '',
     tests: LOST,
@@ -89,7 +89,7 @@ export const lostGuards = [
   {
     guard: 'only a look gives up a claim that has lapsed',
     cites: 'I3',
-    file: script('look'),
+    file: script('try-claim'),
     from: '  elseif claim[OWNER] then\n    -- its lease',
     to: '  elseif false then\n    -- its lease',
     tests: EDGES,
@@ -129,9 +129,9 @@ export const lostGuards = [
   {
     guard: 'a key that is never known makes no fence that lasts',
     cites: 'I8',
-    file: script('enter'),
+    file: script('intake'),
     from: "    if customId == '' and dedupKey == '' then lastIds[B] = id end\n",
-    to: "    if customId == '' and dedupKey == '' then lastIds[B] = id end\n    if dedupKey ~= '' then knowKey(B, opts) end\n",
+    to: "    if customId == '' and dedupKey == '' then lastIds[B] = id end\n    if dedupKey ~= '' then extendFence(B, opts) end\n",
     tests: ['test/integration/half-way.test.ts'],
   },
   {

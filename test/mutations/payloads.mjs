@@ -367,8 +367,8 @@ export const payloadGuards = [
     guard: 'batches: one that can’t be read waits for no others',
     cites: 'payloads, batches',
     file: 'src/core/work/local-queue.ts',
-    from: 'this.window.isCareful || (first !== undefined && !isReadable(first))',
-    to: 'this.window.isCareful',
+    from: 'this.window.isRecovering || (first !== undefined && !isReadable(first))',
+    to: 'this.window.isRecovering',
     tests: BATCHES,
   },
 ];

@@ -6,13 +6,13 @@ const QUEUE = ['test/integration/races-queue.test.ts'];
 const CHANNEL = ['test/unit/channel.test.ts'];
 const MINE = "if not mine(B, epoch) then return {'STALE'} end\n";
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 
 export const queueGuards = [
   {
     guard: 'what a handler writes to its job: the claim is mine',
     cites: 'race 18',
-    file: script('look'),
+    file: script('try-claim'),
     from: `${MINE}  local all`,
     to: '  local all',
     tests: PROTOCOL,
@@ -76,7 +76,7 @@ export const queueGuards = [
   {
     guard: 'the events of a queue that is left without an owner do not expire',
     cites: 'race 34',
-    file: script('enter'),
+    file: script('intake'),
     from: "  redis.call('PERSIST', B .. ':events')\n",
     to: '',
     tests: CLAIMS,
@@ -84,7 +84,7 @@ export const queueGuards = [
   {
     guard: 'a wreck of a job is no duplicate',
     cites: 'race 38',
-    file: script('enter'),
+    file: script('intake'),
     from: 'if existed and not inSomeState(B, customId) then',
     to: 'if false then',
     tests: PROTOCOL,
@@ -92,7 +92,7 @@ export const queueGuards = [
   {
     guard: 'an add that fails half-way is undone',
     cites: 'race 38',
-    file: script('enter'),
+    file: script('intake'),
     from: "if customId ~= '' and not existed then",
     to: 'if false then',
     tests: QUEUE,
@@ -108,7 +108,7 @@ export const queueGuards = [
   {
     guard: 'a release keeps the ids of a queue that holds jobs',
     cites: 'race 9',
-    file: script('look'),
+    file: script('try-claim'),
     from: 'if kept == 0 and metaIsOurs(B) then',
     to: 'if metaIsOurs(B) then',
     tests: QUEUE,
@@ -116,7 +116,7 @@ export const queueGuards = [
   {
     guard: 'a release keeps what a person has set',
     cites: 'race 9',
-    file: script('look'),
+    file: script('try-claim'),
     from: 'if kept == 0 and metaIsOurs(B) then',
     to: 'if kept == 0 then',
     tests: PROTOCOL,
@@ -164,9 +164,9 @@ export const queueGuards = [
   {
     guard: 'leaving is guarded',
     cites: 'I3',
-    file: script('look'),
-    from: "function OPS.leave(B, T, I, epoch, jobId, graceMs)\n  if not mine(B, epoch) then return {'STALE'} end\n",
-    to: 'function OPS.leave(B, T, I, epoch, jobId, graceMs)\n',
+    file: script('try-claim'),
+    from: "function OPS.defer(B, T, I, epoch, jobId, graceMs)\n  if not mine(B, epoch) then return {'STALE'} end\n",
+    to: 'function OPS.defer(B, T, I, epoch, jobId, graceMs)\n',
     tests: CONTRACT,
   },
   {
@@ -180,7 +180,7 @@ export const queueGuards = [
   {
     guard: 'where no pod has room a request is left for the first that has some',
     cites: 'race 16',
-    file: script('enter'),
+    file: script('intake'),
     from: 'if not callAnother(T, I) then requestWorker(T, I) end',
     to: 'callAnother(T, I)',
     tests: CONTRACT,
@@ -204,7 +204,7 @@ export const queueGuards = [
   {
     guard: 'giving way asks for nobody',
     cites: 'race 16',
-    file: script('look'),
+    file: script('try-claim'),
     from: " and mode == 'hand-over' then requestWorker",
     to: ' then requestWorker',
     tests: CONTRACT,

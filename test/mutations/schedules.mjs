@@ -2,7 +2,7 @@
 const CONTRACT = ['test/contract/redis.test.ts'];
 const TIMES = ['test/integration/schedule-times.test.ts'];
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 
 export const scheduleGuards = [
   {
@@ -81,7 +81,7 @@ export const scheduleGuards = [
     guard: 'a time is found across a change of the clocks',
     cites: 'I7',
     file: 'src/store/schedule-times.ts',
-    from: 'hours <= MOST_HOURS',
+    from: 'hours <= MAX_HOURS',
     to: 'hours < 1',
     tests: ['test/unit/schedule-times.test.ts'],
   },

@@ -8,7 +8,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: a batch that was refused is held',
     cites: 'I10',
-    file: store('channel'),
+    file: store('connection/channel'),
     from: 'if (isRefusal(error.message) || isNeverSent(error.message))',
     to: 'if (isUnknownScript(error.message))',
     tests: CHANNEL,
@@ -16,7 +16,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: nothing overtakes what was refused',
     cites: 'I6, race 17',
-    file: store('channel'),
+    file: store('connection/channel'),
     from: ' || this.inFlight.some(({ refusal }) => refusal !== undefined)) return;',
     to: ') return;',
     tests: CHANNEL,
@@ -24,7 +24,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: nothing is sent again while anything is under way',
     cites: 'I6, race 17',
-    file: store('channel'),
+    file: store('connection/channel'),
     from: ' || this.inFlight.some(({ refusal }) => refusal === undefined)) return;',
     to: ') return;',
     tests: CHANNEL,
@@ -32,7 +32,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: where one call of a batch was refused its write, the whole batch is held',
     cites: 'I3, I5',
-    file: store('channel'),
+    file: store('connection/channel'),
     from: 'batch.calls.length > 0 ? refusalIn(answers) : undefined',
     to: 'undefined as string | undefined',
     tests: CHANNEL,
@@ -40,7 +40,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: also in place of one job of a bulk',
     cites: 'I5',
-    file: store('refusals'),
+    file: store('connection/refusals'),
     from: 'errorOf(reply) ?? (Array.isArray(reply) ? errorOf(reply[0]) : undefined)',
     to: 'errorOf(reply)',
     tests: CHANNEL,
@@ -48,7 +48,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: a call is held no longer than its deadline',
     cites: 'I10',
-    file: store('channel'),
+    file: store('connection/channel'),
     from: 'if (!this.isOpen || redis.status',
     to: 'if (redis.status',
     tests: CHANNEL,
@@ -56,7 +56,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: a new connection is asked before it gets calls',
     cites: 'I3',
-    file: store('channel'),
+    file: store('connection/channel'),
     from: '    this.isOpen = false;\n    this.isAsking = false;\n    this.askTimer',
     to: '    this.isAsking = false;\n    this.askTimer',
     tests: CHANNEL,
@@ -64,7 +64,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: a new connection is not cut for what the one before it said',
     cites: 'race 15',
-    file: store('channel'),
+    file: store('connection/channel'),
     from: '    this.askTimer?.cancel();\n    this.askTimer = undefined;\n    this.flush();',
     to: '    this.flush();',
     tests: CHANNEL,
@@ -72,7 +72,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: a replica is left for another connection',
     cites: 'I7',
-    file: store('channel'),
+    file: store('connection/channel'),
     from: "if (isFromReplica(refusal) && redis.status === 'ready') redis.disconnect(true);\n      else this.flush();",
     to: 'this.flush();',
     tests: CHANNEL,
@@ -80,7 +80,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: the question is a write',
     cites: 'I3',
-    file: store('scripts/dispatcher'),
+    file: store('lua/compose'),
     from: "if #ARGV == 3 then redis.call('DEL', KEYS[2]) end",
     to: '',
     tests: ['test/integration/script-keys.test.ts'],
@@ -88,7 +88,7 @@ export const sentinelGuards = [
   {
     guard: 'answers: a mailbox that cannot be emptied is not read without end',
     cites: 'I11',
-    file: store('answers'),
+    file: store('reply-mailbox'),
     from: '    await removed;\n',
     to: '    await removed.catch(() => {});\n',
     tests: ['test/integration/script-keys.test.ts'],
@@ -96,7 +96,7 @@ export const sentinelGuards = [
   {
     guard: 'connection: no ready check, which asks INFO',
     cites: 'I10',
-    file: store('connection'),
+    file: store('connection/connection'),
     from: '  enableReadyCheck: false,\n',
     to: '',
     // Of the first not one test passes without it.
@@ -105,7 +105,7 @@ export const sentinelGuards = [
   {
     guard: 'sentinels: connections leave a primary that was replaced',
     cites: 'I1, I4',
-    file: store('connection'),
+    file: store('connection/connection'),
     from: '  failoverDetector: true,\n',
     to: '',
     tests: SENTINELS,
@@ -113,7 +113,7 @@ export const sentinelGuards = [
   {
     guard: 'sentinels: one that does not answer is passed over',
     cites: 'I7',
-    file: store('connection'),
+    file: store('connection/connection'),
     from: '  sentinelCommandTimeout: SENTINEL_ANSWER_MS,\n',
     to: '',
     tests: CONNECTION,
@@ -121,7 +121,7 @@ export const sentinelGuards = [
   {
     guard: 'sentinels: one that was away is listened to again',
     cites: 'I1, I4',
-    file: store('sentinel-connector'),
+    file: store('connection/sentinel-connector'),
     from: 'commandTimeout: undefined, ',
     to: '',
     tests: SENTINELS,
@@ -129,7 +129,7 @@ export const sentinelGuards = [
   {
     guard: 'sentinels: they are asked without end',
     cites: 'I7',
-    file: store('connection'),
+    file: store('connection/connection'),
     from: '  sentinelRetryStrategy: backoff,\n',
     to: '  sentinelRetryStrategy: () => null,\n',
     tests: CONNECTION,

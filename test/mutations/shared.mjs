@@ -76,7 +76,7 @@ export const sharedGuards = [
     guard: 'shared reads: nothing is fetched while a write is the next',
     cites: 'race 36',
     file: LINE,
-    from: 'return this.areReading && (this.isHalted || this.ready.length > 0);',
+    from: 'return this.areReading && (this.isBarred || this.ready.length > 0);',
     to: 'return false;',
     tests: CORE,
   },

@@ -1,7 +1,7 @@
 // Guards of what a silence means for claims; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
 const MEMORY = ['test/contract/memory.test.ts'];
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 const server = 'src/store/memory/server.ts';
 
 export const silenceGuards = [
@@ -48,7 +48,7 @@ export const silenceGuards = [
   {
     guard: 'who finds a claim that is in its grace looks again when that ends',
     cites: 'I7',
-    file: script('look'),
+    file: script('try-claim'),
     from: "string.format('%.0f', liveUntil(claim))",
     to: "string.format('%.0f', nowUs + 10 * leaseUs)",
     tests: CONTRACT,
@@ -112,7 +112,7 @@ export const silenceGuards = [
   {
     guard: 'what was due for nobody while it was paused is due again, also while its claim is in its grace',
     cites: 'I7',
-    file: script('look'),
+    file: script('try-claim'),
     from: '    lookBy(T, I, untilUs)\n',
     to: '',
     tests: CONTRACT,

@@ -18,8 +18,8 @@ export const timeoutGuards = [
     guard: 'an entity whose token is spent is given up before anything starts',
     cites: 'race 39',
     file: 'src/core/work/release.ts',
-    from: "leaving === 'room' || isSpent;",
-    to: "leaving === 'room';",
+    from: "releaseReason === 'room' || isSpent;",
+    to: "releaseReason === 'room';",
     tests: TIMEOUTS,
   },
   {

@@ -3,7 +3,7 @@ const CONTRACT = ['test/contract/redis.test.ts'];
 const TRIES = ['test/integration/tries.test.ts'];
 const CORE = ['test/unit/retries.test.ts'];
 
-const script = name => `src/store/redis/scripts/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua.ts`;
 
 export const triesGuards = [
   {
@@ -81,7 +81,7 @@ export const triesGuards = [
   {
     guard: 'an add that is known writes no number',
     cites: 'I5, I8',
-    file: script('enter'),
+    file: script('intake'),
     from: 'id == customId and id ~= known then',
     to: 'id == customId then',
     tests: CONTRACT,
@@ -89,7 +89,7 @@ export const triesGuards = [
   {
     guard: 'two jobs of one id are told apart within a millisecond',
     cites: 'I5, race 28',
-    file: script('enter'),
+    file: script('intake'),
     from: "      redis.call('HSET', B .. ':' .. id, 'nth', redis.call('GET', B .. ':id') or '')\n",
     to: '',
     tests: CONTRACT,
@@ -201,7 +201,7 @@ export const triesGuards = [
   {
     guard: 'a look leaves an entity with a long hold',
     cites: 'race 16',
-    file: script('look'),
+    file: script('try-claim'),
     from: "    lookAgain(T, I, held * 1000)\n    return {'LATER'}\n",
     to: '',
     tests: CONTRACT,
@@ -209,7 +209,7 @@ export const triesGuards = [
   {
     guard: 'a release with a long hold calls nobody before its time',
     cites: 'race 16',
-    file: script('look'),
+    file: script('try-claim'),
     from: '(heldForLongMs(B) or 0) * 1000',
     to: '0',
     tests: CONTRACT,
@@ -225,7 +225,7 @@ export const triesGuards = [
   {
     guard: 'a drained entity keeps no hold',
     cites: 'I8',
-    file: script('look'),
+    file: script('try-claim'),
     from: 'if claimOf(B)[HOLD] then setHold(B, nil) end',
     to: '',
     tests: TRIES,
@@ -241,7 +241,7 @@ export const triesGuards = [
   {
     guard: 'an add calls nobody while the head waits for its next try',
     cites: 'race 36',
-    file: script('enter'),
+    file: script('intake'),
     from: ' or heldForMs(B)',
     to: '',
     tests: TRIES,
@@ -250,7 +250,7 @@ export const triesGuards = [
     guard: 'nothing starts between a failed try and its answer',
     cites: 'I6, race 6',
     file: 'src/core/work/local-queue.ts',
-    from: 'return this.isHalted ? undefined : this.ready[0];',
+    from: 'return this.isBarred ? undefined : this.ready[0];',
     to: 'return this.ready[0];',
     tests: CORE,
   },
@@ -258,8 +258,8 @@ export const triesGuards = [
     guard: 'what was fetched before a failed try is forgotten with its answer',
     cites: 'I6, race 6',
     file: 'src/core/work/local-queue.ts',
-    from: '    this.halts--;\n    this.ready = this.ready.filter(({ id }) => kept.includes(id));',
-    to: '    this.halts--;',
+    from: '    this.barriers--;\n    this.ready = this.ready.filter(({ id }) => kept.includes(id));',
+    to: '    this.barriers--;',
     tests: CORE,
   },
   {

@@ -8,7 +8,7 @@ import { settle } from '../support/clock.js';
 import { MemoryPods, type Pod } from '../support/memory-pods.js';
 
 const ENTITIES = ['a', 'b', 'c', 'd'];
-const LONGEST_MS = 4000;
+const MAX_MS = 4000;
 
 interface Job {
   readonly entity: string;
@@ -39,7 +39,7 @@ const { job } = fc.letrec<{ job: Job; step: Step }>(tie => ({
       arbitrary: fc.record({
         calls: fc.array(tie('job'), { minLength: 1, maxLength: 2, depthIdentifier: 'calls' }),
         how: fc.constantFrom('all' as const, 'all' as const, 'race' as const, 'leave' as const, 'abort' as const),
-        timeoutMs: fc.constantFrom(300, 1500, LONGEST_MS),
+        timeoutMs: fc.constantFrom(300, 1500, MAX_MS),
       }),
     },
   ),

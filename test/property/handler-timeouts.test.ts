@@ -13,7 +13,7 @@ const IDS = ['1', '2'] as const;
 const TIMEOUT_MS = 2000;
 const STEPS = 60;
 const FAULTS: readonly Fault[] = ['lose', 'drop', 'refuse'];
-const BROKEN = ['enter', 'look', 'resync', 'take', 'finish', 'giveBack', 'release', 'renew'] as const;
+const BROKEN = ['add', 'tryClaim', 'resync', 'take', 'finish', 'giveBack', 'release', 'renew'] as const;
 /** A second is what a handler has after its time. */
 const PAUSES_MS = [1, 300, 999, 1000, 1001, TIMEOUT_MS, LEASE_MS];
 

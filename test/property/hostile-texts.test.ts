@@ -6,7 +6,7 @@
 
 import { Enqueuer, type JobRequest } from '../../src/core/enqueue/enqueuer.js';
 import type { FlowOf } from '../../src/core/enqueue/flow.js';
-import { type EntityRef, entityWord } from '../../src/core/model/entity.js';
+import { type EntityRef, entityKey } from '../../src/core/model/entity.js';
 import { AtomicQueuesError, OutcomeUnknownError, StoreRefusedError } from '../../src/core/model/errors.js';
 import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
@@ -152,17 +152,17 @@ class Walk {
   }
 
   private accepted(of: EntityRef, jobId: string): void {
-    this.entities.set(entityWord(of), of);
-    this.open.add(`${entityWord(of)} ${jobId}`);
+    this.entities.set(entityKey(of), of);
+    this.open.add(`${entityKey(of)} ${jobId}`);
     this.known.add(`${of.type}:${of.id} ${jobId}`);
   }
 
   private ended(of: EntityRef, jobId: string): void {
-    this.open.delete(`${entityWord(of)} ${jobId}`);
+    this.open.delete(`${entityKey(of)} ${jobId}`);
   }
 
   private async work(of: EntityRef, isCalm: boolean): Promise<void> {
-    const seen = await this.store.look(of, ++this.epoch);
+    const seen = await this.store.tryClaim(of, ++this.epoch);
     if (typeof seen === 'string') return;
     let { jobs } = seen;
     for (let n = 0; jobs[0] && n < (isCalm ? 100 : 2); n++) {

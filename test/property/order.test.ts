@@ -18,7 +18,7 @@ const spec: fc.Arbitrary<Omit<JobSpec, 'n'>> = fc.record({
   decisions: fc.array(fc.constantFrom<Decision>('retry', 'skip', 'drop'), { maxLength: 3 }),
 });
 
-const step = fc.constantFrom<LosableStep>('enter', 'look', 'resync', 'take', 'finish', 'giveBack', 'release');
+const step = fc.constantFrom<LosableStep>('add', 'tryClaim', 'resync', 'take', 'finish', 'giveBack', 'release');
 
 /** What is done, and how it reads when it has failed. */
 type Command = readonly [name: string, run: (world: World) => Promise<void>];

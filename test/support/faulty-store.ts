@@ -7,15 +7,15 @@ import type { EntityStore } from '../../src/core/ports/store.js';
 import { gate } from './wait.js';
 
 const STEPS = [
-  'enter',
-  'look',
+  'add',
+  'tryClaim',
   'resync',
   'take',
   'finish',
   'finishAll',
   'giveBack',
   'release',
-  'leave',
+  'defer',
   'renew',
 ] as const;
 type Method = (typeof STEPS)[number];

@@ -1,6 +1,6 @@
 /** Several pods' stores on one memory server, with a hand on its clock, without engines: for tests of the protocol itself. */
 import { randomBytes } from 'node:crypto';
-import { entityWord } from '../../src/core/model/entity.js';
+import { entityKey } from '../../src/core/model/entity.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { MemoryServer } from '../../src/store/memory/server.js';
 import type { Cluster } from '../contract/store-contract.js';
@@ -49,11 +49,11 @@ export async function createMemoryStores(leaseMs = 3000, clock = new ManualClock
       entity.wait = entity.wait.filter(({ id }) => id !== jobId);
       entity.active = entity.active.filter(({ id }) => id !== jobId);
     },
-    keysOf: async entity => (server.find(entity) ? [entityWord(entity)] : []),
+    keysOf: async entity => (server.find(entity) ? [entityKey(entity)] : []),
     failedIds: async entity => server.entity(entity).failed.map(({ id }) => id),
-    dueScore: async entity => server.due.get(entityWord(entity)),
+    dueScore: async entity => server.due.get(entityKey(entity)),
     async dueInMs(entity) {
-      const score = server.due.get(entityWord(entity));
+      const score = server.due.get(entityKey(entity));
       return score === undefined ? undefined : score - server.now();
     },
     async fallSilent() {

@@ -46,7 +46,7 @@ export class RedisEntity {
 
   /** Adds a job on a pod, which claims the entity with it. */
   async cold(pod: RedisEntityStore, epoch: number, job = this.job(0)): Promise<Claimed> {
-    return claimOf(await pod.enter(job, { epoch, mayClaim: true, atOnce: 1 }));
+    return claimOf(await pod.add(job, { epoch, mayClaim: true, atOnce: 1 }));
   }
 
   /** Pod A worked a job with that epoch, and has given the entity up. */

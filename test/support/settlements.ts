@@ -2,7 +2,7 @@
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
 import type { EngineConfig } from '../../src/core/options/resolve.js';
-import type { Claimed, Entered, Passed, PodState } from '../../src/core/ports/store.js';
+import type { Claimed, IntakeResult, Passed, PodState } from '../../src/core/ports/store.js';
 
 export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' | 'dead' = 'completed'): Settlement {
   if (!job) throw new Error('no job was fetched');
@@ -12,7 +12,7 @@ export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' |
   };
 }
 
-export function claimOf(answer: Entered | Claimed | Passed): Claimed {
+export function claimOf(answer: IntakeResult | Claimed | Passed): Claimed {
   if (typeof answer === 'object' && 'route' in answer && answer.route === 'claimed') return answer.claimed;
   if (typeof answer === 'object' && 'claim' in answer) return answer;
   throw new Error(`expected a claim, got ${JSON.stringify(answer)}`);

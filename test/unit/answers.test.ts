@@ -116,7 +116,7 @@ describe('a call that waits for the result of its job', () => {
   ])('is refused at once: %s', async (_, wait) => {
     const a = await cluster.pod('a');
     await expect(a.call('1', 1, wait)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
-    expect(a.store.calls).not.toContain('enter');
+    expect(a.store.calls).not.toContain('add');
   });
 
   test('the module says for how long, where the call does not', async () => {
@@ -165,7 +165,7 @@ describe('a call that waits for the result of its job', () => {
   test('a timeout does not wait for a store that does not answer', async () => {
     const a = await cluster.pod('a');
     cluster.instant = false;
-    a.store.asStore().answers.find = () => new Promise<FoundJob[]>(() => {});
+    a.store.asStore().replies.find = () => new Promise<FoundJob[]>(() => {});
     const call = watch(a.call('1', 1));
     await cluster.clock.advance(10_000);
     expect(call).toEqual({});
@@ -188,8 +188,8 @@ describe('a call that waits for the result of its job', () => {
 
   test('an answer that the ear has missed is found by the poll', async () => {
     const a = await cluster.pod('a');
-    const { answers } = a.store.asStore();
-    answers.receive = () => Promise.reject(new Error('not connected'));
+    const { replies } = a.store.asStore();
+    replies.receive = () => Promise.reject(new Error('not connected'));
     cluster.returns = () => 'found';
     const call = watch(a.call('1', 1));
     await settle();
@@ -197,13 +197,13 @@ describe('a call that waits for the result of its job', () => {
     await cluster.clock.advance(4000);
     expect(call).toEqual({ result: 'found' });
     // As long as it can't be heard it is tried again.
-    Reflect.deleteProperty(answers, 'receive');
+    Reflect.deleteProperty(replies, 'receive');
   });
 
   test('an enqueue whose answer was lost is settled by that of the job', async () => {
     const a = await cluster.pod('a');
     cluster.returns = () => 'done';
-    a.store.next('enter', 'lose');
+    a.store.next('add', 'lose');
     const call = watch(a.call('1', 1));
     await cluster.clock.advance(5000);
     expect(call).toEqual({ result: 'done' });
@@ -211,7 +211,7 @@ describe('a call that waits for the result of its job', () => {
 
   test('an enqueue that was lost says at the timeout that nobody knows', async () => {
     const a = await cluster.pod('a');
-    a.store.next('enter', 'drop');
+    a.store.next('add', 'drop');
     const call = watch(a.call('1', 1));
     await cluster.clock.advance(9_999);
     expect(call).toEqual({});
@@ -221,7 +221,7 @@ describe('a call that waits for the result of its job', () => {
 
   test('an enqueue that was not sent says so at once', async () => {
     const a = await cluster.pod('a');
-    a.store.next('enter', 'refuse');
+    a.store.next('add', 'refuse');
     await expect(a.call('1', 1)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
 
@@ -289,7 +289,7 @@ describe('a call that waits for the result of its job', () => {
 
     test('before its enqueue is answered: the job is removed when it is there', async () => {
       const a = await cluster.pod('a', { producerOnly: true });
-      const open = a.store.hold('enter');
+      const open = a.store.hold('add');
       const giveUp = new AbortController();
       const call = watch(a.call('1', 1, { signal: giveUp.signal, cancelJob: true }));
       await settle();
@@ -316,7 +316,7 @@ describe('a call that waits for the result of its job', () => {
       const a = await cluster.pod('a');
       const call = a.call('1', 1, { signal: AbortSignal.abort() });
       await expect(call).rejects.toMatchObject({ code: 'WAIT_ABORTED', isJobRemoved: false });
-      expect(a.store.calls).not.toContain('enter');
+      expect(a.store.calls).not.toContain('add');
     });
   });
 

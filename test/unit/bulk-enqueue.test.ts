@@ -27,7 +27,7 @@ describe('what is enqueued together', () => {
   test('a bulk of a type with maxPending that is larger than a step is refused before anything is sent', async () => {
     const a = await cluster.pod('a', bounded);
     await expect(a.engine.enqueueBulk(many(30, 200_000))).rejects.toMatchObject(tooLarge);
-    expect(a.store.calls.filter(call => call.startsWith('enter'))).toEqual([]);
+    expect(a.store.calls.filter(call => call.startsWith('add'))).toEqual([]);
     expect(await a.engine.enqueueBulk(many(15, 200_000))).toHaveLength(15);
   });
 
@@ -35,7 +35,7 @@ describe('what is enqueued together', () => {
     const a = await cluster.pod('a', { entities: { bounded: { maxPending: 10_000 } } });
     const last = { ...request(30, 200_000), entityType: 'bounded' };
     await expect(a.engine.enqueueBulk([...many(30, 200_000), last])).rejects.toMatchObject(tooLarge);
-    expect(a.store.calls.filter(call => call.startsWith('enter'))).toEqual([]);
+    expect(a.store.calls.filter(call => call.startsWith('add'))).toEqual([]);
   });
 
   test('a flow that is larger than a step is refused before anything is sent', async () => {
@@ -46,7 +46,7 @@ describe('what is enqueued together', () => {
         Array.from({ length: children }, (_, n) => ({ job: request(n, 200_000, `c${n}`), children: () => [] })),
     });
     await expect(a.engine.enqueueFlow(flow(30))).rejects.toMatchObject(tooLarge);
-    expect(a.store.calls.filter(call => call.startsWith('enter'))).toEqual([]);
+    expect(a.store.calls.filter(call => call.startsWith('add'))).toEqual([]);
     expect((await a.engine.enqueueFlow(flow(15))).children).toHaveLength(15);
   });
 
@@ -81,7 +81,7 @@ describe('what is enqueued together', () => {
   test('a small bulk is sent in the turn of its call', async () => {
     const a = await cluster.pod('a');
     const bulk = a.engine.enqueueBulk(many(3, 10));
-    expect(a.store.calls.filter(call => call === 'enter')).toHaveLength(3);
+    expect(a.store.calls.filter(call => call === 'add')).toHaveLength(3);
     await bulk;
   });
 

@@ -30,7 +30,7 @@ describe('a bulk', () => {
       message: expect.stringMatching(new RegExp(`account:1.*${name}.*Nothing`)),
     };
     await expect(a.engine.enqueueBulk(bulk)).rejects.toMatchObject(refused);
-    expect(a.store.calls).not.toContain('enter');
+    expect(a.store.calls).not.toContain('add');
   });
 
   test('may give one id to jobs of different entities, and different ids to jobs of one', async () => {

@@ -345,7 +345,7 @@ describe('the command channel', () => {
       redis.status = 'reconnecting';
       const cause = new Error('connect ECONNREFUSED 10.0.0.1:6398');
       redis.emit('error', cause);
-      expect(await late('enter')).toMatchObject({
+      expect(await late('add')).toMatchObject({
         code: 'STORE_UNAVAILABLE',
         message:
           "The enqueue was not sent within 2000 ms (commandTimeoutMs): Redis at redis.internal:6398 can't be reached (connect ECONNREFUSED 10.0.0.1:6398). Nothing was written; try again when Redis is available.",
@@ -358,14 +358,14 @@ describe('the command channel', () => {
       redis.emit('ready');
       await settle();
       redis.status = 'reconnecting';
-      const error = await late('enter');
+      const error = await late('add');
       expect(error).toMatchObject({ message: expect.stringContaining("Redis at localhost:6379 can't be reached. ") });
       expect(error?.cause).toBeUndefined();
     });
 
     test('the channel was closed: the error does not speak of time', async () => {
       redis.status = 'reconnecting';
-      const call = channel.call('enter', [], () => {});
+      const call = channel.call('add', [], () => {});
       channel.close();
       await expect(call).rejects.toMatchObject({
         code: 'STORE_UNAVAILABLE',

@@ -90,8 +90,8 @@ const note = (what: string, data: object = {}, entityId = '1') => ({
 function spying(envelopes: (Envelope | undefined)[]): StoreFactory {
   return (options, config) => {
     const store: MemoryEntityStore = memoryStore(options, config);
-    const enter = store.enter.bind(store);
-    store.enter = (job, hint) => {
+    const enter = store.add.bind(store);
+    store.add = (job, hint) => {
       envelopes.push(job.envelope);
       return enter(job, hint);
     };

@@ -127,9 +127,9 @@ describe('a handler that calls an entity whose handler had waited for it', () =>
     acts = {
       1: pod => pod.call('2', 2),
       2: async pod => {
-        pod.store.asStore().answers.tell = async () => {};
+        pod.store.asStore().replies.tell = async () => {};
         await pod.call('1', 3, { timeoutMs: 2000 }).catch(error => thrown.push(error.code));
-        Reflect.deleteProperty(pod.store.asStore().answers, 'tell');
+        Reflect.deleteProperty(pod.store.asStore().replies, 'tell');
         return 'over';
       },
     };
@@ -145,11 +145,11 @@ describe('a handler that calls an entity whose handler had waited for it', () =>
     acts = {
       1: pod => pod.call('2', 2, { timeoutMs: 1000 }).catch(() => {}),
       2: async pod => {
-        pod.store.asStore().answers.tell = async () => {};
+        pod.store.asStore().replies.tell = async () => {};
         await pod
           .call('1', 3, { signal: AbortSignal.timeout(0), timeoutMs: 2000 })
           .catch(({ code }) => thrown.push(code));
-        Reflect.deleteProperty(pod.store.asStore().answers, 'tell');
+        Reflect.deleteProperty(pod.store.asStore().replies, 'tell');
       },
     };
     const outer = watch(a.call('1', 1));

@@ -28,7 +28,7 @@ describe('the engine', () => {
     letThrough();
     await settle();
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2', 'A:1:3']);
-    expect(a.store.calls.filter(call => call === 'look')).toHaveLength(1);
+    expect(a.store.calls.filter(call => call === 'tryClaim')).toHaveLength(1);
   });
 
   test('a worker that is refused again and again says why once, and goes on when it no longer is', async () => {
@@ -96,7 +96,7 @@ describe('the engine', () => {
 
   test('a claim is deleted and granted again before the first answer has come: each job runs once', async () => {
     cluster.instant = false;
-    const open = [a.store.hold('enter'), a.store.hold('enter')];
+    const open = [a.store.hold('add'), a.store.hold('add')];
     const first = a.add('1', 0);
     await settle();
     cluster.server.entity(ref).owner = undefined;

@@ -191,15 +191,15 @@ describe('the engine', () => {
   });
 
   test('race 26: the answer to a cold claim is lost: the pod finds out, and the job runs once', async () => {
-    a.store.next('enter', 'lose');
+    a.store.next('add', 'lose');
     await expect(a.add('1', 0)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     await settle();
     expect(cluster.starts).toEqual(['A:1:0']);
   });
 
   test('race 26: … also when nobody but the sweep can find out', async () => {
-    a.store.next('enter', 'lose');
-    a.store.next('look', 'drop');
+    a.store.next('add', 'lose');
+    a.store.next('tryClaim', 'drop');
     await expect(a.add('1', 0)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     await cluster.clock.advance(2 * LEASE_MS);
     expect(cluster.starts).toEqual(['A:1:0']);

@@ -1,6 +1,6 @@
 /** The codec of entities, and the check of what comes in. */
 import fc from 'fast-check';
-import { decodeSegment, encodeSegment, entityRef, entityWord, parseEntityWord } from '../../src/core/model/entity.js';
+import { decodeSegment, encodeSegment, entityKey, entityRef, parseEntityKey } from '../../src/core/model/entity.js';
 import { InvalidEntityError } from '../../src/core/model/errors.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import { KeySpace } from '../../src/store/redis/keys.js';
@@ -38,10 +38,10 @@ describe('entities', () => {
           { type: t1, id: i1 },
           { type: t2, id: i2 },
         ];
-        expect(entityWord(one)).not.toBe(entityWord(two));
+        expect(entityKey(one)).not.toBe(entityKey(two));
         expect(keys.of(one).base).not.toBe(keys.of(two).base);
         expect(keys.of(one).base.startsWith(keys.system)).toBe(false);
-        expect(parseEntityWord(entityWord(one))).toEqual(one);
+        expect(parseEntityKey(entityKey(one))).toEqual(one);
       }),
     );
   });

@@ -21,7 +21,7 @@ const claim = (id: string, idle: 0 | 1 = 0, epoch = 1): RenewalArguments => [
   'job',
 ];
 const POD = { types: ['account'], takesMore: true, workers: 1 };
-const NOTHING = { lost: [], kicked: [], resting: [], wasHeard: true, loads: [] };
+const NOTHING = { lost: [], kicked: [], dormant: [], wasHeard: true, loads: [] };
 
 describe('the lease keeper', () => {
   let clock: ManualClock;

@@ -65,7 +65,7 @@ describe('leases and late answers', () => {
   });
 
   test('I2: … and the first from when the claim was asked for', async () => {
-    const late = a.store.hold('enter');
+    const late = a.store.hold('add');
     const added = a.add('1', 0);
     await settle();
     cluster.clock.stall(LEASE_MS);
@@ -94,7 +94,7 @@ describe('leases and late answers', () => {
     await a.add('1', 0, 1, 2);
     const late = a.store.hold('finish');
     await cluster.job(0).end();
-    a.store.next('enter', 'lose');
+    a.store.next('add', 'lose');
     await expect(a.add('1', 3)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     await settle();
     expect(running()).toEqual([1]);
@@ -168,7 +168,7 @@ describe('leases and late answers', () => {
   test('race 37: … nor to one whose answer is on its way', async () => {
     await a.add('1', 0);
     await cluster.job(0).end();
-    const entered = a.store.hold('enter');
+    const entered = a.store.hold('add');
     const added = a.add('1', 1);
     await cluster.clock.advance(LEASE_MS);
     expect(count('resync')).toBe(0);

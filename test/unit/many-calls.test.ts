@@ -1,10 +1,10 @@
 /** Many waiting calls of one pod: bounded, and no turn of the event loop is long (I11); an answer is lost to none (I10). */
 import { TooManyWaitingCallsError } from '../../src/core/calls/call-errors.js';
-import { WaitingCalls } from '../../src/core/calls/pending-calls.js';
+import { PendingCalls } from '../../src/core/calls/pending-calls.js';
 import { NotExecutedError } from '../../src/core/model/errors.js';
 import { MAX_UNREAD, MAX_WAITING_CALLS } from '../../src/core/model/mailbox.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import type { Answers } from '../../src/core/ports/replies.js';
+import type { Replies } from '../../src/core/ports/replies.js';
 import { ManualClock, settle } from '../support/clock.js';
 import { MemoryPods } from '../support/memory-pods.js';
 
@@ -38,8 +38,8 @@ describe('many calls that wait', () => {
   test('one more than a pod may have is refused, and not enqueued; when one has ended there is a place', async () => {
     const added: unknown[] = [];
     const never = new Promise<never>(() => {});
-    const waiting = new WaitingCalls({
-      answers: { address: 'a', receive: () => never } as unknown as Answers,
+    const waiting = new PendingCalls({
+      replies: { address: 'a', receive: () => never } as unknown as Replies,
       config: resolveOptions({}),
       clock: new ManualClock(),
       hosts: { of: async () => new Map() },
@@ -85,8 +85,8 @@ describe('many calls that wait', () => {
   test('are asked after in their turn, so many a round', async () => {
     const a = await cluster.pod('a', { producerOnly: true });
     const asked: string[][] = [];
-    const { answers } = a.store.asStore();
-    answers.find = async jobs => {
+    const { replies } = a.store.asStore();
+    replies.find = async jobs => {
       asked.push(jobs.map(({ call }) => call));
       return [];
     };
@@ -102,7 +102,7 @@ describe('many calls that wait', () => {
     expect(asked).toHaveLength(30);
     expect(new Set(asked.flat()).size).toBe(2500);
     expect(calls.ended).toEqual([]);
-    Reflect.deleteProperty(answers, 'find');
+    Reflect.deleteProperty(replies, 'find');
   });
 
   test('and whose answers were dropped, since the mailbox was full, are not told that their jobs were removed', async () => {
@@ -110,11 +110,11 @@ describe('many calls that wait', () => {
     const b = await cluster.pod('b');
     cluster.returns = (_, n) => n;
     // Its reader stands still.
-    const { answers } = a.store.asStore();
-    answers.receive = () => new Promise(() => {});
-    const { entries } = cluster.server.mailbox(answers.address);
+    const { replies } = a.store.asStore();
+    replies.receive = () => new Promise(() => {});
+    const { entries } = cluster.server.mailbox(replies.address);
     while (entries.length < MAX_UNREAD - 1)
-      entries.push({ call: 'of another time', answer: { kind: 'completed', value: '' } });
+      entries.push({ call: 'of another time', reply: { kind: 'completed', value: '' } });
     cluster.instant = false;
     const calls = [1, 2, 3].map(n => a.call(String(n), n));
     const outcomes = Promise.allSettled(calls);
@@ -132,7 +132,7 @@ describe('many calls that wait', () => {
         }),
       })),
     ]);
-    Reflect.deleteProperty(answers, 'receive');
+    Reflect.deleteProperty(replies, 'receive');
     await b.engine.drain();
   });
 
@@ -140,11 +140,11 @@ describe('many calls that wait', () => {
     const a = await cluster.pod('a', { producerOnly: true });
     await cluster.pod('b');
     cluster.returns = (_, n) => n;
-    const { answers } = a.store.asStore();
-    answers.receive = () => new Promise(() => {});
+    const { replies } = a.store.asStore();
+    replies.receive = () => new Promise(() => {});
     const calls = Promise.all(Array.from({ length: 300 }, (_, n) => a.call(String(n % 20), n)));
     await cluster.clock.advance(4000);
     expect(await calls).toEqual(Array.from({ length: 300 }, (_, n) => n));
-    Reflect.deleteProperty(answers, 'receive');
+    Reflect.deleteProperty(replies, 'receive');
   });
 });

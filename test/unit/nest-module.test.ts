@@ -205,13 +205,13 @@ describe('start', () => {
     // The store on Redis refuses what comes before its start().
     const app = await application([Eager], {}, (options, config) => {
       const store = memoryStore(options, config);
-      const { start, enter } = store;
+      const { start, add } = store;
       store.start = async () => {
         await new Promise(resolve => setImmediate(resolve));
         isStarted = true;
         return start.call(store);
       };
-      store.enter = (...call) => (isStarted ? enter.apply(store, call) : Promise.reject(new Error('not started')));
+      store.add = (...call) => (isStarted ? add.apply(store, call) : Promise.reject(new Error('not started')));
       return store;
     });
     await app.init();

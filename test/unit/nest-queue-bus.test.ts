@@ -42,10 +42,10 @@ describe('the queue bus', () => {
     sent = [];
     app = await application(providers, options, (moduleOptions, config): EntityStore => {
       const store = memoryStore(moduleOptions, config);
-      const { enter } = store;
-      store.enter = (job, hint) => {
+      const { add } = store;
+      store.add = (job, hint) => {
         sent.push(job);
-        return enter.call(store, job, hint);
+        return add.call(store, job, hint);
       };
       return store;
     });

@@ -339,7 +339,7 @@ describe('the prefetch window', () => {
 
   test('stays at one until the jobs of a dead owner are through', () => {
     const window = new PrefetchWindow(4);
-    window.beCareful(2);
+    window.enterRecoveryMode(2);
     window.onSuccessor();
     expect(window.wanted(1, 0)).toBe(0);
     window.onJobEnd(1);

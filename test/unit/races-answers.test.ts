@@ -112,7 +112,7 @@ describe('races of answers', () => {
   test('race 4: a wake-up while the answer to an empty look is under way is not forgotten', async () => {
     const producer = await cluster.pod('P', { producerOnly: true });
     await cluster.clock.advance(LEASE_MS);
-    const late = a.store.hold('look');
+    const late = a.store.hold('tryClaim');
     cluster.server.lowerDue(stored(), cluster.clock.monotonicMs());
     await cluster.clock.advance(1300);
     await producer.add('1', 0);
@@ -124,11 +124,11 @@ describe('races of answers', () => {
 
   test('race 11: what is added while the answer to an empty look is under way is found by the next sweep', async () => {
     const producer = a.store.asStore();
-    const late = a.store.hold('look');
+    const late = a.store.hold('tryClaim');
     cluster.server.lowerDue(stored(), cluster.clock.monotonicMs());
     await cluster.clock.advance(1300);
     expect(cluster.server.due.size).toBe(0);
-    expect((await producer.enter(newJob(0), 'route-only')).route).toBe('nobody');
+    expect((await producer.add(newJob(0), 'route-only')).route).toBe('unowned');
     // The wake-up is lost.
     cluster.server.wakeUps.get('A')?.words.clear();
     late();

@@ -48,7 +48,7 @@ describe('races of the core', () => {
 
   test('race 1: an add that certainly was not executed is its caller’s matter alone', async () => {
     await withPrefetched();
-    a.store.next('enter', 'refuse');
+    a.store.next('add', 'refuse');
     await expect(a.add('1', 4)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     for (const n of [2, 3]) await cluster.job(n).end();
     expect(count(a, 'resync')).toBe(0);
@@ -56,7 +56,7 @@ describe('races of the core', () => {
 
   test('race 2: an answer that is lost while a handler runs is looked into when it has ended, and not before', async () => {
     await a.add('1', 0, 1);
-    a.store.next('enter', 'lose');
+    a.store.next('add', 'lose');
     await expect(a.add('1', 2)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     await settle();
     expect(count(a, 'resync')).toBe(0);
@@ -142,7 +142,7 @@ describe('races of the core', () => {
     cluster.instant = true;
     cluster.server.wake = () => {};
     await a.add('1', 0);
-    const entered = a.store.hold('enter');
+    const entered = a.store.hold('add');
     const first = a.add('1', 1);
     await b.add('1', 2);
     await cluster.clock.advance(17_000);
@@ -173,7 +173,7 @@ describe('races of the core', () => {
 
   test('race 12: a pod that shuts down while the answer to its claim is lost finds the claim, and hands it over', async () => {
     await cluster.pod('B');
-    a.store.next('enter', 'lose');
+    a.store.next('add', 'lose');
     const added = a.add('1', 0);
     const drained = a.engine.drain();
     await expect(added).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
@@ -206,7 +206,7 @@ describe('races of the core', () => {
       await cluster.job(1).end();
       await cluster.job(2).end();
       expect(active()).toEqual([3, 4]);
-      a.store.next('enter', 'lose');
+      a.store.next('add', 'lose');
       await expect(a.add('1', 5)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
       for (const n of [3, 4, 5]) await cluster.job(n).end();
       expect(cluster.starts).toEqual([0, 1, 2, 3, 4, 5].map(n => `A:1:${n}`));

@@ -1,10 +1,10 @@
 /**
- * Claims that rest, as the engine sees them: when it renews them, what rouses them, and what it does when it was not heard.
+ * Claims that rest, as the engine sees them: when it renews them, what reactivates them, and what it does when it was not heard.
  * Neighbour: `contract/rest-contract.ts` says what they are to a store.
  */
 
 import type { Renewal } from '../../src/core/ports/store.js';
-import { REST_LEASES } from '../../src/core/run/lease.js';
+import { DORMANT_LEASES } from '../../src/core/run/lease.js';
 import { settle } from '../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 
@@ -29,7 +29,7 @@ describe('a claim that rests', () => {
     await beat();
     expect(renewed()).toBe(1);
     let renewals = 0;
-    for (let i = 0; i < REST_LEASES; i++) {
+    for (let i = 0; i < DORMANT_LEASES; i++) {
       await beat();
       renewals += renewed();
     }
@@ -76,7 +76,7 @@ describe('a claim that rests', () => {
     await settle();
   });
 
-  test('is renewed with each beat again when the answer that lets it rest comes after an add that has roused it', async () => {
+  test('is renewed with each beat again when the answer that lets it rest comes after an add that has reactivated it', async () => {
     await a.add('1', 0);
     const letThrough = a.store.hold('renew');
     await beat();
@@ -102,7 +102,7 @@ describe('a claim that rests', () => {
     expect(renewed()).toBe(1);
   });
 
-  test.each(['enter', 'take'] as const)(
+  test.each(['add', 'take'] as const)(
     'I1: … also when the renewal was sent after the %s, and overtook it',
     async method => {
       const b = await cluster.pod('B');
@@ -110,7 +110,7 @@ describe('a claim that rests', () => {
       await cluster.clock.advance(2 * LEASE_MS);
       cluster.instant = false;
       const letThrough = a.store.delay(method);
-      const adding = method === 'enter' ? a.add('1', 1) : b.add('1', 1);
+      const adding = method === 'add' ? a.add('1', 1) : b.add('1', 1);
       await settle();
       await beat();
       letThrough();
@@ -126,7 +126,7 @@ describe('a claim that rests', () => {
   test('I7: a job whose add has waited for longer than a lease starts with the next renewal', async () => {
     await a.add('1', 0);
     await cluster.clock.advance(2 * LEASE_MS);
-    const letThrough = a.store.delay('enter');
+    const letThrough = a.store.delay('add');
     const adding = a.add('1', 1);
     await cluster.clock.advance(LEASE_MS + BEAT_MS);
     letThrough();

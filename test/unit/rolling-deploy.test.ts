@@ -35,7 +35,7 @@ describe('a rolling deploy', () => {
     const older = await cluster.pod('older', {}, ['pay']);
     await old.addNamed('refund', '1', 1);
     await cluster.clock.advance(60_000);
-    const looks = [old, older].map(({ store }) => store.calls.filter(call => call === 'leave').length);
+    const looks = [old, older].map(({ store }) => store.calls.filter(call => call === 'defer').length);
     for (const count of looks) expect(count).toBeLessThanOrEqual(13);
     expect(old.log.lines).toHaveLength(1);
     cluster.instant = false;
@@ -86,10 +86,10 @@ describe('a rolling deploy', () => {
     await old.addNamed('refund', '1', 1);
     const letThrough = old.store.hold('finish');
     await cluster.job(0).end();
-    expect(old.store.calls).not.toContain('leave');
+    expect(old.store.calls).not.toContain('defer');
     letThrough();
     await cluster.clock.advance(100);
-    expect(old.store.calls).toContain('leave');
+    expect(old.store.calls).toContain('defer');
     await cluster.pod('new', {}, ['pay', 'refund']);
     await cluster.clock.advance(2000);
     expect(cluster.starts).toEqual(['old:1:0', 'new:1:1']);
@@ -100,12 +100,12 @@ describe('a rolling deploy', () => {
     await old.addNamed('refund', '1', 1);
     await old.addNamed('pay', '1', 2);
     expect(entity()?.wait.map(({ data }) => JSON.parse(data).n)).toEqual([1, 2]);
-    expect(old.store.calls.filter(call => call === 'leave')).toHaveLength(1);
+    expect(old.store.calls.filter(call => call === 'defer')).toHaveLength(1);
   });
 
   test('an enqueue while it is being left claims the entity anew, and it is left again', async () => {
     const old = await cluster.pod('old', {}, ['pay']);
-    const letThrough = old.store.hold('leave');
+    const letThrough = old.store.hold('defer');
     await old.addNamed('refund', '1', 1);
     await old.addNamed('pay', '1', 2);
     letThrough();
@@ -122,14 +122,14 @@ describe('a rolling deploy', () => {
     await cluster.clock.advance(LEASE_MS);
     const later = () => ({ hold: new Promise<void>(resolve => void cluster.clock.after(20, resolve)) });
     const enqueue = (name: string, n: number) => {
-      old.store.next('enter', later());
+      old.store.next('add', later());
       void old.engine.enqueue({ entityType: 'account', entityId: '1', name, data: { n } });
     };
     const answerLate = () => {
-      old.store.next('leave', later());
-      old.store.before('leave', answerLate);
+      old.store.next('defer', later());
+      old.store.before('defer', answerLate);
     };
-    old.store.before('leave', answerLate);
+    old.store.before('defer', answerLate);
     enqueue('refund', 0);
     for (let n = 1; n < 200; n++) {
       enqueue('pay', n);
@@ -137,7 +137,7 @@ describe('a rolling deploy', () => {
     }
     await cluster.clock.advance(2000);
     expect(cluster.starts).toEqual(Array.from({ length: 200 }, (_, n) => `new:1:${n}`));
-    expect(old.store.calls.filter(call => call === 'leave').length).toBeLessThan(5);
+    expect(old.store.calls.filter(call => call === 'defer').length).toBeLessThan(5);
     expect(fresh.log.lines).toEqual([]);
   });
 
@@ -146,12 +146,12 @@ describe('a rolling deploy', () => {
     const old = await cluster.pod('old', { entities: { account: { maxWorkersPerEntity: 2 } } }, ['pay']);
     await old.addNamed('refund', '1', 1);
     await cluster.clock.advance(4000);
-    expect(old.store.calls.filter(call => call === 'leave')).toHaveLength(1);
+    expect(old.store.calls.filter(call => call === 'defer')).toHaveLength(1);
   });
 
   test('the answer to leaving is lost: the worker begins anew, and leaves it again', async () => {
     const old = await cluster.pod('old', {}, ['pay']);
-    old.store.next('leave', 'lose');
+    old.store.next('defer', 'lose');
     await old.addNamed('refund', '1', 1);
     await cluster.clock.advance(1000);
     await cluster.pod('new', {}, ['refund']);

@@ -60,7 +60,7 @@ describe('a pod with room for two entities', () => {
     await b.addNamed('pay', '1', 0);
     await b.addNamed('refund', '9', 9);
     await cluster.clock.advance(60_000);
-    expect(b.store.calls.filter(call => call === 'leave').length).toBeLessThanOrEqual(13);
+    expect(b.store.calls.filter(call => call === 'defer').length).toBeLessThanOrEqual(13);
   });
 
   test('race 16: a handler that runs for hours does not keep the busy one beside it from giving way', async () => {
@@ -95,7 +95,7 @@ describe('a pod with room for two entities', () => {
     const later = () => ({ hold: new Promise<void>(resolve => void cluster.clock.after(20, resolve)) });
     let n = 100;
     const enqueue = (entityId: string) => {
-      one.store.next('enter', later());
+      one.store.next('add', later());
       void one.engine.enqueue({ entityType: 'account', entityId, name: 'x', data: { n: n++ } });
     };
     enqueue('hot');
@@ -133,10 +133,10 @@ describe('a pod with room for two entities', () => {
     let looks = 0;
     const refuse = () => {
       looks++;
-      one.store.next('look', 'refuse');
-      if (looks < 1000) one.store.before('look', refuse);
+      one.store.next('tryClaim', 'refuse');
+      if (looks < 1000) one.store.before('tryClaim', refuse);
     };
-    one.store.before('look', refuse);
+    one.store.before('tryClaim', refuse);
     await producer.add('1', 0);
     await producer.add('2', 1);
     await cluster.clock.advance(3000);
@@ -225,7 +225,7 @@ describe('pods that share the load', () => {
     for (let id = 0; id < 50; id++) await a.add(String(id), id);
     expect(cluster.starts).toHaveLength(50);
     expect(cluster.server.requests.size).toBe(0);
-    expect(new Set(a.store.calls)).not.toContain('look');
+    expect(new Set(a.store.calls)).not.toContain('tryClaim');
     await cluster.close();
   });
 

@@ -242,12 +242,12 @@ describe('shared reads', () => {
       const callsOf = async (act: () => Promise<void>) => {
         const before = a.store.calls.length;
         await act();
-        return a.store.calls.slice(before).filter(call => ['enter', 'take', 'finish', 'resync'].includes(call));
+        return a.store.calls.slice(before).filter(call => ['add', 'take', 'finish', 'resync'].includes(call));
       };
-      expect(await callsOf(() => reads(a, 1))).toEqual(['enter']);
-      expect(await callsOf(() => reads(a, 2))).toEqual(['enter']);
+      expect(await callsOf(() => reads(a, 1))).toEqual(['add']);
+      expect(await callsOf(() => reads(a, 2))).toEqual(['add']);
       expect(await callsOf(() => end(1, 2))).toEqual(['finish', 'finish']);
-      expect(await callsOf(() => writes(a, 3))).toEqual(['enter']);
+      expect(await callsOf(() => writes(a, 3))).toEqual(['add']);
     });
 
     test('is not fetched one by one in vain while a write is next', async () => {

@@ -168,10 +168,10 @@ describe('what a hook awaits', () => {
     const sent: unknown[] = [];
     const app = await application([], { lazyConnect: true }, (options, config, events) => {
       const store = createStore(options, config, events);
-      const { enter } = store;
-      store.enter = (job, hint) => {
+      const { add } = store;
+      store.add = (job, hint) => {
         sent.push(job.name);
-        return enter.call(store, job, hint);
+        return add.call(store, job, hint);
       };
       return store;
     });

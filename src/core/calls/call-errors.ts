@@ -1,6 +1,6 @@
 /** The errors of waiting for an answer. Neighbours: `errors.ts` has their base; `pending-calls.ts` throws them. */
 
-import { type EntityRef, entityWord } from '../model/entity.js';
+import { type EntityRef, entityKey } from '../model/entity.js';
 import { AtomicQueuesError, type Caused, NotExecutedError } from '../model/errors.js';
 import type { Thrown } from '../model/reply.js';
 import type { CallState } from '../ports/replies.js';
@@ -14,7 +14,7 @@ export interface AwaitedJob {
 }
 
 function what({ entity, name, jobId }: AwaitedJob): string {
-  return `${jobId === undefined ? 'A job' : `Job ${jobId}`} ("${name}") of ${entityWord(entity)}`;
+  return `${jobId === undefined ? 'A job' : `Job ${jobId}`} ("${name}") of ${entityKey(entity)}`;
 }
 
 /** The base of what says that a wait has ended and not what became of its job. */
@@ -161,7 +161,7 @@ export class DeadlockError extends AtomicQueuesError {
   ) {
     super(
       'DEADLOCK',
-      `Waiting would never end: ${chain.map(entityWord).join(' → ')}. Enqueue without waiting, or do it in one handler.`,
+      `Waiting would never end: ${chain.map(entityKey).join(' → ')}. Enqueue without waiting, or do it in one handler.`,
     );
   }
 }

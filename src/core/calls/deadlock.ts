@@ -8,7 +8,7 @@
  * Neighbours: `running-job.ts` knows what runs here, `pending-calls.ts` knows and asks which calls wait.
  */
 
-import { type EntityRef, entityWord, parseEntityWord } from '../model/entity.js';
+import { type EntityRef, entityKey, parseEntityKey } from '../model/entity.js';
 import type { Envelope, WaitLink } from '../model/envelope.js';
 import { type RunningEntity, runningEntity } from '../run/running-job.js';
 import { DeadlockError } from './call-errors.js';
@@ -47,12 +47,12 @@ export async function refuseCircle(
   links: readonly WaitLink[],
   { own, target, isWaiting }: { own: EntityRef; target: EntityRef; isWaiting: IsWaiting },
 ): Promise<void> {
-  const ends = [entityWord(target), entityWord(own)] as const;
+  const ends = [entityKey(target), entityKey(own)] as const;
   let left = links;
   for (let path = pathBetween(left, ...ends); path; path = pathBetween(left, ...ends)) {
     const waits = await Promise.all(path.map(([, , pod, call]) => isWaiting(pod, call)));
     const over = path.filter((_, at) => !waits[at]);
-    if (over.length === 0) throw new DeadlockError([target, ...path.map(([, to]) => parseEntityWord(to)), target]);
+    if (over.length === 0) throw new DeadlockError([target, ...path.map(([, to]) => parseEntityKey(to)), target]);
     left = left.filter(link => !over.includes(link));
   }
 }

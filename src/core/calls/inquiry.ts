@@ -5,14 +5,14 @@
  * Owns the one timer of the question, and its bounds: so many calls a round, those first that were asked after longest ago.
  * Neighbour: `pending-calls.ts` has the calls.
  */
-import type { Answers, FoundJob, Received } from '../ports/replies.js';
+import type { FoundJob, Received, Replies } from '../ports/replies.js';
 import type { Clock, Timer } from '../ports/store.js';
-import type { WaitingCall } from './pending-call.js';
+import type { PendingCall } from './pending-call.js';
 
 export interface InquiryParts {
-  readonly answers: Answers;
+  readonly replies: Replies;
   readonly clock: Clock;
-  readonly calls: Map<string, WaitingCall>;
+  readonly calls: Map<string, PendingCall>;
   deliver(received: readonly Received[]): void;
 }
 
@@ -26,7 +26,7 @@ const MAX_AT_ONCE = 100;
 
 /** A call whose job is in its queue, as far as is known. */
 interface Asked {
-  readonly call: WaitingCall;
+  readonly call: PendingCall;
   readonly jobId: string;
 }
 
@@ -48,14 +48,14 @@ export class Inquiry {
   }
 
   /** Asks now. Resolves when it has; calls of which Redis does not answer are asked after again. */
-  async ask(calls: readonly WaitingCall[]): Promise<void> {
-    const gone: (readonly [WaitingCall, FoundJob])[] = [];
+  async ask(calls: readonly PendingCall[]): Promise<void> {
+    const gone: (readonly [PendingCall, FoundJob])[] = [];
     for (let from = 0; from < calls.length; from += MAX_AT_ONCE) {
       gone.push(...(await this.askPage(calls.slice(from, from + MAX_AT_ONCE))));
     }
     if (gone.length === 0) return;
     try {
-      for await (const page of this.parts.answers.unread()) this.parts.deliver(page);
+      for await (const page of this.parts.replies.unread()) this.parts.deliver(page);
     } catch {
       return;
     }
@@ -68,9 +68,9 @@ export class Inquiry {
     this.schedule();
   }
 
-  private due(): readonly WaitingCall[] {
+  private due(): readonly PendingCall[] {
     const now = this.parts.clock.monotonicMs();
-    const due: WaitingCall[] = [];
+    const due: PendingCall[] = [];
     for (const call of this.parts.calls.values()) {
       const isDue = now - call.askedAtMs >= (call.isAttached ? ATTACHED_POLL_MS : POLL_MS);
       if (isDue && call.jobId !== undefined && due.push(call) === MAX_PER_ROUND) break;
@@ -79,14 +79,14 @@ export class Inquiry {
   }
 
   /** @returns those whose jobs are gone: their answers, if there are any, are in the mailbox, or were read. */
-  private async askPage(calls: readonly WaitingCall[]): Promise<readonly (readonly [WaitingCall, FoundJob])[]> {
+  private async askPage(calls: readonly PendingCall[]): Promise<readonly (readonly [PendingCall, FoundJob])[]> {
     const known = calls.flatMap((call): Asked[] =>
       this.isWaiting(call) && call.jobId !== undefined ? [{ call, jobId: call.jobId }] : [],
     );
     if (known.length === 0) return [];
     for (const { call } of known) this.putLast(call);
     try {
-      const found = await this.parts.answers.find(
+      const found = await this.parts.replies.find(
         known.map(({ call: { id, entity }, jobId }) => ({ entity, jobId, call: id })),
       );
       return known.flatMap(({ call }, index) => {
@@ -102,14 +102,14 @@ export class Inquiry {
     }
   }
 
-  private putLast(call: WaitingCall): void {
+  private putLast(call: PendingCall): void {
     const { calls, clock } = this.parts;
     call.askedAtMs = clock.monotonicMs();
     calls.delete(call.id);
     calls.set(call.id, call);
   }
 
-  private isWaiting({ id }: WaitingCall): boolean {
+  private isWaiting({ id }: PendingCall): boolean {
     return this.parts.calls.has(id);
   }
 }

@@ -8,10 +8,10 @@
 import type { EntityRef } from '../model/entity.js';
 import { messageOf, OutcomeUnknownError } from '../model/errors.js';
 import { MAX_UNREAD } from '../model/mailbox.js';
-import type { Answer } from '../model/reply.js';
+import type { Reply } from '../model/reply.js';
 import type { Codecs } from '../payload/codec.js';
 import { readResult } from '../payload/payload.js';
-import type { Answers, CallState, FoundJob } from '../ports/replies.js';
+import type { CallState, FoundJob, Replies } from '../ports/replies.js';
 import type { Clock, Timer } from '../ports/store.js';
 import type { RunningEntity } from '../run/running-job.js';
 import {
@@ -41,17 +41,17 @@ export interface CallRequest {
 }
 
 export interface CallParts {
-  readonly answers: Answers;
+  readonly replies: Replies;
   readonly clock: Clock;
   readonly codecs: Codecs;
-  settled(call: WaitingCall): void;
+  settled(call: PendingCall): void;
   /** Its time is over: it is to ask for the state of its job, and then to end. */
-  timedOut(call: WaitingCall): void;
+  timedOut(call: PendingCall): void;
 }
 
 const REPLY_DROPPED = `or was removed: its answer was dropped, since ${MAX_UNREAD} others had not been read by this pod.`;
 
-export class WaitingCall {
+export class PendingCall {
   jobId: string | undefined;
   /** When it was last asked after its job, on the monotonic clock. */
   askedAtMs: number;
@@ -114,13 +114,13 @@ export class WaitingCall {
   }
 
   /** The answer to the job that this call has added. */
-  onAnswer(answer: Answer): void {
+  onReply(answer: Reply): void {
     this.conclude(answer, this.request.codec);
   }
 
   /** What the store knows of the job, in one step with whether an answer has come that was not read. */
-  onFound({ state, isOwn, answer, codec }: FoundJob): void {
-    if (answer) this.conclude(answer, isOwn ? this.request.codec : codec);
+  onFound({ state, isOwn, reply, codec }: FoundJob): void {
+    if (reply) this.conclude(reply, isOwn ? this.request.codec : codec);
     else if (state === 'gone') {
       this.fail(this.whyGone());
     } else {
@@ -135,7 +135,7 @@ export class WaitingCall {
   }
 
   /** Its time is over, and its job was asked after. */
-  onNotAnswered(isHosted: boolean | undefined): void {
+  onNoReply(isHosted: boolean | undefined): void {
     this.fail(this.unsure ?? new ReplyTimeoutError(this.awaited, this.request.timeoutMs, this.state, isHosted));
   }
 
@@ -165,13 +165,13 @@ export class WaitingCall {
   private async cancelJob(): Promise<boolean> {
     if (this.jobId === undefined || this.isSettled) return false;
     try {
-      return await this.parts.answers.cancel({ entity: this.entity, jobId: this.jobId, call: this.id });
+      return await this.parts.replies.cancel({ entity: this.entity, jobId: this.jobId, call: this.id });
     } catch {
       return false;
     }
   }
 
-  private conclude(answer: Answer, codec: unknown): void {
+  private conclude(answer: Reply, codec: unknown): void {
     if (answer.kind === 'failed') this.fail(new HandlerError(this.awaited, answer.thrown));
     else if (answer.kind === 'withheld') this.fail(new ResultUnavailableError(this.awaited, answer.why));
     else this.succeed(answer.value, codec);

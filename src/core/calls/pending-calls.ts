@@ -8,7 +8,7 @@
 
 import type { EnqueuedJob, JobRequest } from '../enqueue/enqueuer.js';
 import { detached } from '../model/detached.js';
-import { type EntityRef, entityRef, entityWord } from '../model/entity.js';
+import { type EntityRef, entityKey, entityRef } from '../model/entity.js';
 import type { Envelope, WaitLink } from '../model/envelope.js';
 import { isKindOf } from '../model/error-text.js';
 import { ClosedError, InvalidOptionError, rejecting } from '../model/errors.js';
@@ -18,12 +18,12 @@ import { milliseconds } from '../options/durations.js';
 import type { EngineConfig } from '../options/resolve.js';
 import { sealedBy } from '../payload/codec.js';
 import type { HostLookup } from '../pod/host-lookup.js';
-import type { Answers, Received } from '../ports/replies.js';
+import type { Received, Replies } from '../ports/replies.js';
 import type { Clock } from '../ports/store.js';
 import { DeadlockError, TooManyWaitingCallsError, WaitAbortedError } from './call-errors.js';
 import { linksTo, pathBetween, refuseCircle, waitingHandler } from './deadlock.js';
 import { Inquiry } from './inquiry.js';
-import { type CallRequest, WaitingCall } from './pending-call.js';
+import { type CallRequest, PendingCall } from './pending-call.js';
 
 /** How a caller waits. */
 export interface WaitOptions {
@@ -32,8 +32,8 @@ export interface WaitOptions {
   readonly cancelJob?: boolean | undefined;
 }
 
-export interface WaitingCallsParts {
-  readonly answers: Answers;
+export interface PendingCallsParts {
+  readonly replies: Replies;
   readonly config: EngineConfig;
   readonly clock: Clock;
   readonly hosts: Pick<HostLookup, 'of'>;
@@ -48,19 +48,19 @@ const LIVENESS_MS = 500;
 /** Calls that end in one turn of the event loop. */
 const MAX_ENDS_PER_TURN = 500;
 
-export class WaitingCalls {
-  private readonly calls = new Map<string, WaitingCall>();
+export class PendingCalls {
+  private readonly calls = new Map<string, PendingCall>();
   private readonly inquiry: Inquiry;
   /** Questions to other pods, by what stands for a call in them. */
   private readonly questions = new Map<string, (isWaiting: boolean) => void>();
-  private late: WaitingCall[] = [];
+  private late: PendingCall[] = [];
   private lastId = 0;
   private isListening = false;
   private closed = false;
 
-  constructor(private readonly parts: WaitingCallsParts) {
-    const { answers, clock } = parts;
-    this.inquiry = new Inquiry({ answers, clock, calls: this.calls, deliver: received => this.deliver(received) });
+  constructor(private readonly parts: PendingCallsParts) {
+    const { replies, clock } = parts;
+    this.inquiry = new Inquiry({ replies, clock, calls: this.calls, deliver: received => this.deliver(received) });
   }
 
   /**
@@ -74,9 +74,9 @@ export class WaitingCalls {
     const awaited = { entity, name: request.name, jobId: undefined };
     if (signal?.aborted) throw new WaitAbortedError(awaited, false, signal.reason);
     if (this.calls.size >= MAX_WAITING_CALLS) throw new TooManyWaitingCallsError(awaited, MAX_WAITING_CALLS);
-    const { answers, clock, config } = this.parts;
-    const call = new WaitingCall(checked, {
-      answers,
+    const { replies, clock, config } = this.parts;
+    const call = new PendingCall(checked, {
+      replies,
       clock,
       codecs: config.codecs,
       settled: ({ id }) => this.calls.delete(id),
@@ -142,14 +142,14 @@ export class WaitingCalls {
   }
 
   /** Resolves with nothing when the call has ended before its job was sent. */
-  private send(request: JobRequest, call: WaitingCall): Promise<EnqueuedJob | undefined> {
-    const { answers, add } = this.parts;
-    const reply = [answers.address, call.id] as const;
+  private send(request: JobRequest, call: PendingCall): Promise<EnqueuedJob | undefined> {
+    const { replies, add } = this.parts;
+    const reply = [replies.address, call.id] as const;
     const { handler } = call;
     if (!handler) return add(request, { reply });
     const own: EntityRef = { type: handler.entityType, id: handler.entityId };
     const links = linksTo(handler);
-    const [from, to] = [entityWord(own), entityWord(call.entity)];
+    const [from, to] = [entityKey(own), entityKey(call.entity)];
     if (from === to) throw new DeadlockError([own, own]);
     const link: WaitLink = [from, to, ...reply];
     const added = () => add(request, { reply, chain: [...links, link] });
@@ -162,8 +162,8 @@ export class WaitingCalls {
   }
 
   private isWaiting(pod: string, id: string): Promise<boolean> {
-    const { answers, clock } = this.parts;
-    if (pod === answers.address) return Promise.resolve(this.isHeld(id));
+    const { replies, clock } = this.parts;
+    if (pod === replies.address) return Promise.resolve(this.isHeld(id));
     const question = this.nextId();
     return new Promise(resolve => {
       const answered = (isWaiting: boolean) => {
@@ -173,7 +173,7 @@ export class WaitingCalls {
       };
       const timer = clock.after(LIVENESS_MS, () => answered(false));
       this.questions.set(question, answered);
-      answers.tell(pod, id, { kind: 'asked', by: [answers.address, question] }).catch(() => answered(false));
+      replies.tell(pod, id, { kind: 'asked', by: [replies.address, question] }).catch(() => answered(false));
     });
   }
 
@@ -189,10 +189,10 @@ export class WaitingCalls {
   }
 
   private async hear(): Promise<void> {
-    const { answers, clock } = this.parts;
+    const { replies, clock } = this.parts;
     while (!this.closed) {
       try {
-        this.deliver(await answers.receive());
+        this.deliver(await replies.receive());
       } catch {
         // The store has logged it. What came meanwhile is still there.
         if (!this.closed) await new Promise<void>(resolve => clock.after(PAUSE_AFTER_FAILURE_MS, resolve));
@@ -201,22 +201,22 @@ export class WaitingCalls {
   }
 
   private deliver(received: readonly Received[]): void {
-    for (const { call, answer } of received) {
-      if (answer.kind === 'asked') this.tell(answer.by, this.isHeld(call));
-      else if (answer.kind === 'overflow') for (const other of this.calls.values()) other.onOverflow();
-      else if (answer.kind === 'completed' && this.questions.has(call))
-        this.questions.get(call)?.(answer.value === 'true');
-      else this.calls.get(call)?.onAnswer(answer);
+    for (const { call, reply } of received) {
+      if (reply.kind === 'asked') this.tell(reply.by, this.isHeld(call));
+      else if (reply.kind === 'overflow') for (const other of this.calls.values()) other.onOverflow();
+      else if (reply.kind === 'completed' && this.questions.has(call))
+        this.questions.get(call)?.(reply.value === 'true');
+      else this.calls.get(call)?.onReply(reply);
     }
   }
 
   private tell([pod, call]: readonly [pod: string, call: string], isWaiting: boolean): void {
     // The other pod counts silence as no.
-    this.parts.answers.tell(pod, call, { kind: 'completed', value: String(isWaiting) }).catch(() => {});
+    this.parts.replies.tell(pod, call, { kind: 'completed', value: String(isWaiting) }).catch(() => {});
   }
 
   /** Those that time out together ask together, and end in turns. */
-  private onTimedOut(call: WaitingCall): void {
+  private onTimedOut(call: PendingCall): void {
     if (this.late.push(call) === 1) this.parts.clock.after(0, () => void this.endLate());
   }
 
@@ -228,10 +228,10 @@ export class WaitingCalls {
       hosted = known;
     });
     await this.within(LAST_QUESTION_MS, Promise.all([this.inquiry.ask(late), hosts]));
-    await this.inTurns(late, call => call.onNotAnswered(hosted.get(call.entity.type)));
+    await this.inTurns(late, call => call.onNoReply(hosted.get(call.entity.type)));
   }
 
-  private async inTurns(calls: readonly WaitingCall[], end: (call: WaitingCall) => void): Promise<void> {
+  private async inTurns(calls: readonly PendingCall[], end: (call: PendingCall) => void): Promise<void> {
     for (const [index, call] of calls.entries()) {
       if (index > 0 && index % MAX_ENDS_PER_TURN === 0)
         await new Promise<void>(resolve => this.parts.clock.after(0, resolve));

@@ -19,7 +19,7 @@ import { sealedBy } from '../payload/codec.js';
 import { ignoreRejections } from '../payload/ignored-rejections.js';
 import { checkSize, encodePayload } from '../payload/payload.js';
 import type { WorkerManager } from '../pod/worker-manager.js';
-import type { Clock, Entered, EnterHint, EntityStore } from '../ports/store.js';
+import type { Clock, EntityStore, IntakeHint, IntakeResult } from '../ports/store.js';
 import { type Moment, momentOf } from '../run/lease.js';
 import type { EntityWorker } from '../work/entity-worker.js';
 import { enqueueBulk, SendOrder } from './bulk-enqueue.js';
@@ -201,13 +201,13 @@ export class Enqueuer {
 
   private send(job: NewJob): Promise<EnqueuedJob> {
     const worker = this.manager.forEnqueue(job.entity);
-    return this.enqueued(job, worker ? worker.enter(job) : this.store.enter(job, 'route-only'));
+    return this.enqueued(job, worker ? worker.add(job) : this.store.add(job, 'route-only'));
   }
 
   private sendTogether(jobs: readonly NewJob[]): Promise<EnqueuedJob>[] {
     const workers = jobs.map(job => this.manager.forEnqueue(job.entity));
     const sentAt = momentOf(this.clock);
-    const entered = this.store.enterAll(jobs.map((job, index) => [job, hintOf(workers[index])] as const));
+    const entered = this.store.addAll(jobs.map((job, index) => [job, hintOf(workers[index])] as const));
     return this.received(
       entered,
       jobs.map((job, index) => ({ job, worker: workers[index] })),
@@ -220,7 +220,7 @@ export class Enqueuer {
     const workers = plan.jobs.map(({ job, isParent }) => (isParent ? undefined : this.manager.forEnqueue(job.entity)));
     const sentAt = momentOf(this.clock);
     const jobs = plan.jobs.map((one, index) => ({ ...one, hint: hintOf(workers[index]) }));
-    const entered = this.store.enterFlow({ id: plan.id, jobs });
+    const entered = this.store.addFlow({ id: plan.id, jobs });
     const added = this.received(
       entered,
       jobs.map(({ job }, index) => ({ job, worker: workers[index] })),
@@ -231,20 +231,20 @@ export class Enqueuer {
 
   /** Each answer goes to the worker that gave the hint. */
   private received(
-    entered: readonly Promise<Entered>[],
+    entered: readonly Promise<IntakeResult>[],
     sent: readonly Sent[],
     sentAt: Moment,
   ): Promise<EnqueuedJob>[] {
     return sent.flatMap(({ job, worker }, index) => {
       const answer = entered[index];
       if (!answer) return [];
-      return [this.enqueued(job, worker ? worker.expectEntered(answer, sentAt) : answer)];
+      return [this.enqueued(job, worker ? worker.trackIntake(answer, sentAt) : answer)];
     });
   }
 
-  private enqueued({ entity }: NewJob, entered: Promise<Entered>): Promise<EnqueuedJob> {
+  private enqueued({ entity }: NewJob, entered: Promise<IntakeResult>): Promise<EnqueuedJob> {
     return entered.then(({ jobId, route }) => {
-      if (route === 'nobody') this.manager.onSentAway(entity.type);
+      if (route === 'unowned') this.manager.onSentAway(entity.type);
       this.added(entity.type);
       return { jobId, entityType: entity.type, entityId: entity.id, queueName: this.store.queueName(entity) };
     });
@@ -259,6 +259,6 @@ function flowTooLarge(name: string, bytes: number): StepTooLargeError {
   });
 }
 
-function hintOf(worker: EntityWorker | undefined): EnterHint {
-  return worker?.enterHint() ?? 'route-only';
+function hintOf(worker: EntityWorker | undefined): IntakeHint {
+  return worker?.intakeHint() ?? 'route-only';
 }

@@ -42,7 +42,7 @@ interface PlannedJob extends Omit<FlowJob, 'hint'> {
 }
 
 /** While they are added Redis does nothing else: a tenth of a second or so. */
-const MOST_JOBS = 1000;
+const MAX_JOBS = 1000;
 
 /**
  * @param check what a single job is checked by, and turned into what the store takes.
@@ -51,9 +51,9 @@ const MOST_JOBS = 1000;
 export function planFlow<Request extends Asked>(root: FlowOf<Request>, check: (request: Request) => NewJob): FlowPlan {
   const jobs: PlannedJob[] = [];
   const visit = (request: FlowOf<Request>, path: string, parent: number | undefined): void => {
-    if (jobs.length === MOST_JOBS) {
+    if (jobs.length === MAX_JOBS) {
       throw new InvalidCommandError(
-        `The flow of job "${root.job.name}" has more than ${MOST_JOBS} jobs; let a job of it enqueue a flow of its own.`,
+        `The flow of job "${root.job.name}" has more than ${MAX_JOBS} jobs; let a job of it enqueue a flow of its own.`,
       );
     }
     const children = request.children();

@@ -1,13 +1,13 @@
 /** Jobs that come again and again: what a user may ask for. Neighbour: `operator.ts` says what a store does with it. */
 import { didYouMean } from '../model/did-you-mean.js';
-import { type EntityRef, entityWord, MAX_ID_LENGTH } from '../model/entity.js';
+import { type EntityRef, entityKey, MAX_ID_LENGTH } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
 import { InvalidOptionError, StoreRefusedError, UnsupportedError } from '../model/errors.js';
 import type { Schedule } from '../model/schedule.js';
 
 const KNOWN = ['id', 'every', 'pattern', 'tz'];
 /** A hundred years. */
-const LONGEST_MS = 100 * 365 * 24 * 3600 * 1000;
+const MAX_MS = 100 * 365 * 24 * 3600 * 1000;
 
 /** Each run is a job of its own, whose id and time the schedule gives. */
 const OF_ONE_JOB = ['jobId', 'delay', 'timestamp', 'deduplication', 'idempotencyKey', 'idempotencyTtlMs'];
@@ -44,9 +44,9 @@ export function checkSchedule(
   if ((every === undefined) === (pattern === undefined)) {
     throw new InvalidOptionError(`${culprit} has schedule "${id}", which needs either "every" or "pattern".`);
   }
-  if (every !== undefined && !(Number.isInteger(every) && every >= 1 && every <= LONGEST_MS)) {
+  if (every !== undefined && !(Number.isInteger(every) && every >= 1 && every <= MAX_MS)) {
     throw new InvalidOptionError(
-      `${culprit} has schedule "${id}", whose "every" is no whole number of milliseconds from 1 to ${LONGEST_MS}.`,
+      `${culprit} has schedule "${id}", whose "every" is no whole number of milliseconds from 1 to ${MAX_MS}.`,
     );
   }
   if (pattern !== undefined && (typeof pattern !== 'string' || pattern === '')) {
@@ -66,6 +66,6 @@ export function checkSchedule(
 /** The refusal to remove a job that blocks its entity. */
 export function presentRun(entity: EntityRef): StoreRefusedError {
   return new StoreRefusedError(
-    `The job that blocks ${entityWord(entity)} is the present run of a schedule, which can't be removed: skipBlocked() ends it, unschedule() the schedule.`,
+    `The job that blocks ${entityKey(entity)} is the present run of a schedule, which can't be removed: skipBlocked() ends it, unschedule() the schedule.`,
   );
 }

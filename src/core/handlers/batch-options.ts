@@ -4,8 +4,8 @@
  */
 import { InvalidOptionError } from '../model/errors.js';
 import { type EntityContext, type FetchedJob } from '../model/job.js';
-import { checkKnown, MOST_AT_ONCE } from '../options/checks.js';
-import { LONGEST_TIMER_MS } from '../ports/store.js';
+import { checkKnown, MAX_AT_ONCE } from '../options/checks.js';
+import { MAX_TIMER_MS } from '../ports/store.js';
 import type { SchemaOptions } from './validation.js';
 
 /** Options of a batch handler. */
@@ -37,12 +37,12 @@ export function checkBatchOptions(path: string, options: BatchOptions): BatchLim
   }
   checkKnown(path, options, ['max', 'maxWaitMs', 'schema']);
   const { max, maxWaitMs = 0 } = options;
-  if (!Number.isInteger(max) || max < 1 || max > MOST_AT_ONCE) {
-    throw new InvalidOptionError(`${path}: max must be a whole number from 1 to ${MOST_AT_ONCE}.`);
+  if (!Number.isInteger(max) || max < 1 || max > MAX_AT_ONCE) {
+    throw new InvalidOptionError(`${path}: max must be a whole number from 1 to ${MAX_AT_ONCE}.`);
   }
-  if (!Number.isInteger(maxWaitMs) || maxWaitMs < 0 || maxWaitMs > LONGEST_TIMER_MS) {
+  if (!Number.isInteger(maxWaitMs) || maxWaitMs < 0 || maxWaitMs > MAX_TIMER_MS) {
     throw new InvalidOptionError(
-      `${path}: maxWaitMs must be a whole number of milliseconds from 0 to ${LONGEST_TIMER_MS}.`,
+      `${path}: maxWaitMs must be a whole number of milliseconds from 0 to ${MAX_TIMER_MS}.`,
     );
   }
   return { max, maxWaitMs };

@@ -49,12 +49,12 @@ export function decodeSegment(segment: string): string {
 }
 
 /** The entity as one word, unique among all entities; the key of every map of entities in memory. */
-export function entityWord(entity: EntityRef): string {
+export function entityKey(entity: EntityRef): string {
   return `${encodeSegment(entity.type)}:${encodeSegment(entity.id)}`;
 }
 
-/** The inverse of {@link entityWord}. */
-export function parseEntityWord(word: string): EntityRef {
+/** The inverse of {@link entityKey}. */
+export function parseEntityKey(word: string): EntityRef {
   const colon = word.indexOf(':');
   return { type: decodeSegment(word.slice(0, colon)), id: decodeSegment(word.slice(colon + 1)) };
 }

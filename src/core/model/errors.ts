@@ -65,12 +65,12 @@ export class ValidationError extends AtomicQueuesError {
   }
 }
 
-const MOST_ISSUES_TOLD = 5;
-const LONGEST_ISSUE = 200;
+const MAX_ISSUES_TOLD = 5;
+const MAX_ISSUE = 200;
 
 function summaryOf(issues: readonly ValidationIssue[]): string {
-  const told = issues.slice(0, MOST_ISSUES_TOLD).map(({ path, message }) => {
-    const text = message.length > LONGEST_ISSUE ? `${message.slice(0, LONGEST_ISSUE)} …` : message;
+  const told = issues.slice(0, MAX_ISSUES_TOLD).map(({ path, message }) => {
+    const text = message.length > MAX_ISSUE ? `${message.slice(0, MAX_ISSUE)} …` : message;
     return path.length === 0 ? text : `${path.join('.')}: ${text}`;
   });
   const others = issues.length - told.length;

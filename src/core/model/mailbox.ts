@@ -6,7 +6,7 @@
  * were as long as this one; so a mailbox needs no count of its bytes, and holds at most that times `1 + ln(entries)`: 0.4 GB.
  * Neighbours: `lua/answer.lua.ts` and `replies.ts` write answers.
  */
-import { type Answer, thrownAs } from './reply.js';
+import { type Reply, thrownAs } from './reply.js';
 
 /** Calls of a pod that may wait for answers at once. */
 export const MAX_WAITING_CALLS = 50_000;
@@ -25,7 +25,7 @@ export function isTooLong(bytes: number, entries: number): boolean {
 }
 
 /** What a reply becomes whose text has no room. */
-export function withoutText(kind: Answer['kind']): { readonly kind: Answer['kind']; readonly text: string } {
+export function withoutText(kind: Reply['kind']): { readonly kind: Reply['kind']; readonly text: string } {
   if (kind === 'failed') return { kind, text: JSON.stringify(thrownAs(`The job has failed, and ${TEXT_LEFT_OUT}`)) };
   return { kind: 'withheld', text: TEXT_LEFT_OUT };
 }

@@ -5,14 +5,14 @@
 
 import type { Envelope } from './envelope.js';
 import type { Settlement } from './job.js';
-import { type Answer, thrownAs } from './reply.js';
+import { type Reply, thrownAs } from './reply.js';
 
 /** An answer on its way. */
-export interface Reply {
+export interface AddressedReply {
   /** The address of the pod that waits. */
   readonly pod: string;
   readonly call: string;
-  readonly kind: Answer['kind'];
+  readonly kind: Reply['kind'];
   /** None where it is the job's result itself. */
   readonly text: string | undefined;
 }
@@ -27,7 +27,7 @@ export function waiterOf({ reply }: Envelope): readonly [pod: string, call: stri
 export const COMES_BACK: readonly Settlement['outcome']['kind'][] = ['retrying', 'blocked', 'postponed'];
 
 /** The answer that goes with the end of a job; none where nobody waits, or the job has not ended for good. */
-export function replyOf({ job: { envelope }, outcome }: Settlement): Reply | undefined {
+export function replyOf({ job: { envelope }, outcome }: Settlement): AddressedReply | undefined {
   const waiter = envelope.reply && waiterOf(envelope);
   if (!waiter || COMES_BACK.includes(outcome.kind)) return undefined;
   const [pod, call] = waiter;

@@ -18,7 +18,7 @@ export interface Thrown {
   readonly http?: HttpAnswer;
 }
 
-export type Answer =
+export type Reply =
   /** The result as JSON text, as the codec of its job has written it. */
   | { readonly kind: 'completed'; readonly value: string }
   | { readonly kind: 'failed'; readonly thrown: Thrown }
@@ -33,7 +33,7 @@ export type Notice =
   | { readonly kind: 'overflow' };
 
 /** Reads what `replyOf` has written, with the job's result in place of no text; or a notice that was told. */
-export function readAnswer(kind: string, text: string): Answer | Notice {
+export function readReply(kind: string, text: string): Reply | Notice {
   if (kind === 'completed') return { kind, value: text };
   if (kind === 'withheld') return { kind, why: text };
   if (kind === 'asked') return { kind, by: text.split(' ', 2) as [string, string] };
@@ -41,8 +41,8 @@ export function readAnswer(kind: string, text: string): Answer | Notice {
   return { kind: 'failed', thrown: readThrown(text) };
 }
 
-/** What is told, as {@link readAnswer} reads it. */
-export function writeAnswer(answer: Answer | Notice): string {
+/** What is told, as {@link readReply} reads it. */
+export function writeReply(answer: Reply | Notice): string {
   if (answer.kind === 'completed') return answer.value;
   if (answer.kind === 'withheld') return answer.why;
   if (answer.kind === 'asked') return answer.by.join(' ');

@@ -20,7 +20,7 @@ import { checkDefaultJobOptions } from './job-options.js';
 import type { EntityOptions, OnExhausted, RateLimit, WorkerOptions } from './options.js';
 
 /** What is fetched, or runs, must fit into one call when a worker begins anew. */
-export const MOST_AT_ONCE = 256;
+export const MAX_AT_ONCE = 256;
 
 const ON_EXHAUSTED: readonly unknown[] = ['skip', 'block', 'deadLetter'] satisfies OnExhausted[];
 
@@ -168,8 +168,8 @@ export function count(path: string, value: number): void {
 }
 
 function countAtOnce(path: string, value: number): void {
-  if (Number.isInteger(value) && value >= 1 && value <= MOST_AT_ONCE) return;
-  throw new InvalidOptionError(`${path} must be a whole number from 1 to ${MOST_AT_ONCE}.`);
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_AT_ONCE) return;
+  throw new InvalidOptionError(`${path} must be a whole number from 1 to ${MAX_AT_ONCE}.`);
 }
 
 /** A count that may be 0. @throws InvalidOptionError */

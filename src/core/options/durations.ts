@@ -7,7 +7,7 @@
  * Neighbours: `checks.ts` and `resolve.ts` ask; `options.ts` documents each option.
  */
 import { InvalidOptionError } from '../model/errors.js';
-import { LONGEST_TIMER_MS } from '../ports/store.js';
+import { MAX_TIMER_MS } from '../ports/store.js';
 
 interface Duration {
   readonly name: string;
@@ -109,7 +109,7 @@ function inWords(ms: number): string {
  * @throws InvalidOptionError
  */
 export function milliseconds(path: string, value: unknown, unitMs = 1): number {
-  const longest = Math.floor(LONGEST_TIMER_MS / unitMs);
+  const longest = Math.floor(MAX_TIMER_MS / unitMs);
   const isWhole = unitMs !== 1 || Number.isInteger(value);
   if (typeof value === 'number' && value > 0 && value <= longest && isWhole) return value;
   const unit = unitMs === 1 ? 'whole number of milliseconds' : 'number of seconds';

@@ -2,11 +2,11 @@
  * The options of a job, as they come in from a user, checked before anything is sent. Neighbour: `payload.ts` has its payload.
  */
 import { didYouMean } from '../model/did-you-mean.js';
-import { entityWord, MAX_ID_LENGTH } from '../model/entity.js';
+import { entityKey, MAX_ID_LENGTH } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
 import { InvalidOptionError, UnsupportedError } from '../model/errors.js';
 import type { JobOptions, NewJob } from '../model/job.js';
-import { LONGEST_TIMER_MS } from '../ports/store.js';
+import { MAX_TIMER_MS } from '../ports/store.js';
 
 /** BullMQ's job options that this version honours. */
 const HONOURED = new Set([
@@ -58,7 +58,7 @@ export function withIdempotency(options: JobOptions, culprit: string): JobOption
   }
   if (ttl !== undefined && !isLifetime(ttl)) {
     throw new InvalidOptionError(
-      `${culprit} has an idempotencyTtlMs that is no whole number of milliseconds from 1 to ${LONGEST_LIFETIME_MS}.`,
+      `${culprit} has an idempotencyTtlMs that is no whole number of milliseconds from 1 to ${MAX_LIFETIME_MS}.`,
     );
   }
   if (others['deduplication'] !== undefined) {
@@ -102,7 +102,7 @@ export function duplicateCheck(): (job: NewJob) => NewJob {
       const key = JSON.stringify([option, entity.type, entity.id, idOf(options[option])]);
       if (seen.has(key)) {
         throw new InvalidOptionError(
-          `Job "${name}" of ${entityWord(entity)} has the ${option === 'jobId' ? 'jobId' : 'deduplication or idempotencyKey'} of another job of its bulk, and would be dropped as its duplicate. Nothing was enqueued. Give each command its own: enqueueBulk(commands, command => options).`,
+          `Job "${name}" of ${entityKey(entity)} has the ${option === 'jobId' ? 'jobId' : 'deduplication or idempotencyKey'} of another job of its bulk, and would be dropped as its duplicate. Nothing was enqueued. Give each command its own: enqueueBulk(commands, command => options).`,
         );
       }
       seen.add(key);
@@ -139,7 +139,7 @@ export function checkJobOptions(options: JobOptions, culprit: string): void {
   }
   if (options['deduplication'] !== undefined && !isDeduplication(options['deduplication'])) {
     throw new InvalidOptionError(
-      `${culprit} has a deduplication that is not { id, ttl? }: a non-empty string, and milliseconds from 1 to ${LONGEST_LIFETIME_MS}.`,
+      `${culprit} has a deduplication that is not { id, ttl? }: a non-empty string, and milliseconds from 1 to ${MAX_LIFETIME_MS}.`,
     );
   }
   const half = ['jobId', 'deduplication'].find(name => hasHalf(options[name]));
@@ -184,10 +184,10 @@ export function checkOrder(
 }
 
 /** A hundred years: Redis counts the end of a key in ms since 1970, and refuses what does not fit. */
-const LONGEST_LIFETIME_MS = 100 * 365 * DAY_MS;
+const MAX_LIFETIME_MS = 100 * 365 * DAY_MS;
 
 function isLifetime(ms: unknown): boolean {
-  return Number.isInteger(ms) && Number(ms) >= 1 && Number(ms) <= LONGEST_LIFETIME_MS;
+  return Number.isInteger(ms) && Number(ms) >= 1 && Number(ms) <= MAX_LIFETIME_MS;
 }
 
 function isDeduplication(value: unknown): boolean {
@@ -233,5 +233,5 @@ function faultOfBackoff(backoff: unknown): string | undefined {
 }
 
 function isDelay(value: unknown): boolean {
-  return typeof value === 'number' && value >= 0 && value <= LONGEST_TIMER_MS;
+  return typeof value === 'number' && value >= 0 && value <= MAX_TIMER_MS;
 }

@@ -17,7 +17,7 @@ import {
   checkStorage,
   checkWorkerDefaults,
   count,
-  MOST_AT_ONCE,
+  MAX_AT_ONCE,
   upTo,
 } from './checks.js';
 import {
@@ -161,9 +161,9 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
   const { queueName, maxWorkersPerEntity: maxWorkers = 1 } = entity;
   const { concurrency = 1 } = worker;
   const maxHandlers = concurrency * maxWorkers;
-  if (maxHandlers > MOST_AT_ONCE) {
+  if (maxHandlers > MAX_AT_ONCE) {
     throw new InvalidOptionError(
-      `entities.${type}: maxWorkersPerEntity times concurrency is ${maxHandlers}; it must be at most ${MOST_AT_ONCE}.`,
+      `entities.${type}: maxWorkersPerEntity times concurrency is ${maxHandlers}; it must be at most ${MAX_AT_ONCE}.`,
     );
   }
   const order = orderOf(type, entity, maxHandlers);
@@ -178,7 +178,7 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     lockDurationMs: worker.lockDurationMs ?? 30_000,
     // What is fetched has had its turn: it would have it again, were it given back.
     prefetch: entity.rateLimit ? 1 : (worker.prefetch ?? 128),
-    mostPerBatch: Math.min(worker.prefetch ?? 128, Math.floor(MOST_AT_ONCE / maxHandlers)),
+    mostPerBatch: Math.min(worker.prefetch ?? 128, Math.floor(MAX_AT_ONCE / maxHandlers)),
     maxStalledCount: worker.maxStalledCount ?? 1,
     unknownJobGraceMs: worker.unknownJobGraceMs ?? 600_000,
     slowHandlerWarnMs: worker.slowHandlerWarnMs ?? 30_000,

@@ -52,7 +52,7 @@ export interface Tracer {
   within<T>(fields: TraceFields, run: () => T): T;
 }
 
-const MOST_BYTES = 4096;
+const MAX_BYTES = 4096;
 
 /** @throws InvalidOptionError */
 export function checkContextOptions(path: string, options: ContextOptions): void {
@@ -124,9 +124,9 @@ function present({ keys, get }: ContextOptions): ContextValues | undefined {
     );
   });
   const bytes = values ? Buffer.byteLength(JSON.stringify(values)) : 0;
-  if (bytes > MOST_BYTES) {
+  if (bytes > MAX_BYTES) {
     throw new ContextError(
-      `The context of a job has ${bytes} bytes, more than ${MOST_BYTES}, and nothing was enqueued; let ids travel instead of what they stand for (context.keys: ${keys.join(', ')}).`,
+      `The context of a job has ${bytes} bytes, more than ${MAX_BYTES}, and nothing was enqueued; let ids travel instead of what they stand for (context.keys: ${keys.join(', ')}).`,
     );
   }
   return values;

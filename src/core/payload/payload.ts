@@ -5,7 +5,7 @@
  * carries; `enqueuer.ts` and `open-payload.ts` use this.
  */
 
-import { entityWord } from '../model/entity.js';
+import { entityKey } from '../model/entity.js';
 import type { ChildRef, Envelope } from '../model/envelope.js';
 import { isInstance, kindOfThrown } from '../model/error-text.js';
 import {
@@ -128,7 +128,7 @@ export function decodeResult(codecs: Codecs, child: ChildRef | undefined, result
     return { ...result, outcome: { kind: 'completed', value } };
   } catch (error) {
     throw new PayloadUnreadableError(
-      `The result of child job ${child.jobId} ("${child.name}") of ${entityWord(child)}: ${messageOf(error)}`,
+      `The result of child job ${child.jobId} ("${child.name}") of ${entityKey(child)}: ${messageOf(error)}`,
     );
   }
 }

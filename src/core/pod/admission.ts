@@ -3,7 +3,7 @@
  * it has left for pods that know it.
  * Neighbour: `worker-manager.ts` asks here before it creates a worker, and knows how much room there is.
  */
-import { type EntityRef, entityWord } from '../model/entity.js';
+import { type EntityRef, entityKey } from '../model/entity.js';
 import type { Clock, Log, TypeLoad } from '../ports/store.js';
 
 /** So many times the average a pod takes before it sends new ones to others … */
@@ -59,7 +59,7 @@ export class Admission {
   leave(entity: EntityRef, lack: string, graceMs: number, remedy = ''): void {
     const now = this.clock.monotonicMs();
     for (const [word, untilMs] of this.left) if (untilMs <= now) this.left.delete(word);
-    this.left.set(entityWord(entity), now + LEFT_MS);
+    this.left.set(entityKey(entity), now + LEFT_MS);
     const what = `${lack} of entity type "${entity.type}"`;
     if (this.reported.has(what) || this.reported.size >= MAX_REPORTED) return;
     this.reported.add(what);

@@ -26,7 +26,7 @@ const PAUSE_AFTER_FAILURE_MS = 500;
 /** Between two sweeps, and two answers that bring no wake-up. */
 const LEAST_PAUSE_MS = 20;
 
-export class LookSources {
+export class ClaimSources {
   private stopped = false;
   private timer: Timer | undefined;
   private warned = false;
@@ -64,7 +64,7 @@ export class LookSources {
         for (const entity of entities) {
           if (this.stopped) break;
           if (entity.isRecall) manager.recall(entity);
-          else manager.look(entity);
+          else manager.tryClaim(entity);
         }
         // An answer that brings nothing comes at the end of a wait; one that does not must not be asked for without end.
         const isIdle = entities.length === 0 && clock.monotonicMs() - askedAtMs < LEAST_PAUSE_MS;
@@ -93,7 +93,7 @@ export class LookSources {
       from += page.length - fresh.length;
       for (const entity of fresh) {
         if (this.stopped) return;
-        const isDealtWith = manager.hasRoom ? manager.look(entity) : !(await manager.peek(entity));
+        const isDealtWith = manager.hasRoom ? manager.tryClaim(entity) : !(await manager.peek(entity));
         if (!isDealtWith) from++;
       }
     } while (page.length === SWEEP_LIMIT && !manager.hasFoundEnough);

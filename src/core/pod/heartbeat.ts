@@ -102,20 +102,20 @@ export class Heartbeat {
     }
     const lost = new Set(renewed.lost);
     const kicked = new Set(renewed.kicked);
-    const resting = new Set(renewed.resting);
+    const dormant = new Set(renewed.dormant);
     beats.forEach(({ worker, renewal }, position) => {
       if (lost.has(position)) worker.lose(renewal.claim);
-      else worker.renewed(renewal.claim, sentAt, resting.has(position));
+      else worker.renewed(renewal.claim, sentAt, dormant.has(position));
       if (kicked.has(position)) worker.kick();
     });
-    if (!renewed.wasHeard || this.isUnsure) this.rouseAll();
+    if (!renewed.wasHeard || this.isUnsure) this.reactivateAll();
     this.isUnsure = false;
   }
 
   /** Where this pod was not heard for a lease, others may have taken what rests here: each claim is asked after now (I3). */
-  private rouseAll(): void {
-    const resting = [...this.parts.manager.all()].filter(({ isResting }) => isResting);
-    for (const worker of resting) worker.rouse();
-    if (resting.length > 0) this.isRequested = true;
+  private reactivateAll(): void {
+    const dormant = [...this.parts.manager.all()].filter(({ isDormant }) => isDormant);
+    for (const worker of dormant) worker.reactivate();
+    if (dormant.length > 0) this.isRequested = true;
   }
 }

@@ -6,7 +6,7 @@
 import { messageOf } from '../model/errors.js';
 import type { EventSink } from '../model/events.js';
 import type { Clock, EntityStore, Log, Timer } from '../ports/store.js';
-import { tellOfScaling } from '../work/lifecycle-events.js';
+import { emitScaled } from '../work/lifecycle-events.js';
 import type { WorkerManager } from './worker-manager.js';
 
 export interface ScalerParts {
@@ -38,7 +38,7 @@ export class Scaler {
   /** Scales now. Rejects when the store does not answer. */
   async scale(): Promise<void> {
     const { store, manager, events } = this.parts;
-    const workers = [...manager.all()].filter(({ type, state }) => type.maxWorkers > 1 && state !== 'lost');
+    const workers = [...manager.all()].filter(({ type, phase }) => type.maxWorkers > 1 && phase !== 'lost');
     if (workers.length === 0) return;
     const backlogs = await store.backlogs(workers.map(({ entity }) => entity));
     for (const [index, worker] of workers.entries()) {
@@ -48,7 +48,7 @@ export class Scaler {
       const wanted = Math.max(1, Math.min(maxWorkers, Math.ceil(backlog / concurrency)));
       if (wanted === before) continue;
       worker.scale(wanted * concurrency);
-      if (events) tellOfScaling(events, worker.claim, { before, wanted, backlog });
+      if (events) emitScaled(events, worker.claim, { before, wanted, backlog });
     }
   }
 

@@ -3,13 +3,13 @@
  *
  * Owns the one timer of the pod for it; a job costs none. Neighbours: `runs.ts` says which are to be told of, `lifecycle-events.ts` makes events.
  */
-import { entityWord } from '../model/entity.js';
+import { entityKey } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
 import { type EventSink, NO_EVENTS } from '../model/events.js';
 import type { Clock, Log, Timer } from '../ports/store.js';
 import { jobWord } from '../run/run-job.js';
 import type { EntityWorker } from '../work/entity-worker.js';
-import { tellOfSlowJob } from '../work/lifecycle-events.js';
+import { emitSlowJob } from '../work/lifecycle-events.js';
 import type { Run } from '../work/runs.js';
 
 export interface SlowRunsParts {
@@ -54,7 +54,7 @@ export class SlowRuns {
 
   private tell({ claim }: EntityWorker, run: Run): void {
     if (!claim) return;
-    for (const job of run.jobs) tellOfSlowJob(this.parts.events ?? NO_EVENTS, claim, job, this.durationOf(run));
+    for (const job of run.jobs) emitSlowJob(this.parts.events ?? NO_EVENTS, claim, job, this.durationOf(run));
   }
 
   private lineOf({ entity, type }: EntityWorker, run: Run): string {
@@ -63,7 +63,7 @@ export class SlowRuns {
     const what =
       run.jobs.length === 1
         ? jobWord(first, entity)
-        : `A batch of ${run.jobs.length} jobs ${quoted(first.name)} of ${entityWord(entity)}`;
+        : `A batch of ${run.jobs.length} jobs ${quoted(first.name)} of ${entityKey(entity)}`;
     const waits = type.isOrdered ? '; its entity waits' : '';
     const advice = type.handlerTimeoutMs > 0 ? '' : ' It may never settle: see handlerTimeoutMs.';
     return `${what} runs for ${Math.round(this.durationOf(run) / 1000)} s${waits}.${advice}`;

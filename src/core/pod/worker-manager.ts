@@ -7,12 +7,12 @@
  */
 
 import type { HandlerTable } from '../handlers/handler-table.js';
-import { type EntityRef, entityWord } from '../model/entity.js';
+import { type EntityRef, entityKey } from '../model/entity.js';
 import { type EventSink, NO_EVENTS } from '../model/events.js';
 import type { EngineConfig } from '../options/resolve.js';
 import type { Propagation } from '../payload/caller-context.js';
 import type { Claim, Clock, EntityStore, Log, TypeLoad } from '../ports/store.js';
-import { lackFor, remedyFor } from '../run/run-job.js';
+import { missingCapability, remedyFor } from '../run/run-job.js';
 import { EntityWorker, type WorkerContext } from '../work/entity-worker.js';
 import { Admission } from './admission.js';
 
@@ -34,7 +34,7 @@ export interface ManagerParts {
 const SLICE_MS = 1000;
 /** How long a worker that was asked to give way is waited for; a handler may run for hours. */
 const YIELD_MS = 5000;
-const MOST_WAITING = 100;
+const MAX_WAITING = 100;
 
 export class WorkerManager {
   private readonly workers = new Map<string, EntityWorker>();
@@ -72,9 +72,9 @@ export class WorkerManager {
       nextEpoch: () => ++this.epoch,
       requestRenewal: () => parts.requestRenewal(),
       lost: claim => parts.lost(claim),
-      left: ({ entity, type }, job) => {
+      deferred: ({ entity, type }, job) => {
         const { execution } = this.context;
-        const lack = lackFor(execution, entity, job) ?? '';
+        const lack = missingCapability(execution, entity, job) ?? '';
         this.admission.leave(entity, lack, type.unknownJobGraceMs, remedyFor(execution, entity, job));
       },
       ended: worker => this.remove(worker),
@@ -104,9 +104,9 @@ export class WorkerManager {
    * others wait for the room that it would take, if only to learn that another pod has the entity.
    */
   forEnqueue(entity: EntityRef): EntityWorker | undefined {
-    const word = entityWord(entity);
+    const word = entityKey(entity);
     const present = this.workers.get(word);
-    if (present) return present.isLeaving ? undefined : present;
+    if (present) return present.isToRelease ? undefined : present;
     if (this.waiting > 0 || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;
     return this.create(entity, word);
   }
@@ -115,21 +115,21 @@ export class WorkerManager {
    * The one decision about an entity: mine → wake its worker; not mine → ask the store, claim if nobody has it.
    * @returns whether the store was asked.
    */
-  look(entity: EntityRef): boolean {
-    const word = entityWord(entity);
+  tryClaim(entity: EntityRef): boolean {
+    const word = entityKey(entity);
     const present = this.workers.get(word);
     if (present) {
       present.wake();
       return false;
     }
     const worker = this.create(entity, word);
-    worker?.look();
+    worker?.tryClaim();
     return worker !== undefined;
   }
 
   /** Its queue was changed by a person: whoever works it here looks at it anew. */
   recall(entity: EntityRef): void {
-    this.workers.get(entityWord(entity))?.recall();
+    this.workers.get(entityKey(entity))?.recall();
   }
 
   onLoad(type: string, load: TypeLoad): void {
@@ -159,7 +159,7 @@ export class WorkerManager {
 
   /** Whether this pod would claim the entity if it had room: it is asked of the store, which claims nothing. */
   async peek(entity: EntityRef): Promise<boolean> {
-    const word = entityWord(entity);
+    const word = entityKey(entity);
     const present = this.workers.get(word);
     present?.wake();
     if (present || this.admission.hasLeft(word)) return false;
@@ -170,7 +170,7 @@ export class WorkerManager {
 
   /** Whether a sweep has found as many as there can be room for soon. */
   get hasFoundEnough(): boolean {
-    return this.found >= MOST_WAITING;
+    return this.found >= MAX_WAITING;
   }
 
   /** After a sweep: idle workers give way for what waits, and then busy ones that have had their slice. */
@@ -178,7 +178,7 @@ export class WorkerManager {
     this.waiting = this.found;
     if (this.state !== 'open' || this.waiting === 0) return;
     this.askIdle(this.waiting - this.yielding.size);
-    const held = this.candidates(({ state, heldForMs }) => state !== 'claiming' && heldForMs >= SLICE_MS);
+    const held = this.candidates(({ phase, heldForMs }) => phase !== 'claiming' && heldForMs >= SLICE_MS);
     // One whose handler runs for long gives way when it ends; of several handlers the others would stand still meanwhile.
     const soon = held.filter(({ runsForLong }) => !runsForLong);
     const late = held.filter(({ runsForLong, isReading, type }) => runsForLong && !isReading && type.isOrdered);
@@ -190,7 +190,7 @@ export class WorkerManager {
 
   /** Lets idle workers go, the longest idle first. */
   private askIdle(count: number): void {
-    const idle = this.candidates(({ state }) => state === 'idle').sort((one, other) => other.idleForMs - one.idleForMs);
+    const idle = this.candidates(({ phase }) => phase === 'idle').sort((one, other) => other.idleForMs - one.idleForMs);
     for (const worker of idle.slice(0, Math.max(0, count))) {
       if (worker.releaseIfIdleFor(0)) this.yielding.set(worker, this.parts.clock.monotonicMs());
     }
@@ -228,7 +228,7 @@ export class WorkerManager {
         resolve();
       });
     });
-    return all.filter(worker => worker.state !== 'ended');
+    return all.filter(worker => worker.phase !== 'ended');
   }
 
   private create(entity: EntityRef, word: string): EntityWorker | undefined {
@@ -241,7 +241,7 @@ export class WorkerManager {
   }
 
   private remove(worker: EntityWorker): void {
-    const word = entityWord(worker.entity);
+    const word = entityKey(worker.entity);
     if (this.workers.get(word) !== worker) return;
     this.workers.delete(word);
     this.yielding.delete(worker);

@@ -1,7 +1,7 @@
 /** What calls that wait for their jobs need of a store. Neighbour: `pending-calls.ts` asks. */
 
 import type { EntityRef } from '../model/entity.js';
-import type { Answer, Notice } from '../model/reply.js';
+import type { Notice, Reply } from '../model/reply.js';
 
 /** A job that a call of this pod waits for. */
 export interface AskedJob {
@@ -21,7 +21,7 @@ export interface FoundJob {
   /** Its answer goes to the call that has asked: its enqueue has added the job. */
   readonly isOwn: boolean;
   /** Of one that has ended and is kept. */
-  readonly answer?: Answer;
+  readonly reply?: Reply;
   /** The codec of its result, where the job is there or kept; none for plain JSON. */
   readonly codec?: unknown;
 }
@@ -29,7 +29,7 @@ export interface FoundJob {
 /** An entry of a mailbox. */
 export interface Received {
   readonly call: string;
-  readonly answer: Answer | Notice;
+  readonly reply: Reply | Notice;
 }
 
 /**
@@ -37,7 +37,7 @@ export interface Received {
  * pod that waits has read it, or for some minutes; whoever waits is told by that step and no other. A mailbox is bounded, see
  * `mailbox.ts`.
  */
-export interface Answers {
+export interface Replies {
   /** Of this pod, for envelopes. */
   readonly address: string;
   /**
@@ -50,7 +50,7 @@ export interface Answers {
   /** What has become of jobs. One that has ended before is gone, and its answer comes with the next `unread`, if it was not read. */
   find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]>;
   /** Puts into the mailbox of a pod what is for one of its calls. */
-  tell(pod: string, call: string, answer: Answer | Notice): Promise<void>;
+  tell(pod: string, call: string, answer: Reply | Notice): Promise<void>;
   /** Removes a job that has not started, nor been fetched, if its answer goes to that call. @returns whether it did. */
   cancel(job: AskedJob): Promise<boolean>;
 }

@@ -7,7 +7,7 @@ import type { EntityRef } from '../model/entity.js';
 import type { FetchedJob, NewJob, Settlement } from '../model/job.js';
 import type { Hosts } from './hosts.js';
 import type { DeadLetters, EntityControl, Schedules } from './operator.js';
-import type { Answers } from './replies.js';
+import type { Replies } from './replies.js';
 
 /** A pod's right to work an entity. Every step that touches the entity's jobs carries it and is refused when it is stale (I3). */
 export interface Claim {
@@ -21,7 +21,7 @@ export interface Claim {
 /** A job of a flow on its way in. */
 export interface FlowJob {
   readonly job: NewJob;
-  readonly hint: EnterHint;
+  readonly hint: IntakeHint;
   /** What comes after the id of the flow in the job's id; '' for the root. */
   readonly path: string;
   /** The position of its parent in the flow; none for the root, which is the first. */
@@ -45,8 +45,8 @@ export interface Fetched {
   readonly isLimited?: boolean;
   /** It has ended before what was asked for, since the jobs are large: there may be more. */
   readonly isPartial?: boolean;
-  /** The claim has rested; this step has roused and renewed it. */
-  readonly isRoused?: boolean;
+  /** The claim has rested; this step has reactivated and renewed it. */
+  readonly isReactivated?: boolean;
   /** The queue was paused, or emptied, since the claim began or the last {@link EntityStore.giveBack}: that is to be done now. */
   readonly isRecalled?: boolean;
 }
@@ -79,17 +79,17 @@ export type Passed =
   | 'paused';
 
 /** Where an enqueued job went. */
-export type Entered = { readonly jobId: string } & (
-  | { readonly route: 'mine'; readonly fetched: Fetched }
+export type IntakeResult = { readonly jobId: string } & (
+  | { readonly route: 'local'; readonly fetched: Fetched }
   | { readonly route: 'claimed'; readonly claimed: Claimed }
   /** Redis says that this pod owns the entity, under a claim that it does not know: an answer was lost (race 26). */
   | { readonly route: 'unknown-claim' /** What was fetched with it is not known here. */; readonly why?: string }
   /** `parent`: it waits for its children. */
-  | { readonly route: 'elsewhere' | 'nobody' | 'delayed' | 'parent' }
+  | { readonly route: 'remote' | 'unowned' | 'delayed' | 'parent' }
 );
 
 /** What a pod knows of an entity when it enqueues. A hint: the store decides (I1). */
-export type EnterHint =
+export type IntakeHint =
   /** Fetch if this epoch is the current claim's; claim under it if nobody owns the entity and `mayClaim` says so. */
   | {
       readonly epoch: number;
@@ -134,9 +134,9 @@ export interface Renewed {
   readonly kicked: readonly number[];
   /**
    * Idle ones whose queue is empty: while this pod is heard they last `REST_LEASES`, without a renewal of their own, or until
-   * an `enter` or a `take` of theirs rouses them.
+   * an `enter` or a `take` of theirs reactivates them.
    */
-  readonly resting: readonly number[];
+  readonly dormant: readonly number[];
   /** Whether another renewal of this pod was made within a lease before; else others may have taken what rested. */
   readonly wasHeard: boolean;
   /** For each type in the request: the pods that take more of it, this one among them if it does. */
@@ -175,12 +175,12 @@ export interface EntityStore {
    * Adds a job and routes it, in one step on every path. Rejects with `BacklogFullError` where the entity has as many as its
    * type allows.
    */
-  enter(job: NewJob, hint: EnterHint): Promise<Entered>;
+  add(job: NewJob, hint: IntakeHint): Promise<IntakeResult>;
   /**
    * As many enters, in one step: where one entity has no room for its jobs, none is added, and all reject with
    * `BacklogFullError`. What is wrong with one job otherwise is its own matter. Never throws.
    */
-  enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[];
+  addAll(jobs: readonly (readonly [NewJob, IntakeHint])[]): readonly Promise<IntakeResult>[];
   /**
    * Adds all jobs of a flow and routes those that wait for nobody, in one step; or none, and all reject with the same error:
    * `BacklogFullError`, `InvalidOptionError` where an id is taken. Where the root is known already, by its id or its idempotency
@@ -189,9 +189,9 @@ export interface EntityStore {
    * When a job ends for good, or is removed, its parent is told in the same step. One whose last child has ended joins the end
    * of its entity's queue, and whoever works that is called (I7). An end that comes twice counts once.
    */
-  enterFlow(flow: NewFlow): readonly Promise<Entered>[];
+  addFlow(flow: NewFlow): readonly Promise<IntakeResult>[];
   /** Claims the entity if it has work and nobody owns it, or sees to it that it is looked at when there is a reason. */
-  look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed>;
+  tryClaim(entity: EntityRef, claimWith: number): Promise<Claimed | Passed>;
   /** As a look of a pod that has no room: whether there is something to claim. */
   peek(entity: EntityRef): Promise<Passed | 'waiting'>;
   /**
@@ -234,7 +234,7 @@ export interface EntityStore {
    * Leaves the entity to pods that know the name of `job`, which is the next: gives everything back and gives up the
    * claim. Refused, without an error, once the job has been left for longer than `graceMs`: answers whether it was left.
    */
-  leave(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean>;
+  defer(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean>;
   /**
    * Renews claims, on a connection that no other traffic delays, and tells others of this pod. A claim that was lost belongs
    * into one more renewal: that the pod is heard shows that the job it ran has not killed it, so the job has not stalled.
@@ -246,7 +246,7 @@ export interface EntityStore {
   readonly control: EntityControl;
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
-  readonly answers: Answers;
+  readonly replies: Replies;
   /** Which types live pods work. */
   readonly hosts: Hosts;
   /**
@@ -285,7 +285,7 @@ export interface WakeUp extends EntityRef {
 }
 
 /** Above it, a timer of Node fires at once. */
-export const LONGEST_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A cancellable timer. */
 export interface Timer {

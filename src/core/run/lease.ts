@@ -6,7 +6,7 @@
  * clocks wins: a suspended machine stops the monotonic one, a person sets the other back.
  *
  * The claim of an idle worker whose queue is empty *rests*: it lasts as long as its pod's renewals are heard, and is renewed
- * itself only now and then. It is roused by the fetch that finds work, which renews the lease; nothing starts before that.
+ * itself only now and then. It is reactivated by the fetch that finds work, which renews the lease; nothing starts before that.
  */
 import { StaleClaimError } from '../model/errors.js';
 import type { Claim, Clock } from '../ports/store.js';
@@ -31,7 +31,7 @@ export function mayHavePassed(clock: Clock, leaseMs: number, since: Moment): boo
 }
 
 /** How many leases long a claim rests, unless its pod falls silent; it is renewed in the first third of that. */
-export const REST_LEASES = 10;
+export const DORMANT_LEASES = 10;
 
 /** A job was about to start when handlers were told to stop: it goes back as it was. */
 export class NotStarted extends Error {}
@@ -50,8 +50,8 @@ export class Lease {
   private renewedAt: Moment;
   /** Who waits for a renewal, or for word that there will be none. */
   private waiting: (() => void)[] = [];
-  /** `asked`: a renewal is under way that may let it rest, and nothing that could rouse it was sent since. */
-  private rest: 'awake' | 'asked' | 'resting' = 'awake';
+  /** `asked`: a renewal is under way that may let it rest, and nothing that could reactivate it was sent since. */
+  private rest: 'awake' | 'asked' | 'dormant' = 'awake';
 
   constructor(
     readonly claim: Claim,
@@ -69,26 +69,26 @@ export class Lease {
 
   /** Whether the claim belongs into the renewal that is about to be sent, for a worker that is idle or not. */
   isToRenew(isIdle: boolean): boolean {
-    if (isIdle && this.isResting && !this.isDue) return false;
+    if (isIdle && this.isDormant && !this.isDue) return false;
     this.rest = isIdle ? 'asked' : 'awake';
     return true;
   }
 
   /** The store has let the claim rest, in answer to the last renewal. */
-  rests(): void {
-    if (this.rest === 'asked') this.rest = 'resting';
+  becomeDormant(): void {
+    if (this.rest === 'asked') this.rest = 'dormant';
   }
 
-  get isResting(): boolean {
-    return this.rest === 'resting';
+  get isDormant(): boolean {
+    return this.rest === 'dormant';
   }
 
   private get isDue(): boolean {
-    return mayHavePassed(this.clock, (this.leaseMs * REST_LEASES) / 3, this.renewedAt);
+    return mayHavePassed(this.clock, (this.leaseMs * DORMANT_LEASES) / 3, this.renewedAt);
   }
 
-  /** Something is sent that may rouse the claim, or nobody knows whether it still rests: the next renewal takes it along. */
-  rouse(): void {
+  /** Something is sent that may reactivate the claim, or nobody knows whether it still rests: the next renewal takes it along. */
+  reactivate(): void {
     this.rest = 'awake';
   }
 

@@ -5,10 +5,10 @@
 import { codeOf, isInstance, isKindOf, readProperty } from '../model/error-text.js';
 import { AtomicQueuesError } from '../model/errors.js';
 import { type FetchedJob, type JobOptions } from '../model/job.js';
-import { LONGEST_TIMER_MS } from '../ports/store.js';
+import { MAX_TIMER_MS } from '../ports/store.js';
 
 /** Stacks of its tries that a job keeps where nothing else is said. */
-export const MOST_STACKS = 10;
+export const MAX_STACKS = 10;
 
 interface Backoff {
   readonly type: 'fixed' | 'exponential';
@@ -27,7 +27,7 @@ export function retryDelayMs(
   const longest = type === 'exponential' ? delay * 2 ** attemptsMade : delay;
   const ms = Math.round(longest * (1 - jitter * random()));
   // Options of a job that came past this library are nobody's: what is no time is none.
-  return Number.isNaN(ms) ? 0 : Math.min(LONGEST_TIMER_MS, Math.max(0, ms));
+  return Number.isNaN(ms) ? 0 : Math.min(MAX_TIMER_MS, Math.max(0, ms));
 }
 
 function backoffOf({ backoff }: JobOptions): Backoff {

@@ -5,7 +5,7 @@
  */
 import type { BatchHandling } from '../handlers/batch-options.js';
 import { MAX_BATCH_RESULT_BYTES } from '../model/bounds.js';
-import { entityWord } from '../model/entity.js';
+import { entityKey } from '../model/entity.js';
 import { isArray, isInstance, lengthOf, quoted, readProperty } from '../model/error-text.js';
 import { BatchFailure, InvalidCommandError, messageOf } from '../model/errors.js';
 import type { FetchedJob, Settlement } from '../model/job.js';
@@ -104,7 +104,7 @@ function resultsOf(
   if (isArray(result) && lengthOf(result) === jobs.length) return jobs.map((_, at) => readProperty(result, at));
   if (result !== undefined) {
     log.warn(
-      `A batch of ${jobs.length} jobs ${quoted(jobs[0]?.name ?? '')} of ${entityWord(claim.entity)} completed, but its handler returned something else than nothing, or an array with a result for each; null is stored.`,
+      `A batch of ${jobs.length} jobs ${quoted(jobs[0]?.name ?? '')} of ${entityKey(claim.entity)} completed, but its handler returned something else than nothing, or an array with a result for each; null is stored.`,
     );
     ignoreRejections(result);
   }

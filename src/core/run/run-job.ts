@@ -5,7 +5,7 @@
 
 import type { HandlerTable } from '../handlers/handler-table.js';
 import { didYouMean } from '../model/did-you-mean.js';
-import { type EntityRef, entityWord } from '../model/entity.js';
+import { type EntityRef, entityKey } from '../model/entity.js';
 import { asLine, isInstance, quoted, shorten } from '../model/error-text.js';
 import { ChildFailedError, JobAbandonedError } from '../model/errors.js';
 import { failureTextOf } from '../model/failure-text.js';
@@ -46,7 +46,11 @@ const MAX_WORD = 256;
 const MAX_LOGGED_REASON = 1024;
 
 /** What this pod lacks to run a job, in words; nothing if it can, or if the job is to fail anyhow. */
-export function lackFor({ handlers, codecs }: JobExecution, entity: EntityRef, job: FetchedJob): string | undefined {
+export function missingCapability(
+  { handlers, codecs }: JobExecution,
+  entity: EntityRef,
+  job: FetchedJob,
+): string | undefined {
   if (job.mustFail !== undefined) return undefined;
   if (!handlers.knows(entity, job.name)) return `handler on this pod for job ${quoted(job.name)}`;
   const unknown = codecs.unknownOf(job.envelope);
@@ -63,7 +67,7 @@ export function remedyFor({ handlers }: JobExecution, entity: EntityRef, { name 
 
 /** A job within a sentence. */
 export function jobWord({ id, name }: FetchedJob, entity: EntityRef): string {
-  return `Job ${asLine(id, MAX_WORD)} (${quoted(name)}) of ${entityWord(entity)}`;
+  return `Job ${asLine(id, MAX_WORD)} (${quoted(name)}) of ${entityKey(entity)}`;
 }
 
 /**

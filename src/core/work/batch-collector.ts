@@ -15,7 +15,7 @@ export type BatchStep =
   | { readonly fetch: number; readonly forMs: number }
   | 'wait';
 
-export class BatchGathering {
+export class BatchCollector {
   /** The batch that waits is the one that begins with this job. */
   private first: string | undefined;
   private untilMs = 0;

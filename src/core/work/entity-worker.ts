@@ -9,17 +9,17 @@
 import type { EntityRef } from '../model/entity.js';
 import type { FetchedJob, NewJob } from '../model/job.js';
 import type { EntityTypeConfig } from '../options/resolve.js';
-import type { Claim, Entered, EnterHint, Renewal } from '../ports/store.js';
+import type { Claim, IntakeHint, IntakeResult, Renewal } from '../ports/store.js';
 import type { Moment } from '../run/lease.js';
-import { WorkerSteps } from './next-step.js';
-import { Leaving } from './release.js';
+import { NextStep } from './next-step.js';
+import { Release } from './release.js';
 import type { Run } from './runs.js';
-import { WorkerRequests } from './store-calls.js';
-import { Tenure, type WorkerState, type WorkerSurroundings } from './worker-state.js';
+import { StoreCalls } from './store-calls.js';
+import { type WorkerEnvironment, type WorkerPhase, WorkerState } from './worker-state.js';
 
-export type { WorkerState } from './worker-state.js';
+export type { WorkerPhase } from './worker-state.js';
 
-export interface WorkerContext extends WorkerSurroundings {
+export interface WorkerContext extends WorkerEnvironment {
   /** The worker has ended; the entity is no longer worked here. */
   ended(worker: EntityWorker): void;
 }
@@ -27,10 +27,10 @@ export interface WorkerContext extends WorkerSurroundings {
 const LONG_RUN_MS = 1000;
 
 export class EntityWorker {
-  private readonly tenure: Tenure;
-  private readonly requests: WorkerRequests;
-  private readonly leaving: Leaving;
-  private readonly steps: WorkerSteps;
+  private readonly state: WorkerState;
+  private readonly calls: StoreCalls;
+  private readonly release: Release;
+  private readonly steps: NextStep;
   private readonly createdAtMs: number;
   private onEnd: (() => void)[] = [];
 
@@ -40,138 +40,138 @@ export class EntityWorker {
     private readonly context: WorkerContext,
   ) {
     this.createdAtMs = context.clock.monotonicMs();
-    this.tenure = new Tenure(entity, type, context, () => this.steps.advance());
-    this.requests = new WorkerRequests(this.tenure);
-    this.leaving = new Leaving(this.tenure, this.requests);
-    const { tenure, requests, leaving } = this;
-    this.steps = new WorkerSteps({ tenure, requests, leaving, ended: () => this.onEnded() });
+    this.state = new WorkerState(entity, type, context, () => this.steps.advance());
+    this.calls = new StoreCalls(this.state);
+    this.release = new Release(this.state, this.calls);
+    const { state, calls, release } = this;
+    this.steps = new NextStep({ state, calls, release, ended: () => this.onEnded() });
   }
 
-  get state(): WorkerState {
-    return this.tenure.state;
+  get phase(): WorkerPhase {
+    return this.state.phase;
   }
 
   get handlers(): number {
-    return this.tenure.jobs.handlers;
+    return this.state.jobs.handlers;
   }
 
   get claim(): Claim | undefined {
-    return this.tenure.claim;
+    return this.state.claim;
   }
 
   // ── its queue ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Adds a job of this pod, in the one call that may also bring the claim, or the job itself. */
-  enter(job: NewJob): Promise<Entered> {
-    return this.requests.enter(job);
+  add(job: NewJob): Promise<IntakeResult> {
+    return this.calls.add(job);
   }
 
   /** What an enqueue of this pod asks for; never believed for safety: the store decides. */
-  enterHint(): EnterHint {
-    return this.requests.enterHint();
+  intakeHint(): IntakeHint {
+    return this.calls.intakeHint();
   }
 
   /** The answer to an add of this pod that was sent at that moment, with a hint of this worker. */
-  expectEntered(entered: Promise<Entered>, sentAt: Moment): Promise<Entered> {
-    return this.requests.expectEntered(entered, sentAt);
+  trackIntake(entered: Promise<IntakeResult>, sentAt: Moment): Promise<IntakeResult> {
+    return this.calls.trackIntake(entered, sentAt);
   }
 
   /** Looks at the entity: claims it if it has work and nobody owns it. */
-  look(): void {
-    this.requests.look();
+  tryClaim(): void {
+    this.calls.tryClaim();
   }
 
   /** Something may be waiting: a wake-up, or a sweep. */
   wake(): void {
-    this.tenure.woken = true;
+    this.state.woken = true;
     this.steps.advance();
   }
 
   /** The store says that the queue of this idle worker has something to do, so something was missed: begin anew (race 37). */
   kick(): void {
-    const { tenure, requests } = this;
-    if (tenure.state !== 'idle' || tenure.answers.count > 0 || requests.isLimited) return;
-    tenure.failure = new Error('its queue has jobs that no wake-up told of');
+    const { state, calls } = this;
+    if (state.phase !== 'idle' || state.responses.count > 0 || calls.isLimited) return;
+    state.failure = new Error('its queue has jobs that no wake-up told of');
     this.steps.advance();
   }
 
   /** A person has paused the queue: what is fetched and has not started goes back. */
   recall(): void {
-    this.tenure.recalled = true;
+    this.state.recalled = true;
     this.wake();
   }
 
   // ── its claim ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   renewal(): Renewal | undefined {
-    const { lease, state, answers, jobs } = this.tenure;
-    if (!lease || state === 'lost' || state === 'ended') return undefined;
-    // While an answer is owed it may be roused at any moment: that renewal must not let it rest.
-    const idle = state === 'idle' && answers.count === 0;
+    const { lease, phase, responses, jobs } = this.state;
+    if (!lease || phase === 'lost' || phase === 'ended') return undefined;
+    // While an answer is owed it may be reactivated at any moment: that renewal must not let it rest.
+    const idle = phase === 'idle' && responses.count === 0;
     if (!lease.isToRenew(idle)) return undefined;
     return { claim: lease.claim, idle, runningJobIds: jobs.runningIds, longRuns: jobs.longRuns };
   }
 
   /** Its claim rests: it has no renewal of its own at the moment. */
-  get isResting(): boolean {
-    return this.tenure.lease?.isResting ?? false;
+  get isDormant(): boolean {
+    return this.state.lease?.isDormant ?? false;
   }
 
   /** Its claim is renewed with the next beat, also if it rests. */
-  rouse(): void {
-    this.tenure.lease?.rouse();
+  reactivate(): void {
+    this.state.lease?.reactivate();
   }
 
   /** The renewal of `claim`, sent at `sentAt`, was granted, perhaps as one that rests. */
   renewed(claim: Claim, sentAt: Moment, isToRest: boolean): void {
-    const { tenure } = this;
-    if (claim !== tenure.claim) return;
-    tenure.lease?.renew(sentAt);
-    if (isToRest) tenure.lease?.rests();
+    const { state } = this;
+    if (claim !== state.claim) return;
+    state.lease?.renew(sentAt);
+    if (isToRest) state.lease?.becomeDormant();
     // A handler is free, and a wake-up may have been lost; an idle worker is told by the renewal itself.
-    if (this.isRunning && tenure.jobs.hasFreeHandler) tenure.woken = true;
+    if (this.isRunning && state.jobs.hasFreeHandler) state.woken = true;
     this.steps.advance();
   }
 
   /** The store says that `claim` is not the current one. */
   lose(claim: Claim): void {
-    this.tenure.lose(claim);
+    this.state.lose(claim);
   }
 
   // ── its handlers ────────────────────────────────────────────────────────────────────────────────────────────────
 
   get isRunning(): boolean {
-    return this.tenure.jobs.isRunning;
+    return this.state.jobs.isRunning;
   }
 
   /** Those that run here, those first that began first. */
   get runningJobs(): readonly FetchedJob[] {
-    return this.tenure.jobs.runningJobs;
+    return this.state.jobs.runningJobs;
   }
 
   /** A handler runs for long: it can't give way soon. */
   get runsForLong(): boolean {
-    return this.tenure.jobs.longestRunMs >= LONG_RUN_MS;
+    return this.state.jobs.longestRunMs >= LONG_RUN_MS;
   }
 
   /** Runs that are to be told of now, since they take long; under a claim that is lost, none: their entity does not wait for them. */
   slowRuns(): readonly Run[] {
-    return this.state === 'lost' ? [] : this.tenure.jobs.slowRuns();
+    return this.phase === 'lost' ? [] : this.state.jobs.slowRuns();
   }
 
   /** Shared reads run: until the last of them has ended, others may start beside them. */
   get isReading(): boolean {
-    return this.tenure.jobs.areReading;
+    return this.state.jobs.areReading;
   }
 
   /** Tells the running handlers to stop. The claim stays: nobody may run their jobs beside them (race 12). */
   stopHandlers(reason: Error): void {
-    if (this.isRunning) this.tenure.lease?.stop(reason);
+    if (this.isRunning) this.state.lease?.stop(reason);
   }
 
   /** From now on that many handlers may run at once. */
   scale(handlers: number): void {
-    this.tenure.jobs.handlers = handlers;
+    this.state.jobs.handlers = handlers;
     this.wake();
   }
 
@@ -192,47 +192,47 @@ export class EntityWorker {
    * @returns whether the store was asked to.
    */
   releaseIfIdleFor(ms: number): boolean {
-    const { state, answers, jobs } = this.tenure;
-    const isIdle = state === 'idle' && answers.count === 0 && !jobs.next;
+    const { phase, responses, jobs } = this.state;
+    const isIdle = phase === 'idle' && responses.count === 0 && !jobs.next;
     if (!isIdle || this.idleForMs < ms) return false;
-    this.leaving.release('idle');
+    this.release.release('idle');
     return true;
   }
 
   /** Leaves the entity as it is, once the running handler has ended: the store is gone. */
   abandon(): void {
-    const { tenure } = this;
-    if (tenure.state === 'ended') return;
-    tenure.enterState('lost');
-    tenure.failure = undefined;
+    const { state } = this;
+    if (state.phase === 'ended') return;
+    state.enterPhase('lost');
+    state.failure = undefined;
     this.steps.advance();
   }
 
   /** Starts no further job; resolves when the running ones have ended and the entity is handed over. */
   drain(): Promise<void> {
-    this.tenure.leaving = 'shutdown';
+    this.state.releaseReason = 'shutdown';
     this.steps.advance();
     return new Promise(resolve => {
-      if (this.tenure.state === 'ended') resolve();
+      if (this.state.phase === 'ended') resolve();
       else this.onEnd.push(resolve);
     });
   }
 
   /** Hands the entity over as soon as no handler runs, since others wait for its room. */
   giveWay(): void {
-    this.tenure.leaving ??= 'room';
+    this.state.releaseReason ??= 'room';
     this.steps.advance();
   }
 
   /** It was asked to give way and could not, as a handler runs for long: it goes on. */
   stay(): void {
-    if (this.tenure.leaving === 'room') this.tenure.leaving = undefined;
+    if (this.state.releaseReason === 'room') this.state.releaseReason = undefined;
     this.steps.advance();
   }
 
   /** What is enqueued for it now is for the next owner. */
-  get isLeaving(): boolean {
-    return this.tenure.isLeaving;
+  get isToRelease(): boolean {
+    return this.state.isToRelease;
   }
 
   private onEnded(): void {

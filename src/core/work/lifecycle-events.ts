@@ -6,7 +6,7 @@ import { type EventSink, ofEntity } from '../model/events.js';
 import type { FetchedJob, Settlement } from '../model/job.js';
 import type { Claim, Claimed } from '../ports/store.js';
 
-export function tellOfWorker(
+export function emitWorkerEvent(
   events: EventSink,
   type: 'worker.lost' | 'worker.idle' | 'worker.released',
   claim: Claim | undefined,
@@ -15,15 +15,15 @@ export function tellOfWorker(
 }
 
 /** Beginning anew under the same token is nobody's news. */
-export function tellOfClaim(events: EventSink, previous: Claim | undefined, { claim, recovered, jobs }: Claimed): void {
+export function emitClaimed(events: EventSink, previous: Claim | undefined, { claim, recovered, jobs }: Claimed): void {
   if (!events.observed || previous?.token === claim.token) return;
   const of = ofEntity(claim.entity, claim.token);
   if (recovered > 0) events.emit({ type: 'worker.takeover', recovered, ...of });
   else events.emit({ type: 'worker.claimed', ...of });
-  if (recovered === 1 && jobs[0]) tellOfJob(events, 'job.stalled', claim, jobs[0]);
+  if (recovered === 1 && jobs[0]) emitJobEvent(events, 'job.stalled', claim, jobs[0]);
 }
 
-export function tellOfScaling(
+export function emitScaled(
   events: EventSink,
   claim: Claim | undefined,
   { before, wanted, backlog }: { before: number; wanted: number; backlog: number },
@@ -33,15 +33,20 @@ export function tellOfScaling(
   events.emit({ type, workers: wanted, backlog, ...ofEntity(claim.entity, claim.token) });
 }
 
-export function tellOfJob(events: EventSink, type: 'job.started' | 'job.stalled', claim: Claim, job: FetchedJob): void {
+export function emitJobEvent(
+  events: EventSink,
+  type: 'job.started' | 'job.stalled',
+  claim: Claim,
+  job: FetchedJob,
+): void {
   if (events.observed) events.emit({ type, ...ofJob(claim, job) });
 }
 
-export function tellOfSlowJob(events: EventSink, claim: Claim, job: FetchedJob, durationMs: number): void {
+export function emitSlowJob(events: EventSink, claim: Claim, job: FetchedJob, durationMs: number): void {
   if (events.observed) events.emit({ type: 'job.slow', ...ofJob(claim, job), durationMs });
 }
 
-export function tellOfEnd(events: EventSink, claim: Claim, { job, outcome }: Settlement, durationMs: number): void {
+export function emitJobEnd(events: EventSink, claim: Claim, { job, outcome }: Settlement, durationMs: number): void {
   // What is postponed is told when its turn comes.
   if (!events.observed || outcome.kind === 'postponed') return;
   const of = { ...ofJob(claim, job), durationMs };

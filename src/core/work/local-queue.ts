@@ -16,8 +16,8 @@ import type { Lease } from '../run/lease.js';
 import { runBatch } from '../run/run-batch.js';
 import { type JobExecution, runJob, type TypedExecution } from '../run/run-job.js';
 import { NO_LIMIT, type RunLimit, TimeLimit } from '../run/run-limit.js';
-import { BatchGathering, type BatchStep } from './batch-collector.js';
-import { tellOfJob } from './lifecycle-events.js';
+import { BatchCollector, type BatchStep } from './batch-collector.js';
+import { emitJobEvent } from './lifecycle-events.js';
 import { exhausted, exhaustedTogether, keepsPlace } from './on-exhausted.js';
 import { PrefetchWindow } from './prefetch-window.js';
 import { type Run, Runs } from './runs.js';
@@ -27,7 +27,7 @@ import { SharedReads } from './shared-reads.js';
 const LONG_RUN_MS = 1000;
 const MAX_LONG_RUNS = 16;
 
-export interface JobSurroundings {
+export interface QueueEnvironment {
   readonly clock: Clock;
   readonly execution: JobExecution;
   readonly events: EventSink;
@@ -44,15 +44,15 @@ export interface BatchEnd extends Pick<JobEnd, 'crashed'> {
   ended(settlements: readonly Settlement[], durationMs: number, mayStillRun: boolean): void;
 }
 
-export class JobLine {
+export class LocalQueue {
   private ready: FetchedJob[] = [];
   /** How many answers are owed before which nothing starts: the store gives back what is fetched until then. */
-  private halts = 0;
+  private barriers = 0;
   private readonly running: Runs;
   /** How many handlers run: one of a batch runs several jobs. */
   private busy = 0;
   /** Made with the first batch. */
-  private gathering: BatchGathering | undefined;
+  private collector: BatchCollector | undefined;
   /** Of a type that has any. */
   private readonly reads: SharedReads | undefined;
   private readonly unconfirmed = new Map<string, Settlement>();
@@ -65,7 +65,7 @@ export class JobLine {
 
   constructor(
     private readonly type: EntityTypeConfig,
-    private readonly context: JobSurroundings,
+    private readonly context: QueueEnvironment,
   ) {
     this.window = new PrefetchWindow(type.prefetch);
     this.execution = { ...context.execution, type };
@@ -77,7 +77,7 @@ export class JobLine {
   // ── fetched ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   get next(): FetchedJob | undefined {
-    return this.isHalted ? undefined : this.ready[0];
+    return this.isBarred ? undefined : this.ready[0];
   }
 
   add(jobs: readonly FetchedJob[]): void {
@@ -86,43 +86,43 @@ export class JobLine {
 
   /** So many were asked for, and so many have come: fewer are all there were. */
   onFetched(askedFor: number, brought: number): void {
-    this.gathering?.onFetched(askedFor, brought);
+    this.collector?.onFetched(askedFor, brought);
     this.reads?.onFetched(askedFor, brought);
   }
 
   /** Something waits that was not brought. */
   moreMayWait(): void {
-    this.gathering?.moreMayWait();
+    this.collector?.moreMayWait();
     this.reads?.moreMayWait();
   }
 
   /** A job of this pod was added, and so many were brought: one alone where a batch waits for it. Others may have come behind it. */
   onAdded({ jobs: { length: brought }, againInMs }: Fetched): void {
-    if (brought === 0 || this.gathering?.waitsFor === 0) this.gathering?.moreMayWait();
+    if (brought === 0 || this.collector?.waitsFor === 0) this.collector?.moreMayWait();
     if (brought === 0 && againInMs === undefined) this.reads?.moreMayWait();
   }
 
   /** What is fetched is given back by the store, and what is owed is nobody's. */
   clear(): void {
     this.ready = [];
-    this.halts = 0;
-    this.gathering?.close();
+    this.barriers = 0;
+    this.collector?.close();
     this.reads?.forget();
   }
 
-  get isHalted(): boolean {
-    return this.halts > 0;
+  get isBarred(): boolean {
+    return this.barriers > 0;
   }
 
   /** The store is asked to give back what is fetched: nothing of it starts any more. */
-  halt(): void {
-    this.halts++;
-    this.gathering?.close();
+  raiseBarrier(): void {
+    this.barriers++;
+    this.collector?.close();
   }
 
   /** It has answered: what came before is given back, but `kept`, which may have been fetched again. */
-  goOn(kept: readonly string[] = []): void {
-    this.halts--;
+  lowerBarrier(kept: readonly string[] = []): void {
+    this.barriers--;
     this.ready = this.ready.filter(({ id }) => kept.includes(id));
     this.reads?.moreMayWait();
     this.window.reset();
@@ -134,19 +134,19 @@ export class JobLine {
   }
 
   /** Jobs of a dead owner: they run one at a time until they are through, so that one that kills its pod is alone next time. */
-  beCareful(jobs: number): void {
-    this.window.beCareful(jobs);
+  enterRecoveryMode(jobs: number): void {
+    this.window.enterRecoveryMode(jobs);
   }
 
   /** How many to fetch with the end of a job; no more than one before it is known what is fetched. */
   wanted(askedFor: number): number {
-    return this.isHalted ? 1 : this.window.wanted(this.ready.length, askedFor);
+    return this.isBarred ? 1 : this.window.wanted(this.ready.length, askedFor);
   }
 
   /** How many to fetch with the end of a batch: the next one, which is likely to be as large. */
   wantedAfterBatch(askedFor: number, max: number): number {
     const wanted = this.wanted(askedFor);
-    if (this.isHalted || this.window.isCareful) return wanted;
+    if (this.isBarred || this.window.isRecovering) return wanted;
     return Math.max(wanted, this.window.ahead(max) - this.ready.length - askedFor);
   }
 
@@ -158,12 +158,12 @@ export class JobLine {
   /** While fewer are fetched, an add brings one: those that run, and as many as handlers are free, or a batch waits for. */
   get room(): number {
     if (this.isReadBlocked) return this.running.size;
-    return this.running.size + (this.gathering?.waitsFor || this.limit - this.busy);
+    return this.running.size + (this.collector?.waitsFor || this.limit - this.busy);
   }
 
   /** Reads run, and nothing may start beside them: the next job is none, or what is fetched is given back. */
   private get isReadBlocked(): boolean {
-    return this.areReading && (this.isHalted || this.ready.length > 0);
+    return this.areReading && (this.isBarred || this.ready.length > 0);
   }
 
   get areReading(): boolean {
@@ -181,7 +181,7 @@ export class JobLine {
     return [Math.min(this.type.prefetch, this.limit - this.busy - askedFor), this.reads?.onTake()];
   }
 
-  rest(): void {
+  onIdle(): void {
     this.window.reset();
   }
 
@@ -233,7 +233,7 @@ export class JobLine {
 
   /** How many jobs may run at once now. */
   get limit(): number {
-    if (this.window.isCareful) return 1;
+    if (this.window.isRecovering) return 1;
     return this.areReading ? this.type.maxReads : this.handlers;
   }
 
@@ -247,7 +247,7 @@ export class JobLine {
     this.busy++;
     reads?.onStart();
     this.running.begin([job], startedAtMs);
-    tellOfJob(events, 'job.started', lease.claim, job);
+    emitJobEvent(events, 'job.started', lease.claim, job);
     const limit = this.limitOfRun();
     detached(() => runJob(this.execution, job, lease, limit)).then(
       end => {
@@ -285,12 +285,12 @@ export class JobLine {
   batchStep(handling: BatchHandling, wake: () => void): BatchStep {
     const { ready } = this;
     const isReadable = ({ envelope }: FetchedJob) => this.execution.codecs.knows(envelope);
-    this.gathering ??= new BatchGathering(this.context.clock, isReadable);
+    this.collector ??= new BatchCollector(this.context.clock, isReadable);
     // One that this pod can't read has been left for long enough: it fails, and holds up no others.
     const [first] = ready;
-    const isAlone = this.window.isCareful || (first !== undefined && !isReadable(first));
+    const isAlone = this.window.isRecovering || (first !== undefined && !isReadable(first));
     const max = isAlone ? 1 : handling.max;
-    const step = this.gathering.step(ready, { max, maxWaitMs: handling.maxWaitMs }, wake);
+    const step = this.collector.step(ready, { max, maxWaitMs: handling.maxWaitMs }, wake);
     if (typeof step === 'object' && 'fetch' in step && step.forMs > 0) this.reads?.onGathering();
     return step;
   }
@@ -307,7 +307,7 @@ export class JobLine {
     const startedAtMs = clock.monotonicMs();
     this.busy++;
     this.running.begin(jobs, startedAtMs);
-    for (const job of jobs) tellOfJob(events, 'job.started', lease.claim, job);
+    for (const job of jobs) emitJobEvent(events, 'job.started', lease.claim, job);
     const isOver = () => {
       this.busy--;
       this.running.end(jobs);
@@ -340,19 +340,19 @@ export class JobLine {
   }
 
   /** Ends of one job, or of a batch. */
-  expectConfirmations(settlements: readonly Settlement[]): void {
+  trackEnds(settlements: readonly Settlement[]): void {
     const isBatch = settlements.length > 1;
     if (isBatch) this.batches++;
     for (const settlement of settlements) {
       this.unconfirmed.set(settlement.job.id, isBatch ? { ...settlement, batch: this.batches } : settlement);
     }
-    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.halt();
+    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.raiseBarrier();
   }
 
   /** @param successors how many jobs came with the answer. */
   confirmed(settlements: readonly Settlement[], successors: number): void {
     for (const { job } of settlements) this.unconfirmed.delete(job.id);
-    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.goOn();
+    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.lowerBarrier();
     else if (successors > 0) this.window.onSuccessor();
   }
 

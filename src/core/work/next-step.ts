@@ -1,5 +1,5 @@
 /**
- * What a worker does next. Each change of its tenure leads to `advance()`, which does what can be done now.
+ * What a worker does next. Each change of its phase leads to `advance()`, which does what can be done now.
  *
  * Owns: the order in which things are looked at, and that nothing is done while the worker begins anew.
  * Neighbours: `store-calls.ts`, `resync.ts` and `release.ts` do what is decided here; `local-queue.ts` runs the jobs.
@@ -7,32 +7,32 @@
  * A failure is looked at only when no handler runs, so a resync never finds one.
  */
 import type { BatchHandling } from '../handlers/batch-options.js';
-import { entityWord } from '../model/entity.js';
+import { entityKey } from '../model/entity.js';
 import { isInstance } from '../model/error-text.js';
 import { messageOf, stackOf } from '../model/errors.js';
 import type { FetchedJob, Settlement } from '../model/job.js';
 import type { Claim } from '../ports/store.js';
 import { type Lease, NotStarted } from '../run/lease.js';
-import { lackFor } from '../run/run-job.js';
-import { tellOfEnd, tellOfWorker } from './lifecycle-events.js';
-import type { Leaving } from './release.js';
-import { beginAnew } from './resync.js';
-import type { WorkerRequests } from './store-calls.js';
-import type { Tenure } from './worker-state.js';
+import { missingCapability } from '../run/run-job.js';
+import { emitJobEnd, emitWorkerEvent } from './lifecycle-events.js';
+import type { Release } from './release.js';
+import { resync } from './resync.js';
+import type { StoreCalls } from './store-calls.js';
+import type { WorkerState } from './worker-state.js';
 
 /** The pause after what should not happen. */
 const CRASH_PAUSE_MS = 1000;
 
 export interface WorkerParts {
-  readonly tenure: Tenure;
-  readonly requests: WorkerRequests;
-  readonly leaving: Leaving;
+  readonly state: WorkerState;
+  readonly calls: StoreCalls;
+  readonly release: Release;
   /** The worker has ended; the entity is no longer worked here. */
   ended(): void;
 }
 
-export class WorkerSteps {
-  private beginningAnew = false;
+export class NextStep {
+  private isResyncing = false;
   private advancing = false;
   idleSinceMs = 0;
 
@@ -43,7 +43,7 @@ export class WorkerSteps {
     if (this.advancing) return;
     this.advancing = true;
     this.guarded(() => {
-      while (!this.beginningAnew && this.step());
+      while (!this.isResyncing && this.step());
     });
     this.advancing = false;
   }
@@ -58,27 +58,27 @@ export class WorkerSteps {
 
   /** @returns whether there may be more to do at once. */
   private step(): boolean {
-    const { tenure, requests, leaving } = this.parts;
-    const { jobs, state } = tenure;
-    if (state === 'ended') return false;
-    if (state === 'lost' || tenure.failure || leaving.isToHandOver) return !jobs.isRunning && this.stop();
-    if (tenure.recalled && tenure.claim && state !== 'releasing') requests.giveBack(tenure.claim);
+    const { state, calls, release } = this.parts;
+    const { jobs, phase } = state;
+    if (phase === 'ended') return false;
+    if (phase === 'lost' || state.failure || release.isToHandOver) return !jobs.isRunning && this.stop();
+    if (state.recalled && state.claim && phase !== 'releasing') calls.giveBack(state.claim);
     if (jobs.next && jobs.mayStart(jobs.next)) return this.startNext(jobs.next);
-    if ((tenure.woken || jobs.seeksReads) && this.canFetch) requests.take(...jobs.toTake(tenure.answers.fetches));
-    else if (tenure.answers.count > 0 || jobs.isRunning) return false;
-    else if (tenure.claim) this.rest();
+    if ((state.woken || jobs.seeksReads) && this.canFetch) calls.take(...jobs.toTake(state.responses.fetches));
+    else if (state.responses.count > 0 || jobs.isRunning) return false;
+    else if (state.claim) this.becomeIdle();
     // A wake-up while the look was under way may be of a job that it did not see.
-    else if (tenure.woken && !tenure.leaving) requests.look();
+    else if (state.woken && !state.releaseReason) calls.tryClaim();
     else this.end();
     return false;
   }
 
   /** What waits until no handler runs. */
   private stop(): boolean {
-    const { tenure, leaving } = this.parts;
-    if (tenure.state === 'lost') this.end();
-    else if (tenure.failure) void this.beginAnew();
-    else return leaving.handOver();
+    const { state, release } = this.parts;
+    if (state.phase === 'lost') this.end();
+    else if (state.failure) void this.resync();
+    else return release.handOver();
     return false;
   }
 
@@ -87,27 +87,27 @@ export class WorkerSteps {
    * free handlers.
    */
   private get canFetch(): boolean {
-    const { claim, state, answers, type, jobs } = this.parts.tenure;
-    if (!claim || state === 'releasing') return false;
-    return (answers.count === 0 || !type.isOrdered || jobs.areReading) && jobs.lacks(answers.fetches);
+    const { claim, phase, responses, type, jobs } = this.parts.state;
+    if (!claim || phase === 'releasing') return false;
+    return (responses.count === 0 || !type.isOrdered || jobs.areReading) && jobs.lacks(responses.fetches);
   }
 
   private startNext(job: FetchedJob): boolean {
-    const { tenure, leaving } = this.parts;
-    const { lease, context, entity } = tenure;
+    const { state, release } = this.parts;
+    const { lease, context, entity } = state;
     if (!lease?.isValid()) {
       context.requestRenewal();
       return false;
     }
-    const isLacking = lackFor(context.execution, entity, job) !== undefined;
-    if (isLacking && !leaving.isOverdue(job)) return leaving.leave(lease.claim, job);
-    tenure.enterState('working');
+    const isLacking = missingCapability(context.execution, entity, job) !== undefined;
+    if (isLacking && !release.isOverdue(job)) return release.defer(lease.claim, job);
+    state.enterPhase('working');
     const handling = job.mustFail === undefined ? context.execution.handlers.batchOf(entity, job.name) : undefined;
     if (handling) return this.nextOfBatch(lease, handling);
-    tenure.jobs.start(job, lease, {
+    state.jobs.start(job, lease, {
       ended: (settlement, durationMs, mayStillRun) =>
         this.guarded(() => {
-          if (mayStillRun) tenure.spend(lease.claim);
+          if (mayStillRun) state.spend(lease.claim);
           this.onJobEnd(lease.claim, settlement, durationMs);
         }),
       crashed: error => this.onCrash(error),
@@ -116,37 +116,37 @@ export class WorkerSteps {
   }
 
   private onJobEnd(claim: Claim, settlement: Settlement, durationMs: number): void {
-    const { tenure, requests } = this.parts;
+    const { state, calls } = this.parts;
     // Where the entity is lost, this end does not count.
-    if (tenure.state !== 'lost') {
-      tellOfEnd(tenure.context.events, claim, settlement, durationMs);
-      requests.finish(claim, settlement);
+    if (state.phase !== 'lost') {
+      emitJobEnd(state.context.events, claim, settlement, durationMs);
+      calls.finish(claim, settlement);
     }
     this.advance();
   }
 
   /** The next job is of a batch, which starts, or waits for more. */
   private nextOfBatch(lease: Lease, handling: BatchHandling): boolean {
-    const { tenure, requests } = this.parts;
-    const { jobs, answers } = tenure;
+    const { state, calls } = this.parts;
+    const { jobs, responses } = state;
     // The fetch that is under way may have come before what the wake-up tells of.
-    if (tenure.woken && answers.fetches === 0) {
-      tenure.woken = false;
+    if (state.woken && responses.fetches === 0) {
+      state.woken = false;
       jobs.moreMayWait();
     }
     const step = jobs.batchStep(handling, () => this.advance());
     if (step === 'wait') return false;
     if ('fetch' in step) {
       // What is asked for already may be what the batch needs.
-      if (answers.fetches > 0) return false;
+      if (responses.fetches > 0) return false;
       const { forMs } = step;
-      requests.take(step.fetch, forMs > 0 ? { upTo: jobs.room, forMs } : undefined);
+      calls.take(step.fetch, forMs > 0 ? { upTo: jobs.room, forMs } : undefined);
       return false;
     }
     jobs.startBatch({ size: step.start, handling }, lease, {
       ended: (settlements, durationMs, mayStillRun) =>
         this.guarded(() => {
-          if (mayStillRun) tenure.spend(lease.claim);
+          if (mayStillRun) state.spend(lease.claim);
           this.onBatchEnd(lease.claim, settlements, { durationMs, max: handling.max });
         }),
       crashed: error => this.onCrash(error),
@@ -159,28 +159,28 @@ export class WorkerSteps {
     settlements: readonly Settlement[],
     { durationMs, max }: { durationMs: number; max: number },
   ): void {
-    const { tenure, requests } = this.parts;
-    if (tenure.state !== 'lost') {
-      for (const settlement of settlements) tellOfEnd(tenure.context.events, claim, settlement, durationMs);
-      requests.finishAll(claim, settlements, max);
+    const { state, calls } = this.parts;
+    if (state.phase !== 'lost') {
+      for (const settlement of settlements) emitJobEnd(state.context.events, claim, settlement, durationMs);
+      calls.finishAll(claim, settlements, max);
     }
     this.advance();
   }
 
-  private rest(): void {
-    const { tenure } = this.parts;
-    if (tenure.state === 'idle') return;
-    tenure.jobs.rest();
-    this.idleSinceMs = tenure.context.clock.monotonicMs();
-    tenure.enterState('idle');
-    tellOfWorker(tenure.context.events, 'worker.idle', tenure.claim);
+  private becomeIdle(): void {
+    const { state } = this.parts;
+    if (state.phase === 'idle') return;
+    state.jobs.onIdle();
+    this.idleSinceMs = state.context.clock.monotonicMs();
+    state.enterPhase('idle');
+    emitWorkerEvent(state.context.events, 'worker.idle', state.claim);
   }
 
-  private async beginAnew(): Promise<void> {
-    const { tenure, requests } = this.parts;
-    this.beginningAnew = true;
-    await beginAnew(tenure, requests);
-    this.beginningAnew = false;
+  private async resync(): Promise<void> {
+    const { state, calls } = this.parts;
+    this.isResyncing = true;
+    await resync(state, calls);
+    this.isResyncing = false;
     this.advance();
   }
 
@@ -189,27 +189,27 @@ export class WorkerSteps {
    * something else does after all, the entity must not stand still under a claim of ours.
    */
   private onCrash(error: unknown): void {
-    const { tenure } = this.parts;
-    const { log, clock } = tenure.context;
+    const { state } = this.parts;
+    const { log, clock } = state.context;
     if (isInstance(error, NotStarted)) {
-      tenure.failure ??= error;
+      state.failure ??= error;
       this.advance();
       return;
     }
-    log.error(`The worker of ${entityWord(tenure.entity)} failed, and begins anew: ${stackOf(error)}`);
-    tenure.failure ??= new Error(messageOf(error));
-    this.beginningAnew = true;
+    log.error(`The worker of ${entityKey(state.entity)} failed, and begins anew: ${stackOf(error)}`);
+    state.failure ??= new Error(messageOf(error));
+    this.isResyncing = true;
     clock.after(CRASH_PAUSE_MS, () => {
-      this.beginningAnew = false;
+      this.isResyncing = false;
       this.advance();
     });
   }
 
   private end(): void {
-    const { tenure, requests, ended } = this.parts;
-    tenure.enterState('ended');
-    tenure.jobs.clear();
-    requests.stop();
+    const { state, calls, ended } = this.parts;
+    state.enterPhase('ended');
+    state.jobs.clear();
+    calls.stop();
     ended();
   }
 }

@@ -2,7 +2,7 @@
  * What becomes of a job that has used up its tries, as its type says (`onExhausted`), and which ends let it keep its place.
  * Neighbours: `run-job.ts` and `run-batch.ts` say how a try ended, `local-queue.ts` keeps the ends.
  */
-import { entityWord } from '../model/entity.js';
+import { entityKey } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
 import type { Settlement } from '../model/job.js';
 import type { EntityTypeConfig } from '../options/resolve.js';
@@ -20,7 +20,7 @@ export function exhausted(end: Settlement, { type: { onExhausted }, claim, log }
   if (outcome.kind !== 'failed' || onExhausted === 'skip' || job.isSkipped) return end;
   if (onExhausted === 'deadLetter') return { job, outcome: { ...outcome, kind: 'dead' } };
   log.warn(
-    `Job ${job.id} (${quoted(job.name)}) has used up its tries, and blocks ${entityWord(claim.entity)} until somebody decides: EntityQueues.of(…), retryBlocked(), skipBlocked() or dropBlocked().`,
+    `Job ${job.id} (${quoted(job.name)}) has used up its tries, and blocks ${entityKey(claim.entity)} until somebody decides: EntityQueues.of(…), retryBlocked(), skipBlocked() or dropBlocked().`,
   );
   return { job, outcome: { ...outcome, kind: 'blocked' } };
 }

@@ -5,7 +5,7 @@
  * Owns: how many are owed, how many fetches are among them, and which have become nobody's because the worker began
  * anew. Neighbour: `store-calls.ts` says what an answer means.
  */
-export interface Expectation<T> {
+export interface Tracked<T> {
   /** Jobs that the answer may bring. */
   readonly fetches?: number;
   readonly use: (value: T) => void;
@@ -13,31 +13,31 @@ export interface Expectation<T> {
   readonly tolerates?: (error: Error) => boolean;
 }
 
-export class OwedAnswers {
+export class PendingResponses {
   private generation = 0;
-  private owed = 0;
-  private owedFetches = 0;
+  private pending = 0;
+  private pendingFetches = 0;
 
   /** @param changed told after each answer that was owed; with the error, where nobody knows what is fetched here now. */
   constructor(private readonly changed: (failure?: Error) => void) {}
 
   get count(): number {
-    return this.owed;
+    return this.pending;
   }
 
   /** Jobs that were asked for and have not come. */
   get fetches(): number {
-    return this.owedFetches;
+    return this.pendingFetches;
   }
 
-  expect<T>(answer: Promise<T>, { fetches = 0, use, tolerates }: Expectation<T>): void {
+  track<T>(answer: Promise<T>, { fetches = 0, use, tolerates }: Tracked<T>): void {
     const { generation } = this;
-    this.owed++;
-    this.owedFetches += fetches;
+    this.pending++;
+    this.pendingFetches += fetches;
     const isOwed = () => {
       if (generation !== this.generation) return false;
-      this.owed--;
-      this.owedFetches -= fetches;
+      this.pending--;
+      this.pendingFetches -= fetches;
       return true;
     };
     answer.then(
@@ -55,7 +55,7 @@ export class OwedAnswers {
   /** What is under way is nobody's from now on. */
   forget(): void {
     this.generation++;
-    this.owed = 0;
-    this.owedFetches = 0;
+    this.pending = 0;
+    this.pendingFetches = 0;
   }
 }

@@ -6,22 +6,22 @@
 /** From this duration on a round trip is a small part of a job, and fetching ahead gains nothing. */
 const SLOW_JOB_MS = 20;
 /** With each end; four times as many in each round trip, until the window is full. */
-const MOST_AT_ONCE = 4;
+const MAX_AT_ONCE = 4;
 
 export class PrefetchWindow {
   private size = 1;
-  private careful = 0;
+  private recovering = 0;
 
   constructor(private readonly max: number) {}
 
   /** Jobs of a dead owner: one at a time until they are through, so that one that kills its pod is alone next time. */
-  beCareful(jobs: number): void {
-    this.careful = jobs;
+  enterRecoveryMode(jobs: number): void {
+    this.recovering = jobs;
     if (jobs > 0) this.size = 1;
   }
 
-  get isCareful(): boolean {
-    return this.careful > 0;
+  get isRecovering(): boolean {
+    return this.recovering > 0;
   }
 
   reset(): void {
@@ -29,12 +29,12 @@ export class PrefetchWindow {
   }
 
   onJobEnd(durationMs: number): void {
-    if (this.careful > 0) this.careful--;
+    if (this.recovering > 0) this.recovering--;
     if (durationMs >= SLOW_JOB_MS) this.size = 1;
   }
 
   onSuccessor(): void {
-    if (this.careful === 0) this.size = Math.min(this.max, 2 * this.size);
+    if (this.recovering === 0) this.size = Math.min(this.max, 2 * this.size);
   }
 
   /** How many are at hand, or asked for, at best, where so many run as one. */
@@ -48,6 +48,6 @@ export class PrefetchWindow {
    */
   wanted(atHand: number, askedFor: number): number {
     const least = atHand === 0 ? 1 : 0;
-    return Math.max(least, Math.min(MOST_AT_ONCE, this.size - atHand - askedFor));
+    return Math.max(least, Math.min(MAX_AT_ONCE, this.size - atHand - askedFor));
   }
 }

@@ -7,17 +7,17 @@
 
 import type { FetchedJob } from '../model/job.js';
 import type { Claim, ReleaseMode } from '../ports/store.js';
-import { tellOfWorker } from './lifecycle-events.js';
-import type { WorkerRequests } from './store-calls.js';
-import type { Tenure } from './worker-state.js';
+import { emitWorkerEvent } from './lifecycle-events.js';
+import type { StoreCalls } from './store-calls.js';
+import type { WorkerState } from './worker-state.js';
 
-export class Leaving {
+export class Release {
   /** A job of a name, or a codec, unknown here that was left for others long enough: it is to fail. */
   private overdue: string | undefined;
 
   constructor(
-    private readonly tenure: Tenure,
-    private readonly requests: WorkerRequests,
+    private readonly state: WorkerState,
+    private readonly requests: StoreCalls,
   ) {}
 
   /**
@@ -25,29 +25,29 @@ export class Leaving {
    * handler runs that was not given up.
    */
   get isToHandOver(): boolean {
-    const { leaving, claim, state, isSpent } = this.tenure;
-    const isHandedOver = leaving === 'shutdown' || leaving === 'room' || isSpent;
-    return isHandedOver && claim !== undefined && state !== 'releasing';
+    const { releaseReason, claim, phase, isSpent } = this.state;
+    const isHandedOver = releaseReason === 'shutdown' || releaseReason === 'room' || isSpent;
+    return isHandedOver && claim !== undefined && phase !== 'releasing';
   }
 
   /** Every end is confirmed first, or made good: what is done must not be given back. */
   handOver(): boolean {
-    if (!this.tenure.jobs.isAllConfirmed) return false;
-    this.release(this.tenure.leaving === 'room' ? 'give-way' : 'hand-over');
+    if (!this.state.jobs.isAllConfirmed) return false;
+    this.release(this.state.releaseReason === 'room' ? 'give-way' : 'hand-over');
     return true;
   }
 
   release(mode: ReleaseMode): void {
-    const { tenure } = this;
-    const { claim } = tenure;
+    const { state } = this;
+    const { claim } = state;
     if (!claim) return;
     this.requests.forget();
-    tenure.enterState('releasing');
-    tenure.answers.expect(tenure.context.store.release(claim, mode), {
+    state.enterPhase('releasing');
+    state.responses.track(state.context.store.release(claim, mode), {
       use: released => {
         if (released) return this.onReleased(claim);
-        tenure.enterState('working');
-        tenure.woken = true;
+        state.enterPhase('working');
+        state.woken = true;
       },
     });
   }
@@ -60,21 +60,21 @@ export class Leaving {
    * A rolling deploy: the next job has a name, or a codec, that only other pods know. It is left for them, and all behind it;
    * too long left, it fails here, so that an entity does not wait for ever (races 13, 32).
    */
-  leave(claim: Claim, job: FetchedJob): boolean {
-    const { tenure } = this;
+  defer(claim: Claim, job: FetchedJob): boolean {
+    const { state } = this;
     // As with a hand-over, what is done is confirmed first.
-    if (tenure.jobs.isRunning || !tenure.jobs.isAllConfirmed) return false;
+    if (state.jobs.isRunning || !state.jobs.isAllConfirmed) return false;
     this.requests.forget();
-    tenure.enterState('releasing');
-    tenure.leaving ??= 'unknown job';
-    tenure.answers.expect(tenure.context.store.leave(claim, job, tenure.type.unknownJobGraceMs), {
+    state.enterPhase('releasing');
+    state.releaseReason ??= 'unknown job';
+    state.responses.track(state.context.store.defer(claim, job, state.type.unknownJobGraceMs), {
       use: isLeft => {
         if (isLeft) {
-          tenure.context.left(tenure, job);
+          state.context.deferred(state, job);
           this.onReleased(claim);
         } else {
           this.overdue = job.id;
-          tenure.failure ??= new Error('the next job was left for long enough');
+          state.failure ??= new Error('the next job was left for long enough');
         }
       },
     });
@@ -82,7 +82,7 @@ export class Leaving {
   }
 
   private onReleased(claim: Claim): void {
-    tellOfWorker(this.tenure.context.events, 'worker.released', claim);
-    this.tenure.lease = undefined;
+    emitWorkerEvent(this.state.context.events, 'worker.released', claim);
+    this.state.lease = undefined;
   }
 }

@@ -6,33 +6,33 @@
  */
 import { NotExecutedError } from '../model/errors.js';
 import type { NewJob, Settlement } from '../model/job.js';
-import type { Claim, Claimed, Entered, EnterHint, Fetched, Gathering, Timer } from '../ports/store.js';
+import type { Claim, Claimed, Fetched, Gathering, IntakeHint, IntakeResult, Timer } from '../ports/store.js';
 import { type Moment, momentOf } from '../run/lease.js';
-import { tellOfClaim } from './lifecycle-events.js';
-import type { Tenure } from './worker-state.js';
+import { emitClaimed } from './lifecycle-events.js';
+import type { WorkerState } from './worker-state.js';
 
-export class WorkerRequests {
+export class StoreCalls {
   /** A look is under way that may bring the claim; a second one would take from the first what it has fetched. */
-  private looking = false;
+  private isClaiming = false;
   private againTimer: Timer | undefined;
   /** The timer is one of the rate of its type: until then nothing can be missed. */
   isLimited = false;
 
-  constructor(private readonly tenure: Tenure) {}
+  constructor(private readonly state: WorkerState) {}
 
   /** Adds a job of this pod, in the one call that may also bring the claim, or the job itself. */
-  enter(job: NewJob): Promise<Entered> {
-    const { store, clock } = this.tenure.context;
+  add(job: NewJob): Promise<IntakeResult> {
+    const { store, clock } = this.state.context;
     const sentAt = momentOf(clock);
-    return this.expectEntered(store.enter(job, this.enterHint()), sentAt);
+    return this.trackIntake(store.add(job, this.intakeHint()), sentAt);
   }
 
   /** The answer to an add of this pod that was sent at that moment, with a hint of this worker. */
-  expectEntered(entered: Promise<Entered>, sentAt: Moment): Promise<Entered> {
-    this.tenure.answers.expect(entered, {
+  trackIntake(entered: Promise<IntakeResult>, sentAt: Moment): Promise<IntakeResult> {
+    this.state.responses.track(entered, {
       use: answer => {
         if (answer.route === 'claimed') this.onGranted(answer.claimed, sentAt);
-        else if (answer.route === 'mine') this.onAdded(answer.fetched, sentAt);
+        else if (answer.route === 'local') this.onAdded(answer.fetched, sentAt);
         else if (answer.route === 'unknown-claim') this.onUnknownClaim(answer.why);
       },
       tolerates: isNotExecuted,
@@ -41,32 +41,32 @@ export class WorkerRequests {
   }
 
   private onUnknownClaim(why: string | undefined): void {
-    const { tenure } = this;
-    if (!tenure.claim && !this.looking) this.look();
-    else if (why !== undefined) tenure.failure ??= new Error(why);
+    const { state } = this;
+    if (!state.claim && !this.isClaiming) this.tryClaim();
+    else if (why !== undefined) state.failure ??= new Error(why);
   }
 
   /** What an enqueue of this pod asks for; never believed for safety: the store decides. */
-  enterHint(): EnterHint {
-    const { tenure } = this;
-    tenure.lease?.rouse();
-    if (tenure.state === 'lost' || tenure.state === 'ended') return 'route-only';
+  intakeHint(): IntakeHint {
+    const { state } = this;
+    state.lease?.reactivate();
+    if (state.phase === 'lost' || state.phase === 'ended') return 'route-only';
     // Whatever becomes of the release under way, what is enqueued after it claims anew (race 4).
-    if (tenure.state === 'releasing') this.beginClaiming();
-    return { epoch: tenure.epoch, mayClaim: tenure.claim === undefined, atOnce: tenure.jobs.room };
+    if (state.phase === 'releasing') this.beginClaiming();
+    return { epoch: state.epoch, mayClaim: state.claim === undefined, atOnce: state.jobs.room };
   }
 
   /** Looks at the entity: claims it if it has work and nobody owns it. */
-  look(): void {
-    const { tenure } = this;
-    const { store, clock, nextEpoch } = tenure.context;
-    tenure.epoch = nextEpoch();
-    this.looking = true;
-    tenure.woken = false;
+  tryClaim(): void {
+    const { state } = this;
+    const { store, clock, nextEpoch } = state.context;
+    state.epoch = nextEpoch();
+    this.isClaiming = true;
+    state.woken = false;
     const sentAt = momentOf(clock);
-    tenure.answers.expect(store.look(tenure.entity, tenure.epoch), {
+    state.responses.track(store.tryClaim(state.entity, state.epoch), {
       use: answer => {
-        this.looking = false;
+        this.isClaiming = false;
         if (typeof answer !== 'string') this.onGranted(answer, sentAt);
       },
       tolerates: isNotExecuted,
@@ -75,41 +75,41 @@ export class WorkerRequests {
 
   /** @param gathering where jobs that others add are waited for. */
   take(count = 1, gathering?: Gathering): void {
-    const { claim, lease, answers, context } = this.tenure;
+    const { claim, lease, responses, context } = this.state;
     if (!claim) return;
-    this.tenure.woken = false;
+    this.state.woken = false;
     const sentAt = momentOf(context.clock);
-    lease?.rouse();
-    answers.expect(context.store.take(claim, count, gathering), {
+    lease?.reactivate();
+    responses.track(context.store.take(claim, count, gathering), {
       fetches: count,
       use: fetched => {
-        this.tenure.jobs.onFetched(count, fetched.jobs.length);
+        this.state.jobs.onFetched(count, fetched.jobs.length);
         this.onTaken(fetched, sentAt);
       },
     });
   }
 
   finish(claim: Claim, settlement: Settlement): void {
-    const { jobs, answers, failure, isLeaving, context } = this.tenure;
-    jobs.expectConfirmations([settlement]);
+    const { jobs, responses, failure, isToRelease, context } = this.state;
+    jobs.trackEnds([settlement]);
     // An end before this one may not have been executed; this one must not overtake it, and goes with it.
     if (failure) return;
-    const fetches = isLeaving ? 0 : jobs.wanted(answers.fetches);
+    const fetches = isToRelease ? 0 : jobs.wanted(responses.fetches);
     this.expectConfirmed([settlement], fetches, context.store.finish(claim, settlement, fetches));
   }
 
   /** As {@link finish}, of the jobs of a batch. @param max how many the next one may have. */
   finishAll(claim: Claim, settlements: readonly Settlement[], max: number): void {
-    const { jobs, answers, failure, isLeaving, context } = this.tenure;
-    jobs.expectConfirmations(settlements);
+    const { jobs, responses, failure, isToRelease, context } = this.state;
+    jobs.trackEnds(settlements);
     if (failure) return;
-    const fetches = isLeaving ? 0 : jobs.wantedAfterBatch(answers.fetches, max);
+    const fetches = isToRelease ? 0 : jobs.wantedAfterBatch(responses.fetches, max);
     this.expectConfirmed(settlements, fetches, context.store.finishAll(claim, settlements, fetches));
   }
 
   private expectConfirmed(settlements: readonly Settlement[], fetches: number, answer: Promise<Fetched>): void {
-    const { jobs, answers } = this.tenure;
-    answers.expect(answer, {
+    const { jobs, responses } = this.state;
+    responses.track(answer, {
       fetches,
       use: fetched => {
         jobs.confirmed(settlements, fetched.jobs.length);
@@ -121,23 +121,23 @@ export class WorkerRequests {
 
   /** Nothing starts before the answer; what earlier calls bring until then is given back, too. */
   giveBack(claim: Claim): void {
-    const { tenure } = this;
-    const { jobs } = tenure;
-    tenure.recalled = false;
-    jobs.halt();
+    const { state } = this;
+    const { jobs } = state;
+    state.recalled = false;
+    jobs.raiseBarrier();
     const kept = jobs.keptIds;
-    tenure.answers.expect(tenure.context.store.giveBack(claim, kept), {
+    state.responses.track(state.context.store.giveBack(claim, kept), {
       use: () => {
-        jobs.goOn(kept);
-        tenure.woken = true;
+        jobs.lowerBarrier(kept);
+        state.woken = true;
       },
     });
   }
 
   /** What is under way is nobody's from now on. */
   forget(): void {
-    this.tenure.forgetAnswers();
-    this.looking = false;
+    this.state.forgetResponses();
+    this.isClaiming = false;
   }
 
   /** Nothing is asked for again. */
@@ -147,15 +147,15 @@ export class WorkerRequests {
 
   /** A claim was granted, for the first time or anew. */
   onClaimed(claimed: Claimed, sentAt: Moment): void {
-    const { tenure } = this;
-    const previous = tenure.claim;
-    tenure.beginLease(claimed.claim, sentAt);
-    tellOfClaim(tenure.context.events, previous, claimed);
-    if (claimed.recovered > 0) tenure.jobs.beCareful(claimed.recovered);
-    if (tenure.leaving === 'unknown job') tenure.leaving = undefined;
-    tenure.enterState('working');
+    const { state } = this;
+    const previous = state.claim;
+    state.beginLease(claimed.claim, sentAt);
+    emitClaimed(state.context.events, previous, claimed);
+    if (claimed.recovered > 0) state.jobs.enterRecoveryMode(claimed.recovered);
+    if (state.releaseReason === 'unknown job') state.releaseReason = undefined;
+    state.enterPhase('working');
     // A grant gives back whatever was fetched before it.
-    tenure.jobs.clear();
+    state.jobs.clear();
     this.onFetched(claimed);
   }
 
@@ -164,48 +164,48 @@ export class WorkerRequests {
    * be running, and the second has fetched it again: begin anew.
    */
   private onGranted(claimed: Claimed, sentAt: Moment): void {
-    if (this.tenure.claim) this.tenure.failure ??= new Error('its claim was deleted, and granted anew');
+    if (this.state.claim) this.state.failure ??= new Error('its claim was deleted, and granted anew');
     else this.onClaimed(claimed, sentAt);
   }
 
   private onAdded(fetched: Fetched, sentAt: Moment): void {
-    this.tenure.jobs.onAdded(fetched);
+    this.state.jobs.onAdded(fetched);
     this.onTaken(fetched, sentAt);
   }
 
   /** What an idle worker has asked for. */
   private onTaken(fetched: Fetched, sentAt: Moment): void {
-    if (fetched.isRoused) this.tenure.lease?.renew(sentAt);
+    if (fetched.isReactivated) this.state.lease?.renew(sentAt);
     this.onFetched(fetched);
   }
 
   private onFetched(fetched: Fetched): void {
-    const { tenure } = this;
-    tenure.jobs.add(fetched.jobs);
-    if (fetched.isPartial) tenure.jobs.moreMayWait();
-    if (fetched.isRecalled && !tenure.jobs.isHalted) tenure.recalled = true;
+    const { state } = this;
+    state.jobs.add(fetched.jobs);
+    if (fetched.isPartial) state.jobs.moreMayWait();
+    if (fetched.isRecalled && !state.jobs.isBarred) state.recalled = true;
     // Where one was, there may be one more for a handler that is free.
-    if (fetched.jobs.length > 0 && !tenure.type.isOrdered) tenure.woken = true;
+    if (fetched.jobs.length > 0 && !state.type.isOrdered) state.woken = true;
     this.againTimer?.cancel();
     this.againTimer = undefined;
     this.isLimited = false;
     if (fetched.againInMs !== undefined) {
       this.isLimited = fetched.isLimited ?? false;
-      this.againTimer = tenure.context.clock.after(fetched.againInMs, () => {
+      this.againTimer = state.context.clock.after(fetched.againInMs, () => {
         this.againTimer = undefined;
         this.isLimited = false;
-        tenure.woken = true;
-        tenure.advance();
+        state.woken = true;
+        state.advance();
       });
     }
   }
 
   private beginClaiming(): void {
-    const { tenure } = this;
+    const { state } = this;
     this.forget();
-    tenure.lease = undefined;
-    tenure.epoch = tenure.context.nextEpoch();
-    tenure.enterState('claiming');
+    state.lease = undefined;
+    state.epoch = state.context.nextEpoch();
+    state.enterPhase('claiming');
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * A worker's hold on its entity, which the parts of the worker share: its state, the claim and its lease, the jobs at hand,
+ * A worker's hold on its entity, which the parts of the worker share: its phase, the claim and its lease, the jobs at hand,
  * the answers that are owed, and what was noted for the next step.
  *
  * Owns: the one setter of the state, and the loss of the claim.
@@ -10,7 +10,7 @@
  * from each of them `lost` → `ended`. `lost` waits for the handlers that are running; while it does, no job of the entity
  * may start on this pod (I1).
  */
-import { type EntityRef, entityWord } from '../model/entity.js';
+import { type EntityRef, entityKey } from '../model/entity.js';
 import { StaleClaimError } from '../model/errors.js';
 import type { EventSink } from '../model/events.js';
 import type { FetchedJob } from '../model/job.js';
@@ -18,14 +18,14 @@ import type { EntityTypeConfig } from '../options/resolve.js';
 import type { Claim, Clock, EntityStore, Log } from '../ports/store.js';
 import { Lease, type Moment } from '../run/lease.js';
 import type { JobExecution } from '../run/run-job.js';
-import { tellOfWorker } from './lifecycle-events.js';
-import { JobLine } from './local-queue.js';
-import { OwedAnswers } from './pending-responses.js';
+import { emitWorkerEvent } from './lifecycle-events.js';
+import { LocalQueue } from './local-queue.js';
+import { PendingResponses } from './pending-responses.js';
 
-export type WorkerState = 'claiming' | 'working' | 'idle' | 'releasing' | 'lost' | 'ended';
+export type WorkerPhase = 'claiming' | 'working' | 'idle' | 'releasing' | 'lost' | 'ended';
 
 /** What a worker needs of its surroundings. */
-export interface WorkerSurroundings {
+export interface WorkerEnvironment {
   readonly store: EntityStore;
   readonly clock: Clock;
   readonly log: Log;
@@ -39,15 +39,15 @@ export interface WorkerSurroundings {
   /** The claim was lost, and the pod lives: the next renewal says so. */
   lost(claim: Claim): void;
   /** The next job has a name, or a codec, that this pod does not know; it was left for one that does. */
-  left(worker: { readonly entity: EntityRef; readonly type: EntityTypeConfig }, job: FetchedJob): void;
+  deferred(worker: { readonly entity: EntityRef; readonly type: EntityTypeConfig }, job: FetchedJob): void;
 }
 
-export class Tenure {
-  private currentState: WorkerState = 'claiming';
+export class WorkerState {
+  private currentPhase: WorkerPhase = 'claiming';
   epoch: number;
   lease: Lease | undefined;
-  readonly jobs: JobLine;
-  readonly answers = new OwedAnswers(failure => {
+  readonly jobs: LocalQueue;
+  readonly responses = new PendingResponses(failure => {
     this.failure ??= failure;
     this.advance();
   });
@@ -58,7 +58,7 @@ export class Tenure {
   /** Something may be waiting that no owed answer will bring. */
   woken = false;
   /** Why it gives the entity up: the pod shuts down, others wait for its room, or the next job is for other pods. */
-  leaving: 'shutdown' | 'room' | 'unknown job' | undefined;
+  releaseReason: 'shutdown' | 'room' | 'unknown job' | undefined;
   /** The time of a run was over under this token, and what it has begun may still write under it. */
   private spentToken: string | undefined;
 
@@ -66,19 +66,19 @@ export class Tenure {
   constructor(
     readonly entity: EntityRef,
     readonly type: EntityTypeConfig,
-    readonly context: WorkerSurroundings,
+    readonly context: WorkerEnvironment,
     readonly advance: () => void,
   ) {
     this.epoch = context.nextEpoch();
-    this.jobs = new JobLine(type, context);
+    this.jobs = new LocalQueue(type, context);
   }
 
-  get state(): WorkerState {
-    return this.currentState;
+  get phase(): WorkerPhase {
+    return this.currentPhase;
   }
 
-  enterState(state: WorkerState): void {
-    this.currentState = state;
+  enterPhase(phase: WorkerPhase): void {
+    this.currentPhase = phase;
   }
 
   get claim(): Claim | undefined {
@@ -95,8 +95,8 @@ export class Tenure {
     return this.claim !== undefined && this.claim.token === this.spentToken;
   }
 
-  get isLeaving(): boolean {
-    return this.leaving !== undefined || this.isSpent;
+  get isToRelease(): boolean {
+    return this.releaseReason !== undefined || this.isSpent;
   }
 
   beginLease(claim: Claim, sentAt: Moment): void {
@@ -104,25 +104,23 @@ export class Tenure {
   }
 
   /** What is under way, and what is fetched, is nobody's from now on. */
-  forgetAnswers(): void {
-    this.answers.forget();
+  forgetResponses(): void {
+    this.responses.forget();
     this.jobs.clear();
     this.woken = false;
   }
 
   /** The store says that `claim` is not the current one. An answer about an earlier claim of ours says nothing. */
   lose(claim: Claim): void {
-    if (claim !== this.claim || this.currentState === 'releasing' || this.currentState === 'ended') return;
-    this.enterState('lost');
-    tellOfWorker(this.context.events, 'worker.lost', this.claim);
+    if (claim !== this.claim || this.currentPhase === 'releasing' || this.currentPhase === 'ended') return;
+    this.enterPhase('lost');
+    emitWorkerEvent(this.context.events, 'worker.lost', this.claim);
     this.context.lost(claim);
     this.jobs.clear();
-    this.lease?.stop(
-      new StaleClaimError(`This pod has lost ${entityWord(this.entity)}: stop, and write nothing more.`),
-    );
+    this.lease?.stop(new StaleClaimError(`This pod has lost ${entityKey(this.entity)}: stop, and write nothing more.`));
     for (const id of this.jobs.runningIds) {
       this.context.log.warn(
-        `Lost ${entityWord(this.entity)} while job ${id} runs; its end will not count, and the new owner runs it again.`,
+        `Lost ${entityKey(this.entity)} while job ${id} runs; its end will not count, and the new owner runs it again.`,
       );
     }
     this.advance();

@@ -52,9 +52,9 @@ async function replayAll(letters: DeadLetters, type: string): Promise<number> {
   const ids: string[] = [];
   let page: readonly string[];
   do {
-    page = await letters.ids(type, ids.at(-1) ?? '', MOST_LISTED);
+    page = await letters.ids(type, ids.at(-1) ?? '', MAX_LISTED);
     ids.push(...page);
-  } while (page.length === MOST_LISTED);
+  } while (page.length === MAX_LISTED);
   let count = 0;
   while (ids.length > 0) {
     // Their steps travel together, in their order.
@@ -68,10 +68,10 @@ async function replayAll(letters: DeadLetters, type: string): Promise<number> {
 const REPLAYED_TOGETHER = 32;
 
 /** While a list is read, Redis does nothing else. */
-const MOST_LISTED = 1000;
+const MAX_LISTED = 1000;
 
 /** @throws InvalidOptionError */
 export function checkPage(from: number, limit: number): void {
-  if (Number.isSafeInteger(from) && from >= 0 && Number.isInteger(limit) && limit >= 1 && limit <= MOST_LISTED) return;
-  throw new InvalidOptionError(`list() needs a whole number "from" from 0, and a "limit" from 1 to ${MOST_LISTED}.`);
+  if (Number.isSafeInteger(from) && from >= 0 && Number.isInteger(limit) && limit >= 1 && limit <= MAX_LISTED) return;
+  throw new InvalidOptionError(`list() needs a whole number "from" from 0, and a "limit" from 1 to ${MAX_LISTED}.`);
 }

@@ -1,7 +1,7 @@
 /** The queues of entities, for whoever operates them. Neighbour: `core/ports/operator.ts` says what each verb does. */
 import { Inject, Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
-import { type EntityId, type EntityRef, entityRef, entityWord } from '../../core/model/entity.js';
+import { type EntityId, type EntityRef, entityKey, entityRef } from '../../core/model/entity.js';
 import { DrainTimeoutError, InvalidOptionError } from '../../core/model/errors.js';
 import { milliseconds } from '../../core/options/durations.js';
 import type {
@@ -189,7 +189,7 @@ async function drained(
     const leftMs = timeoutMs === undefined ? pauseMs : startedAtMs + timeoutMs - systemClock.monotonicMs();
     if (leftMs <= 0) {
       throw new DrainTimeoutError(
-        `${entityWord(entity)} is not drained after ${timeoutMs} ms: ${waiting} jobs wait, ${active} run or are fetched, ${delayed} are for later, ${waitingForChildren} wait for their children.`,
+        `${entityKey(entity)} is not drained after ${timeoutMs} ms: ${waiting} jobs wait, ${active} run or are fetched, ${delayed} are for later, ${waitingForChildren} wait for their children.`,
       );
     }
     await new Promise<void>(resolve => systemClock.after(Math.min(pauseMs, leftMs), resolve));

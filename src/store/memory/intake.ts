@@ -1,5 +1,5 @@
 /** Jobs on their way in, in memory: what is known already, and whether there is room. Neighbour: `memory-store.ts` routes them. */
-import { entityWord } from '../../core/model/entity.js';
+import { entityKey } from '../../core/model/entity.js';
 import { NO_ENVELOPE } from '../../core/model/envelope.js';
 import { BacklogFullError, mayBeDropped } from '../../core/model/errors.js';
 import type { NewJob } from '../../core/model/job.js';
@@ -26,7 +26,7 @@ export class MemoryIntake {
       const { maxPending } = this.config.entityType(job.entity.type);
       const entity = this.server.find(job.entity);
       if (maxPending === undefined || this.knownId(job, entity) !== undefined) continue;
-      const word = entityWord(job.entity);
+      const word = entityKey(job.entity);
       const known = namesOf(job).some(name => names.has(name));
       for (const name of namesOf(job)) names.add(name);
       if (known) continue;
@@ -96,5 +96,5 @@ export function jobsOf(entity: StoredEntity): readonly StoredJob[] {
 function namesOf({ entity, options: { jobId, deduplication } }: NewJob): readonly string[] {
   const { id } = (deduplication ?? {}) as { id?: string };
   const names = [jobId === undefined ? [] : ['id', jobId], id === undefined ? [] : ['key', id]];
-  return names.filter(({ length }) => length > 0).map(name => JSON.stringify([entityWord(entity), ...name]));
+  return names.filter(({ length }) => length > 0).map(name => JSON.stringify([entityKey(entity), ...name]));
 }

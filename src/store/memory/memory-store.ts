@@ -2,7 +2,7 @@
  * The store in memory: one pod's view of a {@link MemoryServer}. The same port and the same contract as Redis, for tests
  * without a server; every step takes effect when it is called, and answers in the order of the calls.
  */
-import { type EntityRef, entityWord } from '../../core/model/entity.js';
+import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { overtakes, StaleClaimError } from '../../core/model/errors.js';
 import type { FetchedJob, NewJob, Settlement } from '../../core/model/job.js';
 import type { EngineConfig } from '../../core/options/resolve.js';
@@ -10,11 +10,11 @@ import type {
   Claim,
   Claimed,
   Discovered,
-  Entered,
-  EnterHint,
   EntityStore,
   Fetched,
   Gathering,
+  IntakeHint,
+  IntakeResult,
   NewFlow,
   Passed,
   PodState,
@@ -23,28 +23,28 @@ import type {
   Renewed,
   WakeUp,
 } from '../../core/ports/store.js';
-import { REST_LEASES } from '../../core/run/lease.js';
+import { DORMANT_LEASES } from '../../core/run/lease.js';
 import { MemoryFlows } from './flows.js';
 import { MemoryHosts } from './hosts.js';
 import { MemoryIntake } from './intake.js';
 import { MemoryControl } from './operator/control.js';
 import { MemoryDeadLetters } from './operator/dead-letters.js';
 import { MemorySchedules } from './operator/schedules.js';
-import { MemoryAnswers } from './replies.js';
+import { MemoryReplies } from './replies.js';
 import type { MemoryServer, StoredEntity } from './server.js';
-import { HOLD_LEAD_MS, MemoryBooks } from './wake-ups.js';
-import { MemoryLine } from './work.js';
+import { HOLD_LEAD_MS, MemoryWakeUps } from './wake-ups.js';
+import { MemoryWork } from './work.js';
 
 export class MemoryEntityStore implements EntityStore {
   readonly control: MemoryControl;
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
-  readonly answers: MemoryAnswers;
+  readonly replies: MemoryReplies;
   readonly hosts: MemoryHosts;
   private readonly intake: MemoryIntake;
   private readonly flows: MemoryFlows;
-  private readonly books: MemoryBooks;
-  private readonly line: MemoryLine;
+  private readonly books: MemoryWakeUps;
+  private readonly line: MemoryWork;
 
   constructor(
     private readonly server: MemoryServer,
@@ -57,44 +57,46 @@ export class MemoryEntityStore implements EntityStore {
     const parts = { intake: this.intake, codecs: config.codecs };
     this.deadLetters = new MemoryDeadLetters(server, this.control, parts);
     this.schedules = new MemorySchedules(server, this.control, parts);
-    this.answers = new MemoryAnswers(server, this.control, podId);
+    this.replies = new MemoryReplies(server, this.control, podId);
     this.hosts = new MemoryHosts(server);
-    this.books = new MemoryBooks(server, podId);
-    const { deadLetters, schedules, answers } = this;
+    this.books = new MemoryWakeUps(server, podId);
+    const { deadLetters, schedules, replies } = this;
     const guard = (claim: Claim) => this.guard(claim);
-    this.line = new MemoryLine({ server, config, deadLetters, schedules, answers, guard });
+    this.line = new MemoryWork({ server, config, deadLetters, schedules, replies, guard });
   }
 
   async start(): Promise<void> {}
 
   queueName(entity: EntityRef): string {
-    return `memory:${entityWord(entity)}:queue`;
+    return `memory:${entityKey(entity)}:queue`;
   }
 
-  enter(job: NewJob, hint: EnterHint): Promise<Entered> {
+  add(job: NewJob, hint: IntakeHint): Promise<IntakeResult> {
     return answer(() => {
       this.intake.checkRoom([job]);
-      return this.add(job, hint);
+      return this.addOne(job, hint);
     });
   }
 
-  enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[] {
+  addAll(jobs: readonly (readonly [NewJob, IntakeHint])[]): readonly Promise<IntakeResult>[] {
     try {
       this.intake.checkRoom(jobs.map(([job]) => job));
     } catch (error) {
       return jobs.map(() => Promise.reject(error));
     }
-    return jobs.map(([job, hint]) => answer(() => this.add(job, hint)));
+    return jobs.map(([job, hint]) => answer(() => this.addOne(job, hint)));
   }
 
-  enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
+  addFlow(flow: NewFlow): readonly Promise<IntakeResult>[] {
     try {
       const known = this.flows.knownId(flow);
       if (known !== undefined)
-        return flow.jobs.map(async ({ path }): Promise<Entered> => ({ jobId: `${known}${path}`, route: 'elsewhere' }));
+        return flow.jobs.map(
+          async ({ path }): Promise<IntakeResult> => ({ jobId: `${known}${path}`, route: 'remote' }),
+        );
       return this.flows.takeIn(flow).map(({ entity, jobId, delayMs }, index) => {
         const { isParent, hint = 'route-only' } = flow.jobs[index] ?? {};
-        if (isParent) return answer((): Entered => ({ jobId, route: 'parent' }));
+        if (isParent) return answer((): IntakeResult => ({ jobId, route: 'parent' }));
         return answer(() => ({ jobId, ...this.route(entity, hint, delayMs) }));
       });
     } catch (error) {
@@ -102,12 +104,12 @@ export class MemoryEntityStore implements EntityStore {
     }
   }
 
-  private add(job: NewJob, hint: EnterHint): Entered {
+  private addOne(job: NewJob, hint: IntakeHint): IntakeResult {
     const { entity, jobId, delayMs } = this.intake.takeIn(job);
     return { jobId, ...this.route(entity, hint, delayMs) };
   }
 
-  look(ref: EntityRef, claimWith: number): Promise<Claimed | Passed> {
+  tryClaim(ref: EntityRef, claimWith: number): Promise<Claimed | Passed> {
     return answer(() => {
       const entity = this.server.entity(ref);
       const seen = this.see(entity, claimWith);
@@ -123,7 +125,7 @@ export class MemoryEntityStore implements EntityStore {
   private see(entity: StoredEntity, claimWith: number): Passed | 'waiting' {
     const { ref } = entity;
     if (this.server.isOwnedByOther(entity, this.podId)) {
-      this.server.due.set(entityWord(ref), this.server.liveUntil(entity) ?? 0);
+      this.server.due.set(entityKey(ref), this.server.liveUntil(entity) ?? 0);
       return 'owned';
     }
     // A call of ours that arrives late: what it would settle is the claim that came after it.
@@ -142,7 +144,7 @@ export class MemoryEntityStore implements EntityStore {
     // What a dead owner had fetched, which somebody has put before the head, does not wait with it.
     const heldForMs = entity.active.length === 0 ? this.books.heldForLong(entity) : undefined;
     if (heldForMs === undefined) return 'waiting';
-    this.server.due.set(entityWord(ref), this.server.now() + heldForMs - HOLD_LEAD_MS);
+    this.server.due.set(entityKey(ref), this.server.now() + heldForMs - HOLD_LEAD_MS);
     return 'later';
   }
 
@@ -222,7 +224,7 @@ export class MemoryEntityStore implements EntityStore {
       const waitsForMs = heldForMs === undefined ? 0 : heldForMs - HOLD_LEAD_MS;
       if (mode === 'idle' && waitsForMs === 0) return false;
       entity.owner = undefined;
-      this.server.due.set(entityWord(claim.entity), this.server.now() + waitsForMs);
+      this.server.due.set(entityKey(claim.entity), this.server.now() + waitsForMs);
       if (mode !== 'idle' && waitsForMs === 0) {
         const isCalled = this.server.callAnother(this.podId, entity);
         if (!isCalled && mode === 'hand-over') this.server.requestWorker(entity.ref);
@@ -231,7 +233,7 @@ export class MemoryEntityStore implements EntityStore {
     });
   }
 
-  leave(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean> {
+  defer(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean> {
     return answer(() => {
       const entity = this.guard(claim);
       const stored = entity.active.find(({ id }) => id === job.id);
@@ -244,7 +246,7 @@ export class MemoryEntityStore implements EntityStore {
       }
       this.server.giveBackUnstarted(entity);
       entity.owner = undefined;
-      this.server.due.set(entityWord(claim.entity), now);
+      this.server.due.set(entityKey(claim.entity), now);
       return true;
     });
   }
@@ -262,7 +264,7 @@ export class MemoryEntityStore implements EntityStore {
       const wasHeard = this.server.hear(this.podId);
       const lost: number[] = [];
       const kicked: number[] = [];
-      const resting: number[] = [];
+      const dormant: number[] = [];
       for (const [position, { claim, idle, longRuns }] of renewals.entries()) {
         const entity = this.server.find(claim.entity);
         const owner = entity?.owner;
@@ -273,13 +275,13 @@ export class MemoryEntityStore implements EntityStore {
         }
         owner.longRuns = longRuns;
         owner.rests = idle && [entity.wait, entity.active, entity.delayed].every(({ length }) => length === 0);
-        if (owner.rests) resting.push(position);
-        owner.untilMs = this.server.now() + this.server.leaseMs * (owner.rests ? REST_LEASES : 1);
-        this.server.due.set(entityWord(claim.entity), owner.untilMs);
+        if (owner.rests) dormant.push(position);
+        owner.untilMs = this.server.now() + this.server.leaseMs * (owner.rests ? DORMANT_LEASES : 1);
+        this.server.due.set(entityKey(claim.entity), owner.untilMs);
         const isHeld = entity.active.length === 0 && this.server.heldForMs(entity) !== undefined;
         if (idle && !this.server.isPaused(entity) && !isHeld && this.server.hasWork(entity)) kicked.push(position);
       }
-      return { lost, kicked, resting, wasHeard, loads };
+      return { lost, kicked, dormant, wasHeard, loads };
     });
   }
 
@@ -317,23 +319,23 @@ export class MemoryEntityStore implements EntityStore {
 
   async close(): Promise<void> {
     this.books.close();
-    this.answers.close();
+    this.replies.close();
   }
 
-  private route(entity: StoredEntity, hint: EnterHint, delayMs: number): Routed {
+  private route(entity: StoredEntity, hint: IntakeHint, delayMs: number): Routed {
     const { owner } = entity;
     if (owner?.podId === this.podId) {
       if (hint === 'route-only' || owner.epoch !== hint.epoch) {
         if (owner.rests) this.server.callOwner(entity);
         return { route: 'unknown-claim' };
       }
-      return { route: 'mine', fetched: this.line.taken(entity, entity.active.length < hint.atOnce ? 1 : 0) };
+      return { route: 'local', fetched: this.line.taken(entity, entity.active.length < hint.atOnce ? 1 : 0) };
     }
     if (owner && this.server.isOwnedByOther(entity, this.podId)) {
       const { maxHandlers } = this.config.entityType(entity.ref.type);
       const isFree = entity.active.length < maxHandlers || this.server.isGathering(entity);
       if (owner.rests || (isFree && this.server.heldForMs(entity) === undefined)) this.server.callOwner(entity);
-      return { route: 'elsewhere' };
+      return { route: 'remote' };
     }
     if (delayMs > 0) {
       this.server.lowerDue(entity, this.server.now() + delayMs);
@@ -342,7 +344,7 @@ export class MemoryEntityStore implements EntityStore {
     if (hint !== 'route-only' && hint.mayClaim) return { route: 'claimed', claimed: this.claim(entity, hint.epoch) };
     this.server.lowerDue(entity, this.server.now());
     if (!this.server.callAnother(this.podId, entity)) this.server.requestWorker(entity.ref);
-    return { route: 'nobody' };
+    return { route: 'unowned' };
   }
 
   private claim(entity: StoredEntity, epoch: number, keepsToken = false): Claimed {
@@ -363,9 +365,9 @@ export class MemoryEntityStore implements EntityStore {
 }
 
 type Routed =
-  | { readonly route: 'mine'; readonly fetched: Fetched }
+  | { readonly route: 'local'; readonly fetched: Fetched }
   | { readonly route: 'claimed'; readonly claimed: Claimed }
-  | { readonly route: 'unknown-claim' | 'elsewhere' | 'nobody' | 'delayed' };
+  | { readonly route: 'unknown-claim' | 'remote' | 'unowned' | 'delayed' };
 
 /** Runs a step now; its answer comes in the order of the calls. */
 function answer<T>(step: () => T): Promise<T> {
@@ -377,5 +379,5 @@ function answer<T>(step: () => T): Promise<T> {
 }
 
 function stale({ entity, token }: Claim): StaleClaimError {
-  return new StaleClaimError(`This pod no longer owns ${entityWord(entity)} (token ${token}); nothing was changed.`);
+  return new StaleClaimError(`This pod no longer owns ${entityKey(entity)} (token ${token}); nothing was changed.`);
 }

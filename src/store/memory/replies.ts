@@ -3,16 +3,16 @@
 import { StoreUnavailableError } from '../../core/model/errors.js';
 import type { Settlement } from '../../core/model/job.js';
 import { isTooLong, MAX_UNREAD, withoutText } from '../../core/model/mailbox.js';
-import { type Answer, type Notice, readAnswer, thrownAs, writeAnswer } from '../../core/model/reply.js';
+import { type Notice, type Reply, readReply, thrownAs, writeReply } from '../../core/model/reply.js';
 import { replyOf, waiterOf } from '../../core/model/reply-of.js';
-import type { Answers, AskedJob, FoundJob } from '../../core/ports/replies.js';
+import type { AskedJob, FoundJob, Replies } from '../../core/ports/replies.js';
 import type { MemoryControl } from './operator/control.js';
 import type { Outcome } from './retention.js';
 import type { MemoryServer, StoredEntity, StoredJob } from './server.js';
 
 const WAIT_MS = 5000;
 
-export class MemoryAnswers implements Answers {
+export class MemoryReplies implements Replies {
   private closed = false;
   /** How many entries of the mailbox were read with the last call. */
   private read = 0;
@@ -31,23 +31,23 @@ export class MemoryAnswers implements Answers {
     this.post(reply, reply.text ?? (outcome.kind === 'completed' ? outcome.value : ''));
   }
 
-  async tell(pod: string, call: string, answer: Answer | Notice): Promise<void> {
-    this.post({ pod, call, kind: answer.kind }, writeAnswer(answer));
+  async tell(pod: string, call: string, answer: Reply | Notice): Promise<void> {
+    this.post({ pod, call, kind: answer.kind }, writeReply(answer));
   }
 
   private post({ pod, call, kind }: { pod: string; call: string; kind: string }, text: string): void {
     const box = this.server.mailbox(pod);
     const { length } = box.entries;
     if (length > MAX_UNREAD) return;
-    if (length === MAX_UNREAD) box.entries.push({ call: '', answer: { kind: 'overflow' } });
+    if (length === MAX_UNREAD) box.entries.push({ call: '', reply: { kind: 'overflow' } });
     else {
-      const written = isTooLong(Buffer.byteLength(text), length) ? withoutText(kind as Answer['kind']) : { kind, text };
-      box.entries.push({ call, answer: readAnswer(written.kind, written.text) });
+      const written = isTooLong(Buffer.byteLength(text), length) ? withoutText(kind as Reply['kind']) : { kind, text };
+      box.entries.push({ call, reply: readReply(written.kind, written.text) });
     }
     box.notify?.();
   }
 
-  async receive(): ReturnType<Answers['receive']> {
+  async receive(): ReturnType<Replies['receive']> {
     if (this.closed) throw new StoreUnavailableError('The store has been closed.');
     const box = this.server.mailbox(this.address);
     box.entries.splice(0, this.read);
@@ -65,7 +65,7 @@ export class MemoryAnswers implements Answers {
     return [...box.entries];
   }
 
-  async *unread(): ReturnType<Answers['unread']> {
+  async *unread(): ReturnType<Replies['unread']> {
     const { entries } = this.server.mailbox(this.address);
     if (entries.length > 0) yield [...entries];
   }
@@ -81,7 +81,7 @@ export class MemoryAnswers implements Answers {
     const job = kept ?? jobOf(entity, jobId);
     const isOwn = this.isFor(job, call);
     const found = { state, isOwn, codec: job?.envelope.codec };
-    return kept?.outcome ? { ...found, answer: answerOf(kept.outcome) } : found;
+    return kept?.outcome ? { ...found, reply: answerOf(kept.outcome) } : found;
   }
 
   private stateOf(entity: StoredEntity | undefined, jobId: string): FoundJob['state'] {
@@ -114,7 +114,7 @@ export class MemoryAnswers implements Answers {
 }
 
 /** What is kept of an end. */
-function answerOf({ kind, value }: Outcome): Answer {
+function answerOf({ kind, value }: Outcome): Reply {
   return kind === 'completed' ? { kind, value } : { kind, thrown: thrownAs(value) };
 }
 

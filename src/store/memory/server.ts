@@ -3,7 +3,7 @@
  * Owns the data and the rules of claims; neighbour `memory-store.ts` is one pod's view of it.
  */
 
-import { type EntityRef, entityWord, parseEntityWord } from '../../core/model/entity.js';
+import { type EntityRef, entityKey, parseEntityKey } from '../../core/model/entity.js';
 import type { Envelope } from '../../core/model/envelope.js';
 import type { ChildResult, JobOptions, NewJob } from '../../core/model/job.js';
 import type { Thrown } from '../../core/model/reply.js';
@@ -185,12 +185,12 @@ export class MemoryServer {
   }
 
   find(ref: EntityRef): StoredEntity | undefined {
-    return this.entities.get(entityWord(ref));
+    return this.entities.get(entityKey(ref));
   }
 
   /** The entity; a new one if there is none. */
   entity(ref: EntityRef): StoredEntity {
-    const word = entityWord(ref);
+    const word = entityKey(ref);
     let entity = this.entities.get(word);
     if (!entity) {
       const schedules = new Map<string, StoredSchedule>();
@@ -246,12 +246,12 @@ export class MemoryServer {
   }
 
   /** The owner has something to do: a claim that rested lasts a lease from now on. @returns whether it did. */
-  rouse(entity: StoredEntity): boolean {
+  reactivate(entity: StoredEntity): boolean {
     const { owner } = entity;
     if (!owner?.rests) return false;
     owner.rests = false;
     owner.untilMs = this.now() + this.leaseMs;
-    this.due.set(entityWord(entity.ref), owner.untilMs);
+    this.due.set(entityKey(entity.ref), owner.untilMs);
     return true;
   }
 
@@ -272,8 +272,8 @@ export class MemoryServer {
 
   /** Nobody looks at it until that person has (race 16). The end of the pause of a type enters all that have this time. */
   park({ ref, paused }: StoredEntity): void {
-    if (this.pausedTypes.has(ref.type) && !paused) this.due.set(entityWord(ref), PARKED_MS);
-    else this.due.delete(entityWord(ref));
+    if (this.pausedTypes.has(ref.type) && !paused) this.due.set(entityKey(ref), PARKED_MS);
+    else this.due.delete(entityKey(ref));
   }
 
   promote(entity: StoredEntity): void {
@@ -311,7 +311,7 @@ export class MemoryServer {
   forget(entity: StoredEntity): void {
     const jobs = [entity.wait, entity.active, entity.delayed, entity.failed, entity.completed, entity.parents];
     if (jobs.some(({ length }) => length > 0) || entity.paused || entity.owner) return;
-    this.entities.delete(entityWord(entity.ref));
+    this.entities.delete(entityKey(entity.ref));
   }
 
   /** Gives the claim to a pod; all that was fetched goes back in its order. Only a holder that knows its token keeps it. */
@@ -324,7 +324,7 @@ export class MemoryServer {
     this.giveBack(entity);
     if (takeover && back.length === 1 && back[0]) this.suspect(entity, back[0], maxStalled);
     entity.owner = { podId, epoch, untilMs: this.now() + this.leaseMs };
-    this.due.set(entityWord(entity.ref), entity.owner.untilMs);
+    this.due.set(entityKey(entity.ref), entity.owner.untilMs);
     return takeover ? back.length : 0;
   }
 
@@ -447,7 +447,7 @@ export class MemoryServer {
       this.forget(entity);
       return;
     }
-    this.due.set(entityWord(entity.ref), this.now());
+    this.due.set(entityKey(entity.ref), this.now());
     if (!this.callAnother(podId, entity)) this.requestWorker(entity.ref);
   }
 
@@ -457,17 +457,17 @@ export class MemoryServer {
     entity.hold = undefined;
     const expiresMs = expireEnded(entity, this.now()) ?? Number.POSITIVE_INFINITY;
     const next = Math.min(expiresMs, ...entity.delayed.map(({ atMs }) => atMs));
-    if (Number.isFinite(next)) this.due.set(entityWord(entity.ref), next);
-    else this.due.delete(entityWord(entity.ref));
+    if (Number.isFinite(next)) this.due.set(entityKey(entity.ref), next);
+    else this.due.delete(entityKey(entity.ref));
   }
 
   lowerDue(entity: StoredEntity, atMs: number): void {
-    const word = entityWord(entity.ref);
+    const word = entityKey(entity.ref);
     this.due.set(word, Math.min(this.due.get(word) ?? Number.POSITIVE_INFINITY, atMs));
   }
 
   wake(podId: string, entity: StoredEntity): void {
-    this.tell(podId, entityWord(entity.ref));
+    this.tell(podId, entityKey(entity.ref));
   }
 
   /**
@@ -490,7 +490,7 @@ export class MemoryServer {
   recall({ ref, owner, active }: StoredEntity, why: Recall): void {
     if (!owner || active.length === 0) return;
     owner.recall = owner.recall === 'drop' ? 'drop' : why;
-    this.tell(owner.podId, `$${entityWord(ref)}`);
+    this.tell(owner.podId, `$${entityKey(ref)}`);
   }
 
   private tell(podId: string, word: string): void {
@@ -513,14 +513,14 @@ export class MemoryServer {
   }
 
   requestWorker(ref: EntityRef): void {
-    this.requests.add(entityWord(ref));
+    this.requests.add(entityKey(ref));
     for (const { notify } of this.wakeUps.values()) notify?.();
   }
 
   /** Takes the requests for workers of these types. */
   takeRequests(types: readonly string[]): EntityRef[] {
-    const refs = [...this.requests].map(parseEntityWord).filter(({ type }) => types.includes(type));
-    for (const ref of refs) this.requests.delete(entityWord(ref));
+    const refs = [...this.requests].map(parseEntityKey).filter(({ type }) => types.includes(type));
+    for (const ref of refs) this.requests.delete(entityKey(ref));
     return refs;
   }
 
@@ -536,5 +536,5 @@ function rankOf({ options }: StoredJob): number {
 }
 
 function keyOf(ref: EntityRef, { deduplication }: JobOptions): string {
-  return `${entityWord(ref)} ${(deduplication as { id?: string } | undefined)?.id}`;
+  return `${entityKey(ref)} ${(deduplication as { id?: string } | undefined)?.id}`;
 }

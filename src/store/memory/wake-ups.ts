@@ -2,7 +2,7 @@
  * Which entities somebody must look at, in memory: what is due, wake-ups, requests for workers, and the search for what is in
  * no books. Neighbour: `memory-store.ts` looks at them.
  */
-import { type EntityRef, entityWord, parseEntityWord } from '../../core/model/entity.js';
+import { type EntityRef, entityKey, parseEntityKey } from '../../core/model/entity.js';
 import type { Discovered, WakeUp } from '../../core/ports/store.js';
 import type { MemoryServer, StoredEntity } from './server.js';
 
@@ -11,7 +11,7 @@ const SOON_MS = 10_000;
 export const HOLD_LEAD_MS = 2000;
 const WAKE_UP_WAIT_MS = 5000;
 
-export class MemoryBooks {
+export class MemoryWakeUps {
   private closed = false;
 
   constructor(
@@ -21,7 +21,7 @@ export class MemoryBooks {
 
   due(type: string, from: number, limit: number): EntityRef[] {
     return [...this.server.due]
-      .map(([word, atMs]) => ({ ref: parseEntityWord(word), atMs }))
+      .map(([word, atMs]) => ({ ref: parseEntityKey(word), atMs }))
       .filter(({ ref, atMs }) => ref.type === type && atMs <= this.server.now())
       .sort((a, b) => a.atMs - b.atMs)
       .slice(from, from + limit)
@@ -65,14 +65,14 @@ export class MemoryBooks {
       if (!types.includes(entity.ref.type) || !server.hasWork(entity)) return false;
       if (server.liveOwner(entity)) return true;
       if (server.isParked(entity)) return false;
-      const score = server.due.get(entityWord(entity.ref)) ?? Number.POSITIVE_INFINITY;
+      const score = server.due.get(entityKey(entity.ref)) ?? Number.POSITIVE_INFINITY;
       if (Number.isFinite(score) && this.heldForLong(entity) !== undefined) return false;
       return score > server.now() + SOON_MS;
     };
     const forgotten = [...server.entities.values()].filter(isForgotten);
     for (const entity of forgotten) {
       if (server.liveOwner(entity)) server.callOwner(entity);
-      else server.due.set(entityWord(entity.ref), server.now());
+      else server.due.set(entityKey(entity.ref), server.now());
     }
     return { found: forgotten.length };
   }
@@ -91,5 +91,5 @@ export class MemoryBooks {
 }
 
 function readWakeUp(word: string): WakeUp {
-  return word.startsWith('$') ? { ...parseEntityWord(word.slice(1)), isRecall: true } : parseEntityWord(word);
+  return word.startsWith('$') ? { ...parseEntityKey(word.slice(1)), isRecall: true } : parseEntityKey(word);
 }

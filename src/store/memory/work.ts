@@ -8,19 +8,19 @@ import { latestStacks } from '../../core/model/error-text.js';
 import { type ChildResult, childResult, type FetchedJob, type Settlement } from '../../core/model/job.js';
 import type { EngineConfig } from '../../core/options/resolve.js';
 import { type Claim, type Fetched } from '../../core/ports/store.js';
-import { MOST_STACKS } from '../../core/run/retry.js';
+import { MAX_STACKS } from '../../core/run/retry.js';
 import type { MemoryDeadLetters } from './operator/dead-letters.js';
 import type { MemorySchedules } from './operator/schedules.js';
-import type { MemoryAnswers } from './replies.js';
+import type { MemoryReplies } from './replies.js';
 import { keepEnded } from './retention.js';
 import { type MemoryServer, type StoredEntity, type StoredJob } from './server.js';
 
-export interface LineParts {
+export interface MemoryWorkParts {
   readonly server: MemoryServer;
   readonly config: EngineConfig;
   readonly deadLetters: MemoryDeadLetters;
   readonly schedules: MemorySchedules;
-  readonly answers: MemoryAnswers;
+  readonly replies: MemoryReplies;
   /** @throws StaleClaimError */
   guard(claim: Claim): unknown;
 }
@@ -32,18 +32,18 @@ interface MemoryJob extends FetchedJob {
 
 type TriedAgain = Exclude<Settlement['outcome'], { readonly kind: 'completed' }>;
 
-export class MemoryLine {
+export class MemoryWork {
   private readonly server: MemoryServer;
 
-  constructor(private readonly parts: LineParts) {
+  constructor(private readonly parts: MemoryWorkParts) {
     this.server = parts.server;
   }
 
   /** What an idle worker asks for. */
   taken(entity: StoredEntity, limit: number): Fetched {
-    const isRoused = this.server.rouse(entity);
+    const isReactivated = this.server.reactivate(entity);
     const fetched = limit > 0 ? this.fetch(entity, limit) : { jobs: [] };
-    return isRoused ? { ...fetched, isRoused } : fetched;
+    return isReactivated ? { ...fetched, isReactivated } : fetched;
   }
 
   fetch(entity: StoredEntity, limit: number): Fetched {
@@ -134,12 +134,12 @@ export class MemoryLine {
     entity.active = entity.active.filter(other => other !== stored);
     this.server.forgetDeduplication(entity.ref, stored.options);
     this.parts.schedules.advance(entity, stored);
-    this.parts.answers.answer(settlement);
+    this.parts.replies.answer(settlement);
     this.server.tellParent(stored, resultOf(outcome));
     const atMs = this.server.now();
     if (outcome.kind === 'completed') keepEnded(entity, stored, { ...outcome, atMs });
     else if (outcome.kind === 'failed') keepEnded(entity, stored, { kind: 'failed', value: outcome.reason, atMs });
-    else this.parts.deadLetters.bury(entity, stored, outcome);
+    else this.parts.deadLetters.moveToDeadLetters(entity, stored, outcome);
   }
 
   /** Strict: the job is the head again, behind it all that was fetched. Else it goes behind all that waits, or is due later. */
@@ -151,7 +151,7 @@ export class MemoryLine {
     const isHeld = isShared && this.server.heldForMs(entity) !== undefined;
     const delayMs = outcome.kind === 'retrying' ? outcome.delayMs : Number.POSITIVE_INFINITY;
     stored.attemptsMade++;
-    stored.stacks = latestStacks(stored.stacks, outcome.stack, MOST_STACKS);
+    stored.stacks = latestStacks(stored.stacks, outcome.stack, MAX_STACKS);
     if ('thrown' in outcome) stored.thrown = outcome.thrown;
     entity.active = entity.active.filter(other => other !== stored);
     if (outcome.kind !== 'retrying' || this.parts.config.entityType(entity.ref.type).ordering === 'strict') {

@@ -6,13 +6,13 @@ import type { Channel } from './connection/channel.js';
 import { checkStale, readJson } from './decode.js';
 import type { KeySpace } from './keys.js';
 
-export interface ChildrenParts {
+export interface ChildResultsParts {
   readonly keySpace: KeySpace;
   readonly channel: Channel;
 }
 
-export class Children {
-  constructor(private readonly parts: () => ChildrenParts) {}
+export class ChildResults {
+  constructor(private readonly parts: () => ChildResultsParts) {}
 
   /** @throws StaleClaimError */
   async of(claim: Claim, jobId: string, children: readonly ChildRef[]): Promise<readonly ChildResult[]> {

@@ -3,7 +3,7 @@
  * Layouts are told in the scripts: `take.lua.ts` for jobs, each op for its own.
  */
 
-import { type EntityRef, entityWord } from '../../core/model/entity.js';
+import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { type ChildRef, type Envelope, NO_ENVELOPE, readEnvelope, tryEnvelope } from '../../core/model/envelope.js';
 import { InvalidOptionError, StaleClaimError } from '../../core/model/errors.js';
 import type { ChildResult, FetchedJob } from '../../core/model/job.js';
@@ -45,12 +45,12 @@ export function checkStale(answer: readonly unknown[], claim: Claim): void {
 /** Two entities that a type's `queueName` gives one queue: under one claim each would run the other's jobs. */
 export function sharedQueue(base: string, entity: EntityRef, whose: unknown): InvalidOptionError {
   return new InvalidOptionError(
-    `The queue ${base} belongs to ${String(whose).slice(0, LONGEST_SHOWN)}; queueName must give ${entityWord(entity)} one of its own.`,
+    `The queue ${base} belongs to ${String(whose).slice(0, MAX_SHOWN)}; queueName must give ${entityKey(entity)} one of its own.`,
   );
 }
 
 /** Of a text that others may have written, in an error or a log line. */
-const LONGEST_SHOWN = 300;
+const MAX_SHOWN = 300;
 
 /** Rows of so many fields, each read by itself. */
 export function readRows<T>(answer: readonly unknown[], fields: number, read: (row: readonly string[]) => T): T[] {

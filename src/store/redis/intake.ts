@@ -2,50 +2,59 @@
  * Jobs on their way in, on Redis: one add, or many in one step.
  * Neighbours: `lua/intake.lua.ts` says what is done; `redis-store.ts` reads what comes with a claim, or with a fetch.
  */
-import { type EntityRef, entityWord } from '../../core/model/entity.js';
+import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { writeEnvelope } from '../../core/model/envelope.js';
 import { BacklogFullError, InvalidOptionError, idIsTaken, StoreRefusedError } from '../../core/model/errors.js';
 import type { NewJob } from '../../core/model/job.js';
 import type { EngineConfig } from '../../core/options/resolve.js';
-import type { Claim, Claimed, Entered, EnterHint, Fetched, FlowJob, Log, NewFlow } from '../../core/ports/store.js';
+import type {
+  Claim,
+  Claimed,
+  Fetched,
+  FlowJob,
+  IntakeHint,
+  IntakeResult,
+  Log,
+  NewFlow,
+} from '../../core/ports/store.js';
 import type { Bull, EncodedAdd } from './bullmq/encode.js';
 import { type Channel, refusalOf } from './connection/channel.js';
 import { sharedQueue } from './decode.js';
 import type { KeySpace } from './keys.js';
 
-export interface EnteringParts {
+export interface RedisIntakeParts {
   readonly keySpace: KeySpace;
   readonly config: EngineConfig;
   readonly log: Log;
   ready(): { readonly bull: Bull; readonly channel: Channel };
   takeOptions(entity: EntityRef): string;
-  /** Reads `roused, againInMs, jobs…` from a position on. */
+  /** Reads `reactivated, againInMs, jobs…` from a position on. */
   readTaken(answer: readonly unknown[], at: number, claim: Claim): Fetched;
   /** Reads `token, recovered, foreign, againInMs, jobs…`. */
   readClaimed(answer: readonly unknown[], at: number, entity: EntityRef, epoch: number): Claimed;
 }
 
 /** Jobs of a bulk that is added in one step: each costs Redis some 30 µs (I11). */
-const MOST_IN_ONE_STEP = 2000;
+const MAX_IN_ONE_STEP = 2000;
 
-const LONGEST_WHY = 300;
+const MAX_WHY = 300;
 
-export class Entering {
-  constructor(private readonly parts: EnteringParts) {}
+export class RedisIntake {
+  constructor(private readonly parts: RedisIntakeParts) {}
 
-  enter(job: NewJob, hint: EnterHint): Promise<Entered> {
+  add(job: NewJob, hint: IntakeHint): Promise<IntakeResult> {
     const args = this.arguments(job, hint, this.encoded(job));
-    return this.parts.ready().channel.call('enter', args, answer => this.read(answer, job, hint));
+    return this.parts.ready().channel.call('add', args, answer => this.read(answer, job, hint));
   }
 
-  enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[] {
-    if (jobs.length > MOST_IN_ONE_STEP) {
+  addAll(jobs: readonly (readonly [NewJob, IntakeHint])[]): readonly Promise<IntakeResult>[] {
+    if (jobs.length > MAX_IN_ONE_STEP) {
       throw new InvalidOptionError(
-        `A bulk of ${jobs.length} jobs can't be added in one step, as maxPending asks for; give at most ${MOST_IN_ONE_STEP}. Nothing was added; split it.`,
+        `A bulk of ${jobs.length} jobs can't be added in one step, as maxPending asks for; give at most ${MAX_IN_ONE_STEP}. Nothing was added; split it.`,
       );
     }
     const args = jobs.flatMap(([job, hint]) => this.arguments(job, hint, this.encoded(job)));
-    return this.together('enterAll', args, jobs.length, answers => {
+    return this.together('addAll', args, jobs.length, answers => {
       if (answers[0] === 'FULL') throw this.full(jobs[Number(answers[1]) - 1]?.[0]);
       return jobs.map(
         ([job, hint], index) =>
@@ -55,12 +64,12 @@ export class Entering {
     });
   }
 
-  enterFlow({ id, jobs }: NewFlow): readonly Promise<Entered>[] {
+  addFlow({ id, jobs }: NewFlow): readonly Promise<IntakeResult>[] {
     const args = jobs.flatMap(one => this.flowArguments(id, one));
-    return this.together('enterFlow', args, jobs.length, answers => {
+    return this.together('addFlow', args, jobs.length, answers => {
       const [what, detail] = answers;
       if (what === 'KNOWN')
-        return jobs.map(({ path }) => () => ({ jobId: `${detail}${path}`, route: 'elsewhere' }));
+        return jobs.map(({ path }) => () => ({ jobId: `${detail}${path}`, route: 'remote' }));
       if (typeof what === 'string') throw this.obstacle(what, jobs[Number(detail) - 1], answers[2]);
       return jobs.map(
         ({ job, hint }, index) =>
@@ -78,12 +87,12 @@ export class Entering {
     op: string,
     args: readonly (string | number)[],
     count: number,
-    read: (answers: readonly unknown[]) => readonly (() => Entered)[],
-  ): readonly Promise<Entered>[] {
-    const owed: { resolve(entered: Entered): void; reject(error: Error): void }[] = [];
+    read: (answers: readonly unknown[]) => readonly (() => IntakeResult)[],
+  ): readonly Promise<IntakeResult>[] {
+    const owed: { resolve(entered: IntakeResult): void; reject(error: Error): void }[] = [];
     const promises = Array.from(
       { length: count },
-      () => new Promise<Entered>((resolve, reject) => owed.push({ resolve, reject })),
+      () => new Promise<IntakeResult>((resolve, reject) => owed.push({ resolve, reject })),
     );
     // Each is settled here, at once, and not by a promise of its own: answers keep the order of the calls.
     const settle = (answers: readonly unknown[]) => {
@@ -114,7 +123,7 @@ export class Entering {
     return [parent === undefined ? 0 : parent + 1, ...this.arguments(job, hint, own)];
   }
 
-  private arguments(job: NewJob, hint: EnterHint, add: EncodedAdd): (string | number)[] {
+  private arguments(job: NewJob, hint: IntakeHint, add: EncodedAdd): (string | number)[] {
     const { keySpace, config, takeOptions } = this.parts;
     const keys = keySpace.of(job.entity);
     const type = config.entityType(job.entity.type);
@@ -141,21 +150,21 @@ export class Entering {
     ];
   }
 
-  private readOne(answer: unknown, job: NewJob, hint: EnterHint): Entered {
+  private readOne(answer: unknown, job: NewJob, hint: IntakeHint): IntakeResult {
     if (Array.isArray(answer)) return this.read(answer, job, hint);
     throw refusalOf('a job of a bulk', answer);
   }
 
-  private read(answer: readonly unknown[], { entity }: NewJob, hint: EnterHint): Entered {
+  private read(answer: readonly unknown[], { entity }: NewJob, hint: IntakeHint): IntakeResult {
     const { log, keySpace } = this.parts;
     const jobId = String(answer[1]);
     const epoch = hint === 'route-only' ? 0 : hint.epoch;
     switch (answer[0]) {
-      case 'MINE':
+      case 'LOCAL':
         // The worker that gave the epoch knows its token; a job needs the epoch only to be guarded.
         return orUnknown(jobId, () => {
           const fetched = this.parts.readTaken(answer, 2, { entity, token: '', epoch });
-          return { jobId, route: 'mine', fetched };
+          return { jobId, route: 'local', fetched };
         });
       case 'CLAIMED':
         return orUnknown(jobId, () => {
@@ -163,8 +172,8 @@ export class Entering {
         });
       case 'UNKNOWN':
         if (answer[2] !== undefined) {
-          const why = `routing it failed: ${String(answer[2]).slice(0, LONGEST_WHY)}`;
-          log.warn(`Job ${jobId} of ${entityWord(entity)} was added; ${why}`);
+          const why = `routing it failed: ${String(answer[2]).slice(0, MAX_WHY)}`;
+          log.warn(`Job ${jobId} of ${entityKey(entity)} was added; ${why}`);
           return { jobId, route: 'unknown-claim', why };
         }
         return { jobId, route: 'unknown-claim' };
@@ -172,14 +181,14 @@ export class Entering {
         throw sharedQueue(keySpace.of(entity).base, entity, jobId);
       case 'FULL':
         throw this.full({ entity });
-      case 'ELSEWHERE':
-        return { jobId, route: 'elsewhere' };
+      case 'REMOTE':
+        return { jobId, route: 'remote' };
       case 'DELAYED':
         return { jobId, route: 'delayed' };
       case 'PARENT':
         return { jobId, route: 'parent' };
-      case 'NOBODY':
-        return { jobId, route: 'nobody' };
+      case 'UNOWNED':
+        return { jobId, route: 'unowned' };
       default:
         throw new InvalidOptionError(`BullMQ refused the job (code ${jobId}); check its options.`);
     }
@@ -192,7 +201,7 @@ export class Entering {
     if (what === 'TAKEN') return idIsTaken(one.job);
     if (what === 'SHARED') return sharedQueue(this.parts.keySpace.of(entity).base, entity, detail);
     return new InvalidOptionError(
-      `BullMQ refused job "${name}" of ${entityWord(entity)} (code ${detail}); nothing of its flow was added. Check its options.`,
+      `BullMQ refused job "${name}" of ${entityKey(entity)} (code ${detail}); nothing of its flow was added. Check its options.`,
     );
   }
 
@@ -203,7 +212,7 @@ export class Entering {
 }
 
 /** The job is added by now: what came with it is its worker's matter, and no reason to tell its caller otherwise. */
-function orUnknown(jobId: string, read: () => Entered): Entered {
+function orUnknown(jobId: string, read: () => IntakeResult): IntakeResult {
   try {
     return read();
   } catch (error) {

@@ -4,7 +4,7 @@
  */
 
 import { MAX_STEP_BYTES } from '../../core/model/bounds.js';
-import { type EntityRef, entityWord } from '../../core/model/entity.js';
+import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { MAX_STACKS_LENGTH } from '../../core/model/error-text.js';
 import type { Settlement } from '../../core/model/job.js';
 import { COMES_BACK, replyOf } from '../../core/model/reply-of.js';
@@ -25,7 +25,7 @@ export interface JobEndParts {
 }
 
 /** Custom worker names make as many as there are entities; then they are made anew (I8). */
-const MOST_VIEWS = 1000;
+const MAX_VIEWS = 1000;
 
 export class JobEnds {
   /** What is encoded for one stays encoded. */
@@ -116,7 +116,7 @@ export class JobEnds {
   report({ entity }: Claim, { job, outcome }: Settlement, code: number): void {
     if (code >= 0) return;
     this.parts.log.warn(
-      `Job ${job.id} of ${entityWord(entity)} has ended (${outcome.kind}), but BullMQ would not take it (code ${code}): it was removed or moved while it ran.`,
+      `Job ${job.id} of ${entityKey(entity)} has ended (${outcome.kind}), but BullMQ would not take it (code ${code}): it was removed or moved while it ran.`,
     );
   }
 
@@ -135,7 +135,7 @@ export class JobEnds {
         lockDuration: lockDurationMs,
         limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
       };
-      if (this.views.size >= MOST_VIEWS) this.views.clear();
+      if (this.views.size >= MAX_VIEWS) this.views.clear();
       this.views.set(key, view);
     }
     return view;

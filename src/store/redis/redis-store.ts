@@ -7,7 +7,7 @@
  * where this pod waits for answers.
  */
 import type { Redis } from 'ioredis';
-import { type EntityRef, encodeSegment, entityWord } from '../../core/model/entity.js';
+import { type EntityRef, encodeSegment, entityKey } from '../../core/model/entity.js';
 import { overtakes, rejecting, rejectingEach, StoreUnavailableError } from '../../core/model/errors.js';
 import { type EventSink, NO_EVENTS } from '../../core/model/events.js';
 import type { FetchedJob, NewJob, Settlement } from '../../core/model/job.js';
@@ -17,11 +17,11 @@ import type {
   Claimed,
   Clock,
   Discovered,
-  Entered,
-  EnterHint,
   EntityStore,
   Fetched,
   Gathering,
+  IntakeHint,
+  IntakeResult,
   Log,
   NewFlow,
   Passed,
@@ -33,14 +33,14 @@ import type {
 } from '../../core/ports/store.js';
 import { Bull } from './bullmq/encode.js';
 import { NativeJobs } from './bullmq/native-job.js';
-import { Children } from './child-results.js';
+import { ChildResults } from './child-results.js';
 import { Channel } from './connection/channel.js';
 import { connected, createConnection, type RedisConnectionOptions, watchConnection } from './connection/connection.js';
 import { checkEviction, type EvictionResponse } from './connection/eviction.js';
 import { Rights } from './connection/rights.js';
 import { checkStale, type OfJobs, readFetched } from './decode.js';
 import { RedisHosts } from './hosts.js';
-import { Entering } from './intake.js';
+import { RedisIntake } from './intake.js';
 import { JobEnds } from './job-end.js';
 import { KeySpace, scriptKeys } from './keys.js';
 import { composeDispatcher } from './lua/compose.js';
@@ -49,8 +49,8 @@ import { RedisDeadLetters } from './operator/dead-letters.js';
 import { RedisSchedules } from './operator/schedules.js';
 import type { RenewalArguments } from './renewal/renewal-connection.js';
 import { Renewals } from './renewal/renewals.js';
-import { RedisAnswers } from './reply-mailbox.js';
-import { RedisBooks } from './wake-ups.js';
+import { ReplyMailbox } from './reply-mailbox.js';
+import { RedisWakeUps } from './wake-ups.js';
 
 export interface RedisStoreOptions {
   readonly redis: RedisConnectionOptions;
@@ -78,15 +78,15 @@ export class RedisEntityStore implements EntityStore {
   private readonly commands: Redis;
   private readonly wakes: Redis;
   private readonly renewals: Renewals;
-  private readonly entering: Entering;
-  private readonly books: RedisBooks;
+  private readonly entering: RedisIntake;
+  private readonly books: RedisWakeUps;
   private readonly ends: JobEnds;
   private readonly ofJobs: OfJobs;
   private readonly stopWatching: () => void;
   readonly control: RedisControl;
   readonly deadLetters: RedisDeadLetters;
   readonly schedules: RedisSchedules;
-  readonly answers: RedisAnswers;
+  readonly replies: ReplyMailbox;
   readonly hosts: RedisHosts;
   private ready: Ready | undefined;
 
@@ -112,7 +112,7 @@ export class RedisEntityStore implements EntityStore {
     this.deadLetters = new RedisDeadLetters(() => this.parts.channel, this.keySpace, codecs);
     this.schedules = new RedisSchedules({ keySpace: this.keySpace, codecs, clock, log, ready: () => this.parts });
     const rights = new Rights(log, options.keyPrefix);
-    this.answers = new RedisAnswers({
+    this.replies = new ReplyMailbox({
       redis,
       podId,
       keySpace: this.keySpace,
@@ -123,9 +123,9 @@ export class RedisEntityStore implements EntityStore {
     });
     this.hosts = new RedisHosts(() => this.parts.channel);
     const { keySpace, wakes, schedules } = this;
-    this.books = new RedisBooks({ keySpace, podId, clock, wakes, rights, ready: () => this.parts });
+    this.books = new RedisWakeUps({ keySpace, podId, clock, wakes, rights, ready: () => this.parts });
     this.ends = new JobEnds({ config, podId, log, schedules, bull: () => this.parts.bull });
-    this.entering = new Entering({
+    this.entering = new RedisIntake({
       keySpace: this.keySpace,
       config,
       log,
@@ -134,7 +134,7 @@ export class RedisEntityStore implements EntityStore {
       readTaken: (...args) => this.readTaken(...args),
       readClaimed: (...args) => this.readClaimed(...args),
     });
-    const children = new Children(() => ({ keySpace: this.keySpace, channel: this.parts.channel }));
+    const children = new ChildResults(() => ({ keySpace: this.keySpace, channel: this.parts.channel }));
     this.ofJobs = {
       native: (claim, hash) => this.parts.native.build(this.keySpace.of(claim.entity), claim, hash),
       children: (...args) => children.of(...args),
@@ -173,19 +173,19 @@ export class RedisEntityStore implements EntityStore {
     return queue === 'queue' ? base : queue;
   }
 
-  enter(job: NewJob, hint: EnterHint): Promise<Entered> {
-    return rejecting(() => this.entering.enter(job, hint));
+  add(job: NewJob, hint: IntakeHint): Promise<IntakeResult> {
+    return rejecting(() => this.entering.add(job, hint));
   }
 
-  enterAll(jobs: readonly (readonly [NewJob, EnterHint])[]): readonly Promise<Entered>[] {
-    return rejectingEach(jobs.length, () => this.entering.enterAll(jobs));
+  addAll(jobs: readonly (readonly [NewJob, IntakeHint])[]): readonly Promise<IntakeResult>[] {
+    return rejectingEach(jobs.length, () => this.entering.addAll(jobs));
   }
 
-  enterFlow(flow: NewFlow): readonly Promise<Entered>[] {
-    return rejectingEach(flow.jobs.length, () => this.entering.enterFlow(flow));
+  addFlow(flow: NewFlow): readonly Promise<IntakeResult>[] {
+    return rejectingEach(flow.jobs.length, () => this.entering.addFlow(flow));
   }
 
-  look(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
+  tryClaim(entity: EntityRef, claimWith: number): Promise<Claimed | Passed> {
     return rejecting(() => this.sendLook(entity, claimWith));
   }
 
@@ -193,14 +193,14 @@ export class RedisEntityStore implements EntityStore {
     const keys = this.keySpace.of(entity);
     const { maxStalledCount } = this.options.config.entityType(entity.type);
     const args = [keys.base, keys.type, keys.id, claimWith, this.ends.takeOptions(entity), maxStalledCount];
-    return this.parts.channel.call('look', args, answer =>
+    return this.parts.channel.call('tryClaim', args, answer =>
       answer[0] === 'CLAIMED' ? this.readClaimed(answer, 1, entity, claimWith) : passed(answer[0]),
     );
   }
 
   peek(entity: EntityRef): Promise<Passed | 'waiting'> {
     const { base, type, id } = this.keySpace.of(entity);
-    return this.parts.channel.call('look', [base, type, id, '', '', 0], ([answer]) =>
+    return this.parts.channel.call('tryClaim', [base, type, id, '', '', 0], ([answer]) =>
       answer === 'WAITING' ? 'waiting' : passed(answer),
     );
   }
@@ -295,9 +295,9 @@ export class RedisEntityStore implements EntityStore {
     });
   }
 
-  leave(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean> {
+  defer(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean> {
     const { base, type, id } = this.keySpace.of(claim.entity);
-    return this.parts.channel.call('leave', [base, type, id, claim.epoch, job.id, graceMs], answer => {
+    return this.parts.channel.call('defer', [base, type, id, claim.epoch, job.id, graceMs], answer => {
       checkStale(answer, claim);
       return answer[1] === '1';
     });
@@ -344,7 +344,7 @@ export class RedisEntityStore implements EntityStore {
   linger(): void {
     this.ready?.channel.linger();
     this.wakes.disconnect();
-    this.answers.close();
+    this.replies.close();
     this.renewals.linger();
   }
 
@@ -352,7 +352,7 @@ export class RedisEntityStore implements EntityStore {
     this.ready?.channel.close();
     this.stopWatching();
     for (const redis of [this.wakes, this.commands]) redis.disconnect();
-    this.answers.close();
+    this.replies.close();
     await this.renewals.close();
   }
 
@@ -369,12 +369,12 @@ export class RedisEntityStore implements EntityStore {
     return [base, type, id, claim.epoch, idle ? 1 : 0, lockDurationMs, runs, runningJobIds.length, ...runningJobIds];
   }
 
-  /** Reads `roused, againInMs, jobs…`. */
+  /** Reads `reactivated, againInMs, jobs…`. */
   private readTaken(answer: readonly unknown[], at: number, claim: Claim): Fetched {
     const fetched = readFetched(answer, at + 1, claim, this.ofJobs);
     if (answer[at] !== '1') return fetched;
     this.tellRenewals(claim, fetched);
-    return { ...fetched, isRoused: true };
+    return { ...fetched, isReactivated: true };
   }
 
   /** A claim is to be kept from now on, also if its first job should block this thread. */
@@ -388,7 +388,7 @@ export class RedisEntityStore implements EntityStore {
     const claim: Claim = { entity, token: String(answer[at]), epoch };
     if (Number(answer[at + 2]) > 0) {
       this.options.log.warn(
-        `${answer[at + 2]} jobs of ${entityWord(entity)} are locked by a BullMQ Worker that is not ours; left alone. Don't attach one to this queue.`,
+        `${answer[at + 2]} jobs of ${entityKey(entity)} are locked by a BullMQ Worker that is not ours; left alone. Don't attach one to this queue.`,
       );
     }
     const fetched = readFetched(answer, at + 3, claim, this.ofJobs);

@@ -10,10 +10,10 @@ import { readEnvelope } from '../../core/model/envelope.js';
 import { StoreUnavailableError } from '../../core/model/errors.js';
 import { NO_EVENTS } from '../../core/model/events.js';
 import { MAX_UNREAD } from '../../core/model/mailbox.js';
-import { type Answer, type Notice, readAnswer, thrownAs, writeAnswer } from '../../core/model/reply.js';
-import type { Reply } from '../../core/model/reply-of.js';
+import { type Notice, type Reply, readReply, thrownAs, writeReply } from '../../core/model/reply.js';
+import type { AddressedReply } from '../../core/model/reply-of.js';
 import { nextTurn } from '../../core/ports/own-timers.js';
-import type { Answers, AskedJob, FoundJob, Received } from '../../core/ports/replies.js';
+import type { AskedJob, FoundJob, Received, Replies } from '../../core/ports/replies.js';
 import type { Clock, Log } from '../../core/ports/store.js';
 import type { Channel } from './connection/channel.js';
 import {
@@ -27,7 +27,7 @@ import type { Rights } from './connection/rights.js';
 import { readRows } from './decode.js';
 import type { KeySpace } from './keys.js';
 
-export interface AnswersParts {
+export interface ReplyMailboxParts {
   readonly redis: RedisConnectionOptions;
   readonly podId: string;
   readonly keySpace: KeySpace;
@@ -47,7 +47,7 @@ const BYTES_PER_TURN = 256 * 1024;
 /** An entry of the stream: its id, and names and values. */
 type Entry = readonly [id: string, fields: readonly string[]];
 
-export class RedisAnswers implements Answers {
+export class ReplyMailbox implements Replies {
   private redis: Redis | undefined;
   private closed = false;
   /** Entries that were read, and are still there. */
@@ -57,13 +57,13 @@ export class RedisAnswers implements Answers {
   /** Those of them that were not handed over yet. */
   private rest: readonly Entry[] = [];
 
-  constructor(private readonly parts: AnswersParts) {}
+  constructor(private readonly parts: ReplyMailboxParts) {}
 
   get address(): string {
     return this.parts.podId;
   }
 
-  async receive(): ReturnType<Answers['receive']> {
+  async receive(): ReturnType<Replies['receive']> {
     if (this.rest.length > 0) await nextTurn();
     else {
       this.rest = await this.readMailbox();
@@ -93,7 +93,7 @@ export class RedisAnswers implements Answers {
     return mailbox?.[1] ?? [];
   }
 
-  async *unread(): ReturnType<Answers['unread']> {
+  async *unread(): ReturnType<Replies['unread']> {
     let read: readonly string[] = [];
     for (let seen = 0; seen <= MAX_UNREAD; seen += read.length) {
       const rows = await this.parts.channel().call('unread', read, answer => readRows(answer, 4, row => row));
@@ -103,8 +103,8 @@ export class RedisAnswers implements Answers {
     }
   }
 
-  tell(pod: string, call: string, answer: Answer | Notice): Promise<void> {
-    return this.parts.channel().call('tell', [pod, call, answer.kind, writeAnswer(answer)], () => {});
+  tell(pod: string, call: string, answer: Reply | Notice): Promise<void> {
+    return this.parts.channel().call('tell', [pod, call, answer.kind, writeReply(answer)], () => {});
   }
 
   find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]> {
@@ -144,11 +144,11 @@ function countOfTurn(entries: readonly Entry[]): number {
 }
 
 function received([call = '', kind = '', text = '']: readonly string[]): Received {
-  return { call, answer: readAnswer(kind, text) };
+  return { call, reply: readReply(kind, text) };
 }
 
 /** As `lua/answer.lua.ts` reads it; '' where nobody waits. */
-export function encodeReply(reply: Reply | undefined): string {
+export function encodeReply(reply: AddressedReply | undefined): string {
   return reply ? `${reply.pod} ${reply.call} ${reply.kind} ${reply.text ?? ''}` : '';
 }
 
@@ -157,7 +157,7 @@ function readFound([state = '', own, kind = '', text = '', envelope = '']: reado
   const { codec } = readEnvelope(envelope);
   const found = { state: state as FoundJob['state'], isOwn: own === '1', codec };
   if (kind === '') return found;
-  const answer: Answer =
+  const reply: Reply =
     kind === 'reason' ? { kind: 'failed', thrown: thrownAs(text) } : { kind: 'completed', value: text };
-  return { ...found, answer };
+  return { ...found, reply };
 }

@@ -4,7 +4,7 @@
  * Owns: how long a wait for wake-ups lasts, and how much one call asks for. Neighbour: `redis-store.ts` has the connections.
  */
 import type { Redis } from 'ioredis';
-import { type EntityRef, encodeSegment, parseEntityWord } from '../../core/model/entity.js';
+import { type EntityRef, encodeSegment, parseEntityKey } from '../../core/model/entity.js';
 import { StoreUnavailableError } from '../../core/model/errors.js';
 import type { Clock, Discovered, WakeUp } from '../../core/ports/store.js';
 import type { Bull } from './bullmq/encode.js';
@@ -14,7 +14,7 @@ import type { Rights } from './connection/rights.js';
 import type { KeySpace } from './keys.js';
 import { inPages } from './pages.js';
 
-export interface BooksParts {
+export interface WakeUpsParts {
   readonly keySpace: KeySpace;
   readonly podId: string;
   readonly clock: Clock;
@@ -34,12 +34,12 @@ const LEFTOVERS_AT_ONCE = 100;
 /** Keys that one step of a search looks at; while it does, Redis does nothing else. */
 const KEYS_PER_STEP = 500;
 
-export class RedisBooks {
-  constructor(private readonly parts: BooksParts) {}
+export class RedisWakeUps {
+  constructor(private readonly parts: WakeUpsParts) {}
 
   due(type: string, from: number, limit: number): Promise<EntityRef[]> {
     return this.channel.call('due', [encodeSegment(type), from, limit], ids =>
-      ids.map(id => parseEntityWord(`${encodeSegment(type)}:${id}`)),
+      ids.map(id => parseEntityKey(`${encodeSegment(type)}:${id}`)),
     );
   }
 
@@ -64,7 +64,7 @@ export class RedisBooks {
     const options = this.parts.ready().bull.encodeCompleted({ removeOnComplete: true }, worker);
     const args = [SPAWNS_AT_ONCE, options, ...types.map(encodeSegment)];
     const words = await this.channel.call('spawned', args, answer => answer.map(String));
-    return words.flatMap((type, index) => (index % 2 === 0 ? [parseEntityWord(`${type}:${words[index + 1]}`)] : []));
+    return words.flatMap((type, index) => (index % 2 === 0 ? [parseEntityKey(`${type}:${words[index + 1]}`)] : []));
   }
 
   async requestWorker(entity: EntityRef): Promise<void> {
@@ -86,7 +86,7 @@ export class RedisBooks {
       answer => answer.map(String),
     );
     for (let at = 0; at < words.length; at += 2) {
-      const { base, type, id } = keySpace.of(parseEntityWord(`${words[at]}:${words[at + 1]}`));
+      const { base, type, id } = keySpace.of(parseEntityKey(`${words[at]}:${words[at + 1]}`));
       // each page keeps the other pods away from it for a while
       while (await this.channel.call('clear', [base, type, id], ([more]) => more === '1'));
     }
@@ -108,5 +108,5 @@ export class RedisBooks {
 
 /** No encoded name begins with `$`. */
 function readWakeUp(word: string): WakeUp {
-  return word.startsWith('$') ? { ...parseEntityWord(word.slice(1)), isRecall: true } : parseEntityWord(word);
+  return word.startsWith('$') ? { ...parseEntityKey(word.slice(1)), isRecall: true } : parseEntityKey(word);
 }

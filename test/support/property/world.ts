@@ -23,7 +23,7 @@ import type { JobSpec } from './model.js';
 export const TYPE = 'account';
 
 /** Steps of a store whose answers may be lost without any job starting once more. */
-export type LosableStep = 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'giveBack' | 'release';
+export type LosableStep = 'add' | 'tryClaim' | 'resync' | 'take' | 'finish' | 'giveBack' | 'release';
 const LEASE_MS = 1000;
 
 /** What pods stand on. */

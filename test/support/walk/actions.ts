@@ -2,7 +2,7 @@
 import { Codecs } from '../../../src/core/payload/codec.js';
 import { MemoryControl } from '../../../src/store/memory/operator/control.js';
 import type { StoredEntity } from '../../../src/store/memory/server.js';
-import { LEASE_MS, LONGEST_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
+import { LEASE_MS, MAX_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
 import { numberOf } from './seen.js';
 import type { WalkPod } from './walk-pod.js';
 import { type ActionName, KINDS, METHODS, weightsOf } from './weights.js';
@@ -49,7 +49,7 @@ export class Actions {
       ...(random.chance(0.15) && { delay: random.int(1, 3000) }),
       ...(random.chance(0.4) && {
         attempts: random.int(2, 3),
-        backoff: random.pick([0, 0, 20, 600, LONGEST_BACKOFF_MS]),
+        backoff: random.pick([0, 0, 20, 600, MAX_BACKOFF_MS]),
       }),
     }));
     await this.cluster.enqueue(random.pick(able), random.pick(this.ids), options);

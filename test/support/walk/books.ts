@@ -20,7 +20,7 @@ export interface End {
 /** One step of the store, with the entity before and after it. */
 export interface Step {
   readonly podId: string;
-  readonly method: 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'giveBack' | 'release';
+  readonly method: 'add' | 'tryClaim' | 'resync' | 'take' | 'finish' | 'giveBack' | 'release';
   /** The claim that guards it. */
   readonly claim?: Claim;
   /** The epoch under which it claims. */
@@ -187,7 +187,8 @@ export class EntityBook {
     if (was?.podId === is?.podId && was?.epoch === is?.epoch) return;
     const isLeft = was && was.podId !== is?.podId && was.untilMs > nowMs;
     // A pod gives up its own: by a release, or by a newer look that finds nothing to do.
-    const isGivenUp = podId === was?.podId && (method === 'release' || (method === 'look' && (epoch ?? 0) > was.epoch));
+    const isGivenUp =
+      podId === was?.podId && (method === 'release' || (method === 'tryClaim' && (epoch ?? 0) > was.epoch));
     if (isLeft && !isGivenUp)
       this.violate(`I1: ${method} of ${podId} takes ${this.word} from ${was.podId} before its lease has passed`);
     if (!is) return;

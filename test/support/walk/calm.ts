@@ -1,13 +1,13 @@
 /** The end of a walk: all is healed, and what the protocol promises for then is looked at. */
-import { LEASE_MS, LONGEST_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
+import { LEASE_MS, MAX_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
 import type { WalkPod } from './walk-pod.js';
 import { LATEST_MS } from './wire.js';
 
 /** A lease and a sweep, with the pauses between tries; see I7. */
 const LOOKED_AT_MS = LEASE_MS + 1300 + 1500;
-const LONGEST_DELAY_MS = 3000;
+const MAX_DELAY_MS = 3000;
 /** The search for work that came past us. */
-const LONGEST_TIMER_MS = 120_000;
+const MAX_TIMER_MS = 120_000;
 /** Heartbeat, sweep, search, what operators have left, slow runs, and what the pod says of its types. */
 const TIMERS_OF_AN_IDLE_POD = 6;
 
@@ -67,7 +67,7 @@ async function finish(cluster: MemoryCluster): Promise<void> {
   cluster.instant = true;
   for (const handler of [...cluster.running]) handler.ended.open();
   await cluster.settle();
-  await cluster.time.advance(LONGEST_DELAY_MS + LONGEST_BACKOFF_MS + LOOKED_AT_MS + LEASE_MS);
+  await cluster.time.advance(MAX_DELAY_MS + MAX_BACKOFF_MS + LOOKED_AT_MS + LEASE_MS);
   // A job whose pods have died too often blocks, too: until none does.
   for (let blocked = blockedIn(cluster); blocked.length > 0; blocked = blockedIn(cluster)) {
     for (const entity of blocked) cluster.unblock(entity, 'skip');
@@ -122,7 +122,7 @@ async function close(cluster: MemoryCluster): Promise<void> {
     void pod.engine.close().then(() => closed++);
   }
   await cluster.settle();
-  await cluster.time.advance(LONGEST_TIMER_MS);
+  await cluster.time.advance(MAX_TIMER_MS);
   if (closed < cluster.pods.length) cluster.violate('a pod without work does not close');
   for (const pod of cluster.pods) checkTimers(pod, 0, cluster.violate);
   if (cluster.time.pending > 0) cluster.violate(`${cluster.time.pending} timers are left`);

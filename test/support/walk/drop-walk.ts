@@ -75,19 +75,19 @@ export class DropWalk {
     const n = ++this.last;
     const [gone] = this.dead;
     const again = gone !== undefined && !this.started.has(gone) && this.random.chance(0.3);
-    await operator.enter(this.job(n, { jobId: `job-${again ? gone : n}` }), 'route-only');
+    await operator.add(this.job(n, { jobId: `job-${again ? gone : n}` }), 'route-only');
     if (again) this.dead.delete(gone);
   }
 
   private many(operator: EntityStore): void {
     const jobs = Array.from({ length: MANY }, () => [this.job(++this.last), 'route-only'] as const);
-    this.underWay.push(Promise.all(operator.enterAll(jobs)));
+    this.underWay.push(Promise.all(operator.addAll(jobs)));
   }
 
   private async look(): Promise<void> {
     if (this.owner) return;
     const store = this.random.pick(this.pods);
-    const claimed = await store.look(this.of.entity, ++this.epoch);
+    const claimed = await store.tryClaim(this.of.entity, ++this.epoch);
     if (typeof claimed !== 'object') return;
     this.owner = { store, claim: claimed.claim, fetched: [...claimed.jobs], running: undefined };
   }

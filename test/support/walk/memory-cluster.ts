@@ -3,7 +3,7 @@
  * Neighbours: `actions.ts` does things to it; `calm.ts` heals it and looks at what is left.
  */
 
-import { entityWord } from '../../../src/core/model/entity.js';
+import { entityKey } from '../../../src/core/model/entity.js';
 import { BulkEnqueueError, NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/model/errors.js';
 import type { FetchedJob, JobContext, Settlement } from '../../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../../src/core/options/resolve.js';
@@ -23,10 +23,10 @@ import { WalkTime } from './time.js';
 import { WalkPod } from './walk-pod.js';
 
 export const LEASE_MS = 3000;
-export const LONGEST_BACKOFF_MS = 4000;
+export const MAX_BACKOFF_MS = 4000;
 const TRACE_LENGTH = 160;
 /** More rounds of calls than this without any time passing are a loop. */
-const MOST_ROUNDS = 1000;
+const MAX_ROUNDS = 1000;
 
 export interface WalkHandler extends Running {
   readonly pod: WalkPod;
@@ -101,7 +101,7 @@ export class MemoryCluster {
       let sent = false;
       for (const pod of this.pods) sent = pod.flush() || sent;
       if (!sent) return;
-      if (round > MOST_ROUNDS) return this.violate('calls are made without end');
+      if (round > MAX_ROUNDS) return this.violate('calls are made without end');
     }
   }
 
@@ -139,7 +139,7 @@ export class MemoryCluster {
     const job = this.server.blockerOf(entity);
     if (!job) return;
     this.note('* decides to', how, numberOf(job), 'of', entity.ref.id);
-    this.book(entityWord(entity.ref)).unblock(numberOf(job), how);
+    this.book(entityKey(entity.ref)).unblock(numberOf(job), how);
     void new MemoryControl(this.server, 'operator', new Codecs()).unblock(entity.ref, how);
   }
 
@@ -196,7 +196,7 @@ export class MemoryCluster {
   }
 
   private async handle(pod: WalkPod, job: FetchedJob, context: JobContext): Promise<unknown> {
-    const word = entityWord({ type: context.entityType, id: context.entityId });
+    const word = entityKey({ type: context.entityType, id: context.entityId });
     const { n } = job.data as { n: number };
     const token = Number(context.fencingToken);
     const run: Running = { podId: pod.id, word, n, token };
@@ -235,7 +235,7 @@ export class MemoryCluster {
   }
 
   private ending(pod: WalkPod, claim: Claim, settlement: Settlement): void {
-    const word = entityWord(claim.entity);
+    const word = entityKey(claim.entity);
     const end = readSettlement(settlement);
     const { n, kind } = end;
     const run = { podId: pod.id, word, n, token: Number(claim.token) };

@@ -1,5 +1,5 @@
 /** What owners, and persons, do on real Redis: one action at a time, chosen by chance. */
-import type { Claimed, EnterHint } from '../../../src/core/ports/store.js';
+import type { Claimed, IntakeHint } from '../../../src/core/ports/store.js';
 import type { Owner } from './owner.js';
 import type { RedisWalk } from './redis-walk.js';
 
@@ -77,15 +77,15 @@ export class RedisActions {
       ...(random.chance(0.4) && { attempts: random.int(2, 3) }),
     };
     const job = { entity: owner.entity, name: 'withdraw', data: JSON.stringify({ n: walk.nextJob() }), options };
-    const answer = await walk.call(owner, 'enter', job, this.hintOf(owner));
+    const answer = await walk.call(owner, 'add', job, this.hintOf(owner));
     if (!answer || this.loses(owner)) return;
     if (answer.route === 'claimed') owner.claimed(answer.claimed);
     // What is fetched while an answer is missing goes back when the owner begins anew.
-    else if (answer.route === 'mine' && !owner.isBroken) owner.fetched(answer.fetched);
+    else if (answer.route === 'local' && !owner.isBroken) owner.fetched(answer.fetched);
     else if (answer.route === 'unknown-claim' && !owner.claim && !owner.running) await this.lookWith(owner);
   }
 
-  private hintOf(owner: Owner): EnterHint {
+  private hintOf(owner: Owner): IntakeHint {
     if (owner.claim) return { epoch: owner.claim.epoch, mayClaim: false, atOnce: 1 };
     // No claim beside a handler that has lost its entity.
     if (owner.running || this.walk.random.chance(0.2)) return 'route-only';
@@ -98,7 +98,7 @@ export class RedisActions {
   }
 
   private async lookWith(owner: Owner): Promise<void> {
-    const answer = await this.walk.call(owner, 'look', owner.entity, this.walk.nextEpoch());
+    const answer = await this.walk.call(owner, 'tryClaim', owner.entity, this.walk.nextEpoch());
     if (answer && typeof answer !== 'string') this.use(owner, answer);
   }
 
@@ -167,7 +167,7 @@ export class RedisActions {
     const claim = owner && walk.random.pick(owner.oldClaims);
     if (!owner || !claim) return;
     const [job] = owner.ready;
-    switch (walk.random.pick(['take', 'release', 'hand-over', 'resync', 'look', 'finish'])) {
+    switch (walk.random.pick(['take', 'release', 'hand-over', 'resync', 'tryClaim', 'finish'])) {
       case 'take':
         return void (await walk.call(owner, 'take', claim));
       case 'release':
@@ -176,9 +176,9 @@ export class RedisActions {
         return void (await walk.call(owner, 'release', claim, 'hand-over'));
       case 'resync':
         return void (await walk.call(owner, 'resync', claim, claim.epoch, []));
-      case 'look':
+      case 'tryClaim':
         // Without a claim of its own it would be a claim that the pod knows nothing of; the next look adopts it.
-        return void (await walk.call(owner, 'look', owner.entity, claim.epoch));
+        return void (await walk.call(owner, 'tryClaim', owner.entity, claim.epoch));
       default:
         if (job) await walk.call(owner, 'finish', claim, { job, outcome: { kind: 'completed', value: '1' } }, 1);
     }

@@ -3,7 +3,7 @@
  * time, and the same books as in memory look at what each call has changed. Deterministic but for the tokens.
  * Neighbour: `redis-actions.ts` chooses what happens.
  */
-import { type EntityRef, entityWord } from '../../../src/core/model/entity.js';
+import { type EntityRef, entityKey } from '../../../src/core/model/entity.js';
 import { StaleClaimError } from '../../../src/core/model/errors.js';
 import type { FetchedJob, Settlement } from '../../../src/core/model/job.js';
 import { resolveOptions } from '../../../src/core/options/resolve.js';
@@ -81,7 +81,7 @@ export class RedisWalk {
   }
 
   book(entity: EntityRef): EntityBook {
-    const word = entityWord(entity);
+    const word = entityKey(entity);
     let book = this.books.get(word);
     if (!book) {
       book = new EntityBook(word, this.violate);
@@ -95,7 +95,7 @@ export class RedisWalk {
   }
 
   /** One call, and what it has done. @returns its answer, or nothing when it was refused as stale. */
-  async call<M extends 'enter' | 'look' | 'resync' | 'take' | 'finish' | 'release'>(
+  async call<M extends 'add' | 'tryClaim' | 'resync' | 'take' | 'finish' | 'release'>(
     { podId, entity }: Owner,
     method: M,
     ...args: Parameters<EntityStore[M]>
@@ -144,7 +144,7 @@ export class RedisWalk {
     for (const [at, owner] of owners.entries()) {
       const isOurs = seen[at]?.owner?.podId === podId && seen[at].owner.epoch >= (owner.claim?.epoch ?? 0);
       const isLost = renewed?.lost.includes(at) === true;
-      if (isOurs === isLost) this.violate(`I3: a renewal of ${podId} is wrong about ${entityWord(owner.entity)}`);
+      if (isOurs === isLost) this.violate(`I3: a renewal of ${podId} is wrong about ${entityKey(owner.entity)}`);
       if (isLost) owner.lost();
       else owner.isLapsed = false;
     }
@@ -206,5 +206,5 @@ function outcomeOfFailure({ mustFail, attemptsMade, options }: FetchedJob, delay
 }
 
 function runOf({ podId, entity }: Owner, claim: Claim, n: number): Running {
-  return { podId, word: entityWord(entity), n, token: Number(claim.token) };
+  return { podId, word: entityKey(entity), n, token: Number(claim.token) };
 }

@@ -8,7 +8,7 @@ import type { ReleaseMode } from '../../../src/core/ports/store.js';
 import { serving } from '../settlements.js';
 import { isKept } from './books.js';
 import type { Owner } from './owner.js';
-import { type Change, LONGEST_BACKOFF_MS, type SeenSchedules } from './schedule-books.js';
+import { type Change, MAX_BACKOFF_MS, type SeenSchedules } from './schedule-books.js';
 import { SchedulePerson } from './schedule-person.js';
 import type { ScheduleWalk } from './schedule-walk.js';
 
@@ -57,9 +57,9 @@ export class ScheduleActions {
       : owner.running || walk.random.chance(0.5)
         ? 'route-only'
         : { epoch: walk.nextEpoch(), mayClaim: true, atOnce: 1 };
-    const answer = await walk.storeOf(owner).enter(walk.nextJob({ attempts: 2 }), hint);
+    const answer = await walk.storeOf(owner).add(walk.nextJob({ attempts: 2 }), hint);
     if (answer.route === 'claimed') walk.claimed(owner, answer.claimed);
-    if (answer.route === 'mine') walk.fetched(owner, answer.fetched);
+    if (answer.route === 'local') walk.fetched(owner, answer.fetched);
     return { removes: this.isRecalled };
   }
 
@@ -67,7 +67,7 @@ export class ScheduleActions {
     const { walk } = this;
     const owner = this.pick(({ claim, running }) => !claim && !running);
     if (!owner) return undefined;
-    const answer = await walk.storeOf(owner).look(walk.entity, walk.nextEpoch());
+    const answer = await walk.storeOf(owner).tryClaim(walk.entity, walk.nextEpoch());
     if (typeof answer !== 'string') walk.claimed(owner, answer);
     else walk.note('  ', answer);
     return { removes: this.isRecalled };
@@ -90,7 +90,7 @@ export class ScheduleActions {
     owner.running = undefined;
     const kinds = ['completed', 'completed', 'completed', 'failed', 'retrying', 'retrying', 'dead'] as const;
     const kind = walk.isStrict && random.chance(0.2) ? 'blocked' : random.pick(kinds);
-    const settlement: Settlement = { job, outcome: outcomeOf(job, kind, random.pick([0, 20, LONGEST_BACKOFF_MS])) };
+    const settlement: Settlement = { job, outcome: outcomeOf(job, kind, random.pick([0, 20, MAX_BACKOFF_MS])) };
     const { outcome } = settlement;
     walk.note(owner.podId, 'ends', job.id, outcome.kind);
     const fate = random.pick(['told', 'told', 'told', 'lost', 'answer lost']);

@@ -31,7 +31,7 @@ export interface Change {
 const ALL = 10_000;
 export const LEASE_MS = 60_000;
 /** The longest time until a job that is no run is tried again. */
-export const LONGEST_BACKOFF_MS = 60_000;
+export const MAX_BACKOFF_MS = 60_000;
 const SLACK_MS = 1000;
 
 export async function seeSchedules(
@@ -145,7 +145,7 @@ export class ScheduleBooks {
   /** In how many ms a delayed job is due at the latest: it waits for its time, or for its next try. */
   private latestMs(jobId: string, { schedules, nowMs }: SeenSchedules): number {
     const schedule = this.fetched.has(jobId) ? undefined : schedules.find(schedule => runIdOf(schedule) === jobId);
-    return schedule ? schedule.nextAtMs - nowMs : LONGEST_BACKOFF_MS;
+    return schedule ? schedule.nextAtMs - nowMs : MAX_BACKOFF_MS;
   }
 
   /** I5: jobs leave the queue by their end, or because a person removes them. */

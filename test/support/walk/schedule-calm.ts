@@ -27,7 +27,7 @@ export async function calm(walk: ScheduleWalk): Promise<void> {
   if (owner?.claim) await goIdle(walk, owner);
   if (owner?.claim) walk.violate(`I8: ${owner.podId} can't give up a drained entity`);
   // What a dead owner has left is due; the sweep finds it, and a look settles it.
-  if (owner && !owner.claim) await walk.storeOf(owner).look(walk.entity, walk.nextEpoch());
+  if (owner && !owner.claim) await walk.storeOf(owner).tryClaim(walk.entity, walk.nextEpoch());
   await walk.checkNothingLeft();
 }
 
@@ -49,7 +49,7 @@ async function workAll(walk: ScheduleWalk, isDone: (seen: SeenSchedules) => bool
 }
 
 async function workOn(walk: ScheduleWalk, owner: Owner, seen: SeenSchedules): Promise<void> {
-  const answer = await walk.storeOf(owner).look(walk.entity, walk.nextEpoch());
+  const answer = await walk.storeOf(owner).tryClaim(walk.entity, walk.nextEpoch());
   if (typeof answer === 'string') {
     walk.violate(`I7: there is work, and a look says "${answer}": ${JSON.stringify(seen)}`);
     return;

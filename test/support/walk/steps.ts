@@ -1,5 +1,5 @@
 /** Runs a batch of calls in the real store, and tells the books of each what it did. */
-import { type EntityRef, entityWord } from '../../../src/core/model/entity.js';
+import { type EntityRef, entityKey } from '../../../src/core/model/entity.js';
 import type { NewJob, Settlement } from '../../../src/core/model/job.js';
 import type { Claim, EntityStore, Renewal, Renewed } from '../../../src/core/ports/store.js';
 import type { EntityBook, Step, Violate } from './books.js';
@@ -38,19 +38,19 @@ export async function runBatch(
     result.status === 'fulfilled' ? { value: result.value } : { error: result.reason as Error },
   );
   for (const [at, step] of made.entries()) tellBooks(parts, podId, step, outcomes[at]);
-  for (const { entity } of made) if (entity) parts.book(entityWord(entity)).endOfBatch();
+  for (const { entity } of made) if (entity) parts.book(entityKey(entity)).endOfBatch();
   return outcomes;
 }
 
 function make(parts: StepsParts, store: EntityStore, call: Call): Made {
   const entity = entityOf(call);
-  const word = entity && entityWord(entity);
+  const word = entity && entityKey(entity);
   const owners =
     call.method === 'renew'
-      ? (call.args[0] as Renewal[]).map(({ claim }) => parts.see(entityWord(claim.entity)).owner)
+      ? (call.args[0] as Renewal[]).map(({ claim }) => parts.see(entityKey(claim.entity)).owner)
       : [];
   const before = word === undefined ? undefined : parts.see(word);
-  const method = store[call.method as 'look'] as (...args: unknown[]) => Promise<unknown>;
+  const method = store[call.method as 'tryClaim'] as (...args: unknown[]) => Promise<unknown>;
   const answer = method.apply(store, [...call.args]);
   const after = word === undefined ? undefined : parts.see(word);
   return { call, entity, before, after, owners, nowMs: parts.nowMs(), answer };
@@ -63,7 +63,7 @@ function tellBooks(parts: StepsParts, podId: string, made: Made, outcome: Outcom
   if (!entity || !before || !after) return;
   const step: Step = { podId, ...readCall(call), before, after, error, nowMs };
   parts.note(`  ${podId}.${call.method}`, entity.id, describe(step), error ? `! ${error.name}` : '→', show(after));
-  parts.book(entityWord(entity)).observe(step);
+  parts.book(entityKey(entity)).observe(step);
 }
 
 /** I3: a claim is renewed for its owner, and lost for everybody else. */
@@ -78,7 +78,7 @@ function checkRenewal({ violate }: StepsParts, podId: string, { call, owners }: 
     const isOurs = owner?.podId === podId && owner.epoch >= claim.epoch;
     if (isOurs === lost.includes(at))
       violate(
-        `I3: a renewal of ${podId} says that ${entityWord(claim.entity)} is ${isOurs ? 'lost' : 'kept'}, and it is not`,
+        `I3: a renewal of ${podId} says that ${entityKey(claim.entity)} is ${isOurs ? 'lost' : 'kept'}, and it is not`,
       );
   }
 }
@@ -88,12 +88,12 @@ type ReadCall = Pick<Step, 'method' | 'claim' | 'epoch' | 'settled' | 'added'>;
 export function readCall({ method, args }: Pick<Call, 'method' | 'args'>): ReadCall {
   const [first, second, third] = args;
   switch (method) {
-    case 'enter': {
+    case 'add': {
       const { data, options } = first as NewJob;
       const added = { n: (JSON.parse(data) as { n: number }).n, jobId: options['jobId'] as string | undefined };
       return { method, settled: [], added };
     }
-    case 'look':
+    case 'tryClaim':
       return { method, settled: [], epoch: second as number };
     case 'resync':
       return {

@@ -3,7 +3,7 @@
  * wake-ups are hints and may be lost at any moment.
  */
 import type { EntityRef } from '../../../src/core/model/entity.js';
-import { entityWord } from '../../../src/core/model/entity.js';
+import { entityKey } from '../../../src/core/model/entity.js';
 import { StoreUnavailableError } from '../../../src/core/model/errors.js';
 import type { NewJob, Settlement } from '../../../src/core/model/job.js';
 import type {
@@ -11,9 +11,9 @@ import type {
   Claimed,
   Clock,
   Discovered,
-  Entered,
   EntityStore,
   Fetched,
+  IntakeResult,
   Passed,
   PodState,
   Renewal,
@@ -54,8 +54,8 @@ export class WalkStore implements EntityStore {
     return this.parts.real.deadLetters;
   }
 
-  get answers() {
-    return this.parts.real.answers;
+  get replies() {
+    return this.parts.real.replies;
   }
 
   get hosts() {
@@ -72,26 +72,26 @@ export class WalkStore implements EntityStore {
     return this.parts.real.queueName(entity);
   }
 
-  enter(...args: Parameters<EntityStore['enter']>): Promise<Entered> {
-    return this.send('enter', args, (answer: Entered, sentAt) => {
+  add(...args: Parameters<EntityStore['add']>): Promise<IntakeResult> {
+    return this.send('add', args, (answer: IntakeResult, sentAt) => {
       if (answer.route === 'claimed') this.granted(answer.claimed.claim, sentAt);
-      if (answer.route !== 'mine' || !answer.fetched.isRoused) return;
+      if (answer.route !== 'local' || !answer.fetched.isReactivated) return;
       const [{ entity }, hint] = args;
-      const claim = this.claims.get(`${entityWord(entity)} ${hint === 'route-only' ? 0 : hint.epoch}`);
+      const claim = this.claims.get(`${entityKey(entity)} ${hint === 'route-only' ? 0 : hint.epoch}`);
       if (claim) this.granted(claim, sentAt);
     });
   }
 
-  enterAll(): never {
+  addAll(): never {
     throw new Error('no walk enters in bulk');
   }
 
-  enterFlow(): never {
+  addFlow(): never {
     throw new Error('no walk enters in bulk');
   }
 
-  look(...args: Parameters<EntityStore['look']>): Promise<Claimed | Passed> {
-    return this.send('look', args, (answer: Claimed | Passed, sentAt) => {
+  tryClaim(...args: Parameters<EntityStore['tryClaim']>): Promise<Claimed | Passed> {
+    return this.send('tryClaim', args, (answer: Claimed | Passed, sentAt) => {
       if (typeof answer !== 'string') this.granted(answer.claim, sentAt);
     });
   }
@@ -107,8 +107,8 @@ export class WalkStore implements EntityStore {
   }
 
   take(...args: Parameters<EntityStore['take']>): Promise<Fetched> {
-    return this.send('take', args, ({ isRoused }: Fetched, sentAt) => {
-      if (isRoused) this.granted(args[0], sentAt);
+    return this.send('take', args, ({ isReactivated }: Fetched, sentAt) => {
+      if (isReactivated) this.granted(args[0], sentAt);
     });
   }
 
@@ -136,8 +136,8 @@ export class WalkStore implements EntityStore {
     return this.send('release', args);
   }
 
-  leave(...args: Parameters<EntityStore['leave']>): Promise<boolean> {
-    return this.send('leave', args);
+  defer(...args: Parameters<EntityStore['defer']>): Promise<boolean> {
+    return this.send('defer', args);
   }
 
   renew(renewals: readonly Renewal[], pod: PodState): Promise<Renewed> {
@@ -189,9 +189,9 @@ export class WalkStore implements EntityStore {
   }
 
   private granted(claim: Claim, sentAt: Moment): void {
-    this.claims.set(`${entityWord(claim.entity)} ${claim.epoch}`, claim);
+    this.claims.set(`${entityKey(claim.entity)} ${claim.epoch}`, claim);
     const token = Number(claim.token);
-    const key = `${entityWord(claim.entity)} ${token}`;
+    const key = `${entityKey(claim.entity)} ${token}`;
     const known = this.grants.get(key);
     if (!known || known.sentAt.monotonicMs <= sentAt.monotonicMs) this.grants.set(key, { token, sentAt });
   }
@@ -224,8 +224,8 @@ export class WalkStore implements EntityStore {
 /** Whose entity a call is about, if it is about one. */
 export function entityOf({ method, args }: { method: string; args: readonly unknown[] }): EntityRef | undefined {
   const [first] = args;
-  if (method === 'enter') return (first as NewJob).entity;
-  if (method === 'look' || method === 'peek') return first as EntityRef;
+  if (method === 'add') return (first as NewJob).entity;
+  if (method === 'tryClaim' || method === 'peek') return first as EntityRef;
   if (['due', 'renew', 'requestWorker', 'backlogs', 'discover', 'leftovers'].includes(method)) return undefined;
   return (first as Claim).entity;
 }

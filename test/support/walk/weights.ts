@@ -32,7 +32,7 @@ const WEIGHTS = {
 const FAULTS: readonly ActionName[] = ['trap', 'slow', 'hang', 'sever', 'partition', 'freeze', 'crash', 'drain'];
 const BY_HAND: readonly ActionName[] = ['pause', 'jumpWall', 'deleteClaim', 'removeJob'];
 
-export const METHODS = ['enter', 'look', 'resync', 'take', 'finish', 'finish', 'release', 'renew', 'due'];
+export const METHODS = ['add', 'tryClaim', 'resync', 'take', 'finish', 'finish', 'release', 'renew', 'due'];
 export const KINDS: readonly Trap['kind'][] = ['drop', 'lose', 'late', 'hold', 'refuse'];
 
 /** How often each action happens in this walk: some are calm, some are storms, some without a person's hand. */

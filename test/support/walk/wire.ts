@@ -154,10 +154,10 @@ export class Wire {
     if (kind === 'hold') {
       this.runThrough(batch);
       this.after(random.int(1, 4000), () => this.arrive(batch));
-    } else if (kind === 'refuse' && (method === 'enter' || this.isClear)) {
+    } else if (kind === 'refuse' && (method === 'add' || this.isClear)) {
       // A refusal that is on its way while later calls are accepted is nothing that a store does, but to an add.
       // An add is refused alone, as by a limit of its own; else all calls of the tick are.
-      for (const call of batch.calls) if (method !== 'enter' || call.method === 'enter') batch.refused.add(call);
+      for (const call of batch.calls) if (method !== 'add' || call.method === 'add') batch.refused.add(call);
       this.forward(batch);
     } else if (kind === 'lose') {
       this.runThrough(batch);

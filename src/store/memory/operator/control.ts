@@ -1,7 +1,7 @@
 /** What a person does to one entity, in memory. Neighbour: `server.ts` has the rules that it changes. */
 
 import { presentRun } from '../../../core/enqueue/schedule-checks.js';
-import { type EntityRef, parseEntityWord } from '../../../core/model/entity.js';
+import { type EntityRef, parseEntityKey } from '../../../core/model/entity.js';
 import { UnsupportedError } from '../../../core/model/errors.js';
 import type { Codecs } from '../../../core/payload/codec.js';
 import { showPayload } from '../../../core/payload/payload.js';
@@ -27,7 +27,7 @@ export class MemoryControl implements EntityControl {
     if (isPaused) this.server.pausedTypes.add(type);
     else this.server.pausedTypes.delete(type);
     for (const word of [...this.server.due.keys()]) {
-      const ref = parseEntityWord(word);
+      const ref = parseEntityKey(word);
       const entity = this.server.find(ref);
       if (ref.type !== type || !entity) continue;
       if (isPaused) this.server.recall(entity, 'pause');

@@ -7,7 +7,7 @@ import type { JobOptions } from '../../../core/model/job.js';
 import type { Codecs } from '../../../core/payload/codec.js';
 import { showPayload } from '../../../core/payload/payload.js';
 import type { DeadLetter, DeadLetters } from '../../../core/ports/operator.js';
-import { MOST_STACKS } from '../../../core/run/retry.js';
+import { MAX_STACKS } from '../../../core/run/retry.js';
 import type { MemoryIntake } from '../intake.js';
 import type { MemoryServer, StoredEntity, StoredJob } from '../server.js';
 import type { MemoryControl } from './control.js';
@@ -26,7 +26,7 @@ export class MemoryDeadLetters implements DeadLetters {
     private readonly parts: { readonly intake: MemoryIntake; readonly codecs: Codecs },
   ) {}
 
-  bury({ ref }: StoredEntity, job: StoredJob, { reason, stack }: FailureText): void {
+  moveToDeadLetters({ ref }: StoredEntity, job: StoredJob, { reason, stack }: FailureText): void {
     const letter: StoredLetter = {
       letterId: this.server.nextId(),
       entityId: ref.id,
@@ -37,7 +37,7 @@ export class MemoryDeadLetters implements DeadLetters {
       diedAtMs: this.server.clock.wallMs(),
       attemptsMade: job.attemptsMade + 1,
       failedReason: reason,
-      stacks: latestStacks(job.stacks, stack, MOST_STACKS),
+      stacks: latestStacks(job.stacks, stack, MAX_STACKS),
       json: job.data,
       options: job.options,
       envelope: job.envelope,

@@ -13,7 +13,7 @@ import { InvalidOptionError, messageOf, UnsupportedError } from '../../../core/m
 import type { JobOptions, NewJob } from '../../../core/model/job.js';
 import { wellFormedJson } from '../../../core/model/well-formed.js';
 import { wallMs } from '../../../core/ports/own-timers.js';
-import { MOST_STACKS } from '../../../core/run/retry.js';
+import { MAX_STACKS } from '../../../core/run/retry.js';
 import type { EntityKeys } from '../keys.js';
 import { type BullBodies, JOB_ID } from '../lua/compose.js';
 
@@ -253,7 +253,7 @@ export function failureFields(
   { reason, stack }: FailureText,
   {
     earlier,
-    limit = MOST_STACKS,
+    limit = MAX_STACKS,
     ends,
   }: { readonly earlier: string | undefined; readonly limit?: number | undefined; readonly ends: number },
 ): FailureFields {

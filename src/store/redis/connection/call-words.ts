@@ -8,9 +8,9 @@ import { messageOf, StoreUnavailableError } from '../../../core/model/errors.js'
 
 /** Calls that users make, by the first step of each. Steps of the engine are named in the log lines of what they are part of. */
 const WORDS: Readonly<Record<string, string>> = {
-  enter: 'the enqueue',
-  enterAll: 'the enqueue of several jobs',
-  enterFlow: 'the enqueue of a flow',
+  add: 'the enqueue',
+  addAll: 'the enqueue of several jobs',
+  addFlow: 'the enqueue of a flow',
   schedule: 'the request for a schedule',
   schedules: 'the list of schedules',
   unschedule: 'the removal of a schedule',

@@ -43,8 +43,8 @@ local function claimOf(B)
 end
 
 -- More than a pod ever counts up to.
-local MOST_EPOCH = 1e12
-local function epochOf(claim) return tonumber(whole(claim[EPOCH], MOST_EPOCH) or '0') end
+local MAX_EPOCH = 1e12
+local function epochOf(claim) return tonumber(whole(claim[EPOCH], MAX_EPOCH) or '0') end
 
 -- Whose queue it is, as its fence says, or its own name.
 local function entityOf(B)
@@ -74,11 +74,11 @@ end
 
 -- Until when a claim holds if its owner is not heard any more, in us; nil if it does not hold now. An end that is further away than that
 -- of any claim, or none, is damaged: the claim holds while its owner is heard, and is looked at again soon.
-local LONGEST_CLAIM_US = math.max(86400000000, 100 * leaseUs)
+local MAX_CLAIM_US = math.max(86400000000, 100 * leaseUs)
 local function liveUntil(claim)
   if not claim[OWNER] then return nil end
-  local untilUs = tonumber(whole(claim[UNTIL]) or MOST_WHOLE)
-  local isDamaged = untilUs - nowUs > LONGEST_CLAIM_US
+  local untilUs = tonumber(whole(claim[UNTIL]) or MAX_WHOLE)
+  local isDamaged = untilUs - nowUs > MAX_CLAIM_US
   if isDamaged then untilUs = nowUs + 10 * leaseUs end
   local isHeard = not (claim[RESTS] or isDamaged) or redis.call('EXISTS', sys .. 'pod:' .. claim[OWNER] .. ':alive') == 1
   if untilUs > nowUs and isHeard then return untilUs end
@@ -281,10 +281,10 @@ local function giveBackUnstarted(B, kept)
 end
 
 -- Gives back what a dead owner had fetched, which may have started, as far as one step may.
-local MOST_RECOVERED = 1000
+local MAX_RECOVERED = 1000
 local function recover(B)
   local drop, T, I = pendingDrop(B)
-  local back, foreign, isMore = giveBack(B, nil, drop, MOST_RECOVERED)
+  local back, foreign, isMore = giveBack(B, nil, drop, MAX_RECOVERED)
   if drop then DROPS.clear(B, T, I) end
   return back, foreign, isMore
 end
@@ -308,7 +308,7 @@ end
 local function lookBy(T, I, atUs) redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', atUs), I) end
 
 -- The owner has something to do: a claim that rested lasts a lease from now on. Answers '1' then.
-local function rouse(B, T, I)
+local function reactivate(B, T, I)
   if not claimOf(B)[RESTS] then return '0' end
   claims[B] = nil
   local untilUs = string.format('%.0f', nowUs + leaseUs)

@@ -16,15 +16,14 @@ import { answerLua, findLua } from './answer.lua.js';
 import { claimLua } from './claim.lua.js';
 import { inlineConstants } from './constants.js';
 import { controlLua } from './control.lua.js';
-import { buryLua, deadLettersLua } from './dead.lua.js';
+import { deadLettersLua, moveToDeadLettersLua } from './dead.lua.js';
 import { discoverLua } from './discover.lua.js';
 import { dropLua } from './drop.lua.js';
 import { finishLua } from './finish.lua.js';
 import { flowLua } from './flow.lua.js';
 import { hoistDefinitions } from './hoist.js';
 import { hostsLua } from './hosts.lua.js';
-import { enterLua } from './intake.lua.js';
-import { lookLua } from './look.lua.js';
+import { intakeLua } from './intake.lua.js';
 import { mendLua } from './mend.lua.js';
 import { spellNumbers } from './numbers.js';
 import { parentLua } from './parent.lua.js';
@@ -34,6 +33,7 @@ import { advanceLua, scheduleLua } from './schedule.lua.js';
 import { composeSections } from './sections.js';
 import { spawnLua } from './spawn.lua.js';
 import { takeLua } from './take.lua.js';
+import { tryClaimLua } from './try-claim.lua.js';
 
 /** Bodies of scripts by name, and the names of the keys that each step gives them, in order. */
 export interface BullBodies {
@@ -156,12 +156,12 @@ export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
     mendLua,
     takeLua,
     retentionLua,
-    buryLua,
+    moveToDeadLettersLua,
     answerLua,
     finishLua,
     spawnLua,
-    enterLua,
-    lookLua,
+    intakeLua,
+    tryClaimLua,
   ];
   const rare = [discoverLua, controlLua, flowLua, deadLettersLua, scheduleLua, findLua, hostsLua];
   const sections = notingWrites(inlineConstants([...always, ...rare].join(BETWEEN))).split(BETWEEN);

@@ -17,7 +17,7 @@ function OPS.pause(B, T, I, how)
     -- also one whose lease has passed: nobody takes over what is paused, and it may come back
     recall(B, T, I, 'pause')
   else
-    hasJobs(B, T, I)
+    keepQueueAlive(B, T, I)
   end
   if not isLive(claim) and not hasWork(B) then redis.call('EXPIRE', B .. ':events', 60) end
   return {left}
@@ -48,7 +48,7 @@ function OPS.tellOfType(T, ...)
 end
 
 -- Entries of lists that a drop looks through for the present jobs of schedules, to keep their order (I6, I11).
-local MOST_SEARCHED = 5000000
+local MAX_SEARCHED = 5000000
 
 -- The present jobs of schedules are not dropped; each goes back where it was. Of those that wait the oldest is next, but for the one
 -- that holds the entity.
@@ -56,7 +56,7 @@ local function spare(B, drop)
   local held, waiting, at = holdOf(B), {}, {}
   local schedules = redis.call('ZRANGE', B .. ':repeat', 0, -1, 'WITHSCORES')
   local dropped = DROPS.key(B, drop, 'wait')
-  local isShort = redis.call('LLEN', dropped) * #schedules < 2 * MOST_SEARCHED
+  local isShort = redis.call('LLEN', dropped) * #schedules < 2 * MAX_SEARCHED
   for k = 1, #schedules, 2 do
     local id = 'repeat:' .. schedules[k] .. ':' .. schedules[k + 1]
     local place = 'wait'
@@ -85,7 +85,7 @@ end
 local function dropFetched(B, T, I)
   if isLive(claimOf(B)) then return recall(B, T, I, 'drop') end
   if redis.call('EXISTS', B .. ':active') == 0 then return end
-  hasJobs(B, T, I)
+  keepQueueAlive(B, T, I)
   redis.call('HSET', fence(B), 'recall', 'drop')
   claims[B] = nil
   local _, _, isMore = recover(B)
@@ -217,11 +217,11 @@ local function idsIn(B, state, from, limit)
 end
 
 -- '1' when it was cut off for its weight, or '0'; for each job of a queue its id, and these fields; '' where there is none.
-local MOST_LISTED_BYTES = 4194304
+local MAX_LISTED_BYTES = 4194304
 local function viewsOf(B, ids, names)
   local out, bytes = {'0'}, 0
   for _, id in ipairs(ids) do
-    if bytes > MOST_LISTED_BYTES then
+    if bytes > MAX_LISTED_BYTES then
       out[1] = '1'
       break
     end

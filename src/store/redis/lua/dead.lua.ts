@@ -4,7 +4,7 @@
  * Burying a job is one step with its end, replaying it one with its add: nothing is lost in between, or there twice.
  * Neighbour: `finish.lua.ts` ends jobs.
  */
-export const buryLua = /* lua */ `
+export const moveToDeadLettersLua = /* lua */ `
 local Letters = {}
 function Letters.base(T) return sys .. 'dead:' .. T end
 
@@ -34,7 +34,7 @@ function Letters.remains(B, id, failure)
 end
 
 -- Makes the letter of a job that has ended. A job that could not end has again what was set aside.
-function Letters.bury(B, id, was, hasEnded)
+function Letters.moveToDeadLetters(B, id, was, hasEnded)
   local S = Letters.base(was.type)
   if not hasEnded then return Letters.moveBrought(S .. ':ending', B .. ':' .. id) end
   local letter = tostring(redis.call('INCR', S .. ':id'))
@@ -91,7 +91,7 @@ function OPS.replay(B, T, I, letter)
   if type(id) == 'number' then return {'REFUSED', id} end
   Letters.moveBrought(Letters.base(T) .. ':' .. letter, B .. ':' .. id)
   Letters.remove(T, letter)
-  hasJobs(B, T, I)
+  keepQueueAlive(B, T, I)
   lookNow(B, T, I)
   return {id}
 end

@@ -158,7 +158,7 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
     local was = Letters.remains(B, jobId, fields)
     local ok
     ok, r = pcall(endJob, B, jobId, lockMs, 'failed', value, opts, fields, fetch)
-    if was then Letters.bury(B, jobId, was, ok and (type(r) ~= 'number' or r >= 0)) end
+    if was then Letters.moveToDeadLetters(B, jobId, was, ok and (type(r) ~= 'number' or r >= 0)) end
     if not ok then error(r, 0) end
   else
     r = endJob(B, jobId, lockMs, status, value, opts, fields, fetch)

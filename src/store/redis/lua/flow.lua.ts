@@ -59,19 +59,19 @@ end
 local function routeOne(B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
   local claim = claimOf(B)
   if kind == 'parent' then
-    if not claim[OWNER] then hasJobs(B, T, I) end
+    if not claim[OWNER] then keepQueueAlive(B, T, I) end
     return {'PARENT', id}
   end
   return route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
 end
 
--- enterFlow: for each job the number of its parent, which comes before it, or 0, and the arguments of its enter, its id among them;
+-- addFlow: for each job the number of its parent, which comes before it, or 0, and the arguments of its enter, its id among them;
 -- one that has children is of the kind 'parent'
 -- Returns {answer, …}, as of an enter, or PARENT, a parent that waits; {'KNOWN', id of the root}: added before; {'FULL', number},
 -- {'TAKEN', number}, {'SHARED', number, whose} or {'REFUSED', number, BullMQ's code}, the job that could not be added
-function MANY.enterFlow(from, to)
+function MANY.addFlow(from, to)
   local nodes = {}
-  for p = from, to, ENTERED + 1 do nodes[#nodes + 1] = {tonumber(ARGV[p]), {unpack(ARGV, p + 1, p + ENTERED)}} end
+  for p = from, to, INTAKE_ARGUMENTS + 1 do nodes[#nodes + 1] = {tonumber(ARGV[p]), {unpack(ARGV, p + 1, p + INTAKE_ARGUMENTS)}} end
   local root = nodes[1][2]
   local known, isOther = knownRoot(root[1], root[4], root[9], root[10])
   if isOther then return {'TAKEN', 1} end
@@ -84,7 +84,7 @@ function MANY.enterFlow(from, to)
     local ok, answer = pcall(routeOne, B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
     answers[i] = ok and answer or {'UNKNOWN', id, problem(answer)}
   end
-  if root[10] ~= '' then knowKey(root[1], root[8]) end
+  if root[10] ~= '' then extendFence(root[1], root[8]) end
   return answers
 end
 

@@ -2,7 +2,7 @@
  * Adding a job and routing it: one step on every path, so that a producer that dies right after it leaves nothing
  * undone (I5, I7). Hints of the caller decide what is asked for; this script decides what is true.
  */
-export const enterLua = /* lua */ `
+export const intakeLua = /* lua */ `
 local STATES = {'wait', 'active', 'paused'}
 local SCORED = {'delayed', 'prioritized', 'completed', 'failed', 'waiting-children'}
 
@@ -47,14 +47,14 @@ end
 local lastIds = {}
 
 -- A queue that was gone numbers its jobs on: an idempotency key may still answer with an id of before. Answers the last one.
-local function idsGoOn(B)
+local function restoreIdCounter(B)
   local lastId = whole(claimOf(B)[LAST_ID])
   if lastId then redis.call('SET', B .. ':id', lastId) end
   return lastId or '0'
 end
 
 -- An idempotency key outlives its job, and the fence its key. Once the job is routed: then there is a fence, which expires, or an owner.
-local function knowKey(B, opts)
+local function extendFence(B, opts)
   local ttlMs = tonumber((cmsgpack.unpack(opts).de or {}).ttl or '0')
   local untilMs = nowMs + ttlMs - FENCE_SECONDS * 1000
   if untilMs <= math.max(tonumber(nowMs), tonumber(whole(claimOf(B)[KEYS_UNTIL]) or '0')) then return end
@@ -108,7 +108,7 @@ end
 -- One of a flow may have a parent, as BullMQ's field of that name says.
 local function addOnce(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope, parent)
   local hadWritten = hasWritten
-  local lastId = lastIds[B] or redis.call('GET', B .. ':id') or idsGoOn(B)
+  local lastId = lastIds[B] or redis.call('GET', B .. ':id') or restoreIdCounter(B)
   lastIds[B] = nil
   local drop = customId ~= '' and DROPS.last(B)
   local existed = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
@@ -198,7 +198,7 @@ local function callOwner(B, T, I)
   wake(claim[OWNER], T, I)
   if not claim[RESTS] then return end
   claims[B] = nil
-  local untilUs = math.min(tonumber(whole(claim[UNTIL]) or MOST_WHOLE), nowUs + leaseUs)
+  local untilUs = math.min(tonumber(whole(claim[UNTIL]) or MAX_WHOLE), nowUs + leaseUs)
   redis.call('HSET', fence(B), 'until', string.format('%.0f', untilUs))
   lookBy(T, I, untilUs)
 end
@@ -216,7 +216,7 @@ local function callAnother(T, I)
 end
 
 -- A queue without an owner has jobs: its events stay, and the fence says whose it is.
-local function hasJobs(B, T, I)
+local function keepQueueAlive(B, T, I)
   redis.call('PERSIST', B .. ':events')
   if claimOf(B)[ENTITY] then return end
   claims[B] = nil
@@ -232,7 +232,7 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
       if claim[RESTS] then callOwner(B, T, I) end
       return {'UNKNOWN', id}
     end
-    local out = {'MINE', id, rouse(B, T, I), '-1'}
+    local out = {'LOCAL', id, reactivate(B, T, I), '-1'}
     if redis.call('LLEN', B .. ':active') < tonumber(mineAtOnce) then take(B, 1, takeOpts, out, 4) end
     return out
   end
@@ -240,7 +240,7 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
     local fetched = redis.call('LLEN', B .. ':active')
     local isBusy = (fetched >= tonumber(handlers) and not isGathering(claim, fetched)) or heldForMs(B)
     if claim[RESTS] or not isBusy then callOwner(B, T, I) end
-    return {'ELSEWHERE', id}
+    return {'REMOTE', id}
   end
   if kind ~= 'delayed' and mayClaim == '1' then
     local token, recovered, foreign = grant(B, T, I, epoch, maxStalled)
@@ -250,7 +250,7 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
       return out
     end
   end
-  hasJobs(B, T, I)
+  keepQueueAlive(B, T, I)
   local atUs = nowUs
   if kind == 'delayed' then
     local score = redis.call('ZSCORE', B .. ':delayed', id)
@@ -260,7 +260,7 @@ local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxSta
   if kind == 'delayed' then return {'DELAYED', id} end
   -- the first pod that has room again will find the request
   if not callAnother(T, I) then requestWorker(T, I) end
-  return {'NOBODY', id}
+  return {'UNOWNED', id}
 end
 
 -- How many jobs have not ended, but the one that each schedule has at any time.
@@ -278,10 +278,10 @@ end
 
 -- enter: B T I | kind name timestamp data opts customId dedupKey maxPending ('': no bound) |
 -- epoch mayClaim takeOpts maxStalled handlers mineAtOnce envelope
--- Returns {route, jobId, …}: MINE {roused, againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
+-- Returns {route, jobId, …}: LOCAL {reactivated, againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
 -- UNKNOWN {why, if routing failed} | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code) |
 -- SHARED (jobId is another entity that has this queue) | FULL
-function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce, envelope)
+function OPS.add(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce, envelope)
   local claim, whose = claimOf(B), sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
   refuseDropping(B, customId, dedupKey)
@@ -290,19 +290,19 @@ function OPS.enter(B, T, I, kind, name, timestamp, data, opts, customId, dedupKe
   if type(id) == 'number' then return {'REFUSED', id} end
   -- The job is added by now: an error from here on must not say that it was not.
   local ok, answer = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
-  if ok and dedupKey ~= '' then knowKey(B, opts) end
+  if ok and dedupKey ~= '' then extendFence(B, opts) end
   if ok then return answer end
   return {'UNKNOWN', id, problem(answer)}
 end
 
 -- So many arguments has an enter.
-local ENTERED = 18
+local INTAKE_ARGUMENTS = 18
 
--- enterAll: for each job the arguments of its enter. Returns {answer, answer …}, or {'FULL', number of the job that has no room} when
+-- addAll: for each job the arguments of its enter. Returns {answer, answer …}, or {'FULL', number of the job that has no room} when
 -- nothing was added.
-function MANY.enterAll(from, to)
+function MANY.addAll(from, to)
   local room, seen, answers, i = {}, {}, {}, 0
-  for p = from, to, ENTERED do
+  for p = from, to, INTAKE_ARGUMENTS do
     i = i + 1
     local B, customId, dedupKey, maxPending = ARGV[p], ARGV[p + 8], ARGV[p + 9], ARGV[p + 10]
     local hash = B .. ':' .. customId
@@ -316,7 +316,7 @@ function MANY.enterAll(from, to)
       end
     end
   end
-  for p = from, to, ENTERED do answers[#answers + 1] = attempt(OPS.enter, unpack(ARGV, p, p + ENTERED - 1)) end
+  for p = from, to, INTAKE_ARGUMENTS do answers[#answers + 1] = attempt(OPS.add, unpack(ARGV, p, p + INTAKE_ARGUMENTS - 1)) end
   return answers
 end
 `;

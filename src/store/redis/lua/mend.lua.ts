@@ -25,7 +25,7 @@ function mendJob(B, id)
 end
 
 -- Of the jobs that are due BullMQ's body moves so many at once; of those that wait one is fetched after the other.
-local MOST_DUE, MOST_NEXT = 1000, 100
+local MAX_DUE, MAX_NEXT = 1000, 100
 
 local META_COUNTS = {'opts.maxLenEvents', 'concurrency', 'max', 'duration'}
 local function mendMeta(B)
@@ -49,10 +49,10 @@ local function mend(B, thrown)
   if not ok or (lastId and not whole(lastId)) then redis.call('SET', B .. ':id', nowMs) end
   local dueUntil = string.format('%.0f', (nowMs + 1) * 0x1000)
   for _, ids in ipairs({
-    redis.call('LRANGE', B .. ':active', 0, MOST_DUE - 1),
-    redis.call('LRANGE', B .. ':wait', -MOST_NEXT, -1),
-    redis.call('ZRANGE', B .. ':prioritized', 0, MOST_NEXT - 1),
-    redis.call('ZRANGEBYSCORE', B .. ':delayed', '-inf', dueUntil, 'LIMIT', 0, MOST_DUE),
+    redis.call('LRANGE', B .. ':active', 0, MAX_DUE - 1),
+    redis.call('LRANGE', B .. ':wait', -MAX_NEXT, -1),
+    redis.call('ZRANGE', B .. ':prioritized', 0, MAX_NEXT - 1),
+    redis.call('ZRANGEBYSCORE', B .. ':delayed', '-inf', dueUntil, 'LIMIT', 0, MAX_DUE),
   }) do
     for _, id in ipairs(ids) do mendJob(B, id) end
   end

@@ -4,10 +4,10 @@
  */
 export const queueLua = /* lua */ `
 -- Others may write to Redis, too. What is to be a whole number, as text: itself, or nil for anything else, or more than 'most'.
-local MOST_WHOLE = 9007199254740991
+local MAX_WHOLE = 9007199254740991
 local function whole(text, most)
   local number = text and string.find(text, '^%d+$') and tonumber(text)
-  return number and number <= (most or MOST_WHOLE) and text or nil
+  return number and number <= (most or MAX_WHOLE) and text or nil
 end
 
 -- Fields of a hash that is one; none of another key.

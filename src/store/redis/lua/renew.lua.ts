@@ -4,7 +4,7 @@
  *
  * KEYS  shard none (`scriptKeys`)
  * ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… blamed | (B T I epoch idle lockMs longRuns nRunning jobId…)*
- * Returns {lost positions, kicked positions, resting positions, 1 if this pod was heard within a lease before, for each type
+ * Returns {lost positions, kicked positions, dormant positions, 1 if this pod was heard within a lease before, for each type
  * {pods that take more, entities that they work}}; positions from 0
  *
  * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24). The claim of an idle worker rests
@@ -22,7 +22,7 @@ local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
 ${queueLua}
 ${suspectLua}
-local lost, kicked, resting, loads = {}, {}, {}, {}
+local lost, kicked, dormant, loads = {}, {}, {}, {}
 -- where jobs of a queue would be
 local function placesOf(B) return B .. ':wait', B .. ':active', B .. ':prioritized', B .. ':delayed' end
 -- how many entities it works
@@ -110,7 +110,7 @@ local function isEmpty(B) return redis.call('EXISTS', placesOf(B)) == 0 end
 for _, idler in ipairs(idlers) do
   local B, T, I, position, rested = unpack(idler)
   if areEmpty or isEmpty(B) then
-    resting[#resting + 1] = position
+    dormant[#dormant + 1] = position
     rest(B, T, I)
   else
     keep(B, T, I, rested)
@@ -120,5 +120,5 @@ for _, idler in ipairs(idlers) do
   end
 end
 for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end
-return {lost, kicked, resting, wasHeard, loads}
+return {lost, kicked, dormant, wasHeard, loads}
 `;

@@ -1,6 +1,6 @@
 /**
  * Jobs that have ended and are kept. BullMQ enforces their bounds when the next one ends; this here also where none does, so that
- * an entity that nobody asks for any more leaves no key in the end (I8). Neighbour: `look.lua.ts` settles entities.
+ * an entity that nobody asks for any more leaves no key in the end (I8). Neighbour: `try-claim.lua.ts` settles entities.
  */
 export const retentionLua = /* lua */ `
 local KEPT = {failed = 'removeOnFail', completed = 'removeOnComplete'}
@@ -25,12 +25,12 @@ end
 
 -- BullMQ removes all beyond the count in the step of one end. Where they are many, as after a change of the option, each end removes
 -- a part of them. Answers the options for BullMQ.
-local MOST_BEYOND = 200
+local MAX_BEYOND = 200
 local function boundCount(B, state, opts)
   local all = cmsgpack.unpack(opts)
   local count = all.keepJobs and all.keepJobs.count
-  if not count or tonumber(count) <= 0 or redis.call('ZCARD', B .. ':' .. state) - count <= MOST_BEYOND then return opts end
-  for _, id in ipairs(redis.call('ZRANGE', B .. ':' .. state, 0, MOST_BEYOND - 1)) do expel(B, id) end
+  if not count or tonumber(count) <= 0 or redis.call('ZCARD', B .. ':' .. state) - count <= MAX_BEYOND then return opts end
+  for _, id in ipairs(redis.call('ZRANGE', B .. ':' .. state, 0, MAX_BEYOND - 1)) do expel(B, id) end
   local bounded = {}
   for name, value in pairs(all) do bounded[name] = value end
   bounded.keepJobs = {count = -1, age = all.keepJobs.age}

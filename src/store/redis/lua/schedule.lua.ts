@@ -139,7 +139,7 @@ function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
   end
   local args = {nextMs, what, id, data, cjson.decode(template), opts, nowMs, B .. ':', ''}
   -- BullMQ's body counts its jobs among those with a number
-  if redis.call('EXISTS', B .. ':id') == 0 then idsGoOn(B) end
+  if redis.call('EXISTS', B .. ':id') == 0 then restoreIdCounter(B) end
   local r = sparingStarted(B, id, function() return BULL.addJobScheduler(keysOf.addJobScheduler(B), args) end)
   if type(r) == 'number' then return {'REFUSED', r} end
   local next = redis.call('ZSCORE', B .. ':repeat', id)
@@ -147,7 +147,7 @@ function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
     redis.call('HSET', B .. ':repeat:' .. id .. ':' .. next, 'aq', envelope)
     redis.call('HSET', B .. ':repeat:' .. id, 'aq', envelope)
   end
-  hasJobs(B, T, I)
+  keepQueueAlive(B, T, I)
   lookNow(B, T, I)
   return {'OK', next}
 end

@@ -3,7 +3,7 @@
  *
  * A hold is in its way: nothing is fetched while the head of the queue waits for its next try (I6).
  * Answers of a fetch, in every op that fetches: {..., againInMs, id, fields, id, fields …}; before them, where an idle worker
- * asks, '1' when its claim rested and was roused. In place of againInMs: '-1', not at all; 'limited <ms>', the rate of its type
+ * asks, '1' when its claim rested and was reactivated. In place of againInMs: '-1', not at all; 'limited <ms>', the rate of its type
  * allows no more before; 'recalled', what is fetched is to be given back first; 'more', the jobs are large, and there may be more.
  */
 import { MAX_FETCH_BYTES } from '../../../core/model/bounds.js';
@@ -71,7 +71,7 @@ end
 -- many ms, while fewer than upTo are fetched ('' where nothing is to be told)
 function OPS.take(B, T, I, epoch, opts, n, upTo, forMs)
   if not mine(B, epoch) then return {'STALE'} end
-  local out = {'OK', rouse(B, T, I)}
+  local out = {'OK', reactivate(B, T, I)}
   if upTo ~= '' then gather(B, upTo, forMs) end
   take(B, tonumber(n), opts, out, 3)
   return out

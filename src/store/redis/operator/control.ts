@@ -4,7 +4,7 @@
  */
 
 import { presentRun } from '../../../core/enqueue/schedule-checks.js';
-import { type EntityRef, encodeSegment, entityWord, parseEntityWord } from '../../../core/model/entity.js';
+import { type EntityRef, encodeSegment, entityKey, parseEntityKey } from '../../../core/model/entity.js';
 import { StoreRefusedError } from '../../../core/model/errors.js';
 import type { Codecs } from '../../../core/payload/codec.js';
 import type {
@@ -39,7 +39,7 @@ export class RedisControl implements EntityControl {
       if (was === 'REFUSED')
         throw Number(code) === OF_A_SCHEDULE
           ? presentRun(entity)
-          : new StoreRefusedError(`BullMQ would not remove the job that blocks ${entityWord(entity)} (code ${code}).`);
+          : new StoreRefusedError(`BullMQ would not remove the job that blocks ${entityKey(entity)} (code ${code}).`);
       return was === '1';
     });
   }
@@ -69,7 +69,7 @@ export class RedisControl implements EntityControl {
     for (let cursor: string | undefined = '0'; cursor !== undefined; ) {
       const page: string[] = await this.channel().call('entitiesOf', [T, cursor, PAGE], found => found.map(String));
       const [next, ...ids] = page;
-      const told = ids.flatMap(id => [this.keySpace.of(parseEntityWord(`${T}:${id}`)).base, id]);
+      const told = ids.flatMap(id => [this.keySpace.of(parseEntityKey(`${T}:${id}`)).base, id]);
       if (told.length > 0) await this.channel().call('tellOfType', [T, ...told], () => undefined);
       cursor = next === '0' ? undefined : next;
     }

@@ -1,6 +1,6 @@
 /** Dead letters on Redis. Neighbours: `lua/dead.lua.ts` says what each step does; `core/ports/operator.ts` what it means. */
 
-import { encodeSegment, parseEntityWord } from '../../../core/model/entity.js';
+import { encodeSegment, parseEntityKey } from '../../../core/model/entity.js';
 import { StoreRefusedError } from '../../../core/model/errors.js';
 import type { Codecs } from '../../../core/payload/codec.js';
 import type { DeadLetter, DeadLetters, QueueLocation } from '../../../core/ports/operator.js';
@@ -35,7 +35,7 @@ export class RedisDeadLetters implements DeadLetters {
     const T = encodeSegment(type);
     const word = await this.channel().call('letterOf', [T, letterId], ([id]) => String(id));
     if (word === '') return undefined;
-    const entity = parseEntityWord(`${T}:${word}`);
+    const entity = parseEntityKey(`${T}:${word}`);
     const { base } = this.keySpace.of(entity);
     return this.channel().call('replay', [base, T, word, letterId], ([answer, detail]) => {
       if (answer === 'SHARED') throw sharedQueue(base, entity, detail);
@@ -76,7 +76,7 @@ export class RedisDeadLetters implements DeadLetters {
     ] = fields;
     return {
       letterId,
-      entityId: parseEntityWord(`${type}:${id}`).id,
+      entityId: parseEntityKey(`${type}:${id}`).id,
       jobId,
       name,
       data: readPayload(this.codecs, data, envelope),

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import type { Redis } from 'ioredis';
 import { messageOf, StoreUnavailableError } from '../../../core/model/errors.js';
 import type { Clock, PodState, Renewed, TypeLoad } from '../../../core/ports/store.js';
-import { REST_LEASES } from '../../../core/run/lease.js';
+import { DORMANT_LEASES } from '../../../core/run/lease.js';
 import { answerOrDrop, createConnection, type PlainConnectionOptions } from '../connection/connection.js';
 import { KeepAlive } from '../connection/keep-alive.js';
 import { scriptKeys } from '../keys.js';
@@ -79,16 +79,16 @@ export class RenewalConnection implements Renewer {
     const { podId, leaseMs, systemPrefix } = this.options;
     const leaseUs = leaseMs * 1000;
     const pod = [workers, takesMore ? 1 : 0, types.length, ...types];
-    const header = [...scriptKeys(systemPrefix), podId, leaseUs, leaseUs * REST_LEASES, systemPrefix, ...pod];
+    const header = [...scriptKeys(systemPrefix), podId, leaseUs, leaseUs * DORMANT_LEASES, systemPrefix, ...pod];
     const lost: number[] = [];
     const kicked: number[] = [];
-    const resting: number[] = [];
+    const dormant: number[] = [];
     let wasHeard = true;
     let loads: TypeLoad[] = [];
     for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
       const page = renewals.slice(from, from + RENEWALS_PER_CALL);
       const renewing = this.commands.renewClaims(...header, blamedOf(page, isBlamed), ...page.flat());
-      const [lostHere, kickedHere, restingHere, heard, loadsNow] = await answerOrDrop(
+      const [lostHere, kickedHere, dormantHere, heard, loadsNow] = await answerOrDrop(
         this.redis,
         renewing,
         leaseMs / 2,
@@ -96,11 +96,11 @@ export class RenewalConnection implements Renewer {
       );
       lost.push(...lostHere.map(position => from + position));
       kicked.push(...kickedHere.map(position => from + position));
-      resting.push(...restingHere.map(position => from + position));
+      dormant.push(...dormantHere.map(position => from + position));
       wasHeard &&= heard === 1;
       loads = loadsNow.map(([pods, workers]) => ({ pods, workers }));
     }
-    return { lost, kicked, resting, wasHeard, loads };
+    return { lost, kicked, dormant, wasHeard, loads };
   }
 
   /** From now on it does not keep the process alive. */

@@ -2,7 +2,7 @@
  * The one decision about an entity that is not worked here, and its end: what is done when there is nothing to do.
  * Look and removal are one step, so a job that is added in between is never forgotten (race 11).
  */
-export const lookLua = /* lua */ `
+export const tryClaimLua = /* lua */ `
 -- Who has nothing to do but wait for a hold goes, and is there again before it ends: longer than the pause between two sweeps.
 local HOLD_LEAD_MS = 2000
 local function heldForLongMs(B)
@@ -84,7 +84,7 @@ end
 -- look: B T I epoch takeOpts maxStalled; without an epoch it claims nothing
 -- Returns {'CLAIMED', token, recovered, foreign, againInMs, jobs…} | {'OWNED'} | {'PAUSED'} | {'LATER'} | {'WAITING'} |
 -- {'STALE'}
-function OPS.look(B, T, I, epoch, takeOpts, maxStalled)
+function OPS.tryClaim(B, T, I, epoch, takeOpts, maxStalled)
   local claim = claimOf(B)
   -- A call of ours that arrives late: what it would settle is the claim that came after it. Who asks only, without room,
   -- does not know of a claim of ours: an answer was lost (race 26).
@@ -153,7 +153,7 @@ end
 
 -- leave: B T I epoch jobId graceMs: gives everything back for pods that know the name of the next job (races 13, 32)
 -- Returns {'OK', '1'} when it is left, {'OK', '0'} when it was left for longer than that, {'STALE'}.
-function OPS.leave(B, T, I, epoch, jobId, graceMs)
+function OPS.defer(B, T, I, epoch, jobId, graceMs)
   if not mine(B, epoch) then return {'STALE'} end
   local job = B .. ':' .. jobId
   if graceMs == '0' or redis.call('EXISTS', job) == 0 then return {'OK', '0'} end
@@ -196,7 +196,7 @@ function parentJoined(B, word)
   local T, I = string.match(type(word) == 'string' and word or '', '^([^:]+):(.+)$')
   if not T then T, I = entityOf(B) end
   if not T then return end
-  hasJobs(B, T, I)
+  keepQueueAlive(B, T, I)
   lookNow(B, T, I)
 end
 
