@@ -56,10 +56,10 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       await worker.add(awaited('c3', 3), { ...mine, mayClaim: false });
       const answers = caller.replies.receive();
       const { jobs: second } = await worker.finish(claim, ended(jobs, { kind: 'completed', value: '{"é":[1]}' }), 1);
-      expect(await answers).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '{"é":[1]}' } }]);
+      expect(await answers).toEqual([{ call: 'c1', reply: { kind: 'completed', value: '{"é":[1]}' } }]);
       const { jobs: third } = await worker.finish(claim, ended(second, { kind: 'completed', value: '2' }), 1);
       await worker.finish(claim, ended(third, { kind: 'completed', value: '""' }), 1);
-      expect(await caller.replies.receive()).toEqual([{ call: 'c3', answer: { kind: 'completed', value: '""' } }]);
+      expect(await caller.replies.receive()).toEqual([{ call: 'c3', reply: { kind: 'completed', value: '""' } }]);
     });
 
     test('a failure comes with what was thrown; a result that is withheld with why', async () => {
@@ -68,8 +68,8 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { jobs: second } = await worker.finish(claim, ended(jobs, { kind: 'failed', ...WHY, thrown: THROWN }), 1);
       await worker.finish(claim, ended(second, { kind: 'completed', value: '"long"', withheld: 'too long' }), 1);
       expect(await caller.replies.receive()).toEqual([
-        { call: 'c1', answer: { kind: 'failed', thrown: THROWN } },
-        { call: 'c2', answer: { kind: 'withheld', why: 'too long' } },
+        { call: 'c1', reply: { kind: 'failed', thrown: THROWN } },
+        { call: 'c2', reply: { kind: 'withheld', why: 'too long' } },
       ]);
     });
 
@@ -84,7 +84,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       await caller.control.unblock(entity, 'retry');
       const { jobs: last } = await worker.take(claim);
       await worker.finish(claim, ended(last, { kind: 'completed', value: '1' }), 0);
-      expect(await caller.replies.receive()).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '1' } }]);
+      expect(await caller.replies.receive()).toEqual([{ call: 'c1', reply: { kind: 'completed', value: '1' } }]);
     });
 
     test('a job that becomes a dead letter is answered', async () => {
@@ -92,7 +92,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { claim, jobs } = await owned(awaited('c1', 1, {}, order));
       await worker.finish(claim, ended(jobs, { kind: 'dead', ...WHY }), 0);
       const thrown = { name: 'Error', message: 'because' };
-      expect(await caller.replies.receive()).toEqual([{ call: 'c1', answer: { kind: 'failed', thrown } }]);
+      expect(await caller.replies.receive()).toEqual([{ call: 'c1', reply: { kind: 'failed', thrown } }]);
     });
 
     test('an end whose answer was lost tells once, also when it is sent again', async () => {
@@ -119,8 +119,8 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const settled = all.map((job, index) => ({ job, outcome: outcomes[index] }) as Settlement);
       await worker.finishAll(claim, settled, 0);
       expect(await caller.replies.receive()).toEqual([
-        { call: 'c1', answer: { kind: 'completed', value: '1' } },
-        { call: 'c3', answer: { kind: 'failed', thrown: THROWN } },
+        { call: 'c1', reply: { kind: 'completed', value: '1' } },
+        { call: 'c3', reply: { kind: 'failed', thrown: THROWN } },
       ]);
     });
 
@@ -130,7 +130,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const other = claimOf(await caller.tryClaim(entity, 1));
       await expect(worker.finish(claim, done(only(jobs)), 0)).rejects.toMatchObject({ code: 'STALE_CLAIM' });
       await caller.finish(other.claim, ended(other.jobs, { kind: 'completed', value: '"other"' }), 0);
-      expect(await caller.replies.receive()).toEqual([{ call: 'c1', answer: { kind: 'completed', value: '"other"' } }]);
+      expect(await caller.replies.receive()).toEqual([{ call: 'c1', reply: { kind: 'completed', value: '"other"' } }]);
     });
 
     test('a job that a person removes while it runs has not ended: its end tells nothing', async () => {
@@ -148,7 +148,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { claim, jobs } = await owned(awaited('c1'));
       const { id } = only(jobs);
       await worker.finish(claim, done(only(jobs)), 0);
-      const told = [{ call: 'c1', answer: { kind: 'completed', value: '"ok"' } }];
+      const told = [{ call: 'c1', reply: { kind: 'completed', value: '"ok"' } }];
       expect(await caller.replies.receive()).toEqual(told);
       expect(await unread()).toEqual(told);
       const next = caller.replies.receive();
@@ -196,7 +196,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const [before, , after] = await Promise.all([ask(jobId), worker.finish(claim, done(only(next)), 0), ask(jobId)]);
       expect(before).toEqual([{ state: 'active', isOwn: true }]);
       expect(after).toEqual([{ state: 'gone', isOwn: false }]);
-      expect(await unread(worker)).toEqual([{ call: 'c2', answer: { kind: 'completed', value: '"ok"' } }]);
+      expect(await unread(worker)).toEqual([{ call: 'c2', reply: { kind: 'completed', value: '"ok"' } }]);
     });
 
     test('a job that has completed and is kept tells its result, to anybody', async () => {
@@ -204,8 +204,8 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { id } = only(jobs);
       await worker.finish(claim, ended(jobs, { kind: 'completed', value: '{"a":1}' }), 0);
       const answer = { kind: 'completed', value: '{"a":1}' };
-      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, answer });
-      expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: true, answer });
+      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, reply: answer });
+      expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: true, reply: answer });
     });
 
     test('and the codec that has written it, whoever asks', async () => {
@@ -215,7 +215,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       expect(await found(id, 'c1')).toEqual({ state: 'active', isOwn: true, codec: 'a codec' });
       await worker.finish(claim, done(only(jobs)), 0);
       const answer = { kind: 'completed', value: '"ok"' };
-      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, codec: 'a codec', answer });
+      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, codec: 'a codec', reply: answer });
     });
 
     test('a job that has failed and is kept tells why, to anybody', async () => {
@@ -223,7 +223,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { id } = only(jobs);
       await worker.finish(claim, done(only(jobs), 'failed'), 0);
       const answer = { kind: 'failed', thrown: { name: 'Error', message: 'because' } };
-      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, answer });
+      expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, reply: answer });
     });
 
     test('a call cancels its own job, and only before it starts', async () => {
@@ -279,7 +279,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
 
       test('takes what a pod asks another', async () => {
         await worker.replies.tell(caller.replies.address, 'c1', { kind: 'asked', by: [worker.replies.address, 'q1'] });
-        const asked = { call: 'c1', answer: { kind: 'asked', by: [worker.replies.address, 'q1'] } };
+        const asked = { call: 'c1', reply: { kind: 'asked', by: [worker.replies.address, 'q1'] } };
         expect(await caller.replies.receive()).toEqual([asked]);
       });
 
@@ -308,7 +308,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
         const all = await unread();
         expect(all).toHaveLength(MAX_UNREAD + 1);
         expect(all.slice(0, MAX_UNREAD).map(({ call }) => call)).toEqual(calls.slice(0, MAX_UNREAD));
-        expect(all.at(-1)).toEqual({ call: '', answer: { kind: 'overflow' } });
+        expect(all.at(-1)).toEqual({ call: '', reply: { kind: 'overflow' } });
       }, 60_000);
     });
 

@@ -27,7 +27,7 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
     const renew = (idle = true) => a.renew([{ claim, idle }], serving('account'));
     /** It rests, and its pod has no claims in its list any more. */
     const rests = async () => {
-      expect(await renew()).toMatchObject({ resting: [0] });
+      expect(await renew()).toMatchObject({ dormant: [0] });
       await a.renew([], serving('account'));
     };
     const dueInMs = async () => (await cluster.dueInMs(entity)) ?? Number.POSITIVE_INFINITY;
@@ -44,20 +44,20 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
     afterEach(() => cluster.close());
 
     test('an idle one with an empty queue rests, and is due late', async () => {
-      expect(await renew()).toMatchObject({ lost: [], kicked: [], resting: [0] });
+      expect(await renew()).toMatchObject({ lost: [], kicked: [], dormant: [0] });
       expect(await dueInMs()).toBeGreaterThan((DORMANT_LEASES - 1) * LEASE_MS);
       expect(await dueInMs()).toBeLessThanOrEqual(DORMANT_LEASES * LEASE_MS);
     });
 
     test('… unless its worker is not idle, or there is a job, also one for later', async () => {
-      expect(await renew(false)).toMatchObject({ resting: [] });
+      expect(await renew(false)).toMatchObject({ dormant: [] });
       await a.add(job(1), { ...idle, atOnce: 0 });
-      expect(await renew()).toMatchObject({ kicked: [0], resting: [] });
+      expect(await renew()).toMatchObject({ kicked: [0], dormant: [] });
       const { jobs } = await a.take(claim);
-      expect(await renew()).toMatchObject({ kicked: [0], resting: [] });
+      expect(await renew()).toMatchObject({ kicked: [0], dormant: [] });
       await a.finish(claim, done(jobs[0]), 1);
       await a.add(job(2, { delay: 60_000 }), idle);
-      expect(await renew()).toMatchObject({ kicked: [], resting: [] });
+      expect(await renew()).toMatchObject({ kicked: [], dormant: [] });
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
     });
 
@@ -79,13 +79,13 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
       expect(taken.recovered).toBe(0);
       expect(Number(taken.claim.token)).toBeGreaterThan(Number(claim.token));
       await expect(a.take(claim)).rejects.toThrow(StaleClaimError);
-      expect(await renew()).toMatchObject({ lost: [0], resting: [] });
+      expect(await renew()).toMatchObject({ lost: [0], dormant: [] });
     });
 
     test('where nobody took it, it goes on when its pod is heard again', async () => {
       await renew();
       await cluster.fallSilent();
-      expect(await renew()).toMatchObject({ lost: [], resting: [0] });
+      expect(await renew()).toMatchObject({ lost: [], dormant: [0] });
       expect(await b.tryClaim(entity, 7)).toBe('owned');
     });
 
@@ -159,13 +159,13 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
 
     test('a renewal of a worker that is not idle ends the rest; so does an idle one with work', async () => {
       await renew();
-      expect(await renew(false)).toMatchObject({ lost: [], resting: [] });
+      expect(await renew(false)).toMatchObject({ lost: [], dormant: [] });
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
       await cluster.fallSilent();
       expect(await b.tryClaim(entity, 7)).toBe('owned');
       await renew();
       await cluster.addPast(entity, { n: 1 });
-      expect(await renew()).toMatchObject({ kicked: [0], resting: [] });
+      expect(await renew()).toMatchObject({ kicked: [0], dormant: [] });
       await cluster.fallSilent();
       expect(await b.tryClaim(entity, 8)).toBe('owned');
     });

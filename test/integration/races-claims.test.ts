@@ -30,7 +30,7 @@ describe('races about claims', () => {
   test('I8: of a claim that rested and was recalled a release leaves the fence', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
     await on.a.finish(claim, done(jobs[0]), 1);
-    expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ resting: [0] });
+    expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ dormant: [0] });
     await on.b.control.pause(on.entity, true);
     await on.b.control.pause(on.entity, false);
     expect(await on.a.release(claim, 'idle')).toBe(true);

@@ -21,7 +21,7 @@ import { eventually } from '../support/wait.js';
 
 const LEASE_MS = 1000;
 const POD = { types: ['account'], takesMore: true, workers: 1 };
-const ANSWER = { lost: [0], kicked: [], resting: [], loads: [{ pods: 1, workers: 1 }] };
+const ANSWER = { lost: [0], kicked: [], dormant: [], loads: [{ pods: 1, workers: 1 }] };
 const prefix = freshPrefix();
 
 describe('renewals', () => {

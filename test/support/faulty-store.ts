@@ -74,7 +74,7 @@ export class FaultyStore {
   asStore(): EntityStore {
     return new Proxy(this.real, {
       get: (real, name: keyof EntityStore) => {
-        if (['control', 'deadLetters', 'schedules', 'answers', 'hosts'].includes(name)) return real[name];
+        if (['control', 'deadLetters', 'schedules', 'replies', 'hosts'].includes(name)) return real[name];
         if (name === 'isSilentFor') return (ms: number) => this.silent || real.isSilentFor(ms);
         const method = real[name] as (...args: unknown[]) => Promise<unknown>;
         return (...args: unknown[]) => {

@@ -38,7 +38,7 @@ describe('the engine', () => {
     await cluster.job(0).end();
     await cluster.clock.advance(10_000);
     expect(a.store.calls.filter(call => call === 'resync').length).toBeGreaterThan(5);
-    expect(a.log.lines.filter(line => line.includes('Beginning anew with account:1'))).toHaveLength(1);
+    expect(a.log.lines.filter(line => line.includes('Resync of account:1 failed'))).toHaveLength(1);
     a.store.mend();
     await cluster.clock.advance(2000);
     await cluster.job(1).end();

@@ -45,6 +45,19 @@ describe('races of answers', () => {
     expect(cluster.starts).toEqual(starts('A', 0, 1, 2, 3, 4, 5, 6, 7));
   });
 
+  test('a pod that has closed starts nothing, although the claim that it had asked for is granted then', async () => {
+    const letThrough = a.store.hold('add');
+    const added = a.add('1', 0);
+    const closed = a.engine.close();
+    await cluster.clock.advance(20_000);
+    await closed;
+    letThrough();
+    await added.catch(() => {});
+    await settle();
+    expect(stored().owner).toBeDefined();
+    expect(cluster.starts).toEqual([]);
+  });
+
   test('I6: a job at hand that waits for a lease is not forgotten by an idle release that comes first', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;

@@ -15,9 +15,8 @@ import { NextStep } from './next-step.js';
 import { Release } from './release.js';
 import type { Run } from './runs.js';
 import { StoreCalls } from './store-calls.js';
-import { type WorkerEnvironment, type WorkerPhase, WorkerState } from './worker-state.js';
-
-export type { WorkerPhase } from './worker-state.js';
+import type { WorkerPhase } from './transitions.js';
+import { type WorkerEnvironment, WorkerState } from './worker-state.js';
 
 export interface WorkerContext extends WorkerEnvironment {
   /** The worker has ended; the entity is no longer worked here. */
@@ -83,7 +82,7 @@ export class EntityWorker {
 
   /** Something may be waiting: a wake-up, or a sweep. */
   wake(): void {
-    this.state.woken = true;
+    this.state.noteWork();
     this.steps.advance();
   }
 
@@ -91,13 +90,13 @@ export class EntityWorker {
   kick(): void {
     const { state, calls } = this;
     if (state.phase !== 'idle' || state.responses.count > 0 || calls.isLimited) return;
-    state.failure = new Error('its queue has jobs that no wake-up told of');
+    state.fail(new Error('its queue has jobs that no wake-up told of'));
     this.steps.advance();
   }
 
   /** A person has paused the queue: what is fetched and has not started goes back. */
   recall(): void {
-    this.state.recalled = true;
+    this.state.recall();
     this.wake();
   }
 
@@ -129,7 +128,7 @@ export class EntityWorker {
     state.lease?.renew(sentAt);
     if (isToRest) state.lease?.becomeDormant();
     // A handler is free, and a wake-up may have been lost; an idle worker is told by the renewal itself.
-    if (this.isRunning && state.jobs.hasFreeHandler) state.woken = true;
+    if (this.isRunning && state.jobs.hasFreeHandler) state.noteWork();
     this.steps.advance();
   }
 
@@ -179,7 +178,7 @@ export class EntityWorker {
 
   /** For how long it has been idle. */
   get idleForMs(): number {
-    return this.context.clock.monotonicMs() - this.steps.idleSinceMs;
+    return this.state.idleForMs;
   }
 
   /** For how long the entity has been worked here. */
@@ -203,14 +202,13 @@ export class EntityWorker {
   abandon(): void {
     const { state } = this;
     if (state.phase === 'ended') return;
-    state.enterPhase('lost');
-    state.failure = undefined;
+    state.abandon();
     this.steps.advance();
   }
 
   /** Starts no further job; resolves when the running ones have ended and the entity is handed over. */
   drain(): Promise<void> {
-    this.state.releaseReason = 'shutdown';
+    this.state.askToRelease('shutdown');
     this.steps.advance();
     return new Promise(resolve => {
       if (this.state.phase === 'ended') resolve();
@@ -220,13 +218,13 @@ export class EntityWorker {
 
   /** Hands the entity over as soon as no handler runs, since others wait for its room. */
   giveWay(): void {
-    this.state.releaseReason ??= 'room';
+    this.state.askToRelease('room');
     this.steps.advance();
   }
 
   /** It was asked to give way and could not, as a handler runs for long: it goes on. */
   stay(): void {
-    if (this.state.releaseReason === 'room') this.state.releaseReason = undefined;
+    this.state.stay();
     this.steps.advance();
   }
 

@@ -34,7 +34,6 @@ export interface WorkerParts {
 export class NextStep {
   private isResyncing = false;
   private advancing = false;
-  idleSinceMs = 0;
 
   constructor(private readonly parts: WorkerParts) {}
 
@@ -62,13 +61,13 @@ export class NextStep {
     const { jobs, phase } = state;
     if (phase === 'ended') return false;
     if (phase === 'lost' || state.failure || release.isToHandOver) return !jobs.isRunning && this.stop();
-    if (state.recalled && state.claim && phase !== 'releasing') calls.giveBack(state.claim);
+    if (state.isRecalled && state.claim && phase !== 'releasing') calls.giveBack(state.claim);
     if (jobs.next && jobs.mayStart(jobs.next)) return this.startNext(jobs.next);
-    if ((state.woken || jobs.seeksReads) && this.canFetch) calls.take(...jobs.toTake(state.responses.fetches));
+    if ((state.mayHaveWork || jobs.seeksReads) && this.canFetch) calls.take(...jobs.toTake(state.responses.fetches));
     else if (state.responses.count > 0 || jobs.isRunning) return false;
     else if (state.claim) this.becomeIdle();
     // A wake-up while the look was under way may be of a job that it did not see.
-    else if (state.woken && !state.releaseReason) calls.tryClaim();
+    else if (state.mayHaveWork && !state.releaseReason) calls.tryClaim();
     else this.end();
     return false;
   }
@@ -101,7 +100,7 @@ export class NextStep {
     }
     const isLacking = missingCapability(context.execution, entity, job) !== undefined;
     if (isLacking && !release.isOverdue(job)) return release.defer(lease.claim, job);
-    state.enterPhase('working');
+    state.startJob();
     const handling = job.mustFail === undefined ? context.execution.handlers.batchOf(entity, job.name) : undefined;
     if (handling) return this.nextOfBatch(lease, handling);
     state.jobs.start(job, lease, {
@@ -130,8 +129,8 @@ export class NextStep {
     const { state, calls } = this.parts;
     const { jobs, responses } = state;
     // The fetch that is under way may have come before what the wake-up tells of.
-    if (state.woken && responses.fetches === 0) {
-      state.woken = false;
+    if (state.mayHaveWork && responses.fetches === 0) {
+      state.clearWork();
       jobs.moreMayWait();
     }
     const step = jobs.batchStep(handling, () => this.advance());
@@ -170,16 +169,18 @@ export class NextStep {
   private becomeIdle(): void {
     const { state } = this.parts;
     if (state.phase === 'idle') return;
-    state.jobs.onIdle();
-    this.idleSinceMs = state.context.clock.monotonicMs();
-    state.enterPhase('idle');
+    state.becomeIdle();
     emitWorkerEvent(state.context.events, 'worker.idle', state.claim);
   }
 
   private async resync(): Promise<void> {
     const { state, calls } = this.parts;
     this.isResyncing = true;
-    await resync(state, calls);
+    try {
+      await resync(state, calls);
+    } catch (error) {
+      return this.onCrash(error);
+    }
     this.isResyncing = false;
     this.advance();
   }
@@ -192,12 +193,12 @@ export class NextStep {
     const { state } = this.parts;
     const { log, clock } = state.context;
     if (isInstance(error, NotStarted)) {
-      state.failure ??= error;
+      state.fail(error);
       this.advance();
       return;
     }
-    log.error(`The worker of ${entityKey(state.entity)} failed, and begins anew: ${stackOf(error)}`);
-    state.failure ??= new Error(messageOf(error));
+    log.error(`The worker of ${entityKey(state.entity)} failed, and resyncs: ${stackOf(error)}`);
+    state.fail(new Error(messageOf(error)));
     this.isResyncing = true;
     clock.after(CRASH_PAUSE_MS, () => {
       this.isResyncing = false;
@@ -207,8 +208,7 @@ export class NextStep {
 
   private end(): void {
     const { state, calls, ended } = this.parts;
-    state.enterPhase('ended');
-    state.jobs.clear();
+    state.end();
     calls.stop();
     ended();
   }

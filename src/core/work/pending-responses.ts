@@ -43,8 +43,14 @@ export class PendingResponses {
     answer.then(
       value => {
         if (!isOwed()) return;
-        use(value);
-        this.changed();
+        // A fault of ours: what is fetched here now is as unknown as if the response had not come.
+        let fault: Error | undefined;
+        try {
+          use(value);
+        } catch (error) {
+          fault = error as Error;
+        }
+        this.changed(fault);
       },
       (error: Error) => {
         if (isOwed()) this.changed(tolerates?.(error) ? undefined : error);

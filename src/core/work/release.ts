@@ -42,12 +42,11 @@ export class Release {
     const { claim } = state;
     if (!claim) return;
     this.requests.forget();
-    state.enterPhase('releasing');
+    state.release();
     state.responses.track(state.context.store.release(claim, mode), {
       use: released => {
         if (released) return this.onReleased(claim);
-        state.enterPhase('working');
-        state.woken = true;
+        state.keepClaim();
       },
     });
   }
@@ -65,8 +64,8 @@ export class Release {
     // As with a hand-over, what is done is confirmed first.
     if (state.jobs.isRunning || !state.jobs.isAllConfirmed) return false;
     this.requests.forget();
-    state.enterPhase('releasing');
-    state.releaseReason ??= 'unknown job';
+    state.release();
+    state.askToRelease('unknown job');
     state.responses.track(state.context.store.defer(claim, job, state.type.unknownJobGraceMs), {
       use: isLeft => {
         if (isLeft) {
@@ -74,7 +73,7 @@ export class Release {
           this.onReleased(claim);
         } else {
           this.overdue = job.id;
-          state.failure ??= new Error('the next job was left for long enough');
+          state.fail(new Error('the next job was left for long enough'));
         }
       },
     });
@@ -83,6 +82,6 @@ export class Release {
 
   private onReleased(claim: Claim): void {
     emitWorkerEvent(this.state.context.events, 'worker.released', claim);
-    this.state.lease = undefined;
+    this.state.released();
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Beginning anew after an answer that did not come: what is fetched goes back, what is settled is ended again, and every call
- * under way becomes stale (races 1, 25–28). Tries until the store answers; STALE means that the entity has a new owner.
- * Neighbour: `next-step.ts` calls it only when no handler runs.
+ * A worker's resync with the store, after a response that did not come: what is fetched goes back, what has ended is ended again,
+ * and every call under way becomes stale (races 1, 25–28). It tries until the store responds; STALE means that the entity has a
+ * new owner. Neighbour: `next-step.ts` calls it only when no handler runs.
  */
 import { entityKey } from '../model/entity.js';
 import { messageOf, StaleClaimError } from '../model/errors.js';
@@ -13,33 +13,36 @@ import type { WorkerState } from './worker-state.js';
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
 
-export async function resync(state: WorkerState, requests: StoreCalls): Promise<void> {
+export async function resync(state: WorkerState, calls: StoreCalls): Promise<void> {
   const { context, entity } = state;
   let told: string | undefined;
-  for (let pauseMs = FIRST_RETRY_MS; state.failure; pauseMs = Math.min(2 * pauseMs, LAST_RETRY_MS)) {
-    requests.forget();
-    state.epoch = context.nextEpoch();
+  for (let pauseMs = FIRST_RETRY_MS; mustResync(state); pauseMs = Math.min(2 * pauseMs, LAST_RETRY_MS)) {
+    calls.forget();
+    state.resync();
     const { claim } = state;
-    if (claim) state.enterPhase('working');
     const sentAt = momentOf(context.clock);
     try {
-      const answer = claim
+      const response = claim
         ? await context.store.resync(claim, state.epoch, state.jobs.settled)
         : await context.store.tryClaim(entity, state.epoch);
-      state.failure = undefined;
+      if (isLost(state)) return;
+      state.resynced();
       state.jobs.confirmedAll();
-      if (typeof answer !== 'string') requests.onClaimed(answer, sentAt);
+      if (typeof response !== 'string') calls.onClaimed(response, sentAt);
     } catch (error) {
-      if (claim && (error instanceof StaleClaimError || state.phase === 'lost')) {
-        state.failure = undefined;
+      if (isLost(state)) return;
+      if (claim && error instanceof StaleClaimError) {
+        state.resynced();
         state.lose(claim);
         return;
       }
-      if (state.phase === 'lost') return;
       const why = messageOf(error);
-      if (why !== told) context.log.warn(`Beginning anew with ${entityKey(entity)} failed (${why}); trying again.`);
+      if (why !== told) context.log.warn(`Resync of ${entityKey(entity)} failed (${why}); retrying.`);
       told = why;
       await new Promise<void>(resolve => context.clock.after(pauseMs, resolve));
     }
   }
 }
+
+const isLost = ({ phase }: WorkerState) => phase === 'lost';
+const mustResync = (state: WorkerState) => state.failure !== undefined && !isLost(state);

@@ -43,7 +43,7 @@ export class StoreCalls {
   private onUnknownClaim(why: string | undefined): void {
     const { state } = this;
     if (!state.claim && !this.isClaiming) this.tryClaim();
-    else if (why !== undefined) state.failure ??= new Error(why);
+    else if (why !== undefined) state.fail(new Error(why));
   }
 
   /** What an enqueue of this pod asks for; never believed for safety: the store decides. */
@@ -59,12 +59,12 @@ export class StoreCalls {
   /** Looks at the entity: claims it if it has work and nobody owns it. */
   tryClaim(): void {
     const { state } = this;
-    const { store, clock, nextEpoch } = state.context;
-    state.epoch = nextEpoch();
+    const { store, clock } = state.context;
+    const epoch = state.newEpoch();
     this.isClaiming = true;
-    state.woken = false;
+    state.clearWork();
     const sentAt = momentOf(clock);
-    state.responses.track(store.tryClaim(state.entity, state.epoch), {
+    state.responses.track(store.tryClaim(state.entity, epoch), {
       use: answer => {
         this.isClaiming = false;
         if (typeof answer !== 'string') this.onGranted(answer, sentAt);
@@ -77,7 +77,7 @@ export class StoreCalls {
   take(count = 1, gathering?: Gathering): void {
     const { claim, lease, responses, context } = this.state;
     if (!claim) return;
-    this.state.woken = false;
+    this.state.clearWork();
     const sentAt = momentOf(context.clock);
     lease?.reactivate();
     responses.track(context.store.take(claim, count, gathering), {
@@ -123,13 +123,13 @@ export class StoreCalls {
   giveBack(claim: Claim): void {
     const { state } = this;
     const { jobs } = state;
-    state.recalled = false;
+    state.clearRecall();
     jobs.raiseBarrier();
     const kept = jobs.keptIds;
     state.responses.track(state.context.store.giveBack(claim, kept), {
       use: () => {
         jobs.lowerBarrier(kept);
-        state.woken = true;
+        state.noteWork();
       },
     });
   }
@@ -149,13 +149,9 @@ export class StoreCalls {
   onClaimed(claimed: Claimed, sentAt: Moment): void {
     const { state } = this;
     const previous = state.claim;
-    state.beginLease(claimed.claim, sentAt);
+    state.claimed(claimed.claim, sentAt);
     emitClaimed(state.context.events, previous, claimed);
     if (claimed.recovered > 0) state.jobs.enterRecoveryMode(claimed.recovered);
-    if (state.releaseReason === 'unknown job') state.releaseReason = undefined;
-    state.enterPhase('working');
-    // A grant gives back whatever was fetched before it.
-    state.jobs.clear();
     this.onFetched(claimed);
   }
 
@@ -164,7 +160,7 @@ export class StoreCalls {
    * be running, and the second has fetched it again: begin anew.
    */
   private onGranted(claimed: Claimed, sentAt: Moment): void {
-    if (this.state.claim) this.state.failure ??= new Error('its claim was deleted, and granted anew');
+    if (this.state.claim) this.state.fail(new Error('its claim was deleted, and granted again'));
     else this.onClaimed(claimed, sentAt);
   }
 
@@ -183,9 +179,9 @@ export class StoreCalls {
     const { state } = this;
     state.jobs.add(fetched.jobs);
     if (fetched.isPartial) state.jobs.moreMayWait();
-    if (fetched.isRecalled && !state.jobs.isBarred) state.recalled = true;
+    if (fetched.isRecalled && !state.jobs.isBarred) state.recall();
     // Where one was, there may be one more for a handler that is free.
-    if (fetched.jobs.length > 0 && !state.type.isOrdered) state.woken = true;
+    if (fetched.jobs.length > 0 && !state.type.isOrdered) state.noteWork();
     this.againTimer?.cancel();
     this.againTimer = undefined;
     this.isLimited = false;
@@ -194,7 +190,7 @@ export class StoreCalls {
       this.againTimer = state.context.clock.after(fetched.againInMs, () => {
         this.againTimer = undefined;
         this.isLimited = false;
-        state.woken = true;
+        state.noteWork();
         state.advance();
       });
     }
@@ -203,9 +199,7 @@ export class StoreCalls {
   private beginClaiming(): void {
     const { state } = this;
     this.forget();
-    state.lease = undefined;
-    state.epoch = state.context.nextEpoch();
-    state.enterPhase('claiming');
+    state.claimAgain();
   }
 }
 

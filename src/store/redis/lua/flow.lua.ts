@@ -40,7 +40,7 @@ local function parentInFlow(nodes, node)
 end
 
 -- Adds all, parents first. Answers BullMQ's refusal, and throws its errors, after all is taken back.
-local function addAll(nodes)
+local function addNodes(nodes)
   for i, node in ipairs(nodes) do
     local B, _, _, kind, name, timestamp, data, opts, id, dedupKey = unpack(node[2])
     local ok, r = pcall(addJob, B, kind, name, timestamp, data, opts, id, dedupKey, node[2][18], parentInFlow(nodes, node))
@@ -76,7 +76,7 @@ function MANY.addFlow(from, to)
   local known, isOther = knownRoot(root[1], root[4], root[9], root[10])
   if isOther then return {'TAKEN', 1} end
   if known then return {'KNOWN', known} end
-  local refused = obstacle(nodes) or addAll(nodes)
+  local refused = obstacle(nodes) or addNodes(nodes)
   if refused then return refused end
   local answers = {}
   for i, node in ipairs(nodes) do
