@@ -51,7 +51,7 @@ const job = (id: string, n: number): NewJob => ({
 });
 const finish = (claim: Claim, ended: FetchedJob | undefined, take: number) => () => {
   if (!ended) throw new Error('no job was fetched');
-  return store.finish(claim, { job: ended, outcome: { kind: 'completed', value: '"done"' } }, take);
+  return store.finish(claim, [{ job: ended, outcome: { kind: 'completed', value: '"done"' } }], take);
 };
 const hint = (mayClaim: boolean): IntakeHint => ({ epoch: 1, mayClaim, atOnce: 1 });
 const ids = (what: string) => Array.from({ length: CALLS }, (_, i) => `${what}${i}`);

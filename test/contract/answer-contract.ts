@@ -55,18 +55,18 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       await worker.add(withdrawal(config, entity, { n: 2 }), { ...mine, mayClaim: false });
       await worker.add(awaited('c3', 3), { ...mine, mayClaim: false });
       const answers = caller.replies.receive();
-      const { jobs: second } = await worker.finish(claim, ended(jobs, { kind: 'completed', value: '{"é":[1]}' }), 1);
+      const { jobs: second } = await worker.finish(claim, [ended(jobs, { kind: 'completed', value: '{"é":[1]}' })], 1);
       expect(await answers).toEqual([{ call: 'c1', reply: { kind: 'completed', value: '{"é":[1]}' } }]);
-      const { jobs: third } = await worker.finish(claim, ended(second, { kind: 'completed', value: '2' }), 1);
-      await worker.finish(claim, ended(third, { kind: 'completed', value: '""' }), 1);
+      const { jobs: third } = await worker.finish(claim, [ended(second, { kind: 'completed', value: '2' })], 1);
+      await worker.finish(claim, [ended(third, { kind: 'completed', value: '""' })], 1);
       expect(await caller.replies.receive()).toEqual([{ call: 'c3', reply: { kind: 'completed', value: '""' } }]);
     });
 
     test('a failure comes with what was thrown; a result that is withheld with why', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       await worker.add(awaited('c2'), { ...mine, mayClaim: false });
-      const { jobs: second } = await worker.finish(claim, ended(jobs, { kind: 'failed', ...WHY, thrown: THROWN }), 1);
-      await worker.finish(claim, ended(second, { kind: 'completed', value: '"long"', withheld: 'too long' }), 1);
+      const { jobs: second } = await worker.finish(claim, [ended(jobs, { kind: 'failed', ...WHY, thrown: THROWN })], 1);
+      await worker.finish(claim, [ended(second, { kind: 'completed', value: '"long"', withheld: 'too long' })], 1);
       expect(await caller.replies.receive()).toEqual([
         { call: 'c1', reply: { kind: 'failed', thrown: THROWN } },
         { call: 'c2', reply: { kind: 'withheld', why: 'too long' } },
@@ -75,22 +75,22 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
 
     test('one that is tried again is answered by its last try; one that blocks is not answered', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1, { attempts: 3 }));
-      const tried = await worker.finish(claim, ended(jobs, { kind: 'retrying', ...WHY, delayMs: 0 }), 1);
+      const tried = await worker.finish(claim, [ended(jobs, { kind: 'retrying', ...WHY, delayMs: 0 })], 1);
       const again = tried.jobs.length > 0 ? tried : await worker.take(claim);
       const id = only(again.jobs).id;
       expect(await found(id, 'c1')).toEqual({ state: 'active', isOwn: true });
-      await worker.finish(claim, ended(again.jobs, { kind: 'blocked', ...WHY }), 0);
+      await worker.finish(claim, [ended(again.jobs, { kind: 'blocked', ...WHY })], 0);
       expect(await found(id, 'c1')).toEqual({ state: 'blocked', isOwn: true });
       await caller.control.unblock(entity, 'retry');
       const { jobs: last } = await worker.take(claim);
-      await worker.finish(claim, ended(last, { kind: 'completed', value: '1' }), 0);
+      await worker.finish(claim, [ended(last, { kind: 'completed', value: '1' })], 0);
       expect(await caller.replies.receive()).toEqual([{ call: 'c1', reply: { kind: 'completed', value: '1' } }]);
     });
 
     test('a job that becomes a dead letter is answered', async () => {
       const order = { type: 'order', id: '1' };
       const { claim, jobs } = await owned(awaited('c1', 1, {}, order));
-      await worker.finish(claim, ended(jobs, { kind: 'dead', ...WHY }), 0);
+      await worker.finish(claim, [ended(jobs, { kind: 'dead', ...WHY })], 0);
       const thrown = { name: 'Error', message: 'because' };
       expect(await caller.replies.receive()).toEqual([{ call: 'c1', reply: { kind: 'failed', thrown } }]);
     });
@@ -98,7 +98,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
     test('an end whose answer was lost tells once, also when it is sent again', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
-      await worker.finish(claim, done(only(jobs)), 0);
+      await worker.finish(claim, [done(only(jobs))], 0);
       const again = await worker.resync(claim, 2, [done(only(jobs))]);
       expect(numbers(again.jobs)).toEqual([2]);
       await worker.resync(again.claim, 3, [done(only(again.jobs))]);
@@ -117,7 +117,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
         { kind: 'postponed', ...WHY },
       ];
       const settled = all.map((job, index) => ({ job, outcome: outcomes[index] }) as Settlement);
-      await worker.finishAll(claim, settled, 0);
+      await worker.finish(claim, settled, 0);
       expect(await caller.replies.receive()).toEqual([
         { call: 'c1', reply: { kind: 'completed', value: '1' } },
         { call: 'c3', reply: { kind: 'failed', thrown: THROWN } },
@@ -128,8 +128,8 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { claim, jobs } = await owned(awaited('c1'));
       await cluster.expireLeases();
       const other = claimOf(await caller.tryClaim(entity, 1));
-      await expect(worker.finish(claim, done(only(jobs)), 0)).rejects.toMatchObject({ code: 'STALE_CLAIM' });
-      await caller.finish(other.claim, ended(other.jobs, { kind: 'completed', value: '"other"' }), 0);
+      await expect(worker.finish(claim, [done(only(jobs))], 0)).rejects.toMatchObject({ code: 'STALE_CLAIM' });
+      await caller.finish(other.claim, [ended(other.jobs, { kind: 'completed', value: '"other"' })], 0);
       expect(await caller.replies.receive()).toEqual([{ call: 'c1', reply: { kind: 'completed', value: '"other"' } }]);
     });
 
@@ -138,16 +138,16 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
       const { id } = only(jobs);
       await cluster.removeJob(entity, id);
-      const { jobs: next } = await worker.finish(claim, done(only(jobs)), 1);
+      const { jobs: next } = await worker.finish(claim, [done(only(jobs))], 1);
       expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: false });
-      await worker.finish(claim, done(only(next)), 0);
+      await worker.finish(claim, [done(only(next))], 0);
       expect((await caller.replies.receive()).map(({ call }) => call)).toEqual(['c2']);
     });
 
     test('what was read goes with the next call, and not before', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       const { id } = only(jobs);
-      await worker.finish(claim, done(only(jobs)), 0);
+      await worker.finish(claim, [done(only(jobs))], 0);
       const told = [{ call: 'c1', reply: { kind: 'completed', value: '"ok"' } }];
       expect(await caller.replies.receive()).toEqual(told);
       expect(await unread()).toEqual(told);
@@ -156,7 +156,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       expect(second).toEqual([]);
       await worker.add(awaited('c2'), { epoch: 2, mayClaim: false, atOnce: 1 });
       const again = claimOf(await worker.resync({ ...claim, epoch: 2 }, 3, []));
-      await worker.finish(again.claim, done(only(again.jobs)), 0);
+      await worker.finish(again.claim, [done(only(again.jobs))], 0);
       expect((await next).map(({ call }) => call)).toEqual(['c2']);
       expect((await unread()).map(({ call }) => call)).toEqual(['c2']);
       expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: false });
@@ -183,7 +183,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       expect(await worker.replies.find([{ entity, jobId: only(jobs).id, call: 'c1' }])).toEqual([
         { state: 'active', isOwn: false },
       ]);
-      await worker.finish(claim, done(only(jobs)), 0);
+      await worker.finish(claim, [done(only(jobs))], 0);
     });
 
     test('a job that is found gone has its answer in the mailbox, also where all travels in one tick', async () => {
@@ -191,9 +191,13 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       // One pod for all, so that all travel in one step.
       const own = { ...awaited('c2', 2), envelope: { reply: [worker.replies.address, 'c2'] as const } };
       const { jobId } = await worker.add(own, { ...mine, mayClaim: false });
-      const { jobs: next } = await worker.finish(claim, done(only(jobs)), 1);
+      const { jobs: next } = await worker.finish(claim, [done(only(jobs))], 1);
       const ask = (id: string) => worker.replies.find([{ entity, jobId: id, call: 'c2' }]);
-      const [before, , after] = await Promise.all([ask(jobId), worker.finish(claim, done(only(next)), 0), ask(jobId)]);
+      const [before, , after] = await Promise.all([
+        ask(jobId),
+        worker.finish(claim, [done(only(next))], 0),
+        ask(jobId),
+      ]);
       expect(before).toEqual([{ state: 'active', isOwn: true }]);
       expect(after).toEqual([{ state: 'gone', isOwn: false }]);
       expect(await unread(worker)).toEqual([{ call: 'c2', reply: { kind: 'completed', value: '"ok"' } }]);
@@ -202,7 +206,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
     test('a job that has completed and is kept tells its result, to anybody', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1, { removeOnComplete: false }));
       const { id } = only(jobs);
-      await worker.finish(claim, ended(jobs, { kind: 'completed', value: '{"a":1}' }), 0);
+      await worker.finish(claim, [ended(jobs, { kind: 'completed', value: '{"a":1}' })], 0);
       const answer = { kind: 'completed', value: '{"a":1}' };
       expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, reply: answer });
       expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: true, reply: answer });
@@ -213,7 +217,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const { claim, jobs } = await owned({ ...sealed, envelope: { ...sealed.envelope, codec: 'a codec' } });
       const { id } = only(jobs);
       expect(await found(id, 'c1')).toEqual({ state: 'active', isOwn: true, codec: 'a codec' });
-      await worker.finish(claim, done(only(jobs)), 0);
+      await worker.finish(claim, [done(only(jobs))], 0);
       const answer = { kind: 'completed', value: '"ok"' };
       expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, codec: 'a codec', reply: answer });
     });
@@ -221,7 +225,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
     test('a job that has failed and is kept tells why, to anybody', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       const { id } = only(jobs);
-      await worker.finish(claim, done(only(jobs), 'failed'), 0);
+      await worker.finish(claim, [done(only(jobs), 'failed')], 0);
       const answer = { kind: 'failed', thrown: { name: 'Error', message: 'because' } };
       expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, reply: answer });
     });
@@ -237,13 +241,13 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       expect(await cancel(waits.jobId, 'c2')).toBe(true);
       expect(await cancel(waits.jobId, 'c2')).toBe(false);
       expect(await cancel(later.jobId, 'c3')).toBe(true);
-      expect((await worker.finish(claim, done(only(jobs)), 1)).jobs).toEqual([]);
+      expect((await worker.finish(claim, [done(only(jobs))], 1)).jobs).toEqual([]);
       expect(await worker.control.status(entity)).toMatchObject({ waiting: 0, active: 0, delayed: 0 });
     });
 
     test('a job that waits for its next try has started: it is not cancelled', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1, { attempts: 2 }));
-      await worker.finish(claim, ended(jobs, { kind: 'retrying', ...WHY, delayMs: 60_000 }), 0);
+      await worker.finish(claim, [ended(jobs, { kind: 'retrying', ...WHY, delayMs: 60_000 })], 0);
       expect(await caller.replies.cancel({ entity, jobId: only(jobs).id, call: 'c1' })).toBe(false);
       expect(await worker.control.status(entity)).toMatchObject({ waiting: 1 });
     });
@@ -262,7 +266,7 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       expect(jobId).toBe(only(jobs).id);
       expect(await found(jobId, 'c1')).toEqual({ state: 'active', isOwn: true });
       expect(await found(jobId, 'c2')).toEqual({ state: 'active', isOwn: false });
-      await worker.finish(claim, done(only(jobs)), 0);
+      await worker.finish(claim, [done(only(jobs))], 0);
       expect((await caller.replies.receive()).map(({ call }) => call)).toEqual(['c1']);
       expect(await found(jobId, 'c2')).toEqual({ state: 'gone', isOwn: false });
     });
@@ -316,8 +320,8 @@ export function answerContract(name: string, createCluster: () => Promise<Cluste
       const forged = { ...withdrawal(config, entity, { n: 1 }), envelope: { reply: ['x y', 7] as never } };
       const { claim, jobs } = await owned(forged);
       await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
-      const { jobs: next } = await worker.finish(claim, done(only(jobs)), 1);
-      await worker.finish(claim, done(only(next)), 0);
+      const { jobs: next } = await worker.finish(claim, [done(only(jobs))], 1);
+      await worker.finish(claim, [done(only(next))], 0);
       expect((await caller.replies.receive()).map(({ call }) => call)).toEqual(['c2']);
     });
   });

@@ -62,20 +62,20 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
 
     test('a batch ends in one step, which brings the next jobs', async () => {
       await start(7, 3);
-      expect(numbers((await a.finishAll(claim, [ok(0), ok(1), ok(2)], 3)).jobs)).toEqual([3, 4, 5]);
+      expect(numbers((await a.finish(claim, [ok(0), ok(1), ok(2)], 3)).jobs)).toEqual([3, 4, 5]);
       expect(await a.control.status(entity)).toMatchObject({ waiting: 1, active: 3, failed: 0 });
     });
 
     test('some fail for good, and the others complete', async () => {
       await start(4, 3);
-      const next = await a.finishAll(claim, [ok(0), forGood(1, 'failed'), ok(2)], 1);
+      const next = await a.finish(claim, [ok(0), forGood(1, 'failed'), ok(2)], 1);
       expect(numbers(next.jobs)).toEqual([3]);
       expect(await cluster.failedIds(entity)).toEqual([jobs[1]?.id]);
     });
 
     test('I6: those that are tried again go back in their order, before all that was fetched', async () => {
       await start(8, 6);
-      const { jobs: next } = await a.finishAll(claim, [ok(0), again(1), ok(2), again(3)], 9);
+      const { jobs: next } = await a.finish(claim, [ok(0), again(1), ok(2), again(3)], 9);
       expect(tries(next)).toEqual([
         [1, 2, 1],
         [3, 2, 1],
@@ -88,7 +88,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
 
     test('a backoff holds them all, whoever asks', async () => {
       await start(6, 5);
-      const { jobs: next, againInMs } = await a.finishAll(claim, [again(0, LONG_MS), ok(1), again(2, LONG_MS)], 9);
+      const { jobs: next, againInMs } = await a.finish(claim, [again(0, LONG_MS), ok(1), again(2, LONG_MS)], 9);
       expect([next, (againInMs ?? 0) > LONG_MS - 5000]).toEqual([[], true]);
       expect(await waiting()).toEqual([0, 2, 3, 4, 5]);
       expect((await a.take(claim, 9)).jobs).toEqual([]);
@@ -101,16 +101,16 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
 
     test('I6: a batch does not overtake an older job, and is itself no obstacle', async () => {
       await start(5, 4);
-      await expect(a.finishAll(claim, [ok(1), ok(2)], 1)).rejects.toBeInstanceOf(StoreRefusedError);
+      await expect(a.finish(claim, [ok(1), ok(2)], 1)).rejects.toBeInstanceOf(StoreRefusedError);
       expect(await a.control.status(entity)).toMatchObject({ waiting: 1, active: 4 });
-      expect(numbers((await a.finishAll(claim, [ok(0), ok(1), ok(2)], 1)).jobs)).toEqual([4]);
-      expect((await a.finish(claim, ok(3), 0)).jobs).toEqual([]);
+      expect(numbers((await a.finish(claim, [ok(0), ok(1), ok(2)], 1)).jobs)).toEqual([4]);
+      expect((await a.finish(claim, [ok(3)], 0)).jobs).toEqual([]);
     });
 
     test('I3: a stale claim ends nothing', async () => {
       await start(3, 2);
       const resynced = await a.resync(claim, 2, []);
-      await expect(a.finishAll(claim, [ok(0), ok(1)], 1)).rejects.toBeInstanceOf(StaleClaimError);
+      await expect(a.finish(claim, [ok(0), ok(1)], 1)).rejects.toBeInstanceOf(StaleClaimError);
       expect(numbers(resynced.jobs)).toEqual([0]);
       expect(await waiting()).toEqual([1, 2]);
     });
@@ -118,7 +118,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
     test('a job that a person removed while it ran is its own matter', async () => {
       await start(4, 3);
       await cluster.removeJob(entity, done(jobs[1]).job.id);
-      expect(numbers((await a.finishAll(claim, [ok(0), ok(1), ok(2)], 1)).jobs)).toEqual([3]);
+      expect(numbers((await a.finish(claim, [ok(0), ok(1), ok(2)], 1)).jobs)).toEqual([3]);
       expect(await a.control.status(entity)).toMatchObject({ waiting: 0, active: 1, failed: 0 });
     });
 
@@ -142,7 +142,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         async n => {
           await start(7, 6);
           const settlements = partly();
-          await a.finishAll(claim, settlements, n);
+          await a.finish(claim, settlements, n);
           const { jobs: next, claim: renewed } = await a.resync(claim, 2, settlements);
           // What was fetched with the answer that was lost was a start that nobody knows of, and no try.
           expect(tries([...next, ...(await a.take(renewed, 9)).jobs])).toEqual([
@@ -175,7 +175,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       beforeEach(() => start(7, 5, { onExhausted: 'block' }));
 
       test('the first one blocks; what blocks behind it does so in its turn, without running', async () => {
-        await a.finishAll(claim, [ok(0), forGood(1, 'blocked'), again(2), forGood(3, 'postponed')], 9);
+        await a.finish(claim, [ok(0), forGood(1, 'blocked'), again(2), forGood(3, 'postponed')], 9);
         expect(await waiting()).toEqual([1, 2, 3, 4, 5, 6]);
         expect((await a.control.status(entity)).blockedBy).toMatchObject({ reason: 'because 1' });
         expect(await a.control.unblock(entity, 'drop')).toBe(true);
@@ -186,14 +186,14 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         ]);
         expect(next.map(({ mustFail }) => mustFail)).toEqual([undefined, 'because 3']);
         jobs = [...next];
-        await a.finishAll(claim, [ok(0), forGood(1, 'blocked')], 9);
+        await a.finish(claim, [ok(0), forGood(1, 'blocked')], 9);
         expect((await a.control.status(entity)).blockedBy).toMatchObject({ reason: 'because 1' });
         expect(await a.control.unblock(entity, 'retry')).toBe(true);
         expect(tries((await a.take(claim, 1)).jobs)).toEqual([[3, 3, 0]]);
       });
 
       test('behind one that is tried again: its backoff is kept, then that one blocks', async () => {
-        await a.finishAll(claim, [again(0, LONG_MS), forGood(1, 'postponed'), ok(2)], 9);
+        await a.finish(claim, [again(0, LONG_MS), forGood(1, 'postponed'), ok(2)], 9);
         expect((await a.take(claim, 9)).againInMs).toBeGreaterThan(LONG_MS - 5000);
         expect((await a.control.status(entity)).blockedBy).toBeUndefined();
         await cluster.endHold(entity);
@@ -206,7 +206,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
 
       test('an end that comes twice postpones once', async () => {
         const settlements = [again(0, LONG_MS), forGood(1, 'postponed'), ok(2)];
-        await a.finishAll(claim, settlements, 0);
+        await a.finish(claim, settlements, 0);
         const { claim: renewed } = await a.resync(claim, 2, settlements);
         await cluster.endHold(entity);
         expect(tries((await a.take(renewed, 2)).jobs)).toEqual([
@@ -218,7 +218,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
 
     test('dead letters of a batch keep their order', async () => {
       await start(4, 3, { onExhausted: 'deadLetter' });
-      await a.finishAll(claim, [forGood(0, 'dead'), ok(1), forGood(2, 'dead')], 1);
+      await a.finish(claim, [forGood(0, 'dead'), ok(1), forGood(2, 'dead')], 1);
       const letters = await a.deadLetters.list('account', 0, 9);
       expect(letters.map(({ jobId, failedReason }) => [jobId, failedReason])).toEqual([
         [jobs[0]?.id, 'because 0'],
@@ -228,7 +228,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
 
     test('relaxed: those that are tried again go behind all others, or wait by themselves', async () => {
       await start(6, 4, { ordering: 'relaxed' });
-      const { jobs: next } = await a.finishAll(claim, [again(0), ok(1), again(2, LONG_MS), ok(3)], 9);
+      const { jobs: next } = await a.finish(claim, [again(0), ok(1), again(2, LONG_MS), ok(3)], 9);
       expect(tries(next)).toEqual([
         [4, 1, 0],
         [5, 1, 0],
@@ -239,13 +239,13 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
 
     test('several handlers at once: a batch ends beside an older one that runs', async () => {
       await start(6, 4, { workerConfig: { concurrency: 2 } });
-      expect(numbers((await a.finishAll(claim, [ok(2), ok(3)], 2)).jobs)).toEqual([4, 5]);
-      expect((await a.finishAll(claim, [ok(0), ok(1)], 0)).jobs).toEqual([]);
+      expect(numbers((await a.finish(claim, [ok(2), ok(3)], 2)).jobs)).toEqual([4, 5]);
+      expect((await a.finish(claim, [ok(0), ok(1)], 0)).jobs).toEqual([]);
     });
 
     test('the rate of a type counts each job of a batch', async () => {
       await start(6, 2, { rateLimit: { max: 3, durationMs: LONG_MS } });
-      const next = await a.finishAll(claim, [ok(0), ok(1)], 4);
+      const next = await a.finish(claim, [ok(0), ok(1)], 4);
       expect(numbers(next.jobs)).toEqual([2]);
       expect([next.isLimited, (next.againInMs ?? 0) > LONG_MS - 5000]).toEqual([true, true]);
     });
@@ -258,7 +258,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         [0, 1].map(n => done(jobs[n]).job.id),
       );
       expect(await waiting()).toEqual([2, 3, 4, 5]);
-      expect((await a.finishAll(claim, [ok(0), again(1)], 4)).jobs).toEqual([]);
+      expect((await a.finish(claim, [ok(0), again(1)], 4)).jobs).toEqual([]);
       await a.control.pause(entity, false);
       expect(tries((await a.take(claim, 9)).jobs)).toEqual([
         [1, 2, 1],
@@ -275,7 +275,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       const isCalled = async () => {
         const other: EntityRef = { type: 'account', id: `last ${++asked}` };
         const claimed = claimOf(await a.add({ ...job(0), entity: other }, { epoch: 7, mayClaim: true, atOnce: 1 }));
-        await a.finish(claimed.claim, done(claimed.jobs[0]), 0);
+        await a.finish(claimed.claim, [done(claimed.jobs[0])], 0);
         await b.add({ ...job(0), entity: other }, 'route-only');
         const words = await a.wakeUps([]);
         expect(words).toContainEqual(other);

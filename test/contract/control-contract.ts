@@ -43,7 +43,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       await b.add({ ...job(3), options: { delay: 60_000 } }, 'route-only');
       const status = { waiting: 2, active: 1, delayed: 1, failed: 0, waitingForChildren: 0, isPaused: false };
       expect(await b.control.status(entity)).toEqual(status);
-      await a.finish(claim, done(first, 'failed'), 0);
+      await a.finish(claim, [done(first, 'failed')], 0);
       expect(await b.control.status(entity)).toEqual({ ...status, active: 0, failed: 1 });
       const none = { waiting: 0, active: 0, delayed: 0, failed: 0, waitingForChildren: 0, isPaused: false };
       expect(await b.control.status({ type: 'account', id: 'nobody' })).toEqual(none);
@@ -60,7 +60,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await running()).toBeUndefined();
         await renew(a, claim, first.id);
         expect(await running()).toEqual([{ jobId: first.id, name: first.name, startedAtMs }]);
-        await a.finish(claim, done(first), 1);
+        await a.finish(claim, [done(first)], 1);
         expect(await running()).toBeUndefined();
       });
 
@@ -86,7 +86,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
         await a.giveBack(claim, [first.id]);
         expect(await b.control.status(entity)).toMatchObject({ waiting: 2, active: 1, isPaused: true });
-        expect(await a.finish(claim, done(first), 1)).toEqual({ jobs: [] });
+        expect(await a.finish(claim, [done(first)], 1)).toEqual({ jobs: [] });
         await b.control.pause(entity, false);
         const next = await a.take(claim);
         expect(next.jobs[0]).toMatchObject({ data: { n: 1 }, attempt: 1 });
@@ -94,18 +94,18 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
 
       test('the word may be lost: the end of a job tells its owner, until it has given back, or begun anew', async () => {
         await b.control.pause(entity, true);
-        expect(await a.finish(claim, done(first), 1)).toEqual({ jobs: [], isRecalled: true });
+        expect(await a.finish(claim, [done(first)], 1)).toEqual({ jobs: [], isRecalled: true });
         await a.giveBack(claim, []);
         await b.control.pause(entity, false);
         const { jobs } = await a.take(claim);
-        const ended = await a.finish(claim, done(jobs[0]), 1);
+        const ended = await a.finish(claim, [done(jobs[0])], 1);
         expect(ended.isRecalled).toBeUndefined();
         await b.control.pause(entity, true);
         const resynced = await a.resync(claim, 2, [done(ended.jobs[0])]);
         await b.control.pause(entity, false);
         await a.add(job(3), { epoch: 2, mayClaim: false, atOnce: 0 });
         const last = await a.take(resynced.claim);
-        expect(await a.finish(resynced.claim, done(last.jobs[0]), 1)).toEqual({ jobs: [] });
+        expect(await a.finish(resynced.claim, [done(last.jobs[0])], 1)).toEqual({ jobs: [] });
       });
 
       test('I3: who is not the owner gives nothing back', async () => {
@@ -136,7 +136,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await b.control.pause(entity, true);
         await a.wakeUps([]);
         await a.giveBack(claim, [first.id]);
-        await a.finish(claim, done(first), 1);
+        await a.finish(claim, [done(first)], 1);
         await b.control.pause(entity, false);
         expect(await a.wakeUps([])).toEqual([entity]);
         expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
@@ -148,7 +148,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await a.giveBack(claim, [first.id]);
         await b.control.pause(entity, true);
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
-        expect(await a.finish(claim, done(first), 1)).toEqual({ jobs: [], isRecalled: true });
+        expect(await a.finish(claim, [done(first)], 1)).toEqual({ jobs: [], isRecalled: true });
       });
 
       test('a claim that was recalled is a new one to whoever takes it over', async () => {
@@ -156,11 +156,11 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await b.control.pause(entity, false);
         await cluster.expireLeases();
         const taken = claimOf(await b.tryClaim(entity, 1));
-        expect((await b.finish(taken.claim, done(taken.jobs[0]), 1)).isRecalled).toBeUndefined();
+        expect((await b.finish(taken.claim, [done(taken.jobs[0])], 1)).isRecalled).toBeUndefined();
       });
 
       test('of an entity without an owner: nothing is claimed; with the resume a pod is called', async () => {
-        await a.finish(claim, done(first), 0);
+        await a.finish(claim, [done(first)], 0);
         await a.release(claim, 'hand-over');
         await b.control.pause(entity, true);
         expect(await a.tryClaim(entity, 5)).toBe('paused');
@@ -187,7 +187,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await b.control.pauseType('account', true);
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
         await a.giveBack(claim, [first.id]);
-        expect(await a.finish(claim, done(first), 4)).toEqual({ jobs: [] });
+        expect(await a.finish(claim, [done(first)], 4)).toEqual({ jobs: [] });
         expect(await a.take(claim)).toEqual({ jobs: [] });
         const late = { type: 'account', id: 'late' };
         const entered = claimOf(await b.add({ ...job(7), entity: late }, { epoch: 1, mayClaim: true, atOnce: 1 }));
@@ -206,7 +206,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
           { type: 'account', id: 'late' },
           { type: 'account', id: 'own' },
         ];
-        await a.finish(claim, done(first), 0);
+        await a.finish(claim, [done(first)], 0);
         await b.control.pauseType('account', true);
         for (const [at, of] of [late, own].entries()) {
           await b.add({ ...job(at), entity: of }, 'route-only');
@@ -228,7 +228,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         await b.control.pauseType('account', true);
         await a.wakeUps([]);
         await a.giveBack(claim, [first.id]);
-        await a.finish(claim, done(first), 4);
+        await a.finish(claim, [done(first)], 4);
         await b.add({ ...job(7), entity: late }, 'route-only');
         await b.control.pause(late, true);
         expect(await b.tryClaim(late, 1)).toBe('paused');
@@ -252,17 +252,17 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect((await a.take(claim)).jobs).toEqual([]);
         await a.giveBack(claim, [first.id]);
         expect(await b.control.status(entity)).toMatchObject({ waiting: 1, active: 1 });
-        expect(numbers((await a.finish(claim, done(first), 1)).jobs)).toEqual([4]);
+        expect(numbers((await a.finish(claim, [done(first)], 1)).jobs)).toEqual([4]);
       });
 
       test('the word may be lost: the end of a job tells, and fetches nothing that would then go, too', async () => {
         const { jobs } = await a.take(claim);
         await b.control.drop(entity);
         await b.add(job(4), 'route-only');
-        expect(await a.finish(claim, done(first), 5)).toEqual({ jobs: [], isRecalled: true });
+        expect(await a.finish(claim, [done(first)], 5)).toEqual({ jobs: [], isRecalled: true });
         await a.giveBack(claim, []);
         expect(await b.control.status(entity)).toMatchObject({ waiting: 1, active: 0 });
-        expect(await a.finish(claim, done(jobs[0]), 1)).toMatchObject({ jobs: [{ data: { n: 4 } }] });
+        expect(await a.finish(claim, [done(jobs[0])], 1)).toMatchObject({ jobs: [{ data: { n: 4 } }] });
       });
 
       test('an owner that begins anew, or is paused meanwhile, gives back nothing either', async () => {
@@ -282,7 +282,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       test('a job that waits for its next try goes, and holds nothing any more', async () => {
         const { id } = first;
         const retrying = { kind: 'retrying', reason: 'because', stack: '', delayMs: 60_000 } as const;
-        await a.finish(claim, { job: first, outcome: retrying }, 1);
+        await a.finish(claim, [{ job: first, outcome: retrying }], 1);
         expect((await b.control.list(entity, 'waiting', 0, 9)).map(({ jobId }) => jobId)[0]).toBe(id);
         await b.control.drop(entity);
         await a.add(job(4), { epoch: 1, mayClaim: false, atOnce: 0 });
@@ -290,7 +290,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       });
 
       test('I8: an entity without an owner is in no one’s books then', async () => {
-        await a.finish(claim, done(first), 0);
+        await a.finish(claim, [done(first)], 0);
         await a.release(claim, 'hand-over');
         expect(await cluster.dueScore(entity)).toBeDefined();
         await b.control.drop(entity);
@@ -311,8 +311,8 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       expect(await all('waiting', 3)).toEqual([]);
       expect(await all('active')).toEqual([0, 1]);
       expect(await all('delayed')).toEqual([3]);
-      await a.finish(claim, done(first, 'failed'), 0);
-      await a.finish(claim, done(jobs[0], 'failed'), 0);
+      await a.finish(claim, [done(first, 'failed')], 0);
+      await a.finish(claim, [done(jobs[0], 'failed')], 0);
       expect(await all('failed')).toEqual([1, 0]);
       const [view] = await b.control.list(entity, 'failed', 1, 1);
       expect(view).toMatchObject({ jobId: first.id, name: 'withdraw', failedReason: 'because' });
@@ -323,7 +323,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
     describe('a job that has used up its tries and blocks its entity', () => {
       test('nothing is fetched, and no time is told; what is fetched already goes back', async () => {
         await a.take(claim);
-        expect(await a.finish(claim, blocking(first), 1)).toEqual({ jobs: [] });
+        expect(await a.finish(claim, [blocking(first)], 1)).toEqual({ jobs: [] });
         expect(await a.take(claim)).toEqual({ jobs: [] });
         expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
         const blockedBy = { jobId: first.id, reason: 'because' };
@@ -331,7 +331,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       });
 
       test('race 16: it outlives its owner, and is due for nobody until it is decided about', async () => {
-        await a.finish(claim, blocking(first), 1);
+        await a.finish(claim, [blocking(first)], 1);
         expect(await a.release(claim, 'idle')).toBe(true);
         expect(await b.tryClaim(entity, 1)).toBe('later');
         expect(await cluster.dueScore(entity)).toBeUndefined();
@@ -342,7 +342,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       });
 
       test('an end whose answer was lost blocks once', async () => {
-        await a.finish(claim, blocking(first), 1);
+        await a.finish(claim, [blocking(first)], 1);
         const resynced = await a.resync(claim, 2, [blocking(first)]);
         expect(resynced.jobs).toEqual([]);
         await b.control.unblock(entity, 'retry');
@@ -350,33 +350,33 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       });
 
       test('retry: all its tries anew, before all others; its owner is woken', async () => {
-        await a.finish(claim, blocking(first), 1);
+        await a.finish(claim, [blocking(first)], 1);
         expect(await b.control.unblock(entity, 'retry')).toBe(true);
         expect(await a.wakeUps([])).toEqual([entity]);
         const again = await a.take(claim);
         expect(again.jobs[0]).toMatchObject({ data: { n: 0 }, attempt: 2, attemptsMade: 0 });
-        expect(numbers((await a.finish(claim, done(again.jobs[0]), 2)).jobs)).toEqual([1, 2]);
+        expect(numbers((await a.finish(claim, [done(again.jobs[0])], 2)).jobs)).toEqual([1, 2]);
         expect(await b.control.status(entity)).not.toHaveProperty('blockedBy');
       });
 
       test('skip: it is to fail with its reason, and not to block again; the next one runs', async () => {
-        await a.finish(claim, blocking(first), 1);
+        await a.finish(claim, [blocking(first)], 1);
         expect(await b.control.unblock(entity, 'skip')).toBe(true);
         const skipped = await a.take(claim);
         expect(skipped.jobs[0]).toMatchObject({ id: first.id, mustFail: 'because', isSkipped: true });
-        expect(numbers((await a.finish(claim, done(skipped.jobs[0], 'failed'), 1)).jobs)).toEqual([1]);
+        expect(numbers((await a.finish(claim, [done(skipped.jobs[0], 'failed')], 1)).jobs)).toEqual([1]);
         expect(await cluster.failedIds(entity)).toEqual([first.id]);
       });
 
       test('drop: it is gone, and the next one runs', async () => {
-        await a.finish(claim, blocking(first), 1);
+        await a.finish(claim, [blocking(first)], 1);
         expect(await b.control.unblock(entity, 'drop')).toBe(true);
         expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
         expect(await cluster.failedIds(entity)).toEqual([]);
       });
 
       test('without an owner a pod is called', async () => {
-        await a.finish(claim, blocking(first), 1);
+        await a.finish(claim, [blocking(first)], 1);
         await a.release(claim, 'idle');
         await b.renew([], serving('account'));
         expect(await a.control.unblock(entity, 'retry')).toBe(true);

@@ -42,7 +42,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
     afterEach(() => cluster.close());
 
     test('a job becomes one with its end, and the next comes with the answer', async () => {
-      expect(numbers((await a.finish(claim, dead(first), 2)).jobs)).toEqual([1, 2]);
+      expect(numbers((await a.finish(claim, [dead(first)], 2)).jobs)).toEqual([1, 2]);
       const [letter, ...others] = await letters();
       expect(others).toEqual([]);
       expect(letter).toMatchObject({
@@ -60,37 +60,37 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
     });
 
     test('I5: an end whose answer was lost makes one letter, a stale one none', async () => {
-      await a.finish(claim, dead(first), 0);
+      await a.finish(claim, [dead(first)], 0);
       const resynced = await a.resync(claim, 2, [dead(first)]);
       expect(await letters()).toHaveLength(1);
       expect(numbers(resynced.jobs)).toEqual([1]);
-      await expect(a.finish(claim, dead(resynced.jobs[0]), 0)).rejects.toThrow(StaleClaimError);
+      await expect(a.finish(claim, [dead(resynced.jobs[0])], 0)).rejects.toThrow(StaleClaimError);
       expect(await letters()).toHaveLength(1);
       await a.resync(resynced.claim, 3, [dead(resynced.jobs[0])]);
       expect((await letters()).map(({ data }) => data)).toEqual([{ n: 0 }, { n: 1 }]);
     });
 
     test('I6: replayed, the jobs join the queue in the order of their letters, with all their tries', async () => {
-      const { jobs } = await a.finish(claim, dead(first), 2);
-      await a.finish(claim, dead(jobs[0]), 0);
+      const { jobs } = await a.finish(claim, [dead(first)], 2);
+      await a.finish(claim, [dead(jobs[0])], 0);
       await a.add(job(3), { epoch: 1, mayClaim: false, atOnce: 1 });
       for (const letterId of await letterIds()) expect(await b.deadLetters.replay('account', letterId)).toBeDefined();
       expect(await letters()).toEqual([]);
-      const next = await a.finish(claim, done(jobs[1]), 3);
+      const next = await a.finish(claim, [done(jobs[1])], 3);
       expect(numbers(next.jobs)).toEqual([3, 0, 1]);
       expect(next.jobs[1]).toMatchObject({ name: 'withdraw', attempt: 1, attemptsMade: 0, options: { attempts: 3 } });
       expect(next.jobs[1]?.id).not.toBe('first');
     });
 
     test('I7: a replay wakes the owner, or calls for one', async () => {
-      const { jobs } = await a.finish(claim, dead(first), 2);
-      await a.finish(claim, dead(jobs[0]), 0);
-      await a.finish(claim, done(jobs[1]), 0);
+      const { jobs } = await a.finish(claim, [dead(first)], 2);
+      await a.finish(claim, [dead(jobs[0])], 0);
+      await a.finish(claim, [done(jobs[1])], 0);
       const [one = '', two = ''] = await letterIds();
       await b.deadLetters.replay('account', one);
       expect(await a.wakeUps([])).toEqual([entity]);
       const taken = await a.take(claim);
-      await a.finish(claim, done(taken.jobs[0]), 0);
+      await a.finish(claim, [done(taken.jobs[0])], 0);
       expect(await a.release(claim, 'idle')).toBe(true);
       await a.deadLetters.replay('account', two);
       expect(await b.due('account', 0, 9)).toEqual([entity]);
@@ -99,14 +99,14 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
 
     test('what its earlier tries have left is in it, too', async () => {
       const outcome = { kind: 'retrying', reason: 'first', stack: 'Error: first', delayMs: 0 } as const;
-      const { jobs } = await a.finish(claim, { job: first, outcome }, 1);
-      await a.finish(claim, dead(jobs[0]), 0);
+      const { jobs } = await a.finish(claim, [{ job: first, outcome }], 1);
+      await a.finish(claim, [dead(jobs[0])], 0);
       expect(await letters()).toMatchObject([{ attemptsMade: 2, stacks: ['Error: first', 'Error: because'] }]);
     });
 
     test('what is no letter is no key to remove, or to replay', async () => {
-      const { jobs } = await a.finish(claim, dead(first), 1);
-      await a.finish(claim, dead(jobs[0]), 0);
+      const { jobs } = await a.finish(claim, [dead(first)], 1);
+      await a.finish(claim, [dead(jobs[0])], 0);
       for (const id of ['failed', 'id', '', '0', 'first']) {
         expect(await b.deadLetters.remove('account', id)).toBe(false);
         expect(await b.deadLetters.replay('account', id)).toBeUndefined();
@@ -115,8 +115,8 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
     });
 
     test('a letter is replayed once, or removed', async () => {
-      const { jobs } = await a.finish(claim, dead(first), 1);
-      await a.finish(claim, dead(jobs[0]), 0);
+      const { jobs } = await a.finish(claim, [dead(first)], 1);
+      await a.finish(claim, [dead(jobs[0])], 0);
       const [one = '', two = ''] = await letterIds();
       expect(await b.deadLetters.replay('account', one)).toBeDefined();
       expect(await b.deadLetters.replay('account', one)).toBeUndefined();

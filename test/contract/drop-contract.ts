@@ -63,7 +63,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       const taken = claimOf(await b.tryClaim(entity, 1));
       expect([numbers(taken.jobs), taken.recovered]).toEqual([[3], 0]);
       expect(await status()).toMatchObject({ waiting: 0, active: 1 });
-      expect((await b.finish(taken.claim, done(taken.jobs[0]), 1)).isRecalled).toBeUndefined();
+      expect((await b.finish(taken.claim, [done(taken.jobs[0])], 1)).isRecalled).toBeUndefined();
     });
 
     test('so does who claims it with an enqueue, and the owner itself where it knows nothing of its claim', async () => {
@@ -80,7 +80,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
 
     test.each(['hand-over', 'give-way'] as const)('who gives the entity up (%s) gives back nothing', async mode => {
       await b.control.drop(entity);
-      await a.finish(claim, done(first), 0);
+      await a.finish(claim, [done(first)], 0);
       expect(await a.release(claim, mode)).toBe(true);
       expect(await status()).toMatchObject({ waiting: 0, active: 0 });
       expect(await b.control.isDropping(entity)).toBe(false);
@@ -88,7 +88,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
 
     test('a job that fails after the drop keeps its place; nothing that was fetched with it comes back', async () => {
       await b.control.drop(entity);
-      await a.finish(claim, { job: first, outcome: { kind: 'retrying', reason: 'x', stack: '', delayMs: 0 } }, 1);
+      await a.finish(claim, [{ job: first, outcome: { kind: 'retrying', reason: 'x', stack: '', delayMs: 0 } }], 1);
       expect(await waiting()).toEqual([0]);
       await a.giveBack(claim, []);
       expect(numbers((await a.take(claim)).jobs)).toEqual([0]);
@@ -100,7 +100,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(await b.control.isDropping(entity)).toBe(false);
       expect(await status()).toMatchObject({ waiting: 0, active: 0 });
       await enter(3);
-      await expect(a.finish(claim, done(first), 1)).rejects.toThrow(StaleClaimError);
+      await expect(a.finish(claim, [done(first)], 1)).rejects.toThrow(StaleClaimError);
       expect(await a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [0] });
       expect(numbers(claimOf(await b.tryClaim(entity, 1)).jobs)).toEqual([3]);
     });

@@ -66,7 +66,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
           await a.control.drop(low);
         } else {
           const { claim: held, jobs } = await claim(low);
-          await a.finish(held, done(jobs[0]), 0);
+          await a.finish(held, [done(jobs[0])], 0);
         }
         expect(await waiting(up)).toEqual([2, 3, 0, 9]);
         await enter(up, 4);
@@ -78,7 +78,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
       await flow(low, low, { delay: 60_000 });
       const { claim: held, jobs } = await claim(low);
       await cluster.expireLeases();
-      await a.finish(held, done(jobs[0]), 1);
+      await a.finish(held, [done(jobs[0])], 1);
       expect(await a.control.status(low)).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
       expect(await cluster.dueScore(low)).toBeDefined();
       expect((await a.take(held)).jobs).toEqual([]);
@@ -90,10 +90,10 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
       await flow(low, entity('ranked'), { delay: 60_000 });
       await enter(low, 9);
       const own = await claim(low);
-      await a.finish(own.claim, done(own.jobs[0]), 0);
+      await a.finish(own.claim, [done(own.jobs[0])], 0);
       await cluster.expireLeases();
       const child = await claim(entity('ranked'));
-      await a.finish(child.claim, done(child.jobs[0]), 0);
+      await a.finish(child.claim, [done(child.jobs[0])], 0);
       const b = await cluster.pod(config);
       expect(await b.due('account', 0, 9)).toEqual([low]);
       expect(await b.tryClaim(low, ++epoch)).toBe('later');
@@ -106,11 +106,11 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
       test('is known when it was skipped, and forgotten when it was tried again', async () => {
         await enter(low, 1);
         const { claim: held, jobs } = await claim(low);
-        await a.finish(held, blocked(jobs[0], thrown), 1);
+        await a.finish(held, [blocked(jobs[0], thrown)], 1);
         await a.control.unblock(low, 'skip');
         const [skipped] = (await a.take(held)).jobs;
         expect(skipped).toMatchObject({ mustFail: 'no money', isSkipped: true, thrown });
-        await a.finish(held, blocked(skipped, thrown), 1);
+        await a.finish(held, [blocked(skipped, thrown)], 1);
         await a.control.unblock(low, 'retry');
         const [again] = (await a.take(held)).jobs;
         expect(again?.mustFail).toBeUndefined();
@@ -122,7 +122,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
         const { claim: held, jobs } = await claim(low);
         const { job } = done(jobs[0]);
         const outcome = { kind: 'postponed', reason: 'no money', stack: 'Error', thrown } as const;
-        expect((await a.finish(held, { job, outcome }, 1)).jobs).toMatchObject([{ mustFail: 'no money', thrown }]);
+        expect((await a.finish(held, [{ job, outcome }], 1)).jobs).toMatchObject([{ mustFail: 'no money', thrown }]);
       });
     });
 
@@ -157,21 +157,21 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
       test('a job that was fetched and given back has used up no start', async () => {
         for (const n of [0, 1, 2, 3]) await enter(paced, n);
         const { claim: held, jobs } = await claim(paced);
-        const next = await a.finish(held, done(jobs[0]), 1);
+        const next = await a.finish(held, [done(jobs[0])], 1);
         expect(numbers(next.jobs)).toEqual([1]);
         await a.giveBack(held, []);
         const again = await a.take(held);
         expect(numbers(again.jobs)).toEqual([1]);
-        expect(await a.finish(held, done(again.jobs[0]), 1)).toMatchObject({ jobs: [], isLimited: true });
+        expect(await a.finish(held, [done(again.jobs[0])], 1)).toMatchObject({ jobs: [], isLimited: true });
       });
 
       test('one that has started has, also when it is tried again', async () => {
         for (const n of [0, 1, 2]) await enter(paced, n, { attempts: 3 });
         const { claim: held, jobs } = await claim(paced);
         const outcome = { kind: 'retrying', reason: 'no', stack: 'no', delayMs: 0 } as const;
-        const again = await a.finish(held, { job: done(jobs[0]).job, outcome }, 1);
+        const again = await a.finish(held, [{ job: done(jobs[0]).job, outcome }], 1);
         expect(numbers(again.jobs)).toEqual([0]);
-        expect(await a.finish(held, done(again.jobs[0]), 1)).toMatchObject({ jobs: [], isLimited: true });
+        expect(await a.finish(held, [done(again.jobs[0])], 1)).toMatchObject({ jobs: [], isLimited: true });
       });
     });
   });

@@ -31,7 +31,7 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
       const { claim, jobs } = claimOf(await a.add(sealed('é "1"'), mine));
       await a.add(bare(), { ...mine, mayClaim: false });
       await Promise.all(a.addAll([sealed('3'), sealed('4')].map(job => [job, 'route-only'] as const)));
-      const { jobs: others } = await a.finish(claim, done(only(jobs)), 3);
+      const { jobs: others } = await a.finish(claim, [done(only(jobs))], 3);
       expect(texts([...jobs, ...others])).toEqual(['é "1"', undefined, '3', '4']);
       expect(others[0]?.envelope).toEqual({});
     });
@@ -46,7 +46,7 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
       ])
         await a.add(job, { ...mine, mayClaim: false });
       const again = await a.resync(claim, 2, []);
-      const { jobs: others } = await a.finish(again.claim, done(only(again.jobs)), 3);
+      const { jobs: others } = await a.finish(again.claim, [done(only(again.jobs))], 3);
       expect(texts([...jobs, ...again.jobs, ...others])).toEqual(['1', '1', '3']);
     });
 
@@ -54,9 +54,9 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
       const why = { reason: 'because', stack: 'Error: because' };
       const { claim, jobs } = claimOf(await a.add(sealed('1', { attempts: 3 }), mine));
       const retrying: Settlement = { job: only(jobs), outcome: { kind: 'retrying', ...why, delayMs: 0 } };
-      const { jobs: tried } = await a.finish(claim, retrying, 1);
+      const { jobs: tried } = await a.finish(claim, [retrying], 1);
       expect(texts(tried)).toEqual(['1']);
-      await a.finish(claim, { job: only(tried), outcome: { kind: 'dead', ...why } }, 1);
+      await a.finish(claim, [{ job: only(tried), outcome: { kind: 'dead', ...why } }], 1);
       const [letter] = await a.deadLetters.list('account', 0, 1);
       expect(letter).not.toHaveProperty('envelope');
       await a.deadLetters.replay('account', String(letter?.letterId));
@@ -66,7 +66,7 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
     test('each run of a schedule has that of the schedule', async () => {
       await a.schedules.put(sealed('1'), { id: 's', every: 50_000 });
       const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
-      await a.finish(claim, done(only(jobs)), 0);
+      await a.finish(claim, [done(only(jobs))], 0);
       await cluster.ripenDelayed(entity);
       expect(texts([...jobs, ...(await a.take(claim)).jobs])).toEqual(['1', '1']);
     });

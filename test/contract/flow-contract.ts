@@ -62,7 +62,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
     const claim = async (of: EntityRef, pod = a): Promise<Claimed> => claimOf(await pod.tryClaim(of, ++epoch));
     const enter = (of: EntityRef, n: number) => a.add(withdrawal(config, of, { n }), 'route-only');
     const end = (claimed: Claimed, kind: 'completed' | 'failed' | 'dead' | 'blocked' = 'completed', take = 1) =>
-      a.finish(claimed.claim, ended(claimed.jobs[0], kind), take);
+      a.finish(claimed.claim, [ended(claimed.jobs[0], kind)], take);
     /** Works the next job of an entity to its end, and gives the entity up. */
     const work = async (of: EntityRef, kind: 'completed' | 'failed' | 'dead' = 'completed'): Promise<void> => {
       const claimed = await claim(of);
@@ -124,7 +124,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
     test('I7, race 10: the owner of the parent is woken, also one that rests', async () => {
       const hint = { epoch: ++epoch, mayClaim: true, atOnce: 1 };
       const owner = claimOf(await b.add(withdrawal(config, up, { n: 9 }), hint));
-      await b.finish(owner.claim, done(owner.jobs[0]), 1);
+      await b.finish(owner.claim, [done(owner.jobs[0])], 1);
       await b.renew([{ claim: owner.claim, idle: true }], serving('account'));
       await add(node(up, 0, [node(one, 1), node(two, 2)]));
       // Pod B was called for the children.
@@ -143,7 +143,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       const owner = await claim(up);
       await add(node(up, 0, [node(one, 1)]));
       const again = { kind: 'retrying', reason: 'no', stack: 'no', delayMs: 600_000 } as const;
-      await a.finish(owner.claim, { job: done(owner.jobs[0]).job, outcome: again }, 1);
+      await a.finish(owner.claim, [{ job: done(owner.jobs[0]).job, outcome: again }], 1);
       await work(one);
       expect((await b.control.list(up, 'waiting', 0, 9)).map(({ data }) => data)).toEqual([
         { n: 8 },
@@ -159,7 +159,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       const claimed = await claim(up);
       const seen = numbers(claimed.jobs);
       for (let jobs = claimed.jobs; jobs.length > 0; ) {
-        jobs = (await a.finish(claimed.claim, done(jobs[0]), 1)).jobs;
+        jobs = (await a.finish(claimed.claim, [done(jobs[0])], 1)).jobs;
         seen.push(...numbers(jobs));
       }
       expect(seen).toEqual([1, 2, 4, 9, 3, 0]);
@@ -220,7 +220,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       const { jobs, claim: held } = await claim(up);
       expect(jobs[0]?.mustFail).toBeUndefined();
       expect(await jobs[0]?.children?.()).toMatchObject([{ outcome: { kind: 'failed', reason: 'because' } }]);
-      await a.finish(held, done(jobs[0]), 1);
+      await a.finish(held, [done(jobs[0])], 1);
       expect(await a.release(held, 'idle')).toBe(true);
       expect(await status(up)).toMatchObject({ waiting: 0, active: 0, failed: 0 });
     });
@@ -260,7 +260,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       const taken = await claim(one, b);
       await expect(end(child)).rejects.toThrow(StaleClaimError);
       expect((await status(up)).waitingForChildren).toBe(1);
-      await b.finish(taken.claim, done(taken.jobs[0]), 0);
+      await b.finish(taken.claim, [done(taken.jobs[0])], 0);
       expect(await status(up)).toMatchObject({ waiting: 1, waitingForChildren: 0 });
     });
 
@@ -268,9 +268,9 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       await add(node(up, 0, [node(one, 1, [], { options: { attempts: 2 } })]));
       const child = await claim(one);
       const again = { kind: 'retrying', reason: 'no', stack: 'no', delayMs: 0 } as const;
-      const { jobs } = await a.finish(child.claim, { job: done(child.jobs[0]).job, outcome: again }, 1);
+      const { jobs } = await a.finish(child.claim, [{ job: done(child.jobs[0]).job, outcome: again }], 1);
       expect((await status(up)).waitingForChildren).toBe(1);
-      await a.finish(child.claim, ended(jobs[0], 'blocked'), 1);
+      await a.finish(child.claim, [ended(jobs[0], 'blocked')], 1);
       expect((await status(up)).waitingForChildren).toBe(1);
       expect(await b.control.unblock(one, 'drop')).toBe(true);
       expect(await status(up)).toMatchObject({ waiting: 1, waitingForChildren: 0 });
@@ -303,14 +303,14 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
         { outcome: { kind: 'completed', value: 'ok' } },
         { outcome: { kind: 'failed', reason: 'because' } },
       ]);
-      await a.finish(held, done(jobs[0]), 0);
+      await a.finish(held, [done(jobs[0])], 0);
       expect(await b.deadLetters.list('letter', 0, 9)).toEqual([]);
     });
 
     test('a drop is a failure to the parents of what it removes, also of what was fetched', async () => {
       await add(node(up, 0, [node(one, 1), node(one, 2), node(one, 3, [], { options: { delay: 60_000 } })]));
       const child = await claim(one);
-      const { jobs } = await a.finish(child.claim, done(child.jobs[0]), 1);
+      const { jobs } = await a.finish(child.claim, [done(child.jobs[0])], 1);
       await b.control.drop(one);
       expect((await status(up)).waitingForChildren).toBe(1);
       expect(numbers(jobs)).toEqual([2]);

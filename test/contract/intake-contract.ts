@@ -51,7 +51,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         });
         expect(await status()).toMatchObject({ waiting: 1, active: 1, delayed: 1 });
         const { jobs } = claimOf(entered);
-        expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+        expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
         expect((await a.add(job(3), mine)).route).toBe('local');
       });
 
@@ -80,9 +80,9 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         const entered = await a.add(job(0, {}, paced), mine);
         for (const n of [1, 2, 3]) await a.add(job(n, {}, paced), mine);
         const { claim, jobs } = claimOf(entered);
-        const second = await a.finish(claim, done(jobs[0]), 1);
+        const second = await a.finish(claim, [done(jobs[0])], 1);
         expect(numbers(second.jobs)).toEqual([1]);
-        const none = await a.finish(claim, done(second.jobs[0]), 1);
+        const none = await a.finish(claim, [done(second.jobs[0])], 1);
         expect(none.jobs).toEqual([]);
         expect(none.againInMs).toBeGreaterThan(0);
         expect(none.againInMs).toBeLessThanOrEqual(300);
@@ -91,7 +91,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         await cluster.timePasses(320);
         const third = await a.take(claim);
         expect(numbers(third.jobs)).toEqual([2]);
-        expect(numbers((await a.finish(claim, done(third.jobs[0]), 4)).jobs)).toEqual([3]);
+        expect(numbers((await a.finish(claim, [done(third.jobs[0])], 4)).jobs)).toEqual([3]);
       });
     });
 
@@ -123,7 +123,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         const { claim, jobs } = claimOf(first);
         expect(jobs[0]?.data).toEqual({ n: 0, text: '"…\u2028' });
         expect([second.route, third.route]).toEqual(['unowned', 'local']);
-        expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+        expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
         expect(await status(other)).toMatchObject({ waiting: 1 });
       });
 
@@ -155,7 +155,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         const entered = await a.add(once(0), mine);
         const { claim, jobs } = claimOf(entered);
         expect(await b.add(once(1), 'route-only')).toMatchObject({ jobId: entered.jobId });
-        expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+        expect((await a.finish(claim, [done(jobs[0])], 1)).jobs).toEqual([]);
         expect((await b.add(once(2), 'route-only')).jobId).toBe(entered.jobId);
         expect((await a.take(claim)).jobs).toEqual([]);
         await a.release(claim, 'idle');
@@ -166,7 +166,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
       test('one with an id of its own is the first as well, when that is gone and it has been repeated', async () => {
         const own = (n: number) => job(n, { jobId: 'own', deduplication: { id: 'key', ttl: 60_000 } });
         const { claim, jobs } = claimOf(await a.add(own(0), mine));
-        await a.finish(claim, done(jobs[0]), 1);
+        await a.finish(claim, [done(jobs[0])], 1);
         for (const again of [own(1), once(2)]) {
           expect(await a.add(again, mine)).toMatchObject({ jobId: 'own', fetched: { jobs: [] } });
         }
@@ -176,7 +176,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
       test('its id is that of no other job, though all is gone that was of its entity', async () => {
         const first = await a.add(once(0), mine);
         const { claim, jobs } = claimOf(first);
-        await a.finish(claim, done(jobs[0]), 0);
+        await a.finish(claim, [done(jobs[0])], 0);
         await a.release(claim, 'idle');
         const next = await a.add(job(1), { ...mine, epoch: 2 });
         expect(next.jobId).not.toBe(first.jobId);
@@ -186,7 +186,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
       test('… also when it has failed; another entity has keys of its own', async () => {
         const entered = await a.add(once(0), mine);
         const { claim, jobs } = claimOf(entered);
-        await a.finish(claim, done(jobs[0], 'failed'), 0);
+        await a.finish(claim, [done(jobs[0], 'failed')], 0);
         expect((await a.add(once(1), mine)).jobId).toBe(entered.jobId);
         const elsewhere = { ...once(2), entity: other };
         await b.add(elsewhere, 'route-only');

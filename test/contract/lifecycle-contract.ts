@@ -39,7 +39,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
         const third = await a.add(job(2), { epoch: 1, mayClaim: false, atOnce: 2 });
         expect(third.route === 'local' && third.fetched.jobs).toEqual([]);
         await b.add(job(3), 'route-only');
-        await a.finish(claim, done(second.route === 'local' ? second.fetched.jobs[0] : undefined), 0);
+        await a.finish(claim, [done(second.route === 'local' ? second.fetched.jobs[0] : undefined)], 0);
         await b.add(job(4), 'route-only');
         expect(await a.wakeUps([])).toEqual([entity]);
       });
@@ -47,8 +47,8 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       test('ends count in any order', async () => {
         const { claim, jobs } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         const second = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
-        await a.finish(claim, done(second.route === 'local' ? second.fetched.jobs[0] : undefined), 0);
-        await a.finish(claim, done(jobs[0]), 0);
+        await a.finish(claim, [done(second.route === 'local' ? second.fetched.jobs[0] : undefined)], 0);
+        await a.finish(claim, [done(jobs[0])], 0);
         expect(await a.release(claim, 'idle')).toBe(true);
       });
     });
@@ -90,7 +90,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
         // Tried again later, it has its time again.
         expect(await a.defer(again.claim, again.jobs[0] as FetchedJob, 60_000)).toBe(true);
         const last = claimOf(await a.tryClaim(entity, 3));
-        expect((await a.finish(last.claim, done(last.jobs[0], 'failed'), 1)).jobs).toEqual([]);
+        expect((await a.finish(last.claim, [done(last.jobs[0], 'failed')], 1)).jobs).toEqual([]);
       });
     });
 

@@ -64,7 +64,7 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
       const { claim, jobs } = claimOf(await a.add(wrapped(1), mine));
       const outcome = { kind: 'dead', reason: 'because', stack: 'Error: because' } as const;
       const end: Settlement = { job: done(jobs[0]).job, outcome };
-      await a.finish(claim, end, 0);
+      await a.finish(claim, [end], 0);
       expect(await a.deadLetters.list('account', 0, 9)).toMatchObject([{ data: { n: 1 } }]);
       expect(await stranger.deadLetters.list('account', 0, 9)).toMatchObject([{ data: { wrapped: { n: 1 } } }]);
     });
@@ -94,7 +94,7 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
       expect([jobs[0], same[0]].map(job => [job?.data, job?.envelope])).toEqual(
         Array(2).fill([{ wrapped: { n: 1 } }, { codec: 'wrapping' }]),
       );
-      await a.finish(again, done(same[0]), 0);
+      await a.finish(again, [done(same[0])], 0);
       await cluster.ripenDelayed(entity);
       const { jobs: next } = await a.take(again);
       expect(next.map(({ data, envelope }) => [data, envelope])).toEqual([[{ n: 2 }, {}]]);

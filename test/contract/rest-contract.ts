@@ -39,7 +39,7 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
       b = await cluster.pod(config);
       const claimed = claimOf(await a.add(job(0), { ...idle, mayClaim: true }));
       claim = claimed.claim;
-      await a.finish(claim, done(claimed.jobs[0]), 1);
+      await a.finish(claim, [done(claimed.jobs[0])], 1);
     });
     afterEach(() => cluster.close());
 
@@ -55,7 +55,7 @@ export function restContract(name: string, createCluster: (config: EngineConfig)
       expect(await renew()).toMatchObject({ kicked: [0], dormant: [] });
       const { jobs } = await a.take(claim);
       expect(await renew()).toMatchObject({ kicked: [0], dormant: [] });
-      await a.finish(claim, done(jobs[0]), 1);
+      await a.finish(claim, [done(jobs[0])], 1);
       await a.add(job(2, { delay: 60_000 }), idle);
       expect(await renew()).toMatchObject({ kicked: [], dormant: [] });
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);

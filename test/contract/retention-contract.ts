@@ -34,7 +34,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
         claim = claimed.claim;
         [fetched] = claimed.jobs;
       }
-      await a.finish(claim as Claim, done(fetched, outcome), 0);
+      await a.finish(claim as Claim, [done(fetched, outcome)], 0);
     };
     const kept = async (state: 'completed' | 'failed') =>
       (await a.control.list(entity, state, 0, 99)).map(({ data }) => (data as { n: number }).n);

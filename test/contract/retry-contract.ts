@@ -54,11 +54,11 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
 
       test('race 6: A fails twice, B is fetched: A A A B C, and fetching B was no try of it', async () => {
         expect(tries((await a.take(claim)).jobs)).toEqual([[1, 1, 0]]);
-        const second = await a.finish(claim, again(first, 0), 1);
+        const second = await a.finish(claim, [again(first, 0)], 1);
         expect(tries(second.jobs)).toEqual([[0, 2, 1]]);
-        const third = await a.finish(claim, again(second.jobs[0], 0), 1);
+        const third = await a.finish(claim, [again(second.jobs[0], 0)], 1);
         expect(tries(third.jobs)).toEqual([[0, 3, 2]]);
-        const next = await a.finish(claim, done(third.jobs[0]), 2);
+        const next = await a.finish(claim, [done(third.jobs[0])], 2);
         expect(tries(next.jobs)).toEqual([
           [1, 1, 0],
           [2, 1, 0],
@@ -66,13 +66,13 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
       });
 
       test('the last try keeps the stacks of all, and its reason', async () => {
-        const second = await a.finish(claim, again(first, 0), 1);
-        await a.finish(claim, done(second.jobs[0], 'failed'), 0);
+        const second = await a.finish(claim, [again(first, 0)], 1);
+        await a.finish(claim, [done(second.jobs[0], 'failed')], 0);
         expect(await cluster.failedIds(entity)).toEqual([first.id]);
       });
 
       test('through a backoff nothing is fetched, whoever asks; then the same job is the first', async () => {
-        const { jobs, againInMs } = await a.finish(claim, again(first, LONG_MS), 1);
+        const { jobs, againInMs } = await a.finish(claim, [again(first, LONG_MS)], 1);
         expect(jobs).toEqual([]);
         expect(againInMs).toBeGreaterThan(LONG_MS - 5000);
         expect(againInMs).toBeLessThanOrEqual(LONG_MS);
@@ -83,17 +83,17 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [0] });
         const second = await a.take(claim);
         expect(tries(second.jobs)).toEqual([[0, 2, 1]]);
-        expect(numbers((await a.finish(claim, done(second.jobs[0]), 3)).jobs)).toEqual([1, 2, 3]);
+        expect(numbers((await a.finish(claim, [done(second.jobs[0])], 3)).jobs)).toEqual([1, 2, 3]);
       });
 
       test('a short backoff ends of itself', async () => {
-        const { againInMs } = await a.finish(claim, again(first, 20), 1);
+        const { againInMs } = await a.finish(claim, [again(first, 20)], 1);
         await cluster.timePasses((againInMs ?? 0) + 1);
         expect(tries((await a.take(claim)).jobs)).toEqual([[0, 2, 1]]);
       });
 
       test('it outlives the owner: a look leaves the entity until shortly before the end, then claims it', async () => {
-        await a.finish(claim, again(first, LONG_MS), 1);
+        await a.finish(claim, [again(first, LONG_MS)], 1);
         await cluster.expireLeases();
         expect(await b.tryClaim(entity, 1)).toBe('later');
         expect(await b.peek(entity)).toBe('later');
@@ -102,11 +102,11 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         await cluster.endHold(entity);
         const taken = claimOf(await b.tryClaim(entity, 2));
         expect([tries(taken.jobs), taken.recovered]).toEqual([[[0, 2, 1]], 0]);
-        expect(numbers((await b.finish(taken.claim, done(taken.jobs[0]), 1)).jobs)).toEqual([1]);
+        expect(numbers((await b.finish(taken.claim, [done(taken.jobs[0])], 1)).jobs)).toEqual([1]);
       });
 
       test('a pod that claims an entity with a hold knows when to ask', async () => {
-        await a.finish(claim, again(first, SHORT_MS), 1);
+        await a.finish(claim, [again(first, SHORT_MS)], 1);
         await cluster.expireLeases();
         const taken = claimOf(await b.tryClaim(entity, 1));
         expect(taken.jobs).toEqual([]);
@@ -118,7 +118,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         'released (%s) it calls nobody before its time',
         async mode => {
           await b.renew([], serving('account'));
-          await a.finish(claim, again(first, LONG_MS), 1);
+          await a.finish(claim, [again(first, LONG_MS)], 1);
           expect(await a.release(claim, mode)).toBe(true);
           expect(await b.due('account', 0, 10)).toEqual([]);
           expect(await cluster.dueScore(entity)).toBeDefined();
@@ -129,7 +129,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
 
       test('a worker whose hold ends soon does not go; one that must calls another', async () => {
         await b.renew([], serving('account'));
-        await a.finish(claim, again(first, SHORT_MS), 1);
+        await a.finish(claim, [again(first, SHORT_MS)], 1);
         expect(await a.release(claim, 'idle')).toBe(false);
         expect(await a.release(claim, 'hand-over')).toBe(true);
         expect(await b.wakeUps([])).toEqual([entity]);
@@ -137,7 +137,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
 
       test('a try whose answer was lost is not counted twice; one that was not executed is', async () => {
         const settlement = again(first, 0);
-        await a.finish(claim, settlement, 1);
+        await a.finish(claim, [settlement], 1);
         const resynced = await a.resync(claim, 2, [settlement]);
         expect(tries(resynced.jobs)).toEqual([[0, 2, 1]]);
         const last = await a.resync(resynced.claim, 3, [again(resynced.jobs[0], LONG_MS)]);
@@ -151,27 +151,27 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         await cluster.expireLeases();
         const taken = claimOf(await b.tryClaim(entity, 1));
         expect(tries(taken.jobs)).toEqual([[0, 2, 0]]);
-        expect(tries((await b.finish(taken.claim, again(taken.jobs[0], 0), 1)).jobs)).toEqual([[0, 3, 1]]);
+        expect(tries((await b.finish(taken.claim, [again(taken.jobs[0], 0)], 1)).jobs)).toEqual([[0, 3, 1]]);
       });
 
       test('race 33: a hold holds its own job, and no other', async () => {
-        await a.finish(claim, again(first, LONG_MS), 1);
+        await a.finish(claim, [again(first, LONG_MS)], 1);
         await cluster.removeJob(entity, first.id);
         const next = await a.take(claim);
         expect(numbers(next.jobs)).toEqual([1]);
-        expect(numbers((await a.finish(claim, done(next.jobs[0]), 1)).jobs)).toEqual([2]);
+        expect(numbers((await a.finish(claim, [done(next.jobs[0])], 1)).jobs)).toEqual([2]);
       });
 
       test('I3: a stale claim holds nothing', async () => {
         await a.resync(claim, 2, []);
-        await expect(a.finish(claim, again(first, LONG_MS), 1)).rejects.toBeInstanceOf(StaleClaimError);
+        await expect(a.finish(claim, [again(first, LONG_MS)], 1)).rejects.toBeInstanceOf(StaleClaimError);
         await cluster.expireLeases();
         expect(tries(claimOf(await b.tryClaim(entity, 1)).jobs)).toEqual([[0, 2, 0]]);
       });
 
       test('a try whose job is gone goes on to the next', async () => {
         await cluster.removeJob(entity, first.id);
-        expect(numbers((await a.finish(claim, again(first, LONG_MS), 1)).jobs)).toEqual([1]);
+        expect(numbers((await a.finish(claim, [again(first, LONG_MS)], 1)).jobs)).toEqual([1]);
       });
     });
 
@@ -180,10 +180,10 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
 
       test('A fails once: A B C A', async () => {
         const order: unknown[] = [];
-        let next: FetchedJob | undefined = (await a.finish(claim, again(first, 0), 1)).jobs[0];
+        let next: FetchedJob | undefined = (await a.finish(claim, [again(first, 0)], 1)).jobs[0];
         while (next) {
           order.push(...tries([next]));
-          [next] = (await a.finish(claim, done(next), 1)).jobs;
+          [next] = (await a.finish(claim, [done(next)], 1)).jobs;
         }
         expect(order).toEqual([
           [1, 1, 0],
@@ -193,11 +193,11 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
       });
 
       test('with a backoff it joins the others when it is due', async () => {
-        const { jobs } = await a.finish(claim, again(first, LONG_MS), 1);
+        const { jobs } = await a.finish(claim, [again(first, LONG_MS)], 1);
         expect(numbers(jobs)).toEqual([1]);
-        const { jobs: more } = await a.finish(claim, done(jobs[0]), 1);
+        const { jobs: more } = await a.finish(claim, [done(jobs[0])], 1);
         expect(numbers(more)).toEqual([2]);
-        expect((await a.finish(claim, done(more[0]), 1)).againInMs).toBeGreaterThan(LONG_MS - 5000);
+        expect((await a.finish(claim, [done(more[0])], 1)).againInMs).toBeGreaterThan(LONG_MS - 5000);
         await cluster.ripenDelayed(entity);
         expect(tries((await a.take(claim)).jobs)).toEqual([[0, 2, 1]]);
       });

@@ -58,13 +58,13 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       const { claim, jobs } = claimOf(await a.add(job(1), mine));
       await put(7);
       expect(await a.wakeUps([])).toEqual([entity]);
-      expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([7]);
+      expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([7]);
     });
 
     test('a run that has ended makes the next one, and the answer says when it comes', async () => {
       const { claim, run } = await running();
       expect(await status()).toMatchObject({ waiting: 0, active: 1, delayed: 0 });
-      const { jobs, againInMs } = await a.finish(claim, done(run), 1);
+      const { jobs, againInMs } = await a.finish(claim, [done(run)], 1);
       expect(jobs).toEqual([]);
       expect(againInMs).toBeGreaterThan(EVERY - 5000);
       expect(againInMs).toBeLessThanOrEqual(EVERY);
@@ -74,7 +74,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
 
     test('I8: between two runs the entity has no worker, and is looked at in time', async () => {
       const { claim, run } = await running();
-      await a.finish(claim, done(run), 1);
+      await a.finish(claim, [done(run)], 1);
       expect(await a.release(claim, 'idle')).toBe(true);
       expect(await cluster.dueInMs(entity)).toBeGreaterThan(EVERY - 5000);
       expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(EVERY + 5);
@@ -82,14 +82,14 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       await cluster.ripenDelayed(entity);
       const again = claimOf(await b.tryClaim(entity, 2));
       expect(only(again.jobs)).toMatchObject({ name: 'withdraw', data: { n: 0 }, attempt: 1, attemptsMade: 0 });
-      await b.finish(again.claim, done(again.jobs[0]), 1);
+      await b.finish(again.claim, [done(again.jobs[0])], 1);
       expect(await list()).toMatchObject([{ runs: 2 }]);
       expect(await status()).toMatchObject({ delayed: 1 });
     });
 
     test('I5: an end whose answer was lost makes one next run', async () => {
       const { claim, run } = await running();
-      await a.finish(claim, done(run), 1);
+      await a.finish(claim, [done(run)], 1);
       await a.resync(claim, 2, [done(run)]);
       expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
       expect(await list()).toMatchObject([{ runs: 1 }]);
@@ -100,9 +100,9 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       await cluster.expireLeases();
       const taken = claimOf(await b.tryClaim(entity, 1));
       expect(only(taken.jobs).id).toBe(run.id);
-      await expect(a.finish(claim, done(run), 1)).rejects.toThrow(StaleClaimError);
+      await expect(a.finish(claim, [done(run)], 1)).rejects.toThrow(StaleClaimError);
       expect(await status()).toMatchObject({ active: 1, delayed: 0 });
-      await b.finish(taken.claim, done(taken.jobs[0]), 1);
+      await b.finish(taken.claim, [done(taken.jobs[0])], 1);
       expect(await status()).toMatchObject({ active: 0, delayed: 1 });
     });
 
@@ -114,10 +114,10 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
 
     test('a run that fails is tried as any job is; when it is through the next one is made, with all its tries', async () => {
       const { claim, run } = await running({ attempts: 2 });
-      const again = await a.finish(claim, ending(run, 'retrying'), 1);
+      const again = await a.finish(claim, [ending(run, 'retrying')], 1);
       expect(await status()).toMatchObject({ active: 1, delayed: 0 });
       expect(only(again.jobs)).toMatchObject({ id: run.id, attemptsMade: 1 });
-      await a.finish(claim, done(again.jobs[0], 'failed'), 1);
+      await a.finish(claim, [done(again.jobs[0], 'failed')], 1);
       expect(await status()).toMatchObject({ active: 0, delayed: 1, failed: 1 });
       await cluster.ripenDelayed(entity);
       expect(only((await a.take(claim)).jobs)).toMatchObject({ attemptsMade: 0, options: { attempts: 2 } });
@@ -125,24 +125,24 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
 
     test('one that becomes a dead letter, too; replayed, the letter is a job like any other', async () => {
       const { claim, run } = await running();
-      await a.finish(claim, ending(run, 'dead'), 1);
+      await a.finish(claim, [ending(run, 'dead')], 1);
       expect(await status()).toMatchObject({ active: 0, delayed: 1, failed: 0 });
       const [letter] = await b.deadLetters.list('account', 0, 9);
       await b.deadLetters.replay('account', letter?.letterId ?? '');
       const { jobs } = await a.take(claim);
-      await a.finish(claim, done(jobs[0]), 0);
+      await a.finish(claim, [done(jobs[0])], 0);
       expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
     });
 
     test('one that blocks its entity is no next run until a person has decided; it can’t be removed', async () => {
       const { claim, run } = await running();
-      await a.finish(claim, ending(run, 'blocked'), 1);
+      await a.finish(claim, [ending(run, 'blocked')], 1);
       expect(await status()).toMatchObject({ waiting: 1, delayed: 0, blockedBy: { jobId: run.id } });
       await expect(b.control.unblock(entity, 'drop')).rejects.toThrow(StoreRefusedError);
       expect(await status()).toMatchObject({ blockedBy: { jobId: run.id } });
       await b.control.unblock(entity, 'skip');
       const { jobs } = await a.take(claim);
-      await a.finish(claim, done(jobs[0], 'failed'), 0);
+      await a.finish(claim, [done(jobs[0], 'failed')], 0);
       expect(await status()).toMatchObject({ waiting: 0, delayed: 1, failed: 1 });
     });
 
@@ -154,7 +154,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       await cluster.ripenDelayed(entity);
       if (name === 'memory') return;
       const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
-      await a.finish(claim, done(jobs[0]), 1);
+      await a.finish(claim, [done(jobs[0])], 1);
       const [after] = await list();
       expect((after?.nextAtMs ?? 0) - nextAtMs).toBe(24 * 3600 * 1000);
     });
@@ -170,7 +170,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
 
     test('put again, a schedule takes the place of the one before: its next run is the new one', async () => {
       const { claim, run } = await running();
-      await a.finish(claim, done(run), 1);
+      await a.finish(claim, [done(run)], 1);
       const [before] = await list();
       expect(await put(1)).toBe(before?.nextAtMs);
       expect(await status()).toMatchObject({ waiting: 0, delayed: 1 });
@@ -182,7 +182,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       const { claim, run } = await running();
       await put(1);
       expect(await status()).toMatchObject({ active: 1, delayed: 1 });
-      await a.finish(claim, done(run), 1);
+      await a.finish(claim, [done(run)], 1);
       expect(await status()).toMatchObject({ active: 0, delayed: 1 });
       await cluster.ripenDelayed(entity);
       expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
@@ -201,7 +201,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await b.schedules.remove(entity, 's')).toBe(true);
       expect(await b.schedules.remove(entity, 's')).toBe(false);
       expect(await list()).toEqual([]);
-      await a.finish(claim, done(run), 1);
+      await a.finish(claim, [done(run)], 1);
       expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 0 });
       expect(await a.release(claim, 'idle')).toBe(true);
       expect(await cluster.dueScore(entity)).toBeUndefined();
@@ -209,7 +209,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
 
     test('I8: removed between two runs, it leaves nothing either', async () => {
       const { claim, run } = await running();
-      await a.finish(claim, done(run), 1);
+      await a.finish(claim, [done(run)], 1);
       await a.release(claim, 'idle');
       await b.schedules.remove(entity, 's');
       expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 0 });
@@ -237,13 +237,13 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect((await b.control.list(entity, 'waiting', 0, 9)).map(({ data }) => data)).toEqual([{ n: 7 }]);
       const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       expect(numbers(jobs)).toEqual([7]);
-      await a.finish(claim, done(jobs[0]), 1);
+      await a.finish(claim, [done(jobs[0])], 1);
       expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
     });
 
     test('put anew while a run blocks its entity, a schedule does not unblock it', async () => {
       const { claim, run } = await running();
-      await a.finish(claim, ending(run, 'blocked'), 1);
+      await a.finish(claim, [ending(run, 'blocked')], 1);
       await put(1);
       expect(await status()).toMatchObject({ blockedBy: { jobId: run.id } });
       await put(1);
@@ -253,7 +253,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
     test('I6: put anew while a run waits for its next try, that one keeps its place and its tries', async () => {
       const { claim, run } = await running({ attempts: 2 });
       const outcome = { kind: 'retrying', reason: 'because', stack: 'Error: because', delayMs: 60_000 } as const;
-      await a.finish(claim, { job: run, outcome }, 1);
+      await a.finish(claim, [{ job: run, outcome }], 1);
       await b.add(job(5), 'route-only');
       await put(1, EVERY, { attempts: 2 });
       await cluster.endHold(entity);
@@ -268,7 +268,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       const { claim, jobs } = claimOf(await c.tryClaim(entity, 1));
       const run = only(jobs);
       const outcome = { kind: 'retrying', reason: 'because', stack: 'Error: because', delayMs: 60_000 } as const;
-      await c.finish(claim, { job: run, outcome }, 1);
+      await c.finish(claim, [{ job: run, outcome }], 1);
       expect(await status()).toMatchObject({ delayed: 1 });
       await b.schedules.remove(entity, 's');
       expect(await status()).toMatchObject({ delayed: 1 });
@@ -291,7 +291,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await b.schedules.put(job(2), everySecond)).toBe(nextAtMs);
       const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       expect(numbers(jobs)).toEqual([2]);
-      await a.finish(claim, done(jobs[0]), 0);
+      await a.finish(claim, [done(jobs[0])], 0);
       expect((await list())[0]?.nextAtMs).toBeGreaterThan(nextAtMs);
       await cluster.timePasses(1100);
       expect(await b.schedules.put(job(3), { id: 's', pattern: '0 0 1 1 *' })).toBeGreaterThan(nextAtMs + 2000);

@@ -59,28 +59,28 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
     describe('ends', () => {
       test('a younger read ends before those beside it, and brings the next', async () => {
         await start(4, 3);
-        expect(numbers((await a.finish(claim, read(2, 0, 1), 1)).jobs)).toEqual([3]);
-        expect((await a.finish(claim, read(1, 0), 1)).jobs).toEqual([]);
-        await a.finish(claim, read(0), 1);
+        expect(numbers((await a.finish(claim, [read(2, 0, 1)], 1)).jobs)).toEqual([3]);
+        expect((await a.finish(claim, [read(1, 0)], 1)).jobs).toEqual([]);
+        await a.finish(claim, [read(0)], 1);
         expect(await active()).toBe(1);
       });
 
       test('I6: one that is not beside it is overtaken, be it a write or a read', async () => {
         await start(3, 3);
-        await expect(a.finish(claim, read(2, 1), 1)).rejects.toBeInstanceOf(StoreRefusedError);
-        await expect(a.finish(claim, read(1), 1)).rejects.toBeInstanceOf(StoreRefusedError);
+        await expect(a.finish(claim, [read(2, 1)], 1)).rejects.toBeInstanceOf(StoreRefusedError);
+        await expect(a.finish(claim, [read(1)], 1)).rejects.toBeInstanceOf(StoreRefusedError);
         expect(await active()).toBe(3);
       });
 
       test('I6: a write overtakes the reads before it', async () => {
         await start(2, 2);
-        await expect(a.finish(claim, ok(1), 1)).rejects.toBeInstanceOf(StoreRefusedError);
+        await expect(a.finish(claim, [ok(1)], 1)).rejects.toBeInstanceOf(StoreRefusedError);
         expect(await active()).toBe(2);
       });
 
       test('I6: after a crash what has not ended runs in its order, before what comes after it', async () => {
         await start(5, 4);
-        await a.finish(claim, read(1, 0, 2), 0);
+        await a.finish(claim, [read(1, 0, 2)], 0);
         await cluster.expireLeases();
         const taken = claimOf(await b.tryClaim(entity, 5));
         expect([taken.recovered, numbers(taken.jobs)]).toEqual([3, [0]]);
@@ -91,11 +91,11 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
     describe('one that comes back', () => {
       test('is the next, with a hold; what is beside it stays, and the rest goes back behind it', async () => {
         await start(6, 5);
-        const { jobs: next, againInMs } = await a.finish(claim, again(1, LONG_MS, 0, 2), 4);
+        const { jobs: next, againInMs } = await a.finish(claim, [again(1, LONG_MS, 0, 2)], 4);
         expect([next, (againInMs ?? 0) > LONG_MS - 5000]).toEqual([[], true]);
         expect([await waiting(), await active()]).toEqual([[1, 3, 4, 5], 2]);
-        expect((await a.finish(claim, read(2, 0), 4)).jobs).toEqual([]);
-        expect((await a.finish(claim, read(0), 4)).jobs).toEqual([]);
+        expect((await a.finish(claim, [read(2, 0)], 4)).jobs).toEqual([]);
+        expect((await a.finish(claim, [read(0)], 4)).jobs).toEqual([]);
         await cluster.endHold(entity);
         expect(tries((await a.take(claim, 2)).jobs)).toEqual([
           [1, 2, 1],
@@ -105,9 +105,9 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
 
       test('without a delay comes at once, beside the others', async () => {
         await start(4, 3);
-        expect(tries((await a.finish(claim, again(0, 0, 1), 1)).jobs)).toEqual([[0, 2, 1]]);
+        expect(tries((await a.finish(claim, [again(0, 0, 1)], 1)).jobs)).toEqual([[0, 2, 1]]);
         expect([await waiting(), await active()]).toEqual([[2, 3], 2]);
-        expect((await a.finish(claim, read(1, 0), 0)).jobs).toEqual([]);
+        expect((await a.finish(claim, [read(1, 0)], 0)).jobs).toEqual([]);
       });
 
       test.each([
@@ -115,8 +115,8 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
         [2 * LONG_MS, LONG_MS],
       ])('another one waits behind it, and both until their times have come (%i, %i ms)', async (first, second) => {
         await start(4, 3);
-        await a.finish(claim, again(0, first, 1), 1);
-        const { againInMs = 0 } = await a.finish(claim, again(1, second), 1);
+        await a.finish(claim, [again(0, first, 1)], 1);
+        const { againInMs = 0 } = await a.finish(claim, [again(1, second)], 1);
         expect([againInMs > 2 * LONG_MS - 5000, againInMs <= 2 * LONG_MS]).toEqual([true, true]);
         expect(await waiting()).toEqual([0, 1, 2, 3]);
         await cluster.endHold(entity);
@@ -129,15 +129,15 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
 
       test('without a delay waits behind one with a hold, too', async () => {
         await start(3, 2);
-        await a.finish(claim, again(0, LONG_MS, 1), 1);
-        expect((await a.finish(claim, again(1, 0), 1)).jobs).toEqual([]);
+        await a.finish(claim, [again(0, LONG_MS, 1)], 1);
+        expect((await a.finish(claim, [again(1, 0)], 1)).jobs).toEqual([]);
         expect(await waiting()).toEqual([0, 1, 2]);
       });
 
       test('and blocks waits behind another that blocks, and blocks when its turn comes, without running', async () => {
         await start(3, 2, { onExhausted: 'block' });
-        await a.finish(claim, blocked(1, 0), 1);
-        await a.finish(claim, blocked(0), 1);
+        await a.finish(claim, [blocked(1, 0)], 1);
+        await a.finish(claim, [blocked(0)], 1);
         expect((await a.control.status(entity)).blockedBy).toEqual({ jobId: idOf(1), reason: 'because 1' });
         expect(await waiting()).toEqual([1, 0, 2]);
         expect(await a.control.unblock(entity, 'drop')).toBe(true);
@@ -147,8 +147,8 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
 
       test('and blocks waits behind one that is tried again, and fails when its turn comes', async () => {
         await start(3, 2, { onExhausted: 'block' });
-        await a.finish(claim, again(0, LONG_MS, 1), 1);
-        await a.finish(claim, blocked(1), 1);
+        await a.finish(claim, [again(0, LONG_MS, 1)], 1);
+        await a.finish(claim, [blocked(1)], 1);
         expect((await a.control.status(entity)).blockedBy).toBeUndefined();
         await cluster.endHold(entity);
         const next = (await a.take(claim, 2)).jobs;
@@ -158,8 +158,8 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
 
       test('does not end the block of another', async () => {
         await start(3, 2, { onExhausted: 'block' });
-        await a.finish(claim, blocked(0, 1), 1);
-        expect((await a.finish(claim, again(1, LONG_MS), 1)).againInMs).toBeUndefined();
+        await a.finish(claim, [blocked(0, 1)], 1);
+        expect((await a.finish(claim, [again(1, LONG_MS)], 1)).againInMs).toBeUndefined();
         expect((await a.control.status(entity)).blockedBy?.jobId).toBe(idOf(0));
         expect(await waiting()).toEqual([0, 1, 2]);
         expect((await a.take(claim, 9)).jobs).toEqual([]);
@@ -184,7 +184,7 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
       const isCalled = async () => {
         const other: EntityRef = { type: 'account', id: `last ${++asked}` };
         const claimed = claimOf(await a.add({ ...job(0), entity: other }, { epoch: 7, mayClaim: true, atOnce: 1 }));
-        await a.finish(claimed.claim, done(claimed.jobs[0]), 0);
+        await a.finish(claimed.claim, [done(claimed.jobs[0])], 0);
         await b.add({ ...job(0), entity: other }, 'route-only');
         const words = await a.wakeUps([]);
         expect(words).toContainEqual(other);

@@ -101,7 +101,7 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
 
     test('a claim that rests does not lapse in a silence of all pods; work has it looked at within a lease', async () => {
       const adopted = claimOf(await lookOf(a));
-      await a.finish(adopted.claim, done(adopted.jobs[0]), 1);
+      await a.finish(adopted.claim, [done(adopted.jobs[0])], 1);
       expect(await a.renew([{ claim: adopted.claim, idle: true }], serving('account'))).toMatchObject({ dormant: [0] });
       await cluster.fallSilent();
       await cluster.allFallSilent();

@@ -59,10 +59,10 @@ export function sizeContract(name: string, createCluster: () => Promise<Cluster>
       let job = first;
       for (let attempt = 1; attempt <= 12; attempt++) {
         const stack = `${attempt} ${'s'.repeat(9000)}`;
-        const next = await a.finish(claim, { job, outcome: { kind: 'retrying', reason: 'r', stack, delayMs: 0 } }, 1);
+        const next = await a.finish(claim, [{ job, outcome: { kind: 'retrying', reason: 'r', stack, delayMs: 0 } }], 1);
         job = done(next.jobs[0]).job;
       }
-      await a.finish(claim, { job, outcome: { kind: 'dead', reason: 'r', stack: 'the last' } }, 0);
+      await a.finish(claim, [{ job, outcome: { kind: 'dead', reason: 'r', stack: 'the last' } }], 0);
       const [letter] = await a.deadLetters.list('account', 0, 1);
       expect(letter?.stacks.join('').length).toBeLessThanOrEqual(MAX_STACKS_LENGTH);
       expect(letter?.stacks.map(stack => stack.split(' ')[0])).toEqual(['10', '11', '12', 'the']);
@@ -82,7 +82,7 @@ export function sizeContract(name: string, createCluster: () => Promise<Cluster>
       const { claim: anew, jobs: next } = await a.resync(claim, 2, [...settled, back]);
       expect(numbers(next)).toEqual([10]);
       expect(next[0]).toMatchObject({ attempt: 2, attemptsMade: 1 });
-      expect(numbers((await a.finish(anew, done(next[0]), 1)).jobs)).toEqual([11]);
+      expect(numbers((await a.finish(anew, [done(next[0])], 1)).jobs)).toEqual([11]);
       expect(await a.control.status(entity)).toMatchObject({ waiting: 0, active: 1, failed: 0 });
     });
 

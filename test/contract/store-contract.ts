@@ -85,36 +85,36 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
         route: 'local',
         fetched: { jobs: [] },
       });
-      expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+      expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
     });
 
     test('an idle owner gets the job with the answer to its add', async () => {
       const { claim, jobs } = await owned(1, 1);
-      await a.finish(claim, done(jobs[0]), 1);
+      await a.finish(claim, [done(jobs[0])], 1);
       const entered = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
       expect(entered.route === 'local' && numbers(entered.fetched.jobs)).toEqual([1]);
     });
 
     test('jobs come in the order in which they were added, one or two with the end of another', async () => {
       const { claim, jobs } = await owned(5, 1);
-      const two = await a.finish(claim, done(jobs[0]), 2);
+      const two = await a.finish(claim, [done(jobs[0])], 2);
       expect(numbers(two.jobs)).toEqual([1, 2]);
-      expect((await a.finish(claim, done(two.jobs[0]), 0)).jobs).toEqual([]);
-      expect(numbers((await a.finish(claim, done(two.jobs[1]), 1)).jobs)).toEqual([3]);
+      expect((await a.finish(claim, [done(two.jobs[0])], 0)).jobs).toEqual([]);
+      expect(numbers((await a.finish(claim, [done(two.jobs[1])], 1)).jobs)).toEqual([3]);
     });
 
     test('I1: nobody else gets the entity while the lease lasts; its idle owner is called', async () => {
       const { claim, jobs } = await owned(1, 1);
       expect((await b.add(job(1), { epoch: 9, mayClaim: true, atOnce: 1 })).route).toBe('remote');
       expect(await b.tryClaim(entity, 10)).toBe('owned');
-      expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+      expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
     });
 
     test('an add for a foreign entity wakes its owner only when nothing is fetched there', async () => {
       const { claim, jobs } = await owned(1, 1);
       await b.add(job(1), { epoch: 9, mayClaim: true, atOnce: 1 });
-      const { jobs: next } = await a.finish(claim, done(jobs[0]), 1);
-      await a.finish(claim, done(next[0]), 1);
+      const { jobs: next } = await a.finish(claim, [done(jobs[0])], 1);
+      await a.finish(claim, [done(next[0])], 1);
       // Nothing has been called so far: this is the first wake-up.
       await b.add(job(2), { epoch: 9, mayClaim: true, atOnce: 1 });
       expect(await a.wakeUps([])).toEqual([entity]);
@@ -139,17 +139,17 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const { claim, jobs } = await owned(3, 2);
       const again = await a.resync(claim, 2, []);
       await expect(a.take(claim)).rejects.toBeInstanceOf(StaleClaimError);
-      await expect(a.finish(claim, done(jobs[0]), 1)).rejects.toBeInstanceOf(StaleClaimError);
+      await expect(a.finish(claim, [done(jobs[0])], 1)).rejects.toBeInstanceOf(StaleClaimError);
       await expect(a.release(claim, 'idle')).rejects.toBeInstanceOf(StaleClaimError);
       await expect(a.release(claim, 'hand-over')).rejects.toBeInstanceOf(StaleClaimError);
       expect(numbers(again.jobs)).toEqual([0]);
-      expect(numbers((await a.finish(again.claim, done(again.jobs[0]), 2)).jobs)).toEqual([1, 2]);
+      expect(numbers((await a.finish(again.claim, [done(again.jobs[0])], 2)).jobs)).toEqual([1, 2]);
     });
 
     test('I6: an end that would overtake an older one, which was refused, is refused; both count once the worker begins anew', async () => {
       const { claim, jobs } = await owned(4, 1);
-      const { jobs: more } = await a.finish(claim, done(jobs[0]), 2);
-      await expect(a.finish(claim, done(more[1]), 1)).rejects.toBeInstanceOf(StoreRefusedError);
+      const { jobs: more } = await a.finish(claim, [done(jobs[0])], 2);
+      await expect(a.finish(claim, [done(more[1])], 1)).rejects.toBeInstanceOf(StoreRefusedError);
       const anew = await a.resync(claim, 2, [done(more[0]), done(more[1])]);
       expect(numbers(anew.jobs)).toEqual([3]);
     });
@@ -160,12 +160,12 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const taken = claimOf(await b.tryClaim(entity, 1));
       expect(BigInt(taken.claim.token)).toBeGreaterThan(BigInt(claim.token));
       expect(taken.recovered).toBe(3);
-      await expect(a.finish(claim, done(jobs[0]), 1)).rejects.toBeInstanceOf(StaleClaimError);
+      await expect(a.finish(claim, [done(jobs[0])], 1)).rejects.toBeInstanceOf(StaleClaimError);
       await expect(a.resync(claim, 5, [done(jobs[0])])).rejects.toBeInstanceOf(StaleClaimError);
       const order = numbers(taken.jobs);
       let [next] = taken.jobs;
       while (next) {
-        const { jobs: more } = await b.finish(taken.claim, done(next), 1);
+        const { jobs: more } = await b.finish(taken.claim, [done(next)], 1);
         order.push(...numbers(more));
         next = more[0];
       }
@@ -175,7 +175,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     test('a lease that has run out harms nothing while nobody else takes over', async () => {
       const { claim, jobs } = await owned(2, 1);
       await cluster.expireLeases();
-      expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+      expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
       expect(await a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [], kicked: [] });
       expect(await b.tryClaim(entity, 1)).toBe('owned');
     });
@@ -188,7 +188,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await cluster.expireLeases();
       const third = claimOf(await a.tryClaim(entity, 2));
       expect(third.jobs[0]?.mustFail).toMatch(/stalled more than allowable/);
-      await a.finish(third.claim, failed(third.jobs[0]), 1);
+      await a.finish(third.claim, [failed(third.jobs[0])], 1);
       expect(await cluster.failedIds(entity)).toEqual([third.jobs[0]?.id]);
 
       for (let i = 0; i < 3; i++) await a.add(job(i), { epoch: 2, mayClaim: false, atOnce: 1 });
@@ -220,7 +220,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(again.claim.token).toBe(claim.token);
       expect(numbers(again.jobs)).toEqual([2]);
       expect(await cluster.failedIds(entity)).toEqual([jobs[1]?.id]);
-      expect(numbers((await a.finish(again.claim, done(again.jobs[0]), 2)).jobs)).toEqual([3]);
+      expect(numbers((await a.finish(again.claim, [done(again.jobs[0])], 2)).jobs)).toEqual([3]);
     });
 
     test.each(['completed', 'dead'] as const)(
@@ -230,12 +230,12 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
         // Added in the same millisecond.
         const own = { jobId: 'mine', timestamp: 1 };
         const { claim, jobs } = claimOf(await a.add(job(0, own), hint));
-        await a.finish(claim, done(jobs[0], kind), 1);
+        await a.finish(claim, [done(jobs[0], kind)], 1);
         const second = await a.add(job(1, own), { ...hint, mayClaim: false });
         expect(second.route === 'local' && numbers(second.fetched.jobs)).toEqual([1]);
         const again = await a.resync(claim, 2, [done(jobs[0], kind)]);
         expect(numbers(again.jobs)).toEqual([1]);
-        await a.finish(again.claim, done(again.jobs[0]), 1);
+        await a.finish(again.claim, [done(again.jobs[0])], 1);
         expect((await a.resync(again.claim, 3, [done(again.jobs[0])])).jobs).toEqual([]);
       },
     );
@@ -247,13 +247,13 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const again = await a.resync(claim, 4, []);
       expect(numbers(again.jobs)).toEqual([0]);
       await expect(a.resync(claim, 2, [])).rejects.toBeInstanceOf(StaleClaimError);
-      expect(numbers((await a.finish(again.claim, done(again.jobs[0]), 1)).jobs)).toEqual([1]);
+      expect(numbers((await a.finish(again.claim, [done(again.jobs[0])], 1)).jobs)).toEqual([1]);
     });
 
     test('race 27: a look that arrives late settles nothing of the claim that came after it', async () => {
       const { claim } = await owned(1, 1);
       const again = await a.resync(claim, 3, []);
-      await a.finish(again.claim, done(again.jobs[0]), 1);
+      await a.finish(again.claim, [done(again.jobs[0])], 1);
       expect(await a.tryClaim(entity, 2)).toBe('later');
       expect((await a.take(again.claim)).jobs).toEqual([]);
     });
@@ -262,7 +262,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const { claim } = await owned(1, 1);
       const again = await a.resync(claim, 2, []);
       expect(await a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [], kicked: [] });
-      expect((await a.finish(again.claim, done(again.jobs[0]), 1)).jobs).toEqual([]);
+      expect((await a.finish(again.claim, [done(again.jobs[0])], 1)).jobs).toEqual([]);
     });
 
     test('race 26: a claim whose answer was lost is adopted, and its job is not lost', async () => {
@@ -271,12 +271,12 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const adopted = claimOf(await a.tryClaim(entity, 3));
       expect(numbers(adopted.jobs)).toEqual([0]);
       expect(adopted.jobs[0]?.mustFail).toBeUndefined();
-      expect(numbers((await a.finish(adopted.claim, done(adopted.jobs[0]), 1)).jobs)).toEqual([1]);
+      expect(numbers((await a.finish(adopted.claim, [done(adopted.jobs[0])], 1)).jobs)).toEqual([1]);
     });
 
     test('race 24: a renewal never brings a claim back', async () => {
       const { claim, jobs } = await owned(1, 1);
-      await a.finish(claim, done(jobs[0]), 1);
+      await a.finish(claim, [done(jobs[0])], 1);
       expect(await a.release(claim, 'idle')).toBe(true);
       expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [0], kicked: [] });
       expect(claimOf(await b.add(job(1), { epoch: 1, mayClaim: true, atOnce: 1 })).claim.epoch).toBe(1);
@@ -285,8 +285,8 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     test('race 37: a renewal tells which idle workers have something to do', async () => {
       const { claim, jobs } = await owned(2, 2);
       expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [0] });
-      await a.finish(claim, done(jobs[0]), 0);
-      await a.finish(claim, done(jobs[1]), 0);
+      await a.finish(claim, [done(jobs[0])], 0);
+      await a.finish(claim, [done(jobs[1])], 0);
       expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
     });
 
@@ -297,7 +297,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
         const { claim, jobs } = claimOf(
           await a.add({ ...job(0), entity: ref }, { epoch: 1, mayClaim: true, atOnce: 1 }),
         );
-        await a.finish(claim, done(jobs[0]), 0);
+        await a.finish(claim, [done(jobs[0])], 0);
         claims.push(claim);
       }
       const add = (ref: EntityRef | undefined, options = {}) =>
@@ -322,8 +322,8 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await a.release(claim, 'idle')).toBe(false);
       const {
         jobs: [second],
-      } = await a.finish(claim, done(jobs[0]), 1);
-      await a.finish(claim, done(second), 1);
+      } = await a.finish(claim, [done(jobs[0])], 1);
+      await a.finish(claim, [done(second)], 1);
       expect(await cluster.dueScore(entity)).toBeDefined();
       expect(await a.release(claim, 'idle')).toBe(true);
       expect(await cluster.dueScore(entity)).toBeUndefined();
@@ -341,7 +341,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
 
     test('race 4: an add right behind a release claims anew, and stays in the books', async () => {
       const { claim, jobs } = await owned(1, 1);
-      await a.finish(claim, done(jobs[0]), 1);
+      await a.finish(claim, [done(jobs[0])], 1);
       const [released, entered] = await Promise.all([
         a.release(claim, 'idle'),
         a.add(job(1), { epoch: 2, mayClaim: true, atOnce: 1 }),
@@ -367,7 +367,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       await a.renew([], serving('account'));
       await b.renew([], serving('account'));
       const { claim, jobs } = await owned(4, 3);
-      await a.finish(claim, done(jobs[0]), 0);
+      await a.finish(claim, [done(jobs[0])], 0);
       expect(await a.release(claim, 'hand-over')).toBe(true);
       expect(await b.wakeUps([])).toEqual([entity]);
       expect(await b.due('account', 0, 10)).toEqual([entity]);
@@ -390,7 +390,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     test('an owner learns when its next delayed job is due, and a release keeps that time', async () => {
       const { claim, jobs } = await owned(1, 1);
       await a.add(job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
-      const { againInMs } = await a.finish(claim, done(jobs[0]), 1);
+      const { againInMs } = await a.finish(claim, [done(jobs[0])], 1);
       expect(againInMs).toBeGreaterThan(50_000);
       expect(againInMs).toBeLessThanOrEqual(60_000);
       expect(await a.release(claim, 'idle')).toBe(true);
@@ -400,7 +400,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     test('race 16: a paused queue brings nothing, lets its worker go, and is due for nobody', async () => {
       const { claim, jobs } = await owned(2, 1);
       await cluster.pause(entity, true);
-      expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+      expect((await a.finish(claim, [done(jobs[0])], 1)).jobs).toEqual([]);
       expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
       expect(await a.release(claim, 'idle')).toBe(true);
       expect(await cluster.dueScore(entity)).toBeUndefined();
@@ -415,19 +415,19 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const second = await a.add(job(1, { jobId: 'order-1' }), { epoch: 1, mayClaim: false, atOnce: 1 });
       expect([first.jobId, second.jobId]).toEqual(['order-1', 'order-1']);
       const { claim, jobs } = claimOf(first);
-      expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+      expect((await a.finish(claim, [done(jobs[0])], 1)).jobs).toEqual([]);
     });
 
     test('a failed job is kept, and its successor runs', async () => {
       const { claim, jobs } = await owned(2, 1);
-      expect(numbers((await a.finish(claim, failed(jobs[0]), 1)).jobs)).toEqual([1]);
+      expect(numbers((await a.finish(claim, [failed(jobs[0])], 1)).jobs)).toEqual([1]);
       expect(await cluster.failedIds(entity)).toEqual([jobs[0]?.id]);
     });
 
     test('race 5: the end of a job that is gone is no reason to stop', async () => {
       const { claim, jobs } = await owned(2, 1);
-      await a.finish(claim, done(jobs[0]), 0);
-      expect(numbers((await a.finish(claim, done(jobs[0]), 1)).jobs)).toEqual([1]);
+      await a.finish(claim, [done(jobs[0])], 0);
+      expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
     });
 
     test('promises settle in the order of the calls, whatever the calls are and however they end', async () => {
@@ -436,7 +436,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       const order: string[] = [];
       const note = (name: string) => () => void order.push(name);
       const calls = [
-        a.finish(claim, done(jobs[0]), 1).then(note('finish')),
+        a.finish(claim, [done(jobs[0])], 1).then(note('finish')),
         a.take(old).then(note('never'), note('stale take')),
         a.add(job(9), { epoch: 1, mayClaim: false, atOnce: 1 }).then(note('add')),
         a.take(claim).then(note('take')),
@@ -461,7 +461,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
         const pod = round % 2 === 0 ? a : b;
         const { claim, jobs } = claimOf(await pod.add(job(round), { epoch: 100 + round, mayClaim: true, atOnce: 1 }));
         tokens.push(BigInt(claim.token));
-        await pod.finish(claim, done(jobs[0]), 1);
+        await pod.finish(claim, [done(jobs[0])], 1);
         await pod.release(claim, round % 3 === 0 ? 'hand-over' : 'idle');
       }
       expect(tokens).toEqual([...new Set(tokens)].sort((x, y) => (x < y ? -1 : 1)));

@@ -69,7 +69,7 @@ describe('steps that stay short', () => {
     for (let epoch = 2; epoch <= 4; epoch++) expect(await a.tryClaim(entity, epoch)).toBe('later');
     const claimed = claimOf(await a.tryClaim(entity, 5));
     expect(numbers(claimed.jobs)).toEqual([1]);
-    expect(numbers((await a.finish(claimed.claim, done(claimed.jobs[0]), 3)).jobs)).toEqual([2, 3, 4]);
+    expect(numbers((await a.finish(claimed.claim, [done(claimed.jobs[0])], 3)).jobs)).toEqual([2, 3, 4]);
   });
 
   test('what a dead owner had fetched far too much of is dropped in pieces, too', async () => {
@@ -87,12 +87,12 @@ describe('steps that stay short', () => {
   test('one end removes a part of what is kept beyond the count, which may be anything after a change of the option', async () => {
     const keep = (count: number | false) => on.job(1, { removeOnComplete: count });
     const { claim, jobs } = await on.cold(a, 1, keep(false));
-    await a.finish(claim, done(jobs[0]), 0);
+    await a.finish(claim, [done(jobs[0])], 0);
     for (let n = 1; n <= 1000; n++) await on.redis.zadd(`${base}:completed`, n, `old-${n}`);
     const end = async () => {
       await a.add(keep(5), { epoch: 1, mayClaim: false, atOnce: 0 });
       const { jobs } = await a.take(claim);
-      await a.finish(claim, done(jobs[0]), 0);
+      await a.finish(claim, [done(jobs[0])], 0);
       return on.redis.zcard(`${base}:completed`);
     };
     expect(await end()).toBeGreaterThan(700);

@@ -35,7 +35,7 @@ describe('a connection that breaks when a step was executed and its answer was o
     const { claim, jobs } = claimOf(await pod.tryClaim(on.entity, 3));
     expect(jobs.map(({ data }) => data)).toEqual([{ n: 0 }]);
     proxy.cutNextAnswer();
-    await expect(pod.finish(claim, done(jobs[0]), 1)).rejects.toBeInstanceOf(OutcomeUnknownError);
+    await expect(pod.finish(claim, [done(jobs[0])], 1)).rejects.toBeInstanceOf(OutcomeUnknownError);
     expect((await pod.resync(claim, 4, [done(jobs[0])])).jobs).toEqual([]);
   });
 });

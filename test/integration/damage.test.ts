@@ -19,7 +19,7 @@ describe('damage', () => {
     const { jobId } = await enter(1);
     await enter(2);
     await scene.redis.hset(scene.key(jobId), 'ats', 'x');
-    const fetched = await scene.a.finish(claim, done(jobs[0]), 2);
+    const fetched = await scene.a.finish(claim, [done(jobs[0])], 2);
     expect(fetched).toEqual({ jobs: [], isRecalled: true });
     await scene.a.giveBack(claim, []);
     const taken = await scene.a.take(claim, 2);
@@ -31,7 +31,7 @@ describe('damage', () => {
   test('an end that fails half-way is made again (I5)', async () => {
     const { claim, jobs } = await scene.cold(scene.a, 1, scene.job(0, { removeOnComplete: false }));
     await scene.redis.hset(scene.key('1'), 'atm', 'x');
-    await scene.a.finish(claim, done(jobs[0] as RedisJob), 0);
+    await scene.a.finish(claim, [done(jobs[0] as RedisJob)], 0);
     expect(await scene.redis.zscore(scene.key('completed'), '1')).not.toBeNull();
     expect(await scene.redis.exists(scene.key('active'))).toBe(0);
   });
@@ -39,7 +39,7 @@ describe('damage', () => {
   test('a parent that is damaged is none', async () => {
     const { claim, jobs } = await scene.cold(scene.a, 1);
     await scene.redis.hset(scene.key('1'), 'parent', '{');
-    expect(await scene.a.finish(claim, done(jobs[0]), 1)).toEqual({ jobs: [] });
+    expect(await scene.a.finish(claim, [done(jobs[0])], 1)).toEqual({ jobs: [] });
     expect(await scene.redis.exists(scene.key('active'))).toBe(0);
   });
 
@@ -98,7 +98,7 @@ describe('damage', () => {
 
   test('a last id that is damaged is none', async () => {
     const { claim: first, jobs } = await scene.cold(scene.a, 1);
-    await scene.a.finish(first, done(jobs[0]), 1);
+    await scene.a.finish(first, [done(jobs[0])], 1);
     await scene.a.release(first, 'idle');
     await scene.redis.hset(claim(), 'lastId', 'x');
     expect(await scene.a.add(scene.job(1), { epoch: 2, mayClaim: true, atOnce: 1 })).toMatchObject({ jobId: '1' });

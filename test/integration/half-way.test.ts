@@ -52,7 +52,7 @@ describe('a step that is stopped half-way', () => {
       await cluster.redis.rename(dueKey(), 'due-aside');
       await cluster.redis.set(dueKey(), 'not a sorted set');
       const end: Settlement = done(claimed.jobs[0], 'failed');
-      await expect(a.finish(claimed.claim, end, 1)).rejects.toBeInstanceOf(OutcomeUnknownError);
+      await expect(a.finish(claimed.claim, [end], 1)).rejects.toBeInstanceOf(OutcomeUnknownError);
       await cluster.redis.rename('due-aside', dueKey());
       expect(await cluster.dueScore(up)).toBeUndefined();
       await a.resync(claimed.claim, ++epoch, [end]);
@@ -66,7 +66,7 @@ describe('a step that is stopped half-way', () => {
   test('an end that comes again tells a parent nothing that has started meanwhile', async () => {
     const claimed = await flow();
     const end = done(claimed.jobs[0], 'failed');
-    await a.finish(claimed.claim, end, 1);
+    await a.finish(claimed.claim, [end], 1);
     const parent = await claim(up);
     await cluster.redis.hdel(key(up, parent.jobs[0]?.id ?? ''), 'defa');
     await a.resync(claimed.claim, ++epoch, [end]);
@@ -79,7 +79,7 @@ describe('a step that is stopped half-way', () => {
     const envelope = (await cluster.redis.hget(key(up, parentId), 'aq')) ?? '';
     // As it was written once.
     await cluster.redis.hset(key(up, parentId), 'aq', envelope.replace('{', '{"ctx":{"user":"Anna \\ud83d"},'));
-    await a.finish(claimed.claim, done(claimed.jobs[0], 'failed'), 1);
+    await a.finish(claimed.claim, [done(claimed.jobs[0], 'failed')], 1);
     expect((await claim(up)).jobs[0]?.mustFail).toContain('Child ');
   });
 
@@ -90,11 +90,11 @@ describe('a step that is stopped half-way', () => {
         const claimed = await flow();
         const [job] = claimed.jobs;
         await cluster.redis.hset(key(child, job?.id ?? ''), 'parent', damaged);
-        await a.finish(claimed.claim, done(job, kind), 1);
+        await a.finish(claimed.claim, [done(job, kind)], 1);
         await a.release(claimed.claim, 'hand-over');
         const parent = await claim(up);
         expect([kind, numbers(parent.jobs)]).toEqual([kind, [0]]);
-        await a.finish(parent.claim, done(parent.jobs[0]), 0);
+        await a.finish(parent.claim, [done(parent.jobs[0])], 0);
         await a.release(parent.claim, 'hand-over');
       }
     },
@@ -106,7 +106,7 @@ describe('a step that is stopped half-way', () => {
       const claimed = await flow();
       const parentId = (await a.control.list(up, 'waiting-children', 0, 1))[0]?.jobId ?? '';
       await cluster.redis.hset(key(up, parentId), 'aq', damaged);
-      await a.finish(claimed.claim, done(claimed.jobs[0], 'failed'), 1);
+      await a.finish(claimed.claim, [done(claimed.jobs[0], 'failed')], 1);
       expect(await cluster.dueScore(up)).toBeDefined();
       expect((await claim(up)).jobs).toHaveLength(1);
     },
@@ -118,7 +118,7 @@ describe('a step that is stopped half-way', () => {
       await a.add(withdrawal(config, of, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
     );
     await cluster.redis.hdel(key(of, '$:worker'), 'entity');
-    await a.finish(claimed.claim, done(claimed.jobs[0], 'dead'), 0);
+    await a.finish(claimed.claim, [done(claimed.jobs[0], 'dead')], 0);
     expect(await a.deadLetters.list('letter', 0, 9)).toMatchObject([{ entityId: '1', data: { n: 1 } }]);
   });
 
@@ -127,7 +127,7 @@ describe('a step that is stopped half-way', () => {
     const claimed = claimOf(
       await a.add(withdrawal(config, of, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
     );
-    await a.finish(claimed.claim, done(claimed.jobs[0], 'dead'), 0);
+    await a.finish(claimed.claim, [done(claimed.jobs[0], 'dead')], 0);
     const [letter] = await a.deadLetters.list('letter', 0, 9);
     await cluster.redis.hset(`${cluster.prefix}:$:dead:letter:${letter?.letterId}`, 'opts', '{');
     expect(await a.deadLetters.replay('letter', letter?.letterId ?? '')).toBeDefined();
@@ -218,7 +218,7 @@ describe('a Redis that is full', () => {
     await expect(a.take(claim)).rejects.toBeInstanceOf(StoreRefusedError);
     expect((await cluster.allKeys()).sort()).toEqual(before.sort());
     expect(await a.control.status(up)).toMatchObject({ waiting: 0, active: 1 });
-    expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+    expect((await a.finish(claim, [done(jobs[0])], 1)).jobs).toEqual([]);
     expect(await a.control.status(up)).toMatchObject({ waiting: 0, active: 0 });
   });
 });

@@ -54,7 +54,7 @@ describe('the key of a job whose hash was deleted', () => {
       if (when.startsWith('before')) await cluster.redis.del(key(first));
       const { claim: held, jobs } = await claim();
       if (when.startsWith('since')) await cluster.redis.del(key(first));
-      await a.finish(held, done(jobs[0], 'failed'), 1);
+      await a.finish(held, [done(jobs[0], 'failed')], 1);
       expect(await cluster.redis.lrange(key('active'), 0, -1)).toEqual([]);
       const second = await enter(2, keyed(DAY_MS));
       expect(second).not.toBe(first);
@@ -77,7 +77,7 @@ describe('the key of a job whose hash was deleted', () => {
         const options = { removeOnComplete: !isKept, removeOnFail: !isKept };
         const first = await enter(1, { ...options, deduplication: { id: `k ${isKept}`, ttl: DAY_MS } });
         const { claim: held, jobs } = await claim();
-        await a.finish(held, done(jobs[0], kind), 1);
+        await a.finish(held, [done(jobs[0], kind)], 1);
         await a.release(held, 'hand-over');
         await cluster.redis.del(key(first));
         expect(await enter(2, { deduplication: { id: `k ${isKept}`, ttl: DAY_MS } })).toBe(first);
@@ -89,7 +89,7 @@ describe('the key of a job whose hash was deleted', () => {
     const first = await enter(1, keyed(DAY_MS));
     const { claim: held, jobs } = await claim();
     await cluster.redis.del(key(first));
-    await a.finish(held, done(jobs[0]), 1);
+    await a.finish(held, [done(jobs[0])], 1);
     expect(await enter(2, keyed(DAY_MS))).toBe(first);
   });
 
@@ -98,11 +98,11 @@ describe('the key of a job whose hash was deleted', () => {
     await enter(1, options);
     let { claim: held, jobs } = await claim();
     await cluster.redis.del(key('order-1'));
-    await a.finish(held, done(jobs[0], 'failed'), 1);
+    await a.finish(held, [done(jobs[0], 'failed')], 1);
     await enter(2, options);
     ({ jobs } = await a.take(held));
     expect(numbers(jobs)).toEqual([2]);
-    await a.finish(held, done(jobs[0]), 1);
+    await a.finish(held, [done(jobs[0])], 1);
     expect(await enter(3, options)).toBe('order-1');
     expect((await a.take(held)).jobs).toEqual([]);
   });
@@ -138,7 +138,7 @@ describe('a schedule whose run has lost its hash', () => {
     expect(jobs.map(({ id }) => id)).toEqual([run]);
     if (when.startsWith('since')) await cluster.redis.del(key(run));
     else expect(jobs[0]?.mustFail).toContain('data of the job is gone');
-    await a.finish(held, done(jobs[0], when.startsWith('before') ? 'failed' : 'completed'), 1);
+    await a.finish(held, [done(jobs[0], when.startsWith('before') ? 'failed' : 'completed')], 1);
     const next = await present();
     expect(next).not.toBe(run);
     expect(await cluster.redis.hmget(key(next), 'name', 'data', 'aq', 'rjk')).toEqual([
@@ -164,7 +164,7 @@ describe('a schedule whose run has lost its hash', () => {
     const pipeline = cluster.redis.pipeline();
     for (const atMs of slots) pipeline.hset(key(`repeat:s:${atMs}`), 'name', 'kept');
     await pipeline.exec();
-    await a.finish(held, done(jobs[0]), 1);
+    await a.finish(held, [done(jobs[0])], 1);
     const next = Number((await present()).split(':')[2]);
     expect(next).toBeGreaterThan(slots.at(-1) ?? 0);
     expect((next - from) % 50_000).toBe(0);

@@ -24,12 +24,12 @@ describe('races about claims', () => {
     const [first, second] = await Promise.all([on.a.add(on.job(0), hint), on.a.add(on.job(1), hint)]);
     expect([first.route, second.route]).toEqual(['claimed', 'local']);
     const { claim, jobs } = claimOf(first);
-    expect((await on.a.finish(claim, done(jobs[0]), 1)).jobs).toHaveLength(1);
+    expect((await on.a.finish(claim, [done(jobs[0])], 1)).jobs).toHaveLength(1);
   });
 
   test('I8: of a claim that rested and was recalled a release leaves the fence', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
-    await on.a.finish(claim, done(jobs[0]), 1);
+    await on.a.finish(claim, [done(jobs[0])], 1);
     expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ dormant: [0] });
     await on.b.control.pause(on.entity, true);
     await on.b.control.pause(on.entity, false);
@@ -41,7 +41,7 @@ describe('races about claims', () => {
     const { claim, jobs } = await on.cold(on.a, 5);
     await on.cluster.expireLeases();
     expect(await on.a.tryClaim(on.entity, 3)).toBe('later');
-    expect((await on.a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+    expect((await on.a.finish(claim, [done(jobs[0])], 1)).jobs).toEqual([]);
     await on.cluster.expireLeases();
     const again = await on.a.resync(claim, 6, []);
     expect(again.claim.token).toBe(claim.token);
@@ -60,7 +60,7 @@ describe('races about claims', () => {
     await on.redis.hset(fence(), 'token', String(future));
     const first = await on.cold(on.a, 2);
     expect(BigInt(first.claim.token)).toBe(future + 1n);
-    await on.a.finish(first.claim, done(first.jobs[0]), 1);
+    await on.a.finish(first.claim, [done(first.jobs[0])], 1);
     await on.a.release(first.claim, 'idle');
     const second = await on.cold(on.b, 1);
     expect(BigInt(second.claim.token)).toBe(future + 2n);
@@ -170,7 +170,7 @@ describe('races about claims', () => {
     const entities = ['z', 'y'].map(id => ({ type: 'account', id }));
     for (const [epoch, of] of entities.entries()) {
       const { claim, jobs } = await on.cold(on.a, epoch + 1, on.job(0, {}, of));
-      await on.a.finish(claim, done(jobs[0]), 1);
+      await on.a.finish(claim, [done(jobs[0])], 1);
     }
     for (const of of [...entities, ...entities.slice(0, 1)]) {
       await on.b.add(on.job(1, {}, of), { epoch: 1, mayClaim: true, atOnce: 1 });

@@ -26,7 +26,7 @@ describe('races of time', () => {
 
   test('race 3: a look at a claim that outlives its pod’s last renewal neither takes the entity nor drops it from the books', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
-    await on.a.finish(claim, done(jobs[0]), 1);
+    await on.a.finish(claim, [done(jobs[0])], 1);
     // A sweep that has read the books at an earlier deadline comes now.
     await on.redis.zadd(on.system('due:account'), 1, '42');
     expect(await on.b.tryClaim(on.entity, 1)).toBe('owned');
@@ -61,7 +61,7 @@ describe('races of time', () => {
     await on.redis.hset(fence(), 'token', String(ahead));
     const { claim, jobs } = await on.cold(on.b, 1);
     expect(claim.token).toBe(String(ahead + 1n));
-    await on.b.finish(claim, done(jobs[0]), 1);
+    await on.b.finish(claim, [done(jobs[0])], 1);
     await on.b.release(claim, 'idle');
     expect((await nowUs()) + 1e6 * (await on.redis.ttl(fence()))).toBeGreaterThan(Number(ahead));
   });
@@ -70,7 +70,7 @@ describe('races of time', () => {
     const { claim, jobs } = await on.cold(on.a, 1);
     await on.redis.del(fence());
     await expect(on.a.take(claim)).rejects.toBeInstanceOf(StaleClaimError);
-    await expect(on.a.finish(claim, done(jobs[0]), 1)).rejects.toBeInstanceOf(StaleClaimError);
+    await expect(on.a.finish(claim, [done(jobs[0])], 1)).rejects.toBeInstanceOf(StaleClaimError);
     await expect(on.a.release(claim, 'hand-over')).rejects.toBeInstanceOf(StaleClaimError);
     await expect(on.a.resync(claim, 2, [done(jobs[0])])).rejects.toBeInstanceOf(StaleClaimError);
     expect(await on.a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [0], kicked: [] });

@@ -35,7 +35,7 @@ describe('races about the queue', () => {
     await on.redis.set(on.key(`${id}:lock`), 'a worker of BullMQ', 'PX', 60_000);
     const { claim, jobs } = await on.cold(on.a, 1, on.job(1));
     expect(jobs.map(({ data }) => data)).toEqual([{ n: 1 }]);
-    expect((await on.a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+    expect((await on.a.finish(claim, [done(jobs[0])], 1)).jobs).toEqual([]);
   });
 
   test('a job that has completed, and has children that have not, fails: it does not stand before its successors', async () => {
@@ -43,11 +43,11 @@ describe('races about the queue', () => {
     await on.a.add(on.job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
     const id = jobs[0]?.id ?? '';
     await on.redis.sadd(on.key(`${id}:dependencies`), 'elsewhere');
-    const next = await on.a.finish(claim, done(jobs[0]), 1);
+    const next = await on.a.finish(claim, [done(jobs[0])], 1);
     expect(next.jobs.map(({ data }) => data)).toEqual([{ n: 1 }]);
     expect(await on.redis.zrange(on.key('failed'), '0', '-1')).toEqual([id]);
     expect(await on.redis.hget(on.key(id), 'failedReason')).toMatch(/children/);
-    expect((await on.a.finish(claim, done(next.jobs[0]), 1)).jobs).toEqual([]);
+    expect((await on.a.finish(claim, [done(next.jobs[0])], 1)).jobs).toEqual([]);
   });
 
   test('race 9: nor of one with a delayed job, whose id would be given again', async () => {
@@ -70,9 +70,9 @@ describe('races about the queue', () => {
     await on.cluster.expireLeases();
     const taken = claimOf(await on.b.tryClaim(on.entity, 1));
     expect(taken.jobs[0]?.data).toEqual({ n: 0 });
-    const { jobs: next } = await on.b.finish(taken.claim, done(taken.jobs[0]), 1);
+    const { jobs: next } = await on.b.finish(taken.claim, [done(taken.jobs[0])], 1);
     expect(next[0]?.data).toEqual({ n: 1 });
-    await on.b.finish(taken.claim, done(next[0]), 1);
+    await on.b.finish(taken.claim, [done(next[0])], 1);
     await bull.add('withdraw', { n: 2 }, { priority: 5 });
     expect(await on.b.renew([{ claim: taken.claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [0] });
     await on.b.take(taken.claim);
@@ -87,7 +87,7 @@ describe('races about the queue', () => {
   test('race 37: a delayed job whose time has come is something to do for an idle worker', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
     await on.a.add(on.job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
-    await on.a.finish(claim, done(jobs[0]), 1);
+    await on.a.finish(claim, [done(jobs[0])], 1);
     expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
     await on.cluster.ripenDelayed(on.entity);
     expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [0] });

@@ -50,7 +50,7 @@ describe('calls that are on their way', () => {
 
   test('race 24: a renewal that is on its way when the claim is released brings nothing back', async () => {
     const { claim, jobs } = await on.cold(far, 2);
-    await far.finish(claim, done(jobs[0]), 1);
+    await far.finish(claim, [done(jobs[0])], 1);
     const letThrough = proxy.hold('heartbeat');
     const renewed = far.renew([{ claim, idle: true }], serving());
     expect(await far.release(claim, 'idle')).toBe(true);
@@ -63,7 +63,7 @@ describe('calls that are on their way', () => {
 
   test('race 24: … nor does it prolong the claim of the pod that came after it', async () => {
     const { claim, jobs } = await on.cold(far, 2);
-    await far.finish(claim, done(jobs[0]), 1);
+    await far.finish(claim, [done(jobs[0])], 1);
     const letThrough = proxy.hold('heartbeat');
     const renewed = far.renew([{ claim, idle: true }], serving());
     await far.release(claim, 'idle');
@@ -80,7 +80,7 @@ describe('calls that are on their way', () => {
     const { claim, jobs } = await on.cold(far, 2);
     await on.a.add(on.job(1), 'route-only');
     proxy.block('both');
-    const ended = far.finish(claim, done(jobs[0]), 1);
+    const ended = far.finish(claim, [done(jobs[0])], 1);
     await on.cluster.expireLeases();
     proxy.block('none');
     expect((await ended).jobs.map(({ data }) => data)).toEqual([{ n: 1 }]);
@@ -130,7 +130,7 @@ describe('calls that are on their way', () => {
 
   test('race 14: a wake-up that the server gives to a dead connection is made good by the renewal', async () => {
     const { claim, jobs } = await on.cold(far, 2);
-    await far.finish(claim, done(jobs[0]), 1);
+    await far.finish(claim, [done(jobs[0])], 1);
     const swallowed = far.wakeUps([]).catch((error: Error) => error);
     const waits = async () => (await on.redis.client('LIST')) as string;
     await eventually('Redis holds the wait', async () => /far:wake-ups .*cmd=bzpopmin/.test(await waits()));

@@ -65,7 +65,7 @@ describe('the protocol on Redis', () => {
 
   test('I8: a drained, released entity leaves its fence, which expires, and events that expire', async () => {
     const { claim, jobs } = await cold(a, 1);
-    await a.finish(claim, done(jobs[0]), 1);
+    await a.finish(claim, [done(jobs[0])], 1);
     await a.release(claim, 'idle');
     expect(await cluster.allKeys()).toEqual([key('$:worker'), key('events')].sort());
     expect((await cluster.redis.hkeys(key('$:worker'))).sort()).toEqual(['entity', 'lastId', 'token']);
@@ -73,7 +73,7 @@ describe('the protocol on Redis', () => {
     expect(await cluster.redis.ttl(key('events'))).toBeLessThanOrEqual(60);
     const ttl = 3 * 86_400_000;
     const again = await cold(a, 2, job(1, { deduplication: { id: 'k', ttl } }));
-    await a.finish(again.claim, done(again.jobs[0]), 1);
+    await a.finish(again.claim, [done(again.jobs[0])], 1);
     await a.release(again.claim, 'idle');
     expect(await cluster.redis.pttl(key('$:worker'))).toBeGreaterThan(await cluster.redis.pttl(key('de:k')));
     expect(await cluster.redis.del(key('de:k'))).toBe(1);
@@ -81,7 +81,7 @@ describe('the protocol on Redis', () => {
 
   test('I8: an entity whose fence has expired, since it kept a job for longer, leaves one that expires', async () => {
     const { claim, jobs } = await cold(a, 1, job(0, { removeOnFail: { age: 1 } }));
-    await a.finish(claim, failed(jobs[0]), 1);
+    await a.finish(claim, [failed(jobs[0])], 1);
     await a.release(claim, 'idle');
     await cluster.redis.del(key('$:worker'));
     await cluster.redis.zadd(key('failed'), 1, jobs[0]?.id ?? '');
@@ -95,7 +95,7 @@ describe('the protocol on Redis', () => {
 
   test('I5: a key that nobody works yet keeps the fence for as long as it lives', async () => {
     const { claim, jobs } = await cold(a, 1);
-    await a.finish(claim, done(jobs[0]), 1);
+    await a.finish(claim, [done(jobs[0])], 1);
     await a.release(claim, 'idle');
     await b.add(job(1, { deduplication: { id: 'k', ttl: 3 * 86_400_000 } }), 'route-only');
     expect(await cluster.redis.pttl(key('$:worker'))).toBeGreaterThan((await cluster.redis.pttl(key('de:k'))) - 1000);
@@ -118,7 +118,7 @@ describe('the protocol on Redis', () => {
 
   test('race 34: events do not expire under new work', async () => {
     const { claim, jobs } = await cold(a, 1);
-    await a.finish(claim, done(jobs[0]), 1);
+    await a.finish(claim, [done(jobs[0])], 1);
     await a.release(claim, 'idle');
     await cold(b, 1, job(1));
     expect(await cluster.redis.ttl(key('events'))).toBe(-1);
@@ -127,7 +127,7 @@ describe('the protocol on Redis', () => {
 
   test('race 34: … nor when a pod that may not claim adds a job', async () => {
     const { claim, jobs } = await cold(a, 1);
-    await a.finish(claim, done(jobs[0]), 1);
+    await a.finish(claim, [done(jobs[0])], 1);
     await a.release(claim, 'idle');
     await b.add(job(1), 'route-only');
     expect(await cluster.redis.ttl(key('events'))).toBe(-1);
@@ -135,7 +135,7 @@ describe('the protocol on Redis', () => {
 
   test('race 9: with a failed job kept its id is never given again, and what a person has set stays', async () => {
     const first = await cold(a, 1);
-    await a.finish(first.claim, failed(first.jobs[0]), 1);
+    await a.finish(first.claim, [failed(first.jobs[0])], 1);
     await a.release(first.claim, 'idle');
     const second = await cold(a, 2, job(1));
     expect(second.jobs[0]?.id).not.toBe(first.jobs[0]?.id);
@@ -145,7 +145,7 @@ describe('the protocol on Redis', () => {
       attemptsMade: 1,
       data: { n: 0 },
     });
-    await a.finish(second.claim, done(second.jobs[0]), 1);
+    await a.finish(second.claim, [done(second.jobs[0])], 1);
     await a.release(second.claim, 'idle');
     expect(await cluster.redis.exists(key('id'), key('meta'), key('failed'))).toBe(3);
   });
@@ -158,7 +158,7 @@ describe('the protocol on Redis', () => {
     ] as const) {
       const { claim, jobs } = await cold(a, 100 + name.length);
       await set();
-      await a.finish(claim, done(jobs[0]), 0);
+      await a.finish(claim, [done(jobs[0])], 0);
       await a.release(claim, 'idle');
       expect([name, await cluster.redis.exists(key('meta'), key('id'))]).toEqual([name, 2]);
       await cluster.redis.del(key('meta'), key('waiting-children'), key('limiter'));
@@ -189,7 +189,7 @@ describe('the protocol on Redis', () => {
   test('race 8: claims survive BullMQ’s removal of orphaned jobs, and no job can take a key of the queue', async () => {
     const { claim, jobs } = await cold(a, 1);
     await queueOnce().removeOrphanedJobs();
-    expect((await a.finish(claim, done(jobs[0]), 1)).jobs).toEqual([]);
+    expect((await a.finish(claim, [done(jobs[0])], 1)).jobs).toEqual([]);
     for (const jobId of ['meta', 'wait', '$', '$:worker', 'a:b', '', '17']) {
       await expect(a.add(job(1, { jobId }), { epoch: 1, mayClaim: false, atOnce: 1 })).rejects.toBeInstanceOf(
         InvalidOptionError,
@@ -201,11 +201,11 @@ describe('the protocol on Redis', () => {
     const { claim, jobs } = await cold(a, 1);
     for (let n = 1; n < 5; n++) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
     await cluster.redis.del(key(`${jobs[0]?.id}:lock`));
-    const [second] = (await a.finish(claim, done(jobs[0]), 1)).jobs;
+    const [second] = (await a.finish(claim, [done(jobs[0])], 1)).jobs;
     await cluster.redis.set(key(`${second?.id}:lock`), 'a-thief');
-    const [third] = (await a.finish(claim, done(second), 1)).jobs;
+    const [third] = (await a.finish(claim, [done(second)], 1)).jobs;
     await cluster.redis.del(key(`${third?.id}`));
-    const [fourth] = (await a.finish(claim, done(third), 1)).jobs;
+    const [fourth] = (await a.finish(claim, [done(third)], 1)).jobs;
     expect(fourth?.data).toEqual({ n: 3 });
     expect(await cluster.redis.lrange(key('active'), 0, -1)).toEqual([fourth?.id]);
     expect((await cluster.allKeys()).filter(name => name.endsWith(':lock'))).toEqual([key(`${fourth?.id}:lock`)]);
@@ -215,9 +215,9 @@ describe('the protocol on Redis', () => {
     const { claim, jobs } = await cold(a, 1);
     const entered = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
     await cluster.redis.del(key(entered.jobId));
-    const [wreck] = (await a.finish(claim, done(jobs[0]), 1)).jobs;
+    const [wreck] = (await a.finish(claim, [done(jobs[0])], 1)).jobs;
     expect(wreck?.mustFail).toMatch(/data of the job is gone/);
-    expect((await a.finish(claim, failed(wreck), 1)).jobs).toEqual([]);
+    expect((await a.finish(claim, [failed(wreck)], 1)).jobs).toEqual([]);
   });
 
   test('race 18: what a handler writes to its job goes through the claim; a zombie’s writes change nothing', async () => {
@@ -277,7 +277,7 @@ describe('the protocol on Redis', () => {
     let [next] = jobs;
     while (next) {
       order.push((next.data as { n: number }).n);
-      [next] = (await a.finish(claim, done(next), 1)).jobs;
+      [next] = (await a.finish(claim, [done(next)], 1)).jobs;
     }
     expect(order).toEqual(Array.from({ length: 301 }, (_, n) => n));
   });
@@ -310,7 +310,7 @@ describe('the protocol on Redis', () => {
 
   test('race 36: wake-ups for a dead pod expire', async () => {
     const { claim, jobs } = await cold(a, 1);
-    await a.finish(claim, done(jobs[0]), 1);
+    await a.finish(claim, [done(jobs[0])], 1);
     await b.add(job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
     const wakeUps = `${cluster.prefix}:$:pod:a:wake`;
     expect(await cluster.redis.zrange(wakeUps, '0', '-1')).toEqual(['account:42']);
@@ -321,7 +321,7 @@ describe('the protocol on Redis', () => {
     for (const id of ['z', 'y', 'x']) {
       const of = { type: 'account', id };
       const { claim, jobs } = await cold(a, id.charCodeAt(0), job(0, {}, of));
-      await a.finish(claim, done(jobs[0]), 1);
+      await a.finish(claim, [done(jobs[0])], 1);
       await b.add(job(1, {}, of), { epoch: 1, mayClaim: true, atOnce: 1 });
     }
     expect((await a.wakeUps([])).map(({ id }) => id)).toEqual(['z', 'y', 'x']);
@@ -369,7 +369,7 @@ describe('the protocol on Redis', () => {
     for (const n of [2, 0, 1]) await bull.add('withdraw', { n }, { priority: 5, jobId: `job-${n}` });
     const claimed = await a.tryClaim(entity, 1);
     if (typeof claimed === 'string') throw new Error(claimed);
-    const { jobs } = await a.finish(claimed.claim, done(claimed.jobs[0]), 2);
+    const { jobs } = await a.finish(claimed.claim, [done(claimed.jobs[0])], 2);
     expect(jobs.map(({ id }) => id)).toEqual(['job-0', 'job-1']);
     expect((await a.resync(claimed.claim, 2, [])).jobs.map(({ id }) => id)).toEqual(['job-0']);
   });

@@ -43,7 +43,7 @@ describe('schedules and time', () => {
     const { claim, jobs } = claimOf(await of.a.tryClaim(of.entity, 1));
     const second = await put(of.b, 2, pattern);
     expect(second).toBeGreaterThan(first);
-    await of.a.finish(claim, done(jobs[0], 'failed'), 1);
+    await of.a.finish(claim, [done(jobs[0], 'failed')], 1);
     expect(await put(of.b, 3, pattern)).toBe(second);
     expect(await ids('failed')).toEqual([`repeat:s:${first}`]);
     expect(await ids('delayed')).toEqual([`repeat:s:${second}`]);
@@ -57,7 +57,7 @@ describe('schedules and time', () => {
   /** A tool has promoted the run; it has failed, and is kept. */
   const failsEarly = async () => {
     const { claim, jobs } = await promoted(1);
-    await of.a.finish(claim, done(jobs[0], 'failed'), 0);
+    await of.a.finish(claim, [done(jobs[0], 'failed')], 0);
     expect(await of.b.schedules.remove(of.entity, 's')).toBe(true);
   };
 
@@ -67,7 +67,7 @@ describe('schedules and time', () => {
     await failsEarly();
     expect(await put(of.a, 2, `0 ${hour},${nextHour} * * *`)).toBe(taken - HOUR_MS);
     const { claim, jobs } = await promoted(2);
-    await of.a.finish(claim, done(jobs[0]), 0);
+    await of.a.finish(claim, [done(jobs[0])], 0);
     expect(await ids('delayed')).toEqual([`repeat:s:${taken + 1}`]);
     expect(await of.b.schedules.list(of.entity, 0, 9)).toMatchObject([{ nextAtMs: taken + 1, runs: 1 }]);
   });
@@ -76,21 +76,21 @@ describe('schedules and time', () => {
     const every = 60_000;
     const taken = (await of.a.schedules.put(of.job(1), { id: 's', every })) + every;
     const { claim, jobs } = claimOf(await of.a.tryClaim(of.entity, 1));
-    await of.a.finish(claim, done(jobs[0]), 0);
+    await of.a.finish(claim, [done(jobs[0])], 0);
     await of.a.release(claim, 'idle');
     await failsEarly();
     const startDate = taken - every + 20_000;
     const template = { name: 'withdraw', data: { n: 2 }, opts: { attempts: 3 } };
     await of.queue().upsertJobScheduler('s', { every: taken - startDate, startDate }, template);
     const early = await promoted(2);
-    await of.a.finish(early.claim, done(early.jobs[0]), 0);
+    await of.a.finish(early.claim, [done(early.jobs[0])], 0);
     const nextAtMs = taken + 40_000;
     expect(await of.b.schedules.list(of.entity, 0, 9)).toMatchObject([
       { nextAtMs, every: 40_000, data: { n: 2 }, runs: 1 },
     ]);
     const last = await promoted(3);
     expect(last.jobs).toMatchObject([{ id: `repeat:s:${nextAtMs}`, data: { n: 2 }, options: { attempts: 3 } }]);
-    await of.a.finish(last.claim, done(last.jobs[0]), 0);
+    await of.a.finish(last.claim, [done(last.jobs[0])], 0);
     expect(await ids('delayed')).toEqual([`repeat:s:${nextAtMs + 40_000}`]);
   });
 
@@ -99,7 +99,7 @@ describe('schedules and time', () => {
     await of.queue().upsertJobScheduler('s', { every: 60_000, limit: 1 }, template);
     const { claim, jobs } = claimOf(await of.a.tryClaim(of.entity, 1));
     const nextAtMs = await put(of.b, 2, '0 0 1 1 *');
-    await of.a.finish(claim, done(jobs[0]), 1);
+    await of.a.finish(claim, [done(jobs[0])], 1);
     expect(await of.b.schedules.list(of.entity, 0, 9)).toMatchObject([{ id: 's', nextAtMs }]);
     expect(await ids('delayed')).toEqual([`repeat:s:${nextAtMs}`]);
   });

@@ -13,7 +13,7 @@ describe('an end that is sent again', () => {
 
   test('does not end the job that was added under its id after the queue was obliterated: its number is the same', async () => {
     const { claim, jobs } = claimOf(await scene.a.add(scene.job(0, { jobId: 'mine', timestamp: 1 }), HINT));
-    await scene.a.finish(claim, done(jobs[0]), 1);
+    await scene.a.finish(claim, [done(jobs[0])], 1);
     await scene.queue().obliterate();
     const second = await scene.a.add(scene.job(1, { jobId: 'mine', timestamp: 2 }), HINT);
     expect(second.route === 'local' && numbers(second.fetched.jobs)).toEqual([1]);
@@ -38,7 +38,7 @@ describe('an end that is sent again', () => {
     const { claim, jobs } = await scene.cold(scene.a, 1);
     await scene.a.add(scene.job(1, { jobId: 'mine' }), HINT);
     await scene.redis.hset(scene.key('mine'), 'timestamp', Buffer.from([0xff]), 'nth', Buffer.from([0xff]));
-    const { jobs: next } = await scene.a.finish(claim, done(jobs[0]), 1);
+    const { jobs: next } = await scene.a.finish(claim, [done(jobs[0])], 1);
     expect(numbers(next)).toEqual([1]);
     expect((await scene.a.resync(claim, 2, [done(next[0])])).jobs).toEqual([]);
   });

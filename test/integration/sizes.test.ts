@@ -27,10 +27,10 @@ describe('sizes on Redis', () => {
     await add(2);
     const old = JSON.stringify(['s'.repeat(5_000_000)]);
     for (const id of ['2', '3']) await on.redis.hset(on.key(id), 'stacktrace', old, 'failedReason', old);
-    const one = await on.a.finish(claim, done(jobs[0]), 1);
+    const one = await on.a.finish(claim, [done(jobs[0])], 1);
     const two = await on.a.take(claim, 1);
     expect([...one.jobs, ...two.jobs].map(job => (job as RedisJob).stacks)).toEqual(['[]', '[]']);
-    await on.a.finish(claim, failing(one.jobs[0], 'the new one', 60_000), 0);
+    await on.a.finish(claim, [failing(one.jobs[0], 'the new one', 60_000)], 0);
     expect(await on.redis.hget(on.key('2'), 'stacktrace')).toBe('["the new one"]');
   });
 
@@ -38,7 +38,7 @@ describe('sizes on Redis', () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, { attempts: 9 }));
     for (let n = 1; n < 64; n++) await add(n);
     const all = [...jobs, ...(await on.a.take(claim, 63)).jobs];
-    await on.a.finishAll(
+    await on.a.finish(
       claim,
       all.map(job => failing(job, 's'.repeat(16_000))),
       0,
@@ -46,7 +46,7 @@ describe('sizes on Redis', () => {
     const kept = await Promise.all(all.map(({ id }) => on.redis.hstrlen(on.key(id), 'stacktrace')));
     expect(Math.max(...kept)).toBeLessThanOrEqual(16_400);
     const more = await on.a.take(claim, 64);
-    await on.a.finishAll(
+    await on.a.finish(
       claim,
       more.jobs.map(job => failing(job, 't'.repeat(16_000))),
       0,
@@ -100,7 +100,7 @@ describe('sizes on Redis', () => {
     });
 
     test('is buried, and replayed, with all that its children have brought', async () => {
-      await on.a.finish(parent.claim, done(parent.jobs[0], 'dead'), 0);
+      await on.a.finish(parent.claim, [done(parent.jobs[0], 'dead')], 0);
       const [letter] = await on.a.deadLetters.list('account', 0, 9);
       const id = await on.a.deadLetters.replay('account', letter?.letterId ?? '');
       expect(await on.redis.hlen(on.key(`${id}:processed`))).toBe(MANY);
@@ -111,7 +111,7 @@ describe('sizes on Redis', () => {
     test('that could not end has it still', async () => {
       const id = parent.jobs[0]?.id ?? '';
       await on.redis.lmove(on.key('active'), on.key('wait'), 'LEFT', 'LEFT');
-      await on.a.finish(parent.claim, done(parent.jobs[0], 'dead'), 0);
+      await on.a.finish(parent.claim, [done(parent.jobs[0], 'dead')], 0);
       expect(await on.a.deadLetters.list('account', 0, 9)).toEqual([]);
       expect(await on.redis.hlen(on.key(`${id}:processed`))).toBe(MANY);
     });

@@ -30,10 +30,10 @@ describe('tries', () => {
   test('each try leaves its reason and its stack, for any tool of BullMQ to see', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     const id = jobs[0]?.id ?? '';
-    const second = await on.a.finish(claim, again(jobs[0], 0, 'first'), 1);
+    const second = await on.a.finish(claim, [again(jobs[0], 0, 'first')], 1);
     expect(await Job.fromId(on.queue(), id)).toMatchObject({ attemptsMade: 1, failedReason: 'first' });
-    const third = await on.a.finish(claim, again(second.jobs[0], 0, 'second'), 1);
-    await on.a.finish(claim, done(third.jobs[0], 'failed'), 1);
+    const third = await on.a.finish(claim, [again(second.jobs[0], 0, 'second')], 1);
+    await on.a.finish(claim, [done(third.jobs[0], 'failed')], 1);
     expect(await Job.fromId(on.queue(), id)).toMatchObject({
       attemptsMade: 3,
       attemptsStarted: 3,
@@ -44,21 +44,21 @@ describe('tries', () => {
 
   test('stackTraceLimit', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, { ...TRIES, stackTraceLimit: 1 }));
-    const second = await on.a.finish(claim, again(jobs[0], 0, 'first'), 1);
-    await on.a.finish(claim, again(second.jobs[0], LONG_MS, 'second'), 1);
+    const second = await on.a.finish(claim, [again(jobs[0], 0, 'first')], 1);
+    await on.a.finish(claim, [again(second.jobs[0], LONG_MS, 'second')], 1);
     expect(await Job.fromId(on.queue(), jobs[0]?.id ?? '')).toMatchObject({ stacktrace: ['Error: second'] });
   });
 
   test('a hold longer than a day outlives the fence’s usual time', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
-    await on.a.finish(claim, again(jobs[0], 48 * 3_600_000), 1);
+    await on.a.finish(claim, [again(jobs[0], 48 * 3_600_000)], 1);
     expect(await on.a.release(claim, 'idle')).toBe(true);
     expect(await on.redis.ttl(fence())).toBeGreaterThan(48 * 3600);
   });
 
   test('a hold that has ended is forgotten', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
-    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.cluster.endHold(on.entity);
     expect((await on.a.take(claim)).jobs).toHaveLength(1);
     expect(await on.redis.hexists(fence(), 'hold')).toBe(0);
@@ -66,7 +66,7 @@ describe('tries', () => {
 
   test('I8: a drained entity keeps no hold', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
-    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.cluster.removeJob(on.entity, jobs[0]?.id ?? '');
     expect(await on.a.release(claim, 'idle')).toBe(true);
     expect(await on.redis.hexists(fence(), 'hold')).toBe(0);
@@ -74,7 +74,7 @@ describe('tries', () => {
 
   test('an add of another pod calls nobody while a hold lasts', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
-    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     expect((await on.b.add(on.job(1), 'route-only')).route).toBe('remote');
     expect(await on.redis.exists(on.system('pod:a:wake'))).toBe(0);
     await on.cluster.removeJob(on.entity, jobs[0]?.id ?? '');
@@ -87,7 +87,7 @@ describe('tries', () => {
     await add(1);
     await on.redis.hset(fence(), 'hold', `${Date.now() + LONG_MS}:${LONG_MS}:0:2`);
     await on.redis.hset(on.key('2'), 'atm', 0);
-    const { jobs: none, againInMs } = await on.a.finish(claim, done(jobs[0]), 1);
+    const { jobs: none, againInMs } = await on.a.finish(claim, [done(jobs[0])], 1);
     expect(none).toEqual([]);
     expect(againInMs).toBeGreaterThan(LONG_MS - 5000);
   });
@@ -98,21 +98,21 @@ describe('tries', () => {
     for (const n of [2, 3]) await on.b.add(on.job(n), 'route-only');
     const { claim, jobs } = claimOf(await on.a.tryClaim(on.entity, 1));
     expect(numbers(jobs)).toEqual([2]);
-    const next = await on.a.finish(claim, done(jobs[0]), 3);
+    const next = await on.a.finish(claim, [done(jobs[0])], 3);
     expect(numbers(next.jobs)).toEqual([3, 0, 1]);
-    await on.a.finish(claim, done(next.jobs[0]), 0);
+    await on.a.finish(claim, [done(next.jobs[0])], 0);
     await add(4);
-    await on.a.finish(claim, again(next.jobs[1], LONG_MS), 1);
+    await on.a.finish(claim, [again(next.jobs[1], LONG_MS)], 1);
     expect(await on.redis.llen(on.key('active'))).toBe(0);
     await on.cluster.endHold(on.entity);
-    const { jobs: rest } = await on.a.finish(claim, done((await on.a.take(claim)).jobs[0]), 3);
+    const { jobs: rest } = await on.a.finish(claim, [done((await on.a.take(claim)).jobs[0])], 3);
     expect(numbers(rest)).toEqual([4, 1]);
     expect(rest.map(({ attempt }) => attempt)).toEqual([1, 1]);
   });
 
   test('race 33: a hold is of one try of one job: another with its id does not inherit it', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, { ...TRIES, jobId: 'pay-1' }));
-    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.cluster.removeJob(on.entity, 'pay-1');
     const entered = await add(1, { jobId: 'pay-1' });
     expect(entered.route === 'local' && numbers(entered.fetched.jobs)).toEqual([1]);
@@ -121,7 +121,7 @@ describe('tries', () => {
   test('race 33: nor does a hold outlive the hash of its job', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await add(1);
-    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.redis.del(on.key(String(jobs[0]?.id)));
     expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ kicked: [0] });
     expect((await on.a.take(claim)).jobs).toMatchObject([
@@ -131,16 +131,16 @@ describe('tries', () => {
 
   test('a job that steps in front of a held one does not end its backoff', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
-    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.queue().add('withdraw', { n: 1 }, { lifo: true });
     const first = await on.a.take(claim);
     expect(numbers(first.jobs)).toEqual([1]);
-    expect((await on.a.finish(claim, done(first.jobs[0]), 1)).againInMs).toBeGreaterThan(LONG_MS - 5000);
+    expect((await on.a.finish(claim, [done(first.jobs[0])], 1)).againInMs).toBeGreaterThan(LONG_MS - 5000);
   });
 
   test('nor does it wait for that backoff when its pod dies', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
-    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.queue().add('withdraw', { n: 1 }, { lifo: true });
     expect(numbers((await on.a.take(claim)).jobs)).toEqual([1]);
     expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ kicked: [0] });
@@ -150,7 +150,7 @@ describe('tries', () => {
 
   test('race 20: Redis’s clock steps back: the entity does not wait for it', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
-    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     const hold = (await on.redis.hget(fence(), 'hold')) ?? '';
     await on.redis.hset(
       fence(),
@@ -165,22 +165,22 @@ describe('tries', () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     expect(await on.a.defer(claim, done(jobs[0]).job, LONG_MS)).toBe(true);
     const known = claimOf(await on.b.tryClaim(on.entity, 1));
-    await on.b.finish(known.claim, again(known.jobs[0], LONG_MS), 1);
+    await on.b.finish(known.claim, [again(known.jobs[0], LONG_MS)], 1);
     expect(await on.redis.hexists(on.key(String(jobs[0]?.id)), 'left')).toBe(0);
   });
 
   test('a later try whose job is gone leaves nothing active', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await add(1);
-    const second = await on.a.finish(claim, again(jobs[0], 0), 1);
+    const second = await on.a.finish(claim, [again(jobs[0], 0)], 1);
     await on.redis.del(on.key(String(jobs[0]?.id)));
-    expect(numbers((await on.a.finish(claim, again(second.jobs[0], 0), 1)).jobs)).toEqual([1]);
+    expect(numbers((await on.a.finish(claim, [again(second.jobs[0], 0)], 1)).jobs)).toEqual([1]);
     expect(await on.redis.lrange(on.key('active'), 0, -1)).toEqual(['2']);
   });
 
   test('race 10: what waits for its next try is not taken for work that came past us', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
-    await on.a.finish(claim, again(jobs[0], LONG_MS), 1);
+    await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.a.release(claim, 'idle');
     expect(await on.b.discover(['account'], 1)).toMatchObject({ found: 0 });
     // Its successors are, once a person has removed it.
@@ -194,7 +194,7 @@ describe('tries', () => {
   test('a try whose lock was lost counts all the same (race 5)', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await on.redis.del(on.key(`${jobs[0]?.id}:lock`));
-    expect((await on.a.finish(claim, again(jobs[0], 0), 1)).jobs[0]).toMatchObject({ attempt: 2, attemptsMade: 1 });
+    expect((await on.a.finish(claim, [again(jobs[0], 0)], 1)).jobs[0]).toMatchObject({ attempt: 2, attemptsMade: 1 });
   });
 
   test('relaxed types know priority and lifo', async () => {
@@ -213,7 +213,7 @@ describe('tries', () => {
     async function worked(under: Claim, job: FetchedJob | undefined): Promise<void> {
       if (!job) return;
       order.push(...numbers([job]));
-      await worked(under, (await pod.finish(under, done(job), 1)).jobs[0]);
+      await worked(under, (await pod.finish(under, [done(job)], 1)).jobs[0]);
     }
   });
 });

@@ -23,8 +23,8 @@ export const asyncContextGuards = [
     guard: 'a handler is in no context that another has left behind',
     cites: 'stranger context',
     file: 'src/core/work/local-queue.ts',
-    from: 'detached(() => runJob(this.execution, job, lease, limit)).then(',
-    to: 'runJob(this.execution, job, lease, limit).then(',
+    from: 'detached(() => runJob(execution, first, lease, limit)).then(',
+    to: 'runJob(execution, first, lease, limit).then(',
     tests: TESTS,
   },
   {

@@ -251,7 +251,7 @@ export const restGuards = [
     guard: 'a worker that is recalled gives back what it has fetched',
     cites: 'I6',
     file: 'src/core/work/next-step.ts',
-    from: "    if (state.recalled && state.claim && phase !== 'releasing') calls.giveBack(state.claim);\n",
+    from: "    if (state.isRecalled && state.claim && phase !== 'releasing') calls.giveBack(state.claim);\n",
     to: '',
     tests: PAUSE,
   },

@@ -26,8 +26,8 @@ export const timeoutGuards = [
     guard: 'a resync keeps the token, and so it stays spent',
     cites: 'race 39',
     file: 'src/core/work/worker-state.ts',
-    from: '    this.lease = new Lease(claim,',
-    to: '    this.spentToken = undefined;\n    this.lease = new Lease(claim,',
+    from: '    this.currentLease = new Lease(claim,',
+    to: '    this.spentToken = undefined;\n    this.currentLease = new Lease(claim,',
     tests: TIMEOUTS,
   },
   {

@@ -168,7 +168,7 @@ class Walk {
     for (let n = 0; jobs[0] && n < (isCalm ? 100 : 2); n++) {
       const [job] = jobs;
       const settlement = this.settlement(of, job, isCalm);
-      ({ jobs } = await this.store.finish(seen.claim, settlement, 1));
+      ({ jobs } = await this.store.finish(seen.claim, [settlement], 1));
       if (!['retrying', 'blocked'].includes(settlement.outcome.kind)) this.ended(of, job.id);
     }
     await this.store.release(seen.claim, 'hand-over');

@@ -6,18 +6,7 @@ import { OutcomeUnknownError, StoreUnavailableError } from '../../src/core/model
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { gate } from './wait.js';
 
-const STEPS = [
-  'add',
-  'tryClaim',
-  'resync',
-  'take',
-  'finish',
-  'finishAll',
-  'giveBack',
-  'release',
-  'defer',
-  'renew',
-] as const;
+const STEPS = ['add', 'tryClaim', 'resync', 'take', 'finish', 'giveBack', 'release', 'defer', 'renew'] as const;
 type Method = (typeof STEPS)[number];
 
 /**

@@ -52,7 +52,7 @@ export class RedisEntity {
   /** Pod A worked a job with that epoch, and has given the entity up. */
   async released(epoch = 1): Promise<void> {
     const { claim, jobs } = await this.cold(this.a, epoch);
-    await this.a.finish(claim, done(jobs[0]), 1);
+    await this.a.finish(claim, [done(jobs[0])], 1);
     if (!(await this.a.release(claim, 'idle'))) throw new Error('not released');
   }
 

@@ -34,10 +34,10 @@ describe('payloads of batches', () => {
     cluster.pod(name, options, ['*'], { withdraw });
   const entity = () => cluster.server.entities.get('account:1');
   const failedReasons = () => entity()?.failed.map(({ outcome }) => outcome?.value);
-  const settled = (a: Pod) => (a.store.lastArguments.get('finishAll')?.[1] ?? []) as readonly Settlement[];
+  const settled = (a: Pod) => (a.store.lastArguments.get('finish')?.[1] ?? []) as readonly Settlement[];
   const endsOf = (a: Pod) =>
     settled(a).map(({ outcome }) => (outcome.kind === 'completed' ? outcome.value : outcome.kind));
-  const finishes = (a: Pod) => a.store.calls.filter(call => call === 'finishAll').length;
+  const finishes = (a: Pod) => a.store.calls.filter(call => call === 'finish').length;
 
   test('an invalid one fails by itself; the handler gets the others, as the schema has them; all end in one step, in order', async () => {
     const a = await pod('A', { max: 10, validator: checked }, { defaultJobOptions: { attempts: 5 } });

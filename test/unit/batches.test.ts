@@ -53,7 +53,7 @@ describe('batches', () => {
       const before = a.store.calls.length;
       await cluster.batch.end();
       expect(cluster.batch.ns).toEqual(range(1, 60));
-      expect(a.store.calls.slice(before)).toEqual(['finishAll']);
+      expect(a.store.calls.slice(before)).toEqual(['finish']);
       await cluster.batch.end();
       expect(cluster.runningBatches).toEqual([]);
     });
@@ -94,7 +94,7 @@ describe('batches', () => {
       const a = await pod('A', { max: 2 });
       const values: unknown[] = [];
       const remember = () => {
-        const [, settlements] = a.store.lastArguments.get('finishAll') ?? [];
+        const [, settlements] = a.store.lastArguments.get('finish') ?? [];
         values.push((settlements as { outcome: unknown }[]).map(({ outcome }) => (outcome as { value: string }).value));
       };
       for (const result of [['x', { y: 1 }], undefined, ['only one'], 7]) {
@@ -373,7 +373,7 @@ describe('batches', () => {
       async fault => {
         const a = await pod('A', { max: 4 }, tries(3));
         await a.add('1', ...range(0, 6));
-        a.store.next('finishAll', fault);
+        a.store.next('finish', fault);
         await cluster.batch.failSome({ 0: new Error('zero'), 2: new Error('two') });
         await cluster.clock.advance(2000);
         expect(cluster.batch.ns).toEqual([0, 2, 4, 5]);
@@ -389,7 +389,7 @@ describe('batches', () => {
       await ends(3);
       // By now more is fetched ahead than the batch that runs.
       expect([cluster.batch.ns, entityOf().active.length]).toEqual([[6, 7], 4]);
-      const answer = a.store.hold('finishAll');
+      const answer = a.store.hold('finish');
       await cluster.batch.failSome({ 6: new Error('six') });
       expect(cluster.runningBatches).toEqual([]);
       answer();
@@ -460,7 +460,7 @@ describe('batches', () => {
       await cluster.clock.advance(LEASE_MS);
       expect(cluster.batch.context.signal.aborted).toBe(true);
       await cluster.batch.end();
-      expect(a.store.calls).not.toContain('finishAll');
+      expect(a.store.calls).not.toContain('finish');
       expect(entityOf().active).toHaveLength(3);
       entityOf().active = [];
       entityOf().owner = undefined;

@@ -46,9 +46,9 @@ async function outcomes(
   const recording: StoreFactory = (options, config) => {
     const store: MemoryEntityStore = memoryStore(options, config);
     const finish = store.finish.bind(store);
-    store.finish = (claim, settlement, take) => {
-      seen.push(settlement.outcome);
-      return finish(claim, settlement, take);
+    store.finish = (claim, settlements, take) => {
+      seen.push(...settlements.map(({ outcome }) => outcome));
+      return finish(claim, settlements, take);
     };
     return store;
   };

@@ -110,14 +110,10 @@ async function outcomes(jobs: (bus: QueueBus) => Promise<unknown>, count: number
   const seen: Settlement['outcome'][] = [];
   const recording: StoreFactory = (options, config) => {
     const store = memoryStore(options, config);
-    const { finish, finishAll } = store;
-    store.finish = (claim, settlement, take) => {
-      seen.push(settlement.outcome);
-      return finish.call(store, claim, settlement, take);
-    };
-    store.finishAll = (claim, settlements, take) => {
+    const finish = store.finish.bind(store);
+    store.finish = (claim, settlements, take) => {
       seen.push(...settlements.map(({ outcome }) => outcome));
-      return finishAll.call(store, claim, settlements, take);
+      return finish(claim, settlements, take);
     };
     return store;
   };

@@ -24,8 +24,9 @@ describe('payloads', () => {
     const pod = await cluster.pod('a', options);
     cluster.returns = () => result;
     await pod.add('1', 0);
-    const [, settlement] = pod.store.lastArguments.get('finish') ?? [];
-    const { kind, value } = (settlement as Settlement).outcome as { kind: string; value?: string };
+    const [, settlements] = pod.store.lastArguments.get('finish') ?? [];
+    const [settlement] = settlements as [Settlement];
+    const { kind, value } = settlement.outcome as { kind: string; value?: string };
     expect(kind).toBe('completed');
     return { value, log: pod.log.lines.join() };
   };

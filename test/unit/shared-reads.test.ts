@@ -4,7 +4,7 @@
  * What a store must do for them is in `test/contract/shared-contract.ts`.
  */
 
-import type { JobOptions } from '../../src/core/model/job.js';
+import type { JobOptions, Settlement } from '../../src/core/model/job.js';
 import type { EngineOptions, EntityOptions } from '../../src/core/options/options.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 
@@ -113,7 +113,10 @@ describe('shared reads', () => {
       await reads(a, 0, 1);
       expect(running()).toEqual([0]);
       await end(0, 1);
-      expect(a.store.lastArguments.get('finish')?.[1]).not.toHaveProperty('beside');
+      const [, settlements = []] = a.store.lastArguments.get('finish') ?? [];
+      const [settlement] = settlements as Settlement[];
+      expect(settlement).toBeDefined();
+      expect(settlement).not.toHaveProperty('beside');
     });
 
     test('a batch waits for the reads before it, and is itself beside nothing', async () => {

@@ -205,20 +205,16 @@ export interface EntityStore {
    */
   take(claim: Claim, count?: number, gathering?: Gathering): Promise<Fetched>;
   /**
-   * Ends a job and fetches up to `take` next ones. One that is to be tried again goes, where the type keeps its order, back
-   * to the head of the queue, behind it all that was fetched, and nothing is fetched before its time has come: what the
-   * answer brings is all that is fetched then. A job that is gone, or no longer active, is its own matter: no error.
+   * Ends jobs that have run as one, in their order, and fetches up to `take` next ones: in one step, so that no crash ends a part of
+   * them. Those that end for good do so first. One that is to be tried again goes, if the type keeps its order, back to the head of
+   * the queue, before all that was fetched, and nothing is fetched before its time has come: what the response brings is all that is
+   * fetched then. Several go back in their order, and the time is that of the first. A job that is gone, or no longer active, is its
+   * own matter: no error.
    * Rejects with `StoreRefusedError` when an older job has not ended: its end was refused, and this one would overtake it. Those
    * that a shared read has `beside` it don't count, and are not given back with it. A read that comes back while another one has,
    * and still holds the entity, waits behind that, until both their times have come; having used up its tries, it then fails.
    */
-  finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched>;
-  /**
-   * As {@link finish}, of several jobs that have run as one, in their order: in one step, so that no crash ends a part of them.
-   * Those that end for good do so first; those to be tried again, where the type keeps its order, then go back to the head in
-   * their order, before all that was fetched. The hold is that of the first of them.
-   */
-  finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched>;
+  finish(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched>;
   /**
    * Gives all that is fetched back to the head of the queue, in its order, but `kept`: what has started, or has ended here.
    * Where a person has emptied the queue meanwhile, it is removed. Before that a recalled owner is given nothing new.

@@ -18,10 +18,11 @@ import { type JobExecution, runJob, type TypedExecution } from '../run/run-job.j
 import { NO_LIMIT, type RunLimit, TimeLimit } from '../run/run-limit.js';
 import { BatchCollector, type BatchStep } from './batch-collector.js';
 import { emitJobEvent } from './lifecycle-events.js';
-import { exhausted, exhaustedTogether, keepsPlace } from './on-exhausted.js';
+import { keepsPlace, settleExhausted } from './on-exhausted.js';
 import { PrefetchWindow } from './prefetch-window.js';
 import { type Run, Runs } from './runs.js';
 import { SharedReads } from './shared-reads.js';
+import { InvariantError } from './transitions.js';
 
 /** A run that takes longer shows in the status of its entity; so many of one entity do. */
 const LONG_RUN_MS = 1000;
@@ -33,15 +34,17 @@ export interface QueueEnvironment {
   readonly events: EventSink;
 }
 
-export interface JobEnd {
-  /** @param mayStillRun its time was over, and something that its handler has begun may still run. */
-  ended(settlement: Settlement, durationMs: number, mayStillRun: boolean): void;
-  /** NotStarted; no other, if all is well: a handler that throws has ended. */
-  crashed(error: unknown): void;
+/** What runs as one: the next job, or so many of the next ones as a batch. */
+export interface NextRun {
+  readonly size: number;
+  readonly handling?: BatchHandling | undefined;
 }
 
-export interface BatchEnd extends Pick<JobEnd, 'crashed'> {
+export interface RunEnd {
+  /** @param mayStillRun its time was over, and something that its handler has begun may still run. */
   ended(settlements: readonly Settlement[], durationMs: number, mayStillRun: boolean): void;
+  /** NotStarted; no other, if all is well: a handler that throws has ended. */
+  crashed(error: unknown): void;
 }
 
 export class LocalQueue {
@@ -138,16 +141,15 @@ export class LocalQueue {
     this.window.enterRecoveryMode(jobs);
   }
 
-  /** How many to fetch with the end of a job; no more than one before it is known what is fetched. */
-  wanted(askedFor: number): number {
-    return this.isBarred ? 1 : this.window.wanted(this.ready.length, askedFor);
-  }
-
-  /** How many to fetch with the end of a batch: the next one, which is likely to be as large. */
-  wantedAfterBatch(askedFor: number, max: number): number {
-    const wanted = this.wanted(askedFor);
-    if (this.isBarred || this.window.isRecovering) return wanted;
-    return Math.max(wanted, this.window.ahead(max) - this.ready.length - askedFor);
+  /**
+   * How many to fetch with the end of a run; no more than one before it is known what is fetched. After a batch: the next one, which
+   * is likely to be as large.
+   */
+  wanted(askedFor: number, batchMax?: number): number {
+    if (this.isBarred) return 1;
+    const wanted = this.window.wanted(this.ready.length, askedFor);
+    if (batchMax === undefined || this.window.isRecovering) return wanted;
+    return Math.max(wanted, this.window.ahead(batchMax) - this.ready.length - askedFor);
   }
 
   /** Whether a handler would be free for one more than what is at hand and asked for. */
@@ -237,37 +239,39 @@ export class LocalQueue {
     return this.areReading ? this.type.maxReads : this.handlers;
   }
 
-  /** Starts the next job, under a lease that is valid. */
-  start(job: FetchedJob, lease: Lease, { ended, crashed }: JobEnd): void {
-    const { type } = this;
+  /** Starts what is next, under a lease that is valid. */
+  start({ size, handling }: NextRun, lease: Lease, { ended, crashed }: RunEnd): void {
+    const { execution, type } = this;
     const { clock, events } = this.context;
-    this.ready.shift();
+    const jobs = this.ready.splice(0, size);
+    const [first] = jobs;
+    if (!first) throw new InvariantError(`A run of ${size} jobs was started, and none is fetched`);
     const startedAtMs = clock.monotonicMs();
-    const reads = this.isRead(job) ? this.reads : undefined;
+    const reads = !handling && this.isRead(first) ? this.reads : undefined;
     this.busy++;
     reads?.onStart();
-    this.running.begin([job], startedAtMs);
-    emitJobEvent(events, 'job.started', lease.claim, job);
+    this.running.begin(jobs, startedAtMs);
+    for (const job of jobs) emitJobEvent(events, 'job.started', lease.claim, job);
     const limit = this.limitOfRun();
-    detached(() => runJob(this.execution, job, lease, limit)).then(
-      end => {
-        const settlement = exhausted(end, { type, claim: lease.claim, log: this.execution.log });
-        this.onOver(job, reads);
-        const durationMs = clock.monotonicMs() - startedAtMs;
-        this.window.onJobEnd(durationMs);
-        ended(reads ? this.besideOthers(settlement) : settlement, durationMs, limit.isOver);
-      },
-      error => {
-        this.onOver(job, reads);
-        crashed(error);
-      },
-    );
-  }
-
-  private onOver(job: FetchedJob, reads: SharedReads | undefined): void {
-    this.busy--;
-    reads?.onEnd();
-    this.running.end([job]);
+    const onOver = () => {
+      this.busy--;
+      reads?.onEnd();
+      this.running.end(jobs);
+    };
+    const onEnds = (ends: readonly Settlement[]) => {
+      const settlements = settleExhausted(ends, { type, claim: lease.claim, log: execution.log });
+      onOver();
+      const durationMs = clock.monotonicMs() - startedAtMs;
+      this.window.onJobEnd(durationMs);
+      const settled = reads ? settlements.map(settlement => this.besideOthers(settlement)) : settlements;
+      ended(settled, durationMs, limit.isOver);
+    };
+    const onCrash = (error: unknown) => {
+      onOver();
+      crashed(error);
+    };
+    if (handling) detached(() => runBatch(execution, { jobs, handling }, lease, limit)).then(onEnds, onCrash);
+    else detached(() => runJob(execution, first, lease, limit)).then(end => onEnds([end]), onCrash);
   }
 
   /** How long one run may take. */
@@ -293,39 +297,6 @@ export class LocalQueue {
     const step = this.collector.step(ready, { max, maxWaitMs: handling.maxWaitMs }, wake);
     if (typeof step === 'object' && 'fetch' in step && step.forMs > 0) this.reads?.onGathering();
     return step;
-  }
-
-  /** Starts so many of the next jobs as one, under a lease that is valid. */
-  startBatch(
-    { size, handling }: { size: number; handling: BatchHandling },
-    lease: Lease,
-    { ended, crashed }: BatchEnd,
-  ): void {
-    const { execution, type } = this;
-    const { clock, events } = this.context;
-    const jobs = this.ready.splice(0, size);
-    const startedAtMs = clock.monotonicMs();
-    this.busy++;
-    this.running.begin(jobs, startedAtMs);
-    for (const job of jobs) emitJobEvent(events, 'job.started', lease.claim, job);
-    const isOver = () => {
-      this.busy--;
-      this.running.end(jobs);
-    };
-    const limit = this.limitOfRun();
-    runBatch(execution, { jobs, handling }, lease, limit).then(
-      ends => {
-        const settlements = exhaustedTogether(ends, { type, claim: lease.claim, log: execution.log });
-        isOver();
-        const durationMs = clock.monotonicMs() - startedAtMs;
-        this.window.onJobEnd(durationMs);
-        ended(settlements, durationMs, limit.isOver);
-      },
-      error => {
-        isOver();
-        crashed(error);
-      },
-    );
   }
 
   // ── ended ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ import { isInstance } from '../model/error-text.js';
 import { messageOf, stackOf } from '../model/errors.js';
 import type { FetchedJob, Settlement } from '../model/job.js';
 import type { Claim } from '../ports/store.js';
-import { type Lease, NotStarted } from '../run/lease.js';
+import { NotStarted } from '../run/lease.js';
 import { missingCapability } from '../run/run-job.js';
 import { emitJobEnd, emitWorkerEvent } from './lifecycle-events.js';
 import type { Release } from './release.js';
@@ -102,30 +102,35 @@ export class NextStep {
     if (isLacking && !release.isOverdue(job)) return release.defer(lease.claim, job);
     state.startJob();
     const handling = job.mustFail === undefined ? context.execution.handlers.batchOf(entity, job.name) : undefined;
-    if (handling) return this.nextOfBatch(lease, handling);
-    state.jobs.start(job, lease, {
-      ended: (settlement, durationMs, mayStillRun) =>
+    const size = handling ? this.sizeOfBatch(handling) : 1;
+    if (size === 0) return false;
+    state.jobs.start({ size, handling }, lease, {
+      ended: (settlements, durationMs, mayStillRun) =>
         this.guarded(() => {
           if (mayStillRun) state.spend(lease.claim);
-          this.onJobEnd(lease.claim, settlement, durationMs);
+          this.onRunEnd(lease.claim, settlements, { durationMs, batchMax: handling?.max });
         }),
       crashed: error => this.onCrash(error),
     });
     return true;
   }
 
-  private onJobEnd(claim: Claim, settlement: Settlement, durationMs: number): void {
+  private onRunEnd(
+    claim: Claim,
+    settlements: readonly Settlement[],
+    { durationMs, batchMax }: { durationMs: number; batchMax: number | undefined },
+  ): void {
     const { state, calls } = this.parts;
-    // Where the entity is lost, this end does not count.
+    // If the entity is lost, this end does not count.
     if (state.phase !== 'lost') {
-      emitJobEnd(state.context.events, claim, settlement, durationMs);
-      calls.finish(claim, settlement);
+      for (const settlement of settlements) emitJobEnd(state.context.events, claim, settlement, durationMs);
+      calls.finish(claim, settlements, batchMax);
     }
     this.advance();
   }
 
-  /** The next job is of a batch, which starts, or waits for more. */
-  private nextOfBatch(lease: Lease, handling: BatchHandling): boolean {
+  /** The next job is of a batch. @returns how many jobs start with it; 0 while it waits for more, which are fetched if need be. */
+  private sizeOfBatch(handling: BatchHandling): number {
     const { state, calls } = this.parts;
     const { jobs, responses } = state;
     // The fetch that is under way may have come before what the wake-up tells of.
@@ -134,36 +139,13 @@ export class NextStep {
       jobs.moreMayWait();
     }
     const step = jobs.batchStep(handling, () => this.advance());
-    if (step === 'wait') return false;
-    if ('fetch' in step) {
-      // What is asked for already may be what the batch needs.
-      if (responses.fetches > 0) return false;
-      const { forMs } = step;
-      calls.take(step.fetch, forMs > 0 ? { upTo: jobs.room, forMs } : undefined);
-      return false;
-    }
-    jobs.startBatch({ size: step.start, handling }, lease, {
-      ended: (settlements, durationMs, mayStillRun) =>
-        this.guarded(() => {
-          if (mayStillRun) state.spend(lease.claim);
-          this.onBatchEnd(lease.claim, settlements, { durationMs, max: handling.max });
-        }),
-      crashed: error => this.onCrash(error),
-    });
-    return true;
-  }
-
-  private onBatchEnd(
-    claim: Claim,
-    settlements: readonly Settlement[],
-    { durationMs, max }: { durationMs: number; max: number },
-  ): void {
-    const { state, calls } = this.parts;
-    if (state.phase !== 'lost') {
-      for (const settlement of settlements) emitJobEnd(state.context.events, claim, settlement, durationMs);
-      calls.finishAll(claim, settlements, max);
-    }
-    this.advance();
+    if (step === 'wait') return 0;
+    if ('start' in step) return step.start;
+    // What is asked for already may be what the batch needs.
+    if (responses.fetches > 0) return 0;
+    const { forMs } = step;
+    calls.take(step.fetch, forMs > 0 ? { upTo: jobs.room, forMs } : undefined);
+    return 0;
   }
 
   private becomeIdle(): void {

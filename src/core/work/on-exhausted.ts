@@ -15,7 +15,7 @@ export interface Circumstances {
 }
 
 /** Unless a person has given it up, a job that has failed for good blocks its entity, or becomes a dead letter, if its type says so. */
-export function exhausted(end: Settlement, { type: { onExhausted }, claim, log }: Circumstances): Settlement {
+function exhausted(end: Settlement, { type: { onExhausted }, claim, log }: Circumstances): Settlement {
   const { job, outcome } = end;
   if (outcome.kind !== 'failed' || onExhausted === 'skip' || job.isSkipped) return end;
   if (onExhausted === 'deadLetter') return { job, outcome: { ...outcome, kind: 'dead' } };
@@ -25,8 +25,11 @@ export function exhausted(end: Settlement, { type: { onExhausted }, claim, log }
   return { job, outcome: { ...outcome, kind: 'blocked' } };
 }
 
-/** One job blocks at a time: of a batch, one that would do so behind another that comes again does so when its turn comes. */
-export function exhaustedTogether(ends: readonly Settlement[], circumstances: Circumstances): Settlement[] {
+/**
+ * Settles the ends of jobs that have run as one. One job blocks at a time: one that would do so behind another that comes back does
+ * so when its turn comes.
+ */
+export function settleExhausted(ends: readonly Settlement[], circumstances: Circumstances): Settlement[] {
   const { type } = circumstances;
   let isBehind = false;
   return ends.map(end => {

@@ -89,27 +89,14 @@ export class StoreCalls {
     });
   }
 
-  finish(claim: Claim, settlement: Settlement): void {
-    const { jobs, responses, failure, isToRelease, context } = this.state;
-    jobs.trackEnds([settlement]);
-    // An end before this one may not have been executed; this one must not overtake it, and goes with it.
-    if (failure) return;
-    const fetches = isToRelease ? 0 : jobs.wanted(responses.fetches);
-    this.expectConfirmed([settlement], fetches, context.store.finish(claim, settlement, fetches));
-  }
-
-  /** As {@link finish}, of the jobs of a batch. @param max how many the next one may have. */
-  finishAll(claim: Claim, settlements: readonly Settlement[], max: number): void {
+  /** @param batchMax how many jobs the next batch may have, if the handler takes batches. */
+  finish(claim: Claim, settlements: readonly Settlement[], batchMax?: number): void {
     const { jobs, responses, failure, isToRelease, context } = this.state;
     jobs.trackEnds(settlements);
+    // An end before this one may not have been executed; this one must not overtake it, and goes with it.
     if (failure) return;
-    const fetches = isToRelease ? 0 : jobs.wantedAfterBatch(responses.fetches, max);
-    this.expectConfirmed(settlements, fetches, context.store.finishAll(claim, settlements, fetches));
-  }
-
-  private expectConfirmed(settlements: readonly Settlement[], fetches: number, answer: Promise<Fetched>): void {
-    const { jobs, responses } = this.state;
-    responses.track(answer, {
+    const fetches = isToRelease ? 0 : jobs.wanted(responses.fetches, batchMax);
+    responses.track(context.store.finish(claim, settlements, fetches), {
       fetches,
       use: fetched => {
         jobs.confirmed(settlements, fetched.jobs.length);

@@ -170,16 +170,7 @@ export class MemoryEntityStore implements EntityStore {
     });
   }
 
-  finish(claim: Claim, settlement: Settlement, take: number): Promise<Fetched> {
-    return answer(() => {
-      const entity = this.guard(claim);
-      this.checkOrder(entity, [settlement]);
-      this.line.end(entity, settlement, settlement.beside);
-      return this.line.fetch(entity, take);
-    });
-  }
-
-  finishAll(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched> {
+  finish(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched> {
     return answer(() => {
       const entity = this.guard(claim);
       this.checkOrder(entity, settlements);

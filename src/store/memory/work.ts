@@ -113,16 +113,17 @@ export class MemoryWork {
     const isStrict = this.parts.config.entityType(entity.ref.type).ordering === 'strict';
     const back = settlements.filter(({ outcome }) => isStrict && comesBack(outcome));
     for (const settlement of settlements) if (!back.includes(settlement)) this.end(entity, settlement);
-    const kept = back.map(({ job }) => job.id);
+    const ahead = back.map(({ job }) => job.id);
     for (const settlement of back.toReversed()) {
-      this.end(entity, settlement, kept);
-      kept.pop();
+      this.end(entity, settlement, ahead);
+      ahead.pop();
     }
   }
 
-  /** @param kept jobs that are not to be given back where this one comes again. */
-  end(entity: StoredEntity, settlement: Settlement, kept: readonly string[] = []): void {
-    const { job, outcome } = settlement;
+  /** @param ahead jobs that come back before this one: like those beside it, they are not given back with it. */
+  private end(entity: StoredEntity, settlement: Settlement, ahead: readonly string[] = []): void {
+    const { job, outcome, beside = [] } = settlement;
+    const kept = [...ahead, ...beside];
     const stored = entity.active.find(({ id }) => id === job.id);
     if (!stored) return;
     if (comesBack(outcome)) {

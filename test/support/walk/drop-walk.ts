@@ -115,7 +115,7 @@ export class DropWalk {
     if (!owner?.running) return;
     const { running } = owner;
     owner.running = undefined;
-    owner.fetched.push(...(await owner.store.finish(owner.claim, done(running), this.random.int(0, 3))).jobs);
+    owner.fetched.push(...(await owner.store.finish(owner.claim, [done(running)], this.random.int(0, 3))).jobs);
   }
 
   /** The owner answers a recall: what it has not started goes. */

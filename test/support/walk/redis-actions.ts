@@ -127,7 +127,7 @@ export class RedisActions {
       owner.isBroken = true;
       return;
     }
-    const answer = await this.walk.call(owner, 'finish', owner.claim, settlement, random.int(1, 2));
+    const answer = await this.walk.call(owner, 'finish', owner.claim, [settlement], random.int(1, 2));
     if (!answer) owner.lost();
     else if (!this.loses(owner)) owner.confirmed(settlement, answer);
   }
@@ -180,7 +180,7 @@ export class RedisActions {
         // Without a claim of its own it would be a claim that the pod knows nothing of; the next look adopts it.
         return void (await walk.call(owner, 'tryClaim', owner.entity, claim.epoch));
       default:
-        if (job) await walk.call(owner, 'finish', claim, { job, outcome: { kind: 'completed', value: '1' } }, 1);
+        if (job) await walk.call(owner, 'finish', claim, [{ job, outcome: { kind: 'completed', value: '1' } }], 1);
     }
   }
 

@@ -104,7 +104,7 @@ export class ScheduleActions {
   private async tell(owner: Owner, settlement: Settlement): Promise<boolean> {
     const { walk } = this;
     const take = walk.random.int(0, 3);
-    const answer = await walk.guarded(owner, 'finish', (store, claim) => store.finish(claim, settlement, take));
+    const answer = await walk.guarded(owner, 'finish', (store, claim) => store.finish(claim, [settlement], take));
     if (!answer) return false;
     // What was fetched after a job that is kept is given back.
     if (walk.isStrict && isKept(settlement.outcome.kind)) owner.ready = [];
@@ -178,7 +178,7 @@ export class ScheduleActions {
       take: () => store.take(claim),
       giveBack: () => store.giveBack(claim, []),
       release: () => store.release(claim, 'hand-over'),
-      finish: () => (settlement ? store.finish(claim, settlement, 1) : store.take(claim)),
+      finish: () => (settlement ? store.finish(claim, [settlement], 1) : store.take(claim)),
     };
     const name = walk.random.pick(Object.keys(calls) as (keyof typeof calls)[]);
     const error = await calls[name]().catch((thrown: unknown) => thrown);

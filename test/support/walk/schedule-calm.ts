@@ -57,7 +57,7 @@ async function workOn(walk: ScheduleWalk, owner: Owner, seen: SeenSchedules): Pr
   walk.claimed(owner, answer);
   for (let job = owner.ready.shift(); job; job = owner.ready.shift()) {
     const settlement = { job, outcome: outcomeOf(job, 'completed', 0) };
-    const next = await walk.guarded(owner, 'finish', (store, claim) => store.finish(claim, settlement, 1));
+    const next = await walk.guarded(owner, 'finish', (store, claim) => store.finish(claim, [settlement], 1));
     if (next) owner.fetched(next);
   }
   await goIdle(walk, owner);

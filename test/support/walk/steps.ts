@@ -103,7 +103,7 @@ export function readCall({ method, args }: Pick<Call, 'method' | 'args'>): ReadC
         settled: (third as Settlement[]).map(readSettlement),
       };
     case 'finish':
-      return { method, claim: first as Claim, settled: [readSettlement(second as Settlement)] };
+      return { method, claim: first as Claim, settled: (second as Settlement[]).map(readSettlement) };
     default:
       return { method: method as 'take' | 'release', claim: first as Claim, settled: [] };
   }

@@ -112,13 +112,9 @@ export class WalkStore implements EntityStore {
     });
   }
 
-  finish(claim: Claim, settlement: Settlement, take: number) {
-    this.ending(claim, settlement);
-    return this.send('finish', [claim, settlement, take]) as ReturnType<EntityStore['finish']>;
-  }
-
-  finishAll(): never {
-    throw new Error('no walk has batches');
+  finish(claim: Claim, settlements: readonly Settlement[], take: number) {
+    for (const settlement of settlements) this.ending(claim, settlement);
+    return this.send('finish', [claim, settlements, take]) as ReturnType<EntityStore['finish']>;
   }
 
   /** Once, with whichever call it travels first. */
