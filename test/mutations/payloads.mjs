@@ -102,8 +102,8 @@ export const payloadGuards = [
   {
     guard: 'values: a payload behind the one that is refused is dropped, too',
     cites: 'payloads, values, flows',
-    file: 'src/nest/bus/queue-bus.ts',
-    from: '    ignoreRejections(given);\n',
+    file: 'src/nest/bus/sender.ts',
+    from: '    ignoreRejections(payloads);\n',
     to: '',
     tests: IGNORED,
   },
