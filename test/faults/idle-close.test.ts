@@ -66,7 +66,7 @@ test(
     const handlers = new HandlerTable();
     const handle = (job: { data: unknown }, { entityId }: { entityId: string }) =>
       void runs.set(entityId, [...(runs.get(entityId) ?? []), (job.data as { n: number }).n]);
-    handlers.addJobHandler('account', '*', handle, 'test');
+    handlers.add('account', '*', { runner: handle, origin: 'test' });
     const worker = await cluster.pod(config, 'worker');
     const store = atRelease(worker);
     const engine = new Engine({

@@ -18,7 +18,7 @@ test('1,000 entities over 5 pods, traffic on one only: no pod owns more than 1.5
   let ran = 0;
   for (const podId of PODS) {
     const handlers = new HandlerTable();
-    handlers.addJobHandler('account', '*', () => void ran++, podId);
+    handlers.add('account', '*', { runner: () => void ran++, origin: podId });
     const store = await cluster.pod(config, podId);
     const engine = new Engine({ store, config, handlers, clock: systemClock, log: new RecordingLog() });
     await engine.connect();

@@ -214,7 +214,7 @@ export class Pod {
       return cluster.returns(this, n, context);
     };
     for (const type of cluster.types) {
-      for (const jobName of jobNames) handlers.addJobHandler(type, jobName, run, name);
+      for (const jobName of jobNames) handlers.add(type, jobName, { runner: run, origin: name });
     }
     for (const [jobName, { max, maxWaitMs = 0, validator }] of Object.entries(batches)) {
       const run: BatchHandling['run'] = async (jobs, context) => {
@@ -223,8 +223,7 @@ export class Pod {
         return result;
       };
       const batch = { max, maxWaitMs, run };
-      handlers.addBatchHandler('account', jobName, batch, name);
-      if (validator) handlers.addValidator(batch, validator);
+      handlers.add('account', jobName, { batch, origin: name, validator });
     }
     for (const jobName of cluster.shared) handlers.share('account', jobName, name);
     const events = { observed: true, emit: (event: LifecycleEvent) => void this.events.push(event) };

@@ -60,7 +60,7 @@ function warningsOf(
   const handlers = new HandlerTable();
   for (const one of handled) {
     const [type = '', name = ''] = one.split(':');
-    handlers.addJobHandler(type, name, async () => {}, one);
+    handlers.add(type, name, { runner: async () => {}, origin: one });
   }
   const log = new RecordingLog();
   const configuredTypes = Object.keys(options.entities ?? {});
@@ -157,7 +157,8 @@ describe('an entity type in the options that nothing uses', () => {
     for (const [one, target] of Object.entries(names)) {
       const [type = '', name = ''] = one.split(':');
       handlers.host(type, name);
-      if (target && type === 'account') handlers.addCommand(name, target, async () => {}, name);
+      if (target && type === 'account')
+        handlers.addCommand(name, { runner: async () => {}, origin: name, commandClass: target });
     }
     const log = new RecordingLog();
     reportAtStart({ config: resolveOptions({}), handlers, configuredTypes: ['account', 'acount', 'other'], log }, []);

@@ -151,7 +151,7 @@ describe('a rebuilt command', () => {
 describe('execution', () => {
   const run = async (execute: (command: object) => Promise<unknown>) => {
     const handlers = await register([WithdrawHandler], { execute });
-    return handlers.find(entity, 'account.withdraw')(job('account.withdraw', { amount: 5 }), jobContext());
+    return handlers.find(entity, 'account.withdraw').runner(job('account.withdraw', { amount: 5 }), jobContext());
   };
 
   test('the bus gets a real instance; its answer is the job’s', async () => {

@@ -148,7 +148,7 @@ describe('pods of others under the same prefix', () => {
     const table = new HandlerTable();
     for (const one of handlers) {
       const [type = '', name = ''] = one.split(':');
-      table.addJobHandler(type, name, async () => {}, one);
+      table.add(type, name, { runner: async () => {}, origin: one });
     }
     const config = resolveOptions({ workerDefaults: { heartbeatTTL: LEASE_MS / 1000 }, ...options });
     const store = new MemoryEntityStore(cluster.server, config, `pod ${engines.length}`);

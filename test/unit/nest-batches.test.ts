@@ -111,7 +111,7 @@ describe('batch handlers', () => {
 
     test('in two classes', () => {
       const handlers = new HandlerTable();
-      handlers.addJobHandler('account', 'reading', () => {}, 'Others.read');
+      handlers.add('account', 'reading', { runner: () => {}, origin: 'Others.read' });
       const provider = { target: Accounts, instance: new Accounts(new Repository()), isStatic: true };
       expect(() => exploreProcessors([provider], handlers, new RecordingLog())).toThrow(conflict);
     });

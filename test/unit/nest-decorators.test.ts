@@ -348,7 +348,7 @@ describe('processors', () => {
       envelope: {},
       native: () => 'native',
     };
-    await handlers.find(entity, 'audit')(job, jobContext());
+    await handlers.find(entity, 'audit').runner(job, jobContext());
     expect((accounts.instance as Accounts).seen).toEqual([['native', '1']]);
   });
 
@@ -365,7 +365,7 @@ describe('processors', () => {
       envelope: {},
       native: () => 'native',
     };
-    return { options, answers: names.map(name => handlers.find(entity, name)(job, jobContext())) };
+    return { options, answers: names.map(name => handlers.find(entity, name).runner(job, jobContext())) };
   };
 
   test('one method may have several names, and a symbol for its own', async () => {
@@ -450,13 +450,13 @@ describe('processors', () => {
   test('order of dispatch: the explicit handler, the command, the wildcard', () => {
     const handlers = new HandlerTable();
     const [explicit, command, wildcard] = [() => 1, () => 2, () => 3];
-    handlers.addJobHandler('account', '*', wildcard, 'w');
-    handlers.addCommand('Withdraw', Withdraw, command, 'c');
+    handlers.add('account', '*', { runner: wildcard, origin: 'w' });
+    handlers.addCommand('Withdraw', { runner: command, origin: 'c', commandClass: Withdraw });
     const entity = { type: 'account', id: '1' };
-    expect(handlers.find(entity, 'Withdraw')).toBe(command);
-    expect(handlers.find(entity, 'other')).toBe(wildcard);
-    handlers.addJobHandler('account', 'Withdraw', explicit, 'e');
-    expect(handlers.find(entity, 'Withdraw')).toBe(explicit);
+    expect(handlers.find(entity, 'Withdraw').runner).toBe(command);
+    expect(handlers.find(entity, 'other').runner).toBe(wildcard);
+    handlers.add('account', 'Withdraw', { runner: explicit, origin: 'e' });
+    expect(handlers.find(entity, 'Withdraw').runner).toBe(explicit);
     expect(() => handlers.find({ type: 'order', id: '1' }, 'ship')).toThrow(
       expect.objectContaining({
         code: 'HANDLER_NOT_FOUND',
@@ -484,8 +484,10 @@ describe('processors', () => {
 
   test('two commands of one name are refused', () => {
     const handlers = new HandlerTable();
-    handlers.addCommand('x', Withdraw, () => 1, 'A');
-    expect(() => handlers.addCommand('x', Deposit, () => 1, 'B')).toThrow(/"x": A and B/);
+    handlers.addCommand('x', { runner: () => 1, origin: 'A', commandClass: Withdraw });
+    expect(() => handlers.addCommand('x', { runner: () => 1, origin: 'B', commandClass: Deposit })).toThrow(
+      /"x": A and B/,
+    );
   });
 
   test('handlers outside a processor and differing options are refused', () => {

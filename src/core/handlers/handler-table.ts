@@ -13,75 +13,79 @@ import type { EngineConfig } from '../options/resolve.js';
 import type { BatchHandling } from './batch-options.js';
 import type { Validator } from './validation.js';
 
-interface Origin {
+/** What runs the jobs of one name: one by one, or in batches. */
+interface Registered {
   /** Where it was declared, for the error when there are two. */
   readonly origin: string;
+  /** What the data of its jobs must be. */
+  readonly validator?: Validator | undefined;
 }
 
-interface Registered extends Origin {
+export interface JobHandling extends Registered {
   readonly runner: JobRunner;
 }
 
-interface RegisteredBatch extends Origin {
+export interface BatchesHandling extends Registered {
   readonly batch: BatchHandling;
 }
 
-interface RegisteredCommand extends Registered {
+interface CommandHandling extends JobHandling {
   /** The class, by identity; what it is made of is the bridge's business. */
   readonly commandClass: unknown;
 }
 
+type Handling = JobHandling | BatchesHandling;
+
+/** What this pod knows of one entity type. */
+class TypeHandlers {
+  /** The names of the jobs that it has handlers for, those of commands included; `'*'` for all others. Undefined: it does not work the type. */
+  hosted: Set<string> | undefined;
+  readonly byName = new Map<string, Handling>();
+  readonly shared = new Set<string>();
+}
+
 export class HandlerTable {
-  private readonly explicit = new Map<string, Map<string, Registered | RegisteredBatch>>();
-  private readonly commands = new Map<string, RegisteredCommand>();
-  private readonly wildcards = new Map<string, Registered>();
-  /** The types that this pod works, and the names of the jobs that it has handlers for; `'*'` for all others. */
-  private readonly types = new Map<string, Set<string>>();
-  /** The names of jobs that are shared reads, by entity type. */
-  private readonly shared = new Map<string, Set<string>>();
-  private readonly validators = new Map<JobRunner | BatchHandling, Validator>();
+  private readonly types = new Map<string, TypeHandlers>();
+  private readonly commands = new Map<string, CommandHandling>();
 
   /** Says that this pod works entities of a type, and that it has a handler for jobs of that name; it sweeps and claims no others. */
   host(type: string, name?: string): void {
-    const names = this.types.get(type) ?? new Set();
-    if (name !== undefined) names.add(name);
-    this.types.set(type, names);
-  }
-
-  /** @throws HandlerConflictError when the type already has a handler for that name. */
-  addJobHandler(type: string, name: string, runner: JobRunner, origin: string): void {
-    this.host(type, name);
-    if (name === '*') {
-      add(this.wildcards, type, { runner, origin }, `every other job of "${type}"`);
-      return;
-    }
-    this.addExplicit(type, name, { runner, origin });
-  }
-
-  /** @throws HandlerConflictError when the type already has a handler for that name, of one job or of batches. */
-  addBatchHandler(type: string, name: string, batch: BatchHandling, origin: string): void {
-    this.host(type, name);
-    this.addExplicit(type, name, { batch, origin });
+    const known = this.of(type);
+    known.hosted ??= new Set();
+    if (name !== undefined) known.hosted.add(name);
   }
 
   /**
-   * Jobs of that name are shared reads: they run beside each other, and beside nothing else of their entity.
-   * @param origin who says so.
-   * @throws HandlerConflictError where the handler that runs them says otherwise.
+   * @param name '*' for every job that has no other handler: no batches.
+   * @throws HandlerConflictError when the type already has a handler for that name
+   */
+  add(type: string, name: string, handling: Handling): void {
+    this.host(type, name);
+    const what = name === '*' ? `every other job of "${type}"` : `job "${name}" of "${type}"`;
+    add(this.of(type).byName, name, handling, what);
+  }
+
+  /** @throws HandlerConflictError when another command already has that name. */
+  addCommand(name: string, handling: CommandHandling): void {
+    add(this.commands, name, handling, `command "${name}"`);
+  }
+
+  /**
+   * Jobs of that name are shared reads: they run alongside each other, and alongside nothing else of their entity.
+   * @param origin the handler or class that says so.
+   * @throws HandlerConflictError if the handler that runs them says otherwise.
    */
   share(type: string, name: string, origin: string): void {
-    if (this.explicit.get(type)?.get(name)?.origin !== origin) this.checkShared(type, name, origin);
-    const names = this.shared.get(type) ?? new Set();
-    this.shared.set(type, names.add(name));
+    if (this.explicit(type, name)?.origin !== origin) this.checkShared(type, name, origin);
+    this.of(type).shared.add(name);
   }
 
   /**
    * A class says that its jobs are shared reads. Whether they are is up to the handler that runs them.
-   * @throws HandlerConflictError where that is on this pod, and says otherwise.
+   * @throws HandlerConflictError if that is on this pod, and says otherwise.
    */
   checkShared(type: string, name: string, origin: string): void {
-    const explicit = this.explicit.get(type)?.get(name);
-    const handler = explicit ?? (this.commands.has(name) ? undefined : this.wildcards.get(type));
+    const handler = this.explicit(type, name) ?? (this.commands.has(name) ? undefined : this.explicit(type, '*'));
     if (!handler || this.isShared(type, name)) return;
     const remedy =
       'batch' in handler
@@ -93,28 +97,19 @@ export class HandlerTable {
   }
 
   isShared(type: string, name: string): boolean {
-    return this.shared.get(type)?.has(name) ?? false;
+    return this.types.get(type)?.shared.has(name) ?? false;
   }
 
   /** The types that have shared reads. */
   sharedTypes(): ReadonlySet<string> {
-    return new Set(this.shared.keys());
+    return new Set([...this.types].filter(([, { shared }]) => shared.size > 0).map(([type]) => type));
   }
 
-  private addExplicit(type: string, name: string, handler: Registered | RegisteredBatch): void {
-    let handlers = this.explicit.get(type);
-    if (!handlers) {
-      handlers = new Map();
-      this.explicit.set(type, handlers);
-    }
-    add(handlers, name, handler, `job "${name}" of "${type}"`);
-  }
-
-  /** @throws InvalidOptionError where a batch is larger than what a pod may fetch of an entity. */
+  /** @throws InvalidOptionError if a batch is larger than what a pod may fetch of an entity. */
   checkBatches(config: EngineConfig): void {
-    for (const [type, handlers] of this.explicit) {
+    for (const [type, { byName }] of this.types) {
       const { mostPerBatch } = config.entityType(type);
-      for (const handler of handlers.values()) {
+      for (const handler of byName.values()) {
         if (!('batch' in handler) || handler.batch.max <= mostPerBatch) continue;
         throw new InvalidOptionError(
           `@BatchHandler of ${handler.origin}: max is ${handler.batch.max}, but a pod fetches at most ${mostPerBatch} jobs of an entity of type "${type}" for it; lower it, or raise workerConfig.prefetch, or lower the handlers at once.`,
@@ -123,25 +118,9 @@ export class HandlerTable {
     }
   }
 
-  /** @throws HandlerConflictError when another command already has that name. */
-  addCommand(name: string, commandClass: unknown, runner: JobRunner, origin: string): void {
-    add(this.commands, name, { runner, origin, commandClass }, `command "${name}"`);
-  }
-
-  /** What this handler is given must be what the validator wants. */
-  addValidator(handler: JobRunner | BatchHandling, validator: Validator): void {
-    this.validators.set(handler, validator);
-  }
-
-  /** What the data of a handler's jobs must be. */
-  validatorOf(handler: JobRunner | BatchHandling): Validator | undefined {
-    return this.validators.get(handler);
-  }
-
   /** What the data of jobs of that name must be, as far as this pod knows. */
-  validatorFor(type: string, name: string): Validator | undefined {
-    const found = this.validators.size === 0 ? undefined : this.lookUp(type, name);
-    return found && this.validators.get('batch' in found ? found.batch : found.runner);
+  validatorOf(type: string, name: string): Validator | undefined {
+    return this.lookUp(type, name)?.validator;
   }
 
   /** The class of the command of that name, if this pod handles it. */
@@ -151,16 +130,16 @@ export class HandlerTable {
 
   /** The types that this pod works. */
   hostedTypes(): readonly string[] {
-    return [...this.types.keys()];
+    return [...this.types.keys()].filter(type => this.hosts(type));
   }
 
   /** The names of the jobs of a type that this pod has handlers for; `'*'` for all others. */
   namesOf(type: string): readonly string[] {
-    return [...(this.types.get(type) ?? [])];
+    return [...(this.types.get(type)?.hosted ?? [])];
   }
 
   hosts(type: string): boolean {
-    return this.types.has(type);
+    return this.types.get(type)?.hosted !== undefined;
   }
 
   /** Whether this pod has code for jobs of that name. */
@@ -168,28 +147,42 @@ export class HandlerTable {
     return this.lookUp(entity.type, name) !== undefined;
   }
 
-  /** How jobs of that name are run together, where they are. */
-  batchOf(entity: EntityRef, name: string): BatchHandling | undefined {
-    const found = this.explicit.get(entity.type)?.get(name);
+  /** How jobs of that name are run together, if they are. */
+  batchOf({ type }: EntityRef, name: string): BatchHandling | undefined {
+    const found = this.explicit(type, name);
     return found && 'batch' in found ? found.batch : undefined;
   }
 
   /** @throws HandlerNotFoundError that names the job, the entity type and the three remedies. */
-  find(entity: EntityRef, name: string): JobRunner {
-    const found = this.lookUp(entity.type, name);
-    if (found && 'runner' in found) return found.runner;
+  find({ type }: EntityRef, name: string): JobHandling {
+    const found = this.lookUp(type, name);
+    if (found && 'runner' in found) return found;
     throw new HandlerNotFoundError(
-      `No handler on this pod for job "${name}" of entity type "${entity.type}".${didYouMean(name, this.namesOf(entity.type))} Add a @CommandHandler for the command of ` +
-        `that name (its class needs @QueueEntity or @JobCommand), a @JobHandler('${name}') or a @JobHandler('*') to a @WorkerProcessor of "${entity.type}".`,
+      `No handler on this pod for job "${name}" of entity type "${type}".${didYouMean(name, this.namesOf(type))} Add a @CommandHandler for the command of ` +
+        `that name (its class needs @QueueEntity or @JobCommand), a @JobHandler('${name}') or a @JobHandler('*') to a @WorkerProcessor of "${type}".`,
     );
   }
 
-  private lookUp(type: string, name: string): Registered | RegisteredBatch | undefined {
-    return this.explicit.get(type)?.get(name) ?? this.commands.get(name) ?? this.wildcards.get(type);
+  private of(type: string): TypeHandlers {
+    let known = this.types.get(type);
+    if (!known) {
+      known = new TypeHandlers();
+      this.types.set(type, known);
+    }
+    return known;
+  }
+
+  private explicit(type: string, name: string): Handling | undefined {
+    return this.types.get(type)?.byName.get(name);
+  }
+
+  private lookUp(type: string, name: string): Handling | undefined {
+    const byName = this.types.get(type)?.byName;
+    return byName?.get(name) ?? this.commands.get(name) ?? byName?.get('*');
   }
 }
 
-function add<T extends Origin>(handlers: Map<string, T>, key: string, handler: T, what: string): void {
+function add<T extends Registered>(handlers: Map<string, T>, key: string, handler: T, what: string): void {
   const other = handlers.get(key);
   if (other) {
     throw new HandlerConflictError(

@@ -5,7 +5,7 @@
  */
 import type { BatchHandling } from '../handlers/batch-options.js';
 import { MAX_BATCH_RESULT_BYTES } from '../model/bounds.js';
-import { entityKey } from '../model/entity.js';
+import { type EntityRef, entityKey } from '../model/entity.js';
 import { isArray, isInstance, lengthOf, quoted, readProperty } from '../model/error-text.js';
 import { BatchFailure, InvalidCommandError, messageOf } from '../model/errors.js';
 import type { FetchedJob, Settlement } from '../model/job.js';
@@ -39,7 +39,7 @@ export async function runBatch(
 ): Promise<Settlement[]> {
   const failures: Failures = new Map();
   const results = new Map<string, unknown>();
-  const opened = await openAll(execution, batch, { failures, limit });
+  const opened = await openAll(execution, batch, { entity: lease.claim.entity, failures, limit });
   // All end together: whoever waits for one that the handler does not get waits for it, too.
   const context = new RunningEntity(lease, batch.jobs);
   try {
@@ -64,10 +64,10 @@ export async function runBatch(
 /** Those that the handler is to get, in their order; why the others are not among them is put down. */
 async function openAll(
   execution: TypedExecution,
-  { jobs, handling }: Batch,
-  { failures, limit }: { failures: Failures; limit: RunLimit },
+  { jobs }: Batch,
+  { entity, failures, limit }: { entity: EntityRef; failures: Failures; limit: RunLimit },
 ): Promise<readonly FetchedJob[]> {
-  const validator = execution.handlers.validatorOf(handling);
+  const validator = execution.handlers.validatorOf(entity.type, jobs[0]?.name ?? '');
   const opening = await Promise.allSettled(
     jobs.map(async job => {
       const opened = openJob(execution, job, validator);

@@ -87,16 +87,16 @@ export async function runJob(
     if (job.mustFail !== undefined) {
       throw job.hasFailedChild ? new ChildFailedError(job.mustFail) : new JobAbandonedError(job.mustFail);
     }
-    const run = handlers.find(lease.claim.entity, job.name);
-    const opening = openJob(execution, job, handlers.validatorOf(run));
+    const { runner, validator } = handlers.find(lease.claim.entity, job.name);
+    const opening = openJob(execution, job, validator);
     const opened = opening instanceof Promise ? await limit.within(() => opening) : opening;
     if (opening instanceof Promise) await lease.untilValid();
     const payload = new OpenedPayload(execution, opened);
     const running = new RunningJob(job, lease, { payload, codecs, contextValues: propagation?.valuesOf(job) });
     context = running;
     const handle = propagation
-      ? () => propagation.restore([job], () => run(opened, running))
-      : () => run(opened, running);
+      ? () => propagation.restore([job], () => runner(opened, running))
+      : () => runner(opened, running);
     const returned = await limit.within(
       () => (currentJob ? runAsCurrent(running, handle) : handle()),
       reason => running.abort(reason),

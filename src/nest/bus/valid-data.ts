@@ -53,7 +53,7 @@ interface Named {
  * @throws ValidationError
  */
 export function validData(ready: Started, { entityType, name, data }: Named, others: Schemas | undefined): unknown {
-  const validator = ready.handlers.validatorFor(entityType, name) ?? validatorIn(others, name);
+  const validator = ready.handlers.validatorOf(entityType, name) ?? validatorIn(others, name);
   if (!validator) return data;
   return validAtEnqueue(
     data === undefined ? {} : data,

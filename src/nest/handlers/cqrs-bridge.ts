@@ -71,11 +71,10 @@ export async function registerCqrsHandlers({
       log.warn(`What stands in for ${name} has no execute: this pod does not work jobs "${jobNameOf(message)}".`);
       continue;
     }
-    const run = runnerOf({ cqrs, provider, message, kind, moduleRef });
+    const runner = runnerOf({ cqrs, provider, message, kind, moduleRef });
     const jobName = jobNameOf(message);
-    handlers.addCommand(jobName, message, run, `${name} (${message.name})`);
-    const validator = validators.of(message);
-    if (validator) handlers.addValidator(run, validator);
+    const origin = `${name} (${message.name})`;
+    handlers.addCommand(jobName, { runner, origin, validator: validators.of(message), commandClass: message });
     const type = getMetadata(message, 'entityType');
     if (type !== undefined && getMetadata(message, 'shared')) handlers.share(type, jobName, whoShares(message));
     for (const hosted of type === undefined ? declaredTypes : [type]) handlers.host(hosted, jobName);

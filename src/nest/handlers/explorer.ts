@@ -71,17 +71,16 @@ function registerMethods(provider: Provider, entityType: string, handlers: Handl
     return is;
   };
   const origin = (method: string | symbol) => `${target.name}.${String(method)}`;
-  const check = (handler: JobRunner | BatchHandling, name: string) => {
+  const validatorOf = (name: string) => {
     const schema = getMetadata(target, 'jobSchemas')?.get(name);
-    if (schema) handlers.addValidator(handler, schemaValidator(schema));
+    return schema && schemaValidator(schema);
   };
   for (const [name, { method, isShared }] of getMetadata(target, 'jobHandlers') ?? []) {
     if (isMissing(method)) continue;
     const call = bindMethod(provider, method);
-    const run: JobRunner = (_, context) => call([context.job, context.entityId, context], context);
-    handlers.addJobHandler(entityType, name, run, origin(method));
+    const runner: JobRunner = (_, context) => call([context.job, context.entityId, context], context);
+    handlers.add(entityType, name, { runner, origin: origin(method), validator: validatorOf(name) });
     if (isShared) handlers.share(entityType, name, origin(method));
-    check(run, name);
   }
   for (const [name, { method, ...limits }] of getMetadata(target, 'batchHandlers') ?? []) {
     if (isMissing(method)) continue;
@@ -89,8 +88,7 @@ function registerMethods(provider: Provider, entityType: string, handlers: Handl
     const natives: BatchHandling['run'] = (jobs, context) =>
       call([jobs.map(job => job.native()), context.entityId, context], context);
     const batch = { ...limits, run: natives };
-    handlers.addBatchHandler(entityType, name, batch, origin(method));
-    check(batch, name);
+    handlers.add(entityType, name, { batch, origin: origin(method), validator: validatorOf(name) });
   }
   return [...missing];
 }

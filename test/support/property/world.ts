@@ -125,7 +125,7 @@ export class World {
     const pod: Pod = { id, store, engine: new Engine(parts), isDead: false };
     const run = (job: { data: unknown }, context: { entityId: string }) =>
       this.handle(pod, context.entityId, (job.data as { n: number }).n);
-    handlers.addJobHandler(TYPE, '*', run as never, 'the property');
+    handlers.add(TYPE, '*', { runner: run as never, origin: 'the property' });
     this.pods.push(pod);
     await pod.engine.connect();
     pod.engine.work();

@@ -67,7 +67,7 @@ export class WalkPod {
       ending: (claim, settlement) => parts.ending(this, claim, settlement),
     });
     const handlers = new HandlerTable();
-    handlers.addJobHandler('account', '*', (job, context) => parts.handle(this, job, context), id);
+    handlers.add('account', '*', { runner: (job, context) => parts.handle(this, job, context), origin: id });
     this.engine = new Engine({
       store: this.store,
       config,
