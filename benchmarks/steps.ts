@@ -4,9 +4,10 @@
  */
 import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
+import type { Claim } from '../src/core/model/claim.js';
 import type { FetchedJob, NewJob } from '../src/core/model/job.js';
 import { resolveOptions } from '../src/core/options/resolve.js';
-import type { Claim, IntakeHint } from '../src/core/ports/store.js';
+import type { IntakeHint } from '../src/core/ports/intake.js';
 import { systemClock } from '../src/nest/system.js';
 import { RedisEntityStore } from '../src/store/redis/redis-store.js';
 import { median } from './records.js';

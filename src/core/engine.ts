@@ -29,8 +29,10 @@ import { Leftovers } from './pod/leftovers.js';
 import { Scaler } from './pod/scaler.js';
 import { SlowRuns } from './pod/slow-runs.js';
 import { WorkerManager } from './pod/worker-manager.js';
+import type { Clock } from './ports/clock.js';
+import type { Log } from './ports/log.js';
 import type { DeadLetters, EntityControl, Schedules } from './ports/operator.js';
-import type { Clock, EntityStore, Log } from './ports/store.js';
+import type { EntityStore } from './ports/store.js';
 import { jobWord } from './run/run-job.js';
 import type { EntityWorker } from './work/entity-worker.js';
 

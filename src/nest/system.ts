@@ -2,8 +2,9 @@
 import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
 import { asLine } from '../core/model/error-text.js';
+import { type Clock, MAX_TIMER_MS } from '../core/ports/clock.js';
+import type { Log } from '../core/ports/log.js';
 import { clearTimeout, monotonicMs, setTimeout, wallMs } from '../core/ports/own-timers.js';
-import { type Clock, type Log, MAX_TIMER_MS } from '../core/ports/store.js';
 
 export const systemClock: Clock = {
   monotonicMs,

@@ -10,7 +10,7 @@
 import type { TraceFields } from '../core/model/envelope.js';
 import { InvalidOptionError, messageOf } from '../core/model/errors.js';
 import type { Tracer } from '../core/payload/caller-context.js';
-import type { Log } from '../core/ports/store.js';
+import type { Log } from '../core/ports/log.js';
 
 /** What is used of `@opentelemetry/api`. */
 export interface OpenTelemetry {

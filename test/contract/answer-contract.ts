@@ -1,12 +1,13 @@
 /** The part of a store's contract that is about answers: how whoever waits for a job learns how it ended. */
 
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
 import { MAX_UNREAD } from '../../src/core/model/mailbox.js';
 import type { Reply } from '../../src/core/model/reply.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Received } from '../../src/core/ports/replies.js';
-import type { Claim, EntityStore } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

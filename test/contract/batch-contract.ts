@@ -3,12 +3,13 @@
  * an owner that waits for more. Neighbour: `retry-contract.ts`, tries of one job.
  */
 
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { StaleClaimError, StoreRefusedError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
 import type { EntityOptions } from '../../src/core/options/options.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, EntityStore } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -2,12 +2,14 @@
  * The part of a store's contract that is about what a person does to an entity: pauses it, and decides about a job that has
  * used up its tries. Neighbour: `retry-contract.ts`, the tries.
  */
+
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { StaleClaimError } from '../../src/core/model/errors.js';
 import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
 import type { JobState } from '../../src/core/ports/operator.js';
-import type { Claim, EntityStore } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

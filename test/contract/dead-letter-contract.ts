@@ -1,9 +1,11 @@
 /** The part of a store's contract that is about dead letters: jobs that have used up their tries and are kept for a person. */
+
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { StaleClaimError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, EntityStore } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -2,11 +2,13 @@
  * The part of a store's contract that is about dropping what waits, whatever dies meanwhile: nothing that was dropped starts, and
  * nothing that was enqueued later is lost. Neighbour: `control-contract.ts`, what else an operator does.
  */
+
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { StaleClaimError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, EntityStore } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { Random } from '../support/random.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import { DropWalk } from '../support/walk/drop-walk.js';

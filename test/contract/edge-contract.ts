@@ -4,7 +4,8 @@ import { planFlow } from '../../src/core/enqueue/flow.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claimed, EntityStore } from '../../src/core/ports/store.js';
+import type { Claimed } from '../../src/core/ports/claims.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -8,7 +8,9 @@ import type { EntityRef } from '../../src/core/model/entity.js';
 import { BacklogFullError, InvalidOptionError, StaleClaimError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claimed, EntityStore, IntakeResult } from '../../src/core/ports/store.js';
+import type { Claimed } from '../../src/core/ports/claims.js';
+import type { IntakeResult } from '../../src/core/ports/intake.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -2,11 +2,14 @@
  * The part of a store's contract that is about what may come in: bounded backlogs, many jobs in one step, and what is enqueued
  * for the second time. Neighbour: `store-contract.ts`, all other adds.
  */
+
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { BacklogFullError } from '../../src/core/model/errors.js';
 import type { JobOptions } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, EntityStore, IntakeResult } from '../../src/core/ports/store.js';
+import type { IntakeResult } from '../../src/core/ports/intake.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

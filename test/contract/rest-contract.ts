@@ -2,11 +2,13 @@
  * The part of a store's contract that is about claims that rest: those of idle workers whose queues are empty, which live
  * while their pod is heard and are renewed now and then only. Neighbour: `store-contract.ts`, all other claims.
  */
+
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { StaleClaimError } from '../../src/core/model/errors.js';
 import type { JobOptions } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, EntityStore } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { DORMANT_LEASES } from '../../src/core/run/lease.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';

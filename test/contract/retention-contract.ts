@@ -1,8 +1,10 @@
 /** The part of a store's contract that is about jobs that have ended and are kept: how many, and for how long. */
+
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, EntityStore } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

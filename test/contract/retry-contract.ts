@@ -2,11 +2,13 @@
  * The part of a store's contract that is about tries: a job that has failed and is tried again keeps its place (I6, races 6
  * and 33), or with `ordering: 'relaxed'` does not. Neighbour: `store-contract.ts`, jobs and claims.
  */
+
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { StaleClaimError } from '../../src/core/model/errors.js';
 import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, EntityStore } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

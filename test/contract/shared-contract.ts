@@ -3,12 +3,14 @@
  * back beside each other (I6). Neighbours: `retry-contract.ts`, tries of one job; `batch-contract.ts`, jobs that run as one.
  */
 
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { StoreRefusedError } from '../../src/core/model/errors.js';
 import { type FetchedJob, type Settlement } from '../../src/core/model/job.js';
 import type { EntityOptions } from '../../src/core/options/options.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
-import { type Claim, type EntityStore, WHILE_CLAIMED_MS } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
+import { WHILE_CLAIMED_MS } from '../../src/core/ports/work.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

@@ -3,10 +3,13 @@
  * after it. A pod that was silent while others were heard loses its claims, and when it is heard again, no job is suspected of
  * having killed it. Neighbour: `rest-contract.ts`, claims that rest.
  */
+
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { StaleClaimError } from '../../src/core/model/errors.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, Claimed, EntityStore, Passed } from '../../src/core/ports/store.js';
+import type { Claimed, Passed } from '../../src/core/ports/claims.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

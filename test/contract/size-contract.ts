@@ -4,11 +4,12 @@
  * Neighbours: `batch-contract.ts` and `dead-letter-contract.ts`, the same with small jobs.
  */
 
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { MAX_STACKS_LENGTH } from '../../src/core/model/error-text.js';
 import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, EntityStore } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 

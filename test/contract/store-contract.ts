@@ -2,11 +2,13 @@
  * What every store must do, whatever it is made of: the same suite runs on memory and on real Redis.
  * Numbers of races and invariants are those of the design.
  */
+
+import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { StaleClaimError, StoreRefusedError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions } from '../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim, EntityStore } from '../../src/core/ports/store.js';
+import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 
 /** Several pods on one store, and a hand on its clock. */

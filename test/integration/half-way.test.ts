@@ -7,7 +7,7 @@ import { OutcomeUnknownError, StoreRefusedError } from '../../src/core/model/err
 import type { JobOptions, Settlement } from '../../src/core/model/job.js';
 import { withIdempotency } from '../../src/core/options/job-options.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claimed } from '../../src/core/ports/store.js';
+import type { Claimed } from '../../src/core/ports/claims.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';

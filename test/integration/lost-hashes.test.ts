@@ -2,7 +2,7 @@
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { JobOptions } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claimed } from '../../src/core/ports/store.js';
+import type { Claimed } from '../../src/core/ports/claims.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';

@@ -3,9 +3,9 @@
  * `test/contract/retry-contract.ts`.
  */
 import { Job } from 'bullmq';
+import type { Claim } from '../../src/core/model/claim.js';
 import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claim } from '../../src/core/ports/store.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done, numbers, serving } from '../support/settlements.js';
 

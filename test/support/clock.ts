@@ -1,5 +1,5 @@
 /** A clock that stands still until a test moves it. */
-import type { Clock } from '../../src/core/ports/store.js';
+import type { Clock } from '../../src/core/ports/clock.js';
 
 export class ManualClock implements Clock {
   private now = 1_000_000;

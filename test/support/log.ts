@@ -1,5 +1,5 @@
 /** A log that a test can read. */
-import type { Log } from '../../src/core/ports/store.js';
+import type { Log } from '../../src/core/ports/log.js';
 
 export class RecordingLog implements Log {
   readonly lines: string[] = [];

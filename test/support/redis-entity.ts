@@ -3,7 +3,7 @@ import { Queue } from 'bullmq';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { NewJob } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import type { Claimed } from '../../src/core/ports/store.js';
+import type { Claimed } from '../../src/core/ports/claims.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { redisUrl } from './redis.js';
 import { RedisCluster } from './redis-cluster.js';

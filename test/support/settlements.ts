@@ -2,7 +2,8 @@
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
 import type { EngineConfig } from '../../src/core/options/resolve.js';
-import type { Claimed, IntakeResult, Passed, PodState } from '../../src/core/ports/store.js';
+import type { Claimed, Passed, PodState } from '../../src/core/ports/claims.js';
+import type { IntakeResult } from '../../src/core/ports/intake.js';
 
 export function done(job: FetchedJob | undefined, kind: 'completed' | 'failed' | 'dead' = 'completed'): Settlement {
   if (!job) throw new Error('no job was fetched');

@@ -1,6 +1,6 @@
 /** When the thread for renewals renews of its own accord, what, and for how long. */
 
-import type { PodState } from '../../src/core/ports/store.js';
+import type { PodState } from '../../src/core/ports/claims.js';
 import { LeaseKeeper } from '../../src/store/redis/renewal/lease-keeper.js';
 import type { RenewalArguments } from '../../src/store/redis/renewal/renewal-connection.js';
 import { ManualClock } from '../support/clock.js';

@@ -3,7 +3,7 @@
  * Neighbour: `contract/rest-contract.ts` says what they are to a store.
  */
 
-import type { Renewal } from '../../src/core/ports/store.js';
+import type { Renewal } from '../../src/core/ports/claims.js';
 import { DORMANT_LEASES } from '../../src/core/run/lease.js';
 import { settle } from '../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';

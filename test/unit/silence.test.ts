@@ -2,7 +2,7 @@
  * Silence, as the engine sees it: an outage that all pods share costs no claim, and a pod that was cut off says with its next
  * renewal that its job has not killed it. Neighbour: `contract/silence-contract.ts` says what silence is to a store.
  */
-import type { Renewal } from '../../src/core/ports/store.js';
+import type { Renewal } from '../../src/core/ports/claims.js';
 import { settle } from '../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../support/memory-pods.js';
 

@@ -5,8 +5,9 @@
  * Owns the one timer of the question, and its bounds: so many calls a round, those first that were asked after longest ago.
  * Neighbour: `pending-calls.ts` has the calls.
  */
+
+import type { Clock, Timer } from '../ports/clock.js';
 import type { FoundJob, Received, Replies } from '../ports/replies.js';
-import type { Clock, Timer } from '../ports/store.js';
 import type { PendingCall } from './pending-call.js';
 
 export interface InquiryParts {

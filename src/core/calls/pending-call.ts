@@ -11,8 +11,8 @@ import { MAX_UNREAD } from '../model/mailbox.js';
 import type { Reply } from '../model/reply.js';
 import type { Codecs } from '../payload/codec.js';
 import { readResult } from '../payload/payload.js';
+import type { Clock, Timer } from '../ports/clock.js';
 import type { CallState, FoundJob, Replies } from '../ports/replies.js';
-import type { Clock, Timer } from '../ports/store.js';
 import type { RunningEntity } from '../run/running-job.js';
 import {
   AnswerGivenError,

@@ -5,7 +5,7 @@
 import type { ChildRef } from '../model/envelope.js';
 import { InvalidCommandError, InvalidOptionError } from '../model/errors.js';
 import type { JobOptions, NewJob } from '../model/job.js';
-import type { FlowJob } from '../ports/store.js';
+import type { FlowJob } from '../ports/intake.js';
 
 /**
  * What becomes of the parent of a job that fails for good, or is removed. `'failParent'`: once all its children have ended it

@@ -5,7 +5,7 @@
 import { InvalidOptionError } from '../model/errors.js';
 import { type EntityContext, type FetchedJob } from '../model/job.js';
 import { checkKnown, MAX_AT_ONCE } from '../options/checks.js';
-import { MAX_TIMER_MS } from '../ports/store.js';
+import { MAX_TIMER_MS } from '../ports/clock.js';
 import type { SchemaOptions } from './validation.js';
 
 /** Options of a batch handler. */

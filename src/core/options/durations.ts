@@ -7,7 +7,7 @@
  * Neighbours: `checks.ts` and `resolve.ts` ask; `options.ts` documents each option.
  */
 import { InvalidOptionError } from '../model/errors.js';
-import { MAX_TIMER_MS } from '../ports/store.js';
+import { MAX_TIMER_MS } from '../ports/clock.js';
 
 interface Duration {
   readonly name: string;

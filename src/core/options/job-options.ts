@@ -6,7 +6,7 @@ import { entityKey, MAX_ID_LENGTH } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
 import { InvalidOptionError, UnsupportedError } from '../model/errors.js';
 import type { JobOptions, NewJob } from '../model/job.js';
-import { MAX_TIMER_MS } from '../ports/store.js';
+import { MAX_TIMER_MS } from '../ports/clock.js';
 
 /** BullMQ's job options that this version honours. */
 const HONOURED = new Set([

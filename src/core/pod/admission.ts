@@ -4,7 +4,9 @@
  * Neighbour: `worker-manager.ts` asks here before it creates a worker, and knows how much room there is.
  */
 import { type EntityRef, entityKey } from '../model/entity.js';
-import type { Clock, Log, TypeLoad } from '../ports/store.js';
+import type { TypeLoad } from '../ports/claims.js';
+import type { Clock } from '../ports/clock.js';
+import type { Log } from '../ports/log.js';
 
 /** So many times the average a pod takes before it sends new ones to others … */
 const HEADROOM = 1.25;

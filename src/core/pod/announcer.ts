@@ -7,8 +7,10 @@
 import type { HandlerTable } from '../handlers/handler-table.js';
 import { asLine, quoted } from '../model/error-text.js';
 import type { EngineConfig } from '../options/resolve.js';
+import type { Clock, Timer } from '../ports/clock.js';
 import type { HostedType } from '../ports/hosts.js';
-import type { Clock, EntityStore, Log, Timer } from '../ports/store.js';
+import type { Log } from '../ports/log.js';
+import type { EntityStore } from '../ports/store.js';
 
 export interface AnnouncerParts {
   readonly store: EntityStore;

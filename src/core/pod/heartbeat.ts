@@ -6,9 +6,12 @@
  */
 
 import type { HandlerTable } from '../handlers/handler-table.js';
+import type { Claim } from '../model/claim.js';
 import { messageOf } from '../model/errors.js';
 import type { EngineConfig } from '../options/resolve.js';
-import type { Claim, Clock, EntityStore, Log, Timer } from '../ports/store.js';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { Log } from '../ports/log.js';
+import type { EntityStore } from '../ports/store.js';
 import { momentOf } from '../run/lease.js';
 import type { WorkerManager } from './worker-manager.js';
 

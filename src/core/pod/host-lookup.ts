@@ -10,7 +10,8 @@ import { detached } from '../model/detached.js';
 import { didYouMean } from '../model/did-you-mean.js';
 import { quoted } from '../model/error-text.js';
 import type { EngineConfig } from '../options/resolve.js';
-import type { EntityStore, Log } from '../ports/store.js';
+import type { Log } from '../ports/log.js';
+import type { EntityStore } from '../ports/store.js';
 
 export interface HostLookupParts {
   readonly store: EntityStore;

@@ -4,7 +4,9 @@
  */
 import type { HandlerTable } from '../handlers/handler-table.js';
 import { messageOf } from '../model/errors.js';
-import type { Clock, EntityStore, Log, Timer } from '../ports/store.js';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { Log } from '../ports/log.js';
+import type { EntityStore } from '../ports/store.js';
 
 export interface LeftoverParts {
   readonly store: EntityStore;

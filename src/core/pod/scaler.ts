@@ -5,7 +5,9 @@
  */
 import { messageOf } from '../model/errors.js';
 import type { EventSink } from '../model/events.js';
-import type { Clock, EntityStore, Log, Timer } from '../ports/store.js';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { Log } from '../ports/log.js';
+import type { EntityStore } from '../ports/store.js';
 import { emitScaled } from '../work/lifecycle-events.js';
 import type { WorkerManager } from './worker-manager.js';
 

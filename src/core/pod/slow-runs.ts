@@ -6,7 +6,8 @@
 import { entityKey } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
 import { type EventSink, NO_EVENTS } from '../model/events.js';
-import type { Clock, Log, Timer } from '../ports/store.js';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { Log } from '../ports/log.js';
 import { jobWord } from '../run/run-job.js';
 import type { EntityWorker } from '../work/entity-worker.js';
 import { emitSlowJob } from '../work/lifecycle-events.js';

@@ -7,11 +7,15 @@
  */
 
 import type { HandlerTable } from '../handlers/handler-table.js';
+import type { Claim } from '../model/claim.js';
 import { type EntityRef, entityKey } from '../model/entity.js';
 import { type EventSink, NO_EVENTS } from '../model/events.js';
 import type { EngineConfig } from '../options/resolve.js';
 import type { Propagation } from '../payload/caller-context.js';
-import type { Claim, Clock, EntityStore, Log, TypeLoad } from '../ports/store.js';
+import type { TypeLoad } from '../ports/claims.js';
+import type { Clock } from '../ports/clock.js';
+import type { Log } from '../ports/log.js';
+import type { EntityStore } from '../ports/store.js';
 import { missingCapability, remedyFor } from '../run/run-job.js';
 import { EntityWorker, type WorkerContext } from '../work/entity-worker.js';
 import { Admission } from './admission.js';

@@ -8,8 +8,10 @@
  * The claim of an idle worker whose queue is empty *rests*: it lasts as long as its pod's renewals are heard, and is renewed
  * itself only now and then. It is reactivated by the fetch that finds work, which renews the lease; nothing starts before that.
  */
+
+import type { Claim } from '../model/claim.js';
 import { StaleClaimError } from '../model/errors.js';
-import type { Claim, Clock } from '../ports/store.js';
+import type { Clock } from '../ports/clock.js';
 
 /** A moment on both clocks. */
 export interface Moment {

@@ -5,7 +5,7 @@
 import { codeOf, isInstance, isKindOf, readProperty } from '../model/error-text.js';
 import { AtomicQueuesError } from '../model/errors.js';
 import { type FetchedJob, type JobOptions } from '../model/job.js';
-import { MAX_TIMER_MS } from '../ports/store.js';
+import { MAX_TIMER_MS } from '../ports/clock.js';
 
 /** Stacks of its tries that a job keeps where nothing else is said. */
 export const MAX_STACKS = 10;

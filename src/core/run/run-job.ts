@@ -15,7 +15,7 @@ import { framesOf } from '../model/stack-frames.js';
 import type { EntityTypeConfig } from '../options/resolve.js';
 import type { Propagation } from '../payload/caller-context.js';
 import type { Codecs } from '../payload/codec.js';
-import type { Log } from '../ports/store.js';
+import type { Log } from '../ports/log.js';
 import { failureOf } from './flow-control.js';
 import { type Lease, NotStarted } from './lease.js';
 import { isSecret, OpenedPayload, openJob, resultAsText } from './open-payload.js';

@@ -6,7 +6,7 @@
  */
 import { HandlerTimeoutError } from '../model/errors.js';
 import { ignoreRejections } from '../payload/ignored-rejections.js';
-import type { Clock, Timer } from '../ports/store.js';
+import type { Clock, Timer } from '../ports/clock.js';
 
 /** How long a handler that was told to stop has for it. */
 export const STOP_GRACE_MS = 1000;

@@ -6,7 +6,7 @@
  */
 import type { BatchLimits } from '../handlers/batch-options.js';
 import type { FetchedJob } from '../model/job.js';
-import type { Clock, Timer } from '../ports/store.js';
+import type { Clock, Timer } from '../ports/clock.js';
 
 /** What is to be done about a batch whose first job is the next one. */
 export type BatchStep =

@@ -6,10 +6,13 @@
  * Neighbours: `worker-manager.ts` decides that it exists, `heartbeat.ts` renews its claim; `worker-state.ts` is what its parts share,
  * `next-step.ts` decides what comes next; the store decides everything else.
  */
+
+import type { Claim } from '../model/claim.js';
 import type { EntityRef } from '../model/entity.js';
 import type { FetchedJob, NewJob } from '../model/job.js';
 import type { EntityTypeConfig } from '../options/resolve.js';
-import type { Claim, IntakeHint, IntakeResult, Renewal } from '../ports/store.js';
+import type { Renewal } from '../ports/claims.js';
+import type { IntakeHint, IntakeResult } from '../ports/intake.js';
 import type { Moment } from '../run/lease.js';
 import { NextStep } from './next-step.js';
 import { Release } from './release.js';

@@ -2,9 +2,11 @@
  * What is told of a worker and its jobs. Nothing is made while nobody listens.
  * Neighbours: `events.ts` says what an event looks like; the parts of a worker tell here.
  */
+
+import type { Claim } from '../model/claim.js';
 import { type EventSink, ofEntity } from '../model/events.js';
 import type { FetchedJob, Settlement } from '../model/job.js';
-import type { Claim, Claimed } from '../ports/store.js';
+import type { Claimed } from '../ports/claims.js';
 
 export function emitWorkerEvent(
   events: EventSink,

@@ -7,11 +7,11 @@
  * A failure is looked at only when no handler runs, so a resync never finds one.
  */
 import type { BatchHandling } from '../handlers/batch-options.js';
+import type { Claim } from '../model/claim.js';
 import { entityKey } from '../model/entity.js';
 import { isInstance } from '../model/error-text.js';
 import { messageOf, stackOf } from '../model/errors.js';
 import type { FetchedJob, Settlement } from '../model/job.js';
-import type { Claim } from '../ports/store.js';
 import { NotStarted } from '../run/lease.js';
 import { missingCapability } from '../run/run-job.js';
 import { emitJobEnd, emitWorkerEvent } from './lifecycle-events.js';

@@ -2,11 +2,13 @@
  * What becomes of a job that has used up its tries, as its type says (`onExhausted`), and which ends let it keep its place.
  * Neighbours: `run-job.ts` and `run-batch.ts` say how a try ended, `local-queue.ts` keeps the ends.
  */
+
+import type { Claim } from '../model/claim.js';
 import { entityKey } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
 import type { Settlement } from '../model/job.js';
 import type { EntityTypeConfig } from '../options/resolve.js';
-import type { Claim, Log } from '../ports/store.js';
+import type { Log } from '../ports/log.js';
 
 export interface Circumstances {
   readonly type: EntityTypeConfig;

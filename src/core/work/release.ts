@@ -5,8 +5,9 @@
  * Neighbours: `next-step.ts` says when; `worker-state.ts` notes why.
  */
 
+import type { Claim } from '../model/claim.js';
 import type { FetchedJob } from '../model/job.js';
-import type { Claim, ReleaseMode } from '../ports/store.js';
+import type { ReleaseMode } from '../ports/claims.js';
 import { emitWorkerEvent } from './lifecycle-events.js';
 import type { StoreCalls } from './store-calls.js';
 import type { WorkerState } from './worker-state.js';

@@ -6,7 +6,7 @@
  * add. So nothing is asked for in vain, and no read waits for the end of another.
  * Neighbours: `local-queue.ts` runs them; `next-step.ts` fetches what is sought here.
  */
-import { type Gathering, WHILE_CLAIMED_MS } from '../ports/store.js';
+import { type Gathering, WHILE_CLAIMED_MS } from '../ports/work.js';
 
 export class SharedReads {
   private running = 0;

@@ -4,9 +4,14 @@
  * Owns: that at most one look is under way, and the timer of a fetch that is to be asked for again.
  * Neighbours: `worker-state.ts` is what the answers change; `next-step.ts` says when something is asked for.
  */
+
+import type { Claim } from '../model/claim.js';
 import { NotExecutedError } from '../model/errors.js';
 import type { NewJob, Settlement } from '../model/job.js';
-import type { Claim, Claimed, Fetched, Gathering, IntakeHint, IntakeResult, Timer } from '../ports/store.js';
+import type { Claimed } from '../ports/claims.js';
+import type { Timer } from '../ports/clock.js';
+import type { IntakeHint, IntakeResult } from '../ports/intake.js';
+import type { Fetched, Gathering } from '../ports/work.js';
 import { type Moment, momentOf } from '../run/lease.js';
 import { emitClaimed } from './lifecycle-events.js';
 import type { WorkerState } from './worker-state.js';

@@ -9,12 +9,16 @@
  * `transitions.ts` has the phases. In `lost` the worker waits for the handlers that are running; while it does, no job of the entity
  * may start on this pod (I1).
  */
+
+import type { Claim } from '../model/claim.js';
 import { type EntityRef, entityKey } from '../model/entity.js';
 import { StaleClaimError } from '../model/errors.js';
 import type { EventSink } from '../model/events.js';
 import type { FetchedJob } from '../model/job.js';
 import type { EntityTypeConfig } from '../options/resolve.js';
-import type { Claim, Clock, EntityStore, Log } from '../ports/store.js';
+import type { Clock } from '../ports/clock.js';
+import type { Log } from '../ports/log.js';
+import type { EntityStore } from '../ports/store.js';
 import { Lease, type Moment } from '../run/lease.js';
 import type { JobExecution } from '../run/run-job.js';
 import { emitWorkerEvent } from './lifecycle-events.js';

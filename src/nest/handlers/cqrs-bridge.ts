@@ -8,7 +8,7 @@ import type { ModuleRef } from '@nestjs/core';
 import type { HandlerTable } from '../../core/handlers/handler-table.js';
 import { InvalidCommandError, UnsupportedError } from '../../core/model/errors.js';
 import type { JobContext, JobRunner } from '../../core/model/job.js';
-import type { Log } from '../../core/ports/store.js';
+import type { Log } from '../../core/ports/log.js';
 import { type Class, getMetadata, jobNameOf, whoShares } from '../decorators/metadata.js';
 import { bindPlain, hasMethod } from './handler-method.js';
 import { lastValue } from './observable.js';

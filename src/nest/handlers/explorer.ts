@@ -11,7 +11,7 @@ import { HandlerConflictError, InvalidCommandError } from '../../core/model/erro
 import type { JobRunner } from '../../core/model/job.js';
 import { entityWithDurationsInMs } from '../../core/options/durations.js';
 import type { EntityOptions } from '../../core/options/options.js';
-import type { Log } from '../../core/ports/store.js';
+import type { Log } from '../../core/ports/log.js';
 import { type Class, getMetadata, type WorkerProcessorOptions } from '../decorators/metadata.js';
 import { bindMethod, hasMethod } from './handler-method.js';
 import type { Provider } from './provider.js';

@@ -4,7 +4,7 @@
  */
 import type { Engine } from '../../core/engine.js';
 import { messageOf } from '../../core/model/errors.js';
-import type { Log } from '../../core/ports/store.js';
+import type { Log } from '../../core/ports/log.js';
 import { holdingTimer } from './start-gate.js';
 
 export interface FirstConnectionOptions {

@@ -5,8 +5,9 @@
  * that is left to do, and the process would end without a word.
  * Neighbour: `runtime.ts` opens it.
  */
+
+import type { Timer } from '../../core/ports/clock.js';
 import { clearTimeout, setTimeout } from '../../core/ports/own-timers.js';
-import type { Timer } from '../../core/ports/store.js';
 
 interface Waiting<T> {
   readonly timer: Timer;

@@ -1,6 +1,6 @@
 /** Flows on their way in, in memory. Neighbours: `server.ts` tells parents, `memory-store.ts` routes what waits for nobody. */
 import { idIsTaken } from '../../core/model/errors.js';
-import type { NewFlow } from '../../core/ports/store.js';
+import type { NewFlow } from '../../core/ports/intake.js';
 import { jobsOf, type MemoryIntake, type TakenIn } from './intake.js';
 import type { MemoryServer, ParentOf, StoredJob } from './server.js';
 

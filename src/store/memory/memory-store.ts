@@ -2,27 +2,17 @@
  * The store in memory: one pod's view of a {@link MemoryServer}. The same port and the same contract as Redis, for tests
  * without a server; every step takes effect when it is called, and answers in the order of the calls.
  */
+
+import type { Claim } from '../../core/model/claim.js';
 import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { overtakes, StaleClaimError } from '../../core/model/errors.js';
 import type { FetchedJob, NewJob, Settlement } from '../../core/model/job.js';
 import type { EngineConfig } from '../../core/options/resolve.js';
-import type {
-  Claim,
-  Claimed,
-  Discovered,
-  EntityStore,
-  Fetched,
-  Gathering,
-  IntakeHint,
-  IntakeResult,
-  NewFlow,
-  Passed,
-  PodState,
-  ReleaseMode,
-  Renewal,
-  Renewed,
-  WakeUp,
-} from '../../core/ports/store.js';
+import type { Claimed, Passed, PodState, ReleaseMode, Renewal, Renewed } from '../../core/ports/claims.js';
+import type { IntakeHint, IntakeResult, NewFlow } from '../../core/ports/intake.js';
+import type { EntityStore } from '../../core/ports/store.js';
+import type { Discovered, WakeUp } from '../../core/ports/wake-ups.js';
+import type { Fetched, Gathering } from '../../core/ports/work.js';
 import { DORMANT_LEASES } from '../../core/run/lease.js';
 import { MemoryFlows } from './flows.js';
 import { MemoryHosts } from './hosts.js';

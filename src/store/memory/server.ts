@@ -8,9 +8,10 @@ import type { Envelope } from '../../core/model/envelope.js';
 import type { ChildResult, JobOptions, NewJob } from '../../core/model/job.js';
 import type { Thrown } from '../../core/model/reply.js';
 import type { Schedule } from '../../core/model/schedule.js';
+import type { LongRun } from '../../core/ports/claims.js';
+import type { Clock } from '../../core/ports/clock.js';
 import type { DeadLetter } from '../../core/ports/operator.js';
 import type { Received } from '../../core/ports/replies.js';
-import type { Clock, LongRun } from '../../core/ports/store.js';
 import { SILENCE_OF_LEASE } from '../../core/run/lease.js';
 import { expireEnded, type Outcome } from './retention.js';
 

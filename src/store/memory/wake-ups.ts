@@ -3,7 +3,7 @@
  * no books. Neighbour: `memory-store.ts` looks at them.
  */
 import { type EntityRef, entityKey, parseEntityKey } from '../../core/model/entity.js';
-import type { Discovered, WakeUp } from '../../core/ports/store.js';
+import type { Discovered, WakeUp } from '../../core/ports/wake-ups.js';
 import type { MemoryServer, StoredEntity } from './server.js';
 
 /** What is due that soon is in somebody's books. */

@@ -4,10 +4,11 @@
  */
 
 import { MAX_FETCH_BYTES } from '../../core/model/bounds.js';
+import type { Claim } from '../../core/model/claim.js';
 import { latestStacks } from '../../core/model/error-text.js';
 import { type ChildResult, childResult, type FetchedJob, type Settlement } from '../../core/model/job.js';
 import type { EngineConfig } from '../../core/options/resolve.js';
-import { type Claim, type Fetched } from '../../core/ports/store.js';
+import type { Fetched } from '../../core/ports/work.js';
 import { MAX_STACKS } from '../../core/run/retry.js';
 import type { MemoryDeadLetters } from './operator/dead-letters.js';
 import type { MemorySchedules } from './operator/schedules.js';

@@ -1,7 +1,8 @@
 /** What the children of a job have brought, on Redis, results as they are stored. Neighbour: `lua/flow.lua.ts` reads it where BullMQ keeps it. */
+
+import type { Claim } from '../../core/model/claim.js';
 import type { ChildRef } from '../../core/model/envelope.js';
 import { type ChildResult, childResult } from '../../core/model/job.js';
-import { type Claim } from '../../core/ports/store.js';
 import type { Channel } from './connection/channel.js';
 import { checkStale, readJson } from './decode.js';
 import type { KeySpace } from './keys.js';

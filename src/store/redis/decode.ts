@@ -3,6 +3,7 @@
  * Layouts are told in the scripts: `take.lua.ts` for jobs, each op for its own.
  */
 
+import type { Claim } from '../../core/model/claim.js';
 import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { type ChildRef, type Envelope, NO_ENVELOPE, readEnvelope, tryEnvelope } from '../../core/model/envelope.js';
 import { InvalidOptionError, StaleClaimError } from '../../core/model/errors.js';
@@ -10,7 +11,7 @@ import type { ChildResult, FetchedJob } from '../../core/model/job.js';
 import { readThrown, type Thrown } from '../../core/model/reply.js';
 import type { Codecs } from '../../core/payload/codec.js';
 import { showPayload } from '../../core/payload/payload.js';
-import type { Claim, Fetched } from '../../core/ports/store.js';
+import type { Fetched } from '../../core/ports/work.js';
 import { type Read, type RedisJobOptions, readCount, readOptions } from './bullmq/job-fields.js';
 import type { JobHash } from './bullmq/native-job.js';
 

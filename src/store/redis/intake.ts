@@ -2,21 +2,17 @@
  * Jobs on their way in, on Redis: one add, or many in one step.
  * Neighbours: `lua/intake.lua.ts` says what is done; `redis-store.ts` reads what comes with a claim, or with a fetch.
  */
+
+import type { Claim } from '../../core/model/claim.js';
 import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { writeEnvelope } from '../../core/model/envelope.js';
 import { BacklogFullError, InvalidOptionError, idIsTaken, StoreRefusedError } from '../../core/model/errors.js';
 import type { NewJob } from '../../core/model/job.js';
 import type { EngineConfig } from '../../core/options/resolve.js';
-import type {
-  Claim,
-  Claimed,
-  Fetched,
-  FlowJob,
-  IntakeHint,
-  IntakeResult,
-  Log,
-  NewFlow,
-} from '../../core/ports/store.js';
+import type { Claimed } from '../../core/ports/claims.js';
+import type { FlowJob, IntakeHint, IntakeResult, NewFlow } from '../../core/ports/intake.js';
+import type { Log } from '../../core/ports/log.js';
+import type { Fetched } from '../../core/ports/work.js';
 import type { Bull, EncodedAdd } from './bullmq/encode.js';
 import { type Channel, refusalOf } from './connection/channel.js';
 import { sharedQueue } from './decode.js';

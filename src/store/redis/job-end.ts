@@ -4,13 +4,14 @@
  */
 
 import { MAX_STEP_BYTES } from '../../core/model/bounds.js';
+import type { Claim } from '../../core/model/claim.js';
 import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { MAX_STACKS_LENGTH } from '../../core/model/error-text.js';
 import type { Settlement } from '../../core/model/job.js';
 import { COMES_BACK, replyOf } from '../../core/model/reply-of.js';
 import type { Ordering } from '../../core/options/options.js';
 import type { EngineConfig, EntityTypeConfig } from '../../core/options/resolve.js';
-import type { Claim, Log } from '../../core/ports/store.js';
+import type { Log } from '../../core/ports/log.js';
 import { type Bull, encodeFields, failureFields, toText, type WorkerView } from './bullmq/encode.js';
 import { type RedisJob, THROWN } from './decode.js';
 import type { RedisSchedules } from './operator/schedules.js';

@@ -7,30 +7,19 @@
  * where this pod waits for answers.
  */
 import type { Redis } from 'ioredis';
+import type { Claim } from '../../core/model/claim.js';
 import { type EntityRef, encodeSegment, entityKey } from '../../core/model/entity.js';
 import { overtakes, rejecting, rejectingEach, StoreUnavailableError } from '../../core/model/errors.js';
 import { type EventSink, NO_EVENTS } from '../../core/model/events.js';
 import type { FetchedJob, NewJob, Settlement } from '../../core/model/job.js';
 import type { EngineConfig } from '../../core/options/resolve.js';
-import type {
-  Claim,
-  Claimed,
-  Clock,
-  Discovered,
-  EntityStore,
-  Fetched,
-  Gathering,
-  IntakeHint,
-  IntakeResult,
-  Log,
-  NewFlow,
-  Passed,
-  PodState,
-  ReleaseMode,
-  Renewal,
-  Renewed,
-  WakeUp,
-} from '../../core/ports/store.js';
+import type { Claimed, Passed, PodState, ReleaseMode, Renewal, Renewed } from '../../core/ports/claims.js';
+import type { Clock } from '../../core/ports/clock.js';
+import type { IntakeHint, IntakeResult, NewFlow } from '../../core/ports/intake.js';
+import type { Log } from '../../core/ports/log.js';
+import type { EntityStore } from '../../core/ports/store.js';
+import type { Discovered, WakeUp } from '../../core/ports/wake-ups.js';
+import type { Fetched, Gathering } from '../../core/ports/work.js';
 import { Bull } from './bullmq/encode.js';
 import { NativeJobs } from './bullmq/native-job.js';
 import { ChildResults } from './child-results.js';

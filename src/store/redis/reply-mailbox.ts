@@ -12,9 +12,10 @@ import { NO_EVENTS } from '../../core/model/events.js';
 import { MAX_UNREAD } from '../../core/model/mailbox.js';
 import { type Notice, type Reply, readReply, thrownAs, writeReply } from '../../core/model/reply.js';
 import type { AddressedReply } from '../../core/model/reply-of.js';
+import type { Clock } from '../../core/ports/clock.js';
+import type { Log } from '../../core/ports/log.js';
 import { nextTurn } from '../../core/ports/own-timers.js';
 import type { AskedJob, FoundJob, Received, Replies } from '../../core/ports/replies.js';
-import type { Clock, Log } from '../../core/ports/store.js';
 import type { Channel } from './connection/channel.js';
 import {
   answerOrDrop,

@@ -6,7 +6,8 @@
 import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, parseEntityKey } from '../../core/model/entity.js';
 import { StoreUnavailableError } from '../../core/model/errors.js';
-import type { Clock, Discovered, WakeUp } from '../../core/ports/store.js';
+import type { Clock } from '../../core/ports/clock.js';
+import type { Discovered, WakeUp } from '../../core/ports/wake-ups.js';
 import type { Bull } from './bullmq/encode.js';
 import type { Channel } from './connection/channel.js';
 import { answerOrDrop } from './connection/connection.js';

@@ -2,10 +2,11 @@
  * What a walk knows of one entity, and the invariants of docs/protocol.md as far as the steps of a store show them.
  * Neighbours: `starts.ts` checks what the pods do with what they are given; `seen.ts` is where the facts come from.
  */
+
+import type { Claim } from '../../../src/core/model/claim.js';
 import { StaleClaimError, StoreRefusedError } from '../../../src/core/model/errors.js';
 import type { Settlement } from '../../../src/core/model/job.js';
 import type { Unblocking } from '../../../src/core/ports/operator.js';
-import type { Claim } from '../../../src/core/ports/store.js';
 import { isSame, type Seen } from './seen.js';
 
 /** How a handler ended, and how many tries had failed before. */

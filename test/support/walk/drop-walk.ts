@@ -2,11 +2,13 @@
  * A random walk over drops and takeovers of one entity, without engines: the walk itself plays the pods. A pod fetches, starts the
  * oldest job that it has fetched, ends it, answers a recall when it pleases, and dies when it pleases.
  */
+
+import type { Claim } from '../../../src/core/model/claim.js';
 import type { EntityRef } from '../../../src/core/model/entity.js';
 import { StaleClaimError } from '../../../src/core/model/errors.js';
 import type { FetchedJob } from '../../../src/core/model/job.js';
 import type { EngineConfig } from '../../../src/core/options/resolve.js';
-import type { Claim, EntityStore } from '../../../src/core/ports/store.js';
+import type { EntityStore } from '../../../src/core/ports/store.js';
 import type { Cluster } from '../../contract/store-contract.js';
 import type { Random } from '../random.js';
 import { done, withdrawal } from '../settlements.js';

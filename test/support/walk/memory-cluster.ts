@@ -3,13 +3,13 @@
  * Neighbours: `actions.ts` does things to it; `calm.ts` heals it and looks at what is left.
  */
 
+import type { Claim } from '../../../src/core/model/claim.js';
 import { entityKey } from '../../../src/core/model/entity.js';
 import { BulkEnqueueError, NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/model/errors.js';
 import type { FetchedJob, JobContext, Settlement } from '../../../src/core/model/job.js';
 import { type EngineConfig, resolveOptions } from '../../../src/core/options/resolve.js';
 import { Codecs } from '../../../src/core/payload/codec.js';
 import type { Unblocking } from '../../../src/core/ports/operator.js';
-import type { Claim } from '../../../src/core/ports/store.js';
 import { momentOf } from '../../../src/core/run/lease.js';
 import { MemoryControl } from '../../../src/store/memory/operator/control.js';
 import { MemoryServer, type StoredEntity } from '../../../src/store/memory/server.js';

@@ -2,9 +2,12 @@
  * A model of an owner: what a pod knows of one entity when it speaks to the store without an engine. It keeps to the rules
  * of the protocol, loses answers, and remembers old claims, under which its late calls come.
  */
+
+import type { Claim } from '../../../src/core/model/claim.js';
 import type { EntityRef } from '../../../src/core/model/entity.js';
 import type { FetchedJob, Settlement } from '../../../src/core/model/job.js';
-import type { Claim, Claimed, Fetched } from '../../../src/core/ports/store.js';
+import type { Claimed } from '../../../src/core/ports/claims.js';
+import type { Fetched } from '../../../src/core/ports/work.js';
 
 export class Owner {
   claim: Claim | undefined;

@@ -1,5 +1,6 @@
 /** What owners, and persons, do on real Redis: one action at a time, chosen by chance. */
-import type { Claimed, IntakeHint } from '../../../src/core/ports/store.js';
+import type { Claimed } from '../../../src/core/ports/claims.js';
+import type { IntakeHint } from '../../../src/core/ports/intake.js';
 import type { Owner } from './owner.js';
 import type { RedisWalk } from './redis-walk.js';
 

@@ -3,11 +3,13 @@
  * time, and the same books as in memory look at what each call has changed. Deterministic but for the tokens.
  * Neighbour: `redis-actions.ts` chooses what happens.
  */
+
+import type { Claim } from '../../../src/core/model/claim.js';
 import { type EntityRef, entityKey } from '../../../src/core/model/entity.js';
 import { StaleClaimError } from '../../../src/core/model/errors.js';
 import type { FetchedJob, Settlement } from '../../../src/core/model/job.js';
 import { resolveOptions } from '../../../src/core/options/resolve.js';
-import type { Claim, EntityStore } from '../../../src/core/ports/store.js';
+import type { EntityStore } from '../../../src/core/ports/store.js';
 import { Random } from '../random.js';
 import { RedisCluster } from '../redis-cluster.js';
 import { serving } from '../settlements.js';

@@ -4,7 +4,7 @@
  */
 import { StaleClaimError } from '../../../src/core/model/errors.js';
 import type { FetchedJob, Settlement } from '../../../src/core/model/job.js';
-import type { ReleaseMode } from '../../../src/core/ports/store.js';
+import type { ReleaseMode } from '../../../src/core/ports/claims.js';
 import { serving } from '../settlements.js';
 import { isKept } from './books.js';
 import type { Owner } from './owner.js';

@@ -3,11 +3,15 @@
  * books are looked at. On either store; deterministic but for the tokens and, on Redis, for time.
  * Neighbours: `schedule-actions.ts` chooses what happens; `schedule-books.ts` says what must hold.
  */
+
+import type { Claim } from '../../../src/core/model/claim.js';
 import type { EntityRef } from '../../../src/core/model/entity.js';
 import { StaleClaimError } from '../../../src/core/model/errors.js';
 import type { JobOptions, NewJob } from '../../../src/core/model/job.js';
 import { resolveOptions } from '../../../src/core/options/resolve.js';
-import type { Claim, Claimed, EntityStore, Fetched } from '../../../src/core/ports/store.js';
+import type { Claimed } from '../../../src/core/ports/claims.js';
+import type { EntityStore } from '../../../src/core/ports/store.js';
+import type { Fetched } from '../../../src/core/ports/work.js';
 import type { Cluster } from '../../contract/store-contract.js';
 import { Random } from '../random.js';
 import { withdrawal } from '../settlements.js';

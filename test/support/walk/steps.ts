@@ -1,7 +1,10 @@
 /** Runs a batch of calls in the real store, and tells the books of each what it did. */
+
+import type { Claim } from '../../../src/core/model/claim.js';
 import { type EntityRef, entityKey } from '../../../src/core/model/entity.js';
 import type { NewJob, Settlement } from '../../../src/core/model/job.js';
-import type { Claim, EntityStore, Renewal, Renewed } from '../../../src/core/ports/store.js';
+import type { Renewal, Renewed } from '../../../src/core/ports/claims.js';
+import type { EntityStore } from '../../../src/core/ports/store.js';
 import type { EntityBook, Step, Violate } from './books.js';
 import type { Seen } from './seen.js';
 import { entityOf } from './walk-store.js';

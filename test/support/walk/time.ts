@@ -3,7 +3,7 @@
  * A pod's clock runs a little fast or slow, may be set by a person, and may stop with its machine; while the pod's event
  * loop is blocked its timers wait, and time passes for the others.
  */
-import type { Clock, Timer } from '../../../src/core/ports/store.js';
+import type { Clock, Timer } from '../../../src/core/ports/clock.js';
 
 interface Event {
   readonly atMs: number;

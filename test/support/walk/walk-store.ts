@@ -2,23 +2,18 @@
  * The store as one pod of a walk has it: every call goes over a wire. Commands have one, renewals another, as with Redis;
  * wake-ups are hints and may be lost at any moment.
  */
+
+import type { Claim } from '../../../src/core/model/claim.js';
 import type { EntityRef } from '../../../src/core/model/entity.js';
 import { entityKey } from '../../../src/core/model/entity.js';
 import { StoreUnavailableError } from '../../../src/core/model/errors.js';
 import type { NewJob, Settlement } from '../../../src/core/model/job.js';
-import type {
-  Claim,
-  Claimed,
-  Clock,
-  Discovered,
-  EntityStore,
-  Fetched,
-  IntakeResult,
-  Passed,
-  PodState,
-  Renewal,
-  Renewed,
-} from '../../../src/core/ports/store.js';
+import type { Claimed, Passed, PodState, Renewal, Renewed } from '../../../src/core/ports/claims.js';
+import type { Clock } from '../../../src/core/ports/clock.js';
+import type { IntakeResult } from '../../../src/core/ports/intake.js';
+import type { EntityStore } from '../../../src/core/ports/store.js';
+import type { Discovered } from '../../../src/core/ports/wake-ups.js';
+import type { Fetched } from '../../../src/core/ports/work.js';
 import { type Moment, momentOf } from '../../../src/core/run/lease.js';
 import type { Random } from '../random.js';
 import type { Grant } from './starts.js';

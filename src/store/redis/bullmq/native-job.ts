@@ -5,11 +5,11 @@
  */
 import { createIORedisClient, createRedisBackend, Job, type RedisQueueBackend, raw2NextJobData } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { Claim } from '../../../core/model/claim.js';
 import { quoted } from '../../../core/model/error-text.js';
 import { JobAbandonedError, UnsupportedError } from '../../../core/model/errors.js';
 import type { HandlerPayload } from '../../../core/model/job.js';
 import { encodeProgress } from '../../../core/payload/payload.js';
-import type { Claim } from '../../../core/ports/store.js';
 import type { EntityKeys } from '../keys.js';
 
 /** Runs a write of a handler as a guarded step. */

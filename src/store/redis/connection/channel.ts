@@ -20,8 +20,8 @@ import {
   StoreRefusedError,
   StoreUnavailableError,
 } from '../../../core/model/errors.js';
+import type { Clock, Timer } from '../../../core/ports/clock.js';
 import { setImmediate } from '../../../core/ports/own-timers.js';
-import type { Clock, Timer } from '../../../core/ports/store.js';
 import { callAsSubject, callWord, notSent } from './call-words.js';
 import { sendTexts } from './connection.js';
 import { KeepAlive } from './keep-alive.js';

@@ -7,8 +7,9 @@
 import { Command, type Redis, type RedisOptions } from 'ioredis';
 import { AuthenticationError, messageOf, StoreUnavailableError } from '../../../core/model/errors.js';
 import type { EventSink } from '../../../core/model/events.js';
+import type { Clock } from '../../../core/ports/clock.js';
+import type { Log } from '../../../core/ports/log.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../../core/ports/own-timers.js';
-import type { Clock, Log } from '../../../core/ports/store.js';
 import { addressOf, reasonOf } from './call-words.js';
 import { OwnRedis } from './own-redis.js';
 import { isFromReplica } from './refusals.js';

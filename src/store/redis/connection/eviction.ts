@@ -5,7 +5,7 @@
  */
 import type { Redis } from 'ioredis';
 import { messageOf, UnsupportedError } from '../../../core/model/errors.js';
-import type { Log } from '../../../core/ports/store.js';
+import type { Log } from '../../../core/ports/log.js';
 
 /** What is done where Redis may evict jobs. */
 export type EvictionResponse = 'warn' | 'refuse';

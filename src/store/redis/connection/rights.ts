@@ -6,7 +6,7 @@
  * `channel.ts` and `renewals.ts` add the remedy to what a script was refused.
  */
 import { messageOf } from '../../../core/model/errors.js';
-import type { Log } from '../../../core/ports/store.js';
+import type { Log } from '../../../core/ports/log.js';
 
 const NO_WAKE_UPS =
   'this pod is not called by others: entities wait for its next sweep (workerDefaults.stalledInterval)';

@@ -7,7 +7,8 @@
  * A claim that was released, lost or taken meanwhile is not brought back: renewals are guarded by owner and epoch. One that
  * rests needs no renewal; it lives while this pod is heard at all.
  */
-import type { Clock, PodState, Renewed, Timer } from '../../../core/ports/store.js';
+import type { PodState, Renewed } from '../../../core/ports/claims.js';
+import type { Clock, Timer } from '../../../core/ports/clock.js';
 import type { RenewalArguments, Renewer } from './renewal-connection.js';
 
 export interface LeaseKeeperParts {

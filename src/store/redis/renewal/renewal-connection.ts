@@ -5,7 +5,8 @@
 import { once } from 'node:events';
 import type { Redis } from 'ioredis';
 import { messageOf, StoreUnavailableError } from '../../../core/model/errors.js';
-import type { Clock, PodState, Renewed, TypeLoad } from '../../../core/ports/store.js';
+import type { PodState, Renewed, TypeLoad } from '../../../core/ports/claims.js';
+import type { Clock } from '../../../core/ports/clock.js';
 import { DORMANT_LEASES } from '../../../core/run/lease.js';
 import { answerOrDrop, createConnection, type PlainConnectionOptions } from '../connection/connection.js';
 import { KeepAlive } from '../connection/keep-alive.js';

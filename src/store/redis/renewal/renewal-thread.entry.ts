@@ -4,8 +4,8 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../../core/model/errors.js';
+import type { Clock } from '../../../core/ports/clock.js';
 import { clearTimeout, monotonicMs, setTimeout, wallMs } from '../../../core/ports/own-timers.js';
-import type { Clock } from '../../../core/ports/store.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { RenewalConnection } from './renewal-connection.js';
 import type { FromThread, ThreadOptions, ToThread } from './renewal-thread.js';

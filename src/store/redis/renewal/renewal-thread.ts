@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { StoreUnavailableError } from '../../../core/model/errors.js';
-import type { PodState, Renewed } from '../../../core/ports/store.js';
+import type { PodState, Renewed } from '../../../core/ports/claims.js';
 import type { PlainConnectionOptions } from '../connection/connection.js';
 import type { HeartbeatOptions, RenewalArguments, Renewer } from './renewal-connection.js';
 import { threadFile } from './renewal-thread.file.cjs';

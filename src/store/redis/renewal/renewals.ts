@@ -6,7 +6,9 @@
  * Neighbours: `redis-store.ts` says what is renewed; `renewal-thread.ts` and `renewal-connection.ts` do it.
  */
 import { messageOf, StoreRefusedError } from '../../../core/model/errors.js';
-import type { Clock, Log, PodState, Renewed } from '../../../core/ports/store.js';
+import type { PodState, Renewed } from '../../../core/ports/claims.js';
+import type { Clock } from '../../../core/ports/clock.js';
+import type { Log } from '../../../core/ports/log.js';
 import { type RedisConnectionOptions, sendable } from '../connection/connection.js';
 import { remedyOf } from '../connection/rights.js';
 import { type HeartbeatOptions, type RenewalArguments, RenewalConnection, type Renewer } from './renewal-connection.js';
