@@ -69,18 +69,11 @@ export type {
 export { HandlerErrorFilter } from './nest/bus/handler-error.filter.js';
 export { QueueBus } from './nest/bus/queue-bus.js';
 export { currentEntity, currentJob, type JobContext } from './nest/current-job.js';
-export {
-  BatchHandler,
-  JobCommand,
-  JobHandler,
-  type JobHandlerOptions,
-  JobQuery,
-  QueueEntity,
-  QueueEntityId,
-  type QueueEntityOptions,
-  WorkerProcessor,
-} from './nest/decorators/decorators.js';
+export { JobCommand, JobQuery } from './nest/decorators/job-command.decorator.js';
+export { BatchHandler, JobHandler, type JobHandlerOptions } from './nest/decorators/job-handler.decorator.js';
 export type { WorkerProcessorOptions } from './nest/decorators/metadata.js';
+export { QueueEntity, QueueEntityId, type QueueEntityOptions } from './nest/decorators/queue-entity.decorator.js';
+export { WorkerProcessor } from './nest/decorators/worker-processor.decorator.js';
 export type {
   EntityTypeName,
   EntityTypes,

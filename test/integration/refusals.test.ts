@@ -5,7 +5,9 @@ import { Redis } from 'ioredis';
 import { type DevRedis, startRedis } from '#dev-redis';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { DurableRedis } from '../support/durable-redis.js';
 import { eventually } from '../support/wait.js';
 

@@ -6,14 +6,11 @@ import { HandlerTable } from '../../src/core/handlers/handler-table.js';
 import { closest } from '../../src/core/model/did-you-mean.js';
 import type { EngineOptions } from '../../src/core/options/options.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import {
-  JobCommand,
-  JobHandler,
-  QueueEntity,
-  QueueEntityId,
-  WorkerProcessor,
-} from '../../src/nest/decorators/decorators.js';
+import { JobCommand } from '../../src/nest/decorators/job-command.decorator.js';
+import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
 import type { Class } from '../../src/nest/decorators/metadata.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import type { AtomicQueuesModuleOptions } from '../../src/nest/options/module-options.js';
 import { reportAtStart } from '../../src/nest/start/boot-report.js';
 import { RecordingLog } from '../support/log.js';

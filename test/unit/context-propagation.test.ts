@@ -12,7 +12,9 @@ import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } 
 import type { Envelope } from '../../src/core/model/envelope.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { currentJob } from '../../src/nest/current-job.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { EntityQueues } from '../../src/nest/operator/entity-queues.js';
 import type { AtomicQueuesModuleOptions } from '../../src/nest/options/module-options.js';
 import type { StoreFactory } from '../../src/nest/runtime.js';

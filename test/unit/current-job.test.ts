@@ -4,7 +4,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { currentJob, type JobContext } from '../../src/nest/current-job.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { eventually } from '../support/wait.js';
 import { application } from './nest-application.js';
 

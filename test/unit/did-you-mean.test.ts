@@ -4,7 +4,8 @@ import { checkSchedule } from '../../src/core/enqueue/schedule-checks.js';
 import { checkJobOptions } from '../../src/core/options/job-options.js';
 import type { EngineOptions } from '../../src/core/options/options.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import { BatchHandler, QueueEntity } from '../../src/nest/decorators/decorators.js';
+import { BatchHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity } from '../../src/nest/decorators/queue-entity.decorator.js';
 import { checkModuleOptions } from '../../src/nest/options/module-options.js';
 
 const redis = { host: 'localhost' };

@@ -1,7 +1,7 @@
 /** Durations among the options: their aliases that say milliseconds, which level wins, and values in a wrong unit. */
 import type { EngineOptions, EntityOptions } from '../../src/core/options/options.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
-import { WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { application, memoryStore } from './nest-application.js';
 
 const ofAccount = (options: EngineOptions) => resolveOptions(options).entityType('account');

@@ -2,7 +2,8 @@
 import { Injectable } from '@nestjs/common';
 import type { LifecycleEvent } from '../../src/core/model/events.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
-import { JobHandler, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { AtomicQueuesEvents } from '../../src/nest/events.js';
 import { MemoryPods } from '../support/memory-pods.js';
 import { eventually } from '../support/wait.js';

@@ -13,13 +13,9 @@ import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
-import {
-  BatchHandler,
-  JobHandler,
-  QueueEntity,
-  QueueEntityId,
-  WorkerProcessor,
-} from '../../src/nest/decorators/decorators.js';
+import { BatchHandler, JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { Runtime, STORE_FACTORY } from '../../src/nest/runtime.js';
 import { memoryStore, redis } from './nest-application.js';
 

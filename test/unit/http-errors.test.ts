@@ -28,7 +28,8 @@ import { encryptedCodec } from '../../src/core/payload/encrypted-codec.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import { HandlerErrorFilter } from '../../src/nest/bus/handler-error.filter.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
-import { JobHandler, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { STORE_FACTORY } from '../../src/nest/runtime.js';
 import { memoryStore, redis } from './nest-application.js';
 

@@ -2,14 +2,10 @@
 import { HandlerTable } from '../../src/core/handlers/handler-table.js';
 import { classOf, entityIdOf, readCommandClass } from '../../src/nest/bus/command-class.js';
 import { parameterProperty } from '../../src/nest/decorators/constructor-parameter.js';
-import {
-  JobCommand,
-  JobHandler,
-  JobQuery,
-  QueueEntity,
-  QueueEntityId,
-  WorkerProcessor,
-} from '../../src/nest/decorators/decorators.js';
+import { JobCommand, JobQuery } from '../../src/nest/decorators/job-command.decorator.js';
+import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { exploreProcessors } from '../../src/nest/handlers/explorer.js';
 import type { Provider } from '../../src/nest/handlers/provider.js';
 import { rebuild } from '../../src/nest/handlers/rebuild-command.js';

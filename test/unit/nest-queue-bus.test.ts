@@ -4,7 +4,9 @@ import type { TestingModule } from '@nestjs/testing';
 import type { NewJob } from '../../src/core/model/job.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { application, memoryStore } from './nest-application.js';
 
 @QueueEntity('account')

@@ -1,13 +1,9 @@
 /** Shared reads as an application declares them: whose jobs they are, and what is refused. */
 import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
-import {
-  BatchHandler,
-  JobHandler,
-  QueueEntity,
-  QueueEntityId,
-  WorkerProcessor,
-} from '../../src/nest/decorators/decorators.js';
+import { BatchHandler, JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { Runtime } from '../../src/nest/runtime.js';
 import { eventually, type Gate, gate } from '../support/wait.js';
 import { application } from './nest-application.js';

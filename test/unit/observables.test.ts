@@ -12,13 +12,9 @@ import { ClosedError } from '../../src/core/model/errors.js';
 import type { JobContext, Settlement } from '../../src/core/model/job.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { currentJob } from '../../src/nest/current-job.js';
-import {
-  BatchHandler,
-  JobHandler,
-  QueueEntity,
-  QueueEntityId,
-  WorkerProcessor,
-} from '../../src/nest/decorators/decorators.js';
+import { BatchHandler, JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { lastValue } from '../../src/nest/handlers/observable.js';
 import type { StoreFactory } from '../../src/nest/runtime.js';
 import { eventually } from '../support/wait.js';

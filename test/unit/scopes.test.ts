@@ -5,7 +5,9 @@ import * as cqrs from '@nestjs/cqrs';
 import { runningJob } from '../../src/core/run/running-job.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import type { JobContext } from '../../src/nest/current-job.js';
-import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/nest/decorators/decorators.js';
+import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { eventually, gate } from '../support/wait.js';
 import { application } from './nest-application.js';
 

@@ -9,13 +9,10 @@ import type { StandardSchema } from '../../src/core/handlers/validation.js';
 import { ValidationError } from '../../src/core/model/errors.js';
 import { encryptedCodec } from '../../src/core/payload/encrypted-codec.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
-import {
-  JobCommand,
-  JobHandler,
-  QueueEntity,
-  QueueEntityId,
-  WorkerProcessor,
-} from '../../src/nest/decorators/decorators.js';
+import { JobCommand } from '../../src/nest/decorators/job-command.decorator.js';
+import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
+import { QueueEntity, QueueEntityId } from '../../src/nest/decorators/queue-entity.decorator.js';
+import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { Validators } from '../../src/nest/handlers/validators.js';
 import { EntityQueues } from '../../src/nest/operator/entity-queues.js';
 import type { AtomicQueuesModuleOptions } from '../../src/nest/options/module-options.js';
