@@ -9,47 +9,53 @@ export {
   TooManyWaitingCallsError,
   WaitAbortedError,
 } from './core/calls/call-errors.js';
-export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue/enqueuer.js';
 export type { OnChildFailure } from './core/enqueue/flow.js';
+export type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from './core/enqueue/requests.js';
 export type { BatchOptions } from './core/handlers/batch-options.js';
 export type { SchemaOptions, StandardSchema } from './core/handlers/validation.js';
 export type { EntityId, EntityRef } from './core/model/entity.js';
 export type { ContextValue, ContextValues } from './core/model/envelope.js';
 export {
   AtomicQueuesError,
-  AuthenticationError,
-  BacklogFullError,
-  BatchFailure,
   BulkEnqueueError,
-  ChildFailedError,
   ClosedError,
-  ContextError,
   DrainTimeoutError,
-  type FailedJob,
   HandlerConflictError,
-  HandlerNotFoundError,
-  HandlerTimeoutError,
   InvalidCommandError,
   InvalidEntityError,
   InvalidOptionError,
-  JobAbandonedError,
-  JobRefusedError,
   NotStartedError,
-  OutcomeUnknownError,
-  PayloadTooLargeError,
-  PayloadUnreadableError,
-  StaleClaimError,
-  StepTooLargeError,
-  StoreRefusedError,
-  StoreUnavailableError,
-  UnserializableDataError,
   UnsupportedError,
-  ValidationError,
-  type ValidationIssue,
 } from './core/model/errors.js';
 export type { LifecycleEvent } from './core/model/events.js';
 export type { ChildResult, EntityContext } from './core/model/job.js';
+export {
+  BatchFailure,
+  ChildFailedError,
+  type FailedJob,
+  HandlerNotFoundError,
+  HandlerTimeoutError,
+  JobAbandonedError,
+  JobRefusedError,
+  StaleClaimError,
+} from './core/model/job-errors.js';
+export {
+  ContextError,
+  PayloadTooLargeError,
+  PayloadUnreadableError,
+  UnserializableDataError,
+  ValidationError,
+  type ValidationIssue,
+} from './core/model/payload-errors.js';
 export type { Schedule } from './core/model/schedule.js';
+export {
+  AuthenticationError,
+  BacklogFullError,
+  OutcomeUnknownError,
+  StepTooLargeError,
+  StoreRefusedError,
+  StoreUnavailableError,
+} from './core/model/store-errors.js';
 export type { EntityOptions, OnExhausted, Ordering, RateLimit, WorkerOptions } from './core/options/options.js';
 export type { ContextOptions } from './core/payload/caller-context.js';
 export { type JsonValue, jsonCodec, type PayloadCodec } from './core/payload/codec.js';
@@ -94,4 +100,4 @@ export type {
   AtomicQueuesOptionsFactory,
   EntitiesOptions,
 } from './nest/options/module-options.js';
-export type { RedisConnectionOptions, SentinelOptions, ServerOptions } from './store/redis/connection/connection.js';
+export type { RedisConnectionOptions, SentinelOptions, ServerOptions } from './store/redis/connection/options.js';

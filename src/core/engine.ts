@@ -4,21 +4,16 @@
  */
 
 import { PendingCalls, type WaitOptions } from './calls/pending-calls.js';
-import {
-  type EnqueuedFlow,
-  type EnqueuedJob,
-  Enqueuer,
-  type JobRequest,
-  type ScheduledJob,
-} from './enqueue/enqueuer.js';
+import { Enqueuer } from './enqueue/enqueuer.js';
 import type { FlowOf } from './enqueue/flow.js';
+import { type EnqueuedFlow, type EnqueuedJob, type JobRequest, type ScheduledJob } from './enqueue/requests.js';
 import type { HandlerTable } from './handlers/handler-table.js';
 import { detached } from './model/detached.js';
 import type { EntityRef } from './model/entity.js';
 import { ClosedError, rejecting } from './model/errors.js';
 import type { EventSink } from './model/events.js';
 import type { Schedule } from './model/schedule.js';
-import type { EngineConfig } from './options/resolve.js';
+import type { EngineConfig } from './options/config.js';
 import { Propagation, type Tracer } from './payload/caller-context.js';
 import { Announcer } from './pod/announcer.js';
 import { ClaimSources } from './pod/claim-sources.js';

@@ -13,11 +13,13 @@ import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShut
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { Engine } from '../core/engine.js';
 import { HandlerTable } from '../core/handlers/handler-table.js';
-import { ClosedError, NotStartedError, StoreUnavailableError } from '../core/model/errors.js';
+import { ClosedError, NotStartedError } from '../core/model/errors.js';
 import type { EventSink } from '../core/model/events.js';
+import { StoreUnavailableError } from '../core/model/store-errors.js';
+import { type EngineConfig } from '../core/options/config.js';
 import { entityWithDurationsInMs } from '../core/options/durations.js';
 import type { EntityOptions } from '../core/options/options.js';
-import { type EngineConfig, resolveOptions } from '../core/options/resolve.js';
+import { resolveOptions } from '../core/options/resolve.js';
 import type { Timer } from '../core/ports/clock.js';
 import { setImmediate } from '../core/ports/own-timers.js';
 import type { EntityStore } from '../core/ports/store.js';

@@ -5,10 +5,12 @@
 
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
-import { StaleClaimError, StoreRefusedError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
+import { StaleClaimError } from '../../src/core/model/job-errors.js';
+import { StoreRefusedError } from '../../src/core/model/store-errors.js';
+import { type EngineConfig } from '../../src/core/options/config.js';
 import type { EntityOptions } from '../../src/core/options/options.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';

@@ -2,8 +2,8 @@
 
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
-import { StaleClaimError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
+import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';

@@ -3,7 +3,8 @@
 import { planFlow } from '../../src/core/enqueue/flow.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import { type EngineConfig } from '../../src/core/options/config.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Claimed } from '../../src/core/ports/claims.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';

@@ -5,9 +5,12 @@
 
 import { type FlowOf, planFlow } from '../../src/core/enqueue/flow.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
-import { BacklogFullError, InvalidOptionError, StaleClaimError } from '../../src/core/model/errors.js';
+import { InvalidOptionError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import { StaleClaimError } from '../../src/core/model/job-errors.js';
+import { BacklogFullError } from '../../src/core/model/store-errors.js';
+import { type EngineConfig } from '../../src/core/options/config.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Claimed } from '../../src/core/ports/claims.js';
 import type { IntakeResult } from '../../src/core/ports/intake.js';
 import type { EntityStore } from '../../src/core/ports/store.js';

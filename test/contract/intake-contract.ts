@@ -5,9 +5,10 @@
 
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
-import { BacklogFullError } from '../../src/core/model/errors.js';
 import type { JobOptions } from '../../src/core/model/job.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import { BacklogFullError } from '../../src/core/model/store-errors.js';
+import { type EngineConfig } from '../../src/core/options/config.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { IntakeResult } from '../../src/core/ports/intake.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';

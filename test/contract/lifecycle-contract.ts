@@ -3,9 +3,10 @@
  * for workers, the load of pods, and work that came past the library. Neighbour: `store-contract.ts`, jobs and claims.
  */
 import type { EntityRef } from '../../src/core/model/entity.js';
-import { StaleClaimError } from '../../src/core/model/errors.js';
 import type { FetchedJob } from '../../src/core/model/job.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import { StaleClaimError } from '../../src/core/model/job-errors.js';
+import { type EngineConfig } from '../../src/core/options/config.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';

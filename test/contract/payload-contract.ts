@@ -2,7 +2,8 @@
 
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { NewJob, Settlement } from '../../src/core/model/job.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import { type EngineConfig } from '../../src/core/options/config.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { PayloadCodec } from '../../src/core/payload/codec.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, withdrawal } from '../support/settlements.js';

@@ -5,10 +5,11 @@
 
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
-import { StoreRefusedError } from '../../src/core/model/errors.js';
 import { type FetchedJob, type Settlement } from '../../src/core/model/job.js';
+import { StoreRefusedError } from '../../src/core/model/store-errors.js';
+import { type EngineConfig } from '../../src/core/options/config.js';
 import type { EntityOptions } from '../../src/core/options/options.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { WHILE_CLAIMED_MS } from '../../src/core/ports/work.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';

@@ -6,7 +6,7 @@
 
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
-import { StaleClaimError } from '../../src/core/model/errors.js';
+import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Claimed, Passed } from '../../src/core/ports/claims.js';
 import type { EntityStore } from '../../src/core/ports/store.js';

@@ -1,6 +1,6 @@
 /** I11: steps on real Redis stay short whatever is in a queue, and what takes several is done although its caller dies. */
 import type { EntityRef } from '../../src/core/model/entity.js';
-import { StoreUnavailableError } from '../../src/core/model/errors.js';
+import { StoreUnavailableError } from '../../src/core/model/store-errors.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { plantJobs } from '../support/plant.js';
 import { RedisEntity } from '../support/redis-entity.js';

@@ -1,5 +1,5 @@
 /** Real connections that break at the worst moment. Numbers are those of the design's races. */
-import { OutcomeUnknownError } from '../../src/core/model/errors.js';
+import { OutcomeUnknownError } from '../../src/core/model/store-errors.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { RedisProxy } from '../support/redis-proxy.js';
 import { claimOf, done } from '../support/settlements.js';

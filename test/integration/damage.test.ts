@@ -1,5 +1,5 @@
 /** What each guard against damaged records does, by direct calls; `damaged-records.test.ts` gives every field every value. */
-import { StaleClaimError } from '../../src/core/model/errors.js';
+import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import type { RedisJob } from '../../src/store/redis/decode.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done } from '../support/settlements.js';

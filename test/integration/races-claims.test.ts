@@ -3,7 +3,7 @@
  * misses when it is taken out. Numbers are those of the design's invariants (I) and races.
  */
 import type { Job } from 'bullmq';
-import { StaleClaimError } from '../../src/core/model/errors.js';
+import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { connect } from '../support/redis.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done, serving } from '../support/settlements.js';

@@ -2,7 +2,7 @@
  * Races of time on real Redis: its clock steps, its memory forgets, a deadline that somebody else remembers. A step of
  * the clock is forced by writing what Redis would have written before it. Numbers are those of the design.
  */
-import { StaleClaimError } from '../../src/core/model/errors.js';
+import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done, serving } from '../support/settlements.js';
 

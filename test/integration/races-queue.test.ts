@@ -2,7 +2,8 @@
  * Races about the queue's own keys, on real Redis and BullMQ: what a release may delete, work of other kinds than ours,
  * adds that fail half-way. One test for each guard of the scripts that no other test misses when it is taken out.
  */
-import { InvalidOptionError, StoreRefusedError } from '../../src/core/model/errors.js';
+import { InvalidOptionError } from '../../src/core/model/errors.js';
+import { StoreRefusedError } from '../../src/core/model/store-errors.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done, serving } from '../support/settlements.js';
 

@@ -4,13 +4,10 @@
  */
 import { Job, Queue, Worker } from 'bullmq';
 import type { EntityRef } from '../../src/core/model/entity.js';
-import {
-  InvalidOptionError,
-  StaleClaimError,
-  StoreRefusedError,
-  UnsupportedError,
-} from '../../src/core/model/errors.js';
+import { InvalidOptionError, UnsupportedError } from '../../src/core/model/errors.js';
 import type { FetchedJob, NewJob, Settlement } from '../../src/core/model/job.js';
+import { StaleClaimError } from '../../src/core/model/job-errors.js';
+import { StoreRefusedError } from '../../src/core/model/store-errors.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { redisUrl } from '../support/redis.js';

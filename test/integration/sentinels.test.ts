@@ -9,7 +9,7 @@ import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
 import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
 import { EntityQueues } from '../../src/nest/operator/entity-queues.js';
-import type { RedisConnectionOptions, SentinelOptions } from '../../src/store/redis/connection/connection.js';
+import type { RedisConnectionOptions, SentinelOptions } from '../../src/store/redis/connection/options.js';
 import { RedisProxy } from '../support/redis-proxy.js';
 import { Sentinels } from '../support/sentinels.js';
 import { eventually } from '../support/wait.js';

@@ -105,7 +105,7 @@ export const contextGuards = [
   {
     guard: 'global enhancers that are request-scoped are made for a job',
     cites: 'enhancers',
-    file: 'src/nest/decorators/decorators.ts',
+    file: 'src/nest/decorators/worker-processor.decorator.ts',
     from: '    if (enhancers) markAsEntryProvider(target);\n',
     to: '',
     tests: ENHANCERS,

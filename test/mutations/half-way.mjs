@@ -8,7 +8,7 @@ export const halfWayGuards = [
   {
     guard: 'a step that was stopped half-way is not told as one that was not executed',
     cites: 'I10',
-    file: 'src/store/redis/connection/channel.ts',
+    file: 'src/store/redis/connection/outcome.ts',
     from: '  return half\n',
     to: '  return half && false\n',
     tests: HALF,

@@ -72,7 +72,7 @@ export const scheduleGuards = [
   {
     guard: 'a schedule that is put anew finds its run in a paused queue',
     cites: 'I5',
-    file: 'src/store/redis/bullmq/encode.ts',
+    file: 'src/store/redis/bullmq/recorder.ts',
     from: "names('addJobScheduler').map(name => (name === 'paused' ? 'wait' : name))",
     to: "names('addJobScheduler')",
     tests: CONTRACT,

@@ -91,13 +91,7 @@ export const sizeGuards = [
     '',
     CHANNEL,
   ),
-  size(
-    'a large call goes alone',
-    redis('connection/channel'),
-    'if (count > 0 && bytes > MAX_BYTES) break;',
-    '',
-    CHANNEL,
-  ),
+  size('a large call goes alone', redis('connection/batch'), 'if (count > 0 && bytes > MAX_BYTES) break;', '', CHANNEL),
   size(
     'a write that throws rejects its calls',
     redis('connection/channel'),

@@ -4,12 +4,15 @@
  * `SEED=n` repeats one walk, `HOSTILE_WALKS=n` makes more.
  */
 
-import { Enqueuer, type JobRequest } from '../../src/core/enqueue/enqueuer.js';
+import { Enqueuer } from '../../src/core/enqueue/enqueuer.js';
 import type { FlowOf } from '../../src/core/enqueue/flow.js';
+import { type JobRequest } from '../../src/core/enqueue/requests.js';
 import { type EntityRef, entityKey } from '../../src/core/model/entity.js';
-import { AtomicQueuesError, OutcomeUnknownError, StoreRefusedError } from '../../src/core/model/errors.js';
+import { AtomicQueuesError } from '../../src/core/model/errors.js';
 import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
-import { type EngineConfig, resolveOptions } from '../../src/core/options/resolve.js';
+import { OutcomeUnknownError, StoreRefusedError } from '../../src/core/model/store-errors.js';
+import { type EngineConfig } from '../../src/core/options/config.js';
+import { resolveOptions } from '../../src/core/options/resolve.js';
 import { Propagation } from '../../src/core/payload/caller-context.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import type { Cluster } from '../contract/store-contract.js';

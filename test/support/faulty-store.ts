@@ -2,7 +2,7 @@
  * A store between an engine and the real one, in which a test breaks things at the moment it chooses.
  * What is not broken passes through untouched: the very promise of the real store.
  */
-import { OutcomeUnknownError, StoreUnavailableError } from '../../src/core/model/errors.js';
+import { OutcomeUnknownError, StoreUnavailableError } from '../../src/core/model/store-errors.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { gate } from './wait.js';
 

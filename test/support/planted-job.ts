@@ -1,5 +1,5 @@
 /** A job put straight into the books of a memory server, behind the back of every pod. */
-import type { StoredJob } from '../../src/store/memory/server.js';
+import type { StoredJob } from '../../src/store/memory/state.js';
 
 export function plantedJob(id: string, data: string): StoredJob {
   return {

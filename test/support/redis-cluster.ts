@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { EntityRef } from '../../src/core/model/entity.js';
-import type { EngineConfig } from '../../src/core/options/resolve.js';
+import type { EngineConfig } from '../../src/core/options/config.js';
 import { systemClock } from '../../src/nest/system.js';
 import { KeySpace } from '../../src/store/redis/keys.js';
 import { RedisEntityStore } from '../../src/store/redis/redis-store.js';

@@ -10,7 +10,7 @@ import { Redis } from 'ioredis';
 import { type DevRedis, startRedis } from '#dev-redis';
 
 import { AtomicQueuesError, AtomicQueuesModule, EntityQueues, QueueBus, type WaitOptions } from '../../src/index.js';
-import type { SentinelOptions } from '../../src/store/redis/connection/connection.js';
+import type { SentinelOptions } from '../../src/store/redis/connection/options.js';
 
 import { allWorkedSince, CLEAN, type FaultWindow, judge, longestSilence, type Verdict } from './judge.js';
 import { PodProcesses, type Run } from './processes.js';

@@ -1,7 +1,7 @@
 /** A primary, two replicas and three sentinels, as processes: for tests in which the primary is frozen, or killed. */
 import { Redis } from 'ioredis';
 import { type DevRedis, hasServerOnPath, startRedis, startSentinel } from '#dev-redis';
-import type { SentinelOptions } from '../../src/store/redis/connection/connection.js';
+import type { SentinelOptions } from '../../src/store/redis/connection/options.js';
 import { eventually } from './wait.js';
 
 const NAME = 'primary';

@@ -1,7 +1,7 @@
 /** How tests of a store read its answers and end what they have fetched. */
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
-import type { EngineConfig } from '../../src/core/options/resolve.js';
+import type { EngineConfig } from '../../src/core/options/config.js';
 import type { Claimed, Passed, PodState } from '../../src/core/ports/claims.js';
 import type { IntakeResult } from '../../src/core/ports/intake.js';
 

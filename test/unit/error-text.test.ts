@@ -10,8 +10,8 @@ import {
   quoted,
   shorten,
 } from '../../src/core/model/error-text.js';
-import { BatchFailure } from '../../src/core/model/errors.js';
 import { failureTextOf } from '../../src/core/model/failure-text.js';
+import { BatchFailure } from '../../src/core/model/job-errors.js';
 import { describeThrown } from '../../src/core/model/reply.js';
 import { thrown } from '../support/hostile.js';
 

@@ -6,8 +6,9 @@ import vm from 'node:vm';
 import { UnrecoverableError } from 'bullmq';
 import { HandlerError } from '../../src/core/calls/call-errors.js';
 import { jsonWithin } from '../../src/core/model/bounded-json.js';
-import { BulkEnqueueError, JobRefusedError } from '../../src/core/model/errors.js';
+import { BulkEnqueueError } from '../../src/core/model/errors.js';
 import { messageOf } from '../../src/core/model/failure-text.js';
+import { JobRefusedError } from '../../src/core/model/job-errors.js';
 import { describeThrown } from '../../src/core/model/reply.js';
 import { MemoryPods } from '../support/memory-pods.js';
 

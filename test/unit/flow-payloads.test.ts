@@ -1,7 +1,7 @@
 /** What the children of a flow have returned, by their codecs; and all that an envelope carries at once: codec, context, children. */
 import { SuperJSON } from 'superjson';
-import type { JobRequest } from '../../src/core/enqueue/enqueuer.js';
 import type { FlowOf } from '../../src/core/enqueue/flow.js';
+import type { JobRequest } from '../../src/core/enqueue/requests.js';
 import type { EngineOptions } from '../../src/core/options/options.js';
 import { jsonCodec, type PayloadCodec } from '../../src/core/payload/codec.js';
 import { superjsonCodec } from '../../src/core/payload/superjson-codec.js';

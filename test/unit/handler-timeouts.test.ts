@@ -2,7 +2,7 @@
  * `handlerTimeoutMs`: what becomes of a handler that takes too long, and of its entity (race 39). The handlers of these tests do what
  * their test tells them, and nothing else: they ignore their signals.
  */
-import { HandlerTimeoutError } from '../../src/core/model/errors.js';
+import { HandlerTimeoutError } from '../../src/core/model/job-errors.js';
 import { STOP_GRACE_MS } from '../../src/core/run/run-limit.js';
 import { settle } from '../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod, type Running } from '../support/memory-pods.js';

@@ -3,7 +3,7 @@
  * property: one job, batches, shared reads, and calls that wait for a result.
  */
 import fc from 'fast-check';
-import { BatchFailure } from '../../src/core/model/errors.js';
+import { BatchFailure } from '../../src/core/model/job-errors.js';
 import { settle } from '../support/clock.js';
 import { returned, thrown } from '../support/hostile.js';
 import { MemoryPods, type Pod } from '../support/memory-pods.js';

@@ -2,7 +2,7 @@
 
 import { Engine } from '../../src/core/engine.js';
 import { HandlerTable } from '../../src/core/handlers/handler-table.js';
-import { StoreUnavailableError } from '../../src/core/model/errors.js';
+import { StoreUnavailableError } from '../../src/core/model/store-errors.js';
 import type { EngineOptions } from '../../src/core/options/options.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Hosts } from '../../src/core/ports/hosts.js';

@@ -1,5 +1,5 @@
 /** Jobs that are about to start when their pod is told to stop. */
-import { StaleClaimError } from '../../src/core/model/errors.js';
+import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { Lease, momentOf, NotStarted } from '../../src/core/run/lease.js';
 import { ManualClock, settle } from '../support/clock.js';
 import { MemoryPods } from '../support/memory-pods.js';

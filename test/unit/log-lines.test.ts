@@ -1,6 +1,6 @@
 /** What names and errors of users become in the log: one bounded line each, and a bounded number of them. */
 import { Logger } from '@nestjs/common';
-import { BatchFailure } from '../../src/core/model/errors.js';
+import { BatchFailure } from '../../src/core/model/job-errors.js';
 import { Admission } from '../../src/core/pod/admission.js';
 import { nestLog } from '../../src/nest/system.js';
 import { ManualClock } from '../support/clock.js';

@@ -1,7 +1,7 @@
 /** A Nest application on the store in memory: everything of the layer is real but Redis. */
 import { type LoggerService, Module, type ModuleMetadata } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
-import type { EngineConfig } from '../../src/core/options/resolve.js';
+import type { EngineConfig } from '../../src/core/options/config.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import type { AtomicQueuesModuleOptions } from '../../src/nest/options/module-options.js';
 import { STORE_FACTORY, type StoreFactory } from '../../src/nest/runtime.js';

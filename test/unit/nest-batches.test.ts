@@ -2,8 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { HandlerTable } from '../../src/core/handlers/handler-table.js';
-import { BatchFailure } from '../../src/core/model/errors.js';
 import type { EntityContext } from '../../src/core/model/job.js';
+import { BatchFailure } from '../../src/core/model/job-errors.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { currentEntity, currentJob } from '../../src/nest/current-job.js';
 import { BatchHandler, JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';

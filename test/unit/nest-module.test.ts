@@ -1,7 +1,7 @@
 /** The module in a Nest application: its forms, what is checked at start, and the order of start and shutdown. */
 import { Inject, Injectable, Module } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
-import { AuthenticationError } from '../../src/core/model/errors.js';
+import { AuthenticationError } from '../../src/core/model/store-errors.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';

@@ -1,7 +1,7 @@
 /** Options of the engine and of jobs: what is unknown, wrong, or not there yet, each with a typed error. */
 
-import { HandlerNotFoundError, JobAbandonedError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions } from '../../src/core/model/job.js';
+import { HandlerNotFoundError, JobAbandonedError } from '../../src/core/model/job-errors.js';
 import { checkJobOptions, checkOrder } from '../../src/core/options/job-options.js';
 import type { EngineOptions, EntityOptions } from '../../src/core/options/options.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';

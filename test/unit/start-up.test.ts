@@ -1,7 +1,7 @@
 /** The start of an application: one module, what enqueues from which hook on, and when it connects. */
 import { Inject, Injectable, Module, type ModuleMetadata } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { AuthenticationError } from '../../src/core/model/errors.js';
+import { AuthenticationError } from '../../src/core/model/store-errors.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';

@@ -6,7 +6,7 @@ import type { Job } from 'bullmq';
 import { IsInt, IsString, Min, registerDecorator, ValidateNested } from 'class-validator';
 import { z } from 'zod';
 import type { StandardSchema } from '../../src/core/handlers/validation.js';
-import { ValidationError } from '../../src/core/model/errors.js';
+import { ValidationError } from '../../src/core/model/payload-errors.js';
 import { encryptedCodec } from '../../src/core/payload/encrypted-codec.js';
 import { QueueBus } from '../../src/nest/bus/queue-bus.js';
 import { JobCommand } from '../../src/nest/decorators/job-command.decorator.js';

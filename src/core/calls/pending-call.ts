@@ -6,9 +6,10 @@
  */
 
 import type { EntityRef } from '../model/entity.js';
-import { messageOf, OutcomeUnknownError } from '../model/errors.js';
+import { messageOf } from '../model/errors.js';
 import { MAX_UNREAD } from '../model/mailbox.js';
 import type { Reply } from '../model/reply.js';
+import { OutcomeUnknownError } from '../model/store-errors.js';
 import type { Codecs } from '../payload/codec.js';
 import { readResult } from '../payload/payload.js';
 import type { Clock, Timer } from '../ports/clock.js';

@@ -6,7 +6,7 @@
  * which calls would wait in a circle, the store keeps answers until they are read.
  */
 
-import type { EnqueuedJob, JobRequest } from '../enqueue/enqueuer.js';
+import type { EnqueuedJob, JobRequest } from '../enqueue/requests.js';
 import { detached } from '../model/detached.js';
 import { type EntityRef, entityKey, entityRef } from '../model/entity.js';
 import type { Envelope, WaitLink } from '../model/envelope.js';
@@ -14,8 +14,8 @@ import { isKindOf } from '../model/error-text.js';
 import { ClosedError, InvalidOptionError, rejecting } from '../model/errors.js';
 import type { JobOptions } from '../model/job.js';
 import { MAX_WAITING_CALLS } from '../model/mailbox.js';
+import type { EngineConfig } from '../options/config.js';
 import { milliseconds } from '../options/durations.js';
-import type { EngineConfig } from '../options/resolve.js';
 import { sealedBy } from '../payload/codec.js';
 import type { HostLookup } from '../pod/host-lookup.js';
 import type { Clock } from '../ports/clock.js';

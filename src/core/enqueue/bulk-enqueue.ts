@@ -5,8 +5,9 @@
  * Neighbour: `enqueuer.ts` checks and sends single jobs.
  */
 import { MAX_STEP_BYTES, weightOf } from '../model/bounds.js';
-import { BulkEnqueueError, OutcomeUnknownError, StepTooLargeError, StoreUnavailableError } from '../model/errors.js';
+import { BulkEnqueueError } from '../model/errors.js';
 import type { NewJob } from '../model/job.js';
+import { OutcomeUnknownError, StepTooLargeError, StoreUnavailableError } from '../model/store-errors.js';
 import { nextTurn } from '../ports/own-timers.js';
 
 /** So many bytes are encoded in one turn of the event loop; a bulk with more is a large one. */

@@ -2,18 +2,17 @@
  * The way in: a request is checked, encoded and sent to the store in one call, through the entity's worker where this
  * pod works the entity or may (its answer can bring the claim, or the job itself).
  */
-
 import { MAX_STEP_BYTES, weightOf } from '../model/bounds.js';
 import { detached } from '../model/detached.js';
-import type { EntityId } from '../model/entity.js';
 import { entityRef, MAX_JOB_NAME_LENGTH } from '../model/entity.js';
 import type { Envelope } from '../model/envelope.js';
 import { quoted } from '../model/error-text.js';
-import { ClosedError, InvalidCommandError, rejecting, StepTooLargeError } from '../model/errors.js';
-import type { JobOptions, NewJob } from '../model/job.js';
+import { ClosedError, InvalidCommandError, rejecting } from '../model/errors.js';
+import type { NewJob } from '../model/job.js';
 import type { Schedule } from '../model/schedule.js';
+import { StepTooLargeError } from '../model/store-errors.js';
+import type { EngineConfig } from '../options/config.js';
 import { checkJobOptions, checkOrder, dueNow, duplicateCheck, withIdempotency } from '../options/job-options.js';
-import type { EngineConfig } from '../options/resolve.js';
 import type { Propagation } from '../payload/caller-context.js';
 import { sealedBy } from '../payload/codec.js';
 import { ignoreRejections } from '../payload/ignored-rejections.js';
@@ -26,44 +25,8 @@ import { type Moment, momentOf } from '../run/lease.js';
 import type { EntityWorker } from '../work/entity-worker.js';
 import { enqueueBulk, SendOrder } from './bulk-enqueue.js';
 import { asTree, type FlowOf, type FlowPlan, planFlow } from './flow.js';
+import type { EnqueuedFlow, EnqueuedJob, JobRequest, ScheduledJob } from './requests.js';
 import { checkSchedule } from './schedule-checks.js';
-
-/** A job as a user asks for it. */
-export interface JobRequest {
-  readonly entityType: string;
-  readonly entityId: EntityId;
-  readonly name: string;
-  /** Anything that the codec of its type can carry: JSON, where nothing else is said. */
-  readonly data: unknown;
-  /** BullMQ's options of a job. */
-  readonly options?: JobOptions;
-}
-
-/** A job that was added: from now on it is the queue's, whatever becomes of this process. */
-export interface EnqueuedJob {
-  /** BullMQ's id of the job; the one that was given, or a new one. */
-  readonly jobId: string;
-  readonly entityType: string;
-  readonly entityId: string;
-  /** Name of the entity's BullMQ queue. */
-  readonly queueName: string;
-}
-
-/** A flow that was added: its root, and below it the children of each job in the order given. */
-export interface EnqueuedFlow extends EnqueuedJob {
-  readonly children: readonly EnqueuedFlow[];
-}
-
-/** A schedule that has begun: it goes on until somebody removes it, whatever becomes of this process. */
-export interface ScheduledJob {
-  readonly scheduleId: string;
-  readonly entityType: string;
-  readonly entityId: string;
-  /** Name of the entity's BullMQ queue. */
-  readonly queueName: string;
-  /** When it runs next, in ms since 1970. */
-  readonly nextAtMs: number;
-}
 
 /** A job that was sent with others, and the worker that it went through. */
 interface Sent {

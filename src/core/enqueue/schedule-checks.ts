@@ -2,8 +2,9 @@
 import { didYouMean } from '../model/did-you-mean.js';
 import { type EntityRef, entityKey, MAX_ID_LENGTH } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
-import { InvalidOptionError, StoreRefusedError, UnsupportedError } from '../model/errors.js';
+import { InvalidOptionError, UnsupportedError } from '../model/errors.js';
 import type { Schedule } from '../model/schedule.js';
+import { StoreRefusedError } from '../model/store-errors.js';
 
 const KNOWN = ['id', 'every', 'pattern', 'tz'];
 /** A hundred years. */

@@ -7,9 +7,10 @@
 
 import { didYouMean } from '../model/did-you-mean.js';
 import type { EntityRef } from '../model/entity.js';
-import { HandlerConflictError, HandlerNotFoundError, InvalidOptionError } from '../model/errors.js';
+import { HandlerConflictError, InvalidOptionError } from '../model/errors.js';
 import type { JobRunner } from '../model/job.js';
-import type { EngineConfig } from '../options/resolve.js';
+import { HandlerNotFoundError } from '../model/job-errors.js';
+import type { EngineConfig } from '../options/config.js';
 import type { BatchHandling } from './batch-options.js';
 import type { Validator } from './validation.js';
 

@@ -4,7 +4,8 @@
  * Owns: the verdict on a payload, and when it is asked for. Neighbours: `nest/handlers/validators.ts` says which validator a class has;
  * `nest/bus/queue-bus.ts` asks at enqueue, `run-job.ts` before the run.
  */
-import { InvalidOptionError, UnsupportedError, ValidationError, type ValidationIssue } from '../model/errors.js';
+import { InvalidOptionError, UnsupportedError } from '../model/errors.js';
+import { ValidationError, type ValidationIssue } from '../model/payload-errors.js';
 
 /** A schema that follows https://standardschema.dev: one of zod, valibot, arktype and others. */
 export interface StandardSchema {

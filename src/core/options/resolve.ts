@@ -4,13 +4,12 @@
  * Owns: defaults, and what follows from several options together. Neighbours: `options.ts` types what a user writes,
  * `checks.ts` checks it.
  */
-
 import { encodeSegment } from '../model/entity.js';
 import { InvalidOptionError } from '../model/errors.js';
 import type { JobOptions } from '../model/job.js';
 import { MAX_FRAMES } from '../model/stack-frames.js';
-import { type ContextOptions, checkContextOptions } from '../payload/caller-context.js';
-import { type CodecRequirement, Codecs, checkCodec, jsonCodec, type PayloadCodec } from '../payload/codec.js';
+import { checkContextOptions } from '../payload/caller-context.js';
+import { type CodecRequirement, Codecs, checkCodec, jsonCodec } from '../payload/codec.js';
 import {
   checkEntityOptions,
   checkKnown,
@@ -20,6 +19,7 @@ import {
   MAX_AT_ONCE,
   upTo,
 } from './checks.js';
+import type { EngineConfig, EntityTypeConfig } from './config.js';
 import {
   entityWithDurationsInMs,
   MODULE_DURATIONS,
@@ -29,73 +29,14 @@ import {
   zeroOrMilliseconds,
 } from './durations.js';
 import { checkDefaultJobOptions, checkOrder } from './job-options.js';
-import type { EngineOptions, EntityOptions, OnExhausted, Ordering, RateLimit } from './options.js';
-
-/** An entity type as the core reads it. */
-export interface EntityTypeConfig {
-  readonly type: string;
-  readonly queueName: ((encodedId: string) => string) | undefined;
-  readonly workerName: ((entityId: string) => string) | undefined;
-  readonly idleTimeoutMs: number;
-  readonly defaultEntityId: string | undefined;
-  readonly lockDurationMs: number;
-  readonly prefetch: number;
-  /** Most jobs of one batch: what is fetched, or runs, must fit into one call. */
-  readonly mostPerBatch: number;
-  readonly maxStalledCount: number;
-  readonly unknownJobGraceMs: number;
-  /** 0 for never. */
-  readonly slowHandlerWarnMs: number;
-  /** 0 for no limit. */
-  readonly handlerTimeoutMs: number;
-  readonly concurrency: number;
-  readonly maxWorkers: number;
-  /** How many handlers of an entity run at once at most: those of all its workers. */
-  readonly maxHandlers: number;
-  /** How many handlers a new worker runs at once. */
-  readonly handlersAtStart: number;
-  /** One job after the other, in order; shared reads beside each other. */
-  readonly isOrdered: boolean;
-  /** How many shared reads run at once at most; 1 where no handler of this pod is one of them. */
-  readonly maxReads: number;
-  readonly ordering: Ordering;
-  readonly onExhausted: OnExhausted;
-  readonly maxPending: number | undefined;
-  readonly rateLimit: RateLimit | undefined;
-  readonly jobOptions: JobOptions;
-  readonly codec: PayloadCodec;
-  /** Only what this codec has written is read, or another one that is secret. */
-  readonly requireCodec: boolean;
-  readonly maxPayloadBytes: number;
-  readonly maxResultBytes: number;
-}
-
-/** All options as the core reads them. */
-export interface EngineConfig {
-  readonly leaseMs: number;
-  readonly eventLoopBlockLimitMs: number;
-  readonly sweepMs: number;
-  readonly shutdownTimeoutMs: number;
-  readonly currentJob: boolean;
-  readonly failureStackFrames: number;
-  readonly replyTimeoutMs: number | undefined;
-  readonly context: ContextOptions | undefined;
-  readonly producerOnly: boolean;
-  readonly maxWorkersPerPod: number;
-  /** 0 for never. */
-  readonly discoveryMs: number;
-  /** How often the workers of entities are scaled; not at all without. */
-  readonly scaleEveryMs: number | undefined;
-  /** All that this pod can read. */
-  readonly codecs: Codecs;
-  entityType(type: string): EntityTypeConfig;
-}
+import type { EngineOptions, EntityOptions } from './options.js';
 
 /** Completed jobs leave at once; failed ones stay for a person to see, bounded in number and age (7 days, in seconds). */
 const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1000, age: 7 * 24 * 3600 } };
 
 /** Shared reads of an entity at once, where nothing else is said. */
 const MAX_READS = 16;
+
 const NONE: ReadonlySet<string> = new Set();
 
 const DEFAULT_MAX_BYTES = 256 * 1024;

@@ -12,8 +12,9 @@ import {
   type TraceFields,
 } from '../model/envelope.js';
 import { kindOfThrown } from '../model/error-text.js';
-import { ContextError, InvalidOptionError, messageOf } from '../model/errors.js';
+import { InvalidOptionError, messageOf } from '../model/errors.js';
 import type { FetchedJob } from '../model/job.js';
+import { ContextError } from '../model/payload-errors.js';
 
 /**
  * Values that travel from the code that enqueues a job to its handler: of any AsyncLocalStorage, of nestjs-cls, or of your own.

@@ -5,7 +5,8 @@
  * Neighbours: `payload.ts` writes and reads with them; `envelope.ts` carries the name from the producer to the worker.
  */
 import type { ChildRef, Envelope } from '../model/envelope.js';
-import { InvalidOptionError, PayloadUnreadableError } from '../model/errors.js';
+import { InvalidOptionError } from '../model/errors.js';
+import { PayloadUnreadableError } from '../model/payload-errors.js';
 
 /** What JSON can carry. */
 export type JsonValue =

@@ -8,11 +8,13 @@
  */
 import { MAX_VALUES } from '../model/bounds.js';
 import { isInstance, kindOfThrown, quoted, shorten, tagOf } from '../model/error-text.js';
-import { UnserializableDataError } from '../model/errors.js';
+import { UnserializableDataError } from '../model/payload-errors.js';
 import { ignoreRejections } from './ignored-rejections.js';
+import { BOXES, ELSEWHERE, instanceWord, isEmptied, isObservable, isPlain, noItem, REMEDIES } from './value-kinds.js';
 
 /** Levels of arrays and objects. An empty stack has room for 1,900 levels of the walk, and for 4,100 of `JSON.stringify`. */
 export const MAX_DEPTH = 500;
+
 /** Longest path in a message. */
 const MAX_PATH_LENGTH = 256;
 
@@ -179,83 +181,5 @@ class Walk {
     if (!ArrayBuffer.isView(value) && !ELSEWHERE.has(tag) && !isEmptied(value)) return undefined;
     const remedy = REMEDIES.get(tag) ?? '';
     throw new Refusal(() => `is ${instanceWord(value)}, whose content is not in its own properties${remedy}`);
-  }
-}
-
-/** Tags of what has its content elsewhere than in its properties, even if an instance or a subclass adds some. */
-const ELSEWHERE = new Set([
-  ...['Error', 'RegExp', 'Map', 'Set', 'WeakMap', 'WeakSet', 'WeakRef', 'Promise', 'ArrayBuffer', 'SharedArrayBuffer'],
-  ...['BigInt', 'Symbol', 'Headers', 'FormData', 'Blob', 'File', 'URLSearchParams'],
-]);
-
-const REMEDIES = new Map([
-  ['Map', ': use [...map]'],
-  ['Set', ': use [...set]'],
-]);
-
-/** A list of nothing that is the whole value usually comes of `return Promise.all(items.map(save))`. */
-function noItem(depth: number): string {
-  const remedy = depth === 0 ? 'use null, or await Promise.all() without returning what it gives' : 'use null';
-  return `is undefined (or a hole): ${remedy}`;
-}
-
-/** By the shape that `isObservable` of rxjs asks for, whose copies may be several. A class of a user may have `subscribe` alone. */
-function isObservable(value: object): boolean {
-  const { subscribe, lift } = value as { subscribe?: unknown; lift?: unknown };
-  return typeof subscribe === 'function' && typeof lift === 'function';
-}
-
-/** Boxed primitives. Each function throws for what only has the tag of its brand. */
-const BOXES = new Map<string, (this: unknown) => unknown>([
-  ['Number', Number.prototype.valueOf as () => unknown],
-  ['String', String.prototype.valueOf as () => unknown],
-  ['Boolean', Boolean.prototype.valueOf as () => unknown],
-]);
-
-/** An object without a class. */
-function isPlain(value: object): boolean {
-  const prototype: object | null = Object.getPrototypeOf(value);
-  return prototype === null || isRoot(prototype);
-}
-
-/** `Object.prototype`, of whichever realm. */
-function isRoot(prototype: object): boolean {
-  if (prototype === Object.prototype) return true;
-  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf');
-}
-
-/** Longest chain of classes that is looked at; a proxy may make one without an end. */
-const MAX_CLASSES = 100;
-
-/**
- * An instance without properties of its own, whose class has methods or accessors: what it holds is private, as in `Headers`,
- * a generator or a class with `#fields`. One of a class that has nothing (`class Ping {}`) is complete.
- */
-function isEmptied(value: object): boolean {
-  if (Object.keys(value).length > 0) return false;
-  let at: object | null = Object.getPrototypeOf(value);
-  for (let classes = 0; classes < MAX_CLASSES; classes++) {
-    if (at === null || isRoot(at)) return false;
-    if (Reflect.ownKeys(at).some(name => name !== 'constructor')) return true;
-    at = Object.getPrototypeOf(at);
-  }
-  return true;
-}
-
-/** Never a name that the value itself gives. Never throws. */
-function instanceWord(value: object): string {
-  const name = classNameOf(value);
-  return typeof name === 'string' && /^[\w$]{1,64}$/.test(name)
-    ? `an instance of ${name}`
-    : 'an object of no known class';
-}
-
-function classNameOf(value: object): unknown {
-  try {
-    const prototype: object | null = Object.getPrototypeOf(value);
-    const kind: unknown = prototype && Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value;
-    return typeof kind === 'function' ? kind.name : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -8,15 +8,9 @@
 import { entityKey } from '../model/entity.js';
 import type { ChildRef, Envelope } from '../model/envelope.js';
 import { isInstance, kindOfThrown } from '../model/error-text.js';
-import {
-  AtomicQueuesError,
-  messageOf,
-  PayloadTooLargeError,
-  PayloadUnreadableError,
-  UnserializableDataError,
-  UnsupportedError,
-} from '../model/errors.js';
+import { AtomicQueuesError, messageOf, UnsupportedError } from '../model/errors.js';
 import type { ChildResult } from '../model/job.js';
+import { PayloadTooLargeError, PayloadUnreadableError, UnserializableDataError } from '../model/payload-errors.js';
 import { type Codecs, type JsonValue, jsonCodec, type PayloadCodec } from './codec.js';
 import { ignoreRejections } from './ignored-rejections.js';
 import { jsonText } from './json-values.js';

@@ -6,7 +6,7 @@
  */
 import type { HandlerTable } from '../handlers/handler-table.js';
 import { asLine, quoted } from '../model/error-text.js';
-import type { EngineConfig } from '../options/resolve.js';
+import type { EngineConfig } from '../options/config.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { HostedType } from '../ports/hosts.js';
 import type { Log } from '../ports/log.js';

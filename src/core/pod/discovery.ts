@@ -4,7 +4,7 @@
  */
 import type { HandlerTable } from '../handlers/handler-table.js';
 import { messageOf } from '../model/errors.js';
-import type { EngineConfig } from '../options/resolve.js';
+import type { EngineConfig } from '../options/config.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { EntityStore } from '../ports/store.js';

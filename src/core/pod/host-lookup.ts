@@ -9,7 +9,7 @@ import type { HandlerTable } from '../handlers/handler-table.js';
 import { detached } from '../model/detached.js';
 import { didYouMean } from '../model/did-you-mean.js';
 import { quoted } from '../model/error-text.js';
-import type { EngineConfig } from '../options/resolve.js';
+import type { EngineConfig } from '../options/config.js';
 import type { Log } from '../ports/log.js';
 import type { EntityStore } from '../ports/store.js';
 

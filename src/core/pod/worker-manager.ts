@@ -10,7 +10,7 @@ import type { HandlerTable } from '../handlers/handler-table.js';
 import type { Claim } from '../model/claim.js';
 import { type EntityRef, entityKey } from '../model/entity.js';
 import { type EventSink, NO_EVENTS } from '../model/events.js';
-import type { EngineConfig } from '../options/resolve.js';
+import type { EngineConfig } from '../options/config.js';
 import type { Propagation } from '../payload/caller-context.js';
 import type { TypeLoad } from '../ports/claims.js';
 import type { Clock } from '../ports/clock.js';

@@ -10,7 +10,7 @@
  */
 
 import type { Claim } from '../model/claim.js';
-import { StaleClaimError } from '../model/errors.js';
+import { StaleClaimError } from '../model/job-errors.js';
 import type { Clock } from '../ports/clock.js';
 
 /** A moment on both clocks. */

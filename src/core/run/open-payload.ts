@@ -7,9 +7,10 @@
 
 import { type Validator, validBeforeRun } from '../handlers/validation.js';
 import { MAX_BATCH_RESULT_BYTES } from '../model/bounds.js';
-import { messageOf, PayloadUnreadableError } from '../model/errors.js';
+import { messageOf } from '../model/errors.js';
 import type { FetchedJob, HandlerPayload } from '../model/job.js';
-import type { EntityTypeConfig } from '../options/resolve.js';
+import { PayloadUnreadableError } from '../model/payload-errors.js';
+import type { EntityTypeConfig } from '../options/config.js';
 import type { Codecs, PayloadCodec } from '../payload/codec.js';
 import { ignoreRejections } from '../payload/ignored-rejections.js';
 import { checkSize, decodePayload, encodePayload, isLargerThan, storedText } from '../payload/payload.js';

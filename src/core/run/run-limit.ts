@@ -4,7 +4,7 @@
  * Owns that moment, and the timers: none for a type without the option. Neighbours: `run-job.ts` and `run-batch.ts` run
  * handlers within it; a worker whose run had to be told to stop starts nothing more under its token (`worker-state.ts`, race 39).
  */
-import { HandlerTimeoutError } from '../model/errors.js';
+import { HandlerTimeoutError } from '../model/job-errors.js';
 import { ignoreRejections } from '../payload/ignored-rejections.js';
 import type { Clock, Timer } from '../ports/clock.js';
 

@@ -10,7 +10,7 @@
 import type { Claim } from '../model/claim.js';
 import type { EntityRef } from '../model/entity.js';
 import type { FetchedJob, NewJob } from '../model/job.js';
-import type { EntityTypeConfig } from '../options/resolve.js';
+import type { EntityTypeConfig } from '../options/config.js';
 import type { Renewal } from '../ports/claims.js';
 import type { IntakeHint, IntakeResult } from '../ports/intake.js';
 import type { Moment } from '../run/lease.js';

@@ -10,7 +10,7 @@ import type { BatchHandling } from '../handlers/batch-options.js';
 import { detached } from '../model/detached.js';
 import type { EventSink } from '../model/events.js';
 import type { FetchedJob, Settlement } from '../model/job.js';
-import type { EntityTypeConfig } from '../options/resolve.js';
+import type { EntityTypeConfig } from '../options/config.js';
 import type { LongRun } from '../ports/claims.js';
 import type { Clock } from '../ports/clock.js';
 import type { Fetched, Gathering } from '../ports/work.js';

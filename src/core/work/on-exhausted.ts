@@ -7,7 +7,7 @@ import type { Claim } from '../model/claim.js';
 import { entityKey } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
 import type { Settlement } from '../model/job.js';
-import type { EntityTypeConfig } from '../options/resolve.js';
+import type { EntityTypeConfig } from '../options/config.js';
 import type { Log } from '../ports/log.js';
 
 export interface Circumstances {

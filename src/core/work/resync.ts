@@ -4,7 +4,8 @@
  * new owner. Neighbour: `next-step.ts` calls it only when no handler runs.
  */
 import { entityKey } from '../model/entity.js';
-import { messageOf, StaleClaimError } from '../model/errors.js';
+import { messageOf } from '../model/errors.js';
+import { StaleClaimError } from '../model/job-errors.js';
 import { momentOf } from '../run/lease.js';
 import type { StoreCalls } from './store-calls.js';
 import type { WorkerState } from './worker-state.js';

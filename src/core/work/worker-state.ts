@@ -12,10 +12,10 @@
 
 import type { Claim } from '../model/claim.js';
 import { type EntityRef, entityKey } from '../model/entity.js';
-import { StaleClaimError } from '../model/errors.js';
 import type { EventSink } from '../model/events.js';
 import type { FetchedJob } from '../model/job.js';
-import type { EntityTypeConfig } from '../options/resolve.js';
+import { StaleClaimError } from '../model/job-errors.js';
+import type { EntityTypeConfig } from '../options/config.js';
 import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { EntityStore } from '../ports/store.js';

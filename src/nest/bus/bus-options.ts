@@ -2,8 +2,8 @@
  * What an application may give to a queue bus, and a bus for one entity type. Types only. Neighbour: `queue-bus.ts` takes it.
  */
 import type { JobsOptions } from 'bullmq';
-import type { EnqueuedJob, ScheduledJob } from '../../core/enqueue/enqueuer.js';
 import type { OnChildFailure } from '../../core/enqueue/flow.js';
+import type { EnqueuedJob, ScheduledJob } from '../../core/enqueue/requests.js';
 import type { Schedule } from '../../core/model/schedule.js';
 import type { EntityTypeName, JobResult, NamedJob, ResultOf, ScopedJob } from '../entity-types.js';
 

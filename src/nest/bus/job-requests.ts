@@ -3,8 +3,9 @@
  * Owns: how the entity of a command is found, and which classes were enqueued under which names.
  * Neighbours: `sender.ts` sends requests; `command-class.ts` reads a class, `valid-data.ts` validates.
  */
-import type { JobRequest } from '../../core/enqueue/enqueuer.js';
+
 import type { FlowOf } from '../../core/enqueue/flow.js';
+import type { JobRequest } from '../../core/enqueue/requests.js';
 import type { EntityId } from '../../core/model/entity.js';
 import { HandlerConflictError, InvalidCommandError, InvalidOptionError } from '../../core/model/errors.js';
 import type { JobOptions } from '../../core/model/job.js';

@@ -3,7 +3,7 @@
  * Neighbours: `sender.ts` sends what is given here; `bus-options.ts` has the types.
  */
 import { Inject, Injectable } from '@nestjs/common';
-import type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from '../../core/enqueue/enqueuer.js';
+import type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from '../../core/enqueue/requests.js';
 import { InvalidOptionError } from '../../core/model/errors.js';
 import type { Schedule } from '../../core/model/schedule.js';
 import { type Class, getMetadata } from '../decorators/metadata.js';

@@ -3,7 +3,7 @@
  * Owns: when a call waits for the start of the application, and what becomes of payloads that are refused.
  * Neighbours: `queue-bus.ts` is what users call; `job-requests.ts` makes the requests.
  */
-import type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from '../../core/enqueue/enqueuer.js';
+import type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from '../../core/enqueue/requests.js';
 import { InvalidCommandError, rejecting } from '../../core/model/errors.js';
 import type { Schedule } from '../../core/model/schedule.js';
 import { ignoreRejections } from '../../core/payload/ignored-rejections.js';

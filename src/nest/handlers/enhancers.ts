@@ -5,8 +5,9 @@
  */
 import { type ContextId, ExternalContextCreator } from '@nestjs/core';
 import { isKindOf } from '../../core/model/error-text.js';
-import { InvalidOptionError, JobRefusedError, messageOf, UnsupportedError } from '../../core/model/errors.js';
+import { InvalidOptionError, messageOf, UnsupportedError } from '../../core/model/errors.js';
 import type { EntityContext } from '../../core/model/job.js';
+import { JobRefusedError } from '../../core/model/job-errors.js';
 import { getMetadata } from '../decorators/metadata.js';
 import { stoppable } from './observable.js';
 import type { BoundMethod, Provider } from './provider.js';

@@ -5,7 +5,8 @@
  */
 
 import { type StandardSchema, schemaValidator, type Validator, type Verdict } from '../../core/handlers/validation.js';
-import { InvalidCommandError, type ValidationIssue } from '../../core/model/errors.js';
+import { InvalidCommandError } from '../../core/model/errors.js';
+import { type ValidationIssue } from '../../core/model/payload-errors.js';
 import { type Class, getOwnMetadata } from '../decorators/metadata.js';
 import { rebuild } from './rebuild-command.js';
 

@@ -2,7 +2,7 @@
 import type { Queue } from 'bullmq';
 import { InvalidOptionError } from '../../core/model/errors.js';
 import type { DeadLetter, DeadLetters } from '../../core/ports/operator.js';
-import type { RedisConnectionOptions } from '../../store/redis/connection/connection.js';
+import type { RedisConnectionOptions } from '../../store/redis/connection/options.js';
 import { openQueue } from '../../store/redis/operator/open-queue.js';
 
 /**

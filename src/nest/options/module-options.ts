@@ -7,7 +7,7 @@ import { InvalidOptionError } from '../../core/model/errors.js';
 import { BELOW_MODULE, checkKnown, ENGINE_KEYS } from '../../core/options/checks.js';
 import { milliseconds } from '../../core/options/durations.js';
 import type { EngineOptions, EntityOptions } from '../../core/options/options.js';
-import type { RedisConnectionOptions } from '../../store/redis/connection/connection.js';
+import type { RedisConnectionOptions } from '../../store/redis/connection/options.js';
 import type { EntityTypeName } from '../entity-types.js';
 import { checkRedis, OF_REDIS } from './redis-options.js';
 

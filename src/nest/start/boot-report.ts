@@ -9,7 +9,7 @@
 import type { HandlerTable } from '../../core/handlers/handler-table.js';
 import { closest } from '../../core/model/did-you-mean.js';
 import { asLine, quoted } from '../../core/model/error-text.js';
-import type { EngineConfig } from '../../core/options/resolve.js';
+import type { EngineConfig } from '../../core/options/config.js';
 import type { Log } from '../../core/ports/log.js';
 import { commandClasses } from '../decorators/command-classes.js';
 import { type Class, getMetadata, getOwnMetadata, jobNameOf } from '../decorators/metadata.js';

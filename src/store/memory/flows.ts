@@ -1,8 +1,9 @@
 /** Flows on their way in, in memory. Neighbours: `server.ts` tells parents, `memory-store.ts` routes what waits for nobody. */
-import { idIsTaken } from '../../core/model/errors.js';
+import { idIsTaken } from '../../core/model/store-errors.js';
 import type { NewFlow } from '../../core/ports/intake.js';
 import { jobsOf, type MemoryIntake, type TakenIn } from './intake.js';
-import type { MemoryServer, ParentOf, StoredJob } from './server.js';
+import type { MemoryServer } from './server.js';
+import type { ParentOf, StoredJob } from './state.js';
 
 export class MemoryFlows {
   constructor(

@@ -1,10 +1,11 @@
 /** Jobs on their way in, in memory: what is known already, and whether there is room. Neighbour: `memory-store.ts` routes them. */
 import { entityKey } from '../../core/model/entity.js';
 import { NO_ENVELOPE } from '../../core/model/envelope.js';
-import { BacklogFullError, mayBeDropped } from '../../core/model/errors.js';
 import type { NewJob } from '../../core/model/job.js';
-import type { EngineConfig } from '../../core/options/resolve.js';
-import type { MemoryServer, StoredEntity, StoredJob } from './server.js';
+import { BacklogFullError, mayBeDropped } from '../../core/model/store-errors.js';
+import type { EngineConfig } from '../../core/options/config.js';
+import type { MemoryServer } from './server.js';
+import type { StoredEntity, StoredJob } from './state.js';
 
 export interface TakenIn {
   readonly entity: StoredEntity;

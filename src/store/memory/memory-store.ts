@@ -5,9 +5,10 @@
 
 import type { Claim } from '../../core/model/claim.js';
 import { type EntityRef, entityKey } from '../../core/model/entity.js';
-import { overtakes, StaleClaimError } from '../../core/model/errors.js';
 import type { FetchedJob, NewJob, Settlement } from '../../core/model/job.js';
-import type { EngineConfig } from '../../core/options/resolve.js';
+import { StaleClaimError } from '../../core/model/job-errors.js';
+import { overtakes } from '../../core/model/store-errors.js';
+import type { EngineConfig } from '../../core/options/config.js';
 import type { Claimed, Passed, PodState, ReleaseMode, Renewal, Renewed } from '../../core/ports/claims.js';
 import type { IntakeHint, IntakeResult, NewFlow } from '../../core/ports/intake.js';
 import type { EntityStore } from '../../core/ports/store.js';
@@ -21,7 +22,8 @@ import { MemoryControl } from './operator/control.js';
 import { MemoryDeadLetters } from './operator/dead-letters.js';
 import { MemorySchedules } from './operator/schedules.js';
 import { MemoryReplies } from './replies.js';
-import type { MemoryServer, StoredEntity } from './server.js';
+import type { MemoryServer } from './server.js';
+import type { StoredEntity } from './state.js';
 import { HOLD_LEAD_MS, MemoryWakeUps } from './wake-ups.js';
 import { MemoryWork } from './work.js';
 

@@ -1,14 +1,15 @@
 /** Answers in memory: each pod has a mailbox. Neighbour: `memory-store.ts` ends the jobs that are answered. */
 
-import { StoreUnavailableError } from '../../core/model/errors.js';
 import type { Settlement } from '../../core/model/job.js';
 import { isTooLong, MAX_UNREAD, withoutText } from '../../core/model/mailbox.js';
 import { type Notice, type Reply, readReply, thrownAs, writeReply } from '../../core/model/reply.js';
 import { replyOf, waiterOf } from '../../core/model/reply-of.js';
+import { StoreUnavailableError } from '../../core/model/store-errors.js';
 import type { AskedJob, FoundJob, Replies } from '../../core/ports/replies.js';
 import type { MemoryControl } from './operator/control.js';
 import type { Outcome } from './retention.js';
-import type { MemoryServer, StoredEntity, StoredJob } from './server.js';
+import type { MemoryServer } from './server.js';
+import type { StoredEntity, StoredJob } from './state.js';
 
 const WAIT_MS = 5000;
 

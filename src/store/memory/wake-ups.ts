@@ -4,7 +4,8 @@
  */
 import { type EntityRef, entityKey, parseEntityKey } from '../../core/model/entity.js';
 import type { Discovered, WakeUp } from '../../core/ports/wake-ups.js';
-import type { MemoryServer, StoredEntity } from './server.js';
+import type { MemoryServer } from './server.js';
+import type { StoredEntity } from './state.js';
 
 /** What is due that soon is in somebody's books. */
 const SOON_MS = 10_000;

@@ -7,14 +7,15 @@ import { MAX_FETCH_BYTES } from '../../core/model/bounds.js';
 import type { Claim } from '../../core/model/claim.js';
 import { latestStacks } from '../../core/model/error-text.js';
 import { type ChildResult, childResult, type FetchedJob, type Settlement } from '../../core/model/job.js';
-import type { EngineConfig } from '../../core/options/resolve.js';
+import type { EngineConfig } from '../../core/options/config.js';
 import type { Fetched } from '../../core/ports/work.js';
 import { MAX_STACKS } from '../../core/run/retry.js';
 import type { MemoryDeadLetters } from './operator/dead-letters.js';
 import type { MemorySchedules } from './operator/schedules.js';
 import type { MemoryReplies } from './replies.js';
 import { keepEnded } from './retention.js';
-import { type MemoryServer, type StoredEntity, type StoredJob } from './server.js';
+import { type MemoryServer } from './server.js';
+import { type StoredEntity, type StoredJob } from './state.js';
 
 export interface MemoryWorkParts {
   readonly server: MemoryServer;

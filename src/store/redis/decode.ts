@@ -6,8 +6,9 @@
 import type { Claim } from '../../core/model/claim.js';
 import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { type ChildRef, type Envelope, NO_ENVELOPE, readEnvelope, tryEnvelope } from '../../core/model/envelope.js';
-import { InvalidOptionError, StaleClaimError } from '../../core/model/errors.js';
+import { InvalidOptionError } from '../../core/model/errors.js';
 import type { ChildResult, FetchedJob } from '../../core/model/job.js';
+import { StaleClaimError } from '../../core/model/job-errors.js';
 import { readThrown, type Thrown } from '../../core/model/reply.js';
 import type { Codecs } from '../../core/payload/codec.js';
 import { showPayload } from '../../core/payload/payload.js';

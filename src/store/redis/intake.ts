@@ -6,15 +6,17 @@
 import type { Claim } from '../../core/model/claim.js';
 import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { writeEnvelope } from '../../core/model/envelope.js';
-import { BacklogFullError, InvalidOptionError, idIsTaken, StoreRefusedError } from '../../core/model/errors.js';
+import { InvalidOptionError } from '../../core/model/errors.js';
 import type { NewJob } from '../../core/model/job.js';
-import type { EngineConfig } from '../../core/options/resolve.js';
+import { BacklogFullError, idIsTaken, StoreRefusedError } from '../../core/model/store-errors.js';
+import type { EngineConfig } from '../../core/options/config.js';
 import type { Claimed } from '../../core/ports/claims.js';
 import type { FlowJob, IntakeHint, IntakeResult, NewFlow } from '../../core/ports/intake.js';
 import type { Log } from '../../core/ports/log.js';
 import type { Fetched } from '../../core/ports/work.js';
 import type { Bull, EncodedAdd } from './bullmq/encode.js';
-import { type Channel, refusalOf } from './connection/channel.js';
+import { type Channel } from './connection/channel.js';
+import { refusalOf } from './connection/outcome.js';
 import { sharedQueue } from './decode.js';
 import type { KeySpace } from './keys.js';
 

@@ -3,7 +3,7 @@
  * under `{prefix}:$:`, which neither an encoded name nor an accepted queue name can produce.
  */
 import { type EntityRef, encodeSegment } from '../../core/model/entity.js';
-import type { EngineConfig } from '../../core/options/resolve.js';
+import type { EngineConfig } from '../../core/options/config.js';
 
 /** What the scripts and BullMQ need to find an entity. */
 export interface EntityKeys {

@@ -7,23 +7,18 @@
  */
 import type { Redis } from 'ioredis';
 import { readEnvelope } from '../../core/model/envelope.js';
-import { StoreUnavailableError } from '../../core/model/errors.js';
 import { NO_EVENTS } from '../../core/model/events.js';
 import { MAX_UNREAD } from '../../core/model/mailbox.js';
 import { type Notice, type Reply, readReply, thrownAs, writeReply } from '../../core/model/reply.js';
 import type { AddressedReply } from '../../core/model/reply-of.js';
+import { StoreUnavailableError } from '../../core/model/store-errors.js';
 import type { Clock } from '../../core/ports/clock.js';
 import type { Log } from '../../core/ports/log.js';
 import { nextTurn } from '../../core/ports/own-timers.js';
 import type { AskedJob, FoundJob, Received, Replies } from '../../core/ports/replies.js';
 import type { Channel } from './connection/channel.js';
-import {
-  answerOrDrop,
-  connected,
-  createConnection,
-  type RedisConnectionOptions,
-  watchConnection,
-} from './connection/connection.js';
+import { answerOrDrop, connected, createConnection, watchConnection } from './connection/connection.js';
+import { type RedisConnectionOptions } from './connection/options.js';
 import type { Rights } from './connection/rights.js';
 import { readRows } from './decode.js';
 import type { KeySpace } from './keys.js';

@@ -5,7 +5,7 @@
  */
 import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, parseEntityKey } from '../../core/model/entity.js';
-import { StoreUnavailableError } from '../../core/model/errors.js';
+import { StoreUnavailableError } from '../../core/model/store-errors.js';
 import type { Clock } from '../../core/ports/clock.js';
 import type { Discovered, WakeUp } from '../../core/ports/wake-ups.js';
 import type { Bull } from './bullmq/encode.js';

@@ -5,10 +5,11 @@
 
 import { Engine } from '../../../src/core/engine.js';
 import { HandlerTable } from '../../../src/core/handlers/handler-table.js';
-import { OutcomeUnknownError } from '../../../src/core/model/errors.js';
 import { NO_EVENTS } from '../../../src/core/model/events.js';
+import { OutcomeUnknownError } from '../../../src/core/model/store-errors.js';
+import { type EngineConfig } from '../../../src/core/options/config.js';
 import type { OnExhausted } from '../../../src/core/options/options.js';
-import { type EngineConfig, resolveOptions } from '../../../src/core/options/resolve.js';
+import { resolveOptions } from '../../../src/core/options/resolve.js';
 import type { Clock } from '../../../src/core/ports/clock.js';
 import type { EntityStore } from '../../../src/core/ports/store.js';
 import { systemClock } from '../../../src/nest/system.js';

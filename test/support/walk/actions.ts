@@ -1,7 +1,7 @@
 /** What may happen to a cluster: one action at a time, chosen by chance. Times heal most of it; `calm.ts` heals the rest. */
 import { Codecs } from '../../../src/core/payload/codec.js';
 import { MemoryControl } from '../../../src/store/memory/operator/control.js';
-import type { StoredEntity } from '../../../src/store/memory/server.js';
+import type { StoredEntity } from '../../../src/store/memory/state.js';
 import { LEASE_MS, MAX_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
 import { numberOf } from './seen.js';
 import type { WalkPod } from './walk-pod.js';

@@ -4,8 +4,9 @@
  */
 
 import type { Claim } from '../../../src/core/model/claim.js';
-import { StaleClaimError, StoreRefusedError } from '../../../src/core/model/errors.js';
 import type { Settlement } from '../../../src/core/model/job.js';
+import { StaleClaimError } from '../../../src/core/model/job-errors.js';
+import { StoreRefusedError } from '../../../src/core/model/store-errors.js';
 import type { Unblocking } from '../../../src/core/ports/operator.js';
 import { isSame, type Seen } from './seen.js';
 

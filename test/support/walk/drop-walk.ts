@@ -5,9 +5,9 @@
 
 import type { Claim } from '../../../src/core/model/claim.js';
 import type { EntityRef } from '../../../src/core/model/entity.js';
-import { StaleClaimError } from '../../../src/core/model/errors.js';
 import type { FetchedJob } from '../../../src/core/model/job.js';
-import type { EngineConfig } from '../../../src/core/options/resolve.js';
+import { StaleClaimError } from '../../../src/core/model/job-errors.js';
+import type { EngineConfig } from '../../../src/core/options/config.js';
 import type { EntityStore } from '../../../src/core/ports/store.js';
 import type { Cluster } from '../../contract/store-contract.js';
 import type { Random } from '../random.js';

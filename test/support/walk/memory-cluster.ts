@@ -5,14 +5,17 @@
 
 import type { Claim } from '../../../src/core/model/claim.js';
 import { entityKey } from '../../../src/core/model/entity.js';
-import { BulkEnqueueError, NotExecutedError, OutcomeUnknownError, stackOf } from '../../../src/core/model/errors.js';
+import { BulkEnqueueError, NotExecutedError, stackOf } from '../../../src/core/model/errors.js';
 import type { FetchedJob, JobContext, Settlement } from '../../../src/core/model/job.js';
-import { type EngineConfig, resolveOptions } from '../../../src/core/options/resolve.js';
+import { OutcomeUnknownError } from '../../../src/core/model/store-errors.js';
+import { type EngineConfig } from '../../../src/core/options/config.js';
+import { resolveOptions } from '../../../src/core/options/resolve.js';
 import { Codecs } from '../../../src/core/payload/codec.js';
 import type { Unblocking } from '../../../src/core/ports/operator.js';
 import { momentOf } from '../../../src/core/run/lease.js';
 import { MemoryControl } from '../../../src/store/memory/operator/control.js';
-import { MemoryServer, type StoredEntity } from '../../../src/store/memory/server.js';
+import { MemoryServer } from '../../../src/store/memory/server.js';
+import { type StoredEntity } from '../../../src/store/memory/state.js';
 import { Random } from '../random.js';
 import { type Gate, gate } from '../wait.js';
 import { EntityBook } from './books.js';

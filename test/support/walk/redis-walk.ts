@@ -6,8 +6,8 @@
 
 import type { Claim } from '../../../src/core/model/claim.js';
 import { type EntityRef, entityKey } from '../../../src/core/model/entity.js';
-import { StaleClaimError } from '../../../src/core/model/errors.js';
 import type { FetchedJob, Settlement } from '../../../src/core/model/job.js';
+import { StaleClaimError } from '../../../src/core/model/job-errors.js';
 import { resolveOptions } from '../../../src/core/options/resolve.js';
 import type { EntityStore } from '../../../src/core/ports/store.js';
 import { Random } from '../random.js';

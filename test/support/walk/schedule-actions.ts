@@ -2,8 +2,9 @@
  * What owners do to an entity with schedules, one action at a time, chosen by chance among theirs and those of a person.
  * Neighbours: `schedule-person.ts` has the latter, `schedule-calm.ts` the end of a walk.
  */
-import { StaleClaimError } from '../../../src/core/model/errors.js';
+
 import type { FetchedJob, Settlement } from '../../../src/core/model/job.js';
+import { StaleClaimError } from '../../../src/core/model/job-errors.js';
 import type { ReleaseMode } from '../../../src/core/ports/claims.js';
 import { serving } from '../settlements.js';
 import { isKept } from './books.js';

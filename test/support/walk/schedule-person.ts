@@ -1,6 +1,7 @@
 /** What a person does to an entity with schedules. Neighbour: `schedule-actions.ts` chooses, and says what owners do. */
-import { StoreRefusedError } from '../../../src/core/model/errors.js';
+
 import type { Schedule } from '../../../src/core/model/schedule.js';
+import { StoreRefusedError } from '../../../src/core/model/store-errors.js';
 import type { ScheduleView, Unblocking } from '../../../src/core/ports/operator.js';
 import { type Change, isRunOf, liveIds, runIdOf, type SeenSchedules } from './schedule-books.js';
 import type { ScheduleWalk } from './schedule-walk.js';

@@ -1,5 +1,6 @@
 /** An entity as a store has it at one moment, jobs by the number that the walk gave them. */
-import type { MemoryServer, StoredEntity, StoredJob } from '../../../src/store/memory/server.js';
+import type { MemoryServer } from '../../../src/store/memory/server.js';
+import type { StoredEntity, StoredJob } from '../../../src/store/memory/state.js';
 
 export interface Seen {
   /** Until when: of a claim that rests as long as its pod is heard. */

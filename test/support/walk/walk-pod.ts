@@ -4,7 +4,7 @@ import { Engine } from '../../../src/core/engine.js';
 import { HandlerTable } from '../../../src/core/handlers/handler-table.js';
 import type { Claim } from '../../../src/core/model/claim.js';
 import type { FetchedJob, JobContext, Settlement } from '../../../src/core/model/job.js';
-import type { EngineConfig } from '../../../src/core/options/resolve.js';
+import type { EngineConfig } from '../../../src/core/options/config.js';
 import type { Log } from '../../../src/core/ports/log.js';
 import { MemoryEntityStore } from '../../../src/store/memory/memory-store.js';
 import type { MemoryServer } from '../../../src/store/memory/server.js';

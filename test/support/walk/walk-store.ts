@@ -6,8 +6,8 @@
 import type { Claim } from '../../../src/core/model/claim.js';
 import type { EntityRef } from '../../../src/core/model/entity.js';
 import { entityKey } from '../../../src/core/model/entity.js';
-import { StoreUnavailableError } from '../../../src/core/model/errors.js';
 import type { NewJob, Settlement } from '../../../src/core/model/job.js';
+import { StoreUnavailableError } from '../../../src/core/model/store-errors.js';
 import type { Claimed, Passed, PodState, Renewal, Renewed } from '../../../src/core/ports/claims.js';
 import type { Clock } from '../../../src/core/ports/clock.js';
 import type { IntakeResult } from '../../../src/core/ports/intake.js';

@@ -5,7 +5,7 @@
  * Owns what is on its way: calls that wait for a connection, batches that are sent, answers that have not arrived.
  * When it breaks, what was sent is answered "unknown", and some of it may still be executed later.
  */
-import { OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../../src/core/model/errors.js';
+import { OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../../src/core/model/store-errors.js';
 import type { Moment } from '../../../src/core/run/lease.js';
 import type { Random } from '../random.js';
 import type { WalkTime } from './time.js';

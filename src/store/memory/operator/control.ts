@@ -6,7 +6,8 @@ import { UnsupportedError } from '../../../core/model/errors.js';
 import type { Codecs } from '../../../core/payload/codec.js';
 import { showPayload } from '../../../core/payload/payload.js';
 import type { EntityControl, EntityStatus, JobState, JobView, Unblocking } from '../../../core/ports/operator.js';
-import type { Hold, MemoryServer, StoredEntity, StoredJob } from '../server.js';
+import type { MemoryServer } from '../server.js';
+import type { Hold, StoredEntity, StoredJob } from '../state.js';
 
 export class MemoryControl implements EntityControl {
   constructor(

@@ -9,7 +9,8 @@ import { showPayload } from '../../../core/payload/payload.js';
 import type { DeadLetter, DeadLetters } from '../../../core/ports/operator.js';
 import { MAX_STACKS } from '../../../core/run/retry.js';
 import type { MemoryIntake } from '../intake.js';
-import type { MemoryServer, StoredEntity, StoredJob } from '../server.js';
+import type { MemoryServer } from '../server.js';
+import type { StoredEntity, StoredJob } from '../state.js';
 import type { MemoryControl } from './control.js';
 
 interface StoredLetter extends DeadLetter {

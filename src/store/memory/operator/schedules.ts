@@ -9,7 +9,8 @@ import { showPayload } from '../../../core/payload/payload.js';
 import type { Schedules, ScheduleView } from '../../../core/ports/operator.js';
 import { firstByPattern, nextByPattern } from '../../schedule-times.js';
 import type { MemoryIntake } from '../intake.js';
-import type { MemoryServer, StoredEntity, StoredJob, StoredSchedule } from '../server.js';
+import type { MemoryServer } from '../server.js';
+import type { StoredEntity, StoredJob, StoredSchedule } from '../state.js';
 import type { MemoryControl } from './control.js';
 
 export class MemorySchedules implements Schedules {

@@ -5,17 +5,17 @@
  * keys; so nothing of BullMQ is written down here twice, and a release that changes them is followed or refused.
  * Neighbour: `native-job.ts`, which builds BullMQ's `Job` for handlers.
  */
-import { EventEmitter } from 'node:events';
+
 import { createRedisBackend, Job, type JobsOptions, type RedisQueueBackend } from 'bullmq';
 import { Unpackr } from 'msgpackr';
-import { type FailureText, latestStacks } from '../../../core/model/error-text.js';
-import { InvalidOptionError, messageOf, UnsupportedError } from '../../../core/model/errors.js';
+import { InvalidOptionError, messageOf } from '../../../core/model/errors.js';
 import type { JobOptions, NewJob } from '../../../core/model/job.js';
 import { wellFormedJson } from '../../../core/model/well-formed.js';
 import { wallMs } from '../../../core/ports/own-timers.js';
-import { MAX_STACKS } from '../../../core/run/retry.js';
 import type { EntityKeys } from '../keys.js';
-import { type BullBodies, JOB_ID } from '../lua/compose.js';
+import type { BullBodies } from '../lua/compose.js';
+import type { FailureFields } from './failure-fields.js';
+import { BASE, QUEUE, RecordingClient, recordKeyNames, unsupported } from './recorder.js';
 
 /** An add as its script reads it. */
 export interface EncodedAdd {
@@ -28,19 +28,13 @@ export interface EncodedAdd {
   readonly dedupKey: string;
 }
 
-/** What a failed try writes into its job. */
-export interface FailureFields {
-  readonly failedReason: string;
-  /** Of all tries, as JSON text. */
-  readonly stacktrace: string;
-}
-
 const ADD = {
   standard: 'addStandardJob',
   delayed: 'addDelayedJob',
   prioritized: 'addPrioritizedJob',
   parent: 'addParentJob',
 } as const;
+
 const BODIES = [
   ...Object.values(ADD),
   'moveToActive',
@@ -57,57 +51,12 @@ const BODIES = [
   'updateJobScheduler',
   'removeJobScheduler',
 ];
-const QUEUE = { name: 'queue', prefix: 'recorder' };
-const BASE = `${QUEUE.prefix}:${QUEUE.name}:`;
 
 /** A worker as BullMQ's bodies see it. */
 export interface WorkerView {
   readonly name: string;
   readonly lockDuration: number;
   readonly limiter: { readonly max: number; readonly duration: number } | undefined;
-}
-
-/** Answers of a fetch that brought nothing; all that BullMQ wants to see when it is recorded. */
-const NOTHING = [0, 0, 0, 0];
-
-/** Stands in for a Redis client, as far as BullMQ looks. */
-class RecordingClient extends EventEmitter {
-  readonly status = 'ready';
-  readonly isCluster = false;
-  readonly options = {};
-  readonly scripts = new Map<string, { numberOfKeys: number; lua: string }>();
-  last: { name: string; keys: string[]; args: unknown[] } | undefined;
-
-  defineCommand(name: string, script: { numberOfKeys: number; lua: string }): void {
-    this.scripts.set(withoutVersion(name), script);
-  }
-
-  runCommand(name: string, all: unknown[]): unknown {
-    const script = withoutVersion(name);
-    const numberOfKeys = this.scripts.get(script)?.numberOfKeys ?? 0;
-    this.last = { name: script, keys: all.slice(0, numberOfKeys).map(String), args: all.slice(numberOfKeys) };
-    return NOTHING;
-  }
-
-  /** @throws UnsupportedError when BullMQ ran something else than `name`. */
-  recorded(name: string): { keys: string[]; args: unknown[] } {
-    if (this.last?.name !== name)
-      throw unsupported(`it ran ${this.last?.name ?? 'nothing'} where ${name} was expected`);
-    return this.last;
-  }
-
-  connect(): void {}
-  disconnect(): void {}
-  duplicate(): this {
-    return this;
-  }
-  pipeline(): this {
-    return this;
-  }
-  multi(): this {
-    return this;
-  }
-  scanStream(): void {}
 }
 
 export class Bull {
@@ -243,97 +192,4 @@ export function toText(value: unknown): string {
 /** Fields of a job as a body reads them. */
 export function encodeFields(fields: FailureFields & Readonly<Record<string, string>>): string {
   return toText(Object.entries(fields).flat());
-}
-
-/**
- * What a try that failed writes, with the stacks of those before it: as many as `stackTraceLimit`, the latest.
- * @param ends how many jobs end in the same step.
- */
-export function failureFields(
-  { reason, stack }: FailureText,
-  {
-    earlier,
-    limit = MAX_STACKS,
-    ends,
-  }: { readonly earlier: string | undefined; readonly limit?: number | undefined; readonly ends: number },
-): FailureFields {
-  return { failedReason: reason, stacktrace: JSON.stringify(latestStacks(stacksIn(earlier), stack, limit, ends)) };
-}
-
-/** What others have written by hand is none. */
-export function stacksIn(text: string | undefined): string[] {
-  try {
-    const stacks: unknown = JSON.parse(text ?? '[]');
-    return Array.isArray(stacks) ? stacks.filter(stack => typeof stack === 'string') : [];
-  } catch {
-    return [];
-  }
-}
-
-/** Lets BullMQ run each step once and reads off which keys it gives, in which order. */
-async function recordKeyNames(client: RecordingClient, backend: RedisQueueBackend): Promise<BullBodies['keyNames']> {
-  const id = 'some-job';
-  const json = { id, name: 'n', data: '{}', opts: {}, timestamp: 1 };
-  const names = (script: string) =>
-    client.recorded(script).keys.map(key => {
-      if (!key.startsWith(BASE)) throw unsupported(`${script} has a key outside of its queue`);
-      const name = key.slice(BASE.length);
-      return name === id ? JOB_ID : name;
-    });
-  await backend.addJobToTransaction(client as never, json as never, id);
-  const addStandardJob = names('addStandardJob');
-  await backend.addJobToTransaction(client as never, { ...json, opts: { delay: 1 } } as never, id);
-  const addDelayedJob = names('addDelayedJob');
-  await backend.addJobToTransaction(client as never, { ...json, opts: { priority: 1 } } as never, id);
-  const addPrioritizedJob = names('addPrioritizedJob');
-  await backend.addJobToTransaction(client as never, json as never, id, { addToWaitingChildren: true });
-  const addParentJob = names('addParentJob');
-  await backend.moveToActive('token', 'name');
-  const moveToActive = names('moveToActive');
-  await backend.moveToFinished(id, backend.moveToCompletedArgs({ id, opts: {} } as never, 'null', true, 'token'));
-  const completed = names('moveToFinished');
-  await backend.moveToFinished(id, backend.moveToFailedArgs({ id, opts: {} } as never, 'why', true, 'token'));
-  const failed = names('moveToFinished');
-  // Their names alone are of interest: that BullMQ dislikes the recorder's answer is not.
-  await backend.retryJob(id, false, 'token');
-  const retryJob = names('retryJob');
-  await backend.moveToDelayed(id, 1, 1, 'token');
-  const moveToDelayed = names('moveToDelayed');
-  await backend.pause(true);
-  const pause = names('pause');
-  await backend.pause(false);
-  const resume = names('pause');
-  await backend.addJobScheduler('s', 1, '{}', {}, { name: 'n' }, {});
-  // Its body looks for what waits in a paused queue where older versions put it.
-  const addJobScheduler = names('addJobScheduler').map(name => (name === 'paused' ? 'wait' : name));
-  await backend.updateJobSchedulerNextMillis('s', 1, '{}', {}, id);
-  const updateJobScheduler = names('updateJobScheduler');
-  await backend.removeJobScheduler('s');
-  const removeJobScheduler = names('removeJobScheduler');
-  return {
-    addStandardJob,
-    addDelayedJob,
-    addPrioritizedJob,
-    addParentJob,
-    moveToActive,
-    completed,
-    failed,
-    retryJob,
-    moveToDelayed,
-    pause,
-    resume,
-    addJobScheduler,
-    updateJobScheduler,
-    removeJobScheduler,
-  };
-}
-
-function withoutVersion(command: string): string {
-  return command.split(':', 1)[0] ?? command;
-}
-
-function unsupported(what: string): UnsupportedError {
-  return new UnsupportedError(
-    `The installed bullmq is not one that atomic-queues can build on: ${what}. Install bullmq ^6.7.`,
-  );
 }

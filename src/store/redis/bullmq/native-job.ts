@@ -7,8 +7,9 @@ import { createIORedisClient, createRedisBackend, Job, type RedisQueueBackend, r
 import type { Redis } from 'ioredis';
 import type { Claim } from '../../../core/model/claim.js';
 import { quoted } from '../../../core/model/error-text.js';
-import { JobAbandonedError, UnsupportedError } from '../../../core/model/errors.js';
+import { UnsupportedError } from '../../../core/model/errors.js';
 import type { HandlerPayload } from '../../../core/model/job.js';
+import { JobAbandonedError } from '../../../core/model/job-errors.js';
 import { encodeProgress } from '../../../core/payload/payload.js';
 import type { EntityKeys } from '../keys.js';
 

@@ -4,7 +4,8 @@
  */
 import type { RedisOptions } from 'ioredis';
 import { asLine } from '../../../core/model/error-text.js';
-import { messageOf, StoreUnavailableError } from '../../../core/model/errors.js';
+import { messageOf } from '../../../core/model/errors.js';
+import { StoreUnavailableError } from '../../../core/model/store-errors.js';
 
 /** Calls that users make, by the first step of each. Steps of the engine are named in the log lines of what they are part of. */
 const WORDS: Readonly<Record<string, string>> = {

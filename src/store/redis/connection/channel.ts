@@ -8,61 +8,32 @@
  * Neighbours: `lua/compose.ts` is what it runs; `refusals.ts` says which replies are refusals; `call-words.ts` names calls in errors; `redis-store.ts` says what
  * is called.
  */
+
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { Unpackr } from 'msgpackr';
 import { detached } from '../../../core/model/detached.js';
-import {
-  AtomicQueuesError,
-  messageOf,
-  OutcomeUnknownError,
-  StepTooLargeError,
-  StoreRefusedError,
-  StoreUnavailableError,
-} from '../../../core/model/errors.js';
+import { messageOf } from '../../../core/model/errors.js';
+import { StepTooLargeError, StoreRefusedError, StoreUnavailableError } from '../../../core/model/store-errors.js';
 import type { Clock, Timer } from '../../../core/ports/clock.js';
 import { setImmediate } from '../../../core/ports/own-timers.js';
-import { callAsSubject, callWord, notSent } from './call-words.js';
+import { type Argument, type Batch, type Call, MAX_CALLS, nextBatch, sizeOf, sizeOfAll } from './batch.js';
+import { callAsSubject, notSent } from './call-words.js';
 import { sendTexts } from './connection.js';
 import { KeepAlive } from './keep-alive.js';
+import { closedBefore, isNeverSent, meaningOf, overtaken, rejectAll, settle, unpackr } from './outcome.js';
 import { isFromReplica, isRefusal, isUnknownScript, refusalIn } from './refusals.js';
-import { remedyOf } from './rights.js';
 
-type Argument = string | number;
-
-interface Call {
-  readonly op: string;
-  readonly args: readonly Argument[];
-  readonly size: number;
-  readonly madeAtMs: number;
-  /** Turns the raw answer into the call's own; may throw the call's own error. */
-  readonly decode: (answer: readonly unknown[]) => unknown;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: Error) => void;
-}
-
-interface Batch {
-  readonly calls: readonly Call[];
-  readonly size: number;
-  /** Why the server did not execute it; undefined while it is under way. */
-  refusal?: string;
-}
-
-const unpackr = new Unpackr({ useRecords: false });
-
-/** Bounds of one EVALSHA: while it runs, Redis does nothing else (I11). A call that is larger goes by itself. */
-const MAX_CALLS = 64;
-const MAX_BYTES = 512 * 1024;
 /** How soon a server that refuses calls is asked again, and how soon a replica is left for another connection. */
 const ASK_AGAIN_MS = 100;
+
 /** What is written in one turn of the event loop. */
 const MAX_BYTES_A_TURN = 1024 * 1024;
+
 /** What is sent and not answered. More waits here, where it costs neither a buffer of the socket nor one of Redis. */
 const MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024;
+
 /** One call: above what options allow a payload or a result, and far below what Redis and V8 take. */
 const MAX_CALL_BYTES = 16 * 1024 * 1024;
-/** Texts up to this length are counted by it, and longer ones byte by byte. */
-const SHORT = 1024;
 
 export interface ChannelOptions {
   readonly redis: Redis;
@@ -337,89 +308,4 @@ export class Channel {
       reject(this.closed ? closedBefore(op) : notSent(op, { ...this.options, refusal, connectionError }));
     }
   }
-}
-
-function closedBefore(op: string): StoreUnavailableError {
-  return new StoreUnavailableError(
-    `${callAsSubject(op)} was not sent: the connection to Redis has been closed. Nothing was written.`,
-  );
-}
-
-function overtaken({ refusal }: Batch): string {
-  return `Redis refused the call (${refusal}) and executed a later one; the call was not executed.`;
-}
-
-/** A large call delays none that would have gone with it. */
-function nextBatch(waiting: Call[]): Call[] {
-  let bytes = 0;
-  let count = 0;
-  while (count < waiting.length && count < MAX_CALLS) {
-    bytes += waiting[count]?.size ?? 0;
-    if (count > 0 && bytes > MAX_BYTES) break;
-    count++;
-  }
-  return waiting.splice(0, count);
-}
-
-function sizeOf(arg: Argument): number {
-  if (typeof arg === 'number') return 8;
-  return arg.length <= SHORT ? arg.length : Buffer.byteLength(arg);
-}
-
-function sizeOfAll(calls: readonly Call[]): number {
-  return calls.reduce((sum, { size }) => sum + size, 0);
-}
-
-function settle(call: Call, answer: unknown): void {
-  if (!Array.isArray(answer)) {
-    call.reject(refusalOf(callWord(call.op), answer));
-    return;
-  }
-  try {
-    call.resolve(call.decode(answer));
-  } catch (error) {
-    call.reject(error instanceof AtomicQueuesError ? error : unreadable(call, error));
-  }
-}
-
-/**
- * Why a step was refused; one that threw half-way may have been executed in part, and is not to be taken for one that was not. The
- * reason may quote an argument, of any length.
- */
-export function refusalOf(what: string, answer: unknown): Error {
-  const { err = 'no answer', half } = (answer ?? {}) as { err?: unknown; half?: boolean };
-  const why = messageOf(err);
-  const remedy = remedyOf(why);
-  return half
-    ? new OutcomeUnknownError(`Redis stopped ${what} half-way: ${why}; a part of it may have been executed${remedy}.`)
-    : new StoreRefusedError(`Redis refused ${what}: ${why}; nothing was changed${remedy}.`);
-}
-
-/** It was executed; what it brought is not known here. */
-function unreadable({ op }: Call, error: unknown): OutcomeUnknownError {
-  const kind = error instanceof Error ? error.name : typeof error;
-  return new OutcomeUnknownError(`Redis executed ${callWord(op)}, and its answer can't be read (${kind}).`, {
-    cause: error,
-  });
-}
-
-function rejectAll(batch: Batch, error: Error): void {
-  for (const call of batch.calls) call.reject(error);
-}
-
-/** The connection was closing: ioredis wrote nothing. */
-function isNeverSent(message: string): boolean {
-  return /isn't writeable/.test(message);
-}
-
-/** An answer that is an error: Redis did not run the script. No answer at all: nobody knows. */
-function meaningOf(error: Error): Error {
-  if (error.name === 'ReplyError')
-    return new StoreRefusedError(`Redis refused the call: ${error.message}${remedyOf(error.message)}`, {
-      cause: error,
-    });
-  return new OutcomeUnknownError(
-    `The connection to Redis broke before the answer came (${messageOf(error)}); the call may or may not have been executed.`,
-    { cause: error },
-  );
 }

@@ -4,51 +4,32 @@
  * None resends by itself (a call that executes twice or late is the protocol's business, I3), none queues while it is
  * offline (`channel.ts` does, with a deadline). A caller's own ioredis instance is only copied, never used or closed.
  */
+
 import { Command, type Redis, type RedisOptions } from 'ioredis';
-import { AuthenticationError, messageOf, StoreUnavailableError } from '../../../core/model/errors.js';
+import { messageOf } from '../../../core/model/errors.js';
 import type { EventSink } from '../../../core/model/events.js';
+import { AuthenticationError, StoreUnavailableError } from '../../../core/model/store-errors.js';
 import type { Clock } from '../../../core/ports/clock.js';
 import type { Log } from '../../../core/ports/log.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../../core/ports/own-timers.js';
 import { addressOf, reasonOf } from './call-words.js';
+import type { PlainConnectionOptions, RedisConnectionOptions } from './options.js';
 import { OwnRedis } from './own-redis.js';
 import { isFromReplica } from './refusals.js';
 import { LastingSentinelConnector } from './sentinel-connector.js';
-
-type CommonOptions = Pick<RedisOptions, 'username' | 'password' | 'db' | 'tls' | 'family'>;
-
-/** Where one server is. */
-export type ServerOptions = { url?: string } & Pick<RedisOptions, 'host' | 'port'> & CommonOptions;
-
-/** Sentinels that know where the primary is. `username`, `password` and `tls` are those of Redis itself. */
-export interface SentinelOptions extends CommonOptions {
-  /** Addresses of the sentinels; others that these know of are found. */
-  sentinels: { host: string; port: number }[];
-  /** The name under which the sentinels know the primary. */
-  name: string;
-  sentinelUsername?: string;
-  sentinelPassword?: string;
-  /** TLS options for connections to the sentinels. */
-  sentinelTLS?: RedisOptions['sentinelTLS'];
-  /** Addresses that the sentinels give, and those to be used instead: `{ '10.0.0.5:6379': { host, port } }`. */
-  natMap?: Record<string, { host: string; port: number }>;
-}
-
-/** Where Redis is: one server, sentinels, or an ioredis instance of the caller's, which is never closed by us. */
-export type RedisConnectionOptions = Redis | ServerOptions | SentinelOptions;
-
-/** Where Redis is, without an instance. */
-export type PlainConnectionOptions = { url?: string } & RedisOptions;
 
 /** What a connection is for; its name in `CLIENT LIST`. */
 export type ConnectionRole = 'commands' | 'heartbeat' | 'wake-ups' | 'answers';
 
 /** A third of the default lease, as often as claims are renewed: after an outage each pod is back before a lease has passed. */
 const MAX_RECONNECT_DELAY_MS = 1000;
+
 /** How long the network may take to accept a connection, and Redis to answer on it. */
 const HANDSHAKE_MS = 5000;
+
 /** A sentinel that does not answer for that long is passed over: the others know as much. */
 const SENTINEL_ANSWER_MS = 1000;
+
 /** How soon a sentinel that went away is listened to again; one that stays away costs a line of ioredis's each time. */
 const SENTINEL_RECONNECT_MS = 10_000;
 

@@ -5,7 +5,7 @@
 
 import { presentRun } from '../../../core/enqueue/schedule-checks.js';
 import { type EntityRef, encodeSegment, entityKey, parseEntityKey } from '../../../core/model/entity.js';
-import { StoreRefusedError } from '../../../core/model/errors.js';
+import { StoreRefusedError } from '../../../core/model/store-errors.js';
 import type { Codecs } from '../../../core/payload/codec.js';
 import type {
   EntityControl,

@@ -1,10 +1,10 @@
 /** Dead letters on Redis. Neighbours: `lua/dead.lua.ts` says what each step does; `core/ports/operator.ts` what it means. */
 
 import { encodeSegment, parseEntityKey } from '../../../core/model/entity.js';
-import { StoreRefusedError } from '../../../core/model/errors.js';
+import { StoreRefusedError } from '../../../core/model/store-errors.js';
 import type { Codecs } from '../../../core/payload/codec.js';
 import type { DeadLetter, DeadLetters, QueueLocation } from '../../../core/ports/operator.js';
-import { stacksIn } from '../bullmq/encode.js';
+import { stacksIn } from '../bullmq/failure-fields.js';
 import { shownNumber } from '../bullmq/job-fields.js';
 import type { Channel } from '../connection/channel.js';
 import { readPages, readPayload, readRows, sharedQueue } from '../decode.js';

@@ -4,9 +4,10 @@
 
 import type { EntityRef } from '../../../core/model/entity.js';
 import { writeEnvelope } from '../../../core/model/envelope.js';
-import { messageOf, StoreRefusedError } from '../../../core/model/errors.js';
+import { messageOf } from '../../../core/model/errors.js';
 import type { JobOptions, NewJob } from '../../../core/model/job.js';
 import type { Schedule } from '../../../core/model/schedule.js';
+import { StoreRefusedError } from '../../../core/model/store-errors.js';
 import type { Codecs } from '../../../core/payload/codec.js';
 import type { Clock } from '../../../core/ports/clock.js';
 import type { Log } from '../../../core/ports/log.js';

@@ -4,12 +4,14 @@
  */
 import { once } from 'node:events';
 import type { Redis } from 'ioredis';
-import { messageOf, StoreUnavailableError } from '../../../core/model/errors.js';
+import { messageOf } from '../../../core/model/errors.js';
+import { StoreUnavailableError } from '../../../core/model/store-errors.js';
 import type { PodState, Renewed, TypeLoad } from '../../../core/ports/claims.js';
 import type { Clock } from '../../../core/ports/clock.js';
 import { DORMANT_LEASES } from '../../../core/run/lease.js';
-import { answerOrDrop, createConnection, type PlainConnectionOptions } from '../connection/connection.js';
+import { answerOrDrop, createConnection } from '../connection/connection.js';
 import { KeepAlive } from '../connection/keep-alive.js';
+import { type PlainConnectionOptions } from '../connection/options.js';
 import { scriptKeys } from '../keys.js';
 import { renewLua } from '../lua/renew.lua.js';
 

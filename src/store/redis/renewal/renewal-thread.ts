@@ -3,9 +3,9 @@
  * Owns its life and the answers that it owes. Neighbour: `renewal-thread.entry.ts` is what runs in it.
  */
 import { Worker } from 'node:worker_threads';
-import { StoreUnavailableError } from '../../../core/model/errors.js';
+import { StoreUnavailableError } from '../../../core/model/store-errors.js';
 import type { PodState, Renewed } from '../../../core/ports/claims.js';
-import type { PlainConnectionOptions } from '../connection/connection.js';
+import type { PlainConnectionOptions } from '../connection/options.js';
 import type { HeartbeatOptions, RenewalArguments, Renewer } from './renewal-connection.js';
 import { threadFile } from './renewal-thread.file.cjs';
 

@@ -5,11 +5,13 @@
  * Owns that choice, and begins with the first renewal: a pod that works nothing has neither thread nor connection.
  * Neighbours: `redis-store.ts` says what is renewed; `renewal-thread.ts` and `renewal-connection.ts` do it.
  */
-import { messageOf, StoreRefusedError } from '../../../core/model/errors.js';
+import { messageOf } from '../../../core/model/errors.js';
+import { StoreRefusedError } from '../../../core/model/store-errors.js';
 import type { PodState, Renewed } from '../../../core/ports/claims.js';
 import type { Clock } from '../../../core/ports/clock.js';
 import type { Log } from '../../../core/ports/log.js';
-import { type RedisConnectionOptions, sendable } from '../connection/connection.js';
+import { sendable } from '../connection/connection.js';
+import { type RedisConnectionOptions } from '../connection/options.js';
 import { remedyOf } from '../connection/rights.js';
 import { type HeartbeatOptions, type RenewalArguments, RenewalConnection, type Renewer } from './renewal-connection.js';
 import { RenewalThread } from './renewal-thread.js';
