@@ -252,14 +252,6 @@ export const coreGuards = [
     tests: ['test/unit/room.test.ts'],
   },
   {
-    guard: 'what is granted to a worker that has ended starts nothing',
-    cites: 'I1',
-    file: 'src/core/work/worker-state.ts',
-    from: "    this.move('end');\n    this.forgetResponses();",
-    to: "    this.move('end');",
-    tests: ANSWERS,
-  },
-  {
     guard: 'a worker makes no transition but those of the table',
     cites: 'I1',
     file: 'src/core/work/transitions.ts',

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, normalize, relative } from 'node:path';
+import { TRANSITIONS } from '../../src/core/work/transitions.js';
 import { writeBlocks } from '../support/doc-code.js';
 
 interface Import {
@@ -103,6 +104,14 @@ test('nobody imports the public door, and nothing imports itself by a detour', (
     return [];
   };
   expect(files.map(file => cycle(file, [])).filter(found => found.length > 0)).toEqual([]);
+});
+
+test('the table of transitions in docs/protocol.md is that of the code', () => {
+  const rows = readFileSync('docs/protocol.md', 'utf8').matchAll(
+    /^\| `(\w+)` +\| ([a-z, ]+?) +\| ([a-z]+) +\| .+ \|$/gm,
+  );
+  const told = [...rows].map(([, name, from, to]) => ({ name, from: from?.split(', '), to }));
+  expect(told).toEqual(Object.entries(TRANSITIONS).map(([name, { from, to }]) => ({ name, from, to })));
 });
 
 test.each([
