@@ -13,7 +13,7 @@ export interface JobRequest {
   readonly options?: JobOptions;
 }
 
-/** A job that was added: from now on it is the queue's, whatever becomes of this process. */
+/** A job that was added: from now on it is in the queue, also if this process ends. */
 export interface EnqueuedJob {
   /** BullMQ's id of the job; the one that was given, or a new one. */
   readonly jobId: string;
@@ -28,7 +28,7 @@ export interface EnqueuedFlow extends EnqueuedJob {
   readonly children: readonly EnqueuedFlow[];
 }
 
-/** A schedule that has begun: it goes on until somebody removes it, whatever becomes of this process. */
+/** A schedule that has begun: it goes on until it is removed, also if this process ends. */
 export interface ScheduledJob {
   readonly scheduleId: string;
   readonly entityType: string;

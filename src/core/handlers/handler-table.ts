@@ -63,12 +63,12 @@ export class HandlerTable {
   add(type: string, name: string, handling: Handling): void {
     this.host(type, name);
     const what = name === '*' ? `every other job of "${type}"` : `job "${name}" of "${type}"`;
-    add(this.of(type).byName, name, handling, what);
+    addOnce(this.of(type).byName, name, handling, what);
   }
 
   /** @throws HandlerConflictError when another command already has that name. */
   addCommand(name: string, handling: CommandHandling): void {
-    add(this.commands, name, handling, `command "${name}"`);
+    addOnce(this.commands, name, handling, `command "${name}"`);
   }
 
   /**
@@ -183,7 +183,7 @@ export class HandlerTable {
   }
 }
 
-function add<T extends Registered>(handlers: Map<string, T>, key: string, handler: T, what: string): void {
+function addOnce<T extends Registered>(handlers: Map<string, T>, key: string, handler: T, what: string): void {
   const other = handlers.get(key);
   if (other) {
     throw new HandlerConflictError(

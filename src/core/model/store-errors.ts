@@ -93,7 +93,7 @@ interface NamedOf {
 /** The refusal of an end that would count before that of an older job of its entity (I6). */
 export function overtakes(jobId: string): StoreRefusedError {
   return new StoreRefusedError(
-    `Job ${jobId} can't end before an older one, whose end was refused; both are ended anew.`,
+    `Job ${jobId} can't end before an older one, whose end was refused; both are ended again.`,
   );
 }
 

@@ -27,7 +27,7 @@ export interface EntityTypeConfig {
   readonly maxHandlers: number;
   /** How many handlers a new worker runs at once. */
   readonly handlersAtStart: number;
-  /** One job after the other, in order; shared reads beside each other. */
+  /** One job after the other, in order; shared reads alongside each other. */
   readonly isOrdered: boolean;
   /** How many shared reads run at once at most; 1 where no handler of this pod is one of them. */
   readonly maxReads: number;

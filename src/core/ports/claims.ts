@@ -17,7 +17,7 @@ export type Passed =
   | 'owned'
   /** nothing to do, or nothing yet: the store remembers when to look again */
   | 'later'
-  /** paused by a person */
+  /** paused by the operator */
   | 'paused';
 
 /** One claim in a renewal. */
@@ -41,7 +41,7 @@ export interface LongRun {
 export interface PodState {
   /** Entity types that it works. */
   readonly types: readonly string[];
-  /** Whether it has room for more of them; otherwise nobody calls it. */
+  /** Whether it has room for more of them; otherwise no pod calls it. */
   readonly takesMore: boolean;
   /** How many entities it works. */
   readonly workers: number;
@@ -72,18 +72,14 @@ export interface TypeLoad {
 
 export type ReleaseMode = 'idle' | 'hand-over' | 'give-way';
 
-/**
- * Every method is one atomic step of the store. Calls take effect in the order they are made, and the promises they return settle in
- * that order. A guarded call (one that takes a {@link Claim}) rejects with `StaleClaimError` and changes nothing if the claim is no
- * longer the current one, whatever its lease says.
- */
+/** A role of the store: `store.ts` says what holds for every method. */
 export interface Claims {
-  /** Claims the entity if it has work and nobody owns it, or sees to it that it is looked at when there is a reason. */
+  /** Claims the entity if it has work and no owner, or schedules its inspection if there is a reason. */
   tryClaim(entity: EntityRef, claimWith: number): Promise<Claimed | Passed>;
   /** As a look of a pod that has no room: whether there is something to claim. */
   peek(entity: EntityRef): Promise<Passed | 'waiting'>;
   /**
-   * The holder begins anew under a new epoch: finishes what is settled, gives back the rest, fetches one job, and makes
+   * The owner resyncs under a new epoch: finishes what is settled, gives back the rest, fetches one job, and makes
    * all its earlier calls stale. Refused when the entity has had another owner since.
    */
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed>;

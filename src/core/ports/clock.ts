@@ -7,7 +7,7 @@ export interface Timer {
   cancel(): void;
 }
 
-/** Time. Two clocks, since a suspended machine stops one and a person sets the other. */
+/** Time. Two clocks, since a suspended machine stops one, and the other can be set. */
 export interface Clock {
   /** Milliseconds since some fixed moment; never goes back. */
   monotonicMs(): number;

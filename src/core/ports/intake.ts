@@ -34,7 +34,7 @@ export type IntakeResult = { readonly jobId: string } & (
 
 /** What a pod knows of an entity when it enqueues. A hint: the store decides (I1). */
 export type IntakeHint =
-  /** Fetch if this epoch is the current claim's; claim under it if nobody owns the entity and `mayClaim` says so. */
+  /** Fetch if this epoch is the current claim's; claim under it if the entity has no owner and `mayClaim` says so. */
   | {
       readonly epoch: number;
       readonly mayClaim: boolean;
@@ -44,7 +44,7 @@ export type IntakeHint =
   /** This pod does not work the entity. */
   | 'route-only';
 
-/** Every method is one atomic step of the store. */
+/** A role of the store: `store.ts` says what holds for every method. */
 export interface Intake {
   /**
    * Adds a job and routes it, in one step on every path. Rejects with `BacklogFullError` where the entity has as many as its
@@ -57,12 +57,12 @@ export interface Intake {
    */
   addAll(jobs: readonly (readonly [NewJob, IntakeHint])[]): readonly Promise<IntakeResult>[];
   /**
-   * Adds all jobs of a flow and routes those that wait for nobody, in one step; or none, and all reject with the same error:
+   * Adds all jobs of a flow and routes those that wait for no child, in one step; or none, and all reject with the same error:
    * `BacklogFullError`, `InvalidOptionError` where an id is taken. Where the root is known already, by its id or its idempotency
    * key, nothing is added, and the ids are those of the first time. Never throws.
    *
    * When a job ends for good, or is removed, its parent is told in the same step. One whose last child has ended joins the end
-   * of its entity's queue, and whoever works that is called (I7). An end that comes twice counts once.
+   * of its entity's queue, and its owner is called (I7). An end that comes twice counts once.
    */
   addFlow(flow: NewFlow): readonly Promise<IntakeResult>[];
 }

@@ -10,12 +10,17 @@ import type { Replies } from './replies.js';
 import type { WakeUps } from './wake-ups.js';
 import type { Work } from './work.js';
 
+/**
+ * Every method is one atomic step of the store. Calls take effect in the order they are made, and the promises they return settle in
+ * that order. A guarded call (one that takes a `Claim`) rejects with `StaleClaimError` and changes nothing if the claim is no
+ * longer the current one, whatever its lease says.
+ */
 export interface EntityStore extends Intake, Claims, Work, WakeUps {
   /** Resolves once the store is connected (calls made before wait for that, with a deadline). Rejects on wrong credentials. `onUnreachable` is told of each attempt that failed and is repeated. */
   start(onUnreachable?: (reason: string) => void): Promise<void>;
   /** Name of the entity's BullMQ queue. */
   queueName(entity: EntityRef): string;
-  /** What a person does to one entity. */
+  /** What an operator does to one entity. */
   readonly control: EntityControl;
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;

@@ -15,7 +15,7 @@ export interface Discovered {
   readonly found: number;
 }
 
-/** Every method is one atomic step of the store. */
+/** A role of the store: `store.ts` says what holds for every method. */
 export interface WakeUps {
   /** Entities of a type whose time to be looked at has come, the longest overdue first, from a position on. */
   due(type: string, from: number, limit: number): Promise<EntityRef[]>;

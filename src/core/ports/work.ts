@@ -16,7 +16,7 @@ export interface Fetched {
   readonly isRecalled?: boolean;
 }
 
-/** A batch that waits for more jobs than are fetched, or shared reads that may have more beside them. */
+/** A batch that waits for more jobs than are fetched, or shared reads that may have more alongside them. */
 export interface Gathering {
   /** So many jobs of the entity may be fetched. */
   readonly upTo: number;
@@ -27,15 +27,11 @@ export interface Gathering {
 /** Longer than any claim, and still a number of microseconds that a store can write. */
 export const WHILE_CLAIMED_MS = 1e12;
 
-/**
- * Every method is one atomic step of the store. Calls take effect in the order they are made, and the promises they return settle in
- * that order. A guarded call (one that takes a {@link Claim}) rejects with `StaleClaimError` and changes nothing if the claim is no
- * longer the current one, whatever its lease says.
- */
+/** A role of the store: `store.ts` says what holds for every method. */
 export interface Work {
   /**
    * Fetches up to `count` jobs, 1 by default, for a worker that is idle, gathers a batch, or runs shared reads.
-   * @param gathering whoever adds a job meanwhile calls this pod while fewer jobs than that are fetched.
+   * @param gathering a producer that adds a job meanwhile calls this pod while fewer jobs than that are fetched.
    */
   take(claim: Claim, count?: number, gathering?: Gathering): Promise<Fetched>;
   /**
@@ -51,7 +47,7 @@ export interface Work {
   finish(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched>;
   /**
    * Gives all that is fetched back to the head of the queue, in its order, but `kept`: what has started, or has ended here.
-   * Where a person has emptied the queue meanwhile, it is removed. Before that a recalled owner is given nothing new.
+   * If the operator has emptied the queue meanwhile, it is removed. Before that a recalled owner is given nothing new.
    */
   giveBack(claim: Claim, kept: readonly string[]): Promise<void>;
 }

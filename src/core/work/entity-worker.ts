@@ -78,7 +78,7 @@ export class EntityWorker {
     return this.calls.trackIntake(entered, sentAt);
   }
 
-  /** Looks at the entity: claims it if it has work and nobody owns it. */
+  /** Claims the entity if it has work and no owner. */
   tryClaim(): void {
     this.calls.tryClaim();
   }
@@ -89,7 +89,7 @@ export class EntityWorker {
     this.steps.advance();
   }
 
-  /** The store says that the queue of this idle worker has something to do, so something was missed: begin anew (race 37). */
+  /** The store says that the queue of this idle worker has something to do, so something was missed: resync (race 37). */
   kick(): void {
     const { state, calls } = this;
     if (state.phase !== 'idle' || state.responses.count > 0 || calls.isLimited) return;
@@ -97,7 +97,7 @@ export class EntityWorker {
     this.steps.advance();
   }
 
-  /** A person has paused the queue: what is fetched and has not started goes back. */
+  /** The operator has paused the queue: what is fetched and has not started goes back. */
   recall(): void {
     this.state.recall();
     this.wake();
@@ -161,12 +161,12 @@ export class EntityWorker {
     return this.phase === 'lost' ? [] : this.state.jobs.slowRuns();
   }
 
-  /** Shared reads run: until the last of them has ended, others may start beside them. */
+  /** Shared reads run: until the last of them has ended, others may start alongside them. */
   get isReading(): boolean {
     return this.state.jobs.areReading;
   }
 
-  /** Tells the running handlers to stop. The claim stays: nobody may run their jobs beside them (race 12). */
+  /** Tells the running handlers to stop. The claim stays: no other pod may run their jobs at the same time (race 12). */
   stopHandlers(reason: Error): void {
     if (this.isRunning) this.state.lease?.stop(reason);
   }

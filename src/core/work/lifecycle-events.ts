@@ -1,5 +1,5 @@
 /**
- * What is told of a worker and its jobs. Nothing is made while nobody listens.
+ * The lifecycle events of a worker and its jobs. Nothing is made while no listener is there.
  * Neighbours: `events.ts` says what an event looks like; the parts of a worker tell here.
  */
 
@@ -16,7 +16,7 @@ export function emitWorkerEvent(
   if (events.observed && claim) events.emit({ type, ...ofEntity(claim.entity, claim.token) });
 }
 
-/** Beginning anew under the same token is nobody's news. */
+/** A resync, which keeps the token, is no event. */
 export function emitClaimed(events: EventSink, previous: Claim | undefined, { claim, recovered, jobs }: Claimed): void {
   if (!events.observed || previous?.token === claim.token) return;
   const of = ofEntity(claim.entity, claim.token);

@@ -2,7 +2,7 @@
  * The jobs of one entity on this pod, in their order: fetched and not started, running, ended and not confirmed.
  *
  * Owns: how many run at once (one, unless the type gives up order, or shared reads do), through `prefetch-window.ts` how many are fetched
- * ahead, through `batch-collector.ts` when a batch starts, and through `shared-reads.ts` what is fetched beside reads.
+ * ahead, through `batch-collector.ts` when a batch starts, and through `shared-reads.ts` what is fetched alongside reads.
  * Neighbours: `worker-state.ts` has the claim, and `next-step.ts` says what may be done now; `run-job.ts` runs a
  * job, `run-batch.ts` a batch, and `on-exhausted.ts` knows what becomes of those that have used up their tries.
  */
@@ -107,7 +107,7 @@ export class LocalQueue {
     if (brought === 0 && againInMs === undefined) this.reads?.moreMayWait();
   }
 
-  /** What is fetched is given back by the store, and what is owed is nobody's. */
+  /** What is fetched is given back by the store, and pending responses are ignored. */
   clear(): void {
     this.ready = [];
     this.barriers = 0;
@@ -165,7 +165,7 @@ export class LocalQueue {
     return this.running.size + (this.collector?.waitsFor || this.limit - this.busy);
   }
 
-  /** Reads run, and nothing may start beside them: the next job is none, or what is fetched is given back. */
+  /** Reads run, and nothing may start alongside them: the next job is none, or what is fetched is given back. */
   private get isReadBlocked(): boolean {
     return this.areReading && (this.isBarred || this.ready.length > 0);
   }
@@ -226,7 +226,7 @@ export class LocalQueue {
     return this.busy < this.limit;
   }
 
-  /** Whether a handler is free for this one: beside reads, where it is a read. */
+  /** Whether a handler is free for this one: alongside reads, if it is a read. */
   mayStart(job: FetchedJob): boolean {
     return this.hasFreeHandler && (!this.areReading || this.isRead(job));
   }
@@ -282,7 +282,7 @@ export class LocalQueue {
     return handlerTimeoutMs > 0 ? new TimeLimit(this.context.clock, handlerTimeoutMs) : NO_LIMIT;
   }
 
-  /** The end of a read: what runs beside it ends later, and is not given back with it. */
+  /** The end of a read: what runs alongside it ends later, and is not given back with it. */
   private besideOthers(settlement: Settlement): Settlement {
     return { ...settlement, beside: keepsPlace(settlement, this.type) ? this.keptIds : this.runningIds };
   }

@@ -1,7 +1,7 @@
 /**
  * What a worker does next. Each change of its phase leads to `advance()`, which does what can be done now.
  *
- * Owns: the order in which things are looked at, and that nothing is done while the worker begins anew.
+ * Owns: the order in which things are looked at, and that nothing is done during a resync.
  * Neighbours: `store-calls.ts`, `resync.ts` and `release.ts` do what is decided here; `local-queue.ts` runs the jobs.
  *
  * A failure is looked at only when no handler runs, so a resync never finds one.
@@ -37,7 +37,7 @@ export class NextStep {
 
   constructor(private readonly parts: WorkerParts) {}
 
-  /** Does what can be done now; called after whatever has changed. No promise of its own: a job costs few of them. */
+  /** Does what can be done now; called after every change. No promise of its own: a job costs few of them. */
   advance(): void {
     if (this.advancing) return;
     this.advancing = true;
@@ -168,7 +168,7 @@ export class NextStep {
   }
 
   /**
-   * Nothing here throws, but for a job that was told not to start: beginning anew gives it back, and no try of it is counted. If
+   * Nothing here throws, but for a job that was told not to start: a resync gives it back, and no try of it is counted. If
    * something else does after all, the entity must not stand still under a claim of ours.
    */
   private onCrash(error: unknown): void {

@@ -2,8 +2,7 @@
  * The answers that the store owes one worker, used in the order of their requests: the store settles its promises in
  * that order, and each gets its one continuation at the moment it is made.
  *
- * Owns: how many are owed, how many fetches are among them, and which have become nobody's because the worker began
- * anew. Neighbour: `store-calls.ts` says what an answer means.
+ * Owns: how many are owed, how many fetches are among them, and which are ignored because of a resync. Neighbour: `store-calls.ts` says what an answer means.
  */
 export interface Tracked<T> {
   /** Jobs that the answer may bring. */
@@ -18,7 +17,7 @@ export class PendingResponses {
   private pending = 0;
   private pendingFetches = 0;
 
-  /** @param changed told after each answer that was owed; with the error, where nobody knows what is fetched here now. */
+  /** @param changed told after each answer that was owed; with the error, if it is unknown what is fetched here now. */
   constructor(private readonly changed: (failure?: Error) => void) {}
 
   get count(): number {
@@ -58,7 +57,7 @@ export class PendingResponses {
     );
   }
 
-  /** What is under way is nobody's from now on. */
+  /** The response to what is under way is ignored. */
   forget(): void {
     this.generation++;
     this.pending = 0;

@@ -18,7 +18,7 @@ export class Release {
 
   constructor(
     private readonly state: WorkerState,
-    private readonly requests: StoreCalls,
+    private readonly calls: StoreCalls,
   ) {}
 
   /**
@@ -42,7 +42,7 @@ export class Release {
     const { state } = this;
     const { claim } = state;
     if (!claim) return;
-    this.requests.forget();
+    this.calls.forget();
     state.release();
     state.responses.track(state.context.store.release(claim, mode), {
       use: released => {
@@ -64,7 +64,7 @@ export class Release {
     const { state } = this;
     // As with a hand-over, what is done is confirmed first.
     if (state.jobs.isRunning || !state.jobs.isAllConfirmed) return false;
-    this.requests.forget();
+    this.calls.forget();
     state.release();
     state.askToRelease('unknown job');
     state.responses.track(state.context.store.defer(claim, job, state.type.unknownJobGraceMs), {

@@ -1,5 +1,5 @@
 /**
- * The shared reads of an entity: jobs that run beside each other, and beside nothing else. While one runs, all that run are reads,
+ * The shared reads of an entity: jobs that run alongside each other, and nothing else. While one runs, all that run are reads,
  * and the next job may start if it is one, too.
  *
  * Owns: how many run, whether there may be more to fetch for them, and that others know of it: they call this pod for what they

@@ -56,12 +56,12 @@ export class StoreCalls {
     const { state } = this;
     state.lease?.reactivate();
     if (state.phase === 'lost' || state.phase === 'ended') return 'route-only';
-    // Whatever becomes of the release under way, what is enqueued after it claims anew (race 4).
+    // However the release under way ends, what is enqueued after it claims again (race 4).
     if (state.phase === 'releasing') this.beginClaiming();
     return { epoch: state.epoch, mayClaim: state.claim === undefined, atOnce: state.jobs.room };
   }
 
-  /** Looks at the entity: claims it if it has work and nobody owns it. */
+  /** Claims the entity if it has work and no owner. */
   tryClaim(): void {
     const { state } = this;
     const { store, clock } = state.context;
@@ -126,7 +126,7 @@ export class StoreCalls {
     });
   }
 
-  /** What is under way is nobody's from now on. */
+  /** The response to what is under way is ignored. */
   forget(): void {
     this.state.forgetResponses();
     this.isClaiming = false;
@@ -137,7 +137,7 @@ export class StoreCalls {
     this.againTimer?.cancel();
   }
 
-  /** A claim was granted, for the first time or anew. */
+  /** A claim was granted, for the first time or again. */
   onClaimed(claimed: Claimed, sentAt: Moment): void {
     const { state } = this;
     const previous = state.claim;
@@ -148,8 +148,8 @@ export class StoreCalls {
   }
 
   /**
-   * A grant beside a claim that we hold: somebody deleted the claim between the two calls. What the first has brought may
-   * be running, and the second has fetched it again: begin anew.
+   * A grant in addition to a claim that this pod holds: the claim was deleted between the two calls. What the first has brought may
+   * be running, and the second has fetched it again: resync.
    */
   private onGranted(claimed: Claimed, sentAt: Moment): void {
     if (this.state.claim) this.state.fail(new Error('its claim was deleted, and granted again'));

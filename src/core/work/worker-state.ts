@@ -63,7 +63,7 @@ export class WorkerState {
     this.advance();
   });
 
-  /** @param advance does what can be done now; called after whatever has changed. */
+  /** @param advance does what can be done now; called after every change. */
   constructor(
     readonly entity: EntityRef,
     readonly type: EntityTypeConfig,
@@ -141,7 +141,7 @@ export class WorkerState {
     this.currentLease = undefined;
   }
 
-  /** A job is added while the claim is being released: whatever becomes of the release, the add may claim (race 4). */
+  /** A job is added while the claim is being released: the add may claim, however the release ends (race 4). */
   claimAgain(): void {
     this.move('claimAgain');
     this.currentLease = undefined;
@@ -188,9 +188,8 @@ export class WorkerState {
     this.currentFailure ??= failure;
   }
 
-  /** Calls that are under way become stale, and their responses are ignored. */
+  /** Calls that are under way become stale; {@link forgetResponses} comes before it. */
   resync(): void {
-    this.forgetResponses();
     this.newEpoch();
     if (this.claim) this.move('resync');
   }

@@ -28,7 +28,7 @@ export interface StoredJob {
   leftAtMs?: number | undefined;
   /** With which it had failed when it blocked, or was postponed. */
   thrown?: Thrown | undefined;
-  /** A person has given it up. */
+  /** The operator has given it up. */
   isSkipped?: boolean;
   /** What it must fail for is that a child has. */
   hasFailedChild?: boolean;
@@ -60,7 +60,7 @@ export interface StoredEntity {
   wait: StoredJob[];
   active: StoredJob[];
   delayed: { readonly job: StoredJob; readonly atMs: number }[];
-  /** Failed jobs, kept for a person to see. */
+  /** Failed jobs, kept for the operator. */
   failed: StoredJob[];
   completed: StoredJob[];
   /** Jobs that wait for their children. */
@@ -76,7 +76,7 @@ export interface StoredEntity {
     untilMs: number;
     rests?: boolean;
     recall?: Recall | undefined;
-    /** A batch waits for more jobs than are fetched, or reads may have more beside them. */
+    /** A batch waits for more jobs than are fetched, or reads may have more alongside them. */
     gathering?: { readonly upTo: number; readonly untilMs: number };
     longRuns?: readonly LongRun[] | undefined;
   };

@@ -64,7 +64,7 @@ export function isNeverSent(message: string): boolean {
   return /isn't writeable/.test(message);
 }
 
-/** An answer that is an error: Redis did not run the script. No answer at all: nobody knows. */
+/** An answer that is an error: Redis did not run the script. No answer at all: it is unknown whether it did. */
 export function meaningOf(error: Error): Error {
   if (error.name === 'ReplyError')
     return new StoreRefusedError(`Redis refused the call: ${error.message}${remedyOf(error.message)}`, {
