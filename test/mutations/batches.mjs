@@ -81,7 +81,7 @@ export const batchGuards = [
   {
     guard: 'batches: jobs of a dead owner run one at a time',
     cites: 'race 7',
-    file: 'src/core/work/local-queue.ts',
+    file: 'src/core/work/fetch-plan.ts',
     from: 'this.window.isRecovering || ',
     to: '',
     tests: CORE,
@@ -138,7 +138,7 @@ export const batchGuards = [
     guard: 'batches: a wait ends with what is given back',
     cites: 'I8',
     file: 'src/core/work/local-queue.ts',
-    from: '    this.barriers++;\n    this.collector?.close();\n',
+    from: '    this.barriers++;\n    this.plan.closeBatch();\n',
     to: '    this.barriers++;\n',
     tests: CORE,
   },

@@ -366,7 +366,7 @@ export const payloadGuards = [
   {
     guard: 'batches: one that can’t be read waits for no others',
     cites: 'payloads, batches',
-    file: 'src/core/work/local-queue.ts',
+    file: 'src/core/work/fetch-plan.ts',
     from: 'this.window.isRecovering || (first !== undefined && !isReadable(first))',
     to: 'this.window.isRecovering',
     tests: BATCHES,

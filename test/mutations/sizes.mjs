@@ -117,7 +117,7 @@ export const sizeGuards = [
   size(
     'a worker asks again after a partial fetch',
     core('work/store-calls'),
-    'if (fetched.isPartial) state.jobs.moreMayWait();',
+    'if (fetched.isPartial) state.jobs.plan.moreMayWait();',
     '',
     ['test/unit/large-batches.test.ts'],
   ),

@@ -26,8 +26,6 @@ export interface WorkerContext extends WorkerEnvironment {
   ended(worker: EntityWorker): void;
 }
 
-const LONG_RUN_MS = 1000;
-
 export class EntityWorker {
   private readonly state: WorkerState;
   private readonly calls: StoreCalls;
@@ -54,7 +52,7 @@ export class EntityWorker {
   }
 
   get handlers(): number {
-    return this.state.jobs.handlers;
+    return this.state.jobs.plan.handlers;
   }
 
   get claim(): Claim | undefined {
@@ -111,7 +109,7 @@ export class EntityWorker {
     // While an answer is owed it may be reactivated at any moment: that renewal must not let it rest.
     const idle = phase === 'idle' && responses.count === 0;
     if (!lease.isToRenew(idle)) return undefined;
-    return { claim: lease.claim, idle, runningJobIds: jobs.runningIds, longRuns: jobs.longRuns };
+    return { claim: lease.claim, idle, runningJobIds: jobs.runs.ids, longRuns: jobs.runs.long };
   }
 
   /** Its claim rests: it has no renewal of its own at the moment. */
@@ -131,7 +129,7 @@ export class EntityWorker {
     state.lease?.renew(sentAt);
     if (isToRest) state.lease?.becomeDormant();
     // A handler is free, and a wake-up may have been lost; an idle worker is told by the renewal itself.
-    if (this.isRunning && state.jobs.hasFreeHandler) state.noteWork();
+    if (this.isRunning && state.jobs.plan.hasFreeHandler) state.noteWork();
     this.steps.advance();
   }
 
@@ -146,24 +144,24 @@ export class EntityWorker {
     return this.state.jobs.isRunning;
   }
 
-  /** Those that run here, those first that began first. */
+  /** The jobs that run here, the longest running first. */
   get runningJobs(): readonly FetchedJob[] {
-    return this.state.jobs.runningJobs;
+    return this.state.jobs.runs.jobs;
   }
 
-  /** A handler runs for long: it can't give way soon. */
+  /** A handler has run for a second or more, so the worker can't give way soon. */
   get runsForLong(): boolean {
-    return this.state.jobs.longestRunMs >= LONG_RUN_MS;
+    return this.state.jobs.runs.hasLong;
   }
 
-  /** Runs that are to be told of now, since they take long; under a claim that is lost, none: their entity does not wait for them. */
+  /** Slow runs to report now. None under a lost claim: the entity does not wait for them. */
   slowRuns(): readonly Run[] {
-    return this.phase === 'lost' ? [] : this.state.jobs.slowRuns();
+    return this.phase === 'lost' ? [] : this.state.jobs.runs.takeSlow();
   }
 
   /** Shared reads run: until the last of them has ended, others may start alongside them. */
   get isReading(): boolean {
-    return this.state.jobs.areReading;
+    return this.state.jobs.plan.areReading;
   }
 
   /** Tells the running handlers to stop. The claim stays: no other pod may run their jobs at the same time (race 12). */
@@ -173,7 +171,7 @@ export class EntityWorker {
 
   /** From now on that many handlers may run at once. */
   scale(handlers: number): void {
-    this.state.jobs.handlers = handlers;
+    this.state.jobs.plan.handlers = handlers;
     this.wake();
   }
 

@@ -63,7 +63,8 @@ export class NextStep {
     if (phase === 'lost' || state.failure || release.isToHandOver) return !jobs.isRunning && this.stop();
     if (state.isRecalled && state.claim && phase !== 'releasing') calls.giveBack(state.claim);
     if (jobs.next && jobs.mayStart(jobs.next)) return this.startNext(jobs.next);
-    if ((state.mayHaveWork || jobs.seeksReads) && this.canFetch) calls.take(...jobs.toTake(state.responses.fetches));
+    if ((state.mayHaveWork || jobs.plan.seeksReads) && this.canFetch)
+      calls.take(...jobs.plan.toTake(state.responses.fetches));
     else if (state.responses.count > 0 || jobs.isRunning) return false;
     else if (state.claim) this.becomeIdle();
     // A wake-up while the look was under way may be of a job that it did not see.
@@ -88,7 +89,7 @@ export class NextStep {
   private get canFetch(): boolean {
     const { claim, phase, responses, type, jobs } = this.parts.state;
     if (!claim || phase === 'releasing') return false;
-    return (responses.count === 0 || !type.isOrdered || jobs.areReading) && jobs.lacks(responses.fetches);
+    return (responses.count === 0 || !type.isOrdered || jobs.plan.areReading) && jobs.plan.lacks(responses.fetches);
   }
 
   private startNext(job: FetchedJob): boolean {
@@ -136,7 +137,7 @@ export class NextStep {
     // The fetch that is under way may have come before what the wake-up tells of.
     if (state.mayHaveWork && responses.fetches === 0) {
       state.clearWork();
-      jobs.moreMayWait();
+      jobs.plan.moreMayWait();
     }
     const step = jobs.batchStep(handling, () => this.advance());
     if (step === 'wait') return 0;
@@ -144,7 +145,7 @@ export class NextStep {
     // What is asked for already may be what the batch needs.
     if (responses.fetches > 0) return 0;
     const { forMs } = step;
-    calls.take(step.fetch, forMs > 0 ? { upTo: jobs.room, forMs } : undefined);
+    calls.take(step.fetch, forMs > 0 ? { upTo: jobs.plan.room, forMs } : undefined);
     return 0;
   }
 

@@ -33,7 +33,7 @@ export class Release {
 
   /** Every end is confirmed first, or made good: what is done must not be given back. */
   handOver(): boolean {
-    if (!this.state.jobs.isAllConfirmed) return false;
+    if (!this.state.jobs.ends.isEmpty) return false;
     this.release(this.state.releaseReason === 'room' ? 'give-way' : 'hand-over');
     return true;
   }
@@ -63,7 +63,7 @@ export class Release {
   defer(claim: Claim, job: FetchedJob): boolean {
     const { state } = this;
     // As with a hand-over, what is done is confirmed first.
-    if (state.jobs.isRunning || !state.jobs.isAllConfirmed) return false;
+    if (state.jobs.isRunning || !state.jobs.ends.isEmpty) return false;
     this.calls.forget();
     state.release();
     state.askToRelease('unknown job');

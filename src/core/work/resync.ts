@@ -24,11 +24,11 @@ export async function resync(state: WorkerState, calls: StoreCalls): Promise<voi
     const sentAt = momentOf(context.clock);
     try {
       const response = claim
-        ? await context.store.resync(claim, state.epoch, state.jobs.settled)
+        ? await context.store.resync(claim, state.epoch, state.jobs.ends.all)
         : await context.store.tryClaim(entity, state.epoch);
       if (isLost(state)) return;
       state.resynced();
-      state.jobs.confirmedAll();
+      state.jobs.ends.clear();
       if (typeof response !== 'string') calls.onClaimed(response, sentAt);
     } catch (error) {
       if (isLost(state)) return;

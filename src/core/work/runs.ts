@@ -1,28 +1,43 @@
 /**
- * What runs of one entity on this pod, and since when: jobs by themselves, or batches.
+ * The runs of one entity on this pod, and since when each takes: a job on its own, or a batch.
  *
- * Owns when a run is told of that takes long. Neighbours: `local-queue.ts` begins and ends runs, `slow-runs.ts` tells.
+ * Owns: which run counts as long or slow. Neighbours: `local-queue.ts` begins and ends runs, `slow-runs.ts` reports slow ones.
  */
 import type { FetchedJob } from '../model/job.js';
+import type { LongRun } from '../ports/claims.js';
+import type { Clock } from '../ports/clock.js';
 
-/** Jobs that run as one. */
+/** The jobs of one call of a handler. */
 export interface Run {
   readonly jobs: readonly FetchedJob[];
   readonly startedAtMs: number;
-  /** When it is told of next. */
+  /** When it is reported as slow next. */
   slowAtMs: number;
 }
 
-/** A run that takes long is told of again after no more than that. */
+/** From this duration on, a run shows in the status of its entity. */
+const LONG_RUN_MS = 1000;
+const MAX_LONG_RUNS = 16;
+/** Longest time between two reports of one slow run. */
 const MAX_PAUSE_MS = 3_600_000;
 
 export class Runs {
   private readonly byId = new Map<string, Run>();
+  private runs = 0;
 
-  /** @param slowMs how long a run may take before it is told of; 0 for ever. */
-  constructor(private readonly slowMs: number) {}
+  /** @param slowMs how long a run may take before it is reported; 0 turns the reports off. */
+  constructor(
+    private readonly clock: Clock,
+    private readonly slowMs: number,
+  ) {}
 
-  get size(): number {
+  /** Number of handlers that run. */
+  get count(): number {
+    return this.runs;
+  }
+
+  /** Number of jobs that run: a batch has several. */
+  get jobCount(): number {
     return this.byId.size;
   }
 
@@ -30,42 +45,48 @@ export class Runs {
     return [...this.byId.keys()];
   }
 
-  begin(jobs: readonly FetchedJob[], nowMs: number): void {
-    const slowAtMs = this.slowMs > 0 ? nowMs + this.slowMs : Number.POSITIVE_INFINITY;
-    const run: Run = { jobs, startedAtMs: nowMs, slowAtMs };
+  begin(jobs: readonly FetchedJob[]): Run {
+    const startedAtMs = this.clock.monotonicMs();
+    const slowAtMs = this.slowMs > 0 ? startedAtMs + this.slowMs : Number.POSITIVE_INFINITY;
+    const run: Run = { jobs, startedAtMs, slowAtMs };
     for (const { id } of jobs) this.byId.set(id, run);
+    this.runs++;
+    return run;
   }
 
-  end(jobs: readonly FetchedJob[]): void {
+  end({ jobs }: Run): void {
     for (const { id } of jobs) this.byId.delete(id);
+    this.runs--;
   }
 
-  /** All jobs that run, those first that began first. */
+  /** All jobs that run, the longest running first. */
   get jobs(): readonly FetchedJob[] {
     return [...new Set(this.byId.values())].flatMap(({ jobs }) => jobs);
   }
 
-  /** For how long the run has taken that began first. */
-  longestMs(nowMs: number): number {
+  get hasLong(): boolean {
     const [first] = this.byId.values();
-    return first === undefined ? 0 : nowMs - first.startedAtMs;
+    return first !== undefined && this.clock.monotonicMs() - first.startedAtMs >= LONG_RUN_MS;
   }
 
-  /** Those to be told of now: after `slowMs`, and each time they have taken twice as long. */
-  slow(nowMs: number): readonly Run[] {
+  /** The jobs of long runs, the longest running first, with their start by the wall clock. */
+  get long(): readonly LongRun[] {
+    const nowMs = this.clock.monotonicMs();
+    const long: LongRun[] = [];
+    for (const [jobId, { startedAtMs }] of this.byId) {
+      const forMs = nowMs - startedAtMs;
+      if (long.length === MAX_LONG_RUNS || forMs < LONG_RUN_MS) break;
+      long.push({ jobId, startedAtMs: Math.round(this.clock.wallMs() - forMs) });
+    }
+    return long;
+  }
+
+  /** The runs to report now: after `slowMs`, and again each time a run has taken twice as long. */
+  takeSlow(): readonly Run[] {
+    const nowMs = this.clock.monotonicMs();
     const slow = new Set<Run>();
     for (const run of this.byId.values()) if (run.slowAtMs <= nowMs) slow.add(run);
     for (const run of slow) run.slowAtMs = nowMs + Math.min(nowMs - run.startedAtMs, MAX_PAUSE_MS);
     return [...slow];
-  }
-
-  /** The jobs that have run for so long, those first that began first, and at most so many. */
-  longerThan(ms: number, nowMs: number, max: number): readonly { readonly jobId: string; readonly forMs: number }[] {
-    const long: { jobId: string; forMs: number }[] = [];
-    for (const [jobId, { startedAtMs }] of this.byId) {
-      if (long.length === max || nowMs - startedAtMs < ms) break;
-      long.push({ jobId, forMs: nowMs - startedAtMs });
-    }
-    return long;
   }
 }

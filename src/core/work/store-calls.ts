@@ -58,7 +58,7 @@ export class StoreCalls {
     if (state.phase === 'lost' || state.phase === 'ended') return 'route-only';
     // However the release under way ends, what is enqueued after it claims again (race 4).
     if (state.phase === 'releasing') this.beginClaiming();
-    return { epoch: state.epoch, mayClaim: state.claim === undefined, atOnce: state.jobs.room };
+    return { epoch: state.epoch, mayClaim: state.claim === undefined, atOnce: state.jobs.plan.room };
   }
 
   /** Claims the entity if it has work and no owner. */
@@ -88,7 +88,7 @@ export class StoreCalls {
     responses.track(context.store.take(claim, count, gathering), {
       fetches: count,
       use: fetched => {
-        this.state.jobs.onFetched(count, fetched.jobs.length);
+        this.state.jobs.plan.onFetched(count, fetched.jobs.length);
         this.onTaken(fetched, sentAt);
       },
     });
@@ -100,12 +100,12 @@ export class StoreCalls {
     jobs.trackEnds(settlements);
     // An end before this one may not have been executed; this one must not overtake it, and goes with it.
     if (failure) return;
-    const fetches = isToRelease ? 0 : jobs.wanted(responses.fetches, batchMax);
+    const fetches = isToRelease ? 0 : jobs.plan.wanted(responses.fetches, batchMax);
     responses.track(context.store.finish(claim, settlements, fetches), {
       fetches,
       use: fetched => {
         jobs.confirmed(settlements, fetched.jobs.length);
-        jobs.onFetched(fetches, fetched.jobs.length);
+        jobs.plan.onFetched(fetches, fetched.jobs.length);
         this.onFetched(fetched);
       },
     });
@@ -143,7 +143,7 @@ export class StoreCalls {
     const previous = state.claim;
     state.claimed(claimed.claim, sentAt);
     emitClaimed(state.context.events, previous, claimed);
-    if (claimed.recovered > 0) state.jobs.enterRecoveryMode(claimed.recovered);
+    if (claimed.recovered > 0) state.jobs.plan.window.enterRecoveryMode(claimed.recovered);
     this.onFetched(claimed);
   }
 
@@ -157,7 +157,7 @@ export class StoreCalls {
   }
 
   private onAdded(fetched: Fetched, sentAt: Moment): void {
-    this.state.jobs.onAdded(fetched);
+    this.state.jobs.plan.onAdded(fetched);
     this.onTaken(fetched, sentAt);
   }
 
@@ -170,7 +170,7 @@ export class StoreCalls {
   private onFetched(fetched: Fetched): void {
     const { state } = this;
     state.jobs.add(fetched.jobs);
-    if (fetched.isPartial) state.jobs.moreMayWait();
+    if (fetched.isPartial) state.jobs.plan.moreMayWait();
     if (fetched.isRecalled && !state.jobs.isBarred) state.recall();
     // Where one was, there may be one more for a handler that is free.
     if (fetched.jobs.length > 0 && !state.type.isOrdered) state.noteWork();

@@ -116,7 +116,7 @@ export class WorkerState {
 
   becomeIdle(): void {
     this.move('becomeIdle');
-    this.jobs.onIdle();
+    this.jobs.plan.window.reset();
     this.becameIdleAtMs = this.context.clock.monotonicMs();
   }
 
@@ -156,7 +156,7 @@ export class WorkerState {
     this.context.lost(claim);
     this.jobs.clear();
     this.lease?.stop(new StaleClaimError(`This pod has lost ${entityKey(this.entity)}: stop, and write nothing more.`));
-    for (const id of this.jobs.runningIds) {
+    for (const id of this.jobs.runs.ids) {
       this.context.log.warn(
         `Lost ${entityKey(this.entity)} while job ${id} runs; its end will not count, and the new owner runs it again.`,
       );
