@@ -230,7 +230,7 @@ export const coreGuards = [
   {
     guard: 'idle workers give way for what waits',
     cites: 'race 16',
-    file: 'src/core/pod/worker-manager.ts',
+    file: 'src/core/pod/capacity.ts',
     from: 'if (worker.releaseIfIdleFor(0)) this.yielding',
     to: 'if (!worker) this.yielding',
     tests: ['test/unit/room.test.ts'],
@@ -238,7 +238,7 @@ export const coreGuards = [
   {
     guard: 'busy workers give way after a slice',
     cites: 'race 16',
-    file: 'src/core/pod/worker-manager.ts',
+    file: 'src/core/pod/capacity.ts',
     from: 'worker.giveWay();',
     to: '',
     tests: ['test/unit/room.test.ts'],
@@ -247,8 +247,8 @@ export const coreGuards = [
     guard: 'a pod that has its share sends new entities to others',
     cites: 'I7',
     file: 'src/core/pod/worker-manager.ts',
-    from: 'if (this.waiting > 0 || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
-    to: 'if (this.waiting > 0) return undefined;',
+    from: 'if (this.capacity.isShort || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
+    to: 'if (this.capacity.isShort) return undefined;',
     tests: ['test/unit/room.test.ts'],
   },
   {
@@ -271,7 +271,7 @@ export const coreGuards = [
     guard: 'what waits for room comes before what is enqueued',
     cites: 'race 16',
     file: 'src/core/pod/worker-manager.ts',
-    from: 'if (this.waiting > 0 || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
+    from: 'if (this.capacity.isShort || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
     to: 'if (this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
     tests: ['test/unit/room.test.ts'],
   },
@@ -286,7 +286,7 @@ export const coreGuards = [
   {
     guard: 'one that runs for long is not asked before the others',
     cites: 'race 16',
-    file: 'src/core/pod/worker-manager.ts',
+    file: 'src/core/pod/capacity.ts',
     from: 'const soon = held.filter(({ runsForLong }) => !runsForLong);',
     to: 'const soon = held;',
     tests: ['test/unit/room.test.ts'],

@@ -100,7 +100,7 @@ export const mailboxGuards = [
   {
     guard: 'a pod that does not answer does not wait',
     cites: 'I10',
-    file: CALLS,
+    file: 'src/core/calls/liveness.ts',
     from: 'clock.after(LIVENESS_MS, () => answered(false))',
     to: 'clock.after(LIVENESS_MS, () => answered(true))',
     tests: DEADLOCKS,

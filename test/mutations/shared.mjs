@@ -139,7 +139,7 @@ export const sharedGuards = [
   {
     guard: 'shared reads: a worker gives way not while one runs for long',
     cites: 'race 16',
-    file: 'src/core/pod/worker-manager.ts',
+    file: 'src/core/pod/capacity.ts',
     from: 'runsForLong && !isReading && type.isOrdered',
     to: 'runsForLong && type.isOrdered',
     tests: CORE,

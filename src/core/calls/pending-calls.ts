@@ -1,9 +1,9 @@
 /**
- * The calls of this pod that wait for answers.
+ * The calls of this pod that wait for replies.
  *
- * Owns which calls wait, how many may, and the one ear for all of them, which is opened with the first.
- * Neighbours: `pending-call.ts` is one of them, `inquiry.ts` asks after their jobs, `enqueuer.ts` adds these, `deadlock.ts` says
- * which calls would wait in a circle, the store keeps answers until they are read.
+ * Owns: which calls wait, how many may, and the one receiver of replies for all of them, which starts with the first call.
+ * Neighbours: `pending-call.ts` is one call; `inquiry.ts` asks for the states of their jobs, which `enqueuer.ts` adds; `deadlock.ts`
+ * refuses calls that would wait in a circle, and `liveness.ts` asks other pods for it; the store keeps replies until they are read.
  */
 
 import type { EnqueuedJob, JobRequest } from '../enqueue/requests.js';
@@ -23,6 +23,7 @@ import type { Received, Replies } from '../ports/replies.js';
 import { DeadlockError, TooManyWaitingCallsError, WaitAbortedError } from './call-errors.js';
 import { linksTo, pathBetween, refuseCircle, waitingHandler } from './deadlock.js';
 import { Inquiry } from './inquiry.js';
+import { Liveness } from './liveness.js';
 import { type CallRequest, PendingCall } from './pending-call.js';
 
 /** How a caller waits. */
@@ -43,16 +44,13 @@ export interface PendingCallsParts {
 const PAUSE_AFTER_FAILURE_MS = 500;
 /** How long calls that have timed out ask for the states of their jobs. */
 const LAST_QUESTION_MS = 250;
-/** How long another pod is asked whether a call of its still waits; one that does not say so does not. */
-const LIVENESS_MS = 500;
 /** Calls that end in one turn of the event loop. */
 const MAX_ENDS_PER_TURN = 500;
 
 export class PendingCalls {
   private readonly calls = new Map<string, PendingCall>();
   private readonly inquiry: Inquiry;
-  /** Questions to other pods, by what stands for a call in them. */
-  private readonly questions = new Map<string, (isWaiting: boolean) => void>();
+  private readonly liveness: Liveness;
   private late: PendingCall[] = [];
   private lastId = 0;
   private isListening = false;
@@ -60,6 +58,7 @@ export class PendingCalls {
 
   constructor(private readonly parts: PendingCallsParts) {
     const { replies, clock } = parts;
+    this.liveness = new Liveness({ replies, clock, nextId: () => this.nextId() });
     this.inquiry = new Inquiry({ replies, clock, calls: this.calls, deliver: received => this.deliver(received) });
   }
 
@@ -104,7 +103,7 @@ export class PendingCalls {
   async close(): Promise<void> {
     this.closed = true;
     this.inquiry.close();
-    for (const answer of this.questions.values()) answer(false);
+    this.liveness.close();
     await this.inTurns([...this.calls.values()], call =>
       call.onClose(new ClosedError('This pod has shut down, and waits no longer; the job goes on.')),
     );
@@ -162,19 +161,7 @@ export class PendingCalls {
   }
 
   private isWaiting(pod: string, id: string): Promise<boolean> {
-    const { replies, clock } = this.parts;
-    if (pod === replies.address) return Promise.resolve(this.isHeld(id));
-    const question = this.nextId();
-    return new Promise(resolve => {
-      const answered = (isWaiting: boolean) => {
-        timer.cancel();
-        this.questions.delete(question);
-        resolve(isWaiting);
-      };
-      const timer = clock.after(LIVENESS_MS, () => answered(false));
-      this.questions.set(question, answered);
-      replies.tell(pod, id, { kind: 'asked', by: [replies.address, question] }).catch(() => answered(false));
-    });
+    return pod === this.parts.replies.address ? Promise.resolve(this.isHeld(id)) : this.liveness.ask(pod, id);
   }
 
   /** Whether a call of this pod waits, and its handler runs. */
@@ -202,17 +189,10 @@ export class PendingCalls {
 
   private deliver(received: readonly Received[]): void {
     for (const { call, reply } of received) {
-      if (reply.kind === 'asked') this.tell(reply.by, this.isHeld(call));
+      if (reply.kind === 'asked') this.liveness.answer(reply.by, this.isHeld(call));
       else if (reply.kind === 'overflow') for (const other of this.calls.values()) other.onOverflow();
-      else if (reply.kind === 'completed' && this.questions.has(call))
-        this.questions.get(call)?.(reply.value === 'true');
-      else this.calls.get(call)?.onReply(reply);
+      else if (!this.liveness.onReply(call, reply)) this.calls.get(call)?.onReply(reply);
     }
-  }
-
-  private tell([pod, call]: readonly [pod: string, call: string], isWaiting: boolean): void {
-    // The other pod counts silence as no.
-    this.parts.replies.tell(pod, call, { kind: 'completed', value: String(isWaiting) }).catch(() => {});
   }
 
   /** Those that time out together ask together, and end in turns. */

@@ -1,9 +1,9 @@
 /**
  * Which entities this pod works: the workers by entity, and through them the hot cache that an enqueue asks.
  *
- * Owns: the life of workers, epochs, room and who gives way for it, idle release and the drain at shutdown.
- * Neighbours: `entity-worker.ts` works one entity; `admission.ts` says which this pod would rather not take;
- * `enqueuer.ts`, `claim-sources.ts` and `heartbeat.ts` ask here.
+ * Owns: the life of workers, epochs, idle release and the drain at shutdown.
+ * Neighbours: `entity-worker.ts` works one entity; `admission.ts` says which entities this pod leaves to others, `capacity.ts` which
+ * workers give way to others; `enqueuer.ts`, `claim-sources.ts` and `heartbeat.ts` ask here.
  */
 
 import type { HandlerTable } from '../handlers/handler-table.js';
@@ -19,6 +19,7 @@ import type { EntityStore } from '../ports/store.js';
 import { missingCapability, remedyFor } from '../run/run-job.js';
 import { EntityWorker, type WorkerContext } from '../work/entity-worker.js';
 import { Admission } from './admission.js';
+import { Capacity } from './capacity.js';
 
 export interface ManagerParts {
   readonly store: EntityStore;
@@ -34,31 +35,19 @@ export interface ManagerParts {
   roomMade(): void;
 }
 
-/** How long a busy worker keeps its room while other entities wait for some. */
-const SLICE_MS = 1000;
-/** How long a worker that was asked to give way is waited for; a handler may run for hours. */
-const YIELD_MS = 5000;
-const MAX_WAITING = 100;
-
 export class WorkerManager {
   private readonly workers = new Map<string, EntityWorker>();
   private readonly context: WorkerContext;
   private readonly admission: Admission;
   private epoch = 0;
-  /** How many entities the last sweep has found that this pod would claim if it had room … */
-  private waiting = 0;
-  /** … and the one under way so far. */
-  private found = 0;
-  /** An enqueue has found no room since then. */
-  private isWanted = false;
-  /** Workers that were asked to give way, and when. */
-  private readonly yielding = new Map<EntityWorker, number>();
+  private readonly capacity: Capacity;
   /** Entities are claimed only while it is open. */
   private state: 'not yet open' | 'open' | 'draining' = 'not yet open';
 
   constructor(private readonly parts: ManagerParts) {
     const { store, clock, log, config, handlers } = parts;
     this.admission = new Admission(clock, log);
+    this.capacity = new Capacity(this.workers, clock);
     this.context = {
       store,
       clock,
@@ -96,7 +85,7 @@ export class WorkerManager {
 
   /** Whether others may call this pod: what waits here already comes first. */
   get takesMore(): boolean {
-    return this.hasRoom && this.waiting === 0;
+    return this.hasRoom && !this.capacity.isShort;
   }
 
   get hasRoom(): boolean {
@@ -104,34 +93,34 @@ export class WorkerManager {
   }
 
   /**
-   * The worker that an enqueue of this pod goes through: the present one, or a new one that may claim the entity. None where
-   * others wait for the room that it would take, if only to learn that another pod has the entity.
+   * The worker that an enqueue of this pod goes through: the present one, or a new one that may claim the entity. None if other
+   * entities wait for the room that it would take, even if only to learn that another pod owns the entity.
    */
   forEnqueue(entity: EntityRef): EntityWorker | undefined {
-    const word = entityKey(entity);
-    const present = this.workers.get(word);
+    const key = entityKey(entity);
+    const present = this.workers.get(key);
     if (present) return present.isToRelease ? undefined : present;
-    if (this.waiting > 0 || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;
-    return this.create(entity, word);
+    if (this.capacity.isShort || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;
+    return this.create(entity, key);
   }
 
   /**
-   * The one decision about an entity: mine → wake its worker; not mine → ask the store, claim if nobody has it.
+   * The one decision about an entity: if this pod owns it, wake its worker; if not, ask the store, and claim it if it is unowned.
    * @returns whether the store was asked.
    */
   tryClaim(entity: EntityRef): boolean {
-    const word = entityKey(entity);
-    const present = this.workers.get(word);
+    const key = entityKey(entity);
+    const present = this.workers.get(key);
     if (present) {
       present.wake();
       return false;
     }
-    const worker = this.create(entity, word);
+    const worker = this.create(entity, key);
     worker?.tryClaim();
     return worker !== undefined;
   }
 
-  /** Its queue was changed by a person: whoever works it here looks at it anew. */
+  /** An operator changed its queue: the worker, if there is one here, fetches again. */
   recall(entity: EntityRef): void {
     this.workers.get(entityKey(entity))?.recall();
   }
@@ -144,65 +133,34 @@ export class WorkerManager {
   onSentAway(type: string): void {
     this.admission.onSentAway(type);
     if (this.state !== 'open' || this.hasRoom || !this.parts.handlers.hosts(type)) return;
-    this.isWanted = true;
-    if (this.yielding.size === 0) this.askIdle(1);
+    this.capacity.onRefused();
   }
 
-  // ── room (race 16) ──────────────────────────────────────────────────────────────────────────────────────────────
+  // ── capacity (race 16) ──────────────────────────────────────────────────────────────────────────────────────────
 
   sweepBegins(): void {
-    this.found = 0;
-    this.isWanted = false;
-    const now = this.parts.clock.monotonicMs();
-    for (const [worker, askedAtMs] of this.yielding) {
-      if (now - askedAtMs < YIELD_MS) continue;
-      this.yielding.delete(worker);
-      worker.stay();
-    }
+    this.capacity.sweepBegins();
   }
 
-  /** Whether this pod would claim the entity if it had room: it is asked of the store, which claims nothing. */
+  /** Whether this pod would claim the entity if it had room: asks the store, which claims nothing. */
   async peek(entity: EntityRef): Promise<boolean> {
-    const word = entityKey(entity);
-    const present = this.workers.get(word);
+    const key = entityKey(entity);
+    const present = this.workers.get(key);
     present?.wake();
-    if (present || this.admission.hasLeft(word)) return false;
+    if (present || this.admission.hasLeft(key)) return false;
     const isWaiting = (await this.parts.store.peek(entity)) === 'waiting';
-    if (isWaiting) this.found++;
+    if (isWaiting) this.capacity.onFound();
     return isWaiting;
   }
 
-  /** Whether a sweep has found as many as there can be room for soon. */
+  /** Whether a sweep has found as many waiting entities as there can be room for soon. */
   get hasFoundEnough(): boolean {
-    return this.found >= MAX_WAITING;
+    return this.capacity.hasFoundEnough;
   }
 
-  /** After a sweep: idle workers give way for what waits, and then busy ones that have had their slice. */
+  /** After a sweep: workers give way for the entities that wait. */
   makeRoom(): void {
-    this.waiting = this.found;
-    if (this.state !== 'open' || this.waiting === 0) return;
-    this.askIdle(this.waiting - this.yielding.size);
-    const held = this.candidates(({ phase, heldForMs }) => phase !== 'claiming' && heldForMs >= SLICE_MS);
-    // One whose handler runs for long gives way when it ends; of several handlers the others would stand still meanwhile.
-    const soon = held.filter(({ runsForLong }) => !runsForLong);
-    const late = held.filter(({ runsForLong, isReading, type }) => runsForLong && !isReading && type.isOrdered);
-    for (const worker of [...soon, ...late].slice(0, Math.max(0, this.waiting - this.yielding.size))) {
-      worker.giveWay();
-      this.yielding.set(worker, this.parts.clock.monotonicMs());
-    }
-  }
-
-  /** Lets idle workers go, the longest idle first. */
-  private askIdle(count: number): void {
-    const idle = this.candidates(({ phase }) => phase === 'idle').sort((one, other) => other.idleForMs - one.idleForMs);
-    for (const worker of idle.slice(0, Math.max(0, count))) {
-      if (worker.releaseIfIdleFor(0)) this.yielding.set(worker, this.parts.clock.monotonicMs());
-    }
-  }
-
-  /** Workers that have not been asked, those that were made first before the others. */
-  private candidates(isOne: (worker: EntityWorker) => boolean): EntityWorker[] {
-    return [...this.workers.values()].filter(worker => !this.yielding.has(worker) && isOne(worker));
+    this.capacity.sweepEnds(this.state === 'open');
   }
 
   // ── all ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -235,20 +193,20 @@ export class WorkerManager {
     return all.filter(worker => worker.phase !== 'ended');
   }
 
-  private create(entity: EntityRef, word: string): EntityWorker | undefined {
-    if (this.state !== 'open' || !this.parts.handlers.hosts(entity.type) || this.admission.hasLeft(word))
+  private create(entity: EntityRef, key: string): EntityWorker | undefined {
+    if (this.state !== 'open' || !this.parts.handlers.hosts(entity.type) || this.admission.hasLeft(key))
       return undefined;
     if (!this.hasRoom) return undefined;
     const worker = new EntityWorker(entity, this.parts.config.entityType(entity.type), this.context);
-    this.workers.set(word, worker);
+    this.workers.set(key, worker);
     return worker;
   }
 
   private remove(worker: EntityWorker): void {
-    const word = entityKey(worker.entity);
-    if (this.workers.get(word) !== worker) return;
-    this.workers.delete(word);
-    this.yielding.delete(worker);
-    if (this.state === 'open' && (this.waiting > 0 || this.isWanted)) this.parts.roomMade();
+    const key = entityKey(worker.entity);
+    if (this.workers.get(key) !== worker) return;
+    this.workers.delete(key);
+    this.capacity.onEnded(worker);
+    if (this.state === 'open' && this.capacity.isWanted) this.parts.roomMade();
   }
 }

@@ -19,7 +19,8 @@ import { Release } from './release.js';
 import type { Run } from './runs.js';
 import { StoreCalls } from './store-calls.js';
 import type { WorkerPhase } from './transitions.js';
-import { type WorkerEnvironment, WorkerState } from './worker-state.js';
+import type { WorkerEnvironment } from './worker-environment.js';
+import { WorkerState } from './worker-state.js';
 
 export interface WorkerContext extends WorkerEnvironment {
   /** The worker has ended; the entity is no longer worked here. */

@@ -12,37 +12,14 @@
 
 import type { Claim } from '../model/claim.js';
 import { type EntityRef, entityKey } from '../model/entity.js';
-import type { EventSink } from '../model/events.js';
-import type { FetchedJob } from '../model/job.js';
 import { StaleClaimError } from '../model/job-errors.js';
 import type { EntityTypeConfig } from '../options/config.js';
-import type { Clock } from '../ports/clock.js';
-import type { Log } from '../ports/log.js';
-import type { EntityStore } from '../ports/store.js';
 import { Lease, type Moment } from '../run/lease.js';
-import type { JobExecution } from '../run/run-job.js';
 import { emitWorkerEvent } from './lifecycle-events.js';
 import { LocalQueue } from './local-queue.js';
 import { PendingResponses } from './pending-responses.js';
 import { mayMove, phaseAfter, type TransitionName, type WorkerPhase } from './transitions.js';
-
-/** What a worker needs of its surroundings. */
-export interface WorkerEnvironment {
-  readonly store: EntityStore;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly leaseMs: number;
-  readonly execution: JobExecution;
-  readonly events: EventSink;
-  /** A number that this pod has not used before. */
-  nextEpoch(): number;
-  /** Asks for a renewal now: the lease of a worker with work has run out. */
-  requestRenewal(): void;
-  /** The claim was lost, and the pod lives: the next renewal says so. */
-  lost(claim: Claim): void;
-  /** The next job has a name, or a codec, that this pod does not know; it was left for one that does. */
-  deferred(worker: { readonly entity: EntityRef; readonly type: EntityTypeConfig }, job: FetchedJob): void;
-}
+import type { WorkerEnvironment } from './worker-environment.js';
 
 export type ReleaseReason = 'shutdown' | 'room' | 'unknown job';
 
