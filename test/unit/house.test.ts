@@ -118,6 +118,7 @@ test.each([
   ['README.md', 3],
   ['docs/api.md', 1],
   ['docs/configuration.md', 1],
+  ['docs/errors.md', 1],
   ['docs/fencing.md', 4],
   ['docs/payloads.md', 5],
   ['docs/context.md', 5],

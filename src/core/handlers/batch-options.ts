@@ -8,13 +8,18 @@ import { checkKnown, MAX_AT_ONCE } from '../options/checks.js';
 import { MAX_TIMER_MS } from '../ports/clock.js';
 import type { SchemaOptions } from './validation.js';
 
-/** Options of a batch handler. */
+/** Options of `@BatchHandler`. */
 export interface BatchOptions extends SchemaOptions {
-  /** Most jobs of one batch, from 1. At most the `prefetch` of its entity type, and 256 over all handlers of an entity at once. */
+  /**
+   * Maximum number of jobs in one batch, from 1. At most the `prefetch` of its entity type, and 256 over all handlers of an entity at
+   * once.
+   * @default required
+   */
   max: number;
   /**
-   * How long a batch waits for more jobs of its name before it starts with fewer than `max`, in ms, counted from when its first job
-   * could have started. It starts at once where the next job has another name. Default 0: it starts with what is there.
+   * Maximum time that a batch with fewer than `max` jobs waits for more jobs of its name, in ms, counted from the moment at which its
+   * first job could have started. It starts at once if the next job has another name. 0: it never waits.
+   * @default 0
    */
   maxWaitMs?: number;
 }

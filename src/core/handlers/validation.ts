@@ -16,13 +16,14 @@ export interface StandardSchema {
   };
 }
 
-/** What the data of jobs must be. */
+/** The schema of a job's data. */
 export interface SchemaOptions {
   /**
-   * A schema by Standard Schema (zod, valibot, arktype and others). Data is checked when it is enqueued, and again before the run:
-   * what the schema makes of it is what is enqueued, and what the handler gets. So it must accept what it gives, as it comes
-   * out of its codec (a date is a text in JSON, `z.coerce.date()` takes it). It must be synchronous. What is invalid is not enqueued;
-   * a job of which it turns out before the run fails with a `ValidationError`, without further tries.
+   * Schema by Standard Schema (zod, valibot, arktype and others). It checks data at the enqueue and again before the run, and its
+   * output is what is enqueued and what the handler gets. So it must accept its own output as the codec returns it: in JSON a date is a
+   * text, which `z.coerce.date()` accepts. At the enqueue it must be synchronous. Invalid data is not enqueued. A job that turns out to
+   * be invalid before its run fails with a `ValidationError`, without further attempts.
+   * @default none
    */
   schema?: StandardSchema;
 }

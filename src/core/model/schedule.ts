@@ -1,13 +1,13 @@
-/** Schedules as a user writes them. Types only. Neighbour: `schedule-checks.ts` refuses what can't be one. */
+/** A schedule, as an application writes it. Types only. Neighbour: `schedule-checks.ts` refuses invalid ones. */
 
-/** When a job comes again: by an interval, or by a cron pattern. */
+/** When a job is repeated: by an interval (`every`) or by a cron pattern (`pattern`). */
 export interface Schedule {
-  /** Names the schedule within its entity: one with the same id takes its place. Without ":". */
+  /** Name of the schedule within its entity, without ":". A schedule with the same id replaces it. @default required */
   readonly id: string;
-  /** In ms. The first run is at once, those after it that far apart; none that fell due while the one before ran is made up for. */
+  /** Interval, in ms. The first run is at once. Runs that fall due during another one are left out. @default none */
   readonly every?: number;
-  /** A cron pattern, with seconds or without, such as `0 3 * * *`. */
+  /** Cron pattern, with or without seconds, such as `0 3 * * *`. @default none */
   readonly pattern?: string;
-  /** The time zone of the pattern, such as `Europe/Vienna`. Default: that of the process. */
+  /** Time zone of the pattern, such as `Europe/Vienna`. @default the process's */
   readonly tz?: string;
 }

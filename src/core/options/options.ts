@@ -1,196 +1,232 @@
 /**
- * The options of the engine as a user writes them. Types only.
- * Neighbours: `checks.ts` refuses what can't be, `resolve.ts` makes of them what the core reads; `nest/options/module-options.ts` has the rest.
+ * The options of the engine, as an application writes them. Types only.
+ * Neighbours: `checks.ts` refuses invalid values, `resolve.ts` fills in the defaults, `nest/options/module-options.ts` has the
+ * other options of the module. `docs/configuration.md` lists all of them; a test compares it with these types.
  */
 
 import type { JobOptions } from '../model/job.js';
 import type { ContextOptions } from '../payload/caller-context.js';
 import type { PayloadCodec } from '../payload/codec.js';
 
-/** Options of how an entity type is worked. All are optional. */
+/** How the workers of entities run. All options are optional. */
 export interface WorkerOptions {
-  /** Jobs of one entity at once in one of its workers. Default 1; more gives up the order of its jobs. */
+  /** Handlers at once in one worker. More than 1 gives up the order of the entity's jobs. @default 1 */
   concurrency?: number;
-  /** As `stalledIntervalMs`; a value below 100 is refused, as it was meant in seconds. */
+  /** Like `stalledIntervalMs`. Values below 100 are refused: they were probably meant in seconds. @default 1000 */
   stalledInterval?: number;
-  /** How often ownerless entities are looked for, in ms. Default 1000. */
+  /** Interval between checks for entities without an owner, in ms. @default 1000 */
   stalledIntervalMs?: number;
-  /** As `lockDurationMs`; a value below 1000 is refused, as it was meant in seconds. */
+  /** Like `lockDurationMs`. Values below 1000 are refused: they were probably meant in seconds. @default 30000 */
   lockDuration?: number;
-  /** How long BullMQ's own lock of a running job lasts, in ms; kept alive while the job runs. Default 30000. */
+  /** Duration of BullMQ's own lock of a running job, in ms. The lock is renewed while the job runs. @default 30000 */
   lockDurationMs?: number;
-  /** As `heartbeatTtlMs`, but in **seconds**; a value above 600 is refused, as it was meant in milliseconds. */
+  /**
+   * Like `heartbeatTtlMs`, but in **seconds**. Values above 600 are refused: they were probably meant in milliseconds.
+   * @default 3
+   */
   heartbeatTTL?: number;
-  /** How long a claim lives without renewal, in ms; renewed every third of it. Default 3000. */
+  /**
+   * Lease of a claim without renewal, in ms. A claim is renewed every third of it. After a crash another pod takes over within
+   * this time plus `stalledIntervalMs`.
+   * @default 3000
+   */
   heartbeatTtlMs?: number;
   /**
-   * How long a handler may block the event loop, by computing say, in ms; after that its process counts as hung and loses
-   * its entities. Meanwhile all of them wait. Default 30000. A thread sees to it: some 23 MB of memory, and 0.3 s of CPU when
-   * the pod starts; throughput is the same within the spread of runs. 0: no thread; a block of two thirds of `heartbeatTTL`
-   * may then be too long.
+   * Maximum time for which a handler may block the event loop, in ms. All entities of the pod wait in the meantime. After it the
+   * process counts as hung and loses its entities. A thread renews the claims: it takes about 23 MB of memory, and 0.3 s of CPU
+   * when the pod starts. 0: no thread; a block of two thirds of `heartbeatTtlMs` may then cost the pod its entities.
+   * @default 30000
    */
   eventLoopBlockLimitMs?: number;
-  /** How often a job may lose its pod while it runs alone before it is failed. Default 1. */
+  /** Number of times that a job may lose its pod while it runs alone. After one more it fails. @default 1 */
   maxStalledCount?: number;
-  /** Most jobs of one entity that are fetched ahead while it is busy. Default 128, at most 256. */
+  /** Maximum number of jobs prefetched per entity, at most 256. @default 128 */
   prefetch?: number;
   /**
-   * How long a job of a name that no handler here knows is left for pods that do, in ms, while its entity waits; after
-   * that it fails. Default 600000 (10 minutes, a rolling deploy); 0 fails it at once.
+   * Time for which a pod leaves a job without a handler to pods that have one, in ms. The entity waits in the meantime, and then
+   * the job fails. The default covers a rolling deploy. 0: the job fails at once.
+   * @default 600000
    */
   unknownJobGraceMs?: number;
   /**
-   * How long a handler, or what comes before it, such as a validator, may take before a line of the log and the event `job.slow` tell
-   * of it, in ms. They tell again each time that it has taken twice as long. Looked at every second. Default 30000; 0: never.
+   * Duration of a run after which a log line and the event `job.slow` report it, in ms. They report it again each time that it has
+   * taken twice as long. Validators count as a part of the run. Checked every second. 0: never.
+   * @default 30000
    */
   slowHandlerWarnMs?: number;
   /**
-   * How long a handler may run, in ms. Then its signal aborts with a `HandlerTimeoutError`. If the handler has not settled a second
-   * later, its try fails with that error and its entity goes on, under a newer fencing token. **Its code may still run during the next
-   * job**: only the fencing token protects what it writes. A validator has the same time. Default 0: no limit.
+   * Maximum duration of a run, in ms. After it the handler's signal aborts with a `HandlerTimeoutError`. If the handler has not
+   * settled a second later, the attempt fails with that error and the entity continues under a newer fencing token. **The handler's
+   * code may still run during the next job**: only the fencing token protects what it writes. Validators count. 0: no limit.
+   * @default 0
    */
   handlerTimeoutMs?: number;
 }
 
-/** Whether a job that fails keeps its place until it is through. */
+/** Options of {@link WorkerOptions} that one entity type may override. */
+export type WorkerConfig = Pick<
+  WorkerOptions,
+  | 'concurrency'
+  | 'lockDuration'
+  | 'lockDurationMs'
+  | 'prefetch'
+  | 'maxStalledCount'
+  | 'unknownJobGraceMs'
+  | 'slowHandlerWarnMs'
+  | 'handlerTimeoutMs'
+>;
+
+/** Whether a job that fails and has attempts left keeps its place (`'strict'`), or lets later jobs pass (`'relaxed'`). */
 export type Ordering = 'strict' | 'relaxed';
 
-/** What becomes of a job that has used up its tries. */
+/** What happens to a job that has used up its attempts. */
 export type OnExhausted = 'skip' | 'block' | 'deadLetter';
 
-/** At most `max` starts in each span of `durationMs`, in ms, which begins with the first of them. */
+/** A limit on the starts of one entity's jobs. */
 export interface RateLimit {
+  /** Maximum number of starts in one window. */
   readonly max: number;
+  /** Length of the window, in ms. It begins with the first start. */
   readonly durationMs: number;
 }
 
 /** Options of one entity type. All are optional. */
 export interface EntityOptions {
-  /** The name of the entity's BullMQ queue. Default `{keyPrefix}:{type}:{id}:queue`. Gets the id as it stands in keys. */
+  /** Name of the entity's BullMQ queue. The argument is the entity id, escaped as in keys. @default `{keyPrefix}:{type}:{id}:queue` */
   queueName?: (entityId: string) => string;
-  /** The name recorded as `processedBy` on the jobs. Default: the pod's. */
+  /** Name that BullMQ records as `processedBy` of a job. @default the pod's id */
   workerName?: (entityId: string) => string;
   /**
-   * How many jobs an entity may have that have not ended, those for later among them; an enqueue beyond that rejects with
-   * `BacklogFullError`. Default: as many as Redis can hold.
+   * Maximum number of jobs of one entity that have not ended, delayed ones included. An enqueue above it rejects with
+   * `BacklogFullError`.
+   * @default no limit
    */
   maxPending?: number;
-  /** How many jobs of one entity start within a time; the others wait for the next. Default: as many as there are. */
+  /** Maximum number of job starts of one entity in a window of time. Other jobs wait for the next window. @default no limit */
   rateLimit?: RateLimit;
   /**
-   * Workers of one entity at once, each of them with `concurrency` handlers, all on the pod that owns the entity, under
-   * its one claim and fencing token. Default 1; more gives up the order of its jobs. Times `concurrency` at most 256.
+   * Workers of one entity, each with `concurrency` handlers. All run on the owner, under one claim and one fencing token. More
+   * than 1 gives up the order of the entity's jobs. At most 256 when multiplied by `concurrency`.
+   * @default 1
    */
   maxWorkersPerEntity?: number;
-  /**
-   * How many shared reads of one entity (`shared: true` of `@QueueEntity` or `@JobHandler`) run beside each other at most. Default
-   * 16, at most 256.
-   */
+  /** Maximum number of shared reads of one entity at once, at most 256. @default 16 */
   maxSharedReads?: number;
   /**
-   * What becomes of the jobs behind one that has failed and has tries left (`attempts`). `'strict'`: they wait, through its
-   * backoff too, and the job keeps its place. `'relaxed'`: they go on, as with BullMQ; then `priority` and `lifo` may be
-   * used. Default `'strict'`; `'relaxed'` where several handlers run at once, which can't keep an order.
+   * Whether later jobs wait for one that is retried. `'strict'`: they wait, also through its backoff, and the job keeps its place.
+   * `'relaxed'`: they continue, as in BullMQ, and the job options `priority` and `lifo` are allowed. The default is `'relaxed'` if
+   * several handlers run at once, which cannot keep an order.
+   * @default 'strict'
    */
   ordering?: Ordering;
   /**
-   * What becomes of a job that has used up its tries. `'skip'`: it goes to the failed ones, and the next runs. `'block'`: the
-   * entity waits until a person decides, see `EntityQueues.of`. `'deadLetter'`: it goes, with its history, to the dead letters of
-   * the type, and the next runs; see `EntityQueues.deadLetters`. Default `'skip'`.
+   * What happens to a job that has used up its attempts. `'skip'`: it becomes a failed job, and the next one runs. `'block'`: the
+   * entity waits until an operator decides ({@link EntityQueues.of}). `'deadLetter'`: it moves to the dead letters of its type with
+   * its history ({@link EntityQueues.deadLetters}), and the next one runs.
+   * @default 'skip'
    */
   onExhausted?: OnExhausted;
-  /** As `idleTimeoutMs`, but in **seconds**; a value above 3600 is refused, as it was meant in milliseconds. */
+  /**
+   * Like `idleTimeoutMs`, but in **seconds**. Values above 3600 are refused: they were probably meant in milliseconds.
+   * @default 15
+   */
   idleTimeoutSeconds?: number;
-  /** How long a worker outlives its last job, in ms; Infinity if it stays. Default 15000. */
+  /** Time that a worker stays idle before it releases its entity, in ms. Infinity: it stays. @default 15000 */
   idleTimeoutMs?: number;
-  /** The property of a command that holds the entity id when no `@QueueEntityId` says so. */
+  /** Property of a command that holds the entity id, if no `@QueueEntityId` names one. @default none */
   defaultEntityId?: string;
-  /** Overrides of `workerDefaults` for this type. */
-  workerConfig?: Pick<
-    WorkerOptions,
-    | 'concurrency'
-    | 'lockDuration'
-    | 'lockDurationMs'
-    | 'prefetch'
-    | 'maxStalledCount'
-    | 'unknownJobGraceMs'
-    | 'slowHandlerWarnMs'
-    | 'handlerTimeoutMs'
-  >;
-  /** BullMQ options of every job of this type; options given to `enqueue` win. */
+  /** Overrides of `workerDefaults` for this type. @default {} */
+  workerConfig?: WorkerConfig;
+  /** BullMQ's job options for each job of this type. Options of the enqueue take precedence. @default {} */
   defaultJobOptions?: JobOptions;
-  /** How payloads and results of this type are stored. Default: the codec of the module. */
+  /** Codec of this type's payloads and results. @default the module's */
   codec?: PayloadCodec;
-  /** Overrides the module's `requireCodec` for this type. */
+  /** Overrides the module's `requireCodec` for this type. @default the module's */
   requireCodec?: boolean;
-  /** As that of the module, for this type. */
+  /** Overrides the module's `maxPayloadBytes` for this type. @default the module's */
   maxPayloadBytes?: number;
-  /** As that of the module, for this type. */
+  /** Overrides the module's `maxResultBytes` for this type. @default the module's */
   maxResultBytes?: number;
 }
 
-/** What the engine is given. */
+/** Options of the engine. */
 export interface EngineOptions {
+  /** How the workers of all entity types run. @default {} */
   workerDefaults?: WorkerOptions;
+  /** Options of entity types, by name. @default {} */
   entities?: Readonly<Record<string, EntityOptions>>;
+  /** BullMQ's job options for each job. Options of the type and of the enqueue take precedence. @default {} */
   defaultJobOptions?: JobOptions;
-  /** How long shutdown waits for running jobs, in ms. Default 10000. */
+  /** Time that a shutdown waits for running jobs, in ms. @default 10000 */
   shutdownTimeoutMs?: number;
   /**
-   * Whether `currentJob()` and `currentEntity()` work below handlers. Default true. Up to Node 22 it costs about a tenth of the throughput of
-   * handlers that do nothing, and from Node 24 on next to nothing.
+   * Whether `currentJob()` and `currentEntity()` work below handlers. Up to Node 22 this costs about a tenth of the throughput of
+   * handlers that do nothing, and from Node 24 on close to nothing. False also disables `DeadlockError`.
+   * @default true
    */
   currentJob?: boolean;
   /**
-   * Number of frames of a failed try's stack that are added to its line in the log, 0 to 50. Frames of Node and of installed packages
-   * are left out. 0 logs the message only. The whole stack is kept with the failed job. @default 3
+   * Number of stack frames of a failed attempt in its log line, 0 to 50. Frames of Node and of installed packages are left out. 0
+   * logs the message only. The whole stack is kept with the failed job.
+   * @default 3
    */
   failureStackFrames?: number;
-  /** How long `enqueueAndWait` waits where its call does not say, in ms. Default: each call must say. */
+  /** Time that `enqueueAndWait` waits if its call has no `timeoutMs`, in ms. @default none: each call needs one */
   replyTimeoutMs?: number;
-  /** Values of the code that enqueues, a tenant's id say, which its handler finds again. Default: none. */
+  /** Values of the code that enqueues, such as a tenant's id, which travel to the handler. @default none */
   context?: ContextOptions;
-  /** This pod only enqueues: it works no entity, whatever handlers it has. Default false. */
+  /** Whether this pod only enqueues and works no entity, even if it has handlers. @default false */
   producerOnly?: boolean;
   /**
-   * Most entities that this pod works at once, idle ones included: the one that has been idle longest gives way, and a busy
-   * one after a while. Default: no limit (an idle worker costs memory only).
+   * Maximum number of entities that this pod works at once, idle ones included. When it is full, the entity that has been idle
+   * longest gives way, and a busy one after a second of work. An idle worker costs memory only.
+   * @default no limit
    */
   maxWorkersPerPod?: number;
   /**
-   * How often all queues are searched for work that came past this library (Bull Board's retry, a plain `Queue.add`), in
-   * ms. One pod of all searches, in small steps. Default 60000; 0 never.
+   * Interval between searches of all queues for jobs added outside this library (a retry in a dashboard, a plain `Queue.add`), in
+   * ms. One pod of all does it, in small steps. 0: never.
+   * @default 60000
    */
   discoveryIntervalMs?: number;
-  /** Scales the workers of an entity with its backlog, from 1 to `maxWorkersPerEntity`. Without it they are as many at once. Default false. */
+  /**
+   * Whether the number of an entity's workers follows its backlog, from 1 to `maxWorkersPerEntity`. Without it an entity always has
+   * the maximum.
+   * @default false
+   */
   enableCronManager?: boolean;
-  /** As `cronIntervalMs`; a value below 100 is refused, as it was meant in seconds. */
+  /** Like `cronIntervalMs`. Values below 100 are refused: they were probably meant in seconds. @default 5000 */
   cronInterval?: number;
-  /** How often `enableCronManager` looks, in ms. Default 5000. */
+  /** Interval between decisions of `enableCronManager`, in ms. @default 5000 */
   cronIntervalMs?: number;
   /**
-   * How payloads and results are stored. Default: as plain JSON (`jsonCodec`), which refuses what it can't carry. Each job
-   * carries the name of its codec, and is read by that one, whatever codec its type has by then.
+   * Codec of payloads and results. Each job carries the name of its codec and is read with that one, even if its type has another
+   * codec by then.
+   * @default jsonCodec
    */
   codec?: PayloadCodec;
   /**
-   * Codecs that are read beside those that are written here: the former ones, or those of other services. In a rolling change,
-   * first let all pods read the new codec, then write it. A job whose codec a pod does not know is left for those that do, as one
-   * of an unknown name: see `unknownJobGraceMs`.
+   * Codecs that this pod can read in addition to those it writes: former ones, or those of other services. In a rolling change, first
+   * let all pods read the new codec, then write it. A pod leaves a job with an unknown codec to other pods, for `unknownJobGraceMs`.
+   * @default []
    */
   readCodecs?: readonly PayloadCodec[];
   /**
-   * Whether a job fails, without running, unless its payload was written by the codec of its entity type or by another one that is
-   * secret (`isSecret`). It fails with a `PayloadUnreadableError`. A result is not read under the same condition. Set it to false
-   * while a codec is introduced and jobs of the former one wait. Default: true for a codec that is secret, as `encryptedCodec` is.
+   * Whether a job fails, without running, unless its payload was written by its type's codec or by another secret codec. It fails with
+   * a `PayloadUnreadableError`. Results are read under the same condition. Set it to false while you introduce a codec and jobs of the
+   * former one wait.
+   * @default the codec's isSecret
    */
   requireCodec?: boolean;
-  /** The most bytes that a payload may have as it is stored; above it an enqueue rejects with `PayloadTooLargeError`. Default 262144, at most 8388608. */
+  /**
+   * Maximum size of a payload as it is stored, in bytes, at most 8388608. An enqueue above it rejects with `PayloadTooLargeError`.
+   * @default 262144
+   */
   maxPayloadBytes?: number;
   /**
-   * The most bytes that the result of a job may have as it is stored. One that has more completes all the same, since its work is
-   * done; null is stored, a warning logged, and whoever waits for it gets a `ResultUnavailableError`. The results
-   * of a batch have 4194304 together. Default 262144, at most 8388608.
+   * Maximum size of a job's result as it is stored, in bytes, at most 8388608. A job with a larger result still completes: null is
+   * stored, a warning is logged, and a waiting caller gets a `ResultUnavailableError`. The results of a batch have 4194304 together.
+   * @default 262144
    */
   maxResultBytes?: number;
 }

@@ -30,17 +30,19 @@ import { ContextError } from '../model/payload-errors.js';
  * ```
  */
 export interface ContextOptions {
-  /** The keys that travel. Whatever else `get` returns stays here, and whatever else a job brings stays out. */
+  /** Keys that travel. Other values stay with the caller, and other values of a job are ignored. @default required */
   readonly keys: readonly string[];
   /**
-   * The context of the code that enqueues, an object with values by key; nothing outside of one. Called at once, in that code:
-   * once for an enqueue, a bulk or a schedule. A value is a string, a finite number or a boolean; `undefined` and `null` are
-   * none. Half a surrogate pair in a string arrives as U+FFFD. All of them together have at most 4096 bytes of JSON.
+   * Returns the context of the code that enqueues, an object with values by key, or undefined outside of one. Called at once, in that
+   * code: once for an enqueue, a bulk or a schedule. A value is a string, a finite number or a boolean; `undefined` and `null` count as
+   * absent. Half a surrogate pair in a string arrives as U+FFFD. All values together have at most 4096 bytes of JSON.
+   * @default required
    */
   get(): object | undefined;
   /**
-   * Calls `callback` once, in a context with these values and no others, and returns what it returns. Called for each try of a
-   * job, also of one that came without values. The job ends when its handler and what `run` returns have ended.
+   * Calls `callback` once, in a context with these values and no others, and returns its result. Called for each attempt of a job, also
+   * of one that has no values. The job ends when its handler and the promise that `run` returns have ended.
+   * @default required
    */
   run<T>(values: ContextValues, callback: () => T): T;
 }

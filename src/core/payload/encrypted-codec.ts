@@ -6,10 +6,11 @@ import { storedText } from './payload.js';
 
 /** A cipher with one key. Both functions are synchronous: an enqueue that had to wait would be overtaken by the next one. */
 export interface Encryption {
-  /** Names the key, never holds it: it stands beside each job. Another key has another id. */
+  /** Name of the key, never the key itself: it is stored in plain text with each job. Each key needs its own. @default required */
   readonly keyId: string;
+  /** Encrypts, at once. @default required */
   encrypt(text: string): string;
-  /** Throws for what was not encrypted with this key. */
+  /** Decrypts, at once. It must throw for a text that was not encrypted with this key. @default required */
   decrypt(text: string): string;
 }
 

@@ -1,26 +1,26 @@
-/**
- * What an application may give to a queue bus, and a bus for one entity type. Types only. Neighbour: `queue-bus.ts` takes it.
- */
+/** The options of a queue bus, and the bus of one entity type. Types only. Neighbour: `queue-bus.ts` takes them. */
 import type { JobsOptions } from 'bullmq';
 import type { OnChildFailure } from '../../core/enqueue/flow.js';
 import type { EnqueuedJob, ScheduledJob } from '../../core/enqueue/requests.js';
 import type { Schedule } from '../../core/model/schedule.js';
 import type { EntityTypeName, JobResult, NamedJob, ResultOf, ScopedJob } from '../entity-types.js';
 
-/** Options of one job: those of BullMQ, and what makes an enqueue safe to repeat. */
+/** Options of one job: BullMQ's, and a key that makes an enqueue safe to repeat. */
 export interface EnqueueOptions extends JobsOptions {
   /**
-   * An enqueue with the key of an earlier one of its entity adds nothing, and resolves with the id of that job, also when it
-   * has completed or failed by then, but not if a person has removed it. So what was rejected as "outcome unknown" can be tried again.
+   * Key that makes the enqueue safe to repeat, up to 1,024 characters. A second enqueue with the key of the same entity adds nothing
+   * and resolves with the id of the first job, even if that has ended. Removing that job also removes its key.
+   * @default none
    */
   idempotencyKey?: string;
-  /** For how long the key is known, in ms, from the first enqueue on. Default 86400000, a day. */
+  /** Lifetime of the key from the first enqueue on, in ms. @default 86400000 */
   idempotencyTtlMs?: number;
 }
 
 /**
- * Options of a bulk: those of all its commands, or a function that returns those of each. A `jobId`, an `idempotencyKey` or a
- * `deduplication` must differ between commands of one entity; otherwise `InvalidOptionError`, and nothing is added.
+ * Options of a bulk: one object for all its commands, or a function that returns the options of each. A `jobId`, an
+ * `idempotencyKey` or a `deduplication` must differ between commands of one entity. Otherwise the bulk rejects with
+ * `InvalidOptionError`, and nothing is added.
  */
 export type BulkOptions<C extends object = object> =
   | EnqueueOptions
@@ -28,50 +28,52 @@ export type BulkOptions<C extends object = object> =
 
 /** Options of an enqueue that waits for the result. */
 export interface WaitOptions extends EnqueueOptions {
-  /** How long to wait, in ms. Default: the module's `replyTimeoutMs`; one of the two is needed. */
+  /** Time to wait for the result, in ms. Required if the module has no `replyTimeoutMs`. @default the module's replyTimeoutMs */
   timeoutMs?: number;
-  /** Gives up the wait, with a `WaitAbortedError`, and leaves the job. */
+  /** Signal that ends the wait with a `WaitAbortedError`. The job stays. @default none */
   signal?: AbortSignal;
   /**
-   * With the `signal` the job is removed, if it has not started, nor been fetched by the pod that works its entity. Default
-   * false. A timeout leaves the job; for one that does not, give `AbortSignal.timeout(ms)`.
+   * Whether `signal` also removes the job, if no pod has fetched or started it. A timeout leaves the job: for one that removes it, pass
+   * `AbortSignal.timeout(ms)` as the `signal`.
+   * @default false
    */
   cancelJob?: boolean;
 }
 
-/** A job of a flow, and those that must have ended before it: {@link QueueBus.enqueueFlow}. */
+/** A job of a flow and its children: {@link QueueBus.enqueueFlow}. */
 export type FlowNode = FlowNodeOptions & ({ command: object; job?: never } | { job: NamedJob; command?: never });
 
-/** What a job of a flow may have beside its command. */
+/** Options of one job of a flow. */
 export interface FlowNodeOptions {
-  /** BullMQ's job options. `jobId` and `idempotencyKey` only of the first job of the flow, and never `deduplication`. */
+  /** Job options. Only the first job of a flow may have a `jobId` or an `idempotencyKey`; none may have a `deduplication`. @default {} */
   options?: EnqueueOptions;
   /**
-   * What becomes of the parent when this job fails for good, or is removed. `'failParent'`: once all its children have ended
-   * it fails too, without running, with a `ChildFailedError` that names this job; `onExhausted` of its type says what then.
-   * `'tellParent'`: it runs, and `children()` says which have failed. Default `'failParent'`.
+   * What happens to the parent if this job uses up its attempts or is removed. `'failParent'`: the parent fails without running, with a
+   * `ChildFailedError` that names this job, when all its children have ended. `onExhausted` of its type then applies. `'tellParent'`: it
+   * runs, and `children()` tells which have failed.
+   * @default 'failParent'
    */
   onFailure?: OnChildFailure;
-  /** What must have ended before this job joins its queue. Those of one entity run in this order. */
+  /** Jobs that must end before this job joins its queue. Children of one entity run in this order. @default [] */
   children?: readonly FlowNode[];
 }
 
 /** A queue bus for one entity type: {@link QueueBus.forEntity}, {@link QueueBus.forProcessor}. */
 export interface ScopedQueueBus<T extends string = EntityTypeName> {
-  /** As {@link QueueBus.enqueue}; the class needs no `@QueueEntity`. */
+  /** Like {@link QueueBus.enqueue}. The class needs no `@QueueEntity`. */
   enqueue(command: object, options?: EnqueueOptions): Promise<EnqueuedJob>;
-  /** As {@link QueueBus.enqueueBulk}. */
+  /** Like {@link QueueBus.enqueueBulk}. */
   enqueueBulk<C extends object>(commands: readonly C[], options?: BulkOptions<C>): Promise<EnqueuedJob[]>;
-  /** As {@link QueueBus.enqueueJob}. */
+  /** Like {@link QueueBus.enqueueJob}. */
   enqueueJob(job: ScopedJob<T>, options?: EnqueueOptions): Promise<EnqueuedJob>;
-  /** As {@link QueueBus.enqueueAndWait}; the class needs no `@QueueEntity`. */
+  /** Like {@link QueueBus.enqueueAndWait}. The class needs no `@QueueEntity`. */
   enqueueAndWait<C extends object>(command: C, options?: WaitOptions): Promise<ResultOf<C>>;
   enqueueAndWait<R>(command: object, options?: WaitOptions): Promise<R>;
-  /** As {@link QueueBus.enqueueJobAndWait}. */
+  /** Like {@link QueueBus.enqueueJobAndWait}. */
   enqueueJobAndWait<J extends ScopedJob<T>>(job: J, options?: WaitOptions): Promise<JobResult<T, J['name']>>;
   enqueueJobAndWait<R>(job: ScopedJob<T>, options?: WaitOptions): Promise<R>;
-  /** As {@link QueueBus.schedule}. */
+  /** Like {@link QueueBus.schedule}. */
   schedule(command: object, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob>;
-  /** As {@link QueueBus.scheduleJob}. */
+  /** Like {@link QueueBus.scheduleJob}. */
   scheduleJob(job: ScopedJob<T>, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob>;
 }

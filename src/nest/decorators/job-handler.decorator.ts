@@ -14,7 +14,7 @@ import type { QueueEntityOptions } from './queue-entity.decorator.js';
 
 /** Options of {@link JobHandler}. */
 export interface JobHandlerOptions extends SchemaOptions {
-  /** The jobs of this name are shared reads: see {@link QueueEntityOptions.shared}. Default false. */
+  /** Whether the jobs of this name are shared reads: see {@link QueueEntityOptions.shared}. @default false */
   shared?: boolean;
 }
 

@@ -1,5 +1,5 @@
 /**
- * `@QueueEntity` and `@QueueEntityId`: which entity a command belongs to. They only write metadata.
+ * `@QueueEntity` and `@QueueEntityId`: the entity that a command belongs to. They only write metadata.
  * Neighbour: `command-class.ts` reads it for each class that is enqueued.
  */
 import type { SchemaOptions } from '../../core/handlers/validation.js';
@@ -14,14 +14,14 @@ import { isName, readShared } from './option-checks.js';
 /** Options of {@link QueueEntity}. */
 export interface QueueEntityOptions extends SchemaOptions {
   /**
-   * The name under which jobs of this class travel. Default: the class name. Declare one where class names are
-   * minified, or may change while jobs are waiting.
+   * Job name of this class. Declare one if class names are minified, or may change while jobs wait.
+   * @default the class name
    */
   name?: string;
   /**
-   * Jobs of this class only read: they run beside each other, at most `maxSharedReads` of one entity, and beside no job that is no
-   * shared read. Each starts when all that was enqueued before it and is none has ended. Default false. Where a `@JobHandler`
-   * handles them, it must say the same.
+   * Whether jobs of this class only read. Up to `maxSharedReads` shared reads of one entity run alongside each other, and never
+   * alongside a write. Each starts when all writes enqueued before it have ended. A `@JobHandler` of these jobs must declare the same.
+   * @default false
    */
   shared?: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * The options of the module: what a user writes, and the check of what is not the engine's.
- * Neighbour: `core/options/resolve.ts` checks and completes the engine's part.
+ * The options of the module, and the check of those that the engine does not read.
+ * Neighbour: `core/options/resolve.ts` checks the engine's options and fills in the defaults.
  */
 
 import { InvalidOptionError } from '../../core/model/errors.js';
@@ -11,56 +11,60 @@ import type { RedisConnectionOptions } from '../../store/redis/connection/option
 import type { EntityTypeName } from '../entity-types.js';
 import { checkRedis, OF_REDIS } from './redis-options.js';
 
-/** By entity type; those that {@link EntityTypes} has, where it has any. */
+/** Options of entity types, by name. If {@link EntityTypes} declares types, only their names are allowed. */
 export type EntitiesOptions = { readonly [T in EntityTypeName]?: EntityOptions };
 
-/** Options of `AtomicQueuesModule`. Only `redis` is needed. */
+/** Options of `AtomicQueuesModule`. Only `redis` is required. */
 export interface AtomicQueuesModuleOptions extends Omit<EngineOptions, 'entities'> {
-  /** Options of entity types, by their names. */
+  /** Options of entity types, by name. @default {} */
   entities?: EntitiesOptions;
   /**
-   * Where Redis is: host and port, a `url`, `sentinels` and the `name` of the primary, or an ioredis instance of yours (it is
-   * copied, never closed).
+   * Location of Redis: host and port, a `url`, `sentinels` and the `name` of the primary, or an ioredis instance. The library copies
+   * the instance's options and never closes it.
+   * @default required
    */
   redis: RedisConnectionOptions;
-  /** What every key in Redis begins with. Default `aq`. Services that share it share their entities. */
+  /** Prefix of every key in Redis. Pods with the same prefix share their entities. @default 'aq' */
   keyPrefix?: string;
   /**
-   * What to do at start where Redis drops keys when its memory is full (`maxmemory-policy` `allkeys-*`): jobs and claims
-   * would be lost without a word. `warn` (the default) logs it, `refuse` keeps the application from starting, if Redis is
-   * there within `commandTimeoutMs`, for which the start waits; later the library stays closed, and says why.
+   * Reaction to a Redis that evicts keys when its memory is full (`maxmemory-policy allkeys-*`), which loses jobs and claims
+   * silently. `'warn'` logs it. `'refuse'` fails the start if Redis answers within `commandTimeoutMs`, for which the start waits. If
+   * Redis answers later, the library stays closed, and its errors say why.
+   * @default 'warn'
    */
   onEvictingRedis?: 'warn' | 'refuse';
-  /** How long an enqueue waits while Redis is away before it rejects, in ms. Default 5000. */
+  /** Time that a call waits for an unreachable Redis before it rejects, in ms. @default 5000 */
   commandTimeoutMs?: number;
   /**
-   * Whether this pod connects with its first call (an enqueue, say), and not at its start. Until then it works no jobs. For tests and
-   * scripts that may need no Redis. Default false.
+   * Whether this pod connects with its first call, such as an enqueue, instead of at its start. Until then it works no jobs. For tests
+   * and scripts that may not need Redis.
+   * @default false
    */
   lazyConnect?: boolean;
   /**
-   * Whether the trace of a caller goes on in the handler of its job, through `@opentelemetry/api` (to be installed) and the
-   * propagator that the application has set. The runs of a schedule are in no trace. Default false.
+   * Whether the caller's trace continues in the handler, through `@opentelemetry/api`, which must be installed, and the application's
+   * propagator. Runs of a schedule belong to no trace.
+   * @default false
    */
   tracing?: boolean;
 }
 
-/** Makes the module's options; for `forRootAsync({ useClass })` and `useExisting`. */
+/** A provider that creates the module's options, for `forRootAsync({ useClass })` and `useExisting`. */
 export interface AtomicQueuesOptionsFactory {
   createAtomicQueuesOptions(): AtomicQueuesModuleOptions | Promise<AtomicQueuesModuleOptions>;
 }
 
 const KNOWN = ['redis', 'keyPrefix', 'commandTimeoutMs', 'lazyConnect', 'tracing', 'onEvictingRedis', ...ENGINE_KEYS];
 
-/** @throws InvalidOptionError if there are no options at all. */
+/** @throws InvalidOptionError if `options` is no object. */
 export function checkGiven(options: unknown): void {
   if (typeof options === 'object' && options !== null) return;
   throw new InvalidOptionError(
-    'AtomicQueuesModule got no options. Import AtomicQueuesModule.forRoot({ redis: { url: … } }), not the class itself; the factory of forRootAsync() must return them.',
+    'AtomicQueuesModule got no options. Import AtomicQueuesModule.forRoot({ redis: { url: … } }), not the class itself. A factory of forRootAsync() must return the options.',
   );
 }
 
-/** @throws InvalidOptionError that names the option, and what is known or expected. */
+/** @throws InvalidOptionError that names the option, and the known names or the expected value. */
 export function checkModuleOptions(options: AtomicQueuesModuleOptions): void {
   checkGiven(options);
   checkKnown('AtomicQueuesModule', options, KNOWN, [...BELOW_MODULE, OF_REDIS]);
