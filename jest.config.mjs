@@ -1,3 +1,7 @@
+import { generateLua } from './scripts/lua.mjs';
+
+generateLua();
+
 /** Jest runs the TypeScript sources as ES modules: NestJS 12 has no other form. */
 export default {
   testEnvironment: 'node',

@@ -2,12 +2,14 @@
 // tests start as processes; they import the package by its own name, exactly as a user does).
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { generateLua } from './lua.mjs';
 
 function compile(project) {
   const tsc = spawnSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', project], { stdio: 'inherit' });
   if (tsc.status !== 0) process.exit(tsc.status ?? 1);
 }
 
+generateLua();
 for (const folder of ['dist', 'build']) rmSync(folder, { recursive: true, force: true });
 compile('tsconfig.dist.json');
 compile('tsconfig.dist-cjs.json');

@@ -4,7 +4,7 @@ const CORE = ['test/unit/answers.test.ts'];
 const MANY = ['test/unit/many-calls.test.ts'];
 const ON_REDIS = ['test/integration/answers.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 const ANSWER = script('answer');
 const CALL = 'src/core/calls/pending-call.ts';
 const CALLS = 'src/core/calls/pending-calls.ts';
@@ -23,8 +23,8 @@ export const answerGuards = [
     guard: 'an end that is made good is answered',
     cites: 'race 28',
     file: script('finish'),
-    from: "nextMs, reply, '0', kept)",
-    to: "nextMs, '', '0', kept)",
+    from: "nextMs, reply, '0', keptIds)",
+    to: "nextMs, '', '0', keptIds)",
     tests: CONTRACT,
   },
   {
@@ -46,7 +46,7 @@ export const answerGuards = [
   {
     guard: 'a call cancels its own job only',
     cites: 'I5',
-    file: ANSWER,
+    file: 'src/store/redis/lua/find.lua',
     from: 'if not isFor(envelope, call) or ',
     to: 'if ',
     tests: CONTRACT,
@@ -54,7 +54,7 @@ export const answerGuards = [
   {
     guard: 'what has started is not cancelled',
     cites: 'I5',
-    file: ANSWER,
+    file: 'src/store/redis/lua/find.lua',
     from: " or (tonumber(starts or '0') or 1) > 0 then",
     to: ' then',
     tests: CONTRACT,
@@ -62,7 +62,7 @@ export const answerGuards = [
   {
     guard: 'an entity whose last job is cancelled is looked at',
     cites: 'I8',
-    file: ANSWER,
+    file: 'src/store/redis/lua/find.lua',
     from: '  if not isLive(claimOf(B)) then lookNow(B, T, I) end\n',
     to: '',
     tests: CONTRACT,

@@ -2,7 +2,7 @@
 const CONTRACT = ['test/contract/redis.test.ts'];
 const CORE = ['test/unit/batches.test.ts'];
 
-const FINISH = 'src/store/redis/lua/finish.lua.ts';
+const FINISH = 'src/store/redis/lua/finish.lua';
 const GATHERING = 'src/core/work/batch-collector.ts';
 
 export const batchGuards = [
@@ -57,7 +57,7 @@ export const batchGuards = [
   {
     guard: 'batches: an owner that waits for more is called',
     cites: 'I7',
-    file: 'src/store/redis/lua/intake.lua.ts',
+    file: 'src/store/redis/lua/intake.lua',
     from: '(fetched >= tonumber(handlers) and not isGathering(claim, fetched))',
     to: 'fetched >= tonumber(handlers)',
     tests: CONTRACT,
@@ -65,7 +65,7 @@ export const batchGuards = [
   {
     guard: 'batches: a wait that is over calls nobody',
     cites: 'race 36',
-    file: 'src/store/redis/lua/claim.lua.ts',
+    file: 'src/store/redis/lua/claim.lua',
     from: 'fetched < tonumber(upTo) and nowUs < tonumber(untilUs)',
     to: 'fetched < tonumber(upTo)',
     tests: CONTRACT,
@@ -73,7 +73,7 @@ export const batchGuards = [
   {
     guard: 'batches: a new claim does not wait for more',
     cites: 'race 36',
-    file: 'src/store/redis/lua/claim.lua.ts',
+    file: 'src/store/redis/lua/claim.lua',
     from: "'HDEL', fence(B), 'rests', 'recall', 'gathers') end",
     to: "'HDEL', fence(B), 'rests', 'recall') end",
     tests: CONTRACT,

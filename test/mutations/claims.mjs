@@ -7,7 +7,7 @@ const CLOCK = ['test/integration/races-clock.test.ts'];
 const KEEPER = ['test/unit/lease-keeper.test.ts'];
 const MINE = "if not mine(B, epoch) then return {'STALE'} end\n";
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 
 export const claimGuards = [
   { guard: 'take: the claim is mine', cites: 'I3', file: script('take'), from: MINE, to: '', tests: CONTRACT },

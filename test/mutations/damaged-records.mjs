@@ -23,7 +23,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a fetch that fails over a damaged job mends it',
     cites: 'damage, I6, I7',
-    file: `${SCRIPTS}mend.lua.ts`,
+    file: `${SCRIPTS}mend.lua`,
     from: 'for _, id in ipairs(ids) do mendJob(B, id) end',
     to: '',
     tests: TESTS,
@@ -31,7 +31,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a damaged meta is mended',
     cites: 'damage, I7',
-    file: `${SCRIPTS}mend.lua.ts`,
+    file: `${SCRIPTS}mend.lua`,
     from: '  mendMeta(B)\n  local ok',
     to: '  local ok',
     tests: TESTS,
@@ -39,7 +39,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a claim that is no hash is none',
     cites: 'damage, I7',
-    file: `${SCRIPTS}claim.lua.ts`,
+    file: `${SCRIPTS}claim.lua`,
     from: "    redis.call('DEL', fence(B))\n    return {}",
     to: '    error(claim, 0)',
     tests: TESTS,
@@ -47,7 +47,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a token that is damaged is not there',
     cites: 'damaged number, I4',
-    file: `${SCRIPTS}claim.lua.ts`,
+    file: `${SCRIPTS}claim.lua`,
     from: 'whole(claim[TOKEN])',
     to: 'claim[TOKEN]',
     tests: TESTS,
@@ -55,7 +55,7 @@ export const damagedRecordGuards = [
   {
     guard: 'an end of a claim that is damaged is not there',
     cites: 'damaged number, I7',
-    file: `${SCRIPTS}claim.lua.ts`,
+    file: `${SCRIPTS}claim.lua`,
     from: 'whole(claim[UNTIL])',
     to: 'claim[UNTIL]',
     tests: TESTS,
@@ -63,7 +63,7 @@ export const damagedRecordGuards = [
   {
     guard: 'an epoch that is damaged is not there',
     cites: 'damaged number, I3',
-    file: `${SCRIPTS}claim.lua.ts`,
+    file: `${SCRIPTS}claim.lua`,
     from: "whole(claim[EPOCH], MAX_EPOCH) or '0'",
     to: "claim[EPOCH] or '0'",
     tests: TESTS,
@@ -71,7 +71,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a last id that is damaged is not there',
     cites: 'damaged number, I5',
-    file: `${SCRIPTS}intake.lua.ts`,
+    file: `${SCRIPTS}intake.lua`,
     from: 'whole(claimOf(B)[LAST_ID])',
     to: 'claimOf(B)[LAST_ID]',
     tests: TESTS,
@@ -79,7 +79,7 @@ export const damagedRecordGuards = [
   {
     guard: 'the damaged claim of one entity does not fail the renewals of all',
     cites: 'damage, I7',
-    file: `${SCRIPTS}renew.lua.ts`,
+    file: `${SCRIPTS}renew.lua`,
     from: "tonumber(whole(c[2]) or '0') < tonumber(epoch)",
     to: 'tonumber(c[2]) < tonumber(epoch)',
     tests: TESTS,
@@ -87,7 +87,7 @@ export const damagedRecordGuards = [
   {
     guard: 'the parent of a job that is damaged is none',
     cites: 'damage, I7',
-    file: `${SCRIPTS}parent.lua.ts`,
+    file: `${SCRIPTS}parent.lua`,
     from: "    if json then redis.call('HDEL', child, 'parent') end\n",
     to: '',
     tests: TESTS,
@@ -95,7 +95,7 @@ export const damagedRecordGuards = [
   {
     guard: 'an end that fails half-way is made again',
     cites: 'damage, I5',
-    file: `${SCRIPTS}finish.lua.ts`,
+    file: `${SCRIPTS}finish.lua`,
     from: "if not redis.call('LPOS', B .. ':active', jobId) then redis.call('RPUSH', B .. ':active', jobId) end",
     to: '',
     tests: TESTS,
@@ -103,7 +103,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a claim that ends later than any is live only while its owner is heard',
     cites: 'damage, I7',
-    file: `${SCRIPTS}claim.lua.ts`,
+    file: `${SCRIPTS}claim.lua`,
     from: 'local isHeard = not (claim[RESTS] or isDamaged) or',
     to: 'local isHeard = not claim[RESTS] or',
     tests: TESTS,

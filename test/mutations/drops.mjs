@@ -3,7 +3,7 @@ const DROPS = ['test/contract/redis.test.ts'];
 const STEPS = ['test/integration/bounded-steps.test.ts'];
 const MEMORY = ['test/contract/memory.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 
 export const dropGuards = [
   {

@@ -2,7 +2,7 @@
 const CONTRACT = ['test/contract/redis.test.ts'];
 const FLOWS = ['test/integration/flows.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 
 export const flowGuards = [
   {
@@ -200,7 +200,7 @@ export const flowGuards = [
   {
     guard: 'a dead letter keeps what its children have brought',
     cites: 'I5',
-    file: script('dead'),
+    file: 'src/store/redis/lua/move-to-dead-letters.lua',
     from: "    Letters.moveBrought(B .. ':' .. id, Letters.base(T) .. ':ending')\n",
     to: '',
     tests: CONTRACT,
@@ -208,7 +208,7 @@ export const flowGuards = [
   {
     guard: 'a letter that is replayed has its results again',
     cites: 'I5',
-    file: script('dead'),
+    file: 'src/store/redis/lua/dead-letters.lua',
     from: "  Letters.moveBrought(Letters.base(T) .. ':' .. letter, B .. ':' .. id)\n",
     to: '',
     tests: CONTRACT,
@@ -216,7 +216,7 @@ export const flowGuards = [
   {
     guard: 'a job that could not end as a dead letter keeps what its children have brought',
     cites: 'I5',
-    file: script('dead'),
+    file: 'src/store/redis/lua/move-to-dead-letters.lua',
     from: "  if not hasEnded then return Letters.moveBrought(S .. ':ending', B .. ':' .. id) end\n",
     to: '  if not hasEnded then return end\n',
     tests: ['test/integration/sizes.test.ts'],

@@ -1,7 +1,7 @@
 // Guards of steps that are stopped half-way, and of texts and fields that would stop one; for `scripts/mutation-check.mjs`.
 const HALF = ['test/integration/half-way.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 const dispatcher = 'src/store/redis/lua/compose.ts';
 
 export const halfWayGuards = [
@@ -16,7 +16,7 @@ export const halfWayGuards = [
   {
     guard: 'a write of ours counts as one',
     cites: 'I10',
-    file: dispatcher,
+    file: 'scripts/lua/sources.mjs',
     from: 'READS.has(command) ? call : `write(',
     to: 'true ? call : `write(',
     tests: HALF,
@@ -32,7 +32,7 @@ export const halfWayGuards = [
   {
     guard: 'what Redis refuses before its first write was not executed',
     cites: 'I10',
-    file: dispatcher,
+    file: 'src/store/redis/lua/head.lua',
     from: 'half = hasWritten and not isRefused(why)',
     to: 'half = hasWritten',
     tests: HALF,
@@ -80,7 +80,7 @@ export const halfWayGuards = [
   {
     guard: 'half a surrogate pair in what is stored is read',
     cites: 'I10',
-    file: dispatcher,
+    file: 'src/store/redis/lua/head.lua',
     from: '  if not ok then ok, value = pcall(cjson.decode, (string.gsub(',
     to: '  if false then ok, value = pcall(cjson.decode, (string.gsub(',
     tests: HALF,
@@ -88,7 +88,7 @@ export const halfWayGuards = [
   {
     guard: 'what is no JSON is an empty table',
     cites: 'I7',
-    file: dispatcher,
+    file: 'src/store/redis/lua/head.lua',
     from: "  return ok and type(value) == 'table' and value or {}\n",
     to: '  return value\n',
     tests: HALF,
@@ -96,7 +96,7 @@ export const halfWayGuards = [
   {
     guard: 'what is buried says whose it is where its claim does not',
     cites: 'I5',
-    file: script('dead'),
+    file: 'src/store/redis/lua/move-to-dead-letters.lua',
     from: '  local T, I = entityOf(B)\n',
     to: "  local T, I = string.match(claimOf(B)[ENTITY], '^([^:]+):(.+)$')\n",
     tests: HALF,

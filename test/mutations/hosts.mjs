@@ -3,7 +3,7 @@ const CONTRACT = ['test/contract/redis.test.ts'];
 const CORE = ['test/unit/hosts.test.ts'];
 const RIGHTS = ['test/unit/rights.test.ts'];
 
-const HOSTS = 'src/store/redis/lua/hosts.lua.ts';
+const HOSTS = 'src/store/redis/lua/hosts.lua';
 const ANNOUNCER = 'src/core/pod/announcer.ts';
 const LOOKUP = 'src/core/pod/host-lookup.ts';
 

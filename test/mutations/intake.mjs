@@ -1,7 +1,7 @@
 // Guards of what comes in, of dead letters and of a type's pause, in Redis; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 
 export const intakeGuards = [
   {
@@ -39,7 +39,7 @@ export const intakeGuards = [
   {
     guard: 'ids go on where a schedule makes the first job of a queue',
     cites: 'I5',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/schedules.lua',
     from: "  if redis.call('EXISTS', B .. ':id') == 0 then restoreIdCounter(B) end\n",
     to: '',
     tests: ['test/integration/redis-protocol.test.ts'],
@@ -111,7 +111,7 @@ export const intakeGuards = [
   {
     guard: 'a letter is replayed once',
     cites: 'I5',
-    file: script('dead'),
+    file: 'src/store/redis/lua/dead-letters.lua',
     from: '  Letters.remove(T, letter)\n  keepQueueAlive',
     to: '  keepQueueAlive',
     tests: CONTRACT,
@@ -119,7 +119,7 @@ export const intakeGuards = [
   {
     guard: 'a replay wakes the owner, or calls for one',
     cites: 'I7',
-    file: script('dead'),
+    file: 'src/store/redis/lua/dead-letters.lua',
     from: '  lookNow(B, T, I)\n',
     to: '',
     tests: CONTRACT,
@@ -127,7 +127,7 @@ export const intakeGuards = [
   {
     guard: 'a replayed job has none of the ids it came with',
     cites: 'I5',
-    file: script('dead'),
+    file: 'src/store/redis/lua/dead-letters.lua',
     from: 'opts.jobId, opts.delay, opts.de,',
     to: 'opts.jobId, opts.delay, opts.none,',
     tests: CONTRACT,

@@ -1,7 +1,7 @@
 // Guards of what a job has beside its payload, and of jobs that have ended; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 
 export const keptGuards = [
   {
@@ -23,7 +23,7 @@ export const keptGuards = [
   {
     guard: 'a dead letter keeps the envelope of its job',
     cites: 'I5',
-    file: script('dead'),
+    file: 'src/store/redis/lua/move-to-dead-letters.lua',
     from: "    was.fields[#was.fields + 1] = 'aq'\n    was.fields[#was.fields + 1] = envelope\n",
     to: '',
     tests: CONTRACT,
@@ -31,7 +31,7 @@ export const keptGuards = [
   {
     guard: 'the next run of a schedule has the envelope of the last',
     cites: 'I5',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/advance-schedule.lua',
     from: "  if envelope and nextId then redis.call('HSET', B .. ':' .. nextId, 'aq', envelope) end\n",
     to: '',
     tests: CONTRACT,

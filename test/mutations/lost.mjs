@@ -3,7 +3,7 @@ const LOST = ['test/integration/lost-hashes.test.ts'];
 const EDGES = ['test/contract/edges.test.ts'];
 const LATE = ['test/unit/late-start.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 
 export const lostGuards = [
   {
@@ -49,7 +49,7 @@ export const lostGuards = [
   {
     guard: 'a run without a hash tells when its schedule runs next',
     cites: 'I7',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/advance-schedule.lua',
     from: "  if string.sub(jobId, 1, 7) ~= 'repeat:' then return fields end\n",
     to: '  if true then return fields end\n',
     tests: LOST,
@@ -57,7 +57,7 @@ export const lostGuards = [
   {
     guard: 'the end of a run without a hash is of its schedule',
     cites: 'I7',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/advance-schedule.lua',
     from: '  id = id or scheduleOf(jobId)\n',
     to: '',
     tests: LOST,
@@ -65,7 +65,7 @@ export const lostGuards = [
   {
     guard: 'a schedule keeps its envelope without its run',
     cites: 'I5',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/advance-schedule.lua',
     from: "  envelope = envelope or redis.call('HGET', key, 'aq')\n",
     to: '',
     tests: LOST,
@@ -73,7 +73,7 @@ export const lostGuards = [
   {
     guard: 'looks for a free time of a schedule grow',
     cites: 'I7',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/advance-schedule.lua',
     from: '    atMs, looks = atMs + step, looks + 1\n',
     to: '    atMs, looks = atMs + step, looks + 1\n    if looks > 32 then break end\n',
     tests: LOST,

@@ -6,7 +6,7 @@ const DEADLOCKS = ['test/unit/deadlocks.test.ts'];
 
 const CALLS = 'src/core/calls/pending-calls.ts';
 const INQUIRY = 'src/core/calls/inquiry.ts';
-const ANSWER = 'src/store/redis/lua/answer.lua.ts';
+const ANSWER = 'src/store/redis/lua/answer.lua';
 
 export const mailboxGuards = [
   {
@@ -53,7 +53,7 @@ export const mailboxGuards = [
     guard: 'a full mailbox says so',
     cites: 'I10',
     file: ANSWER,
-    from: '  if entries == MAX_UNREAD then\n',
+    from: '  if entries == CORE.MAX_UNREAD then\n',
     to: '  if false then\n',
     tests: CONTRACT,
   },
@@ -61,7 +61,7 @@ export const mailboxGuards = [
     guard: 'a full mailbox takes no more',
     cites: 'I11',
     file: ANSWER,
-    from: '  if entries > MAX_UNREAD then return end\n',
+    from: '  if entries > CORE.MAX_UNREAD then return end\n',
     to: '',
     tests: CONTRACT,
   },
@@ -69,7 +69,7 @@ export const mailboxGuards = [
     guard: 'a text that has no room in a mailbox is left out',
     cites: 'I11',
     file: ANSWER,
-    from: ' and #text * (entries + 1) > MAX_BYTES then',
+    from: ' and #text * (entries + 1) > CORE.MAX_MAILBOX_BYTES then',
     to: ' and false then',
     tests: CONTRACT,
   },

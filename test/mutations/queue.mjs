@@ -6,7 +6,7 @@ const QUEUE = ['test/integration/races-queue.test.ts'];
 const CHANNEL = ['test/unit/channel.test.ts'];
 const MINE = "if not mine(B, epoch) then return {'STALE'} end\n";
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 
 export const queueGuards = [
   {
@@ -100,7 +100,7 @@ export const queueGuards = [
   {
     guard: 'an error of a call is its own',
     cites: 'race 19',
-    file: 'src/store/redis/lua/compose.ts',
+    file: 'src/store/redis/lua/head.lua',
     from: '  local ok, answer = pcall(f, ...)',
     to: '  local ok, answer = true, f(...)',
     tests: PROTOCOL,

@@ -4,7 +4,7 @@ const REST = ['test/unit/rest.test.ts'];
 const PAUSE = ['test/unit/pause.test.ts'];
 const KEEPER = ['test/unit/lease-keeper.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 
 export const restGuards = [
   {

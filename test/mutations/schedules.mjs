@@ -2,13 +2,13 @@
 const CONTRACT = ['test/contract/redis.test.ts'];
 const TIMES = ['test/integration/schedule-times.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 
 export const scheduleGuards = [
   {
     guard: 'the end of a job that is not the present one of its schedule does not end that',
     cites: 'I10',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/advance-schedule.lua',
     from: 'if not id or jobId ~= presentOf(B, id) then return end',
     to: 'if not id or not presentOf(B, id) then return end',
     tests: TIMES,
@@ -16,7 +16,7 @@ export const scheduleGuards = [
   {
     guard: 'a run that has started is not removed when its schedule is put anew, or removed',
     cites: 'I5, I6, I10',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/schedules.lua',
     from: 'if not run or not hasStarted(B, run) then return change() end',
     to: 'if true then return change() end',
     tests: CONTRACT,
@@ -24,7 +24,7 @@ export const scheduleGuards = [
   {
     guard: 'a run that is due stays due when its schedule is put anew',
     cites: 'I7',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/schedules.lua',
     from: 'local due = dueMs(B, id, what)',
     to: 'local due = nil',
     tests: CONTRACT,
@@ -32,7 +32,7 @@ export const scheduleGuards = [
   {
     guard: 'a clock that is behind makes no second run of a time',
     cites: 'I5, race 20',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/schedules.lua',
     from: "(tonumber(nextMs) <= tonumber(nowMs) or hasStarted(B, 'repeat:' .. id .. ':' .. nextMs))",
     to: 'false',
     tests: TIMES,
@@ -40,7 +40,7 @@ export const scheduleGuards = [
   {
     guard: 'a schedule by a pattern goes past a run of its time that was moved before it',
     cites: 'I7',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/advance-schedule.lua',
     from: "while nextMs ~= '0' and redis.call(",
     to: 'while false and redis.call(',
     tests: TIMES,
@@ -48,7 +48,7 @@ export const scheduleGuards = [
   {
     guard: 'a schedule by an interval goes past a run of its time that was moved before it',
     cites: 'I7',
-    file: script('schedule'),
+    file: 'src/store/redis/lua/advance-schedule.lua',
     from: ' or every and update(skipTaken(B, id, every))',
     to: '',
     tests: TIMES,

@@ -80,7 +80,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: the question is a write',
     cites: 'I3',
-    file: store('lua/compose'),
+    file: 'src/store/redis/lua/loop.lua',
     from: "if #ARGV == 3 then redis.call('DEL', KEYS[2]) end",
     to: '',
     tests: ['test/integration/script-keys.test.ts'],

@@ -3,7 +3,7 @@ const CONTRACT = ['test/contract/redis.test.ts'];
 const CORE = ['test/unit/shared-reads.test.ts'];
 const NEST = ['test/unit/nest-shared-reads.test.ts'];
 
-const FINISH = 'src/store/redis/lua/finish.lua.ts';
+const FINISH = 'src/store/redis/lua/finish.lua';
 const LINE = 'src/core/work/local-queue.ts';
 const READS = 'src/core/work/shared-reads.ts';
 

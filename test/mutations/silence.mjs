@@ -1,7 +1,7 @@
 // Guards of what a silence means for claims; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
 const MEMORY = ['test/contract/memory.test.ts'];
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 const server = 'src/store/memory/server.ts';
 
 export const silenceGuards = [

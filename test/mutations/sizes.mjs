@@ -101,19 +101,19 @@ export const sizeGuards = [
   ),
   size(
     'a fetch of large jobs ends early',
-    'src/store/redis/lua/take.lua.ts',
+    'src/store/redis/lua/take.lua',
     'if bytes >= MAX_FETCH_BYTES and i < n then',
     'if false then',
     CONTRACT,
   ),
   size(
     'old stacks are not read',
-    'src/store/redis/lua/take.lua.ts',
+    'src/store/redis/lua/take.lua',
     'if size > MAX_KEPT_BYTES and',
     'if false and',
     REDIS,
   ),
-  size('nor with the end of a job', 'src/store/redis/lua/finish.lua.ts', '    weigh(r[1])\n', '', REDIS),
+  size('nor with the end of a job', 'src/store/redis/lua/finish.lua', '    weigh(r[1])\n', '', REDIS),
   size(
     'a worker asks again after a partial fetch',
     core('work/store-calls'),

@@ -3,7 +3,7 @@ const CONTRACT = ['test/contract/redis.test.ts'];
 const TRIES = ['test/integration/tries.test.ts'];
 const CORE = ['test/unit/retries.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua.ts`;
+const script = name => `src/store/redis/lua/${name}.lua`;
 
 export const triesGuards = [
   {

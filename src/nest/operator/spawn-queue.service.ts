@@ -1,4 +1,4 @@
-/** The spawn queue, for those who want to ask it themselves. Neighbour: `store/redis/lua/spawn.lua.ts` is what it is. */
+/** The spawn queue, for those who want to ask it themselves. Neighbour: `store/redis/lua/spawn.lua` is what it is. */
 import { Inject, Injectable } from '@nestjs/common';
 import { type EntityId, entityRef } from '../../core/model/entity.js';
 import type { EntityTypeName } from '../entity-types.js';

@@ -1,4 +1,4 @@
-/** What the children of a job have brought, on Redis, results as they are stored. Neighbour: `lua/flow.lua.ts` reads it where BullMQ keeps it. */
+/** What the children of a job have brought, on Redis, results as they are stored. Neighbour: `lua/flow.lua` reads it where BullMQ keeps it. */
 
 import type { Claim } from '../../core/model/claim.js';
 import type { ChildRef } from '../../core/model/envelope.js';

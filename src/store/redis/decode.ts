@@ -1,6 +1,6 @@
 /**
  * Answers of the scripts, turned into what the core reads.
- * Layouts are told in the scripts: `take.lua.ts` for jobs, each op for its own.
+ * Layouts are told in the scripts: `take.lua` for jobs, each op for its own.
  */
 
 import type { Claim } from '../../core/model/claim.js';

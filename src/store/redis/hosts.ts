@@ -1,4 +1,4 @@
-/** Which types live pods work, on Redis. Neighbour: `lua/hosts.lua.ts` keeps what they say. */
+/** Which types live pods work, on Redis. Neighbour: `lua/hosts.lua` keeps what they say. */
 import { encodeSegment } from '../../core/model/entity.js';
 import { type HostedType, type Hosts, MAX_HOST_TEXTS } from '../../core/ports/hosts.js';
 import type { Channel } from './connection/channel.js';

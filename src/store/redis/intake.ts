@@ -1,6 +1,6 @@
 /**
  * Jobs on their way in, on Redis: one add, or many in one step.
- * Neighbours: `lua/intake.lua.ts` says what is done; `redis-store.ts` reads what comes with a claim, or with a fetch.
+ * Neighbours: `lua/intake.lua` says what is done; `redis-store.ts` reads what comes with a claim, or with a fetch.
  */
 
 import type { Claim } from '../../core/model/claim.js';

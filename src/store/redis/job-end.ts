@@ -1,6 +1,6 @@
 /**
  * What a call that ends a job, or fetches the next, tells the scripts: BullMQ's options as the entity's type has them.
- * Neighbours: `lua/finish.lua.ts` ends jobs; `encode.ts` has BullMQ build its arguments.
+ * Neighbours: `lua/finish.lua` ends jobs; `encode.ts` has BullMQ build its arguments.
  */
 
 import { MAX_STEP_BYTES } from '../../core/model/bounds.js';

@@ -1,7 +1,7 @@
 /**
  * Fields of a job's hash that others may have written: by hand, or by another program. What this library and BullMQ calculate with is
  * checked here once, so that a job whose hash is damaged fails, and nothing else.
- * Neighbours: `decode.ts` reads jobs, `lua/mend.lua.ts` mends what BullMQ's scripts would fail over.
+ * Neighbours: `decode.ts` reads jobs, `lua/mend.lua` mends what BullMQ's scripts would fail over.
  */
 import type { JobsOptions } from 'bullmq';
 import type { JobOptions } from '../../../core/model/job.js';

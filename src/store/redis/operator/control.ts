@@ -1,5 +1,5 @@
 /**
- * What a person does to one entity, on Redis. Neighbours: `lua/control.lua.ts` says what each step does;
+ * What a person does to one entity, on Redis. Neighbours: `lua/control.lua` says what each step does;
  * `core/ports/operator.ts` what it means.
  */
 

@@ -1,4 +1,4 @@
-/** Dead letters on Redis. Neighbours: `lua/dead.lua.ts` says what each step does; `core/ports/operator.ts` what it means. */
+/** Dead letters on Redis. Neighbours: `lua/dead.lua` says what each step does; `core/ports/operator.ts` what it means. */
 
 import { encodeSegment, parseEntityKey } from '../../../core/model/entity.js';
 import { StoreRefusedError } from '../../../core/model/store-errors.js';

@@ -1,5 +1,5 @@
 /**
- * Schedules on Redis. Neighbours: `lua/schedule.lua.ts` says what each step does; `core/ports/operator.ts` what it means.
+ * Schedules on Redis. Neighbours: `lua/schedule.lua` says what each step does; `core/ports/operator.ts` what it means.
  */
 
 import type { EntityRef } from '../../../core/model/entity.js';

@@ -1,13 +1,11 @@
-/**
- * Dropping what waits, whatever its number (I11). One step renames the lists of the queue, so that nothing of them can start; their
- * jobs are removed in pages, by the caller, or by any pod where the caller is gone: `{prefix}:$:dropped:<type>` has the entities by
- * the time from which any pod may go on.
- *
- * `B:$:dropped` lists the drops of an entity that have jobs left, the oldest first; `B:$:dropped:<drop>:<place>` has what one took
- * from a place. A job that must stay, or was added again under its id, notes in its hash the last drop that is not about it (`after`).
- * Neighbours: `control.lua.ts` begins a drop, `claim.lua.ts` gives back, `intake.lua.ts` adds.
- */
-export const dropLua = /* lua */ `
+-- Dropping what waits, whatever its number (I11). One step renames the lists of the queue, so that nothing of them can start; their
+-- jobs are removed in pages, by the caller, or by any pod where the caller is gone: `{prefix}:$:dropped:<type>` has the entities by
+-- the time from which any pod may go on.
+--
+-- `B:$:dropped` lists the drops of an entity that have jobs left, the oldest first; `B:$:dropped:<drop>:<place>` has what one took
+-- from a place. A job that must stay, or was added again under its id, notes in its hash the last drop that is not about it (`after`).
+-- Neighbours: `control.lua` begins a drop, `claim.lua` gives back, `intake.lua` adds.
+
 local DROPS = {
   -- in the order in which they are cleared; the first three are lists
   places = {'wait', 'paused', 'active', 'prioritized', 'delayed', 'waiting-children'},
@@ -106,4 +104,3 @@ function DROPS.clear(B, T, I)
   redis.call('ZREM', sys .. 'dropped:' .. T, I)
   return false
 end
-`;

@@ -1,8 +1,6 @@
-/**
- * Adding a job and routing it: one step on every path, so that a producer that dies right after it leaves nothing
- * undone (I5, I7). Hints of the caller decide what is asked for; this script decides what is true.
- */
-export const intakeLua = /* lua */ `
+-- Adding a job and routing it: one step on every path, so that a producer that dies right after it leaves nothing
+-- undone (I5, I7). Hints of the caller decide what is asked for; this script decides what is true.
+
 local STATES = {'wait', 'active', 'paused'}
 local SCORED = {'delayed', 'prioritized', 'completed', 'failed', 'waiting-children'}
 
@@ -319,4 +317,3 @@ function MANY.addAll(from, to)
   for p = from, to, INTAKE_ARGUMENTS do answers[#answers + 1] = attempt(OPS.add, unpack(ARGV, p, p + INTAKE_ARGUMENTS - 1)) end
   return answers
 end
-`;

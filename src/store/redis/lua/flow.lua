@@ -1,9 +1,7 @@
-/**
- * Flows: jobs of several entities of which some, the parents, run after others, their children. All of a flow is added in one
- * step, or nothing. A parent stands in BullMQ's `waiting-children` meanwhile; its entity has no worker for it.
- * Neighbours: `parent.lua.ts` says what the end of a child does, `intake.lua.ts` adds and routes single jobs.
- */
-export const flowLua = /* lua */ `
+-- Flows: jobs of several entities of which some, the parents, run after others, their children. All of a flow is added in one
+-- step, or nothing. A parent stands in BullMQ's `waiting-children` meanwhile; its entity has no worker for it.
+-- Neighbours: `parent.lua` says what the end of a child does, `intake.lua` adds and routes single jobs.
+
 -- The id under which the root was added before: by its own id, as long as it is there, or by its idempotency key; or that this is
 -- another job's, which is no flow.
 local function knownRoot(B, kind, id, dedupKey)
@@ -104,4 +102,3 @@ function OPS.children(B, epoch, jobId, ...)
   end
   return out
 end
-`;

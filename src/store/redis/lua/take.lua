@@ -1,16 +1,12 @@
-/**
- * Fetching jobs: BullMQ's own `moveToActive`, as often as asked for.
- *
- * A hold is in its way: nothing is fetched while the head of the queue waits for its next try (I6).
- * Answers of a fetch, in every op that fetches: {..., againInMs, id, fields, id, fields …}; before them, where an idle worker
- * asks, '1' when its claim rested and was reactivated. In place of againInMs: '-1', not at all; 'limited <ms>', the rate of its type
- * allows no more before; 'recalled', what is fetched is to be given back first; 'more', the jobs are large, and there may be more.
- */
-import { MAX_FETCH_BYTES } from '../../../core/model/bounds.js';
+-- Fetching jobs: BullMQ's own `moveToActive`, as often as asked for.
+--
+-- A hold is in its way: nothing is fetched while the head of the queue waits for its next try (I6).
+-- Answers of a fetch, in every op that fetches: {..., againInMs, id, fields, id, fields …}; before them, where an idle worker
+-- asks, '1' when its claim rested and was reactivated. In place of againInMs: '-1', not at all; 'limited <ms>', the rate of its type
+-- allows no more before; 'recalled', what is fetched is to be given back first; 'more', the jobs are large, and there may be more.
 
-export const takeLua = /* lua */ `
 -- What an older version has kept of failed tries may have any size: above this it is not read.
-local MAX_KEPT_BYTES, MAX_FETCH_BYTES = 262144, ${MAX_FETCH_BYTES}
+local MAX_KEPT_BYTES, MAX_FETCH_BYTES = 262144, CORE.MAX_FETCH_BYTES
 
 -- How many bytes the fields of a job have, by turns names and values; what is too large of its former tries is left out.
 local function weigh(fields)
@@ -76,4 +72,3 @@ function OPS.take(B, T, I, epoch, opts, n, upTo, forMs)
   take(B, tonumber(n), opts, out, 3)
   return out
 end
-`;

@@ -1,10 +1,8 @@
-/**
- * Mending what others have damaged in a queue, where a body of BullMQ has failed over it: such a body takes what it finds for what it
- * has written. Nothing looks for damage before that: it costs nothing while all is well. A job that was damaged fails, without
- * running, for that reason; its entity goes on.
- * Neighbours: `claim.lua.ts` reads the claim, `decode.ts` what is for JavaScript alone.
- */
-export const mendLua = /* lua */ `
+-- Mending what others have damaged in a queue, where a body of BullMQ has failed over it: such a body takes what it finds for what it
+-- has written. Nothing looks for damage before that: it costs nothing while all is well. A job that was damaged fails, without
+-- running, for that reason; its entity goes on.
+-- Neighbours: `claim.lua` reads the claim, `decode.ts` what is for JavaScript alone.
+
 local COUNTS = {'ats', 'atm', 'stc', 'priority', 'delay'}
 
 function mendJob(B, id)
@@ -67,4 +65,3 @@ local function mendAfter(B, why)
   claims[B] = nil
   pcall(mend, B, why)
 end
-`;

@@ -1,12 +1,10 @@
-/**
- * Suspects: a job that was the only one fetched when its pod fell silent may be what killed the pod. The claim names the job and
- * the pods that it may have killed: `suspect`, '<pod> <pod> …:<job id>'. A pod that is heard again was not killed: its name
- * is taken out, and with it one of the times that the job counts as stalled. If its event loop was blocked, the job may be what
- * blocked it, and the suspicion stays.
- * Both scripts of this store include this file; they need `pod`. Neighbours: `claim.lua.ts` decides when a job is suspected,
- * `renew.lua.ts` hears pods.
- */
-export const suspectLua = /* lua */ `
+-- Suspects: a job that was the only one fetched when its pod fell silent may be what killed the pod. The claim names the job and
+-- the pods that it may have killed: `suspect`, '<pod> <pod> …:<job id>'. A pod that is heard again was not killed: its name
+-- is taken out, and with it one of the times that the job counts as stalled. If its event loop was blocked, the job may be what
+-- blocked it, and the suspicion stays.
+-- Both scripts of this store include this file; they need `pod`. Neighbours: `claim.lua` decides when a job is suspected,
+-- `renew.lua` hears pods.
+
 local STALLED_TOO_OFTEN = 'job stalled more than allowable limit'
 
 -- The pods that may have been killed by a job, each with a space after it; '' if none is named.
@@ -27,4 +25,3 @@ local function clearSuspicion(B, suspect)
   redis.call('HINCRBY', job, 'stc', -1)
   if mustFail == STALLED_TOO_OFTEN then redis.call('HDEL', job, 'defa') end
 end
-`;

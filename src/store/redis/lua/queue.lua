@@ -1,8 +1,6 @@
-/**
- * What there is to do in a queue, and what stands in its way. Both scripts of this store begin with it: the dispatcher and the
- * renewal, which need `nowUs` and `sys`. Neighbour: `claim.lua.ts` reads the claim, of which a hold is a part.
- */
-export const queueLua = /* lua */ `
+-- What there is to do in a queue, and what stands in its way. Both scripts of this store begin with it: the dispatcher and the
+-- renewal, which need `nowUs` and `sys`. Neighbour: `claim.lua` reads the claim, of which a hold is a part.
+
 -- Others may write to Redis, too. What is to be a whole number, as text: itself, or nil for anything else, or more than 'most'.
 local MAX_WHOLE = 9007199254740991
 local function whole(text, most)
@@ -55,4 +53,3 @@ local function holds(B, hold)
   local ok, made = pcall(redis.call, 'HGET', B .. ':' .. hold.id, 'atm')
   return ok and made == hold.made
 end
-`;

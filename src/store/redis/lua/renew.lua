@@ -1,27 +1,21 @@
-/**
- * Renewal of claims, a script of its own on a connection of its own: behind thousands of queued commands it would
- * arrive after the lease has run out.
- *
- * KEYS  shard none (`scriptKeys`)
- * ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… blamed | (B T I epoch idle lockMs longRuns nRunning jobId…)*
- * Returns {lost positions, kicked positions, dormant positions, 1 if this pod was heard within a lease before, for each type
- * {pods that take more, entities that they work}}; positions from 0
- *
- * A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24). The claim of an idle worker rests
- * where its queue is empty: renewed for long, and live while this pod is heard, which its key 'alive' says for a lease.
- */
-import { SILENCE_OF_LEASE } from '../../../core/run/lease.js';
-import { queueLua } from './queue.lua.js';
-import { suspectLua } from './suspect.lua.js';
+-- Renewal of claims, a script of its own on a connection of its own: behind thousands of queued commands it would
+-- arrive after the lease has run out.
+--
+-- KEYS  shard none (`scriptKeys`)
+-- ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… blamed | (B T I epoch idle lockMs longRuns nRunning jobId…)*
+-- Returns {lost positions, kicked positions, dormant positions, 1 if this pod was heard within a lease before, for each type
+-- {pods that take more, entities that they work}}; positions from 0
+--
+-- A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24). The claim of an idle worker rests
+-- where its queue is empty: renewed for long, and live while this pod is heard, which its key 'alive' says for a lease.
 
-export const renewLua = /* lua */ `
 local pod, leaseUs, restUs, sys = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local workers, takesMore, nTypes = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7])
 local blamed = ARGV[8 + nTypes]
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
-${queueLua}
-${suspectLua}
+--- include queue
+--- include suspect
 local lost, kicked, dormant, loads = {}, {}, {}, {}
 -- where jobs of a queue would be
 local function placesOf(B) return B .. ':wait', B .. ':active', B .. ':prioritized', B .. ':delayed' end
@@ -32,7 +26,7 @@ redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))
 -- Since when some pod was heard without a silence of all pods; it expires with one, after which no claim lapses for a lease.
 -- If Redis's clock has stepped back, that counts as a silence (race 20).
 local since = tonumber(redis.call('GET', sys .. 'heard')) or nowUs
-redis.call('SET', sys .. 'heard', string.format('%.0f', math.min(since, nowUs)), 'PX', math.ceil(leaseUs / 1000 * ${SILENCE_OF_LEASE}))
+redis.call('SET', sys .. 'heard', string.format('%.0f', math.min(since, nowUs)), 'PX', math.ceil(leaseUs / 1000 * CORE.SILENCE_OF_LEASE))
 for k = 8, 7 + nTypes do
   local key = sys .. 'pods:' .. ARGV[k]
   if takesMore then
@@ -108,17 +102,16 @@ end
 local areEmpty = #places == 0 or redis.call('EXISTS', unpack(places)) == 0
 local function isEmpty(B) return redis.call('EXISTS', placesOf(B)) == 0 end
 for _, idler in ipairs(idlers) do
-  local B, T, I, position, rested = unpack(idler)
+  local B, T, I, at, rested = unpack(idler)
   if areEmpty or isEmpty(B) then
-    dormant[#dormant + 1] = position
+    dormant[#dormant + 1] = at
     rest(B, T, I)
   else
     keep(B, T, I, rested)
     -- what can't be looked at is damaged: its worker begins anew, which mends it
     local ok, isToWork = pcall(isKicked, B, T)
-    if isToWork or not ok then kicked[#kicked + 1] = position end
+    if isToWork or not ok then kicked[#kicked + 1] = at end
   end
 end
 for T, moved in pairs(due) do redis.call('ZADD', sys .. 'due:' .. T, unpack(moved)) end
 return {lost, kicked, dormant, wasHeard, loads}
-`;

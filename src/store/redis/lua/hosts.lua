@@ -1,8 +1,6 @@
-/**
- * What pods say of the types that they work: `{prefix}:$:hosts:` by name of the type, texts by the time (µs) until which they
- * hold. Pods of one version say the same text, so a type with many pods has a few, too. Hints, as `pods:{type}` is.
- */
-export const hostsLua = /* lua */ `
+-- What pods say of the types that they work: `{prefix}:$:hosts:` by name of the type, texts by the time (µs) until which they
+-- hold. Pods of one version say the same text, so a type with many pods has a few, too. Hints, as `pods:{type}` is.
+
 local function hostsKey(T) return sys .. 'hosts:' .. T end
 
 -- announce: forMs most (T text)*
@@ -38,4 +36,3 @@ function OPS.areHosted(...)
   end
   return out
 end
-`;

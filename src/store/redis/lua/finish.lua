@@ -1,10 +1,8 @@
-/**
- * Ending a job and fetching the next: BullMQ's own `moveToFinished`, guarded.
- *
- * The claim alone decides whose job it is; a job's lock that expired or was removed is set anew,
- * no reason to refuse (race 5). What BullMQ answers about the job is reported, not thrown: the worker goes on either way.
- */
-export const finishLua = /* lua */ `
+-- Ending a job and fetching the next: BullMQ's own `moveToFinished`, guarded.
+--
+-- The claim alone decides whose job it is; a job's lock that expired or was removed is set anew,
+-- no reason to refuse (race 5). What BullMQ answers about the job is reported, not thrown: the worker goes on either way.
+
 -- Whether a job has ended: it is removed, or kept in the set of those that have ended like it.
 local function hasEnded(B, jobId, status)
   return redis.call('EXISTS', B .. ':' .. jobId) == 0 or redis.call('ZSCORE', B .. ':' .. status, jobId)
@@ -46,7 +44,7 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   if r == -4 or r == -9 then
     -- it has children that have not ended, or failed: nothing will end it later
     local kept = {}
-    for name, value in pairs(cmsgpack.unpack(opts)) do kept[name] = value end
+    for name, option in pairs(cmsgpack.unpack(opts)) do kept[name] = option end
     kept.keepJobs = {count = -1}
     args = {jobId, nowMs, 'failedReason', 'it has completed, and has children that have not', 'failed', '0', B .. ':', kept, fields}
     BULL.moveToFinished(keysOf.failed(B, jobId), args)
@@ -178,9 +176,9 @@ end
 local SETTLED = 8
 local function finishTogether(B, settled)
   local back, kept, codes = {}, {}, {}
-  local function finishAt(s, kept)
+  local function finishAt(s, keptIds)
     local jobId, lockMs, status, value, opts, fields, nextMs, reply = unpack(settled, s, s + SETTLED - 1)
-    local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, '0', kept)
+    local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, '0', keptIds)
     codes[(s - 1) / SETTLED + 1] = type(r) == 'number' and r or 0
   end
   for s = 1, #settled, SETTLED do
@@ -301,4 +299,3 @@ function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
   take(B, 1, takeOpts, out, 5)
   return out
 end
-`;

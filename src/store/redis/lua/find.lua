@@ -1,46 +1,5 @@
-/**
- * Answers to jobs that somebody waits for: each is an entry in the mailbox of the pod that does, a stream
- * `{prefix}:$:pod:<pod>:answers`, which its reader empties. It is written in the step that ends the job, so whoever finds the
- * job ended, or gone, and then no entry that was not read, knows that none will come.
- * Neighbours: `finish.lua.ts` ends jobs; `reply-mailbox.ts` reads; `core/model/mailbox.ts` has the bounds.
- */
-import { MAX_MAILBOX_BYTES, MAX_UNREAD, SHORT_TEXT, withoutText } from '../../../core/model/mailbox.js';
+-- 
 
-/** `kind, text` of what a reply becomes whose text has no room, as Lua. */
-function without(kind: 'completed' | 'failed'): string {
-  const written = withoutText(kind);
-  return `'${written.kind}', [==[${written.text}]==]`;
-}
-
-export const answerLua = /* lua */ `
-local function mailbox(podId) return sys .. 'pod:' .. podId .. ':answers' end
--- For that long answers wait for a pod that does not read; it may be dead.
-local ANSWERS_KEPT_MS = 600000
-
--- Puts what is for a call of a pod into its mailbox. Of one that is full only that is said, and then nothing.
-local function post(podId, call, kind, text)
-  local MAX_UNREAD, SHORT_TEXT, MAX_BYTES = ${MAX_UNREAD}, ${SHORT_TEXT}, ${MAX_MAILBOX_BYTES}
-  local box = mailbox(podId)
-  local entries = redis.call('XLEN', box)
-  if entries > MAX_UNREAD then return end
-  if entries == MAX_UNREAD then
-    call, kind, text = '', 'overflow', ''
-  elseif #text > SHORT_TEXT and #text * (entries + 1) > MAX_BYTES then
-    if kind == 'failed' then kind, text = ${without('failed')} else kind, text = ${without('completed')} end
-  end
-  redis.call('XADD', box, '*', 'call', call, 'kind', kind, 'text', text)
-  redis.call('PEXPIRE', box, ANSWERS_KEPT_MS)
-end
-
--- 'reply': '<pod> <call> <kind> <text>'; without a text it is the result of the job. An answer that can't be written is no
--- reason to fail the end.
-local function answer(reply, result)
-  local podId, call, kind, text = string.match(reply, '^(%S+) (%S+) (%S+) (.*)$')
-  post(podId, call, kind, text ~= '' and text or result)
-end
-`;
-
-export const findLua = /* lua */ `
 -- tell: podId call kind text; returns {}
 function OPS.tell(...)
   post(...)
@@ -105,4 +64,3 @@ function OPS.cancel(B, T, I, id, call)
   if not isLive(claimOf(B)) then lookNow(B, T, I) end
   return {'1'}
 end
-`;

@@ -1,8 +1,6 @@
-/**
- * The spawn queue of an entity type: an ordinary BullMQ queue, `{prefix}:$:spawn` by name of the type, whose jobs ask
- * any pod with room to look at an entity. A hint: `due` alone is the truth, and the sweep finds what is lost here.
- */
-export const spawnLua = /* lua */ `
+-- The spawn queue of an entity type: an ordinary BullMQ queue, `{prefix}:$:spawn` by name of the type, whose jobs ask
+-- any pod with room to look at an entity. A hint: `due` alone is the truth, and the sweep finds what is lost here.
+
 local function spawnBase(T) return sys .. 'spawn:' .. T end
 
 -- Adds a request, one for each entity. Its id is none of the names that BullMQ uses itself.
@@ -41,4 +39,3 @@ function OPS.requestWorker(T, I)
   requestWorker(T, I)
   return {'OK'}
 end
-`;

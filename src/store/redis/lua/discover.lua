@@ -1,8 +1,6 @@
-/**
- * The search for work that came past us: a queue with something to do that nobody owns and that nobody is to look at soon is
- * entered into `due` (race 10). A queue with work has a `meta` key; whose it is its fence says, or its own name.
- */
-export const discoverLua = /* lua */ `
+-- The search for work that came past us: a queue with something to do that nobody owns and that nobody is to look at soon is
+-- entered into `due` (race 10). A queue with work has a `meta` key; whose it is its fence says, or its own name.
+
 local function isForgotten(B, T, I)
   local claim = claimOf(B)
   -- who rests does not look at its queue soon
@@ -37,4 +35,3 @@ function OPS.discover(cursor, intervalMs, count, match, ...)
   end
   return {page[1] == '0' and '' or page[1], found}
 end
-`;

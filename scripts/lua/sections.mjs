@@ -1,35 +1,33 @@
 /**
  * Puts each file of our Lua into a function of its own. What other files use of it is declared before that function; all else is
- * local to it, so the 200 local variables that Lua allows one function are for what files share. It also makes a call cheaper: a
+ * local to it, so that the 200 local variables that Lua allows one function are for what files share. It also makes a call cheaper: a
  * function that is made in another one takes the variables of the outermost from there, and need not search them.
- * Neighbours: `constants.ts` writes constants where their names stand; `compose.ts` composes.
+ * Neighbours: `constants.mjs` writes constants where their names stand; `sources.mjs` says which files there are.
  */
 
-/** A definition at the beginning of a line: `local function name`, `local name`, or `local one, two = …`. */
+/** A definition at the margin: `local function name`, `local name`, or `local one, two = …`. */
 const DEFINITION = /^local (?:function (\w+)|([\w, ]+?)(?=(\s*=)|$))/gm;
 
-export interface Sections {
-  /** Made at the beginning of each script. */
-  readonly always: readonly string[];
-  /** Made by functions that are put into the table `RARE`. */
-  readonly rare: readonly string[];
-}
+/** The functions that sections become: run at once, or put into the table `RARE`. */
+const ALWAYS = { begin: 'do local function section()', end: 'end section() end' };
+const RARE = { begin: 'RARE[#RARE + 1] = function()', end: 'end -- of a rare section' };
 
 /**
- * @param rest what follows the sections, and may use what they share.
- * @throws Error if a section that is always made uses what a rare one defines, by its own name or by one that is declared before.
+ * @param {{ always: readonly string[], rare: readonly string[] }} sections
+ * @param {string} rest what follows the sections, and may use what they share.
+ * @throws Error if a section that always runs uses what a rare one defines, by its own name or by one that is declared before.
  */
-export function composeSections({ always, rare }: Sections, rest: string): string {
+export function composeSections({ always, rare }, rest) {
   const sections = [...always, ...rare];
   checkRare(rare);
   const words = [...sections, rest].map(lua => new Set(lua.match(/\w+/g)));
   return sections
     .map((section, at) => {
       const isRare = at >= always.length;
-      const isUsed = (name: string) => {
+      const isUsed = name => {
         const users = words.flatMap((used, other) => (other !== at && used.has(name) ? [other] : []));
         if (isRare && users.some(other => other < always.length || other === sections.length))
-          throw new Error(`"${name}" is of a rare file, and another one that is always made uses it`);
+          throw new Error(`"${name}" is of a rare file, and a file that always runs uses it`);
         return users.length > 0;
       };
       return compose(section, isUsed, isRare ? RARE : ALWAYS);
@@ -37,26 +35,18 @@ export function composeSections({ always, rare }: Sections, rest: string): strin
     .join('\n');
 }
 
-function checkRare(rare: readonly string[]): void {
+function checkRare(rare) {
   const own = new Set(
     rare.flatMap(section => [...section.matchAll(DEFINITION)].flatMap(([, func, list]) => func ?? list)),
   );
   for (const [, name] of rare.join('\n').matchAll(/^function (\w+)\(/gm)) {
-    if (!own.has(name)) throw new Error(`"${name}" is declared in a file that is always made, and made in a rare one`);
+    if (!own.has(name)) throw new Error(`"${name}" is declared in a file that always runs, and made in a rare one`);
   }
 }
 
-interface Frame {
-  readonly begin: string;
-  readonly end: string;
-}
-
-const ALWAYS: Frame = { begin: 'do local function section()', end: 'end section() end' };
-const RARE: Frame = { begin: 'RARE[#RARE + 1] = function()', end: 'end -- of a rare section' };
-
-function compose(section: string, isUsed: (name: string) => boolean, { begin, end }: Frame): string {
-  const shared: string[] = [];
-  const body = section.replace(DEFINITION, (whole, func: string | undefined, list = func ?? '', isGiven?: string) => {
+function compose(section, isUsed, { begin, end }) {
+  const shared = [];
+  const body = section.replace(DEFINITION, (whole, func, list = func ?? '', isGiven) => {
     const names = list.split(', ');
     if (!names.some(isUsed)) return whole;
     shared.push(...names);
@@ -68,13 +58,13 @@ function compose(section: string, isUsed: (name: string) => boolean, { begin, en
 }
 
 /** How many local variables a script has outside of its sections; Lua takes 200 in one function. */
-export function countLocals(lua: string): number {
+export function countLocals(lua) {
   const outside = [ALWAYS, RARE].reduce(without, lua);
   const names = [...outside.matchAll(DEFINITION)];
   return names.reduce((sum, [, , list]) => sum + (list?.split(',').length ?? 1), 0);
 }
 
-function without(lua: string, { begin, end }: Frame): string {
+function without(lua, { begin, end }) {
   const [first, ...parts] = lua.split(`${begin}\n`);
   return [first, ...parts.map(part => part.slice(part.indexOf(`\n${end}`)))].join('');
 }

@@ -1,9 +1,12 @@
 /** Constants of our Lua, and the bound that they are kept away from. */
+
+import { inlineConstants } from '../../scripts/lua/constants.mjs';
+import { lint } from '../../scripts/lua/lint.mjs';
+import { composeSections, countLocals } from '../../scripts/lua/sections.mjs';
+import { composeScripts, readSources } from '../../scripts/lua/sources.mjs';
 import { Bull } from '../../src/store/redis/bullmq/encode.js';
 import { composeDispatcher } from '../../src/store/redis/lua/compose.js';
-import { inlineConstants } from '../../src/store/redis/lua/constants.js';
 import { spellNumbers } from '../../src/store/redis/lua/numbers.js';
-import { composeSections, countLocals } from '../../src/store/redis/lua/sections.js';
 
 test('constants are written where their names stand, and their definitions go', () => {
   const lua = [
@@ -89,4 +92,53 @@ test('the dispatcher has room for more functions than Lua’s 200 local variable
   expect(countLocals('local a, b = 1\nlocal function c() end\nlocal d\n  local e')).toBe(4);
   // BullMQ's bodies are functions of their own.
   expect(countLocals(composeDispatcher({ ...scripts, bodies: {} }))).toBeLessThanOrEqual(190);
+});
+
+/** The sources as they are, with changes by file. */
+function sourcesWith(changes: Record<string, (text: string) => string>): Map<string, string> {
+  const sources = readSources();
+  for (const [name, change] of Object.entries(changes)) sources.set(name, change(sources.get(name) ?? ''));
+  return sources;
+}
+
+test('the Lua of the store has no faults, and neither script keeps its comments', () => {
+  expect(lint(readSources())).toEqual([]);
+  for (const script of Object.values(composeScripts(readSources()))) expect(script).not.toMatch(/^\s*--/m);
+});
+
+test.each([
+  [
+    'a name that nothing defines',
+    'spawn',
+    'local function planted() return tenure() end\nplanted()',
+    '"tenure" is not defined',
+  ],
+  [
+    'a name of a later file',
+    'queue',
+    'local function planted() return isLive() end\nplanted()',
+    '"isLive" is not defined',
+  ],
+  [
+    'a local that nothing uses',
+    'spawn',
+    'local function planted() local x = 1 return 2 end\nplanted()',
+    '"x" is not used',
+  ],
+  ['a function that nothing uses', 'spawn', 'local function planted() return 1 end', '"planted" is not used'],
+  ['a name that hides another', 'spawn', 'local function planted(x) for x = 1, 2 do f(x) end end', '"x" hides another'],
+  ['a text that is no Lua', 'spawn', 'local function', 'expected near'],
+])('the linter finds %s', (_, file, planted, fault) => {
+  const faults = lint(sourcesWith({ [file]: text => `${text}\n${planted}\n` }));
+  expect(faults.join('\n')).toMatch(new RegExp(`^${file}\\.lua.*${fault}`, 'm'));
+});
+
+test('a file that is missing, in a circle, or in no script is refused', () => {
+  expect(() => composeScripts(sourcesWith({ claim: text => `${text}--- include nothing\n` }))).toThrow(
+    'nothing.lua does not exist; claim.lua includes it',
+  );
+  expect(() => composeScripts(sourcesWith({ suspect: text => `${text}--- include claim\n` }))).toThrow('a circle');
+  expect(() => composeScripts(sourcesWith({ stray: () => 'local x = 1\n' }))).toThrow(
+    'stray.lua: no script includes it',
+  );
 });

@@ -1,9 +1,7 @@
-/**
- * What a person does to one entity, wherever it is worked. With a pause its owner is recalled: what it has fetched and not
- * started goes back.
- * Neighbour: `take.lua.ts` and BullMQ's bodies see to it that nothing is fetched of a queue that is paused or blocked.
- */
-export const controlLua = /* lua */ `
+-- What a person does to one entity, wherever it is worked. With a pause its owner is recalled: what it has fetched and not
+-- started goes back.
+-- Neighbour: `take.lua` and BullMQ's bodies see to it that nothing is fetched of a queue that is paused or blocked.
+
 -- pause: B T I how ('paused' | 'resumed'); returns {how many jobs an old version's pause still holds back}, {'SHARED', whose}
 function OPS.pause(B, T, I, how)
   local whose = sharedWith(B, T, I)
@@ -240,4 +238,3 @@ local VIEW = {'name', 'data', 'timestamp', 'atm', 'failedReason', 'aq'}
 function OPS.list(B, state, from, limit)
   return viewsOf(B, idsIn(B, state, tonumber(from), tonumber(limit)), VIEW)
 end
-`;

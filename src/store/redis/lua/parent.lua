@@ -1,12 +1,10 @@
-/**
- * What the end of a job means for its parent. BullMQ's own bodies take the child out of what its parent waits for, and put a
- * parent whose last child has ended into its queue. Here, in the same step: the parent goes to the end of that queue, is told
- * to fail with its child if it is to, and whoever works its entity is called (I7, race 10). An end that comes twice counts once; one
- * that was stopped half-way is completed when it comes again. Nothing of a damaged job can throw here once BullMQ's body has written.
- * Only jobs that have a parent come here. Neighbours: `finish.lua.ts` ends children, `claim.lua.ts` removes them, `flow.lua.ts`
- * adds them.
- */
-export const parentLua = /* lua */ `
+-- What the end of a job means for its parent. BullMQ's own bodies take the child out of what its parent waits for, and put a
+-- parent whose last child has ended into its queue. Here, in the same step: the parent goes to the end of that queue, is told
+-- to fail with its child if it is to, and whoever works its entity is called (I7, race 10). An end that comes twice counts once; one
+-- that was stopped half-way is completed when it comes again. Nothing of a damaged job can throw here once BullMQ's body has written.
+-- Only jobs that have a parent come here. Neighbours: `finish.lua` ends children, `claim.lua` removes them, `flow.lua`
+-- adds them.
+
 -- What is done when a parent has joined its queue: made where pods are called.
 local parentJoined
 
@@ -111,4 +109,3 @@ local function tellParent(parent, removed)
   failParent(parent.key)
   parentJoined(Q, parent.of)
 end
-`;

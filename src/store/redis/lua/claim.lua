@@ -1,16 +1,12 @@
-/**
- * Claims: who works an entity, and the guard of every step (I1, I3, I4).
- *
- * A pod never uses an epoch twice, so owner and epoch together name one claim; the token is the fence for the world
- * outside. Release keeps the token: the hash is also the fence, and expires a day after its last use. It says whose queue
- * it is, too.
- *
- * A claim that rests is of an idle worker whose queue was empty: it has a long 'until', and is live only while its owner's
- * renewals are heard. Work cuts the rest short: the claim lasts a lease from then on, unless its owner hears of it (I7).
- */
-import { suspectLua } from './suspect.lua.js';
+-- Claims: who works an entity, and the guard of every step (I1, I3, I4).
+--
+-- A pod never uses an epoch twice, so owner and epoch together name one claim; the token is the fence for the world
+-- outside. Release keeps the token: the hash is also the fence, and expires a day after its last use. It says whose queue
+-- it is, too.
+--
+-- A claim that rests is of an idle worker whose queue was empty: it has a long 'until', and is live only while its owner's
+-- renewals are heard. Work cuts the rest short: the claim lasts a lease from then on, unless its owner hears of it (I7).
 
-export const claimLua = /* lua */ `
 local function fence(B) return B .. ':$:worker' end
 -- A fence without an owner lasts that long; it also knows the last automatic id of a queue that is gone, so that no job of a day
 -- has the id of another, and for longer where an idempotency key may answer with one.
@@ -88,7 +84,7 @@ end
 -- Whether a pod owns it now, and whether another one does.
 local function isLive(claim) return liveUntil(claim) ~= nil end
 local function isOthers(claim) return claim[OWNER] ~= pod and isLive(claim) end
-${suspectLua}
+--- include suspect
 -- The one guard. Whatever 'until' says: an outage longer than the lease is harmless where nobody took over.
 local function mine(B, epoch)
   local claim = claimOf(B)
@@ -361,4 +357,3 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
   redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)
   return token, recovered, foreign
 end
-`;

@@ -1,8 +1,6 @@
-/**
- * The one decision about an entity that is not worked here, and its end: what is done when there is nothing to do.
- * Look and removal are one step, so a job that is added in between is never forgotten (race 11).
- */
-export const tryClaimLua = /* lua */ `
+-- The one decision about an entity that is not worked here, and its end: what is done when there is nothing to do.
+-- Look and removal are one step, so a job that is added in between is never forgotten (race 11).
+
 -- Who has nothing to do but wait for a hold goes, and is there again before it ends: longer than the pause between two sweeps.
 local HOLD_LEAD_MS = 2000
 local function heldForLongMs(B)
@@ -227,4 +225,3 @@ function OPS.touch(B, epoch, body, nKeys, ...)
   end
   return {'OK', (body == 'clearLogs' and clearLogs or BULL[body])(keys, args)}
 end
-`;

@@ -1,0 +1,1 @@
+export function inlineConstants(lua: string): string;

@@ -1,0 +1,1 @@
+export function lint(sources: ReadonlyMap<string, string>): string[];

@@ -1,0 +1,146 @@
+/**
+ * Checks the .lua files: names that nothing defines, or that only a later file of the script defines; locals that nothing uses; names
+ * that hide another of the same function or file. Redis finds the first kind only when the line runs.
+ * Neighbour: `sources.mjs` says in which order files stand in a script.
+ */
+import { parse } from 'luaparse';
+import { directivesOf } from './sources.mjs';
+
+const PROVIDED = new Set(
+  `KEYS ARGV redis cjson cmsgpack bit struct string table math
+   assert error getmetatable ipairs next pairs pcall rawequal rawget rawset select setmetatable tonumber tostring type unpack
+   CORE keysOf`.split(/\s+/),
+);
+
+/** @returns {string[]} the faults, each with its file and line. */
+export function lint(sources) {
+  const files = new Map([...sources].map(([name, text]) => [name, readNames(name, text)]));
+  const faults = [...files.values()].flatMap(file => file.faults);
+  const used = new Set();
+  for (const root of ['dispatcher', 'renew']) {
+    const defined = new Set();
+    for (const { name, includer } of orderOf(root, sources)) {
+      const file = files.get(name);
+      for (const shared of files.get(includer)?.shared.keys() ?? []) defined.add(shared);
+      for (const [free, line] of file.free) {
+        used.add(free);
+        if (!PROVIDED.has(free) && !defined.has(free))
+          faults.push(
+            `${name}.lua:${line}: "${free}" is not defined by this file, nor by one before it in ${root}.lua`,
+          );
+      }
+      for (const shared of file.shared.keys()) defined.add(shared);
+    }
+  }
+  for (const [name, { shared, ownUses }] of files) {
+    for (const [local, line] of shared) {
+      if (!used.has(local) && !ownUses.has(local)) faults.push(`${name}.lua:${line}: "${local}" is not used`);
+    }
+  }
+  return [...new Set(faults)];
+}
+
+/** The files of a script in the order of their code. A file that is included stands within its includer, and may use its names. */
+function orderOf(name, sources, includer) {
+  const included = directivesOf(sources.get(name) ?? '').filter(({ name }) => name !== '');
+  return [...included.flatMap(one => orderOf(one.name, sources, name)), { name, includer }];
+}
+
+/** A file's own definitions at its margin, the names that it takes from others, and its faults. */
+function readNames(file, text) {
+  const faults = [];
+  const free = new Map();
+  const shared = new Map();
+  const ownUses = new Set();
+  const scopes = [shared];
+  const unused = new Map();
+
+  const declare = ({ name, loc }) => {
+    const { line } = loc.start;
+    if (scopes.length > 1 && name !== '_') {
+      if (scopes.some(scope => scope.has(name))) faults.push(`${file}.lua:${line}: "${name}" hides another "${name}"`);
+    }
+    scopes.at(-1).set(name, line);
+    return line;
+  };
+  const declareLocal = identifier => {
+    const line = declare(identifier);
+    if (scopes.length > 1 && !identifier.name.startsWith('_'))
+      unused.set(`${line} ${identifier.name}`, identifier.name);
+  };
+  const use = ({ name, loc }, isRead) => {
+    const scope = scopes.findLast(one => one.has(name));
+    if (scope === undefined) {
+      if (!free.has(name)) free.set(name, loc.start.line);
+    } else if (isRead) {
+      if (scope === shared) ownUses.add(name);
+      unused.delete(`${scope.get(name)} ${name}`);
+    }
+  };
+  const inScope = action => {
+    scopes.push(new Map());
+    action();
+    scopes.pop();
+  };
+  const visitAll = nodes => {
+    for (const node of nodes) visit(node);
+  };
+  const visit = node => {
+    if (node === null || typeof node !== 'object') return;
+    if (Array.isArray(node)) return visitAll(node);
+    const special = VISITS[node.type];
+    if (special) return special(node);
+    if (node.body) return inScope(() => visitAll(Object.values(node)));
+    visitAll(Object.values(node));
+  };
+  const VISITS = {
+    Identifier: node => use(node, true),
+    LocalStatement: ({ variables, init }) => {
+      visitAll(init);
+      for (const variable of variables) declareLocal(variable);
+    },
+    AssignmentStatement: ({ variables, init }) => {
+      visitAll(init);
+      for (const variable of variables) {
+        if (variable.type === 'Identifier') use(variable, false);
+        else visit(variable);
+      }
+    },
+    MemberExpression: ({ base }) => visit(base),
+    TableKeyString: ({ value }) => visit(value),
+    FunctionDeclaration: ({ identifier, isLocal, parameters, body }) => {
+      if (isLocal) declareLocal(identifier);
+      else if (identifier) {
+        if (identifier.type === 'Identifier') use(identifier, false);
+        else visit(identifier);
+      }
+      inScope(() => {
+        for (const parameter of parameters) if (parameter.type === 'Identifier') declare(parameter);
+        visitAll(body);
+      });
+    },
+    // Its condition sees the locals of its body.
+    RepeatStatement: ({ body, condition }) => inScope(() => visitAll([...body, condition])),
+    ForNumericStatement: ({ variable, start, end, step, body }) => {
+      visitAll([start, end, step]);
+      inScope(() => {
+        declare(variable);
+        visitAll(body);
+      });
+    },
+    ForGenericStatement: ({ variables, iterators, body }) => {
+      visitAll(iterators);
+      inScope(() => {
+        for (const variable of variables) declare(variable);
+        visitAll(body);
+      });
+    },
+  };
+  try {
+    visitAll(parse(text, { luaVersion: '5.1', locations: true, comments: false }).body);
+  } catch (error) {
+    faults.push(`${file}.lua: ${error.message}`);
+  }
+  for (const [place, name] of unused) faults.push(`${file}.lua:${place.split(' ')[0]}: "${name}" is not used`);
+  return { faults, free, shared, ownUses };
+}

@@ -1,0 +1,84 @@
+/**
+ * The Lua of the Redis store: reads the .lua files, follows their directives, and composes the scripts.
+ *
+ * A directive is a line `--- include name`: the file's text stands there. `dispatcher.lua` also has `--- bullmq`, the place of BullMQ's
+ * bodies, and `--- always name` and `--- rare name`, the files that `sections.mjs` puts into functions.
+ * Neighbours: `../lua.mjs` writes the generated module, `lint.mjs` checks each file.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { inlineConstants } from './constants.mjs';
+import { composeSections } from './sections.mjs';
+
+export const FOLDER = 'src/store/redis/lua';
+
+const DIRECTIVE = /^--- (\w+) ?([\w-]*)$/;
+
+/** The texts of all .lua files, by name without the extension. */
+export function readSources(folder = FOLDER) {
+  const names = readdirSync(folder).filter(name => name.endsWith('.lua'));
+  return new Map(names.map(name => [name.slice(0, -4), readFileSync(`${folder}/${name}`, 'utf8')]));
+}
+
+/** @returns {{ kind: string, name: string }[]} the directives of a file, in their order. */
+export function directivesOf(text) {
+  return text.split('\n').flatMap(line => {
+    const [, kind, name] = DIRECTIVE.exec(line) ?? [];
+    return kind === undefined ? [] : [{ kind, name }];
+  });
+}
+
+/**
+ * The scripts, without comments. BullMQ's bodies come between the two parts of the dispatcher.
+ * @throws Error when a file is missing, included in a circle, or in no script.
+ */
+export function composeScripts(sources) {
+  const used = new Set(['dispatcher', 'renew']);
+  const text = (name, within = []) => {
+    const source = sources.get(name);
+    if (source === undefined) throw new Error(`${FOLDER}/${name}.lua does not exist; ${within.at(-1)}.lua includes it`);
+    if (within.includes(name)) throw new Error(`${[...within, name].join('.lua includes ')}.lua: a circle`);
+    used.add(name);
+    return source
+      .split('\n')
+      .map(line => {
+        const [, kind, included] = DIRECTIVE.exec(line) ?? [];
+        return kind === 'include' ? text(included, [...within, name]) : line;
+      })
+      .join('\n');
+  };
+  const directives = directivesOf(sources.get('dispatcher') ?? '');
+  const bullmq = directives.findIndex(({ kind }) => kind === 'bullmq');
+  const of = (kind, from = 0, to = directives.length) =>
+    directives.slice(from, to).flatMap(one => (one.kind === kind ? [text(one.name, ['dispatcher'])] : []));
+  const [always, rare] = [of('always'), of('rare')];
+  const sections = notingWrites(inlineConstants([...always, ...rare].join(BETWEEN))).split(BETWEEN);
+  const loop = of('include', bullmq).join('\n');
+  const ours = composeSections({ always: sections.slice(0, always.length), rare: sections.slice(always.length) }, loop);
+  const scripts = {
+    HEAD: bare(of('include', 0, bullmq).join('\n')),
+    BODY: bare(`${ours}\n${loop}`),
+    RENEW: bare(text('renew')),
+  };
+  const unused = [...sources.keys()].filter(name => !used.has(name));
+  if (unused.length > 0) throw new Error(`${unused.map(name => `${name}.lua`).join(', ')}: no script includes it`);
+  return scripts;
+}
+
+const BETWEEN = '\n-- next file\n';
+
+/** Commands of ours that only read; all others write. */
+const READS = new Set(
+  'EXISTS GET HEXISTS HGET HGETALL HKEYS HMGET LINDEX LLEN LPOS LRANGE PTTL SCAN SISMEMBER TYPE XRANGE ZCARD ZRANGE ZRANGEBYSCORE ZREVRANGE ZSCAN ZSCORE'.split(
+    ' ',
+  ),
+);
+
+function notingWrites(lua) {
+  return lua.replace(/redis\.call\('(\w+)'/g, (call, command) => (READS.has(command) ? call : `write('${command}'`));
+}
+
+/** Without lines that are empty, or a comment. */
+function bare(lua) {
+  const lines = lua.split('\n').filter(line => line.trim() !== '' && !/^\s*--/.test(line));
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,70 @@
+local pod, leaseUs, sys = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local lockToken = 'aq:' .. pod
+local t = redis.call('TIME')
+local nowUs = t[1] * 1000000 + t[2]
+-- numbers are written with %.0f: Lua's own spelling of a large one loses digits
+local nowMs = string.format('%.0f', math.floor(nowUs / 1000))
+local OPS = {}
+-- Ops of more arguments than fit on Lua's stack: they get the positions of their arguments in ARGV, from the first to the last.
+local MANY = {}
+-- What makes the ops that few batches need; all of them once one is called.
+local RARE = {}
+
+-- Why a call failed.
+local function problem(thrown) return type(thrown) == 'table' and thrown.err or tostring(thrown) end
+
+-- What JSON text stands for, as a table; an empty one where it stands for none: what a person, or damage, has written into a job must
+-- not end a step half-way. Redis's JSON knows no half of a surrogate pair.
+local function tableOf(json)
+  local ok, value = pcall(cjson.decode, json or '{}')
+  if not ok then ok, value = pcall(cjson.decode, (string.gsub(json, '\\u[dD][89a-fA-F]%x%x', '\\ufffd'))) end
+  return ok and type(value) == 'table' and value or {}
+end
+
+-- Whether the op that runs may have written.
+local hasWritten = false
+local function write(...)
+  hasWritten = true
+  return redis.call(...)
+end
+
+-- Redis refuses with these before the first write of a script, and never after it.
+local REFUSED_FIRST = {OOM = true, MISCONF = true, NOREPLICAS = true, READONLY = true}
+-- Redis 6 puts the position in the script before the code.
+local function isRefused(thrown)
+  local why = string.gsub(problem(thrown), '^.*@user_script: ?%d+: %-', '')
+  return REFUSED_FIRST[string.match(why, '^%u+')]
+end
+
+-- Answers with what f answers, or, where it throws, with why; then a second time why.
+local function attempt(f, ...)
+  local before, why = hasWritten, nil
+  hasWritten = false
+  local ok, answer = pcall(f, ...)
+  if not ok then
+    why = problem(answer)
+    answer = {err = why, half = hasWritten and not isRefused(why)}
+  end
+  hasWritten = before or hasWritten
+  return answer, why
+end
+
+-- BullMQ's bodies, each made when it is first called: a batch needs few of them.
+local MAKE = {}
+local BULL = setmetatable({}, {__index = function(made, name)
+  made[name] = MAKE[name]()
+  return made[name]
+end})
+
+-- What BullMQ's bodies see under this name. They only read what they unpack, so calls share it.
+local pack = cmsgpack.pack
+local decoded = {}
+local cmsgpack = {pack = pack, unpack = function(packed)
+  if type(packed) == 'table' then return packed end
+  local value = decoded[packed]
+  if value == nil then
+    value = cjson.decode(packed)
+    decoded[packed] = value
+  end
+  return value
+end}

@@ -1,0 +1,22 @@
+local function run(at, last)
+  if not OPS[ARGV[at]] and not MANY[ARGV[at]] then
+    for _, make in ipairs(RARE) do make() end
+    RARE = {}
+  end
+  local many = MANY[ARGV[at]]
+  if many then return many(at + 2, last) end
+  return OPS[ARGV[at]](unpack(ARGV, at + 2, last))
+end
+-- Without calls: whether this server executes writes. It writes nothing, and so is not done before writes: Redis looks at its
+-- memory only until a script has come to its first write.
+if #ARGV == 3 then redis.call('DEL', KEYS[2]) end
+local answers, at, call = {}, 4, 0
+while at < #ARGV do
+  local last = at + 1 + ARGV[at + 1]
+  local answer, why = attempt(run, at, last)
+  if why then mendAfter(ARGV[at + 2], why) end
+  call = call + 1
+  answers[call] = answer
+  at = last + 1
+end
+return pack(answers)

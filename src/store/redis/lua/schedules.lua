@@ -1,0 +1,90 @@
+-- 
+
+local function hasStarted(B, jobId) return (tonumber(redis.call('HGET', B .. ':' .. jobId, 'ats') or '0') or 1) > 0 end
+
+-- Changes a schedule by a body of BullMQ, which removes the present job where it finds it. One that has started is under way,
+-- also while it waits for its next try, or blocks its entity: it is out of sight meanwhile, and keeps its place.
+local function sparingStarted(B, id, change)
+  local run = presentOf(B, id)
+  if not run or not hasStarted(B, run) then return change() end
+  local wait, scores = B .. ':wait', {}
+  local at = redis.call('LPOS', wait, run)
+  if at then redis.call('LSET', wait, at, '') end
+  for _, set in ipairs({B .. ':delayed', B .. ':prioritized'}) do
+    scores[set] = redis.call('ZSCORE', set, run) or nil
+    redis.call('ZREM', set, run)
+  end
+  local ok, r = pcall(change)
+  if at then redis.call('LSET', wait, redis.call('LPOS', wait, ''), run) end
+  for set, score in pairs(scores) do redis.call('ZADD', set, score, run) end
+  if not ok then error(r, 0) end
+  return r
+end
+
+-- When the present job of a schedule by this pattern was to run, if it is due and nobody has fetched it: put anew, it still is.
+local function dueMs(B, id, what)
+  local run = presentOf(B, id)
+  local atMs = run and redis.call('ZSCORE', B .. ':repeat', id)
+  if not run or tonumber(atMs) > tonumber(nowMs) then return nil end
+  local was = redis.call('HMGET', B .. ':repeat:' .. id, 'pattern', 'tz')
+  local isSame = was[1] == what.pattern and (was[2] or nil) == what.tz
+  return isSame and redis.call('EXISTS', B .. ':' .. run) == 1 and not hasStarted(B, run) and atMs or nil
+end
+
+-- schedule: B T I id nextMs ('0' with an interval) what template opts data envelope; 'what', 'template' and 'opts' are JSON: what BullMQ
+-- keeps of the schedule, of the options of its jobs, and the options of the first
+-- Returns {'OK', when it runs next, in ms}, {'REFUSED', BullMQ's code}, {'SHARED', whose}; {'PAST', now} when the clock that gave
+-- nextMs is behind, or a job of that time has started: the time after both is the next
+function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
+  local whose = sharedWith(B, T, I)
+  if whose then return {'SHARED', whose} end
+  what, opts = cjson.decode(what), cjson.decode(opts)
+  if nextMs ~= '0' then
+    local due = dueMs(B, id, what)
+    if not due and (tonumber(nextMs) <= tonumber(nowMs) or hasStarted(B, 'repeat:' .. id .. ':' .. nextMs)) then
+      return {'PAST', nowMs}
+    end
+    nextMs = due or nextMs
+    opts.prevMillis = tonumber(nextMs)
+  end
+  local args = {nextMs, what, id, data, cjson.decode(template), opts, nowMs, B .. ':', ''}
+  -- BullMQ's body counts its jobs among those with a number
+  if redis.call('EXISTS', B .. ':id') == 0 then restoreIdCounter(B) end
+  local r = sparingStarted(B, id, function() return BULL.addJobScheduler(keysOf.addJobScheduler(B), args) end)
+  if type(r) == 'number' then return {'REFUSED', r} end
+  local next = redis.call('ZSCORE', B .. ':repeat', id)
+  if envelope ~= '' then
+    redis.call('HSET', B .. ':repeat:' .. id .. ':' .. next, 'aq', envelope)
+    redis.call('HSET', B .. ':repeat:' .. id, 'aq', envelope)
+  end
+  keepQueueAlive(B, T, I)
+  lookNow(B, T, I)
+  return {'OK', next}
+end
+
+-- unschedule: B T I id; a job of it that is due already still runs. Returns {'1'} when there was one, {'0'}, {'SHARED', whose}
+function OPS.unschedule(B, T, I, id)
+  local whose = sharedWith(B, T, I)
+  if whose then return {'SHARED', whose} end
+  if not presentOf(B, id) then return {'0'} end
+  sparingStarted(B, id, function() BULL.removeJobScheduler(keysOf.removeJobScheduler(B), {id, B .. ':'}) end)
+  lookNow(B, T, I)
+  return {'1'}
+end
+
+-- schedules: B from limit; the next to run first. Returns for each {id, next, name, data, every, pattern, tz, runs so far, envelope}
+local SCHEDULE = {'name', 'data', 'every', 'pattern', 'tz', 'ic'}
+function OPS.schedules(B, from, limit)
+  local out = {}
+  local found = redis.call('ZRANGE', B .. ':repeat', from, from + limit - 1, 'WITHSCORES')
+  for k = 1, #found, 2 do
+    out[#out + 1] = found[k]
+    out[#out + 1] = found[k + 1]
+    local fields = fieldsOf(B .. ':repeat:' .. found[k], SCHEDULE)
+    for f = 1, #SCHEDULE do out[#out + 1] = fields[f] or '' end
+    -- a schedule of before has it in its present job only
+    out[#out + 1] = fieldsOf(B .. ':repeat:' .. found[k] .. ':' .. found[k + 1], {'aq'})[1]
+      or fieldsOf(B .. ':repeat:' .. found[k], {'aq'})[1] or ''
+  end
+  return out
+end
