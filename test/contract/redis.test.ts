@@ -1,9 +1,9 @@
 /** The contract of a store, on Redis. `CONTRACT_FIRST=drop` begins with one part of it: the mutation check knows which will miss a guard. */
 import { RedisCluster } from '../support/redis-cluster.js';
-import { answerContract } from './answer-contract.js';
 import { batchContract } from './batch-contract.js';
 import { controlContract } from './control-contract.js';
 import { deadLetterContract } from './dead-letter-contract.js';
+import { dormantContract } from './dormant-contract.js';
 import { dropContract } from './drop-contract.js';
 import { envelopeContract } from './envelope-contract.js';
 import { flowContract } from './flow-contract.js';
@@ -11,7 +11,7 @@ import { hostsContract } from './hosts-contract.js';
 import { intakeContract } from './intake-contract.js';
 import { lifecycleContract } from './lifecycle-contract.js';
 import { payloadContract } from './payload-contract.js';
-import { restContract } from './rest-contract.js';
+import { replyContract } from './reply-contract.js';
 import { retentionContract } from './retention-contract.js';
 import { retryContract } from './retry-contract.js';
 import { scheduleContract } from './schedule-contract.js';
@@ -22,7 +22,7 @@ import { storeContract } from './store-contract.js';
 
 const contracts = {
   store: storeContract,
-  rest: restContract,
+  dormant: dormantContract,
   lifecycle: lifecycleContract,
   retry: retryContract,
   control: controlContract,
@@ -33,7 +33,7 @@ const contracts = {
   retention: retentionContract,
   envelope: envelopeContract,
   payload: payloadContract,
-  answer: answerContract,
+  reply: replyContract,
   batch: batchContract,
   flow: flowContract,
   shared: sharedContract,

@@ -1,5 +1,5 @@
 /** After `app.close()` a process ends by itself, with code 0: nothing of this library keeps it alive, not even a handler that hangs. */
-import { FAULT_MS, lasts, Scene, type SceneOptions } from '../support/scene.js';
+import { FAULT_MS, FaultScenario, type FaultScenarioOptions, lasts } from '../support/fault-scenario.js';
 import { Sentinels } from '../support/sentinels.js';
 import { eventually } from '../support/wait.js';
 
@@ -7,15 +7,15 @@ const NO_THREAD = { BLOCK_LIMIT_MS: '0' };
 
 /** One pod that has started a job, and hangs in another one if it is to. */
 function onePod(
-  body: (scene: Scene, pod: string) => Promise<void>,
-  { hangs = true, settings, ...options }: Partial<SceneOptions> & { readonly hangs?: boolean } = {},
+  body: (scenario: FaultScenario, pod: string) => Promise<void>,
+  { hangs = true, settings, ...options }: Partial<FaultScenarioOptions> & { readonly hangs?: boolean } = {},
 ): Promise<void> {
   const shutdown = { SHUTDOWN_TIMEOUT_MS: '200', ...settings };
-  return Scene.run({ pods: 1, entities: 1, settings: shutdown, ...options }, async scene => {
-    await scene.enqueue('e0');
-    if (hangs) await scene.enqueue('e0', { hangs });
-    await eventually('the last job has started', () => scene.runs().length === (hangs ? 2 : 1));
-    await body(scene, scene.pods.workingPods[0] ?? '');
+  return FaultScenario.run({ pods: 1, entities: 1, settings: shutdown, ...options }, async scenario => {
+    await scenario.enqueue('e0');
+    if (hangs) await scenario.enqueue('e0', { hangs });
+    await eventually('the last job has started', () => scenario.runs().length === (hangs ? 2 : 1));
+    await body(scenario, scenario.pods.workingPods[0] ?? '');
   });
 }
 
@@ -48,13 +48,13 @@ test.each([
 
 /** Nothing if no sentinel can be started here. */
 async function onePodBehindSentinels(
-  body: (scene: Scene, pod: string, sentinels: Sentinels) => Promise<void>,
+  body: (scenario: FaultScenario, pod: string, sentinels: Sentinels) => Promise<void>,
 ): Promise<void> {
   const sentinels = await Sentinels.start();
   if (!sentinels) return;
   try {
     const redis = await sentinels.primary();
-    await onePod((scene, pod) => body(scene, pod, sentinels), { redis, connection: sentinels.connection });
+    await onePod((scenario, pod) => body(scenario, pod, sentinels), { redis, connection: sentinels.connection });
   } finally {
     await sentinels.stop();
   }

@@ -1,14 +1,14 @@
 /** The primary changes: read-only for a while, a planned switch, a failover that forgets what the replica had not got. */
 import { Redis } from 'ioredis';
 import { hasServerOnPath, startRedis } from '#dev-redis';
+import { FAULT_MS, FaultScenario, inFull, lasts, now, PODS, SILENCE_MS, TTL } from '../support/fault-scenario.js';
 import { judge } from '../support/judge.js';
 import type { Run } from '../support/processes.js';
 import { RedisProxy } from '../support/redis-proxy.js';
-import { FAULT_MS, inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
 
 interface Pair {
-  readonly scene: Scene;
+  readonly scenario: FaultScenario;
   readonly proxy: RedisProxy;
   readonly primary: Redis;
   readonly replica: Redis;
@@ -34,9 +34,9 @@ async function withReplica(pods: number, body: (pair: Pair) => Promise<void>): P
     await eventually('the replica is in step', async () =>
       /master_link_status:up/.test(await replica.info('replication')),
     );
-    await Scene.run({ pods, redis: first, url: await proxy.start() }, scene =>
+    await FaultScenario.run({ pods, redis: first, url: await proxy.start() }, scenario =>
       body({
-        scene,
+        scenario,
         proxy,
         primary,
         replica,
@@ -51,27 +51,27 @@ async function withReplica(pods: number, body: (pair: Pair) => Promise<void>): P
   }
 }
 
-const refusals = (scene: Scene) => [...scene.refused.values()].reduce((sum, count) => sum + count, 0);
+const refusals = (scenario: FaultScenario) => [...scenario.refused.values()].reduce((sum, count) => sum + count, 0);
 
 inFull(
   'the primary is read-only for a lease and is the primary again: typed errors meanwhile, and work goes on',
   () =>
-    Scene.run({ pods: PODS }, async scene => {
-      scene.produce();
-      await scene.underWay();
-      await scene.during(async () => {
+    FaultScenario.run({ pods: PODS }, async scenario => {
+      scenario.produce();
+      await scenario.underWay();
+      await scenario.during(async () => {
         // A replica of nothing: it answers reads, and refuses writes.
-        await scene.admin.replicaof('127.0.0.1', '1');
+        await scenario.admin.replicaof('127.0.0.1', '1');
         await lasts(TTL * 1000);
-        await eventually('enqueues are refused', () => refusals(scene) > 0);
-        await scene.admin.replicaof('NO', 'ONE');
+        await eventually('enqueues are refused', () => refusals(scenario) > 0);
+        await scenario.admin.replicaof('NO', 'ONE');
       });
       const back = now();
-      await scene.hasWorkedSince(back);
-      await scene.stopProducing();
-      await scene.allDone();
-      const silence = scene.silenceAfter(back);
-      scene.expectClean('primary read-only and back', { 'silence after it ms': silence });
+      await scenario.hasWorkedSince(back);
+      await scenario.stopProducing();
+      await scenario.allDone();
+      const silence = scenario.silenceAfter(back);
+      scenario.expectClean('primary read-only and back', { 'silence after it ms': silence });
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
     }),
   FAULT_MS,
@@ -80,10 +80,10 @@ inFull(
 inFull(
   'a planned switch to the replica, behind one address: nothing is lost, order is kept',
   () =>
-    withReplica(PODS, async ({ scene, proxy, primary, replica, replicaAt }) => {
-      scene.produce();
-      await scene.underWay();
-      await scene.during(async () => {
+    withReplica(PODS, async ({ scenario, proxy, primary, replica, replicaAt }) => {
+      scenario.produce();
+      await scenario.underWay();
+      await scenario.during(async () => {
         await primary.call('FAILOVER', 'TO', '127.0.0.1', String(replicaAt.port));
         await eventually('the replica is the primary', async () =>
           /role:master/.test(await replica.info('replication')),
@@ -93,11 +93,11 @@ inFull(
         proxy.switchTo(replicaAt.url);
       });
       const switched = now();
-      await scene.hasWorkedSince(switched);
-      await scene.stopProducing();
-      await scene.allDone();
-      const silence = scene.silenceAfter(switched);
-      scene.expectClean('planned switch', { 'silence after it ms': silence });
+      await scenario.hasWorkedSince(switched);
+      await scenario.stopProducing();
+      await scenario.allDone();
+      const silence = scenario.silenceAfter(switched);
+      scenario.expectClean('planned switch', { 'silence after it ms': silence });
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
     }),
   FAULT_MS,
@@ -106,38 +106,38 @@ inFull(
 inFull(
   'a failover that forgets: what was lost is counted, tokens grow all the same, order and fence hold after it',
   () =>
-    withReplica(3, async ({ scene, proxy, replica, replicaAt, crashPrimary }) => {
-      scene.produce();
-      await scene.underWay();
-      const victim = scene.podOf('e0') ?? '';
+    withReplica(3, async ({ scenario, proxy, replica, replicaAt, crashPrimary }) => {
+      scenario.produce();
+      await scenario.underWay();
+      const victim = scenario.podOf('e0') ?? '';
       // From here on the replica gets nothing more; and claims change hands, which it will not know either.
       await replica.replicaof('NO', 'ONE');
       const cutAt = now();
-      const known = new Map(scene.added);
-      scene.pods.freeze(victim);
+      const known = new Map(scenario.added);
+      scenario.pods.freeze(victim);
       await lasts(TTL * 1000);
-      await scene.hasWorkedSince(now());
-      scene.pods.thaw(victim);
-      await scene.hasWorkedSince(now());
+      await scenario.hasWorkedSince(now());
+      scenario.pods.thaw(victim);
+      await scenario.hasWorkedSince(now());
       proxy.switchTo(replicaAt.url);
       await crashPrimary();
       const failedOver = now();
-      const given = new Map(scene.added);
-      await scene.hasWorkedSince(failedOver);
-      await scene.stopProducing();
-      await eventually('the new primary is drained', async () => (await waiting(scene, replica)) === 0, 60_000);
-      const silence = scene.silenceAfter(failedOver);
+      const given = new Map(scenario.added);
+      await scenario.hasWorkedSince(failedOver);
+      await scenario.stopProducing();
+      await eventually('the new primary is drained', async () => (await waiting(scenario, replica)) === 0, 60_000);
+      const silence = scenario.silenceAfter(failedOver);
 
-      const runs = scene.runs();
+      const runs = scenario.runs();
       const after = judge(
         runs.filter(run => run.start > failedOver && !isForgotten(run, known, given)),
-        scene.pods.deaths,
-        scene.added,
-        { unsure: scene.unsure, windows: [{ from: cutAt, to: now() }] },
+        scenario.pods.deaths,
+        scenario.added,
+        { unsure: scenario.unsure, windows: [{ from: cutAt, to: now() }] },
       );
-      const all = scene.verdict(runs);
-      const summary = scene.report('failover that forgets', {
-        ...scene.countsOf(all),
+      const all = scenario.verdict(runs);
+      const summary = scenario.report('failover that forgets', {
+        ...scenario.countsOf(all),
         'forgotten for ms': Math.round(Number(failedOver - cutAt) / 1e6),
         'silence after it ms': silence,
       });
@@ -161,9 +161,9 @@ function isForgotten({ entityId, n }: Run, known: ReadonlyMap<string, number>, g
 }
 
 /** Jobs that the server has and that have not ended. */
-async function waiting(scene: Scene, redis: Redis): Promise<number> {
-  const lengths = scene.entities.flatMap(entityId =>
-    [':wait', ':active'].map(list => redis.llen(scene.key(entityId, list))),
+async function waiting(scenario: FaultScenario, redis: Redis): Promise<number> {
+  const lengths = scenario.entities.flatMap(entityId =>
+    [':wait', ':active'].map(list => redis.llen(scenario.key(entityId, list))),
   );
   return (await Promise.all(lengths)).reduce((sum, length) => sum + length, 0);
 }

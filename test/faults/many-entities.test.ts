@@ -6,7 +6,7 @@ import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
 import { AtomicQueuesModule, JobHandler, QueueBus, WorkerProcessor } from '../../src/index.js';
-import { FAULT_MS, isFull } from '../support/scene.js';
+import { FAULT_MS, isFull } from '../support/fault-scenario.js';
 import { eventually } from '../support/wait.js';
 
 const ROUNDS = 5;

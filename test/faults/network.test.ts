@@ -1,13 +1,13 @@
 /** Faults of the network between one pod and Redis, while the other pods work on. */
 import type { Redis } from 'ioredis';
+import { FAULT_MS, FaultScenario, inFull, lasts, now, PODS, SILENCE_MS, TTL } from '../support/fault-scenario.js';
 import { RedisProxy } from '../support/redis-proxy.js';
-import { FAULT_MS, inFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
 
 const LEASE_MS = TTL * 1000;
 
 interface Partitioned {
-  readonly scene: Scene;
+  readonly scenario: FaultScenario;
   readonly proxy: RedisProxy;
   /** The pod that finds Redis through the proxy. */
   readonly pod: string;
@@ -17,35 +17,35 @@ interface Partitioned {
 async function partitioned(body: (parts: Partitioned) => Promise<void>): Promise<void> {
   const proxies: RedisProxy[] = [];
   try {
-    await Scene.run({ pods: PODS - 1 }, async scene => {
-      const proxy = new RedisProxy(scene.redis.url);
+    await FaultScenario.run({ pods: PODS - 1 }, async scenario => {
+      const proxy = new RedisProxy(scenario.redis.url);
       proxies.push(proxy);
       const url = await proxy.start();
       // The first has every entity until it hands them over.
-      const [first = ''] = scene.pods.workingPods;
-      const pod = await scene.pods.start({ REDIS_URL: url });
-      await scene.allKnown();
-      scene.produce();
-      await scene.underWay();
-      if (!works(scene, pod)) {
-        await scene.pods.stop(first);
-        await scene.pods.start();
+      const [first = ''] = scenario.pods.workingPods;
+      const pod = await scenario.pods.start({ REDIS_URL: url });
+      await scenario.allKnown();
+      scenario.produce();
+      await scenario.underWay();
+      if (!works(scenario, pod)) {
+        await scenario.pods.stop(first);
+        await scenario.pods.start();
       }
-      await eventually('the pod behind the proxy works', () => works(scene, pod), 60_000);
-      await body({ scene, proxy, pod });
-      await scene.stopProducing();
-      await scene.allDone();
+      await eventually('the pod behind the proxy works', () => works(scenario, pod), 60_000);
+      await body({ scenario, proxy, pod });
+      await scenario.stopProducing();
+      await scenario.allDone();
     });
   } finally {
     for (const proxy of proxies) await proxy.close();
   }
 }
 
-const works = (scene: Scene, pod: string) => scene.runs().some(run => run.pod === pod);
+const works = (scenario: FaultScenario, pod: string) => scenario.runs().some(run => run.pod === pod);
 
 /** Starts of the pod since a moment. */
-const startsSince = (scene: Scene, pod: string, at: bigint) =>
-  scene.runs().filter(run => run.pod === pod && run.start > at).length;
+const startsSince = (scenario: FaultScenario, pod: string, at: bigint) =>
+  scenario.runs().filter(run => run.pod === pod && run.start > at).length;
 
 for (const [direction, what, silenceMs] of [
   ['both', 'a black hole both ways', SILENCE_MS],
@@ -56,25 +56,25 @@ for (const [direction, what, silenceMs] of [
   perform(
     `${what}: the others take over, and what arrives when the partition heals changes nothing`,
     () =>
-      partitioned(async ({ scene, proxy, pod }) => {
+      partitioned(async ({ scenario, proxy, pod }) => {
         const from = now();
         let startsOfStale = 0;
-        await scene.during(async () => {
+        await scenario.during(async () => {
           proxy.block(direction);
           await lasts(LEASE_MS);
           const leaseOver = now();
-          await scene.hasWorkedSince(leaseOver);
+          await scenario.hasWorkedSince(leaseOver);
           await lasts(LEASE_MS);
-          startsOfStale = startsSince(scene, pod, leaseOver);
+          startsOfStale = startsSince(scenario, pod, leaseOver);
         });
-        const silence = scene.silenceAfter(from);
+        const silence = scenario.silenceAfter(from);
         proxy.block('none');
         const healed = now();
-        await scene.hasWorkedSince(healed);
-        await eventually('the pod is connected again', () => reaches(scene.admin, 3 * PODS));
-        await scene.stopProducing();
-        await scene.allDone();
-        scene.expectClean(what, { 'longest silence ms': silence, 'starts of it after its lease': startsOfStale });
+        await scenario.hasWorkedSince(healed);
+        await eventually('the pod is connected again', () => reaches(scenario.admin, 3 * PODS));
+        await scenario.stopProducing();
+        await scenario.allDone();
+        scenario.expectClean(what, { 'longest silence ms': silence, 'starts of it after its lease': startsOfStale });
         expect(startsOfStale).toBe(0);
         expect(silence).toBeLessThanOrEqual(silenceMs);
       }),
@@ -85,17 +85,17 @@ for (const [direction, what, silenceMs] of [
 inFull(
   'half-open: Redis keeps the dead ends of its connections, the pod makes new ones; all goes on',
   () =>
-    partitioned(async ({ scene, proxy }) => {
+    partitioned(async ({ scenario, proxy }) => {
       const silences: number[] = [];
       for (let round = 0; round < 3; round++) {
         const from = now();
-        await scene.during(async () => proxy.abandon());
-        await scene.hasWorkedSince(from);
-        silences.push(scene.silenceAfter(from));
+        await scenario.during(async () => proxy.abandon());
+        await scenario.hasWorkedSince(from);
+        silences.push(scenario.silenceAfter(from));
       }
-      await scene.stopProducing();
-      await scene.allDone();
-      scene.expectClean('half-open connections, 3 times', { 'longest silence ms': Math.max(...silences) });
+      await scenario.stopProducing();
+      await scenario.allDone();
+      scenario.expectClean('half-open connections, 3 times', { 'longest silence ms': Math.max(...silences) });
       expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
     }),
   FAULT_MS,
@@ -104,17 +104,17 @@ inFull(
 inFull(
   'reset of all connections of a pod, 10 times under load: nothing is lost, order is kept',
   () =>
-    partitioned(async ({ scene, proxy }) => {
+    partitioned(async ({ scenario, proxy }) => {
       const silences: number[] = [];
       for (let round = 0; round < 10; round++) {
         const from = now();
-        await scene.during(async () => proxy.reset());
-        await scene.hasWorkedSince(from);
-        silences.push(scene.silenceAfter(from));
+        await scenario.during(async () => proxy.reset());
+        await scenario.hasWorkedSince(from);
+        silences.push(scenario.silenceAfter(from));
       }
-      await scene.stopProducing();
-      await scene.allDone();
-      scene.expectClean('reset of connections, 10 times', { 'longest silence ms': Math.max(...silences) });
+      await scenario.stopProducing();
+      await scenario.allDone();
+      scenario.expectClean('reset of connections, 10 times', { 'longest silence ms': Math.max(...silences) });
       expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
     }),
   FAULT_MS,
@@ -123,15 +123,15 @@ inFull(
 inFull(
   'a delay of 200 ms each way: slower, and nothing else; no claim is lost by it',
   () =>
-    partitioned(async ({ scene, proxy, pod }) => {
+    partitioned(async ({ scenario, proxy, pod }) => {
       proxy.delay(200);
       const from = now();
-      await scene.hasWorkedSince(from);
-      await eventually('the slow pod has run 30 jobs', () => startsSince(scene, pod, from) >= 30, 60_000);
-      await scene.stopProducing();
-      await scene.allDone(60_000);
-      const { reruns, fencedZombies } = scene.expectClean('200 ms each way', {
-        'longest silence ms': scene.silenceAfter(from),
+      await scenario.hasWorkedSince(from);
+      await eventually('the slow pod has run 30 jobs', () => startsSince(scenario, pod, from) >= 30, 60_000);
+      await scenario.stopProducing();
+      await scenario.allDone(60_000);
+      const { reruns, fencedZombies } = scenario.expectClean('200 ms each way', {
+        'longest silence ms': scenario.silenceAfter(from),
       });
       expect({ reruns, fencedZombies }).toEqual({ reruns: 0, fencedZombies: [] });
     }),
@@ -143,29 +143,29 @@ test(
   async () => {
     const proxies: RedisProxy[] = [];
     try {
-      await Scene.run({ pods: 0, entities: 1, settings: { MAX_STALLED: '1' } }, async scene => {
+      await FaultScenario.run({ pods: 0, entities: 1, settings: { MAX_STALLED: '1' } }, async scenario => {
         const proxyOf = new Map<string, RedisProxy>();
         for (let n = 0; n < 2; n++) {
-          const proxy = new RedisProxy(scene.redis.url);
+          const proxy = new RedisProxy(scenario.redis.url);
           proxies.push(proxy);
-          proxyOf.set(await scene.pods.start({ REDIS_URL: await proxy.start() }), proxy);
+          proxyOf.set(await scenario.pods.start({ REDIS_URL: await proxy.start() }), proxy);
         }
-        await scene.allKnown();
-        await scene.enqueue('e0', { ms: 10 * LEASE_MS });
-        await eventually('the job runs', () => scene.runs().length === 1, 60_000);
+        await scenario.allKnown();
+        await scenario.enqueue('e0', { ms: 10 * LEASE_MS });
+        await eventually('the job runs', () => scenario.runs().length === 1, 60_000);
         for (let partitions = 1; partitions <= 2; partitions++) {
-          const proxy = proxyOf.get(scene.podOf('e0') ?? '');
-          await scene.during(async () => {
+          const proxy = proxyOf.get(scenario.podOf('e0') ?? '');
+          await scenario.during(async () => {
             proxy?.block('both');
-            await eventually('another pod runs it', () => scene.runs().length === 1 + partitions, 60_000);
+            await eventually('another pod runs it', () => scenario.runs().length === 1 + partitions, 60_000);
             proxy?.block('none');
-            await scene.allKnown();
+            await scenario.allKnown();
           });
         }
-        await eventually('its last run has ended', () => scene.runs().at(-1)?.end !== undefined, 60_000);
-        const failed = await scene.admin.zcard(scene.key('e0', ':failed'));
-        scene.expectClean('partitions of both pods that run a long job', { starts: scene.runs().length, failed });
-        expect({ starts: scene.runs().length, failed }).toEqual({ starts: 3, failed: 0 });
+        await eventually('its last run has ended', () => scenario.runs().at(-1)?.end !== undefined, 60_000);
+        const failed = await scenario.admin.zcard(scenario.key('e0', ':failed'));
+        scenario.expectClean('partitions of both pods that run a long job', { starts: scenario.runs().length, failed });
+        expect({ starts: scenario.runs().length, failed }).toEqual({ starts: 3, failed: 0 });
       });
     } finally {
       for (const proxy of proxies) await proxy.close();

@@ -1,5 +1,15 @@
 /** Outages of Redis under handlers that outlast them: a silence of all pods costs no living pod its claims. */
-import { FAULT_MS, inFull, isFull, lasts, now, PODS, Scene, SILENCE_MS, TTL } from '../support/scene.js';
+import {
+  FAULT_MS,
+  FaultScenario,
+  inFull,
+  isFull,
+  lasts,
+  now,
+  PODS,
+  SILENCE_MS,
+  TTL,
+} from '../support/fault-scenario.js';
 import { eventually } from '../support/wait.js';
 
 const ENTITIES = isFull ? 30 : 10;
@@ -7,59 +17,61 @@ const ENTITIES = isFull ? 30 : 10;
 const HANDLER_MS = TTL * 10_000;
 const LEASE_MS = TTL * 1000;
 
-type Outage = (scene: Scene, ms: number) => Promise<void>;
+type Outage = (scenario: FaultScenario, ms: number) => Promise<void>;
 
-const pause: Outage = async (scene, ms) => {
-  await scene.admin.client('PAUSE', ms, 'ALL');
+const pause: Outage = async (scenario, ms) => {
+  await scenario.admin.client('PAUSE', ms, 'ALL');
   // Answered when the pause is over.
-  await scene.admin.ping();
+  await scenario.admin.ping();
 };
 
-const freeze: Outage = async (scene, ms) => {
-  await scene.redis.signal('SIGSTOP');
+const freeze: Outage = async (scenario, ms) => {
+  await scenario.redis.signal('SIGSTOP');
   await lasts(ms);
-  await scene.redis.signal('SIGCONT');
-  await scene.admin.ping();
+  await scenario.redis.signal('SIGCONT');
+  await scenario.admin.ping();
 };
 
 /** Every entity has a job that runs, and one that waits. */
-async function longJobs(body: (scene: Scene) => Promise<void>, handlerMs = HANDLER_MS): Promise<void> {
-  await Scene.run({ pods: PODS, entities: ENTITIES, settings: { HANDLER_MS_MAX: '1' } }, async scene => {
-    for (const entityId of scene.entities) {
-      await scene.enqueue(entityId, { ms: handlerMs });
-      await scene.enqueue(entityId);
+async function longJobs(body: (scenario: FaultScenario) => Promise<void>, handlerMs = HANDLER_MS): Promise<void> {
+  await FaultScenario.run({ pods: PODS, entities: ENTITIES, settings: { HANDLER_MS_MAX: '1' } }, async scenario => {
+    for (const entityId of scenario.entities) {
+      await scenario.enqueue(entityId, { ms: handlerMs });
+      await scenario.enqueue(entityId);
     }
-    await eventually('every entity runs its job', () => scene.runs().length === ENTITIES, 60_000);
-    await body(scene);
+    await eventually('every entity runs its job', () => scenario.runs().length === ENTITIES, 60_000);
+    await body(scenario);
   });
 }
 
-async function failedJobs(scene: Scene): Promise<number> {
-  const counts = await Promise.all(scene.entities.map(entityId => scene.admin.zcard(scene.key(entityId, ':failed'))));
+async function failedJobs(scenario: FaultScenario): Promise<number> {
+  const counts = await Promise.all(
+    scenario.entities.map(entityId => scenario.admin.zcard(scenario.key(entityId, ':failed'))),
+  );
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** How many jobs started again although the pod that ran them lived. */
-function secondStarts(scene: Scene): number {
+function secondStarts(scenario: FaultScenario): number {
   const first = new Map<string, string>();
   let again = 0;
-  for (const { entityId, n, pod } of scene.runs()) {
+  for (const { entityId, n, pod } of scenario.runs()) {
     const name = `${entityId}#${n}`;
     const before = first.get(name);
     if (before === undefined) first.set(name, pod);
-    else if (!scene.pods.deaths.has(before)) again++;
+    else if (!scenario.pods.deaths.has(before)) again++;
   }
   return again;
 }
 
 async function expectNoHarm(
-  scene: Scene,
+  scenario: FaultScenario,
   what: string,
   figures: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
-  await scene.allDone(HANDLER_MS + 60_000);
-  const harm = { 'second starts': secondStarts(scene), 'jobs that failed': await failedJobs(scene) };
-  scene.expectClean(what, { ...harm, ...figures });
+  await scenario.allDone(HANDLER_MS + 60_000);
+  const harm = { 'second starts': secondStarts(scenario), 'jobs that failed': await failedJobs(scenario) };
+  scenario.expectClean(what, { ...harm, ...figures });
   expect(harm).toEqual({ 'second starts': 0, 'jobs that failed': 0 });
 }
 
@@ -79,13 +91,13 @@ describe.each<[string, Outage, readonly number[]]>([
     `${what}: no job of a living pod starts again, and none fails`,
     () =>
       longJobs(
-        async scene => {
+        async scenario => {
           for (const part of leases) {
-            await scene.during(() => outage(scene, part * LEASE_MS));
+            await scenario.during(() => outage(scenario, part * LEASE_MS));
             // All are heard again before the next one.
-            await scene.allKnown();
+            await scenario.allKnown();
           }
-          await expectNoHarm(scene, what);
+          await expectNoHarm(scenario, what);
         },
         Math.max(HANDLER_MS, 1.5 * Math.max(...leases) * LEASE_MS),
       ),
@@ -96,19 +108,19 @@ describe.each<[string, Outage, readonly number[]]>([
 test(
   'a pod that is killed during an outage: its entities go on within two leases after it, those of the others never stopped',
   () =>
-    longJobs(async scene => {
-      const [victim = ''] = scene.pods.workingPods;
-      const orphans = scene.entities.filter(entityId => scene.podOf(entityId) === victim);
+    longJobs(async scenario => {
+      const [victim = ''] = scenario.pods.workingPods;
+      const orphans = scenario.entities.filter(entityId => scenario.podOf(entityId) === victim);
       expect(orphans.length).toBeGreaterThan(0);
-      const over = await scene.during(async () => {
-        const outage = freeze(scene, 3 * LEASE_MS);
-        await scene.pods.kill(victim);
+      const over = await scenario.during(async () => {
+        const outage = freeze(scenario, 3 * LEASE_MS);
+        await scenario.pods.kill(victim);
         await outage;
         return now();
       });
-      await scene.hasWorkedSince(over, orphans);
-      const longestMs = Math.max(...orphans.map(entityId => msUntilStart(scene, entityId, over)));
-      await expectNoHarm(scene, 'a pod killed during an outage of 3 leases', {
+      await scenario.hasWorkedSince(over, orphans);
+      const longestMs = Math.max(...orphans.map(entityId => msUntilStart(scenario, entityId, over)));
+      await expectNoHarm(scenario, 'a pod killed during an outage of 3 leases', {
         orphans: orphans.length,
         'longest silence after it ms': longestMs,
       });
@@ -117,7 +129,7 @@ test(
   FAULT_MS,
 );
 
-function msUntilStart(scene: Scene, entityId: string, since: bigint): number {
-  const run = scene.runs().find(({ entityId: id, start }) => id === entityId && start > since);
+function msUntilStart(scenario: FaultScenario, entityId: string, since: bigint): number {
+  const run = scenario.runs().find(({ entityId: id, start }) => id === entityId && start > since);
   return Math.round(Number((run?.start ?? now()) - since) / 1e6);
 }

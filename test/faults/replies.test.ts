@@ -1,88 +1,144 @@
-/**
- * As many calls of one pod wait as a mailbox holds: each gets its own result, also when the pod reads none of them for a while
- * (I10), and neither Redis nor the event loop of the pod stands still over it (I11).
- */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { FAULT_MS, inFull, isFull, now, PODS, Scene } from '../support/scene.js';
-import { worstPing } from '../support/worst-ping.js';
+/** Calls that wait for results while pods, connections and Redis break: each settles, with the result of the run that counts. */
+import { DurableRedis } from '../support/durable-redis.js';
+import { FAULT_MS, FaultScenario, PODS } from '../support/fault-scenario.js';
+import { eventually } from '../support/wait.js';
 
-const ENTITIES = 200;
-/** Calls that are made in one turn of the event loop. */
-const AT_ONCE = 250;
-const WAIT = { timeoutMs: FAULT_MS };
-const SMALL_WORK = { HANDLER_MS_MAX: '0' };
-
-const turn = () => new Promise<void>(resolve => setImmediate(resolve));
-
-/** Makes calls, each with a result of its own length. @returns how they end: how many by each code. */
-async function manyCalls(scene: Scene, count: number): Promise<{ ended: Promise<Record<string, number>> }> {
-  const ends: Record<string, number> = {};
-  const calls: Promise<void>[] = [];
-  for (let n = 0; n < count; n++) {
-    const resultBytes = n % 1000;
-    const end = (code: string) => {
-      ends[code] = (ends[code] ?? 0) + 1;
-    };
-    calls.push(
-      scene.call(`e${n % ENTITIES}`, { resultBytes }, WAIT).then(
-        result => end(result === 'x'.repeat(resultBytes) ? 'result' : 'result of another call'),
-        error => end(String(error.code ?? error)),
-      ),
-    );
-    if (n % AT_ONCE === 0) await turn();
-  }
-  return { ended: Promise.all(calls).then(() => ends) };
-}
-
-/** Ends of handlers that their pods have recorded. */
-const endsOf = (scene: Scene) => scene.runs().filter(({ end }) => end !== undefined).length;
-
-/** Blocks the event loop until that holds. */
-function blockUntil(condition: () => boolean): void {
-  const cell = new Int32Array(new SharedArrayBuffer(4));
-  while (!condition()) Atomics.wait(cell, 0, 0, 250);
-}
-
-/** Awaits all, and measures how long Redis, and the event loop of the caller, stand still meanwhile. */
-async function measured(scene: Scene, ended: Promise<Record<string, number>>) {
-  const delay = monitorEventLoopDelay({ resolution: 5 });
-  delay.enable();
-  const { result, worstMs } = await worstPing(scene.url, () => ended);
-  delay.disable();
-  return { ends: result, 'worst PING, ms': Math.round(worstMs), 'longest turn, ms': Math.round(delay.max / 1e6) };
-}
+const runsOf = (scenario: FaultScenario, entityId: string, n = 0) =>
+  scenario.runs().filter(run => run.entityId === entityId && run.n === n);
 
 test(
-  'a pod whose event loop is blocked while all its replies come: no call loses its own',
+  'the worker is killed before the effect: its successor runs the job, and answers',
   () =>
-    Scene.run({ pods: PODS, settings: SMALL_WORK }, async scene => {
-      const count = isFull ? 20_000 : 12_000;
-      await scene.pauseAll(true);
-      const { ended } = await manyCalls(scene, count);
-      await scene.enqueue('e0');
-      await scene.pauseAll(false);
-      const from = now();
-      blockUntil(() => endsOf(scene) >= count || now() - from > BigInt(FAULT_MS / 2) * 1_000_000n);
-      const blockedMs = Number((now() - from) / 1_000_000n);
-      const { ends, ...figures } = await measured(scene, ended);
-      scene.report('event loop of the caller blocked', { calls: count, 'blocked for, ms': blockedMs, ...figures });
-      expect(ends).toEqual({ result: count });
+    FaultScenario.run({ pods: PODS }, async scenario => {
+      const call = scenario.call('e0', { ms: 1500 });
+      await eventually('it runs', () => runsOf(scenario, 'e0').length === 1);
+      const victim = scenario.podOf('e0') ?? '';
+      await scenario.pods.kill(victim);
+      const answer = await call;
+      expect(scenario.pods.workingPods).toContain(answer);
+      expect(runsOf(scenario, 'e0').map(({ pod, end }) => [pod === victim, end !== undefined])).toEqual([
+        [true, false],
+        [false, true],
+      ]);
+      scenario.report('worker killed before the effect', { runs: 2, 'answer of': answer });
     }),
   FAULT_MS,
 );
 
-inFull(
-  '40,000 calls of one pod wait at once: each gets its own result',
+test(
+  'the worker is killed after the effect, before the end has reached Redis: it runs again, and the second run answers',
   () =>
-    Scene.run({ pods: PODS, settings: SMALL_WORK }, async scene => {
-      const count = 40_000;
-      await scene.pauseAll(true);
-      const { ended } = await manyCalls(scene, count);
-      await scene.enqueue('e0');
-      await scene.pauseAll(false);
-      const { ends, ...figures } = await measured(scene, ended);
-      scene.report('calls at once', { calls: count, ...figures });
-      expect(ends).toEqual({ result: count });
+    FaultScenario.run({ pods: 1 }, async scenario => {
+      const [first = ''] = scenario.pods.workingPods;
+      await scenario.pods.start({ DIE_AT: 'effect' });
+      await scenario.allKnown();
+      await scenario.pods.stop(first);
+      const call = scenario.call('e0');
+      await eventually('it has killed itself', () => scenario.pods.deaths.size > 0, 60_000);
+      const successor = await scenario.pods.start();
+      expect(await call).toBe(successor);
+      // At least once: the effect was there twice.
+      expect(runsOf(scenario, 'e0').map(({ end }) => end !== undefined)).toEqual([true, true]);
+      scenario.report('worker killed after the effect', { runs: 2 });
     }),
+  FAULT_MS,
+);
+
+test(
+  'replies are lost, again and again, with the connections and the mailbox: of a job that is kept the result is told all the same',
+  () =>
+    FaultScenario.run({ pods: PODS }, async scenario => {
+      const options = { timeoutMs: 60_000, removeOnComplete: false };
+      await scenario.call('e0');
+      const [box = ''] = await scenario.admin.keys(`${scenario.prefix}:*:answers`);
+      expect(box).not.toBe('');
+      const results: unknown[] = [];
+      let isOver = false;
+      const breaking = (async () => {
+        while (!isOver) {
+          await scenario.admin.del(box);
+          await new Promise(resolve => setTimeout(resolve, scenario.random.next() * 4));
+        }
+      })();
+      for (let round = 0; round < 5; round++) {
+        const calls = scenario.entities.map(entityId => scenario.call(entityId, {}, options));
+        const clients = String(await scenario.admin.client('LIST')).split('\n');
+        const ids = clients
+          .filter(line => line.includes(':answers'))
+          .flatMap(line => line.match(/^id=(\d+)/)?.[1] ?? []);
+        await Promise.all(ids.map(id => scenario.admin.client('KILL', 'ID', id)));
+        results.push(...(await Promise.all(calls)));
+      }
+      isOver = true;
+      await breaking;
+      expect(results.filter(pod => scenario.pods.workingPods.includes(String(pod)))).toHaveLength(50);
+      scenario.expectClean('replies lost', { calls: results.length });
+    }),
+  FAULT_MS,
+);
+
+test(
+  'the caller is killed while it waits: what it waits for goes on, it runs again, and nothing of it is left',
+  () =>
+    FaultScenario.run({ pods: PODS }, async scenario => {
+      const outer = scenario.call('e0', { call: { entityId: 'e1', data: { n: 0, ms: 3000 } } });
+      await eventually('the inner job runs', () => runsOf(scenario, 'e1').length === 1);
+      // The pod that waits; where one pod runs both, both begin anew.
+      const victim = scenario.podOf('e0') ?? '';
+      await scenario.pods.kill(victim);
+      expect(scenario.pods.workingPods).toContain(await outer);
+      expect(runsOf(scenario, 'e0').length).toBe(2);
+      const inner = runsOf(scenario, 'e1');
+      expect(inner.length).toBeGreaterThanOrEqual(2);
+      // One at a time, also of the two that were asked for.
+      for (const [index, { start }] of inner.entries()) {
+        const before = inner[index - 1];
+        if (before?.end !== undefined) expect(start >= before.end).toBe(true);
+      }
+      for (const box of await scenario.admin.keys(`${scenario.prefix}:*:answers`)) {
+        expect(await scenario.admin.pttl(box)).toBeGreaterThan(0);
+      }
+      scenario.report('caller killed', { 'runs of the inner job': inner.length });
+    }),
+  FAULT_MS,
+);
+
+test(
+  'a result that is too large: the job has completed, and runs no more',
+  () =>
+    FaultScenario.run({ pods: 1 }, async scenario => {
+      expect(await scenario.call('e0', { resultBytes: 256 * 1024 - 2 })).toHaveLength(256 * 1024 - 2);
+      const large = { code: 'RESULT_UNAVAILABLE', message: expect.stringMatching(/262146 bytes.*maxResultBytes/) };
+      await expect(scenario.call('e0', { resultBytes: 256 * 1024 })).rejects.toMatchObject(large);
+      await scenario.call('e0');
+      scenario.expectClean('result too large');
+      expect(scenario.runs()).toHaveLength(3);
+    }),
+  FAULT_MS,
+);
+
+test.each(['as it was', 'empty'])(
+  'Redis is killed while calls wait, and comes back %s: all settle',
+  async state => {
+    const server = new DurableRedis('always');
+    try {
+      await FaultScenario.run({ pods: PODS, redis: await server.start() }, async scenario => {
+        const outcomes = Promise.allSettled(scenario.entities.map(entityId => scenario.call(entityId, { ms: 1500 })));
+        await eventually('all run', () => scenario.runs().length === scenario.entities.length);
+        await server.crash();
+        if (state === 'empty') server.forget();
+        await server.start();
+        const codes = (await outcomes).map(outcome =>
+          outcome.status === 'fulfilled' ? 'result' : outcome.reason.code,
+        );
+        const count = (code: string) => codes.filter(other => other === code).length;
+        // What ended before the server died was told, if anything did; the others are gone with it.
+        expect(count('result') + (state === 'empty' ? count('JOB_REMOVED') : 0)).toBe(scenario.entities.length);
+        scenario.report(`Redis comes back ${state}`, { results: count('result'), removed: count('JOB_REMOVED') });
+      });
+    } finally {
+      await server.end();
+    }
+  },
   FAULT_MS,
 );

@@ -3,20 +3,20 @@ import { startRedis } from '#dev-redis';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import { systemClock } from '../../src/nest/system.js';
 import { RedisEntityStore } from '../../src/store/redis/redis-store.js';
+import { FAULT_MS, FaultScenario, inFull, now, SILENCE_MS, TTL } from '../support/fault-scenario.js';
 import { RecordingLog } from '../support/log.js';
-import { FAULT_MS, inFull, now, Scene, SILENCE_MS, TTL } from '../support/scene.js';
 import { eventually } from '../support/wait.js';
 
 test(
   'a job that runs for longer than the idle timeout and the lease: its claim stays, its successors follow',
   () =>
-    Scene.run({ pods: 2, entities: 1, settings: { IDLE_SECONDS: '1' } }, async scene => {
-      await scene.enqueue('e0', { ms: Math.max(2, TTL + 1) * 1000 });
-      for (let i = 0; i < 5; i++) await scene.enqueue('e0');
-      await scene.allDone();
-      const { reruns, pods } = scene.expectClean('a job longer than idle timeout and lease');
+    FaultScenario.run({ pods: 2, entities: 1, settings: { IDLE_SECONDS: '1' } }, async scenario => {
+      await scenario.enqueue('e0', { ms: Math.max(2, TTL + 1) * 1000 });
+      for (let i = 0; i < 5; i++) await scenario.enqueue('e0');
+      await scenario.allDone();
+      const { reruns, pods } = scenario.expectClean('a job longer than idle timeout and lease');
       expect({ reruns, pods: pods.length }).toEqual({ reruns: 0, pods: 1 });
-      await eventually('the idle entity is released', async () => (await scene.owner('e0')) === null);
+      await eventually('the idle entity is released', async () => (await scenario.owner('e0')) === null);
     }),
   FAULT_MS,
 );
@@ -24,28 +24,28 @@ test(
 inFull(
   'maxmemory is reached: enqueues fail with a typed error, running jobs end, all goes on when there is memory',
   () =>
-    Scene.run({ pods: 2, redisArgs: ['--maxmemory-policy', 'noeviction'] }, async scene => {
-      await Promise.all(scene.entities.map(entityId => scene.enqueue(entityId, { ms: 1500 })));
-      await eventually('all run', () => scene.runs().length === scene.entities.length);
-      await scene.during(async () => {
-        await scene.admin.config('SET', 'maxmemory', '1mb');
-        await expect(refusal(scene)).resolves.toMatchObject({
+    FaultScenario.run({ pods: 2, redisArgs: ['--maxmemory-policy', 'noeviction'] }, async scenario => {
+      await Promise.all(scenario.entities.map(entityId => scenario.enqueue(entityId, { ms: 1500 })));
+      await eventually('all run', () => scenario.runs().length === scenario.entities.length);
+      await scenario.during(async () => {
+        await scenario.admin.config('SET', 'maxmemory', '1mb');
+        await expect(refusal(scenario)).resolves.toMatchObject({
           code: 'STORE_REFUSED',
           message: expect.stringMatching(/OOM|memory/),
         });
-        scene.produce();
-        await eventually('running jobs have ended', () => scene.runs().every(run => run.end !== undefined));
-        await eventually('enqueues are refused', () => (scene.refused.get('STORE_REFUSED') ?? 0) > 20);
-        await scene.admin.config('SET', 'maxmemory', '0');
+        scenario.produce();
+        await eventually('running jobs have ended', () => scenario.runs().every(run => run.end !== undefined));
+        await eventually('enqueues are refused', () => (scenario.refused.get('STORE_REFUSED') ?? 0) > 20);
+        await scenario.admin.config('SET', 'maxmemory', '0');
       });
       const raised = now();
-      await scene.hasWorkedSince(raised);
-      await scene.stopProducing();
-      await scene.allDone();
-      const silence = scene.silenceAfter(raised);
-      scene.expectClean('maxmemory', { 'silence after it ms': silence });
+      await scenario.hasWorkedSince(raised);
+      await scenario.stopProducing();
+      await scenario.allDone();
+      const silence = scenario.silenceAfter(raised);
+      scenario.expectClean('maxmemory', { 'silence after it ms': silence });
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
-      expect([...scene.refused.keys()]).toEqual(['STORE_REFUSED']);
+      expect([...scenario.refused.keys()]).toEqual(['STORE_REFUSED']);
     }),
   FAULT_MS,
 );
@@ -53,28 +53,28 @@ inFull(
 inFull(
   'maxclients is reached: a new pod says why it has no Redis, the others work on, and it works once it may',
   () =>
-    Scene.run({ pods: 2 }, async scene => {
-      scene.produce();
-      await scene.underWay();
-      await scene.admin.config('SET', 'maxclients', '4');
+    FaultScenario.run({ pods: 2 }, async scenario => {
+      scenario.produce();
+      await scenario.underWay();
+      await scenario.admin.config('SET', 'maxclients', '4');
       // It starts without Redis, after the timeout of a command.
-      const late = await scene.pods.start({ COMMAND_TIMEOUT_MS: '500' });
-      expect(scene.pods.outputOf(late)).toMatch(/Redis \(commands\): .*(max number of clients|EPIPE|ECONNRESET)/);
-      await scene.hasWorkedSince(now());
-      await scene.admin.config('SET', 'maxclients', '1000');
+      const late = await scenario.pods.start({ COMMAND_TIMEOUT_MS: '500' });
+      expect(scenario.pods.outputOf(late)).toMatch(/Redis \(commands\): .*(max number of clients|EPIPE|ECONNRESET)/);
+      await scenario.hasWorkedSince(now());
+      await scenario.admin.config('SET', 'maxclients', '1000');
       const raised = now();
       // The others go, and it takes over.
-      await Promise.all(scene.pods.workingPods.filter(pod => pod !== late).map(pod => scene.pods.stop(pod)));
+      await Promise.all(scenario.pods.workingPods.filter(pod => pod !== late).map(pod => scenario.pods.stop(pod)));
       const handedOver = now();
-      await scene.hasWorkedSince(handedOver);
-      await scene.stopProducing();
-      await scene.allDone();
-      const { reruns } = scene.expectClean('maxclients', {
-        'silence after hand-over ms': scene.silenceAfter(handedOver),
+      await scenario.hasWorkedSince(handedOver);
+      await scenario.stopProducing();
+      await scenario.allDone();
+      const { reruns } = scenario.expectClean('maxclients', {
+        'silence after hand-over ms': scenario.silenceAfter(handedOver),
       });
       expect(reruns).toBe(0);
-      expect(scene.runs().some(run => run.pod === late && run.start > raised)).toBe(true);
-      expect(scene.silenceAfter(handedOver)).toBeLessThanOrEqual(SILENCE_MS);
+      expect(scenario.runs().some(run => run.pod === late && run.start > raised)).toBe(true);
+      expect(scenario.silenceAfter(handedOver)).toBeLessThanOrEqual(SILENCE_MS);
     }),
   FAULT_MS,
 );
@@ -82,11 +82,11 @@ inFull(
 inFull(
   '1,000 entities at once on 5 pods: every pod works, in order, each job once',
   () =>
-    Scene.run({ pods: 5, entities: 1000 }, async scene => {
+    FaultScenario.run({ pods: 5, entities: 1000 }, async scenario => {
       const from = now();
-      for (let round = 0; round < 10; round++) await Promise.all(scene.entities.map(id => scene.enqueue(id)));
-      await scene.allDone(60_000);
-      const { reruns, pods } = scene.expectClean('1,000 entities on 5 pods', {
+      for (let round = 0; round < 10; round++) await Promise.all(scenario.entities.map(id => scenario.enqueue(id)));
+      await scenario.allDone(60_000);
+      const { reruns, pods } = scenario.expectClean('1,000 entities on 5 pods', {
         'all done after ms': Math.round(Number(now() - from) / 1e6),
       });
       expect({ reruns, pods: pods.length }).toEqual({ reruns: 0, pods: 5 });
@@ -97,22 +97,24 @@ inFull(
 inFull(
   'takeover after SIGKILL: in the median of 5 within heartbeatTTL + 1 s',
   () =>
-    Scene.run({ pods: 3, entities: 12 }, async scene => {
-      scene.produce(100);
+    FaultScenario.run({ pods: 3, entities: 12 }, async scenario => {
+      scenario.produce(100);
       const takeovers: number[] = [];
       for (let round = 0; round < 5; round++) {
-        await scene.hasWorkedSince(now());
-        const victim = scene.podOf('e0') ?? '';
-        const entities = scene.entities.filter(entityId => scene.podOf(entityId) === victim);
-        await scene.pods.kill(victim);
+        await scenario.hasWorkedSince(now());
+        const victim = scenario.podOf('e0') ?? '';
+        const entities = scenario.entities.filter(entityId => scenario.podOf(entityId) === victim);
+        await scenario.pods.kill(victim);
         const killed = now();
-        await scene.hasWorkedSince(killed, entities);
-        takeovers.push(scene.silenceAfter(killed, entities));
-        await scene.pods.start();
+        await scenario.hasWorkedSince(killed, entities);
+        takeovers.push(scenario.silenceAfter(killed, entities));
+        await scenario.pods.start();
       }
-      await scene.stopProducing();
-      await scene.allDone();
-      scene.expectClean('takeover after SIGKILL', { 'ms (longest of all entities of the pod)': takeovers.join(' ') });
+      await scenario.stopProducing();
+      await scenario.allDone();
+      scenario.expectClean('takeover after SIGKILL', {
+        'ms (longest of all entities of the pod)': takeovers.join(' '),
+      });
       expect(median(takeovers)).toBeLessThanOrEqual(TTL * 1000 + 1000);
     }),
   FAULT_MS,
@@ -121,29 +123,29 @@ inFull(
 inFull(
   'takeover after SIGTERM: in the median of 5 within 500 ms after the end of the running job',
   () =>
-    Scene.run({ pods: 2, entities: 4, settings: { HANDLER_MS_MAX: '100' } }, async scene => {
-      scene.produce(200);
+    FaultScenario.run({ pods: 2, entities: 4, settings: { HANDLER_MS_MAX: '100' } }, async scenario => {
+      scenario.produce(200);
       const takeovers: number[] = [];
       for (let round = 0; round < 5; round++) {
-        await scene.hasWorkedSince(now());
-        const victim = scene.podOf('e0') ?? '';
-        const entities = scene.entities.filter(entityId => scene.podOf(entityId) === victim);
-        const next = scene.pods.workingPods.length < 2 ? await scene.pods.start() : undefined;
-        await scene.pods.stop(victim);
+        await scenario.hasWorkedSince(now());
+        const victim = scenario.podOf('e0') ?? '';
+        const entities = scenario.entities.filter(entityId => scenario.podOf(entityId) === victim);
+        const next = scenario.pods.workingPods.length < 2 ? await scenario.pods.start() : undefined;
+        await scenario.pods.stop(victim);
         const stopped = now();
-        await scene.hasWorkedSince(stopped, entities);
-        const runs = scene.runs();
+        await scenario.hasWorkedSince(stopped, entities);
+        const runs = scenario.runs();
         for (const entityId of entities) {
           const own = runs.filter(run => run.entityId === entityId);
           const at = own.findLastIndex(run => run.pod === victim);
           const [last, successor] = [own[at], own[at + 1]];
           if (last?.end && successor) takeovers.push(Number(successor.start - last.end) / 1e6);
         }
-        if (!next) await scene.pods.start();
+        if (!next) await scenario.pods.start();
       }
-      await scene.stopProducing();
-      await scene.allDone();
-      const { reruns } = scene.expectClean('takeover after SIGTERM', {
+      await scenario.stopProducing();
+      await scenario.allDone();
+      const { reruns } = scenario.expectClean('takeover after SIGTERM', {
         'median ms': Math.round(median(takeovers)),
         'longest ms': Math.round(Math.max(...takeovers)),
         entities: takeovers.length,
@@ -189,15 +191,15 @@ async function eviction(url: string, onEvictingRedis: 'warn' | 'refuse', log: Re
 }
 
 /** The error of an enqueue that must be refused; its job does not count. */
-async function refusal(scene: Scene): Promise<unknown> {
+async function refusal(scenario: FaultScenario): Promise<unknown> {
   const entityId = 'refused';
   try {
-    await scene.enqueue(entityId);
+    await scenario.enqueue(entityId);
     return undefined;
   } catch (error) {
     return error;
   } finally {
-    scene.added.delete(entityId);
+    scenario.added.delete(entityId);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The pod of an entity ends while a job waits for its next try: place, count and time of the try are kept. */
-import { FAULT_MS, PODS, Scene, TTL } from '../support/scene.js';
+import { FAULT_MS, FaultScenario, PODS, TTL } from '../support/fault-scenario.js';
 import { eventually } from '../support/wait.js';
 
 /** Longer than a lease and a sweep, so that a successor is there before the try is due. */
@@ -13,22 +13,24 @@ test.each([
 ] as const)(
   'the pod of an entity %s while a job waits for its next try',
   (what, how) =>
-    Scene.run({ pods: PODS }, async scene => {
+    FaultScenario.run({ pods: PODS }, async scenario => {
       const options = { attempts: 3, backoff: { type: 'fixed', delay: BACKOFF_MS } };
-      await scene.enqueue('e0', { failures: 2 }, options);
-      await scene.enqueue('e0');
-      await scene.enqueue('e0');
-      const hold = () => scene.admin.hget(scene.key('e0', ':$:worker'), 'hold');
+      await scenario.enqueue('e0', { failures: 2 }, options);
+      await scenario.enqueue('e0');
+      await scenario.enqueue('e0');
+      const hold = () => scenario.admin.hget(scenario.key('e0', ':$:worker'), 'hold');
       await eventually('it waits for its second try', async () => (await hold()) !== null);
-      const firstPod = scene.podOf('e0') ?? '';
-      await scene.pods[how](firstPod);
-      await eventually('all have run', () => scene.runs().filter(({ end }) => end).length === 5, FAULT_MS);
-      const runs = scene.runs().toSorted((a, b) => Number(a.start - b.start));
+      const firstPod = scenario.podOf('e0') ?? '';
+      await scenario.pods[how](firstPod);
+      await eventually('all have run', () => scenario.runs().filter(({ end }) => end).length === 5, FAULT_MS);
+      const runs = scenario.runs().toSorted((a, b) => Number(a.start - b.start));
       expect(runs.map(({ n }) => n)).toEqual([0, 0, 0, 1, 2]);
       expect(new Set(runs.slice(1).map(({ pod }) => pod))).not.toContain(firstPod);
       const waitedMs = runs.slice(1, 3).map(({ start }, at) => Number(start - (runs[at]?.end ?? 0n)) / 1e6);
       for (const ms of waitedMs) expect(Math.abs(ms - BACKOFF_MS)).toBeLessThanOrEqual(TOLERANCE_MS);
-      scene.report(`the pod ${what} during a backoff of ${BACKOFF_MS} ms`, { 'waited ms': waitedMs.map(Math.round) });
+      scenario.report(`the pod ${what} during a backoff of ${BACKOFF_MS} ms`, {
+        'waited ms': waitedMs.map(Math.round),
+      });
     }),
   FAULT_MS,
 );

@@ -5,7 +5,7 @@
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesModule, QueueBus, QueueEntity, QueueEntityId } from '../../src/index.js';
-import { FAULT_MS, isFull, lasts, PODS, Scene, TTL } from '../support/scene.js';
+import { FAULT_MS, FaultScenario, isFull, lasts, PODS, TTL } from '../support/fault-scenario.js';
 import { eventually } from '../support/wait.js';
 import { PingProcess } from '../support/worst-ping.js';
 
@@ -31,7 +31,7 @@ class Free {
 }
 
 interface Surroundings {
-  readonly scene: Scene;
+  readonly scenario: FaultScenario;
   /** Works nothing, and knows a type whose backlogs are bounded and that no pod works. */
   readonly bus: QueueBus;
 }
@@ -41,26 +41,26 @@ async function besideOthers(
   what: string,
   body: (at: Surroundings) => Promise<Readonly<Record<string, unknown>>>,
 ): Promise<void> {
-  await Scene.run({ pods: PODS, entities: ENTITIES }, async scene => {
-    const redis = { url: scene.redis.url };
+  await FaultScenario.run({ pods: PODS, entities: ENTITIES }, async scenario => {
+    const redis = { url: scenario.redis.url };
     const entities = { bounded: { maxPending: 1_000_000 } };
-    @Module({ imports: [AtomicQueuesModule.forRoot({ redis, keyPrefix: scene.prefix, entities })] })
+    @Module({ imports: [AtomicQueuesModule.forRoot({ redis, keyPrefix: scenario.prefix, entities })] })
     class Producer {}
     const producer = await NestFactory.createApplicationContext(Producer, { logger: false });
-    const ping = await PingProcess.start(scene.redis.url);
+    const ping = await PingProcess.start(scenario.redis.url);
     try {
       // Each lasts through all that follows.
-      await Promise.all(scene.entities.map(id => scene.enqueue(id, { ms: (isFull ? 5 : 3) * TTL * 1000 })));
-      await eventually('all are at work', () => scene.runs().length >= ENTITIES);
+      await Promise.all(scenario.entities.map(id => scenario.enqueue(id, { ms: (isFull ? 5 : 3) * TTL * 1000 })));
+      await eventually('all are at work', () => scenario.runs().length >= ENTITIES);
       let figures = {};
       const worstMs = await ping.during(async () => {
-        figures = await body({ scene, bus: producer.get(QueueBus) });
+        figures = await body({ scenario, bus: producer.get(QueueBus) });
         // What a stall breaks shows when the leases that it outlasted have been looked at.
         await lasts(2 * TTL * 1000);
       });
-      expect(secondStarts(scene)).toEqual([]);
-      expect(scene.pods.workingPods).toHaveLength(PODS);
-      scene.report(what, { 'worst PING ms': worstMs, ...figures });
+      expect(secondStarts(scenario)).toEqual([]);
+      expect(scenario.pods.workingPods).toHaveLength(PODS);
+      scenario.report(what, { 'worst PING ms': worstMs, ...figures });
       if (isFull) expect(worstMs).toBeLessThan(MAX_PING_MS);
     } finally {
       ping.close();
@@ -70,11 +70,11 @@ async function besideOthers(
 }
 
 /** Jobs of the entities at work that have started again. */
-function secondStarts(scene: Scene): string[] {
+function secondStarts(scenario: FaultScenario): string[] {
   const started = new Set<string>();
   const again: string[] = [];
-  for (const { entityId, n } of scene.runs()) {
-    if (!scene.entities.includes(entityId)) continue;
+  for (const { entityId, n } of scenario.runs()) {
+    if (!scenario.entities.includes(entityId)) continue;
     const job = `${entityId}#${n}`;
     if (started.has(job)) again.push(job);
     started.add(job);
@@ -83,14 +83,14 @@ function secondStarts(scene: Scene): string[] {
 }
 
 /** How many bytes are kept of the failures of the entities' failed jobs, at most for one of them. */
-async function keptOfFailures(scene: Scene, entities: readonly string[], count: number): Promise<number> {
+async function keptOfFailures(scenario: FaultScenario, entities: readonly string[], count: number): Promise<number> {
   let most = 0;
   for (const entityId of entities) {
-    const failed = () => scene.admin.zrange(scene.key(entityId, ':failed'), '0', '-1');
+    const failed = () => scenario.admin.zrange(scenario.key(entityId, ':failed'), '0', '-1');
     await eventually(`${entityId} has failed`, async () => (await failed()).length === count, 60_000);
     for (const id of await failed()) {
       const lengths = await Promise.all(
-        ['failedReason', 'stacktrace'].map(field => scene.admin.hstrlen(scene.key(entityId, `:${id}`), field)),
+        ['failedReason', 'stacktrace'].map(field => scenario.admin.hstrlen(scenario.key(entityId, `:${id}`), field)),
       );
       most = Math.max(most, ...lengths);
     }
@@ -131,11 +131,11 @@ test(
 test(
   'failures of 5 MB, tried again, leave a bounded text, and stop nobody else',
   () =>
-    besideOthers('10 × 5 MB failures', async ({ scene }) => {
+    besideOthers('10 × 5 MB failures', async ({ scenario }) => {
       const entities = Array.from({ length: 10 }, (_, n) => `large${n}`);
       const attempts = isFull ? 12 : 2;
-      await Promise.all(entities.map(id => scene.enqueue(id, { errorBytes: 5_000_000 }, { attempts })));
-      const kept = await keptOfFailures(scene, entities, 1);
+      await Promise.all(entities.map(id => scenario.enqueue(id, { errorBytes: 5_000_000 }, { attempts })));
+      const kept = await keptOfFailures(scenario, entities, 1);
       expect(kept).toBeLessThan(100_000);
       return { attempts, 'kept of a job at most, bytes': kept };
     }),
@@ -145,10 +145,10 @@ test(
 test(
   'a batch whose error quotes all its rows, with each of 8 tries, leaves bounded texts, and stops nobody else',
   () =>
-    besideOthers('a batch of 128 × 1 kB rows, 8 tries', async ({ scene, bus }) => {
+    besideOthers('a batch of 128 × 1 kB rows, 8 tries', async ({ scenario, bus }) => {
       const rows = Array.from({ length: 128 }, () => ({ ...job('account', 'rows', 1000), name: 'rows' }));
       await Promise.all(rows.map(row => bus.enqueueJob(row, { attempts: 8 })));
-      const kept = await keptOfFailures(scene, ['rows'], 128);
+      const kept = await keptOfFailures(scenario, ['rows'], 128);
       expect(kept).toBeLessThan(50_000);
       return { 'kept of a job at most, bytes': kept };
     }),

@@ -356,22 +356,22 @@ describe('damaged records', () => {
   // A smaller number can't be told from a token.
   const tokens = VALUES.filter(value => value !== '0').map(value => [value?.slice(0, 20), value] as const);
   test.each(tokens)('a token that is %j: the next owner gets a larger one than any before (I4)', async (_, value) => {
-    const scene = await RedisEntity.create();
+    const entity = await RedisEntity.create();
     try {
-      const first = await scene.cold(scene.a, 1);
-      await damage(scene.key('$:worker'), ['token', value]);
-      const again = await scene.a.resync(first.claim, 2, []);
-      await damage(scene.key('$:worker'), ['token', value]);
-      await redis.hset(scene.key('$:worker'), 'until', 1);
+      const first = await entity.cold(entity.a, 1);
+      await damage(entity.key('$:worker'), ['token', value]);
+      const again = await entity.a.resync(first.claim, 2, []);
+      await damage(entity.key('$:worker'), ['token', value]);
+      await redis.hset(entity.key('$:worker'), 'until', 1);
       // no silence of all pods gives it a lease more
-      await redis.set(scene.system('heard'), 1);
-      const next = await scene.b.tryClaim(scene.entity, 1);
+      await redis.set(entity.system('heard'), 1);
+      const next = await entity.b.tryClaim(entity.entity, 1);
       const tokens = [first.claim.token, again.claim.token, typeof next === 'string' ? next : next.claim.token];
       expect(tokens.map(token => /^[0-9]{16}$/.test(token))).toEqual([true, true, true]);
       expect(Number(tokens[1])).toBeGreaterThanOrEqual(Number(tokens[0]));
       expect(Number(tokens[2])).toBeGreaterThan(Number(tokens[1]));
     } finally {
-      await scene.close();
+      await entity.close();
     }
   });
 

@@ -1,6 +1,6 @@
 /**
  * Where claims are renewed: in a thread, or in the main thread where none can be had. What the thread does for a blocked
- * process is in `test/e2e/blocked-event-loop.test.ts`, when it does it in `test/unit/lease-keeper.test.ts`.
+ * process is in `test/e2e/blocked-event-loop.test.ts`, when it does it in `test/unit/store/redis/renewal/lease-keeper.test.ts`.
  */
 import { Worker } from 'node:worker_threads';
 import { jest } from '@jest/globals';

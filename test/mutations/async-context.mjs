@@ -1,6 +1,6 @@
 // Guards of the engine's own asynchronous context; for `scripts/mutation-check.mjs`.
 const TESTS = ['test/integration/async-context.test.ts'];
-const UNIT = ['test/unit/async-context.test.ts'];
+const UNIT = ['test/unit/core/model/detached.test.ts'];
 
 export const asyncContextGuards = [
   {

@@ -1,6 +1,6 @@
 // Guards of batches, in Redis and in the core; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
-const CORE = ['test/unit/batches.test.ts'];
+const CORE = ['test/unit/core/work/batches.test.ts'];
 
 const FINISH = 'src/store/redis/lua/finish.lua';
 const GATHERING = 'src/core/work/batch-collector.ts';

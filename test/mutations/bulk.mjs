@@ -1,5 +1,5 @@
 // Guards of bulks; for `scripts/mutation-check.mjs`.
-const BULK = ['test/unit/bulk.test.ts'];
+const BULK = ['test/unit/core/enqueue/bulk.test.ts'];
 
 export const bulkGuards = [
   {

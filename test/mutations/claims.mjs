@@ -4,7 +4,7 @@ const PROTOCOL = ['test/integration/redis-protocol.test.ts'];
 const CLAIMS = ['test/integration/races-claims.test.ts'];
 const WIRE = ['test/integration/races-wire.test.ts'];
 const CLOCK = ['test/integration/races-clock.test.ts'];
-const KEEPER = ['test/unit/lease-keeper.test.ts'];
+const KEEPER = ['test/unit/store/redis/renewal/lease-keeper.test.ts'];
 const MINE = "if not mine(B, epoch) then return {'STALE'} end\n";
 
 const script = name => `src/store/redis/lua/${name}.lua`;

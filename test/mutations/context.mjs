@@ -1,8 +1,8 @@
 // Guards of what surrounds a handler: the context of its caller, scopes, enhancers; for `scripts/mutation-check.mjs`.
-const CORE = ['test/unit/context.test.ts'];
-const APPLICATION = ['test/unit/context-propagation.test.ts'];
-const ENHANCERS = ['test/unit/enhancers.test.ts'];
-const SCOPES = ['test/unit/scopes.test.ts'];
+const CORE = ['test/unit/core/payload/caller-context.test.ts'];
+const APPLICATION = ['test/unit/nest/context-propagation.test.ts'];
+const ENHANCERS = ['test/unit/nest/handlers/enhancers.test.ts'];
+const SCOPES = ['test/unit/nest/handlers/scopes.test.ts'];
 const CONTEXT = 'src/core/payload/caller-context.ts';
 
 export const contextGuards = [

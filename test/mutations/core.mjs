@@ -1,10 +1,10 @@
 // Guards of the core; for `scripts/mutation-check.mjs`.
-const ENGINE = ['test/unit/engine.test.ts'];
-const FAULTS = ['test/unit/engine-faults.test.ts'];
-const LEASE = ['test/unit/lease.test.ts'];
-const ANSWERS = ['test/unit/races-answers.test.ts'];
-const CLOCKS = ['test/unit/races-clocks.test.ts'];
-const RACES = ['test/unit/races.test.ts'];
+const ENGINE = ['test/unit/core/engine.test.ts'];
+const FAULTS = ['test/unit/core/engine-regressions.test.ts'];
+const LEASE = ['test/unit/core/run/lease.test.ts'];
+const ANSWERS = ['test/unit/core/races-responses.test.ts'];
+const CLOCKS = ['test/unit/core/races-clocks.test.ts'];
+const RACES = ['test/unit/core/races.test.ts'];
 const WORKER = 'src/core/work/entity-worker.ts';
 const STEPS = 'src/core/work/next-step.ts';
 const REQUESTS = 'src/core/work/store-calls.ts';
@@ -17,7 +17,7 @@ export const coreGuards = [
     file: 'src/core/run/run-batch.ts',
     from: '      await lease.untilValid();\n',
     to: '',
-    tests: ['test/unit/slow-validation.test.ts', 'test/unit/lease.test.ts'],
+    tests: ['test/unit/core/run/slow-validation.test.ts', 'test/unit/core/run/lease.test.ts'],
   },
   {
     guard: 'no job starts without a valid lease',
@@ -201,7 +201,7 @@ export const coreGuards = [
     file: 'src/core/work/fetch-plan.ts',
     from: 'if (this.window.isRecovering) return 1;',
     to: '',
-    tests: ['test/unit/several-at-once.test.ts'],
+    tests: ['test/unit/core/work/concurrency.test.ts'],
   },
   {
     guard: 'a lost entity waits for all its handlers',
@@ -209,7 +209,7 @@ export const coreGuards = [
     file: 'src/core/work/local-queue.ts',
     from: 'return this.runs.count > 0;',
     to: 'return this.runs.count > 1;',
-    tests: ['test/unit/several-at-once.test.ts'],
+    tests: ['test/unit/core/work/concurrency.test.ts'],
   },
   {
     guard: 'a job of an unknown name is left for pods that know it',
@@ -217,7 +217,7 @@ export const coreGuards = [
     file: STEPS,
     from: 'if (isLacking && !release.isOverdue(job)) return release.defer(lease.claim, job);',
     to: '',
-    tests: ['test/unit/rolling-deploy.test.ts'],
+    tests: ['test/unit/core/rolling-deploy.test.ts'],
   },
   {
     guard: 'a pod does not come back at once to what it has left',
@@ -225,7 +225,7 @@ export const coreGuards = [
     file: 'src/core/pod/admission.ts',
     from: 'if (untilMs > this.clock.monotonicMs()) return true;',
     to: '',
-    tests: ['test/unit/rolling-deploy.test.ts'],
+    tests: ['test/unit/core/rolling-deploy.test.ts'],
   },
   {
     guard: 'idle workers give way for what waits',
@@ -233,7 +233,7 @@ export const coreGuards = [
     file: 'src/core/pod/capacity.ts',
     from: 'if (worker.releaseIfIdleFor(0)) this.yielding',
     to: 'if (!worker) this.yielding',
-    tests: ['test/unit/room.test.ts'],
+    tests: ['test/unit/core/pod/capacity.test.ts'],
   },
   {
     guard: 'busy workers give way after a slice',
@@ -241,7 +241,7 @@ export const coreGuards = [
     file: 'src/core/pod/capacity.ts',
     from: 'worker.giveWay();',
     to: '',
-    tests: ['test/unit/room.test.ts'],
+    tests: ['test/unit/core/pod/capacity.test.ts'],
   },
   {
     guard: 'a pod that has its share sends new entities to others',
@@ -249,7 +249,7 @@ export const coreGuards = [
     file: 'src/core/pod/worker-manager.ts',
     from: 'if (this.capacity.isShort || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
     to: 'if (this.capacity.isShort) return undefined;',
-    tests: ['test/unit/room.test.ts'],
+    tests: ['test/unit/core/pod/capacity.test.ts'],
   },
   {
     guard: 'a worker makes no transition but those of the table',
@@ -257,7 +257,7 @@ export const coreGuards = [
     file: 'src/core/work/transitions.ts',
     from: 'if (!mayMove(phase, transition))',
     to: 'if (false)',
-    tests: ['test/unit/transitions.test.ts'],
+    tests: ['test/unit/core/work/transitions.test.ts'],
   },
   {
     guard: 'a wake-up during an empty look is not forgotten',
@@ -273,7 +273,7 @@ export const coreGuards = [
     file: 'src/core/pod/worker-manager.ts',
     from: 'if (this.capacity.isShort || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
     to: 'if (this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;',
-    tests: ['test/unit/room.test.ts'],
+    tests: ['test/unit/core/pod/capacity.test.ts'],
   },
   {
     guard: 'enqueues do not go through a worker that gives its entity up',
@@ -281,7 +281,7 @@ export const coreGuards = [
     file: 'src/core/pod/worker-manager.ts',
     from: 'if (present) return present.isToRelease ? undefined : present;',
     to: 'if (present) return present;',
-    tests: ['test/unit/rolling-deploy.test.ts'],
+    tests: ['test/unit/core/rolling-deploy.test.ts'],
   },
   {
     guard: 'one that runs for long is not asked before the others',
@@ -289,7 +289,7 @@ export const coreGuards = [
     file: 'src/core/pod/capacity.ts',
     from: 'const soon = held.filter(({ runsForLong }) => !runsForLong);',
     to: 'const soon = held;',
-    tests: ['test/unit/room.test.ts'],
+    tests: ['test/unit/core/pod/capacity.test.ts'],
   },
   {
     guard: 'a sweep for room is not made without pause',
@@ -297,7 +297,7 @@ export const coreGuards = [
     file: 'src/core/pod/claim-sources.ts',
     from: 'const LEAST_PAUSE_MS = 20;',
     to: 'const LEAST_PAUSE_MS = 0;',
-    tests: ['test/unit/room.test.ts'],
+    tests: ['test/unit/core/pod/capacity.test.ts'],
   },
   {
     guard: 'of several handlers those that are free look for work that nobody told of',
@@ -305,7 +305,7 @@ export const coreGuards = [
     file: WORKER,
     from: 'if (this.isRunning && state.jobs.plan.hasFreeHandler) state.noteWork();',
     to: '',
-    tests: ['test/unit/several-at-once.test.ts'],
+    tests: ['test/unit/core/work/concurrency.test.ts'],
   },
   {
     guard: 'an add fetches no more than run at once now',
@@ -313,6 +313,6 @@ export const coreGuards = [
     file: REQUESTS,
     from: 'atOnce: state.jobs.plan.room };',
     to: 'atOnce: state.jobs.plan.handlers };',
-    tests: ['test/unit/several-at-once.test.ts'],
+    tests: ['test/unit/core/work/concurrency.test.ts'],
   },
 ];

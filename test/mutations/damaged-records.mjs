@@ -1,6 +1,6 @@
 // Guards of records that others have written or damaged; for `scripts/mutation-check.mjs`.
 const TESTS = ['test/integration/damage.test.ts'];
-const FIELDS = ['test/unit/job-fields.test.ts'];
+const FIELDS = ['test/unit/store/redis/bullmq/job-fields.test.ts'];
 const SCRIPTS = 'src/store/redis/lua/';
 
 export const damagedRecordGuards = [

@@ -1,8 +1,8 @@
 // Guards of what is told of a failure, and of what may not be thrown; for `scripts/mutation-check.mjs`.
-const TEXTS = ['test/unit/failure-texts.test.ts'];
-const FLOW = ['test/unit/flow-control.test.ts'];
-const FRAMES = ['test/unit/stack-frames.test.ts'];
-const HTTP = ['test/unit/http-errors.test.ts'];
+const TEXTS = ['test/unit/core/model/failure-texts.test.ts'];
+const FLOW = ['test/unit/core/run/flow-control.test.ts'];
+const FRAMES = ['test/unit/core/model/stack-frames.test.ts'];
+const HTTP = ['test/unit/nest/bus/http-errors.test.ts'];
 
 const guard = (guard, file, from, to, tests) => ({
   guard,

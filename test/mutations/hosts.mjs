@@ -1,7 +1,7 @@
 // Guards of what pods say of the types that they work; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
-const CORE = ['test/unit/hosts.test.ts'];
-const RIGHTS = ['test/unit/rights.test.ts'];
+const CORE = ['test/unit/core/pod/hosts.test.ts'];
+const RIGHTS = ['test/unit/store/redis/connection/rights.test.ts'];
 
 const HOSTS = 'src/store/redis/lua/hosts.lua';
 const ANNOUNCER = 'src/core/pod/announcer.ts';

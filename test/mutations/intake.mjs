@@ -106,7 +106,7 @@ export const intakeGuards = [
     file: script('finish'),
     from: "was, ok and (type(r) ~= 'number' or r >= 0))",
     to: 'was, true)',
-    tests: ['test/integration/sent-again.test.ts'],
+    tests: ['test/integration/resent-ends.test.ts'],
   },
   {
     guard: 'a letter is replayed once',

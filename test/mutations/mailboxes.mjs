@@ -1,8 +1,8 @@
 // Guards of mailboxes, of many waiting calls and of deadlocks; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
 const MEMORY = ['test/contract/memory.test.ts'];
-const MANY = ['test/unit/many-calls.test.ts'];
-const DEADLOCKS = ['test/unit/deadlocks.test.ts'];
+const MANY = ['test/unit/core/calls/many-pending-calls.test.ts'];
+const DEADLOCKS = ['test/unit/core/calls/deadlocks.test.ts'];
 
 const CALLS = 'src/core/calls/pending-calls.ts';
 const INQUIRY = 'src/core/calls/inquiry.ts';

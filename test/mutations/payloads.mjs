@@ -1,14 +1,14 @@
 // Guards of payloads: codecs, validation, bounds; for `scripts/mutation-check.mjs`.
-const CODECS = ['test/unit/codecs.test.ts'];
-const PAYLOADS = ['test/unit/payloads.test.ts'];
-const VALIDATION = ['test/unit/validation.test.ts'];
-const FLOWS = ['test/unit/flow-payloads.test.ts'];
-const ANSWERS = ['test/unit/answer-payloads.test.ts'];
-const BATCHES = ['test/unit/batch-payloads.test.ts'];
+const CODECS = ['test/unit/core/payload/codecs.test.ts'];
+const PAYLOADS = ['test/unit/core/payload/payloads.test.ts'];
+const VALIDATION = ['test/unit/nest/handlers/validation.test.ts'];
+const FLOWS = ['test/unit/core/payload/flow-payloads.test.ts'];
+const ANSWERS = ['test/unit/core/calls/reply-payloads.test.ts'];
+const BATCHES = ['test/unit/core/payload/batch-payloads.test.ts'];
 const REDIS = ['test/integration/payloads.test.ts'];
 
-const VALUES = ['test/unit/json-values.test.ts'];
-const IGNORED = ['test/unit/ignored-rejections.test.ts'];
+const VALUES = ['test/unit/core/payload/json-values.test.ts'];
+const IGNORED = ['test/unit/core/payload/ignored-rejections.test.ts'];
 const RULE = { cites: 'payloads, values', file: 'src/core/payload/json-values.ts', tests: VALUES };
 
 export const payloadGuards = [

@@ -3,7 +3,7 @@ const CONTRACT = ['test/contract/redis.test.ts'];
 const PROTOCOL = ['test/integration/redis-protocol.test.ts'];
 const CLAIMS = ['test/integration/races-claims.test.ts'];
 const QUEUE = ['test/integration/races-queue.test.ts'];
-const CHANNEL = ['test/unit/channel.test.ts'];
+const CHANNEL = ['test/unit/store/redis/connection/channel.test.ts'];
 const MINE = "if not mine(B, epoch) then return {'STALE'} end\n";
 
 const script = name => `src/store/redis/lua/${name}.lua`;

@@ -83,6 +83,6 @@ export const scheduleGuards = [
     file: 'src/store/schedule-times.ts',
     from: 'hours <= MAX_HOURS',
     to: 'hours < 1',
-    tests: ['test/unit/schedule-times.test.ts'],
+    tests: ['test/unit/store/schedule-times.test.ts'],
   },
 ];

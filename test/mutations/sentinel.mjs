@@ -1,6 +1,6 @@
 // Guards of how Redis is found and of what it refuses, for `scripts/mutation-check.mjs`.
-const CHANNEL = ['test/unit/channel.test.ts'];
-const CONNECTION = ['test/unit/connection.test.ts'];
+const CHANNEL = ['test/unit/store/redis/connection/channel.test.ts'];
+const CONNECTION = ['test/unit/store/redis/connection/connection.test.ts'];
 const SENTINELS = ['test/integration/sentinels.test.ts'];
 const store = name => `src/store/redis/${name}.ts`;
 
@@ -100,7 +100,7 @@ export const sentinelGuards = [
     from: '  enableReadyCheck: false,\n',
     to: '',
     // Of the first not one test passes without it.
-    tests: ['test/integration/script-keys.test.ts', 'test/unit/connection.test.ts'],
+    tests: ['test/integration/script-keys.test.ts', 'test/unit/store/redis/connection/connection.test.ts'],
   },
   {
     guard: 'sentinels: connections leave a primary that was replaced',

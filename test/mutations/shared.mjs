@@ -1,7 +1,7 @@
 // Guards of shared reads, in Redis, in the core and where they are declared; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
-const CORE = ['test/unit/shared-reads.test.ts'];
-const NEST = ['test/unit/nest-shared-reads.test.ts'];
+const CORE = ['test/unit/core/work/shared-reads.test.ts'];
+const NEST = ['test/unit/nest/handlers/shared-reads.test.ts'];
 
 const FINISH = 'src/store/redis/lua/finish.lua';
 const LINE = 'src/core/work/local-queue.ts';

@@ -99,7 +99,7 @@ export const silenceGuards = [
     file: 'src/store/redis/renewal/lease-keeper.ts',
     from: 'for (const claim of claims.values()) this.blamed.add(nameOf(claim));',
     to: '',
-    tests: ['test/unit/lease-keeper.test.ts'],
+    tests: ['test/unit/store/redis/renewal/lease-keeper.test.ts'],
   },
   {
     guard: 'a claim under which the main thread was hung is blamed in the renewal after it was lost, too',
@@ -107,7 +107,7 @@ export const silenceGuards = [
     file: 'src/store/redis/renewal/lease-keeper.ts',
     from: 'this.blamed = new Set(renewals.filter(this.isBlamed).map(nameOf));',
     to: 'this.blamed.clear();',
-    tests: ['test/unit/lease-keeper.test.ts'],
+    tests: ['test/unit/store/redis/renewal/lease-keeper.test.ts'],
   },
   {
     guard: 'what was due for nobody while it was paused is due again, also while its claim is in its grace',
@@ -123,7 +123,7 @@ export const silenceGuards = [
     file: 'src/core/work/worker-state.ts',
     from: '    this.context.lost(claim);\n',
     to: '',
-    tests: ['test/unit/silence.test.ts'],
+    tests: ['test/unit/core/silence.test.ts'],
   },
   {
     guard: 'a claim that was lost is told until a renewal gets through, and once',
@@ -131,6 +131,6 @@ export const silenceGuards = [
     file: 'src/core/pod/heartbeat.ts',
     from: '    this.lost = this.lost.slice(lostBefore.length);\n',
     to: '',
-    tests: ['test/unit/silence.test.ts'],
+    tests: ['test/unit/core/silence.test.ts'],
   },
 ];

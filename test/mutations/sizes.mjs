@@ -1,11 +1,11 @@
 // Guards of sizes, and of what handlers throw and return; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
-const TEXT = ['test/unit/error-text.test.ts'];
-const HOSTILE = ['test/unit/hostile-handlers.test.ts'];
-const CHANNEL = ['test/unit/channel.test.ts'];
-const BULK = ['test/unit/bulk-enqueue.test.ts'];
+const TEXT = ['test/unit/core/model/error-text.test.ts'];
+const HOSTILE = ['test/unit/core/run/hostile-handlers.test.ts'];
+const CHANNEL = ['test/unit/store/redis/connection/channel.test.ts'];
+const BULK = ['test/unit/core/enqueue/bulk-steps.test.ts'];
 const REDIS = ['test/integration/sizes.test.ts'];
-const LINES = ['test/unit/log-lines.test.ts'];
+const LINES = ['test/unit/core/model/log-lines.test.ts'];
 
 const core = name => `src/core/${name}.ts`;
 const redis = name => `src/store/redis/${name}.ts`;
@@ -119,7 +119,7 @@ export const sizeGuards = [
     core('work/store-calls'),
     'if (fetched.isPartial) state.jobs.plan.moreMayWait();',
     '',
-    ['test/unit/large-batches.test.ts'],
+    ['test/unit/core/work/large-batches.test.ts'],
   ),
   size(
     'beginning anew ends much in steps',

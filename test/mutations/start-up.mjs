@@ -1,6 +1,6 @@
 // Guards of the start of an application and of its options; for `scripts/mutation-check.mjs`.
-const UNIT = ['test/unit/start-up.test.ts'];
-const DURATIONS = ['test/unit/durations.test.ts'];
+const UNIT = ['test/unit/nest/start/start-up.test.ts'];
+const DURATIONS = ['test/unit/nest/options/durations.test.ts'];
 
 export const startUpGuards = [
   {
@@ -81,7 +81,7 @@ export const startUpGuards = [
     file: 'src/store/redis/connection/connection.ts',
     from: 'redis.connect().catch(onFailure);',
     to: 'redis.connect().catch(() => {});',
-    tests: ['test/unit/connection.test.ts'],
+    tests: ['test/unit/store/redis/connection/connection.test.ts'],
   },
   {
     guard: 'a duration in a wrong unit is refused',

@@ -1,9 +1,9 @@
 // Guards of handlers that take long, are given up, return Observables, or are stood in for; for `scripts/mutation-check.mjs`.
-const TIMEOUTS = ['test/unit/handler-timeouts.test.ts'];
-const SLOW = ['test/unit/slow-handlers.test.ts'];
+const TIMEOUTS = ['test/unit/core/run/handler-timeouts.test.ts'];
+const SLOW = ['test/unit/core/run/slow-handlers.test.ts'];
 const CONTRACT = ['test/contract/redis.test.ts'];
-const OBSERVABLES = ['test/unit/observables.test.ts'];
-const MOCKS = ['test/unit/handler-mocks.test.ts'];
+const OBSERVABLES = ['test/unit/nest/handlers/observables.test.ts'];
+const MOCKS = ['test/unit/nest/handler-mocks.test.ts'];
 
 export const timeoutGuards = [
   {

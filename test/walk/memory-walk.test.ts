@@ -7,7 +7,7 @@
 
 import { Random } from '../support/random.js';
 import { Actions } from '../support/walk/actions.js';
-import { calm } from '../support/walk/calm.js';
+import { calm } from '../support/walk/final-check.js';
 import { MemoryCluster } from '../support/walk/memory-cluster.js';
 
 const STEPS = Number(process.env['WALK_STEPS'] ?? 100_000);

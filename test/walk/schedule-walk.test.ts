@@ -1,13 +1,13 @@
 /**
- * A random walk over schedules, on both stores: whatever a person and the pods do in between, each schedule goes on.
+ * A random walk over schedules, on both stores: whatever an operator and the pods do in between, each schedule goes on.
  * `SEED=n` repeats one walk; `SCHEDULE_WALK_STEPS=n` walks longer than the default on Redis, and twenty times as long in memory.
  */
 import { ManualClock } from '../support/clock.js';
 import { createMemoryStores } from '../support/memory-stores.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { ScheduleActions } from '../support/walk/schedule-actions.js';
-import { LEASE_MS } from '../support/walk/schedule-books.js';
-import { calm } from '../support/walk/schedule-calm.js';
+import { LEASE_MS } from '../support/walk/schedule-checker.js';
+import { calm } from '../support/walk/schedule-final-check.js';
 import { ScheduleWalk, type Stage } from '../support/walk/schedule-walk.js';
 
 const STEPS = Number(process.env['SCHEDULE_WALK_STEPS'] ?? 1000);

@@ -1,15 +1,15 @@
-/** What may happen to a cluster: one action at a time, chosen by chance. Times heal most of it; `calm.ts` heals the rest. */
+/** What may happen to a cluster: one action at a time, chosen by chance. Times heal most of it; `final-check.ts` heals the rest. */
 import { Codecs } from '../../../src/core/payload/codec.js';
 import { MemoryControl } from '../../../src/store/memory/operator/control.js';
 import type { StoredEntity } from '../../../src/store/memory/state.js';
 import { LEASE_MS, MAX_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
-import { numberOf } from './seen.js';
+import { numberOf } from './snapshot.js';
 import type { WalkPod } from './walk-pod.js';
 import { type ActionName, KINDS, METHODS, weightsOf } from './weights.js';
 
 export class Actions {
   readonly weights: Record<ActionName, number>;
-  /** A person, on no pod of these. */
+  /** An operator, on no pod of these. */
   private readonly operator: MemoryControl;
   private readonly ids: readonly string[];
   private readonly mostPods: number;
@@ -208,7 +208,7 @@ export class Actions {
     if (owned.length === 0) return;
     const [word, entity] = this.cluster.random.pick(owned);
     this.note('deletes the claim of', word);
-    const stint = this.cluster.book(word).stints.get(entity.token);
+    const stint = this.cluster.checker(word).stints.get(entity.token);
     if (stint) stint.isCut = true;
     entity.owner = undefined;
   }
@@ -220,7 +220,7 @@ export class Actions {
     const job = this.cluster.random.pick(entity.wait);
     this.note('removes job', numberOf(job));
     entity.wait = entity.wait.filter(other => other !== job);
-    this.cluster.book(word).remove(numberOf(job));
+    this.cluster.checker(word).remove(numberOf(job));
   }
 
   private pickPod(): WalkPod | undefined {

@@ -13,7 +13,7 @@ import type { Cluster } from '../../contract/store-contract.js';
 import type { Random } from '../random.js';
 import { done, withdrawal } from '../settlements.js';
 
-interface Owner {
+interface OwnerModel {
   readonly store: EntityStore;
   readonly claim: Claim;
   fetched: FetchedJob[];
@@ -40,7 +40,7 @@ export class DropWalk {
   readonly faults: string[] = [];
   readonly trace: string[] = [];
   private readonly pods: EntityStore[] = [];
-  private owner: Owner | undefined;
+  private owner: OwnerModel | undefined;
   private epoch = 0;
   private last = 0;
   /** By number: whether a drop has begun since it was enqueued, and whether it has started. */

@@ -1,6 +1,6 @@
 /**
- * The cluster of a walk: pods on one memory server, the handlers that run, and the books of all entities.
- * Neighbours: `actions.ts` does things to it; `calm.ts` heals it and looks at what is left.
+ * The cluster of a walk: pods on one memory server, the handlers that run, and a checker per entity.
+ * Neighbours: `actions.ts` does things to it; `final-check.ts` heals it and looks at what is left.
  */
 
 import type { Claim } from '../../../src/core/model/claim.js';
@@ -18,8 +18,8 @@ import { MemoryServer } from '../../../src/store/memory/server.js';
 import { type StoredEntity } from '../../../src/store/memory/state.js';
 import { Random } from '../random.js';
 import { type Gate, gate } from '../wait.js';
-import { EntityBook } from './books.js';
-import { numberOf, type Seen, seeInMemory } from './seen.js';
+import { EntityChecker } from './entity-checker.js';
+import { numberOf, type Snapshot, snapshotOfMemory } from './snapshot.js';
 import { checkEnd, checkStart, type Running } from './starts.js';
 import { readSettlement, runBatch } from './steps.js';
 import { WalkTime } from './time.js';
@@ -46,7 +46,7 @@ export class MemoryCluster {
   readonly idleMs: number;
   readonly pods: WalkPod[] = [];
   readonly running: WalkHandler[] = [];
-  readonly books = new Map<string, EntityBook>();
+  readonly checkers = new Map<string, EntityChecker>();
   /** What the one who has added a job was told. */
   readonly fates = new Map<number, 'added' | 'not added' | 'unknown'>();
   /** Handlers return at once. */
@@ -129,7 +129,7 @@ export class MemoryCluster {
     this.pods.splice(this.pods.indexOf(pod), 1);
   }
 
-  /** A person takes a pause back; with it goes the record of an entity of which nothing else is left. */
+  /** An operator takes a pause back; with it goes the record of an entity of which nothing else is left. */
   resume(word: string, entity: StoredEntity): void {
     entity.paused = false;
     const { wait, active, delayed, failed, owner } = entity;
@@ -137,26 +137,26 @@ export class MemoryCluster {
     else this.server.lookNow(entity);
   }
 
-  /** A person decides about the job that blocks an entity, if one does. */
+  /** An operator decides about the job that blocks an entity, if one does. */
   unblock(entity: StoredEntity, how: Unblocking): void {
     const job = this.server.blockerOf(entity);
     if (!job) return;
     this.note('* decides to', how, numberOf(job), 'of', entity.ref.id);
-    this.book(entityKey(entity.ref)).unblock(numberOf(job), how);
+    this.checker(entityKey(entity.ref)).unblock(numberOf(job), how);
     void new MemoryControl(this.server, 'operator', new Codecs()).unblock(entity.ref, how);
   }
 
-  see(word: string): Seen {
-    return seeInMemory(this.server, word);
+  see(word: string): Snapshot {
+    return snapshotOfMemory(this.server, word);
   }
 
-  book(word: string): EntityBook {
-    let book = this.books.get(word);
-    if (!book) {
-      book = new EntityBook(word, this.violate);
-      this.books.set(word, book);
+  checker(word: string): EntityChecker {
+    let checker = this.checkers.get(word);
+    if (!checker) {
+      checker = new EntityChecker(word, this.violate);
+      this.checkers.set(word, checker);
     }
-    return book;
+    return checker;
   }
 
   async enqueue(pod: WalkPod, entityId: string, options: readonly Record<string, unknown>[]): Promise<void> {
@@ -192,7 +192,7 @@ export class MemoryCluster {
     return {
       violate,
       see: (word: string) => this.see(word),
-      book: (word: string) => this.book(word),
+      checker: (word: string) => this.checker(word),
       nowMs: () => this.time.nowMs,
       note: (...what: unknown[]) => this.note(...what),
     };
@@ -215,7 +215,7 @@ export class MemoryCluster {
       serverNowMs: this.time.nowMs,
       beside: this.running.filter(other => other.word === word),
     };
-    checkStart(this.book(word), start, LEASE_MS, this.violate);
+    checkStart(this.checker(word), start, LEASE_MS, this.violate);
     if (this.instant || this.random.chance(0.4)) {
       if (!this.instant && this.random.chance(0.15)) throw new Error('the handler threw');
       return undefined;
@@ -243,7 +243,7 @@ export class MemoryCluster {
     const { n, kind } = end;
     const run = { podId: pod.id, word, n, token: Number(claim.token) };
     this.note('    ends', pod.id, word, n, kind);
-    checkEnd(this.book(word), run, end, this.running, this.maxStalled, this.violate);
+    checkEnd(this.checker(word), run, end, this.running, this.maxStalled, this.violate);
   }
 
   private forget(handler: WalkHandler): void {

@@ -1,7 +1,7 @@
-/** What owners, and persons, do on real Redis: one action at a time, chosen by chance. */
+/** What owners, and operators, do on real Redis: one action at a time, chosen by chance. */
 import type { Claimed } from '../../../src/core/ports/claims.js';
 import type { IntakeHint } from '../../../src/core/ports/intake.js';
-import type { Owner } from './owner.js';
+import type { OwnerModel } from './owner-model.js';
 import type { RedisWalk } from './redis-walk.js';
 
 const PODS = 3;
@@ -50,7 +50,7 @@ export class RedisActions {
     walk.check();
   }
 
-  private async workToTheEnd(owner: Owner): Promise<void> {
+  private async workToTheEnd(owner: OwnerModel): Promise<void> {
     const { walk } = this;
     await this.lookWith(owner);
     while (owner.ready.length > 0) {
@@ -86,7 +86,7 @@ export class RedisActions {
     else if (answer.route === 'unknown-claim' && !owner.claim && !owner.running) await this.lookWith(owner);
   }
 
-  private hintOf(owner: Owner): IntakeHint {
+  private hintOf(owner: OwnerModel): IntakeHint {
     if (owner.claim) return { epoch: owner.claim.epoch, mayClaim: false, atOnce: 1 };
     // No claim beside a handler that has lost its entity.
     if (owner.running || this.walk.random.chance(0.2)) return 'route-only';
@@ -98,12 +98,12 @@ export class RedisActions {
     if (owner) await this.lookWith(owner);
   }
 
-  private async lookWith(owner: Owner): Promise<void> {
+  private async lookWith(owner: OwnerModel): Promise<void> {
     const answer = await this.walk.call(owner, 'tryClaim', owner.entity, this.walk.nextEpoch());
     if (answer && typeof answer !== 'string') this.use(owner, answer);
   }
 
-  private use(owner: Owner, claimed: Claimed): void {
+  private use(owner: OwnerModel, claimed: Claimed): void {
     if (!this.loses(owner)) owner.claimed(claimed);
   }
 
@@ -118,7 +118,7 @@ export class RedisActions {
   }
 
   /** Ends the running handler, and tells the store; or the call is never executed, and the owner knows that it may not be. */
-  private async tell(owner: Owner, isDropped: boolean): Promise<void> {
+  private async tell(owner: OwnerModel, isDropped: boolean): Promise<void> {
     const { random } = this.walk;
     const backoffMs = this.isCalm || random.chance(0.5) ? 0 : 1_000_000;
     const settlement = this.walk.end(owner, random.chance(0.3) ? 'failed' : 'completed', backoffMs);
@@ -161,7 +161,7 @@ export class RedisActions {
     await this.walk.renew(this.walk.random.pick([...this.walk.stores.keys()]));
   }
 
-  /** A call under a claim that is no longer the current one; the books see whether it is refused. */
+  /** A call under a claim that is no longer the current one; the checker sees whether it is refused. */
   private async lateCall(): Promise<void> {
     const { walk } = this;
     const owner = this.pick(({ oldClaims }) => oldClaims.length > 0);
@@ -223,20 +223,20 @@ export class RedisActions {
     const { owner, token } = await walk.see(entity);
     if (!owner) return;
     walk.note('deletes the claim of', entity.id);
-    const stint = walk.book(entity).stints.get(token);
+    const stint = walk.checker(entity).stints.get(token);
     if (stint) stint.isCut = true;
     await walk.cluster.redis.del(`${walk.cluster.base(entity)}:$:worker`);
   }
 
   /** An answer does not come: the owner knows nothing of what the call has done. */
-  private loses(owner: Owner): boolean {
+  private loses(owner: OwnerModel): boolean {
     if (this.isCalm || !this.walk.random.chance(0.06)) return false;
     this.walk.note('the answer is lost');
     owner.isBroken = owner.claim !== undefined;
     return true;
   }
 
-  private pick(isMeant: (owner: Owner) => boolean): Owner | undefined {
+  private pick(isMeant: (owner: OwnerModel) => boolean): OwnerModel | undefined {
     const meant = this.walk.owners.filter(isMeant);
     return meant.length > 0 ? this.walk.random.pick(meant) : undefined;
   }

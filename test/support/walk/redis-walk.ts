@@ -1,6 +1,6 @@
 /**
  * A walk over the steps of the protocol on real Redis: models of owners call the stores of several pods, one call at a
- * time, and the same books as in memory look at what each call has changed. Deterministic but for the tokens.
+ * time, and the same checkers as in memory check what each call has changed. Deterministic but for the tokens.
  * Neighbour: `redis-actions.ts` chooses what happens.
  */
 
@@ -13,10 +13,10 @@ import type { EntityStore } from '../../../src/core/ports/store.js';
 import { Random } from '../random.js';
 import { RedisCluster } from '../redis-cluster.js';
 import { serving } from '../settlements.js';
-import { EntityBook } from './books.js';
-import { Owner } from './owner.js';
-import type { Seen } from './seen.js';
-import { seeInRedis } from './seen-in-redis.js';
+import { EntityChecker } from './entity-checker.js';
+import { OwnerModel } from './owner-model.js';
+import { snapshotOfRedis } from './redis-snapshot.js';
+import type { Snapshot } from './snapshot.js';
 import { checkEnd, checkStart, type Running } from './starts.js';
 import { describe, readCall, readSettlement, show } from './steps.js';
 
@@ -31,8 +31,8 @@ export class RedisWalk {
   readonly config = resolveOptions({ workerDefaults: { heartbeatTTL: LEASE_SECONDS, maxStalledCount: MAX_STALLED } });
   readonly entities: readonly EntityRef[] = ['1', '2'].map(id => ({ type: 'account', id }));
   readonly stores = new Map<string, EntityStore>();
-  readonly owners: Owner[] = [];
-  readonly books = new Map<string, EntityBook>();
+  readonly owners: OwnerModel[] = [];
+  readonly checkers = new Map<string, EntityChecker>();
   readonly added = new Set<number>();
   private readonly numbers = new Map<string, number>();
   private readonly trace: string[] = [];
@@ -70,7 +70,7 @@ export class RedisWalk {
   async startPod(): Promise<string> {
     const podId = `p${++this.madePods}`;
     this.stores.set(podId, await this.cluster.pod(this.config, podId));
-    for (const entity of this.entities) this.owners.push(new Owner(podId, entity));
+    for (const entity of this.entities) this.owners.push(new OwnerModel(podId, entity));
     return podId;
   }
 
@@ -82,23 +82,23 @@ export class RedisWalk {
       this.owners.splice(this.owners.indexOf(owner), 1);
   }
 
-  book(entity: EntityRef): EntityBook {
+  checker(entity: EntityRef): EntityChecker {
     const word = entityKey(entity);
-    let book = this.books.get(word);
-    if (!book) {
-      book = new EntityBook(word, this.violate);
-      this.books.set(word, book);
+    let checker = this.checkers.get(word);
+    if (!checker) {
+      checker = new EntityChecker(word, this.violate);
+      this.checkers.set(word, checker);
     }
-    return book;
+    return checker;
   }
 
-  see(entity: EntityRef): Promise<Seen> {
-    return seeInRedis(this.cluster, entity, id => this.numbers.get(`${entity.id}:${id}`) ?? -1);
+  see(entity: EntityRef): Promise<Snapshot> {
+    return snapshotOfRedis(this.cluster, entity, id => this.numbers.get(`${entity.id}:${id}`) ?? -1);
   }
 
   /** One call, and what it has done. @returns its answer, or nothing when it was refused as stale. */
   async call<M extends 'add' | 'tryClaim' | 'resync' | 'take' | 'finish' | 'release'>(
-    { podId, entity }: Owner,
+    { podId, entity }: OwnerModel,
     method: M,
     ...args: Parameters<EntityStore[M]>
   ): Promise<Awaited<ReturnType<EntityStore[M]>> | undefined> {
@@ -118,14 +118,14 @@ export class RedisWalk {
     const after = await this.see(entity);
     const step = { podId, ...read, before, after, error, nowMs: Date.now() };
     this.note(podId, method, entity.id, describe(step), error ?? '→', show(after));
-    const book = this.book(entity);
-    book.observe(step);
-    book.endOfBatch();
+    const checker = this.checker(entity);
+    checker.observe(step);
+    checker.endOfBatch();
     return answer as Awaited<ReturnType<EntityStore[M]>> | undefined;
   }
 
   /** A custom id means the job that has it first, as long as that one is there. */
-  private remember(entity: EntityRef, n: number, jobId: string, before: Seen): void {
+  private remember(entity: EntityRef, n: number, jobId: string, before: Snapshot): void {
     const key = `${entity.id}:${jobId}`;
     const known = this.numbers.get(key);
     const isThere =
@@ -152,7 +152,7 @@ export class RedisWalk {
     }
   }
 
-  async start(owner: Owner): Promise<void> {
+  async start(owner: OwnerModel): Promise<void> {
     const { podId, entity, claim } = owner;
     const job = owner.ready.shift();
     if (!job || !claim) return;
@@ -178,13 +178,13 @@ export class RedisWalk {
       beside,
     };
     this.tokens.set(owner, run);
-    checkStart(this.book(entity), start, LEASE_SECONDS * 1000, this.violate);
+    checkStart(this.checker(entity), start, LEASE_SECONDS * 1000, this.violate);
   }
 
-  private readonly tokens = new Map<Owner, Running>();
+  private readonly tokens = new Map<OwnerModel, Running>();
 
   /** The running handler returns, or throws. @returns what is to be told, unless the entity is lost. */
-  end(owner: Owner, kind: 'completed' | 'failed', backoffMs: number): Settlement | undefined {
+  end(owner: OwnerModel, kind: 'completed' | 'failed', backoffMs: number): Settlement | undefined {
     const { running: job, claim, entity } = owner;
     owner.running = undefined;
     if (!job || !claim) return undefined;
@@ -195,7 +195,7 @@ export class RedisWalk {
     const settlement = { job, outcome };
     const end = readSettlement(settlement);
     const run = runOf(owner, claim, end.n);
-    checkEnd(this.book(entity), run, end, [], MAX_STALLED, this.violate);
+    checkEnd(this.checker(entity), run, end, [], MAX_STALLED, this.violate);
     owner.unconfirmed.push(settlement);
     return settlement;
   }
@@ -207,6 +207,6 @@ function outcomeOfFailure({ mustFail, attemptsMade, options }: FetchedJob, delay
   return isLast ? { kind: 'failed', ...failure } : { kind: 'retrying', ...failure, delayMs };
 }
 
-function runOf({ podId, entity }: Owner, claim: Claim, n: number): Running {
+function runOf({ podId, entity }: OwnerModel, claim: Claim, n: number): Running {
   return { podId, word: entityKey(entity), n, token: Number(claim.token) };
 }

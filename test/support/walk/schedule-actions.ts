@@ -1,16 +1,16 @@
 /**
- * What owners do to an entity with schedules, one action at a time, chosen by chance among theirs and those of a person.
- * Neighbours: `schedule-person.ts` has the latter, `schedule-calm.ts` the end of a walk.
+ * What owners do to an entity with schedules, one action at a time, chosen by chance among theirs and those of an operator.
+ * Neighbours: `schedule-operator.ts` has the latter, `schedule-final-check.ts` the end of a walk.
  */
 
 import type { FetchedJob, Settlement } from '../../../src/core/model/job.js';
 import { StaleClaimError } from '../../../src/core/model/job-errors.js';
 import type { ReleaseMode } from '../../../src/core/ports/claims.js';
 import { serving } from '../settlements.js';
-import { isKept } from './books.js';
-import type { Owner } from './owner.js';
-import { type Change, MAX_BACKOFF_MS, type SeenSchedules } from './schedule-books.js';
-import { SchedulePerson } from './schedule-person.js';
+import { isKept } from './entity-checker.js';
+import type { OwnerModel } from './owner-model.js';
+import { type Change, MAX_BACKOFF_MS, type SeenSchedules } from './schedule-checker.js';
+import { ScheduleOperator } from './schedule-operator.js';
 import type { ScheduleWalk } from './schedule-walk.js';
 
 const WEIGHTS = {
@@ -27,10 +27,10 @@ const WEIGHTS = {
 };
 
 export class ScheduleActions {
-  private readonly person: SchedulePerson;
+  private readonly operator: ScheduleOperator;
 
   constructor(private readonly walk: ScheduleWalk) {
-    this.person = new SchedulePerson(walk);
+    this.operator = new ScheduleOperator(walk);
   }
 
   async begin(): Promise<void> {
@@ -38,17 +38,17 @@ export class ScheduleActions {
   }
 
   async step(): Promise<void> {
-    const name = this.walk.random.weighted({ ...WEIGHTS, ...SchedulePerson.weights });
+    const name = this.walk.random.weighted({ ...WEIGHTS, ...ScheduleOperator.weights });
     const seen = await this.walk.now();
     const change =
       name in WEIGHTS
         ? await this[name as keyof typeof WEIGHTS](seen)
-        : await this.person[name as keyof typeof SchedulePerson.weights](seen);
+        : await this.operator[name as keyof typeof ScheduleOperator.weights](seen);
     if (change) await this.walk.check(name, change);
   }
 
   /** What goes when what was fetched is given back. */
-  private readonly isRecalled = (jobId: string): boolean => this.walk.books.recalled.has(jobId);
+  private readonly isRecalled = (jobId: string): boolean => this.walk.checker.recalled.has(jobId);
 
   private async enter(): Promise<Change> {
     const { walk } = this;
@@ -102,7 +102,7 @@ export class ScheduleActions {
   }
 
   /** @returns whether it was heard. */
-  private async tell(owner: Owner, settlement: Settlement): Promise<boolean> {
+  private async tell(owner: OwnerModel, settlement: Settlement): Promise<boolean> {
     const { walk } = this;
     const take = walk.random.int(0, 3);
     const answer = await walk.guarded(owner, 'finish', (store, claim) => store.finish(claim, [settlement], take));
@@ -113,7 +113,7 @@ export class ScheduleActions {
     return true;
   }
 
-  private async beginAnew(owner: Owner, settled: readonly Settlement[]): Promise<boolean> {
+  private async beginAnew(owner: OwnerModel, settled: readonly Settlement[]): Promise<boolean> {
     const { walk } = this;
     const epoch = walk.nextEpoch();
     const answer = await walk.guarded(owner, 'resync', (store, claim) => store.resync(claim, epoch, settled));
@@ -195,7 +195,7 @@ export class ScheduleActions {
     return {};
   }
 
-  private pick(isMeant: (owner: Owner) => boolean): Owner | undefined {
+  private pick(isMeant: (owner: OwnerModel) => boolean): OwnerModel | undefined {
     const meant = this.walk.owners.filter(isMeant);
     return meant.length > 0 ? this.walk.random.pick(meant) : undefined;
   }

@@ -1,7 +1,7 @@
 /**
- * A walk over schedules: models of owners, and a person, call the stores of two pods, one call at a time, and after each the
- * books are looked at. On either store; deterministic but for the tokens and, on Redis, for time.
- * Neighbours: `schedule-actions.ts` chooses what happens; `schedule-books.ts` says what must hold.
+ * A walk over schedules: models of owners, and an operator, call the stores of two pods, one call at a time, and after each the
+ * checker looks at the result. On either store; deterministic but for the tokens and, on Redis, for time.
+ * Neighbours: `schedule-actions.ts` chooses what happens; `schedule-checker.ts` says what must hold.
  */
 
 import type { Claim } from '../../../src/core/model/claim.js';
@@ -15,8 +15,15 @@ import type { Fetched } from '../../../src/core/ports/work.js';
 import type { Cluster } from '../../contract/store-contract.js';
 import { Random } from '../random.js';
 import { withdrawal } from '../settlements.js';
-import { Owner } from './owner.js';
-import { type Change, LEASE_MS, liveIds, ScheduleBooks, type SeenSchedules, seeSchedules } from './schedule-books.js';
+import { OwnerModel } from './owner-model.js';
+import {
+  type Change,
+  LEASE_MS,
+  liveIds,
+  ScheduleChecker,
+  type SeenSchedules,
+  seeSchedules,
+} from './schedule-checker.js';
 
 const TRACE_LENGTH = 60;
 
@@ -35,11 +42,11 @@ export class ScheduleWalk {
   readonly isStrict: boolean;
   /** Else the entity leaves nothing at all in the end. */
   readonly keepsFailed: boolean;
-  readonly books: ScheduleBooks;
+  readonly checker: ScheduleChecker;
   readonly stores = new Map<string, EntityStore>();
-  readonly owners: Owner[] = [];
+  readonly owners: OwnerModel[] = [];
   /** Who was granted the claim last, and has not given it up. */
-  holder: Owner | undefined;
+  holder: OwnerModel | undefined;
   private readonly config;
   private readonly trace: string[] = [];
   private violation: string | undefined;
@@ -54,7 +61,7 @@ export class ScheduleWalk {
     this.random = new Random(seed);
     this.isStrict = this.random.chance(0.6);
     this.keepsFailed = this.random.chance(0.5);
-    this.books = new ScheduleBooks(this.isStrict, this.keepsFailed, this.violate);
+    this.checker = new ScheduleChecker(this.isStrict, this.keepsFailed, this.violate);
     this.config = resolveOptions({
       workerDefaults: { heartbeatTTL: LEASE_MS / 1000 },
       entities: {
@@ -91,7 +98,7 @@ export class ScheduleWalk {
 
   async startPod(podId: string): Promise<void> {
     this.stores.set(podId, await this.stage.cluster.pod(this.config));
-    this.owners.push(new Owner(podId, this.entity));
+    this.owners.push(new OwnerModel(podId, this.entity));
   }
 
   /** All pods are gone, and their leases have run out. */
@@ -103,7 +110,7 @@ export class ScheduleWalk {
     await this.stage.cluster.expireLeases();
   }
 
-  storeOf({ podId }: Pick<Owner, 'podId'>): EntityStore {
+  storeOf({ podId }: Pick<OwnerModel, 'podId'>): EntityStore {
     const store = this.stores.get(podId);
     if (!store) throw new Error(`no pod ${podId}`);
     return store;
@@ -132,12 +139,12 @@ export class ScheduleWalk {
     this.seen = undefined;
     const after = await this.now();
     this.note(name, '→', show(after));
-    this.books.check(before, after, change, this.holder !== undefined);
+    this.checker.check(before, after, change, this.holder !== undefined);
     this.throwIfViolated();
   }
 
   /** A call of an owner under its claim. @returns nothing when it was refused, and the claim is lost. */
-  async guarded<T>(owner: Owner, what: string, call: (store: EntityStore, claim: Claim) => Promise<T>) {
+  async guarded<T>(owner: OwnerModel, what: string, call: (store: EntityStore, claim: Claim) => Promise<T>) {
     const { claim, podId } = owner;
     if (!claim) throw new Error(`${podId} has no claim`);
     try {
@@ -151,7 +158,7 @@ export class ScheduleWalk {
     }
   }
 
-  claimed(owner: Owner, claimed: Claimed): void {
+  claimed(owner: OwnerModel, claimed: Claimed): void {
     if (this.holder !== undefined && this.holder !== owner && !this.holder.isLapsed)
       this.violate(`I1: ${owner.podId} is given what ${this.holder.podId} owns`);
     owner.claimed(claimed);
@@ -163,11 +170,11 @@ export class ScheduleWalk {
   private remember(jobs: readonly { readonly id: string }[]): void {
     for (const { id } of jobs) {
       this.note('  fetched', id);
-      this.books.fetched.add(id);
+      this.checker.fetched.add(id);
     }
   }
 
-  fetched(owner: Owner, fetched: Fetched): void {
+  fetched(owner: OwnerModel, fetched: Fetched): void {
     owner.fetched(fetched);
     this.remember(fetched.jobs);
   }
@@ -177,7 +184,7 @@ export class ScheduleWalk {
     for (const owner of this.owners) owner.isLapsed = owner.claim !== undefined;
   }
 
-  lost(owner: Owner): void {
+  lost(owner: OwnerModel): void {
     owner.lost();
     if (this.holder === owner) this.holder = undefined;
   }

@@ -3,8 +3,8 @@
  * order of the queue, within a lease that the pod knows to be valid.
  */
 import type { Moment } from '../../../src/core/run/lease.js';
-import { type End, type EntityBook, isKept, type Violate } from './books.js';
-import type { Seen } from './seen.js';
+import { type End, type EntityChecker, isKept, type Violate } from './entity-checker.js';
+import type { Snapshot } from './snapshot.js';
 
 /** A handler that is running. */
 export interface Running {
@@ -30,16 +30,16 @@ export interface Start extends Running {
   /** By the clocks of the pod. */
   readonly now: Moment;
   /** What is true in the store, and its time. */
-  readonly seen: Seen;
+  readonly seen: Snapshot;
   readonly serverNowMs: number;
   /** Handlers of the entity that are running, on any pod. */
   readonly beside: readonly Running[];
 }
 
-export function checkStart(book: EntityBook, start: Start, leaseMs: number, violate: Violate): void {
+export function checkStart(checker: EntityChecker, start: Start, leaseMs: number, violate: Violate): void {
   const { podId, word, n, token, grant, now, beside } = start;
   const what = `${podId} starts job ${n} of ${word} under token ${token}`;
-  const stint = book.stints.get(token);
+  const stint = checker.stints.get(token);
   if (stint?.podId !== podId) {
     violate(`I4: ${what}, which it was never given`);
     return;
@@ -57,28 +57,33 @@ export function checkStart(book: EntityBook, start: Start, leaseMs: number, viol
     else if (other.token >= token && !stint.isCut)
       violate(`I1: ${what} beside job ${other.n} on ${other.podId} under token ${other.token}`);
   }
-  for (const open of book.openBefore(n)) {
+  for (const open of checker.openBefore(n)) {
     if (!stint.ended.has(open)) violate(`I6: ${what} before job ${open}`);
   }
-  const tries = book.triesOf(n);
+  const tries = checker.triesOf(n);
   if (!stint.isCut && (start.made < tries.recorded || start.made > tries.ended))
     violate(`${what} after ${start.made} tries; ended ${tries.ended}, recorded ${tries.recorded}`);
-  if (!stint.isCut) checkTruth(book, start, what, violate);
+  if (!stint.isCut) checkTruth(checker, start, what, violate);
 }
 
-/** What the pod believes is so. Only a claim that a person has deleted may be believed in wrongly. */
-function checkTruth(book: EntityBook, { podId, n, token, seen, serverNowMs }: Start, what: string, violate: Violate) {
+/** What the pod believes is so. Only a claim that an operator has deleted may be believed in wrongly. */
+function checkTruth(
+  checker: EntityChecker,
+  { podId, n, token, seen, serverNowMs }: Start,
+  what: string,
+  violate: Violate,
+) {
   const { owner } = seen;
   if (owner?.podId !== podId || seen.token !== token)
     violate(`I1: ${what}; the owner is ${owner?.podId} under ${seen.token}`);
   else if (owner.untilMs <= serverNowMs) violate(`I2: ${what} when its lease has passed`);
-  if (book.recorded.has(n)) violate(`I5: ${what}, which has ended`);
+  if (checker.recorded.has(n)) violate(`I5: ${what}, which has ended`);
   else if (!seen.active.includes(n)) violate(`I3: ${what}, which it has not fetched`);
 }
 
 /** A pod ends a job: it is about to tell the store. */
 export function checkEnd(
-  book: EntityBook,
+  checker: EntityChecker,
   { podId, word, n, token }: Running,
   { kind, made, attempts }: Omit<End, 'n'> & { readonly attempts: number },
   running: readonly Running[],
@@ -86,23 +91,23 @@ export function checkEnd(
   violate: Violate,
 ): void {
   const what = `${podId} ends job ${n} of ${word}`;
-  const stint = book.stints.get(token);
+  const stint = checker.stints.get(token);
   if (!stint) {
     violate(`I4: ${what} under token ${token}, which nobody was given`);
     return;
   }
   if (running.some(other => other.podId === podId && other.n === n)) violate(`${what} while its handler runs`);
   const isAbandoned = !stint.started.has(n);
-  const mayFail = book.skipped.has(n) || (book.stalls.get(n) ?? 0) > maxStalled;
+  const mayFail = checker.skipped.has(n) || (checker.stalls.get(n) ?? 0) > maxStalled;
   const isForGood = kind === 'failed' || kind === 'blocked';
   if (isAbandoned && !(mayFail && isForGood))
-    violate(`race 7: ${what} as ${kind}, without having run it; it stalled ${book.stalls.get(n) ?? 0} times`);
+    violate(`race 7: ${what} as ${kind}, without having run it; it stalled ${checker.stalls.get(n) ?? 0} times`);
   const hasTriesLeft = made + 1 < attempts;
   if (isForGood && !isAbandoned && hasTriesLeft) violate(`${what} as failed after ${made} of ${attempts} tries`);
   if (kind === 'retrying' && !hasTriesLeft) violate(`${what} to be tried again after ${made} of ${attempts} tries`);
   if (!isKept(kind)) stint.ended.set(n, kind);
   else {
     stint.started.delete(n);
-    book.triesOf(n).ended++;
+    checker.triesOf(n).ended++;
   }
 }

@@ -1,18 +1,18 @@
-/** Runs a batch of calls in the real store, and tells the books of each what it did. */
+/** Runs a batch of calls in the real store, and tells the checker of each entity what it did. */
 
 import type { Claim } from '../../../src/core/model/claim.js';
 import { type EntityRef, entityKey } from '../../../src/core/model/entity.js';
 import type { NewJob, Settlement } from '../../../src/core/model/job.js';
 import type { Renewal, Renewed } from '../../../src/core/ports/claims.js';
 import type { EntityStore } from '../../../src/core/ports/store.js';
-import type { EntityBook, Step, Violate } from './books.js';
-import type { Seen } from './seen.js';
+import type { EntityChecker, Step, Violate } from './entity-checker.js';
+import type { Snapshot } from './snapshot.js';
 import { entityOf } from './walk-store.js';
 import type { Call, Outcome } from './wire.js';
 
 export interface StepsParts {
-  see(word: string): Seen;
-  book(word: string): EntityBook;
+  see(word: string): Snapshot;
+  checker(word: string): EntityChecker;
   readonly violate: Violate;
   nowMs(): number;
   note(...what: unknown[]): void;
@@ -21,10 +21,10 @@ export interface StepsParts {
 interface Made {
   readonly call: Call;
   readonly entity: EntityRef | undefined;
-  readonly before: Seen | undefined;
-  readonly after: Seen | undefined;
+  readonly before: Snapshot | undefined;
+  readonly after: Snapshot | undefined;
   /** Of all claims of a renewal, when it was made. */
-  readonly owners: readonly Seen['owner'][];
+  readonly owners: readonly Snapshot['owner'][];
   readonly nowMs: number;
   readonly answer: Promise<unknown>;
 }
@@ -41,7 +41,7 @@ export async function runBatch(
     result.status === 'fulfilled' ? { value: result.value } : { error: result.reason as Error },
   );
   for (const [at, step] of made.entries()) tellBooks(parts, podId, step, outcomes[at]);
-  for (const { entity } of made) if (entity) parts.book(entityKey(entity)).endOfBatch();
+  for (const { entity } of made) if (entity) parts.checker(entityKey(entity)).endOfBatch();
   return outcomes;
 }
 
@@ -66,7 +66,7 @@ function tellBooks(parts: StepsParts, podId: string, made: Made, outcome: Outcom
   if (!entity || !before || !after) return;
   const step: Step = { podId, ...readCall(call), before, after, error, nowMs };
   parts.note(`  ${podId}.${call.method}`, entity.id, describe(step), error ? `! ${error.name}` : '→', show(after));
-  parts.book(entityKey(entity)).observe(step);
+  parts.checker(entityKey(entity)).observe(step);
 }
 
 /** I3: a claim is renewed for its owner, and lost for everybody else. */
@@ -133,7 +133,7 @@ export function describe({ claim, epoch, settled, added }: Step): string {
   return parts.filter(part => part).join(' ');
 }
 
-export function show({ owner, active, wait, delayed, paused, hold }: Seen): string {
+export function show({ owner, active, wait, delayed, paused, hold }: Snapshot): string {
   const held = hold ? ` held until ${hold.untilMs}` : '';
   const late = delayed.length > 0 ? ` later ${delayed}` : '';
   return `[${owner ? `${owner.podId}/${owner.epoch}` : 'nobody'} ${active} | ${wait}${held}${late}${paused ? ' paused' : ''}]`;

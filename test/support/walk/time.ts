@@ -1,6 +1,6 @@
 /**
  * Time of a walk: one true time, which is the server's, and a clock of its own for each pod over it.
- * A pod's clock runs a little fast or slow, may be set by a person, and may stop with its machine; while the pod's event
+ * A pod's clock runs a little fast or slow, may be set by an operator, and may stop with its machine; while the pod's event
  * loop is blocked its timers wait, and time passes for the others.
  */
 import type { Clock, Timer } from '../../../src/core/ports/clock.js';

@@ -9,7 +9,7 @@ import type { Log } from '../../../src/core/ports/log.js';
 import { MemoryEntityStore } from '../../../src/store/memory/memory-store.js';
 import type { MemoryServer } from '../../../src/store/memory/server.js';
 import type { Random } from '../random.js';
-import type { Violate } from './books.js';
+import type { Violate } from './entity-checker.js';
 import { PodClock, type WalkTime } from './time.js';
 import { WalkStore } from './walk-store.js';
 import { type Call, type Outcome, Wire } from './wire.js';

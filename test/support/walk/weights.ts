@@ -35,7 +35,7 @@ const BY_HAND: readonly ActionName[] = ['pause', 'jumpWall', 'deleteClaim', 'rem
 export const METHODS = ['add', 'tryClaim', 'resync', 'take', 'finish', 'finish', 'release', 'renew', 'due'];
 export const KINDS: readonly Trap['kind'][] = ['drop', 'lose', 'late', 'hold', 'refuse'];
 
-/** How often each action happens in this walk: some are calm, some are storms, some without a person's hand. */
+/** How often each action happens in this walk: some are calm, some are storms, some without an operator. */
 export function weightsOf(random: Random): Record<ActionName, number> {
   const weights = { ...WEIGHTS };
   const storm = random.pick([0, 0.3, 1, 1, 3]);

@@ -1,0 +1,167 @@
+/** The core in the corners that reviews have found: each test failed before its cause was mended. */
+import type { EntityRef } from '../../../src/core/model/entity.js';
+import { settle } from '../../support/clock.js';
+import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
+import { plantedJob } from '../../support/planted-job.js';
+
+describe('the engine', () => {
+  const ref: EntityRef = { type: 'account', id: '1' };
+  let cluster: MemoryPods;
+  let a: Pod;
+
+  beforeEach(async () => {
+    cluster = new MemoryPods();
+    a = await cluster.pod('A');
+  });
+  afterEach(() => cluster.close());
+
+  /** A job that came into the queue without anybody being told. */
+  const plant = (n: number, id = '1') =>
+    cluster.server.entity({ type: 'account', id }).wait.push(plantedJob(`planted-${n}`, `{"n":${n}}`));
+
+  test('several enqueues meet a release that is refused: one look, and each job once', async () => {
+    await a.add('1', 0);
+    a.store.before('release', () => plant(1));
+    const letThrough = a.store.hold('release');
+    await cluster.clock.advance(16_000);
+    await a.add('1', 2, 3);
+    letThrough();
+    await settle();
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2', 'A:1:3']);
+    expect(a.store.calls.filter(call => call === 'tryClaim')).toHaveLength(1);
+  });
+
+  test('a worker that is refused again and again says why once, and goes on when it no longer is', async () => {
+    cluster.instant = false;
+    await a.add('1', 0, 1);
+    a.store.break('refuse');
+    await cluster.job(0).end();
+    await cluster.clock.advance(10_000);
+    expect(a.store.calls.filter(call => call === 'resync').length).toBeGreaterThan(5);
+    expect(a.log.lines.filter(line => line.includes('Resync of account:1 failed'))).toHaveLength(1);
+    a.store.mend();
+    await cluster.clock.advance(2000);
+    await cluster.job(1).end();
+  });
+
+  test('closing twice waits twice: nothing is disconnected while a handler runs', async () => {
+    cluster.instant = false;
+    await a.add('1', 0);
+    const closed = Promise.all([a.engine.close(), a.engine.close(), a.engine.drain()]);
+    await settle();
+    expect(a.store.calls).not.toContain('close');
+    await cluster.job(0).end();
+    await closed;
+    expect(a.store.calls.filter(call => call === 'close')).toHaveLength(1);
+  });
+
+  test('a hand-over waits for the ends that are under way', async () => {
+    cluster.instant = false;
+    await a.add('1', 0);
+    const letThrough = a.store.hold('finish');
+    const job = cluster.job(0);
+    const drained = a.engine.drain();
+    await job.end();
+    expect(a.store.calls).not.toContain('release');
+    letThrough();
+    await drained;
+    expect(a.store.calls).toContain('release');
+  });
+
+  test('a hand-over makes good the ends that were refused: nobody runs a finished job again', async () => {
+    cluster.instant = false;
+    await a.add('1', 0);
+    await cluster.pod('B');
+    a.store.next('finish', 'refuse');
+    const drained = a.engine.drain();
+    await cluster.job(0).end();
+    await drained;
+    await cluster.clock.advance(3 * LEASE_MS);
+    expect(cluster.starts).toEqual(['A:1:0']);
+  });
+
+  test('I6: a job that waits for a valid lease is not forgotten by an idle release on the renewal that brings it', async () => {
+    const b = await cluster.pod('B');
+    await a.add('1', 0);
+    await a.addForLater('1', 9);
+    await cluster.clock.advance(14_500);
+    const renewed = a.store.hold('renew');
+    await cluster.clock.advance(LEASE_MS);
+    await b.add('1', 1, 2);
+    expect(cluster.starts).toEqual(['A:1:0']);
+    renewed();
+    await cluster.clock.advance(LEASE_MS);
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
+  });
+
+  test('a claim is deleted and granted again before the first answer has come: each job runs once', async () => {
+    cluster.instant = false;
+    const open = [a.store.hold('add'), a.store.hold('add')];
+    const first = a.add('1', 0);
+    await settle();
+    cluster.server.entity(ref).owner = undefined;
+    const second = a.add('1', 1);
+    await settle();
+    for (const letThrough of open) letThrough();
+    await Promise.all([first, second]);
+    await cluster.job(0).end();
+    await cluster.job(1).end();
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
+  });
+
+  test('I7: one sweep finds all that is due, however much it is', async () => {
+    for (let i = 0; i < 350; i++) {
+      plant(i, `e${i}`);
+      cluster.server.lowerDue(cluster.server.entity({ type: 'account', id: `e${i}` }), cluster.clock.monotonicMs());
+    }
+    await cluster.clock.advance(1300);
+    expect(new Set(cluster.starts).size).toBe(350);
+  });
+
+  test('a job that is added while a late answer brings nothing is fetched by the end of the running one', async () => {
+    cluster.instant = false;
+    const b = await cluster.pod('B');
+    await a.add('1', 0, 1, 2, 3);
+    await cluster.job(0).end();
+    await cluster.job(1).end();
+    const letThrough = a.store.hold('finish');
+    await cluster.job(2).end();
+    cluster.clock.stall(25);
+    await b.add('1', 4);
+    await cluster.job(3).end();
+    letThrough();
+    await settle();
+    expect(cluster.starts.at(-1)).toBe('A:1:4');
+  });
+
+  test('race 7: jobs of a dead owner are fetched one at a time, also after a connection has broken', async () => {
+    cluster.instant = false;
+    await a.add('1', 0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+    for (const n of [0, 1, 2, 3]) await cluster.job(n).end();
+    expect(cluster.server.entity(ref).active).toHaveLength(6);
+    const b = await cluster.pod('B');
+    a.store.break('drop');
+    const dead = cluster.job(4);
+    cluster.forget(dead);
+    await cluster.clock.advance(LEASE_MS + 1200);
+    b.store.next('finish', 'lose');
+    for (const n of [4, 5, 6]) await cluster.job(n).end();
+    expect(cluster.starts.at(-1)).toBe('B:1:7');
+    expect(cluster.server.entity(ref).active).toHaveLength(1);
+    await dead.end();
+  });
+
+  test.each([
+    ['no message', Object.assign(new Error(), { message: undefined })],
+    ['a message that is no text', Object.assign(new Error(), { message: { why: 1 } })],
+    ['nothing at all', undefined],
+    ['an object without a text', Object.create(null)],
+    ['half of a surrogate pair', new Error('\ud800')],
+  ])('a handler throws %s: the job is failed with a text, and its successor runs', async (_, thrown) => {
+    cluster.instant = false;
+    await a.add('1', 0, 1);
+    await cluster.job(0).fail(thrown ?? null);
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
+    expect(typeof cluster.server.entity(ref).failed[0]?.outcome?.value).toBe('string');
+  });
+});

@@ -1,0 +1,79 @@
+/** Anything that was thrown, as bounded and well-formed text. */
+import fc from 'fast-check';
+import {
+  asLine,
+  latestStacks,
+  MAX_LINE_LENGTH,
+  MAX_REASON_LENGTH,
+  MAX_STACK_LENGTH,
+  MAX_STACKS_LENGTH,
+  quoted,
+  shorten,
+} from '../../../../src/core/model/error-text.js';
+import { failureTextOf } from '../../../../src/core/model/failure-text.js';
+import { BatchFailure } from '../../../../src/core/model/job-errors.js';
+import { describeThrown } from '../../../../src/core/model/reply.js';
+import { thrown } from '../../../support/hostile.js';
+
+test('whatever is thrown has a reason, a stack and a description within their bounds', () => {
+  fc.assert(
+    fc.property(thrown, make => {
+      const error = make();
+      const { reason, stack } = failureTextOf(error);
+      expect([typeof reason, typeof stack]).toEqual(['string', 'string']);
+      expect(reason.length).toBeLessThanOrEqual(MAX_REASON_LENGTH);
+      expect(stack.length).toBeLessThanOrEqual(MAX_STACK_LENGTH);
+      expect([reason, stack].every(text => text.isWellFormed())).toBe(true);
+      expect(JSON.stringify(describeThrown(error)).length).toBeLessThan(100_000);
+      expect(BatchFailure.is(error)).toBe(BatchFailure.is(error));
+      new BatchFailure([{ job: {}, error }]);
+    }),
+  );
+});
+
+test('a failing Error.prepareStackTrace leaves the message', () => {
+  const before = Error.prepareStackTrace;
+  const error = new Error('what can be had');
+  try {
+    Error.prepareStackTrace = () => {
+      throw new Error('no stack');
+    };
+    expect(failureTextOf(error).reason).toBe('what can be had');
+    expect(failureTextOf(error).stack).toContain('what can be had');
+  } finally {
+    Error.prepareStackTrace = before;
+  }
+});
+
+test('a cut text is well-formed, no longer than its bound, and says that it was cut', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme', maxLength: 40 }), fc.nat(40), (text, max) => {
+      const cut = shorten(text, max);
+      expect(cut.length).toBeLessThanOrEqual(max);
+      expect(cut.isWellFormed()).toBe(true);
+      if (text.length <= max) expect(cut).toBe(text);
+      else if (max > 0) expect(cut.endsWith('…')).toBe(true);
+    }),
+  );
+  expect(shorten('ab😀cd', 4)).toBe('ab…');
+  expect(shorten('\ud83d', 4)).toBe('\ufffd');
+});
+
+test('a text in a line breaks no line, and a name in a sentence is short', () => {
+  expect(asLine('a\nb\r\t\u0000\u001b[31m\u2028c')).toBe('a\\nb\\r\\t\\u0000\\u001b[31m\\u2028c');
+  expect(asLine('\n'.repeat(5000)).length).toBeLessThanOrEqual(MAX_LINE_LENGTH);
+  expect(quoted(`pay\n${'x'.repeat(2000)}`)).toMatch(/^"pay\\nx+…"$/);
+  expect(quoted('x'.repeat(2000)).length).toBeLessThan(200);
+});
+
+test('of many attempts the latest stacks are kept, bounded together, and by how many jobs share a step', () => {
+  expect(latestStacks(['1', '2'], '3', 10)).toEqual(['1', '2', '3']);
+  expect(latestStacks(['1', '2'], '3', 2)).toEqual(['2', '3']);
+  expect(latestStacks(['1'], '2', 0)).toEqual([]);
+  expect(latestStacks([{}, '1'], '2', 3)).toEqual(['1', '2']);
+  const long = 's'.repeat(MAX_STACK_LENGTH);
+  expect(latestStacks([long, long, long], long, 10)).toEqual([long, long]);
+  expect(latestStacks([], 's'.repeat(1e6), 10).join('').length).toBe(MAX_STACKS_LENGTH);
+  const shared = latestStacks([long], long, 10, 128);
+  expect(shared.join('').length).toBe(8192);
+});

@@ -1,0 +1,156 @@
+/** Pause and resume as the engine sees them: what starts in between, with one handler and with several. */
+import { settle } from '../../support/clock.js';
+import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
+
+describe('a pause', () => {
+  const entity = { type: 'account', id: '1' };
+  let cluster: MemoryPods;
+  let a: Pod;
+
+  beforeEach(async () => {
+    cluster = new MemoryPods();
+    cluster.instant = false;
+    a = await cluster.pod('A');
+  });
+  afterEach(async () => {
+    await a.engine.control.pause(entity, false);
+    await cluster.close();
+  });
+
+  const starts = (...ns: number[]) => ns.map(n => `A:1:${n}`);
+  const stored = () => cluster.server.entity(entity);
+  const pause = async (isPaused = true) => {
+    await a.engine.control.pause(entity, isPaused);
+    await settle();
+  };
+  /** Job 2 runs, and what follows is fetched. */
+  const withPrefetched = async () => {
+    await a.add('1', 0, 1, 2, 3, 4, 5, 6);
+    await cluster.job(0).end();
+    await cluster.job(1).end();
+    expect(stored().active.length).toBeGreaterThan(1);
+  };
+
+  test('what is fetched goes back while the running job runs on; after a resume all run in their order', async () => {
+    await withPrefetched();
+    await pause();
+    expect(stored().active).toHaveLength(1);
+    await cluster.job(2).end();
+    expect(cluster.running).toEqual([]);
+    await cluster.clock.advance(2 * LEASE_MS);
+    expect(cluster.starts).toEqual(starts(0, 1, 2));
+    await pause(false);
+    for (const n of [3, 4, 5, 6]) await cluster.job(n).end();
+    expect(cluster.starts).toEqual(starts(0, 1, 2, 3, 4, 5, 6));
+  });
+
+  test('paused and resumed at once, the next job follows the running one, without a pause', async () => {
+    await withPrefetched();
+    await pause();
+    await pause(false);
+    await cluster.job(2).end();
+    expect(cluster.running.map(({ n }) => n)).toEqual([3]);
+  });
+
+  /** A pause of which no word comes, only the mark in the claim. */
+  const pauseUnheard = () => {
+    stored().paused = true;
+    const { owner } = stored();
+    if (owner) owner.recall = 'pause';
+  };
+
+  test('the word is lost: the end of the running job tells, and at most one more has started', async () => {
+    await a.add('1', ...Array(16).keys());
+    for (const n of [0, 1, 2, 3, 4]) await cluster.job(n).end();
+    // More are fetched than the two that an end may let start before it tells.
+    expect(stored().active.length).toBeGreaterThan(4);
+    const letThrough = a.store.hold('finish');
+    pauseUnheard();
+    await cluster.job(5).end();
+    expect(cluster.running.map(({ n }) => n)).toEqual([6]);
+    letThrough();
+    await settle();
+    await cluster.job(6).end();
+    expect(cluster.running).toEqual([]);
+    expect(stored().wait.map(({ data }) => JSON.parse(data).n)).toEqual([7, 8, 9, 10, 11, 12, 13, 14, 15]);
+  });
+
+  test('several handlers, and the word is lost: one that is free asks, hears it, and works on after the resume', async () => {
+    cluster.atOnce = 3;
+    const b = await cluster.pod('B', { entities: { order: {}, account: { maxWorkersPerEntity: 3 } } });
+    await a.engine.close();
+    await b.add('1', 0);
+    expect(cluster.running.map(({ n }) => n)).toEqual([0]);
+    pauseUnheard();
+    await b.add('1', 1, 2);
+    expect(cluster.running.map(({ n }) => n)).toEqual([0]);
+    await b.engine.control.pause(entity, false);
+    await settle();
+    expect(cluster.running.map(({ n }) => n)).toEqual([0, 1, 2]);
+  });
+
+  test('a job that waits for no time for its next try, and a pause: it is the first after the resume', async () => {
+    await a.engine.enqueue({
+      entityType: 'account',
+      entityId: '1',
+      name: 'work',
+      data: { n: 0 },
+      options: { attempts: 2 },
+    });
+    await a.add('1', 1);
+    expect(cluster.running.map(({ n }) => n)).toEqual([0]);
+    const answers = [a.store.hold('finish'), a.store.hold('giveBack')];
+    await cluster.job(0).fail();
+    await pause();
+    for (const letThrough of answers) {
+      letThrough();
+      await settle();
+    }
+    await pause(false);
+    expect(cluster.starts).toEqual(starts(0, 0));
+  });
+
+  test('what an earlier call brings after the recall goes back, too', async () => {
+    await withPrefetched();
+    const answers = [a.store.hold('finish'), a.store.hold('giveBack')];
+    await cluster.job(2).end();
+    await pause();
+    for (const letThrough of answers) {
+      letThrough();
+      await settle();
+    }
+    await cluster.job(3).end();
+    expect(cluster.starts).toEqual(starts(0, 1, 2, 3));
+    expect(stored().active).toEqual([]);
+    await pause(false);
+    expect(cluster.running.map(({ n }) => n)).toEqual([4]);
+  });
+
+  test('the answer to the giving back is lost: it begins anew, and nothing runs that was paused', async () => {
+    await withPrefetched();
+    a.store.next('giveBack', 'lose');
+    await pause();
+    await cluster.job(2).end();
+    await cluster.clock.advance(LEASE_MS);
+    expect(cluster.starts).toEqual(starts(0, 1, 2));
+    await pause(false);
+    await cluster.clock.advance(LEASE_MS);
+    expect(cluster.running.map(({ n }) => n)).toEqual([3]);
+  });
+
+  test('several handlers: those that run end by themselves, and their ends count at once; a resume goes on beside them', async () => {
+    cluster.atOnce = 3;
+    const b = await cluster.pod('B', { entities: { order: {}, account: { maxWorkersPerEntity: 3 } } });
+    await a.engine.close();
+    await b.add('1', 0, 1, 2, 3, 4, 5);
+    expect(cluster.running.map(({ n }) => n)).toEqual([0, 1, 2]);
+    await pause();
+    await cluster.job(1).end();
+    expect(cluster.running.map(({ n }) => n)).toEqual([0, 2]);
+    expect(stored().active).toHaveLength(2);
+    await pause(false);
+    expect(cluster.running.map(({ n }) => n)).toEqual([0, 2, 3]);
+    await cluster.job(0).end();
+    expect(cluster.running.map(({ n }) => n)).toEqual([2, 3, 4]);
+  });
+});

@@ -1,0 +1,111 @@
+/**
+ * Races of time: deadlines that differ from claim to claim, clocks that jump, a machine that stands still. Each clock
+ * stands until the test moves it; numbers are those of the design's invariants (I) and races.
+ */
+import { settle } from '../../support/clock.js';
+import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
+
+const HOUR_MS = 3_600_000;
+
+describe('races of time', () => {
+  let cluster: MemoryPods;
+  let a: Pod;
+
+  beforeEach(async () => {
+    cluster = new MemoryPods();
+    cluster.instant = false;
+    a = await cluster.pod('A');
+  });
+  afterEach(() => cluster.close());
+
+  const ref = (id: string) => ({ type: 'account', id });
+  const stored = (id = '1') => cluster.server.entity(ref(id));
+  const running = () => cluster.running.map(({ pod, n }) => `${pod}${n}`);
+  /** Pod A runs job 2 and has fetched job 3. */
+  const withPrefetched = async () => {
+    await a.add('1', 0, 1, 2, 3);
+    await cluster.job(0).end();
+    await cluster.job(1).end();
+    expect(stored().active).toHaveLength(2);
+  };
+
+  test('race 3: a claim that outlives the last renewal of its dead pod is found when its own time has come', async () => {
+    await a.add('early', 0);
+    await cluster.clock.advance(0.3 * LEASE_MS);
+    await a.add('late', 1);
+    const dead = [...cluster.running];
+    for (const handler of dead) cluster.forget(handler);
+    a.store.break('drop');
+    const b = await cluster.pod('B');
+    const untilMs = stored('late').owner?.untilMs ?? 0;
+    // At the deadline of the pod's last renewal somebody looks at both: one of them has a live owner still.
+    await cluster.clock.advance((stored('early').owner?.untilMs ?? 0) - cluster.clock.monotonicMs());
+    for (const id of ['early', 'late']) cluster.server.wake('B', stored(id));
+    await settle();
+    expect(running()).toEqual(['B0']);
+    expect(stored('late').owner?.podId).toBe('A');
+    expect(cluster.server.due.get('account:late')).toBe(untilMs);
+    await cluster.clock.advance(untilMs - cluster.clock.monotonicMs() + 1200);
+    expect(running()).toEqual(['B0', 'B1']);
+    expect(b.log.lines).toEqual([]);
+    for (const handler of dead) await handler.end();
+  });
+
+  test('race 20: a machine that was suspended starts nothing that it had fetched, although its monotonic clock stood still', async () => {
+    const b = await cluster.pod('B');
+    await withPrefetched();
+    const zombie = cluster.job(2);
+    const before = cluster.clock.monotonicMs();
+    // While A stands still others are heard, its lease runs out in the store, and B takes over.
+    cluster.server.heard = { sinceMs: Number.NEGATIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
+    stored().owner = { podId: 'A', epoch: stored().owner?.epoch ?? 0, untilMs: 0 };
+    cluster.forget(zombie);
+    cluster.server.wake('B', stored());
+    await settle();
+    expect(running()).toEqual(['B2']);
+    cluster.clock.jumpWall(LEASE_MS);
+    const letThrough = a.store.hold('renew');
+    await zombie.end();
+    expect(cluster.clock.monotonicMs()).toBe(before);
+    expect(running()).toEqual(['B2']);
+    expect(a.store.calls.filter(call => call === 'finish')).toHaveLength(3);
+    letThrough();
+    await settle();
+    for (const n of [2, 3]) await cluster.job(n).end();
+    expect(cluster.starts.slice(3)).toEqual(['B:1:2', 'B:1:3']);
+    expect(b.log.lines).toEqual([]);
+  });
+
+  test('race 20: a wall clock that jumps ahead costs a renewal, and no job', async () => {
+    await withPrefetched();
+    cluster.clock.jumpWall(HOUR_MS);
+    await cluster.job(2).end();
+    expect(running()).toEqual(['A3']);
+    await cluster.job(3).end();
+    expect(cluster.starts).toEqual([0, 1, 2, 3].map(n => `A:1:${n}`));
+    expect(a.store.calls).not.toContain('resync');
+  });
+
+  test('race 20: a wall clock that is set back stops no renewal from counting', async () => {
+    await withPrefetched();
+    cluster.clock.jumpWall(-HOUR_MS);
+    await cluster.clock.advance(3 * LEASE_MS);
+    const letThrough = a.store.hold('renew');
+    await cluster.job(2).end();
+    expect(running()).toEqual(['A3']);
+    letThrough();
+  });
+
+  test('race 20: tokens grow although the clock that they come from is set back', async () => {
+    const b = await cluster.pod('B');
+    await a.add('1', 0);
+    const first = BigInt(cluster.job(0).context.fencingToken);
+    cluster.clock.jumpWall(-HOUR_MS);
+    const drained = a.engine.drain();
+    await b.add('1', 1);
+    await cluster.job(0).end();
+    await drained;
+    expect(running()).toEqual(['B1']);
+    expect(BigInt(cluster.job(1).context.fencingToken)).toBeGreaterThan(first);
+  });
+});

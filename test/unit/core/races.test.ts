@@ -1,0 +1,215 @@
+/**
+ * Races of the design that `engine.test.ts` does not force: one test for each guard of the core that no other test
+ * misses when it is taken out. Barriers and scripted faults only; numbers are those of the design.
+ */
+import { settle } from '../../support/clock.js';
+import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
+
+describe('races of the core', () => {
+  let cluster: MemoryPods;
+  let a: Pod;
+
+  beforeEach(async () => {
+    cluster = new MemoryPods();
+    cluster.instant = false;
+    a = await cluster.pod('A');
+  });
+  afterEach(() => cluster.close());
+
+  const stored = (id = '1') => cluster.server.entity({ type: 'account', id });
+  const active = () => stored().active.map(({ data }) => JSON.parse(data).n);
+  const count = (pod: Pod, method: string) => pod.store.calls.filter(call => call === method).length;
+  const enqueue = (pod: Pod, n: number, jobId: string) =>
+    pod.engine.enqueue({ entityType: 'account', entityId: '1', name: 'w', data: { n }, options: { jobId } });
+  /** Pod A runs job 2 and has fetched job 3. */
+  const withPrefetched = async () => {
+    await a.add('1', 0, 1, 2, 3);
+    await cluster.job(0).end();
+    await cluster.job(1).end();
+    expect(active()).toEqual([2, 3]);
+  };
+
+  test('races 1 and 28: a pod dies before it could make good an end that was not executed: both run again, in order', async () => {
+    const b = await cluster.pod('B');
+    await withPrefetched();
+    a.store.next('finish', 'refuse');
+    await cluster.job(2).end();
+    expect(active()).toEqual([2, 3]);
+    const dead = cluster.job(3);
+    a.store.break('drop');
+    cluster.forget(dead);
+    await cluster.clock.advance(LEASE_MS + 1200);
+    await cluster.job(2).end();
+    await cluster.job(3).end();
+    await dead.end();
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2', 'A:1:3', 'B:1:2', 'B:1:3']);
+    expect(b.log.lines).toEqual([]);
+  });
+
+  test('race 1: an add that certainly was not executed is its caller’s matter alone', async () => {
+    await withPrefetched();
+    a.store.next('add', 'refuse');
+    await expect(a.add('1', 4)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    for (const n of [2, 3]) await cluster.job(n).end();
+    expect(count(a, 'resync')).toBe(0);
+  });
+
+  test('race 2: an answer that is lost while a handler runs is looked into when it has ended, and not before', async () => {
+    await a.add('1', 0, 1);
+    a.store.next('add', 'lose');
+    await expect(a.add('1', 2)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    await settle();
+    expect(count(a, 'resync')).toBe(0);
+    for (const n of [0, 1, 2]) await cluster.job(n).end();
+    expect(count(a, 'resync')).toBe(1);
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
+  });
+
+  test('race 2: a pod that has lost the entity does not claim it by an add while the lost handler runs', async () => {
+    await cluster.pod('B');
+    await a.add('1', 0);
+    const zombie = cluster.job(0);
+    stored().owner = undefined;
+    await cluster.clock.advance(LEASE_MS / 3);
+    expect(zombie.context.signal.aborted).toBe(true);
+    cluster.forget(zombie);
+    await a.add('1', 1);
+    expect(stored().owner?.podId).toBe('B');
+    for (const n of [0, 1]) await cluster.job(n).end();
+    await cluster.clock.advance(LEASE_MS);
+    await zombie.end();
+    expect(cluster.starts).toEqual(['A:1:0', 'B:1:0', 'B:1:1']);
+    expect(a.log.lines.filter(line => line.includes('Lost account:1'))).toHaveLength(1);
+  });
+
+  test('race 25: a pod whose claim is gone does not claim anew, beside its own handler, before it has been told', async () => {
+    await a.add('1', 0);
+    const zombie = cluster.job(0);
+    stored().owner = undefined;
+    await a.add('1', 1);
+    expect(stored().owner).toBeUndefined();
+    await cluster.clock.advance(LEASE_MS / 3);
+    expect(zombie.context.signal.aborted).toBe(true);
+  });
+
+  test('race 4: the late answer to a release is not one about the claim that came after it', async () => {
+    await a.add('1', 0);
+    await cluster.job(0).end();
+    const letThrough = a.store.hold('release');
+    await cluster.clock.advance(16_000);
+    await a.add('1', 1);
+    letThrough();
+    await settle();
+    await cluster.job(1).end();
+    expect(active()).toEqual([]);
+    expect(stored().owner?.podId).toBe('A');
+  });
+
+  test('races 4 and 24: nor is the news that the claim before it is gone', async () => {
+    await a.add('1', 0);
+    await cluster.job(0).end();
+    const released = a.store.hold('release');
+    await cluster.clock.advance(15_000);
+    const renewed = a.store.hold('renew');
+    await cluster.clock.advance(LEASE_MS / 3);
+    await a.add('1', 1);
+    renewed();
+    released();
+    await settle();
+    expect(cluster.job(1).context.signal.aborted).toBe(false);
+    await cluster.job(1).end();
+    expect(active()).toEqual([]);
+  });
+
+  test('race 4: a release that is refused takes at once what it was refused for', async () => {
+    const b = await cluster.pod('B');
+    cluster.instant = true;
+    cluster.server.wake = () => {};
+    await a.add('1', 0);
+    await cluster.clock.advance(14_990);
+    const renewed = a.store.hold('renew');
+    await cluster.clock.advance(10);
+    await b.add('1', 1);
+    renewed();
+    await settle();
+    expect(count(a, 'release')).toBe(1);
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
+    expect(count(a, 'resync')).toBe(0);
+  });
+
+  test('race 4: no release while an answer is owed that may have brought a job', async () => {
+    const b = await cluster.pod('B');
+    cluster.instant = true;
+    cluster.server.wake = () => {};
+    await a.add('1', 0);
+    const entered = a.store.hold('add');
+    const first = a.add('1', 1);
+    await b.add('1', 2);
+    await cluster.clock.advance(17_000);
+    entered();
+    await first;
+    expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
+  });
+
+  test('race 7: what a dead owner had fetched is fetched one at a time, so that a killer is alone next time', async () => {
+    const b = await cluster.pod('B');
+    await a.add('1', ...Array.from({ length: 9 }, (_, n) => n));
+    await cluster.job(0).end();
+    await cluster.job(1).end();
+    expect(active()).toEqual([2, 3]);
+    const dead = cluster.job(2);
+    a.store.break('drop');
+    cluster.forget(dead);
+    await cluster.clock.advance(LEASE_MS + 1200);
+    const fetched: number[][] = [];
+    for (const n of [2, 3, 4, 5]) {
+      fetched.push(active());
+      await cluster.job(n).end();
+    }
+    expect(fetched).toEqual([[2], [3], [4], [5, 6]]);
+    await dead.end();
+    expect(b.log.lines).toEqual([]);
+  });
+
+  test('race 12: a pod that shuts down while the answer to its claim is lost finds the claim, and hands it over', async () => {
+    await cluster.pod('B');
+    a.store.next('add', 'lose');
+    const added = a.add('1', 0);
+    const drained = a.engine.drain();
+    await expect(added).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+    await settle();
+    expect(cluster.starts).toEqual(['B:1:0']);
+    await drained;
+  });
+
+  test('race 12: a pod that shuts down starts no prefetched job, and claims nothing more', async () => {
+    await cluster.pod('B');
+    await withPrefetched();
+    const drained = a.engine.drain();
+    await a.add('2', 9);
+    expect(cluster.starts.at(-1)).toBe('B:2:9');
+    await cluster.job(2).end();
+    await drained;
+    expect(cluster.starts.at(-1)).toBe('B:1:3');
+  });
+
+  for (const [what, fault] of [
+    ['was confirmed', undefined],
+    ['was made good', 'lose'],
+  ] as const) {
+    test(`race 28: an end that ${what} is not repeated for a later job of the same id`, async () => {
+      for (const [n, id] of ['x', 'p', 'q', 'r'].entries()) await enqueue(a, n, id);
+      await settle();
+      if (fault) a.store.next('finish', fault);
+      await cluster.job(0).end();
+      await enqueue(a, 4, 'x');
+      await cluster.job(1).end();
+      await cluster.job(2).end();
+      expect(active()).toEqual([3, 4]);
+      a.store.next('add', 'lose');
+      await expect(a.add('1', 5)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
+      for (const n of [3, 4, 5]) await cluster.job(n).end();
+      expect(cluster.starts).toEqual([0, 1, 2, 3, 4, 5].map(n => `A:1:${n}`));
+    });
+  }
+});

@@ -1,0 +1,138 @@
+/** Handlers that run for long, or never settle: who is told of them, and when. */
+import { settle } from '../../../support/clock.js';
+import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
+import { gate } from '../../../support/wait.js';
+
+const SLOW_MS = 30_000;
+
+let cluster: MemoryPods;
+
+beforeEach(() => {
+  cluster = new MemoryPods();
+  cluster.instant = false;
+});
+afterEach(() => cluster.close());
+
+const lines = (pod: Pod) => pod.log.lines.filter(line => line.includes(' runs for '));
+const events = (pod: Pod) => pod.events.filter(({ type }) => type === 'job.slow');
+
+test('a handler that does not settle is told of after slowHandlerWarnMs, and each time it has run twice as long', async () => {
+  const a = await cluster.pod('A');
+  await a.add('1', 0, 1);
+  await cluster.clock.advance(SLOW_MS - 1000);
+  expect(lines(a)).toEqual([]);
+  await cluster.clock.advance(2000);
+  expect(lines(a)).toEqual([
+    expect.stringMatching(
+      /^warn Job \S+ \("withdraw"\) of account:1 runs for 30 s; its entity waits\. It may never settle: see handlerTimeoutMs\.$/,
+    ),
+  ]);
+  expect(events(a)).toEqual([
+    expect.objectContaining({
+      entityType: 'account',
+      entityId: '1',
+      jobName: 'withdraw',
+      attempt: 1,
+      durationMs: SLOW_MS,
+    }),
+  ]);
+  await cluster.clock.advance(8 * SLOW_MS);
+  expect(lines(a).map(line => /for (\d+) s/.exec(line)?.[1])).toEqual(['30', '60', '120', '240']);
+  expect(events(a)).toHaveLength(4);
+  await cluster.job(0).end();
+  await cluster.clock.advance(SLOW_MS - 1000);
+  expect(lines(a)).toHaveLength(4);
+});
+
+test('one that hangs for days is told of once an hour', async () => {
+  const a = await cluster.pod('A');
+  await a.add('1', 0);
+  await cluster.clock.advance(3 * 3_600_000);
+  const before = lines(a).length;
+  await cluster.clock.advance(3 * 3_600_000);
+  expect(lines(a)).toHaveLength(before + 3);
+});
+
+test('slowHandlerWarnMs is of each type; 0 is never', async () => {
+  cluster.types = ['account', 'order'];
+  const a = await cluster.pod('A', {
+    workerDefaults: { heartbeatTTL: LEASE_MS / 1000, slowHandlerWarnMs: 2000 },
+    entities: { order: { workerConfig: { slowHandlerWarnMs: 0 } } },
+  });
+  await a.engine.enqueue({ entityType: 'order', entityId: '2', name: 'pay', data: { n: 1 } });
+  await a.add('1', 0);
+  await cluster.clock.advance(60_000);
+  expect(lines(a)).not.toEqual([]);
+  expect(lines(a).filter(line => line.includes('order'))).toEqual([]);
+});
+
+test('of a batch one line tells, and an event for each of its jobs', async () => {
+  const a = await cluster.pod('A', {}, [], { withdraw: { max: 3, maxWaitMs: 10 } });
+  await a.add('1', 0, 1, 2);
+  await cluster.clock.advance(SLOW_MS + 1000);
+  expect(lines(a)).toEqual([
+    expect.stringMatching(/A batch of 3 jobs "withdraw" of account:1 runs for 30 s; its entity/),
+  ]);
+  expect(events(a)).toHaveLength(3);
+});
+
+test('where several of an entity may run at once, nothing says that it waits', async () => {
+  const a = await cluster.pod('A', { entities: { account: { workerConfig: { concurrency: 2 } } } });
+  await a.add('1', 0);
+  await cluster.clock.advance(SLOW_MS + 1000);
+  expect(lines(a)).toEqual([expect.stringMatching(/runs for 30 s\. It may never settle: see handlerTimeoutMs\.$/)]);
+});
+
+test('when handlerTimeoutMs is set, the line does not ask for it', async () => {
+  const a = await cluster.pod('A', {
+    workerDefaults: { heartbeatTTL: LEASE_MS / 1000, handlerTimeoutMs: 10 * SLOW_MS },
+  });
+  await a.add('1', 0);
+  await cluster.clock.advance(SLOW_MS + 1000);
+  expect(lines(a)).toEqual([expect.stringMatching(/runs for 30 s; its entity waits\.$/)]);
+});
+
+test('what a run waits for before its handler counts: its entity waits', async () => {
+  const isChecked = gate<never>();
+  const validator = { atEnqueue: (value: unknown) => ({ value }), beforeRun: () => isChecked.promise };
+  const a = await cluster.pod('A', {}, [], { withdraw: { max: 1, validator } });
+  await a.add('1', 0);
+  await cluster.clock.advance(SLOW_MS + 1000);
+  expect(cluster.batches).toEqual([]);
+  expect(lines(a)).toHaveLength(1);
+  isChecked.fail(new Error('not valid'));
+  await settle();
+});
+
+test('one whose entity is lost is told of no more: another pod works it', async () => {
+  const a = await cluster.pod('A');
+  await a.add('1', 0);
+  const entity = cluster.server.entities.get('account:1');
+  if (entity) entity.owner = undefined;
+  await cluster.clock.advance(2 * LEASE_MS);
+  expect(cluster.job(0).context.signal.aborted).toBe(true);
+  await cluster.clock.advance(10 * SLOW_MS);
+  expect(lines(a).length).toBeLessThanOrEqual(1);
+});
+
+test('when thousands hang, twenty lines tell, and one of the others', async () => {
+  const a = await cluster.pod('A');
+  for (let id = 0; id < 50; id++) await a.add(`${id}`, id);
+  await cluster.clock.advance(SLOW_MS + 1000);
+  expect(lines(a)).toHaveLength(20);
+  expect(a.log.lines).toContainEqual(expect.stringMatching(/30 more handlers run for long/));
+  expect(events(a)).toHaveLength(50);
+});
+
+test('the status of an entity tells since when a job runs, once it has for a second', async () => {
+  const a = await cluster.pod('A');
+  await a.add('1', 0, 1);
+  const startedAtMs = cluster.clock.wallMs();
+  const status = () => a.engine.control.status({ type: 'account', id: '1' });
+  await cluster.clock.advance(500);
+  expect(await status()).not.toHaveProperty('running');
+  await cluster.clock.advance(LEASE_MS);
+  expect(await status()).toMatchObject({ running: [{ jobId: expect.any(String), name: 'withdraw', startedAtMs }] });
+  await cluster.job(0).end();
+  expect(await status()).not.toHaveProperty('running');
+});

@@ -1,0 +1,23 @@
+import { InvalidOptionError } from '../../../src/core/model/errors.js';
+import { firstByPattern, nextByPattern } from '../../../src/store/schedule-times.js';
+
+const at = (iso: string) => new Date(iso).getTime();
+
+describe('when a schedule by a pattern runs next', () => {
+  test.each([
+    // Clocks that are set by half an hour, or at a quarter to.
+    ['15 * * * *', 'Australia/Lord_Howe', '2025-04-05T14:15:00Z'],
+    ['0 */6 * * *', 'Australia/Lord_Howe', '2025-04-05T13:30:00Z'],
+    ['15 * * * *', 'Pacific/Chatham', '2025-04-05T13:00:00Z'],
+    ['30 2 * * *', 'Europe/Vienna', '2025-03-29T02:00:00Z'],
+    ['30 2 * * *', 'Europe/Vienna', '2025-10-25T02:00:00Z'],
+  ])('%s in %s has a time to come after %s, across a change of the clocks', (pattern, tz, after) => {
+    const next = nextByPattern({ pattern, tz }, at(after)) ?? 0;
+    expect(next).toBeGreaterThan(at(after));
+    expect(next - at(after)).toBeLessThan(36 * 3_600_000);
+  });
+
+  test('a pattern that never comes is refused', () => {
+    expect(() => firstByPattern({ pattern: '0 0 30 2 *' }, 0)).toThrow(InvalidOptionError);
+  });
+});
