@@ -56,7 +56,7 @@ export class AccountRepository implements OnModuleInit {
     await this.database.query(SCHEMA);
   }
 
-  /** An account that nobody has used yet is an empty one. */
+  /** An account without a row is empty. */
   async find(id: string): Promise<Account> {
     const { rows } = await this.database.query('SELECT balance FROM accounts WHERE id = $1', [id]);
     return { id, balance: Number(rows[0]?.balance ?? 0) };

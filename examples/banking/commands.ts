@@ -55,6 +55,6 @@ export interface Transfer {
   readonly operationId: string;
 }
 
-/** Ids of what a transfer does beside its debit, made from its own: the same in every try. */
+/** Ids of a transfer's credit and refund, made from its own id: the same in every attempt. */
 export const creditOf = (operationId: string) => `${operationId}-credit`;
 export const refundOf = (operationId: string) => `${operationId}-refund`;

@@ -77,8 +77,8 @@ export class SettleTransferHandler implements ICommandHandler<SettleTransferComm
   async execute({ accountId, toAccountId, operationId }: SettleTransferCommand): Promise<void> {
     const credit = await previousStep();
     if (credit?.kind === 'completed') return;
-    // It has failed; its pod may have written it all the same, and died before it could say so. Whoever writes the credit's line
-    // first decides: from here on the money arrives never, or has arrived.
+    // The credit has failed, but its pod may have written it and died before it could say so. The first write of the credit's line
+    // decides: from here on the money has arrived, or never will.
     const isCredited = await this.accounts.refuse({ operationId: creditOf(operationId), accountId: toAccountId });
     const debit = await this.accounts.entry(operationId);
     if (isCredited || !debit || debit.amount === 0) return;

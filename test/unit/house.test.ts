@@ -1,6 +1,6 @@
 /** The layout of the house, read from its imports, and the code of its documents, read by the compiler. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, normalize, relative } from 'node:path';
 import { TRANSITIONS } from '../../src/core/work/transitions.js';
 import { writeBlocks } from '../support/doc-code.js';
@@ -44,6 +44,17 @@ test('the folders of the core stand on one another in one order, the engine on t
   expect(ofCore.filter(file => floorOf(file) === FLOORS.length)).toEqual(['core/engine.ts']);
   const within = inside('core/').filter(({ to }) => to.startsWith('core/'));
   expect(within.filter(({ from, to }) => floorOf(from) < floorOf(to))).toEqual([]);
+});
+
+test('CONTRIBUTING.md lists every folder of the sources, those of the core in their order, and names no file that is not there', () => {
+  const text = readFileSync('CONTRIBUTING.md', 'utf8');
+  const listed = [...text.matchAll(/^\| `(src\/[\w/]+)\/` /gm)].map(([, folder = '']) => folder);
+  const folders = new Set(files.map(file => dirname(join('src', file))).filter(folder => folder !== 'src'));
+  expect([...listed].sort()).toEqual([...folders].filter(folder => folder !== 'src/store').sort());
+  const ofCore = listed.filter(folder => folder.startsWith('src/core/')).map(folder => folder.split('/')[2]);
+  expect(ofCore.reverse()).toEqual(FLOORS);
+  const named = [...text.matchAll(/`((?:src|test|docs|scripts|benchmarks|examples)\/[\w./-]+)`/g)];
+  expect(named.map(([, path = '']) => path).filter(path => !existsSync(path))).toEqual([]);
 });
 
 test('timers and clocks are taken from one file, which a test of an application can not fake', () => {

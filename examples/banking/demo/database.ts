@@ -24,7 +24,7 @@ export function startDatabase(): Promise<DemoDatabase> {
   return given ? schemaIn(given) : startPGlite();
 }
 
-/** Never the tables that are there already: they may be somebody's accounts. */
+/** Never uses tables that are there already: they may hold real accounts. */
 async function schemaIn(server: string): Promise<DemoDatabase> {
   const schema = `banking_demo_${randomBytes(4).toString('hex')}`;
   await execute(server, `CREATE SCHEMA ${schema}`);
