@@ -1,6 +1,6 @@
 /**
- * The part of a store's contract that is about batches: several jobs fetched together and ended in one step (I6), and calls for
- * an owner that waits for more. Neighbour: `retry-contract.ts`, tries of one job.
+ * The part of a store's contract about batches: several jobs fetched together and ended in one step (I6), and calls for
+ * an owner that waits for more. Neighbour: `retry-contract.ts`, attempts of one job.
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
@@ -56,7 +56,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
     };
     afterEach(() => cluster.close());
 
-    test('a fetch brings as many as are asked for, in their order, or as many as there are', async () => {
+    test('a fetch brings as many jobs as it asks for, in their order, or all that there are', async () => {
       await start(6, 3);
       expect(numbers((await a.take(claim, 2)).jobs)).toEqual([3, 4]);
       expect(numbers((await a.take(claim, 9)).jobs)).toEqual([5]);
@@ -69,14 +69,14 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       expect(await a.control.status(entity)).toMatchObject({ waiting: 1, active: 3, failed: 0 });
     });
 
-    test('some fail for good, and the others complete', async () => {
+    test('some jobs of a batch fail, and the others complete', async () => {
       await start(4, 3);
       const next = await a.finish(claim, [ok(0), forGood(1, 'failed'), ok(2)], 1);
       expect(numbers(next.jobs)).toEqual([3]);
       expect(await cluster.failedIds(entity)).toEqual([jobs[1]?.id]);
     });
 
-    test('I6: those that are tried again go back in their order, before all that was fetched', async () => {
+    test('I6: jobs of a batch that are retried go back in their order, before all that was fetched', async () => {
       await start(8, 6);
       const { jobs: next } = await a.finish(claim, [ok(0), again(1), ok(2), again(3)], 9);
       expect(tries(next)).toEqual([
@@ -89,7 +89,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       ]);
     });
 
-    test('a backoff holds them all, whoever asks', async () => {
+    test('the backoff of a batch holds all its jobs, for every call', async () => {
       await start(6, 5);
       const { jobs: next, againInMs } = await a.finish(claim, [again(0, LONG_MS), ok(1), again(2, LONG_MS)], 9);
       expect([next, (againInMs ?? 0) > LONG_MS - 5000]).toEqual([[], true]);
@@ -102,7 +102,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       ]);
     });
 
-    test('I6: a batch does not overtake an older job, and is itself no obstacle', async () => {
+    test('I6: a batch does not overtake an older job, and is not an obstacle itself', async () => {
       await start(5, 4);
       await expect(a.finish(claim, [ok(1), ok(2)], 1)).rejects.toBeInstanceOf(StoreRefusedError);
       expect(await a.control.status(entity)).toMatchObject({ waiting: 1, active: 4 });
@@ -110,7 +110,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       expect((await a.finish(claim, [ok(3)], 0)).jobs).toEqual([]);
     });
 
-    test('I3: a stale claim ends nothing', async () => {
+    test('I3: a stale claim ends no batch', async () => {
       await start(3, 2);
       const resynced = await a.resync(claim, 2, []);
       await expect(a.finish(claim, [ok(0), ok(1)], 1)).rejects.toBeInstanceOf(StaleClaimError);
@@ -118,17 +118,17 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       expect(await waiting()).toEqual([1, 2]);
     });
 
-    test('a job that a person removed while it ran is its own matter', async () => {
+    test('a job that an operator removed while it ran does not affect its batch', async () => {
       await start(4, 3);
       await cluster.removeJob(entity, done(jobs[1]).job.id);
       expect(numbers((await a.finish(claim, [ok(0), ok(1), ok(2)], 1)).jobs)).toEqual([3]);
       expect(await a.control.status(entity)).toMatchObject({ waiting: 0, active: 1, failed: 0 });
     });
 
-    describe('beginning anew', () => {
+    describe('a resync', () => {
       const partly = () => [ok(0), again(1), ok(2), again(3)];
 
-      test('race 28: of a batch whose end did not arrive, what has completed does not run again', async () => {
+      test('race 28: does not run completed jobs of a batch again whose end did not arrive', async () => {
         await start(7, 6);
         const { jobs: next, claim: renewed } = await a.resync(claim, 2, partly());
         expect(tries(next)).toEqual([[1, 2, 1]]);
@@ -141,13 +141,13 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       });
 
       test.each([0, 1, 3])(
-        'race 1: nor of one whose answer was lost, and no try counts twice (%i fetched)',
+        'race 1: does not run a batch again whose response was lost, and counts no attempt twice (%i fetched)',
         async n => {
           await start(7, 6);
           const settlements = partly();
           await a.finish(claim, settlements, n);
           const { jobs: next, claim: renewed } = await a.resync(claim, 2, settlements);
-          // What was fetched with the answer that was lost was a start that nobody knows of, and no try.
+          // The fetch whose response was lost was a start that no pod knows of, and no attempt.
           expect(tries([...next, ...(await a.take(renewed, 9)).jobs])).toEqual([
             [1, 2, 1],
             [3, 2, 1],
@@ -158,7 +158,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         },
       );
 
-      test('ends of earlier jobs, and then a batch: each in its turn', async () => {
+      test('ends earlier jobs, and then a batch, each in its turn', async () => {
         await start(6, 5);
         const { jobs: next } = await a.resync(claim, 2, [ok(0), ok(1), again(2, LONG_MS), ok(3)]);
         expect(next).toEqual([]);
@@ -166,7 +166,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       });
     });
 
-    test('race 7: of a batch whose pod died nobody is blamed, and its order is kept', async () => {
+    test('race 7: no job of a batch is suspected when its pod dies, and the order is kept', async () => {
       await start(5, 3);
       await cluster.expireLeases();
       const taken = claimOf(await b.tryClaim(entity, 1));
@@ -174,10 +174,10 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       expect(numbers((await b.take(taken.claim, 9)).jobs)).toEqual([1, 2, 3, 4]);
     });
 
-    describe('where jobs that have used up their tries block', () => {
+    describe('jobs of a batch that block when their attempts are used up', () => {
       beforeEach(() => start(7, 5, { onExhausted: 'block' }));
 
-      test('the first one blocks; what blocks behind it does so in its turn, without running', async () => {
+      test('the first one blocks; the ones behind it block when their turn comes, without running', async () => {
         await a.finish(claim, [ok(0), forGood(1, 'blocked'), again(2), forGood(3, 'postponed')], 9);
         expect(await waiting()).toEqual([1, 2, 3, 4, 5, 6]);
         expect((await a.control.status(entity)).blockedBy).toMatchObject({ reason: 'because 1' });
@@ -195,7 +195,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         expect(tries((await a.take(claim, 1)).jobs)).toEqual([[3, 3, 0]]);
       });
 
-      test('behind one that is tried again: its backoff is kept, then that one blocks', async () => {
+      test('behind one that is retried: its backoff is kept, then the next one blocks', async () => {
         await a.finish(claim, [again(0, LONG_MS), forGood(1, 'postponed'), ok(2)], 9);
         expect((await a.take(claim, 9)).againInMs).toBeGreaterThan(LONG_MS - 5000);
         expect((await a.control.status(entity)).blockedBy).toBeUndefined();
@@ -207,7 +207,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         ]);
       });
 
-      test('an end that comes twice postpones once', async () => {
+      test('an end that arrives twice postpones once', async () => {
         const settlements = [again(0, LONG_MS), forGood(1, 'postponed'), ok(2)];
         await a.finish(claim, settlements, 0);
         const { claim: renewed } = await a.resync(claim, 2, settlements);
@@ -229,7 +229,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       ]);
     });
 
-    test('relaxed: those that are tried again go behind all others, or wait by themselves', async () => {
+    test('relaxed order: jobs of a batch that are retried go behind all others, or wait by themselves', async () => {
       await start(6, 4, { ordering: 'relaxed' });
       const { jobs: next } = await a.finish(claim, [again(0), ok(1), again(2, LONG_MS), ok(3)], 9);
       expect(tries(next)).toEqual([
@@ -240,7 +240,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       expect(await a.control.status(entity)).toMatchObject({ delayed: 1 });
     });
 
-    test('several handlers at once: a batch ends beside an older one that runs', async () => {
+    test('several handlers at once: a batch ends alongside an older job that runs', async () => {
       await start(6, 4, { workerConfig: { concurrency: 2 } });
       expect(numbers((await a.finish(claim, [ok(2), ok(3)], 2)).jobs)).toEqual([4, 5]);
       expect((await a.finish(claim, [ok(0), ok(1)], 0)).jobs).toEqual([]);
@@ -253,7 +253,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       expect([next.isLimited, (next.againInMs ?? 0) > LONG_MS - 5000]).toEqual([true, true]);
     });
 
-    test('a pause is told with the end of a batch; what is given back but runs stays', async () => {
+    test('the end of a batch tells of a pause; running jobs are not given back', async () => {
       await start(6, 4);
       await a.control.pause(entity, true);
       await a.giveBack(
@@ -272,7 +272,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
       ]);
     });
 
-    describe('an owner that waits for more', () => {
+    describe('an owner that waits for more jobs', () => {
       let asked = 0;
       /** What of the wake-ups of pod A is there now: a later one of another entity ends the wait. */
       const isCalled = async () => {
@@ -285,7 +285,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         return words.some(({ id }) => id === entity.id);
       };
 
-      test('is called for what others add, until it has as many as it wants', async () => {
+      test('is called for jobs that others add, until it has as many as it wants', async () => {
         await start(1, 1);
         expect((await a.take(claim, 2, { upTo: 3, forMs: LONG_MS })).jobs).toEqual([]);
         expect((await b.add(job(1), 'route-only')).route).toBe('remote');
@@ -298,7 +298,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         expect(await isCalled()).toBe(false);
       });
 
-      test('is called no more when its time is over', async () => {
+      test('is not called any more when its time is over', async () => {
         await start(1, 1);
         await a.take(claim, 2, { upTo: 3, forMs: 1 });
         await cluster.timePasses(2);
@@ -306,7 +306,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         expect(await isCalled()).toBe(false);
       });
 
-      test('is not called for a claim that begins after it', async () => {
+      test('is not called under a later claim', async () => {
         await start(1, 1);
         await a.take(claim, 2, { upTo: 3, forMs: LONG_MS });
         await a.resync(claim, 2, []);
@@ -314,7 +314,7 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
         expect(await isCalled()).toBe(false);
       });
 
-      test('gets what its own pod adds with the answer', async () => {
+      test('gets the jobs of its own pod with the response to their add', async () => {
         await start(1, 1);
         await a.take(claim, 2, { upTo: 3, forMs: LONG_MS });
         const entered = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 3 });

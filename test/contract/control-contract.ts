@@ -1,6 +1,6 @@
 /**
- * The part of a store's contract that is about what a person does to an entity: pauses it, and decides about a job that has
- * used up its tries. Neighbour: `retry-contract.ts`, the tries.
+ * The part of a store's contract about what an operator does to an entity: pausing it, and deciding about a job that
+ * has used up its attempts. Neighbour: `retry-contract.ts`, the attempts.
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
@@ -42,7 +42,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
     });
     afterEach(() => cluster.close());
 
-    test('what there is of an entity; nothing of one that nobody knows', async () => {
+    test('the status shows what an entity has, and nothing for an unknown entity', async () => {
       await b.add({ ...job(3), options: { delay: 60_000 } }, 'route-only');
       const status = { waiting: 2, active: 1, delayed: 1, failed: 0, waitingForChildren: 0, isPaused: false };
       expect(await b.control.status(entity)).toEqual(status);
@@ -59,7 +59,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         store.renew([{ claim: of, idle: false, longRuns: jobIds.map(jobId => ({ jobId, startedAtMs })) }], pod);
       const running = async () => (await b.control.status(entity)).running;
 
-      test('are in the status, with the time that their owner has told, until they end', async () => {
+      test('are in the status with the start time that their owner reported, until they end', async () => {
         expect(await running()).toBeUndefined();
         await renew(a, claim, first.id);
         expect(await running()).toEqual([{ jobId: first.id, name: first.name, startedAtMs }]);
@@ -67,13 +67,13 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await running()).toBeUndefined();
       });
 
-      test('are forgotten with the next renewal that tells of none', async () => {
+      test('disappear with the next renewal that reports none', async () => {
         await renew(a, claim, first.id);
         await renew(a, claim);
         expect(await running()).toBeUndefined();
       });
 
-      test('are those of the present owner: what another one has told says nothing', async () => {
+      test('are those of the present owner: reports of another pod do not count', async () => {
         await renew(a, claim, first.id, 'gone');
         expect(await running()).toHaveLength(1);
         await cluster.expireLeases();
@@ -83,7 +83,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
     });
 
     describe('a pause', () => {
-      test('its owner is recalled, also in the midst of its work, and gives back what it has not started', async () => {
+      test('recalls the owner, even while it works, and the owner gives back what it has not started', async () => {
         await a.take(claim);
         await b.control.pause(entity, true);
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
@@ -95,7 +95,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(next.jobs[0]).toMatchObject({ data: { n: 1 }, attempt: 1 });
       });
 
-      test('the word may be lost: the end of a job tells its owner, until it has given back, or begun anew', async () => {
+      test('is reported with the end of each job until the owner has given back or resynced, so the wake-up may be lost', async () => {
         await b.control.pause(entity, true);
         expect(await a.finish(claim, [done(first)], 1)).toEqual({ jobs: [], isRecalled: true });
         await a.giveBack(claim, []);
@@ -111,7 +111,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await a.finish(resynced.claim, [done(last.jobs[0])], 1)).toEqual({ jobs: [] });
       });
 
-      test('I3: who is not the owner gives nothing back', async () => {
+      test('I3: accepts jobs from the owner only', async () => {
         await a.take(claim);
         const resynced = await a.resync(claim, 2, []);
         await expect(a.giveBack(claim, [])).rejects.toThrow(StaleClaimError);
@@ -120,7 +120,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await b.control.status(entity)).toMatchObject({ waiting: 3, active: 0 });
       });
 
-      test('an owner whose lease has passed is recalled, too: nobody takes over what is paused', async () => {
+      test('recalls an owner whose lease has passed, too: no pod takes over a paused entity', async () => {
         await a.take(claim);
         await cluster.expireLeases();
         await b.control.pause(entity, true);
@@ -128,14 +128,14 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
       });
 
-      test('who is free asks for more, and is told, too', async () => {
+      test('is reported to a worker that asks for more jobs, too', async () => {
         await b.control.pause(entity, true);
         expect(await a.take(claim)).toEqual({ jobs: [], isRecalled: true });
         await a.giveBack(claim, [first.id]);
         expect(await a.take(claim)).toEqual({ jobs: [] });
       });
 
-      test('a resume wakes the owner, which goes on', async () => {
+      test('ends with a resume, which wakes the owner', async () => {
         await b.control.pause(entity, true);
         await a.wakeUps([]);
         await a.giveBack(claim, [first.id]);
@@ -145,7 +145,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
       });
 
-      test('of what is paused already, as by a tool that told nobody, the owner is recalled, too', async () => {
+      test('recalls the owner of a queue that is paused already, as another tool may have paused it', async () => {
         await b.control.pause(entity, true);
         await a.wakeUps([]);
         await a.giveBack(claim, [first.id]);
@@ -154,7 +154,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await a.finish(claim, [done(first)], 1)).toEqual({ jobs: [], isRecalled: true });
       });
 
-      test('a claim that was recalled is a new one to whoever takes it over', async () => {
+      test('is over for a pod that takes the claim over', async () => {
         await b.control.pause(entity, true);
         await b.control.pause(entity, false);
         await cluster.expireLeases();
@@ -162,7 +162,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect((await b.finish(taken.claim, [done(taken.jobs[0])], 1)).isRecalled).toBeUndefined();
       });
 
-      test('of an entity without an owner: nothing is claimed; with the resume a pod is called', async () => {
+      test('of an unowned entity prevents a claim; the resume calls a pod', async () => {
         await a.finish(claim, [done(first)], 0);
         await a.release(claim, 'hand-over');
         await b.control.pause(entity, true);
@@ -174,7 +174,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(numbers(claimOf(await a.tryClaim(entity, 6)).jobs)).toEqual([1]);
       });
 
-      test('I8: an entity that has only been paused and resumed leaves nothing in the books', async () => {
+      test('I8: leaves nothing scheduled after the resume of an entity without jobs', async () => {
         const idle = { type: 'account', id: 'idle' };
         await a.control.pause(idle, true);
         expect(await a.control.status(idle)).toMatchObject({ isPaused: true });
@@ -185,7 +185,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
     });
 
     describe('a pause of a whole type', () => {
-      test('nothing is fetched of any of its entities, present or to come; their owners are recalled', async () => {
+      test('prevents fetches of all its entities, present and future, and recalls their owners', async () => {
         await a.take(claim);
         await b.control.pauseType('account', true);
         expect(await a.wakeUps([])).toEqual([{ ...entity, isRecall: true }]);
@@ -204,7 +204,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(numbers(claimOf(other).jobs)).toEqual([8]);
       });
 
-      test('race 16: its entities are due for nobody until it is resumed; then all are, but those paused by themselves', async () => {
+      test('race 16: leaves its entities without inspections until the resume; then all are due, except those paused by themselves', async () => {
         const [late, own] = [
           { type: 'account', id: 'late' },
           { type: 'account', id: 'own' },
@@ -226,7 +226,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect((await b.due('account', 0, 10)).map(({ id }) => id).sort()).toEqual([entity.id, 'late', 'own']);
       });
 
-      test('with the resume all go on, but those that are paused by themselves', async () => {
+      test('ends with a resume for all entities, except those that are paused by themselves', async () => {
         const late = { type: 'account', id: 'late' };
         await b.control.pauseType('account', true);
         await a.wakeUps([]);
@@ -244,8 +244,8 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       });
     });
 
-    describe('dropping what waits', () => {
-      test('all that waits goes, also for later; what has started ends, and what comes after it runs', async () => {
+    describe('dropping the waiting jobs', () => {
+      test('removes all waiting and delayed jobs; a started job ends, and later jobs run', async () => {
         await a.take(claim);
         await b.add({ ...job(3), options: { delay: 60_000 } }, 'route-only');
         await b.control.drop(entity);
@@ -258,7 +258,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(numbers((await a.finish(claim, [done(first)], 1)).jobs)).toEqual([4]);
       });
 
-      test('the word may be lost: the end of a job tells, and fetches nothing that would then go, too', async () => {
+      test('is reported with the end of a job, which then fetches nothing, so the wake-up may be lost', async () => {
         const { jobs } = await a.take(claim);
         await b.control.drop(entity);
         await b.add(job(4), 'route-only');
@@ -268,7 +268,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await a.finish(claim, [done(jobs[0])], 1)).toMatchObject({ jobs: [{ data: { n: 4 } }] });
       });
 
-      test('an owner that begins anew, or is paused meanwhile, gives back nothing either', async () => {
+      test('holds for an owner that resyncs or is paused meanwhile: it gives back nothing', async () => {
         await a.take(claim);
         await b.control.drop(entity);
         await b.control.pause(entity, true);
@@ -282,7 +282,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await b.control.status(entity)).toMatchObject({ waiting: 0, active: 0 });
       });
 
-      test('a job that waits for its next try goes, and holds nothing any more', async () => {
+      test('removes a job that waits for its retry, and its hold', async () => {
         const { id } = first;
         const retrying = { kind: 'retrying', reason: 'because', stack: '', delayMs: 60_000 } as const;
         await a.finish(claim, [{ job: first, outcome: retrying }], 1);
@@ -292,7 +292,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(numbers((await a.take(claim)).jobs)).toEqual([4]);
       });
 
-      test('I8: an entity without an owner is in no one’s books then', async () => {
+      test('I8: leaves nothing scheduled for an unowned entity', async () => {
         await a.finish(claim, [done(first)], 0);
         await a.release(claim, 'hand-over');
         expect(await cluster.dueScore(entity)).toBeDefined();
@@ -302,7 +302,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       });
     });
 
-    test('a list of jobs in one state: the next ones first, of those that have ended the latest', async () => {
+    test('a list has the jobs of one state: the next ones first, or the latest first if they have ended', async () => {
       const all = async (state: JobState, from = 0, limit = 9) =>
         (await b.control.list(entity, state, from, limit)).map(({ data }) => (data as { n: number }).n);
       await b.add({ ...job(3), options: { delay: 60_000 } }, 'route-only');
@@ -323,8 +323,8 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
       expect(await all('completed')).toEqual([]);
     });
 
-    describe('a job that has used up its tries and blocks its entity', () => {
-      test('nothing is fetched, and no time is told; what is fetched already goes back', async () => {
+    describe('a job that has used up its attempts and blocks its entity', () => {
+      test('prevents every fetch, without a time to ask again; fetched jobs go back', async () => {
         await a.take(claim);
         expect(await a.finish(claim, [blocking(first)], 1)).toEqual({ jobs: [] });
         expect(await a.take(claim)).toEqual({ jobs: [] });
@@ -333,7 +333,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await b.control.status(entity)).toMatchObject({ waiting: 3, active: 0, blockedBy });
       });
 
-      test('race 16: it outlives its owner, and is due for nobody until it is decided about', async () => {
+      test('race 16: outlives its owner, and is not due until an operator decides', async () => {
         await a.finish(claim, [blocking(first)], 1);
         expect(await a.release(claim, 'idle')).toBe(true);
         expect(await b.tryClaim(entity, 1)).toBe('later');
@@ -344,7 +344,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await b.due('account', 0, 10)).toEqual([entity]);
       });
 
-      test('an end whose answer was lost blocks once', async () => {
+      test('blocks once, even if the response to its end was lost', async () => {
         await a.finish(claim, [blocking(first)], 1);
         const resynced = await a.resync(claim, 2, [blocking(first)]);
         expect(resynced.jobs).toEqual([]);
@@ -352,7 +352,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect((await a.take(resynced.claim)).jobs[0]).toMatchObject({ data: { n: 0 }, attemptsMade: 0 });
       });
 
-      test('retry: all its tries anew, before all others; its owner is woken', async () => {
+      test('with retry: gets all its attempts again, before all other jobs; its owner is woken', async () => {
         await a.finish(claim, [blocking(first)], 1);
         expect(await b.control.unblock(entity, 'retry')).toBe(true);
         expect(await a.wakeUps([])).toEqual([entity]);
@@ -362,7 +362,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await b.control.status(entity)).not.toHaveProperty('blockedBy');
       });
 
-      test('skip: it is to fail with its reason, and not to block again; the next one runs', async () => {
+      test('with skip: fails with its reason, and does not block again; the next job runs', async () => {
         await a.finish(claim, [blocking(first)], 1);
         expect(await b.control.unblock(entity, 'skip')).toBe(true);
         const skipped = await a.take(claim);
@@ -371,14 +371,14 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(await cluster.failedIds(entity)).toEqual([first.id]);
       });
 
-      test('drop: it is gone, and the next one runs', async () => {
+      test('with drop: is removed, and the next job runs', async () => {
         await a.finish(claim, [blocking(first)], 1);
         expect(await b.control.unblock(entity, 'drop')).toBe(true);
         expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
         expect(await cluster.failedIds(entity)).toEqual([]);
       });
 
-      test('without an owner a pod is called', async () => {
+      test('leads to a call of a pod when it is decided and the entity is unowned', async () => {
         await a.finish(claim, [blocking(first)], 1);
         await a.release(claim, 'idle');
         await b.renew([], serving('account'));
@@ -387,7 +387,7 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
         expect(numbers(claimOf(await b.tryClaim(entity, 1)).jobs)).toEqual([0]);
       });
 
-      test('where none does, there is nothing to decide', async () => {
+      test('does not exist: there is nothing to decide', async () => {
         expect(await b.control.unblock(entity, 'drop')).toBe(false);
         expect(await b.control.unblock({ type: 'account', id: 'nobody' }, 'retry')).toBe(false);
         expect(await b.control.status(entity)).toMatchObject({ waiting: 2, active: 1 });

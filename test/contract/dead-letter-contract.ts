@@ -1,4 +1,4 @@
-/** The part of a store's contract that is about dead letters: jobs that have used up their tries and are kept for a person. */
+/** The part of a store's contract about dead letters: jobs that have used up their attempts and are kept for an operator. */
 
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
@@ -43,7 +43,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
     });
     afterEach(() => cluster.close());
 
-    test('a job becomes one with its end, and the next comes with the answer', async () => {
+    test('the end of a job makes it a dead letter, and its response brings the next job', async () => {
       expect(numbers((await a.finish(claim, [dead(first)], 2)).jobs)).toEqual([1, 2]);
       const [letter, ...others] = await letters();
       expect(others).toEqual([]);
@@ -61,7 +61,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
       expect(await letters('order')).toEqual([]);
     });
 
-    test('I5: an end whose answer was lost makes one letter, a stale one none', async () => {
+    test('I5: an end whose response was lost makes one dead letter, a stale one makes none', async () => {
       await a.finish(claim, [dead(first)], 0);
       const resynced = await a.resync(claim, 2, [dead(first)]);
       expect(await letters()).toHaveLength(1);
@@ -72,7 +72,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
       expect((await letters()).map(({ data }) => data)).toEqual([{ n: 0 }, { n: 1 }]);
     });
 
-    test('I6: replayed, the jobs join the queue in the order of their letters, with all their tries', async () => {
+    test('I6: replayed jobs join the queue in the order of their letters, with all their attempts', async () => {
       const { jobs } = await a.finish(claim, [dead(first)], 2);
       await a.finish(claim, [dead(jobs[0])], 0);
       await a.add(job(3), { epoch: 1, mayClaim: false, atOnce: 1 });
@@ -84,7 +84,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
       expect(next.jobs[1]?.id).not.toBe('first');
     });
 
-    test('I7: a replay wakes the owner, or calls for one', async () => {
+    test('I7: a replay wakes the owner, or calls a pod', async () => {
       const { jobs } = await a.finish(claim, [dead(first)], 2);
       await a.finish(claim, [dead(jobs[0])], 0);
       await a.finish(claim, [done(jobs[1])], 0);
@@ -99,14 +99,14 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
       expect(numbers(claimOf(await b.tryClaim(entity, 5)).jobs)).toEqual([1]);
     });
 
-    test('what its earlier tries have left is in it, too', async () => {
+    test('a dead letter has the history of the earlier attempts, too', async () => {
       const outcome = { kind: 'retrying', reason: 'first', stack: 'Error: first', delayMs: 0 } as const;
       const { jobs } = await a.finish(claim, [{ job: first, outcome }], 1);
       await a.finish(claim, [dead(jobs[0])], 0);
       expect(await letters()).toMatchObject([{ attemptsMade: 2, stacks: ['Error: first', 'Error: because'] }]);
     });
 
-    test('what is no letter is no key to remove, or to replay', async () => {
+    test('an id that is no dead letter can neither be removed nor replayed', async () => {
       const { jobs } = await a.finish(claim, [dead(first)], 1);
       await a.finish(claim, [dead(jobs[0])], 0);
       for (const id of ['failed', 'id', '', '0', 'first']) {
@@ -116,7 +116,7 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
       expect(await letters()).toHaveLength(2);
     });
 
-    test('a letter is replayed once, or removed', async () => {
+    test('a dead letter can be replayed or removed once', async () => {
       const { jobs } = await a.finish(claim, [dead(first)], 1);
       await a.finish(claim, [dead(jobs[0])], 0);
       const [one = '', two = ''] = await letterIds();

@@ -1,6 +1,6 @@
 /**
- * The part of a store's contract that is about claims that rest: those of idle workers whose queues are empty, which live
- * while their pod is heard and are renewed now and then only. Neighbour: `store-contract.ts`, all other claims.
+ * The part of a store's contract about dormant claims: those of idle workers with empty queues, which live
+ * while their pod is heard and are seldom renewed. Neighbour: `store-contract.ts`, all other claims.
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
@@ -15,7 +15,7 @@ import { claimOf, done, numbers, serving, withdrawal } from '../support/settleme
 import type { Cluster } from './store-contract.js';
 
 export function dormantContract(name: string, createCluster: (config: EngineConfig) => Promise<Cluster>): void {
-  describe(`the contract of a store, claims that rest: ${name}`, () => {
+  describe(`the contract of a store, dormant claims: ${name}`, () => {
     const config = resolveOptions({ workerDefaults: { heartbeatTTL: 1 } });
     const LEASE_MS = 1000;
     const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
@@ -28,7 +28,7 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
 
     const job = (n: number, options: JobOptions = {}) => withdrawal(config, entity, { n }, options);
     const renew = (idle = true) => a.renew([{ claim, idle }], serving('account'));
-    /** It rests, and its pod has no claims in its list any more. */
+    /** It becomes dormant, and its pod has no claims in its list any more. */
     const rests = async () => {
       expect(await renew()).toMatchObject({ dormant: [0] });
       await a.renew([], serving('account'));
@@ -46,13 +46,13 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
     });
     afterEach(() => cluster.close());
 
-    test('an idle one with an empty queue rests, and is due late', async () => {
+    test('the claim of an idle worker with an empty queue becomes dormant, and is due late', async () => {
       expect(await renew()).toMatchObject({ lost: [], kicked: [], dormant: [0] });
       expect(await dueInMs()).toBeGreaterThan((DORMANT_LEASES - 1) * LEASE_MS);
       expect(await dueInMs()).toBeLessThanOrEqual(DORMANT_LEASES * LEASE_MS);
     });
 
-    test('… unless its worker is not idle, or there is a job, also one for later', async () => {
+    test('a claim does not become dormant if its worker is not idle, or there is a job, even a delayed one', async () => {
       expect(await renew(false)).toMatchObject({ dormant: [] });
       await a.add(job(1), { ...idle, atOnce: 0 });
       expect(await renew()).toMatchObject({ kicked: [0], dormant: [] });
@@ -64,7 +64,7 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
     });
 
-    test('I1: it lasts while its pod is heard, whatever that renews', async () => {
+    test('I1: a dormant claim lasts while its pod is heard, by any renewal', async () => {
       await renew();
       await cluster.timePasses(0.7 * LEASE_MS);
       await a.renew([], serving('account'));
@@ -74,7 +74,7 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
       expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
     });
 
-    test('I3, I4: once its pod is not heard for a lease, it is anyone’s; its pod learns it', async () => {
+    test('I3, I4: a dormant claim is free once its pod is not heard for a lease; its pod learns it', async () => {
       await renew();
       await cluster.fallSilent();
       const taken = claimOf(await b.add(job(1), claiming));
@@ -85,14 +85,14 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
       expect(await renew()).toMatchObject({ lost: [0], dormant: [] });
     });
 
-    test('where nobody took it, it goes on when its pod is heard again', async () => {
+    test('a dormant claim that no pod took continues when its pod is heard again', async () => {
       await renew();
       await cluster.fallSilent();
       expect(await renew()).toMatchObject({ lost: [], dormant: [0] });
       expect(await b.tryClaim(entity, 7)).toBe('owned');
     });
 
-    test('I7: a fetch and an add of its own pod reactivate it: it has a lease, and is due with it', async () => {
+    test('I7: a fetch and an add of its own pod reactivate a dormant claim: it has a lease, and is due with it', async () => {
       await renew();
       expect(await a.take(claim)).toEqual({ jobs: [], isReactivated: true });
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
@@ -109,13 +109,13 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
       expect(await a.add(job(2), idle)).not.toHaveProperty('fetched.isReactivated');
     });
 
-    test('I7: an add that fetches nothing reactivates it, too', async () => {
+    test('I7: an add that fetches nothing reactivates a dormant claim, too', async () => {
       await renew();
       expect(await a.add(job(1), { ...idle, atOnce: 0 })).toMatchObject({ fetched: { jobs: [], isReactivated: true } });
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
     });
 
-    test('I7: an add of another pod wakes its owner, and has it looked at within a lease, should that be dead', async () => {
+    test('I7: an add of another pod wakes the owner of a dormant claim, and makes it due within a lease', async () => {
       await renew();
       expect((await b.add(job(1), claiming)).route).toBe('remote');
       expect(await a.wakeUps([])).toEqual([entity]);
@@ -124,7 +124,7 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
       expect(numbers(claimOf(await b.tryClaim(entity, 8)).jobs)).toEqual([1]);
     });
 
-    test('I7: … or heard, and without a worker: work cuts the rest short, and no later work makes it longer', async () => {
+    test('I7: an add of another pod shortens a dormant claim whose owner is heard but has no worker, and no later add extends it', async () => {
       await rests();
       await b.add(job(1), claiming);
       await cluster.timePasses(0.6 * LEASE_MS);
@@ -137,7 +137,7 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
       expect(numbers(claimOf(await b.tryClaim(entity, 9)).jobs)).toEqual([1]);
     });
 
-    test('… unless its owner has heard of the work by then', async () => {
+    test('I7: an owner that has heard of the work keeps its claim', async () => {
       await rests();
       await b.add(job(1), claiming);
       await cluster.timePasses(0.6 * LEASE_MS);
@@ -146,7 +146,7 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
       expect(await b.tryClaim(entity, 9)).toBe('owned');
     });
 
-    test('race 10: a search finds work that came past us before it, and calls its owner', async () => {
+    test('race 10: a search finds jobs that were added outside the library under a dormant claim, and calls its owner', async () => {
       await renew();
       await cluster.addPast(entity, { n: 1 });
       expect(await b.discover(['account'], 60_000)).toMatchObject({ found: 1 });
@@ -154,13 +154,13 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
     });
 
-    test('I7: an add under a claim that its own pod does not know has it looked at within a lease', async () => {
+    test('I7: an add under a claim that its own pod does not know makes the entity due within a lease', async () => {
       await renew();
       expect((await a.add(job(1), 'route-only')).route).toBe('unknown-claim');
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
     });
 
-    test('a renewal of a worker that is not idle ends the rest; so does an idle one with work', async () => {
+    test('a renewal of a worker that is not idle reactivates its claim; so does one of an idle worker with jobs', async () => {
       await renew();
       expect(await renew(false)).toMatchObject({ lost: [], dormant: [] });
       expect(await dueInMs()).toBeLessThanOrEqual(LEASE_MS);
@@ -173,7 +173,7 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
       expect(await b.tryClaim(entity, 8)).toBe('owned');
     });
 
-    test('I1: a new claim does not rest, nor one that begins anew, or comes after a release', async () => {
+    test('I1: a new claim is not dormant, nor is one after a resync or a release', async () => {
       await renew();
       await a.resync(claim, 2, []);
       await cluster.fallSilent();
@@ -186,7 +186,7 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
       expect(await b.tryClaim(entity, 8)).toBe('owned');
     });
 
-    test('I1: a claim that is taken over does not rest', async () => {
+    test('I1: a claim after a takeover is not dormant', async () => {
       await renew();
       await cluster.fallSilent();
       await b.add(job(1), claiming);

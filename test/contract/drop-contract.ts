@@ -1,6 +1,6 @@
 /**
- * The part of a store's contract that is about dropping what waits, whatever dies meanwhile: nothing that was dropped starts, and
- * nothing that was enqueued later is lost. Neighbour: `control-contract.ts`, what else an operator does.
+ * The part of a store's contract about drops, whichever process dies meanwhile: no dropped job starts, and no job that was
+ * enqueued later is lost. Neighbour: `control-contract.ts`, the operator's other calls.
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
@@ -18,7 +18,7 @@ import type { Cluster } from './store-contract.js';
 const MANY = 1500;
 
 export function dropContract(name: string, createCluster: () => Promise<Cluster>): void {
-  describe(`the contract of a store, dropping what waits: ${name}`, () => {
+  describe(`the contract of a store, drops: ${name}`, () => {
     const config = resolveOptions({ entities: { account: { onExhausted: 'block' } } });
     const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     let cluster: Cluster;
@@ -47,7 +47,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
     });
     afterEach(() => cluster.close());
 
-    test('a drop is pending until the owner has told what it had started; the owner is told again', async () => {
+    test('a drop is pending until the owner has told what it had started; the owner is asked again', async () => {
       await b.control.drop(entity);
       await a.wakeUps([]);
       expect(await b.control.isDropping(entity)).toBe(true);
@@ -58,7 +58,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(await b.control.isDropping({ type: 'account', id: 'nobody' })).toBe(false);
     });
 
-    test('who takes over gets nothing that the dead owner had fetched, and what was enqueued later', async () => {
+    test('a takeover brings no dropped job that the dead owner had fetched, and brings jobs that were enqueued later', async () => {
       await b.control.drop(entity);
       await enter(3);
       await cluster.expireLeases();
@@ -68,7 +68,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect((await b.finish(taken.claim, [done(taken.jobs[0])], 1)).isRecalled).toBeUndefined();
     });
 
-    test('so does who claims it with an enqueue, and the owner itself where it knows nothing of its claim', async () => {
+    test('a claim by an enqueue, or by the owner that does not know its claim, brings no dropped job either', async () => {
       await b.control.drop(entity);
       const again = claimOf(await a.tryClaim(entity, 2));
       expect([numbers(again.jobs), again.recovered]).toEqual([[], 0]);
@@ -80,15 +80,18 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(numbers(entered.jobs)).toEqual([4]);
     });
 
-    test.each(['hand-over', 'give-way'] as const)('who gives the entity up (%s) gives back nothing', async mode => {
-      await b.control.drop(entity);
-      await a.finish(claim, [done(first)], 0);
-      expect(await a.release(claim, mode)).toBe(true);
-      expect(await status()).toMatchObject({ waiting: 0, active: 0 });
-      expect(await b.control.isDropping(entity)).toBe(false);
-    });
+    test.each(['hand-over', 'give-way'] as const)(
+      'a pod that releases the entity (%s) gives back no dropped job',
+      async mode => {
+        await b.control.drop(entity);
+        await a.finish(claim, [done(first)], 0);
+        expect(await a.release(claim, mode)).toBe(true);
+        expect(await status()).toMatchObject({ waiting: 0, active: 0 });
+        expect(await b.control.isDropping(entity)).toBe(false);
+      },
+    );
 
-    test('a job that fails after the drop keeps its place; nothing that was fetched with it comes back', async () => {
+    test('a job that fails after the drop keeps its place; no job that was fetched with it comes back', async () => {
       await b.control.drop(entity);
       await a.finish(claim, [{ job: first, outcome: { kind: 'retrying', reason: 'x', stack: '', delayMs: 0 } }], 1);
       expect(await waiting()).toEqual([0]);
@@ -96,7 +99,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(numbers((await a.take(claim)).jobs)).toEqual([0]);
     });
 
-    test('of an owner whose lease has passed all goes that it had fetched, and its claim: nobody knows what had started', async () => {
+    test('if the owner’s lease has passed, a drop removes all that it had fetched, and its claim', async () => {
       await cluster.expireLeases();
       await b.control.drop(entity);
       expect(await b.control.isDropping(entity)).toBe(false);
@@ -107,7 +110,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(numbers(claimOf(await b.tryClaim(entity, 1)).jobs)).toEqual([3]);
     });
 
-    test('so it does where the lease passes while the drop is pending', async () => {
+    test('if the owner’s lease passes while the drop is pending, all that it had fetched is removed', async () => {
       await b.control.drop(entity);
       expect(await b.control.isDropping(entity)).toBe(true);
       await cluster.expireLeases();
@@ -117,7 +120,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       await expect(a.giveBack(claim, [first.id])).rejects.toThrow(StaleClaimError);
     });
 
-    test('I8: many go in pages, and nothing is left of them', async () => {
+    test('I8: many dropped jobs are removed in pages, and nothing is left of them', async () => {
       await a.giveBack(claim, []);
       await a.release(claim, 'hand-over');
       await enterMany(10, n => (n % 3 === 0 ? { delay: 60_000 } : n % 3 === 1 ? { priority: n } : {}));
@@ -127,7 +130,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(await b.leftovers(['account'])).toBe(false);
     });
 
-    test('I6: what is enqueued while they are removed runs, in its order', async () => {
+    test('I6: jobs that are enqueued while dropped ones are removed run in their order', async () => {
       await enterMany(10);
       const dropping = b.control.drop(entity);
       const entered = [enter(9000), enter(9001)];
@@ -136,7 +139,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(await waiting()).toEqual([9000, 9001]);
     });
 
-    test('an id, or a key, of a job that was dropped is free at once, and its new job stays', async () => {
+    test('an id or a key of a dropped job is free at once, and its new job stays', async () => {
       await enterMany(10, n => (n % 2 ? { jobId: `job-${n}` } : { deduplication: { id: `key-${n}` } }));
       const dropping = b.control.drop(entity);
       const entered = Promise.all([
@@ -155,7 +158,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(await waiting()).toEqual([8001, 8002, 8003, 8004]);
     });
 
-    test('what may be dropped is no duplicate: an add under its id, or key, is refused until its owner has told', async () => {
+    test('an add under the id or key of a job that may be dropped is refused until its owner has told', async () => {
       const bounded = await cluster.pod(resolveOptions({ entities: { account: { maxPending: 100 } } }));
       const named = [{ jobId: 'job-1' }, { deduplication: { id: 'key-2' } }];
       for (const options of named) await enter(5, options);
@@ -174,7 +177,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
       expect(await waiting()).toEqual([6, 6]);
     });
 
-    test('dropped, enqueued again under its id and dropped again, in one go: nothing is left, and the third one runs', async () => {
+    test('a job that is dropped, added again under its id and dropped again leaves nothing, and the third one runs', async () => {
       await a.giveBack(claim, []);
       await a.release(claim, 'hand-over');
       const jobId = (n: number) => ({ jobId: `job-${n % MANY}` });
@@ -187,7 +190,7 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
     });
 
     test.each([...Array(name === 'memory' ? 6 : 2).keys()])(
-      'nothing dropped starts, nothing enqueued later is lost, whatever dies (%i)',
+      'no dropped job starts, and no later job is lost, in any schedule of failures (%i)',
       async at => {
         const seed = Number(process.env['SEED'] ?? 1000 * at + 17);
         const walk = new DropWalk(cluster, { config, entity: { ...entity, id: 'walk' } }, new Random(seed));

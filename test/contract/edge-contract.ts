@@ -1,4 +1,4 @@
-/** The part of a store's contract that is about what meets seldom: priorities in flows, lapsed leases, what was skipped, replaced or given back. */
+/** The part of a store's contract about rare combinations: priorities in flows, lapsed leases, jobs that were skipped, replaced or given back. */
 
 import { planFlow } from '../../src/core/enqueue/flow.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
@@ -62,7 +62,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
         await enter(up, 2);
       };
 
-      test.each(['ends', 'is removed'])('has it when its last child %s', async how => {
+      test.each(['ends', 'is removed'])('has its priority when its last child %s', async how => {
         await ranked();
         if (how === 'is removed') {
           await a.control.drop(low);
@@ -76,7 +76,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
       });
     });
 
-    test('I3: an owner whose lease has passed keeps its claim when the end of a child of the same entity puts off its parent', async () => {
+    test('I3: an owner whose lease has passed keeps its claim when a child of the same entity ends and its parent is delayed', async () => {
       await flow(low, low, { delay: 60_000 });
       const { claim: held, jobs } = await claim(low);
       await cluster.expireLeases();
@@ -88,7 +88,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
       expect(await cluster.dueInMs(low)).toBeGreaterThan(50_000);
     });
 
-    test('… and one that stays away loses it to a look, and the entity is due when the parent is', async () => {
+    test('an owner that stays away after the end of such a child loses its claim, and the entity is due when the parent is', async () => {
       await flow(low, entity('ranked'), { delay: 60_000 });
       await enter(low, 9);
       const own = await claim(low);
@@ -102,10 +102,10 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
       expect(await cluster.dueInMs(low)).toBeGreaterThan(50_000);
     });
 
-    describe('what a job has failed with that blocks its entity', () => {
+    describe('the reason of a job that blocks its entity', () => {
       const thrown = { name: 'Poor', message: 'no money', code: 'POOR' };
 
-      test('is known when it was skipped, and forgotten when it was tried again', async () => {
+      test('is known when it was skipped, and forgotten when it was retried', async () => {
         await enter(low, 1);
         const { claim: held, jobs } = await claim(low);
         await a.finish(held, [blocked(jobs[0], thrown)], 1);
@@ -119,7 +119,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
         expect(again?.thrown).toBeUndefined();
       });
 
-      test('is known when it was postponed behind another of its batch', async () => {
+      test('is known when it was postponed behind another job of its batch', async () => {
         await enter(low, 1);
         const { claim: held, jobs } = await claim(low);
         const { job } = done(jobs[0]);
@@ -128,13 +128,13 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
       });
     });
 
-    describe('a deduplication with replace', () => {
+    describe('a deduplication', () => {
       const latest = (more: object = {}): JobOptions => ({
         delay: 60_000,
         deduplication: { id: 'k', ttl: 600_000, replace: true, ...more },
       });
 
-      test('the job for later makes way for the next one; one that has been fetched does not', async () => {
+      test('with replace: a delayed job makes way for the next one, a fetched job does not', async () => {
         const first = await enter(low, 1, latest());
         const second = await enter(low, 2, latest());
         expect(second).not.toBe(first);
@@ -146,7 +146,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
         expect(await a.control.status(low)).toMatchObject({ waiting: 0, active: 1, delayed: 0 });
       });
 
-      test('without it the first one stays', async () => {
+      test('without replace: the first job stays', async () => {
         const first = await enter(low, 1, latest({ replace: false }));
         expect(await enter(low, 2, latest({ replace: false }))).toBe(first);
         expect(await a.control.list(low, 'delayed', 0, 9)).toMatchObject([{ data: { n: 1 } }]);
@@ -156,7 +156,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
     describe('a limited rate', () => {
       const paced = entity('paced');
 
-      test('a job that was fetched and given back has used up no start', async () => {
+      test('does not count a job that was fetched and given back', async () => {
         for (const n of [0, 1, 2, 3]) await enter(paced, n);
         const { claim: held, jobs } = await claim(paced);
         const next = await a.finish(held, [done(jobs[0])], 1);
@@ -167,7 +167,7 @@ export function edgeContract(name: string, createCluster: (config: EngineConfig)
         expect(await a.finish(held, [done(again.jobs[0])], 1)).toMatchObject({ jobs: [], isLimited: true });
       });
 
-      test('one that has started has, also when it is tried again', async () => {
+      test('counts a job that has started, even if it is retried', async () => {
         for (const n of [0, 1, 2]) await enter(paced, n, { attempts: 3 });
         const { claim: held, jobs } = await claim(paced);
         const outcome = { kind: 'retrying', reason: 'no', stack: 'no', delayMs: 0 } as const;

@@ -1,4 +1,4 @@
-/** The part of a store's contract that is about the envelope: what travels with a job beside its payload. */
+/** The part of a store's contract about the envelope: what travels with a job in addition to its payload. */
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
@@ -27,7 +27,7 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
     });
     afterEach(() => cluster.close());
 
-    test('each job has its own, also of a bulk; one without has none', async () => {
+    test('each job has its own envelope, in a bulk as well; a job without one has none', async () => {
       const { claim, jobs } = claimOf(await a.add(sealed('é "1"'), mine));
       await a.add(bare(), { ...mine, mayClaim: false });
       await Promise.all(a.addAll([sealed('3'), sealed('4')].map(job => [job, 'route-only'] as const)));
@@ -36,7 +36,7 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
       expect(others[0]?.envelope).toEqual({});
     });
 
-    test('a job that is known keeps its own', async () => {
+    test('a known job keeps its own envelope', async () => {
       const { claim, jobs } = claimOf(await a.add(sealed('1', { jobId: 'one' }), mine));
       for (const job of [
         sealed('2', { jobId: 'one' }),
@@ -50,7 +50,7 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
       expect(texts([...jobs, ...again.jobs, ...others])).toEqual(['1', '1', '3']);
     });
 
-    test('it outlives a failed try, and the end as a dead letter', async () => {
+    test('an envelope survives a failed attempt, and the end as a dead letter', async () => {
       const why = { reason: 'because', stack: 'Error: because' };
       const { claim, jobs } = claimOf(await a.add(sealed('1', { attempts: 3 }), mine));
       const retrying: Settlement = { job: only(jobs), outcome: { kind: 'retrying', ...why, delayMs: 0 } };
@@ -63,7 +63,7 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
       expect(texts((await a.take(claim)).jobs)).toEqual(['1']);
     });
 
-    test('each run of a schedule has that of the schedule', async () => {
+    test('each run of a schedule has the envelope of the schedule', async () => {
       await a.schedules.put(sealed('1'), { id: 's', every: 50_000 });
       const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       await a.finish(claim, [done(only(jobs))], 0);

@@ -1,6 +1,6 @@
 /**
- * The part of a store's contract that is about flows: jobs that run after others, on other entities, and what those have brought.
- * Neighbour: `intake-contract.ts`, jobs that wait for nobody.
+ * The part of a store's contract about flows: jobs that run after others, on other entities, and read their results.
+ * Neighbour: `intake-contract.ts`, jobs that wait for no other.
  */
 
 import { type FlowOf, planFlow } from '../../src/core/enqueue/flow.js';
@@ -76,7 +76,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
     };
     const status = (of: EntityRef) => b.control.status(of);
 
-    test('a flow whose root may be dropped is not there already: it is refused until the owner has told', async () => {
+    test('a flow whose root may be dropped is not a known flow: it is refused until the owner has told', async () => {
       const flow = node(up, 0, [node(one, 1)], { options: { jobId: 'root' } });
       await add(flow);
       await work(one);
@@ -88,7 +88,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await status(up)).toMatchObject({ waitingForChildren: 1 });
     });
 
-    test('a parent waits for its children, and its entity needs nobody', async () => {
+    test('a parent waits for its children, and its entity needs no worker', async () => {
       await add(node(up, 0, [node(one, 1), node(two, 2)]));
       expect(await status(up)).toMatchObject({ waitingForChildren: 1, waiting: 0, active: 0 });
       expect(await cluster.dueScore(up)).toBeUndefined();
@@ -99,7 +99,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(numbers((await claim(two)).jobs)).toEqual([2]);
     });
 
-    test('children are routed as any job: an entity that nobody has is claimed with the step, and brings the first', async () => {
+    test('children are routed like any job: the step claims an unowned entity and brings the first child', async () => {
       const flow = node(up, 0, [node(one, 1), node(one, 2), node(two, 3)]);
       const plan = planFlow(flow, ({ of, n }) => withdrawal(config, of, { n }));
       const hint = { epoch: 1, mayClaim: true, atOnce: 1 };
@@ -116,7 +116,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(numbers((await end(claimOf(first as IntakeResult))).jobs)).toEqual([2]);
     });
 
-    test('I7: of an entity that nobody has, the parent is due in the step that ends its last child', async () => {
+    test('I7: the step that ends the last child makes the parent of an unowned entity due', async () => {
       await add(node(up, 0, [node(one, 1), node(two, 2)]));
       await work(one);
       expect(await cluster.dueScore(up)).toBeUndefined();
@@ -126,7 +126,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await status(up)).toMatchObject({ waitingForChildren: 0, active: 1 });
     });
 
-    test('I7, race 10: the owner of the parent is woken, also one that rests', async () => {
+    test('I7, race 10: the owner of the parent is woken, even if its claim is dormant', async () => {
       const hint = { epoch: ++epoch, mayClaim: true, atOnce: 1 };
       const owner = claimOf(await b.add(withdrawal(config, up, { n: 9 }), hint));
       await b.finish(owner.claim, [done(owner.jobs[0])], 1);
@@ -142,7 +142,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await b.take(owner.claim)).toMatchObject({ isReactivated: true, jobs: [{ data: { n: 0 } }] });
     });
 
-    test('I6: a parent joins the end of its queue, and a job that is tried again keeps its place before it', async () => {
+    test('I6: a parent joins the end of its queue, behind a job that is retried', async () => {
       await enter(up, 8);
       await enter(up, 9);
       const owner = await claim(up);
@@ -158,7 +158,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect((await a.take(owner.claim)).jobs).toEqual([]);
     });
 
-    test('I6: of one entity, its children run in their order, then what was enqueued since, then the parent', async () => {
+    test('I6: children of one entity run in their order, then later jobs, then the parent', async () => {
       await add(node(up, 0, [node(up, 1), node(up, 2), node(up, 3, [node(up, 4)])]));
       await enter(up, 9);
       const claimed = await claim(up);
@@ -172,7 +172,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await status(up)).toMatchObject({ waiting: 0, active: 0, waitingForChildren: 0 });
     });
 
-    test('a parent sees what its children have brought, in the order given, under its claim only', async () => {
+    test('a parent sees the results of its children, in the order given, under its claim only', async () => {
       const [, first, second] = await add(
         node(up, 0, [node(one, 1), node(two, 2, [], { onFailure: 'tellParent' }), node(one, 3)]),
       );
@@ -203,7 +203,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect((await claim(one)).jobs[0]?.children).toBeUndefined();
     });
 
-    test('a child that has failed lets its parent fail, by name, once all of them have ended', async () => {
+    test('a failed child fails its parent, which names it, once all children have ended', async () => {
       const [, first] = await add(node(up, 0, [node(one, 1), node(two, 2)]));
       await work(one, 'failed');
       expect(await status(up)).toMatchObject({ waiting: 0, waitingForChildren: 1 });
@@ -215,7 +215,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       );
     });
 
-    test('a parent that blocks its entity for its child runs when a person has it tried again', async () => {
+    test('a parent that blocks its entity for its child runs when an operator retries it', async () => {
       await add(node(up, 0, [node(one, 1)]));
       await work(one, 'failed');
       await end(await claim(up), 'blocked');
@@ -231,7 +231,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
     });
 
     test.each(['completed', 'failed'] as const)(
-      'I5: an end (%s) that comes twice counts once for the parent',
+      'I5: an end (%s) that arrives twice counts once for the parent',
       async kind => {
         await add(node(up, 0, [node(one, 1, [], { onFailure: 'tellParent' }), node(two, 2)]));
         const child = await claim(one);
@@ -245,7 +245,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       },
     );
 
-    test('I5: an end that comes again when a person has had the parent tried again tells it nothing', async () => {
+    test('I5: an end that arrives again after an operator has retried the parent does not affect it', async () => {
       await add(node(up, 0, [node(one, 1)]));
       const child = await claim(one);
       await end(child, 'failed', 0);
@@ -258,7 +258,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(jobs[0]?.mustFail).toBeUndefined();
     });
 
-    test('I3: an end under an old claim tells the parent nothing', async () => {
+    test('I3: an end under an old claim does not affect the parent', async () => {
       await add(node(up, 0, [node(one, 1)]));
       const child = await claim(one);
       await cluster.expireLeases();
@@ -269,7 +269,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await status(up)).toMatchObject({ waiting: 1, waitingForChildren: 0 });
     });
 
-    test('a child that is tried again, or blocks, keeps its parent waiting', async () => {
+    test('a child that is retried, or blocks, keeps its parent waiting', async () => {
       await add(node(up, 0, [node(one, 1, [], { options: { attempts: 2 } })]));
       const child = await claim(one);
       const again = { kind: 'retrying', reason: 'no', stack: 'no', delayMs: 0 } as const;
@@ -282,7 +282,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect((await claim(up)).jobs[0]?.mustFail).toMatch(/ failed: it was removed$/);
     });
 
-    test('a child that becomes a dead letter has failed; as a letter it has no parent any more', async () => {
+    test('a child that becomes a dead letter has failed; the letter has no parent', async () => {
       const child = entity('1', 'letter');
       await add(node(up, 0, [node(child, 1, [], { onFailure: 'tellParent' })]));
       await work(child, 'dead');
@@ -312,7 +312,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await b.deadLetters.list('letter', 0, 9)).toEqual([]);
     });
 
-    test('a drop is a failure to the parents of what it removes, also of what was fetched', async () => {
+    test('a drop fails the parents of removed jobs, fetched ones included', async () => {
       await add(node(up, 0, [node(one, 1), node(one, 2), node(one, 3, [], { options: { delay: 60_000 } })]));
       const child = await claim(one);
       const { jobs } = await a.finish(child.claim, [done(child.jobs[0])], 1);
@@ -330,7 +330,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(parent.jobs[0]?.hasFailedChild).toBe(true);
     });
 
-    test('I7: the drop of a last child calls for its parent', async () => {
+    test('I7: the drop of a last child calls a pod for its parent', async () => {
       await add(node(up, 0, [node(one, 1)]));
       await enter(up, 9);
       await b.control.drop(one);
@@ -339,7 +339,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await cluster.dueScore(one)).toBeUndefined();
     });
 
-    test('a parent is dropped with its queue: its own parent is told, and its children run for nobody', async () => {
+    test('a parent that is dropped tells its own parent, and its children run without it', async () => {
       await add(node(up, 0, [node(two, 1, [node(one, 2), node(two, 3)])]));
       await b.control.drop(two);
       expect(await status(two)).toMatchObject({ waiting: 0, waitingForChildren: 0 });
@@ -350,7 +350,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await cluster.dueScore(two)).toBeUndefined();
     });
 
-    test('a parent with a delay is due so much later than its last child has ended', async () => {
+    test('a parent with a delay is due that long after the end of its last child', async () => {
       await add(node(up, 0, [node(one, 1)], { options: { delay: 60_000 } }));
       await work(one);
       expect(await status(up)).toMatchObject({ delayed: 1, waitingForChildren: 0 });
@@ -359,7 +359,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(numbers((await claim(up)).jobs)).toEqual([0]);
     });
 
-    test('… or was removed', async () => {
+    test('a parent with a delay is due that long after the removal of its last child', async () => {
       await add(node(up, 0, [node(one, 1)], { options: { delay: 60_000 } }));
       await a.control.drop(one);
       expect(await status(up)).toMatchObject({ delayed: 1, waiting: 0, waitingForChildren: 0 });
@@ -368,7 +368,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect((await claim(up)).jobs).toMatchObject([{ data: { n: 0 }, hasFailedChild: true }]);
     });
 
-    test('flows within flows: each level waits for the one below it', async () => {
+    test('in a flow within a flow each level waits for the one below it', async () => {
       const mid = entity('mid');
       const added = await add(node(up, 0, [node(mid, 1, [node(one, 2), node(two, 3)]), node(one, 4)]));
       const id = added[0]?.jobId;
@@ -381,7 +381,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(numbers((await claim(up)).jobs)).toEqual([0]);
     });
 
-    test('where one entity has no room nothing is added; parents that wait take room', async () => {
+    test('a flow adds nothing if one entity has no room; waiting parents take room', async () => {
       const small = entity('1', 'small');
       const flow = () => node(small, 0, [node(one, 1), node(small, 2)]);
       await add(flow());
@@ -393,7 +393,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await status(small)).toMatchObject({ waiting: 1, waitingForChildren: 1 });
     });
 
-    test('a flow of a known root adds nothing, and tells the ids of the first time', async () => {
+    test('a flow with a known root adds nothing, and returns the ids of the first time', async () => {
       const flow = (n: number, options: JobOptions) => add(node(up, n, [node(one, n)], { options }));
       const ids = async (added: Promise<IntakeResult[]>) => (await added).map(({ jobId }) => jobId);
       expect(await ids(flow(0, { jobId: 'x' }))).toEqual(['x', 'x.0']);
@@ -417,7 +417,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
       expect(await status(one)).toMatchObject({ waiting: 0, active: 0 });
     });
 
-    test('an id that another job has is refused, and nothing is added', async () => {
+    test('a flow with the id of another job is refused, and adds nothing', async () => {
       await a.add(withdrawal(config, one, { n: 9 }, { jobId: 'x.1' }), 'route-only');
       await a.add(withdrawal(config, two, { n: 9 }, { jobId: 'y' }), 'route-only');
       await expect(add(node(up, 0, [node(two, 1), node(one, 2)], { options: { jobId: 'x' } }))).rejects.toThrow(

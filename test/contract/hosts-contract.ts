@@ -1,4 +1,4 @@
-/** The part of a store's contract that is about which types live pods work, as far as they have said. */
+/** The part of a store's contract about the types that live pods announce. */
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { serving } from '../support/settlements.js';
@@ -19,7 +19,7 @@ export function hostsContract(name: string, createCluster: () => Promise<Cluster
     });
     afterEach(() => cluster.close());
 
-    test('a type is hosted while a pod has said so, and that time is not over', async () => {
+    test('a type is hosted while the announcement of a pod lasts', async () => {
       expect(await b.hosts.areHosted(['account', 'order'])).toEqual([false, false]);
       await a.hosts.announce([['account', 'one']], 500);
       expect(await b.hosts.areHosted(['order', 'account'])).toEqual([false, true]);
@@ -32,7 +32,7 @@ export function hostsContract(name: string, createCluster: () => Promise<Cluster
       expect(await b.hosts.areHosted(['account', 'order'])).toEqual([true, false]);
     });
 
-    test('what is said again lasts from then on; pods that say the same are one', async () => {
+    test('an announcement lasts from its last repetition on; equal announcements of several pods are one', async () => {
       await a.hosts.announce([['account', 'one']], 200);
       await cluster.timePasses(150);
       expect(await b.hosts.announce([['account', 'one']], forMs)).toEqual([['one']]);
@@ -40,7 +40,7 @@ export function hostsContract(name: string, createCluster: () => Promise<Cluster
       expect(await a.hosts.areHosted(['account'])).toEqual([true]);
     });
 
-    test('each announcement is answered with what all say of its types, and has not run out, the latest first', async () => {
+    test('each announcement returns all that have not expired, the latest first', async () => {
       await a.hosts.announce([['account', 'brief']], 100);
       await a.hosts.announce([['order {1}:*', 'é "1"']], forMs);
       await a.hosts.announce([['account', 'one']], forMs);
@@ -55,7 +55,7 @@ export function hostsContract(name: string, createCluster: () => Promise<Cluster
       ]);
     });
 
-    test('of many texts of a type the latest eight are read; of many types, all', async () => {
+    test('of many announcements of one type the latest eight are read, for every type', async () => {
       for (let n = 0; n < 12; n++) await a.hosts.announce([['account', `text ${n}`]], forMs + n);
       const [texts] = await b.hosts.announce([['account', 'own']], 2 * forMs);
       expect(texts).toEqual(['own', 11, 10, 9, 8, 7, 6, 5].map(n => (n === 'own' ? n : `text ${n}`)));
@@ -64,7 +64,7 @@ export function hostsContract(name: string, createCluster: () => Promise<Cluster
       expect(await b.hosts.areHosted(types.map(([type]) => type))).toEqual(types.map(() => true));
     });
 
-    test('what is withdrawn is gone, and nothing else', async () => {
+    test('a withdrawn announcement is gone, and no other', async () => {
       await a.hosts.announce(
         [
           ['account', 'one'],

@@ -1,5 +1,5 @@
 /**
- * The part of a store's contract that is about what may come in: bounded backlogs, many jobs in one step, and what is enqueued
+ * The part of a store's contract about intake: bounded backlogs, many jobs in one step, and jobs that are enqueued
  * for the second time. Neighbour: `store-contract.ts`, all other adds.
  */
 
@@ -15,7 +15,7 @@ import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 export function intakeContract(name: string, createCluster: (config: EngineConfig) => Promise<Cluster>): void {
-  describe(`the contract of a store, what comes in: ${name}`, () => {
+  describe(`the contract of a store, intake: ${name}`, () => {
     const config = resolveOptions({
       entities: { account: { maxPending: 3 }, paced: { rateLimit: { max: 2, durationMs: 300 } } },
     });
@@ -42,7 +42,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
     };
 
     describe('a bounded backlog', () => {
-      test('what is beyond it is refused with a typed error, from any pod, and changes nothing', async () => {
+      test('refuses more jobs with a typed error, from any pod, and changes nothing', async () => {
         const { claim, entered } = await cold();
         await a.add(job(1), mine);
         await b.add(job(2, { delay: 60_000 }), 'route-only');
@@ -59,7 +59,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect((await a.add(job(3), mine)).route).toBe('local');
       });
 
-      test('the next run of a schedule takes no room', async () => {
+      test('does not count the next run of a schedule', async () => {
         await b.schedules.put(job(0), { id: 's', every: 60_000 });
         await a.add(job(1), 'route-only');
         await a.add(job(2), 'route-only');
@@ -67,7 +67,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         await expect(b.add(job(4), 'route-only')).rejects.toThrow(BacklogFullError);
       });
 
-      test('what is known already is no job more', async () => {
+      test('does not count a job that is known already', async () => {
         await cold();
         const known = await a.add(job(1, { jobId: 'x' }), mine);
         const once = await a.add(job(2, { deduplication: { id: 'k', ttl: 60_000 } }), mine);
@@ -80,7 +80,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
     describe('a limited rate', () => {
       const paced: EntityRef = { type: 'paced', id: '1' };
 
-      test('that many are fetched within a time, then the answer says when there are more', async () => {
+      test('lets that many jobs be fetched within its time; then the response says when there are more', async () => {
         const entered = await a.add(job(0, {}, paced), mine);
         for (const n of [1, 2, 3]) await a.add(job(n, {}, paced), mine);
         const { claim, jobs } = claimOf(entered);
@@ -99,8 +99,8 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
       });
     });
 
-    describe('many in one step', () => {
-      test('what is repeated within a bulk needs room once', async () => {
+    describe('an enqueue of several jobs in one step', () => {
+      test('counts a job that is repeated within it once', async () => {
         const once = { deduplication: { id: 'k', ttl: 60_000 } };
         const entered = await Promise.all(
           b.addAll([
@@ -115,7 +115,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect(await status()).toMatchObject({ waiting: 3 });
       });
 
-      test('each gets the answer that it would get alone; they keep their order', async () => {
+      test('returns for each job what it would get alone, in their order', async () => {
         const [first, second, third] = await Promise.all(
           a.addAll([
             [job(0), mine],
@@ -131,7 +131,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect(await status(other)).toMatchObject({ waiting: 1 });
       });
 
-      test('where one entity has no room, nothing is added to any', async () => {
+      test('adds nothing to any entity if one has no room', async () => {
         await cold();
         const entered = b.addAll([
           [job(7, {}, other), 'route-only'],
@@ -155,7 +155,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
     describe('a job with an idempotency key', () => {
       const once = (n: number, ttl = 60_000) => job(n, { deduplication: { id: 'key', ttl } });
 
-      test('the second is the first, while it waits, while it runs, and when it has ended', async () => {
+      test('is the first job again, while it waits, while it runs, and when it has ended', async () => {
         const entered = await a.add(once(0), mine);
         const { claim, jobs } = claimOf(entered);
         expect(await b.add(once(1), 'route-only')).toMatchObject({ jobId: entered.jobId });
@@ -167,7 +167,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect(await status()).toMatchObject({ waiting: 0, active: 0 });
       });
 
-      test('one with an id of its own is the first as well, when that is gone and it has been repeated', async () => {
+      test('is the first job again if it has an id of its own, even when the first one is gone and the key was repeated', async () => {
         const own = (n: number) => job(n, { jobId: 'own', deduplication: { id: 'key', ttl: 60_000 } });
         const { claim, jobs } = claimOf(await a.add(own(0), mine));
         await a.finish(claim, [done(jobs[0])], 1);
@@ -177,7 +177,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect(await status()).toMatchObject({ waiting: 0, active: 0 });
       });
 
-      test('its id is that of no other job, though all is gone that was of its entity', async () => {
+      test('has an id that no other job gets, even when all keys of its entity are gone', async () => {
         const first = await a.add(once(0), mine);
         const { claim, jobs } = claimOf(first);
         await a.finish(claim, [done(jobs[0])], 0);
@@ -187,7 +187,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect((await b.add(once(2), 'route-only')).jobId).toBe(first.jobId);
       });
 
-      test('… also when it has failed; another entity has keys of its own', async () => {
+      test('is the first job again after a failure; another entity has its own keys', async () => {
         const entered = await a.add(once(0), mine);
         const { claim, jobs } = claimOf(entered);
         await a.finish(claim, [done(jobs[0], 'failed')], 0);
@@ -197,7 +197,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
         expect(await status(other)).toMatchObject({ waiting: 1 });
       });
 
-      test('until its time is over', async () => {
+      test('is a new job when the time of its key is over', async () => {
         await a.add(once(0, 50), mine);
         await cluster.timePasses(60);
         await a.add(once(1, 50), mine);

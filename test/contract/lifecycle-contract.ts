@@ -1,6 +1,6 @@
 /**
- * The part of a store's contract that is about pods: several handlers at once, names that a pod does not know, requests
- * for workers, the load of pods, and work that came past the library. Neighbour: `store-contract.ts`, jobs and claims.
+ * The part of a store's contract about pods: several handlers at once, names that a pod does not know, requests
+ * for workers, the load of pods, and jobs that were added outside the library. Neighbour: `store-contract.ts`, jobs and claims.
  */
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob } from '../../src/core/model/job.js';
@@ -33,7 +33,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
     describe('several handlers at once', () => {
       beforeEach(() => start(resolveOptions({ entities: { account: { maxWorkersPerEntity: 2 } } })));
 
-      test('an add brings the owner its job while a handler is free, and calls an owner elsewhere', async () => {
+      test('an add brings the owner its job while a handler is free, and calls an owner on another pod', async () => {
         const { claim } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         const second = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
         expect(second.route === 'local' && numbers(second.fetched.jobs)).toEqual([1]);
@@ -57,7 +57,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
     describe('names that a pod does not know (races 13, 32)', () => {
       beforeEach(() => start());
 
-      test('leaving gives all back in order, and the claim up; the entity is due, and no attempt is counted', async () => {
+      test('defer gives all jobs back in order and releases the claim; the entity is due, and no attempt is counted', async () => {
         const { claim, jobs } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
         const [first] = jobs;
@@ -71,14 +71,14 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
         expect(numbers((await b.take(taken.claim)).jobs)).toEqual([1]);
       });
 
-      test('I3: a stale claim leaves nothing', async () => {
+      test('I3: a stale claim defers nothing', async () => {
         const { claim, jobs } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         await cluster.expireLeases();
         await b.tryClaim(entity, 1);
         await expect(a.defer(claim, jobs[0] as FetchedJob, 60_000)).rejects.toBeInstanceOf(StaleClaimError);
       });
 
-      test('not without a grace period, nor for a job that is gone, nor for longer than it', async () => {
+      test('defer is refused without a grace period, for a job that is gone, and after the grace period', async () => {
         const { claim, jobs } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         const [first] = jobs;
         if (!first) throw new Error('no job was fetched');
@@ -98,7 +98,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
     describe('requests for a worker', () => {
       beforeEach(() => start());
 
-      test('where no pod has room, the first that has some again gets the request, once; only for its types', async () => {
+      test('the first pod with capacity gets the request, once, and only for its types', async () => {
         expect((await a.add(job(0), 'route-only')).route).toBe('unowned');
         expect((await a.add(job(1, other), 'route-only')).route).toBe('unowned');
         expect((await a.add(job(2), 'route-only')).route).toBe('unowned');
@@ -106,20 +106,20 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
         expect(await b.wakeUps(['account', 'order'])).toEqual([other]);
       });
 
-      test('a pod that waits gets it at once', async () => {
+      test('a pod that waits gets the request at once', async () => {
         const waiting = b.wakeUps(['account']);
         await a.requestWorker(entity);
         expect(await waiting).toEqual([entity]);
       });
 
-      test('a hand-over asks too', async () => {
+      test('a hand-over requests a worker, too', async () => {
         const { claim } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 }));
         expect(await a.release(claim, 'hand-over')).toBe(true);
         expect(await b.wakeUps(['account'])).toEqual([entity]);
       });
     });
 
-    test('pods learn how many take more of a type, and how many entities they work', async () => {
+    test('a renewal tells how many pods take more of a type, and how many entities they work', async () => {
       await start();
       await a.renew([], { ...serving('account', 'order'), workers: 10 });
       const { loads } = await b.renew([], { ...serving('order', 'account', 'none'), workers: 4 });
@@ -142,7 +142,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       await cluster.pause(entity, false);
       const { claim } = claimOf(await b.tryClaim(entity, 1));
       expect(await a.peek(entity)).toBe('owned');
-      // Who asks does not know of a claim of its own (race 26).
+      // The caller does not know of its own claim (race 26).
       expect(await b.peek(entity)).toBe('waiting');
       await cluster.pause(entity, true);
       expect(await b.peek(entity)).toBe('later');
@@ -150,7 +150,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       expect((await b.take(claim)).jobs).toEqual([]);
     });
 
-    test('giving way asks nobody: what waits longer comes first', async () => {
+    test('giving way requests no worker: entities that wait longer come first', async () => {
       await start();
       const { claim } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
       expect(await a.release(claim, 'give-way')).toBe(true);
@@ -159,7 +159,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       expect(await b.wakeUps(['account', 'order'])).toEqual([other]);
     });
 
-    test('a pod that takes no more is called no more', async () => {
+    test('a pod that takes no more entities is not called any more', async () => {
       await start();
       await b.renew([], serving('account'));
       await b.renew([], { ...serving('account'), takesMore: false });
@@ -169,7 +169,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       expect(await b.due('account', 0, 10)).toEqual([entity]);
     });
 
-    test('backlogs count what waits and what runs', async () => {
+    test('backlogs count waiting and running jobs', async () => {
       await start();
       await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 2 });
       await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 2 });
@@ -177,7 +177,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
       expect(await a.backlogs([entity, other])).toEqual([3, 0]);
     });
 
-    describe('race 10: work that came past the library', () => {
+    describe('race 10: work that was added outside the library', () => {
       beforeEach(() => start());
 
       const search = async (store: EntityStore, types: string[]) => {
@@ -191,7 +191,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
         return found;
       };
 
-      test('is found by a search, once; what is owned or due is not', async () => {
+      test('is found by a search, once; owned or due entities are not', async () => {
         await cluster.addPast(entity, { n: 0 });
         await a.add(job(1, other), 'route-only');
         expect(await a.due('account', 0, 10)).toEqual([]);
@@ -200,7 +200,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
         expect(numbers(claimOf(await a.tryClaim(entity, 1)).jobs)).toEqual([0]);
       });
 
-      test('also where the entity is to be looked at only tomorrow', async () => {
+      test('is found even if the entity is due tomorrow only', async () => {
         const { jobOptions } = resolveOptions({}).entityType('account');
         await a.add({ ...job(0), options: { ...jobOptions, delay: 86_400_000 } }, 'route-only');
         await cluster.addPast(entity, { n: 1 });
@@ -209,7 +209,7 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
         expect(await a.due('account', 0, 10)).toEqual([entity]);
       });
 
-      test('one pod searches in an interval, and only for types that it serves', async () => {
+      test('is searched by one pod in an interval, and only for the types that it works', async () => {
         await cluster.addPast(entity, { n: 0 });
         expect(await search(a, ['order'])).toBe(0);
         expect(await search(b, ['account'])).toBe(0);

@@ -1,4 +1,4 @@
-/** The part of a store's contract that is about payloads: what a person sees of those that a codec has written. */
+/** The part of a store's contract about payloads: what an operator sees of those that a codec has written. */
 
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { NewJob, Settlement } from '../../src/core/model/job.js';
@@ -40,7 +40,7 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
     });
     afterEach(() => cluster.close());
 
-    test('lists show data as it was given; who has no codec for it, as it is stored', async () => {
+    test('lists show decoded data; a pod without the codec shows what is stored', async () => {
       await a.add(withdrawal(config, entity, { n: 0 }), mine);
       for (const n of [1, 2]) await a.add(wrapped(n), { ...mine, mayClaim: false });
       const data = async (store: EntityStore, state: 'waiting' | 'active') =>
@@ -50,7 +50,7 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
       expect(await data(stranger, 'waiting')).toEqual([{ wrapped: { n: 1 } }, { wrapped: { n: 2 } }]);
     });
 
-    test('a fetched job has its data as it is stored: a handler’s pod decides what it can read', async () => {
+    test('a fetched job has its data as stored: the pod of the handler decides what it can read', async () => {
       const { jobs } = claimOf(await a.add(wrapped(1), mine));
       expect(jobs[0]).toMatchObject({ data: { wrapped: { n: 1 } }, envelope: { codec: 'wrapping' } });
     });
@@ -61,7 +61,7 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
       expect(done(jobs[0]).job.native({ data, encode: String })).toMatchObject({ id: jobs[0]?.id, data });
     });
 
-    test('dead letters', async () => {
+    test('dead letters show decoded data', async () => {
       const { claim, jobs } = claimOf(await a.add(wrapped(1), mine));
       const outcome = { kind: 'dead', reason: 'because', stack: 'Error: because' } as const;
       const end: Settlement = { job: done(jobs[0]).job, outcome };
@@ -70,7 +70,7 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
       expect(await stranger.deadLetters.list('account', 0, 9)).toMatchObject([{ data: { wrapped: { n: 1 } } }]);
     });
 
-    test('schedules: also of one that was put anew, with another codec, or with none', async () => {
+    test('schedules show decoded data, even after they were replaced with another codec, or with none', async () => {
       const plain = withdrawal(config, entity, { n: 3 });
       const sealed = wrapped(2);
       for (const [job, n] of [
@@ -87,7 +87,7 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
       expect(await stranger.schedules.list(entity, 0, 9)).toMatchObject([{ data: { wrapped: { n: 2 } } }]);
     });
 
-    test('schedules: put anew while a run is under way, each run is read by the codec it was made with', async () => {
+    test('schedules that are replaced during a run have each run read by the codec that wrote it', async () => {
       await a.schedules.put(wrapped(1), { id: 's', every: 50_000 });
       const { claim, jobs } = claimOf(await a.tryClaim(entity, 1));
       await a.schedules.put(withdrawal(config, entity, { n: 2 }), { id: 's', every: 50_000 });

@@ -1,4 +1,4 @@
-/** The part of a store's contract that is about answers: how whoever waits for a job learns how it ended. */
+/** The part of a store's contract about replies: how a caller that waits for a job learns how it ended. */
 
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
@@ -15,7 +15,7 @@ const WHY = { reason: 'because', stack: 'Error: because' };
 const THROWN = { name: 'Poor', message: 'é "1"\n\ud800 2', code: 7, cause: { name: 'Error', message: 'why' } };
 
 export function replyContract(name: string, createCluster: () => Promise<Cluster>): void {
-  describe(`the contract of a store, answers: ${name}`, () => {
+  describe(`the contract of a store, replies: ${name}`, () => {
     const config = resolveOptions({ entities: { order: { onExhausted: 'deadLetter' } } });
     const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     const mine = { epoch: 1, mayClaim: true, atOnce: 1 };
@@ -51,7 +51,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
     const found = async (jobId: string, call: string, of = entity) =>
       (await caller.replies.find([{ entity: of, jobId, call }]))[0];
 
-    test('the end of a job tells the pod that waits, and no other; a job without a caller tells nobody', async () => {
+    test('the end of a job writes a reply for the pod that waits and no other; a job without a caller writes none', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1));
       await worker.add(withdrawal(config, entity, { n: 2 }), { ...mine, mayClaim: false });
       await worker.add(awaited('c3', 3), { ...mine, mayClaim: false });
@@ -63,7 +63,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect(await caller.replies.receive()).toEqual([{ call: 'c3', reply: { kind: 'completed', value: '""' } }]);
     });
 
-    test('a failure comes with what was thrown; a result that is withheld with why', async () => {
+    test('a reply to a failure has what was thrown; a reply with a withheld result has the reason', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       await worker.add(awaited('c2'), { ...mine, mayClaim: false });
       const { jobs: second } = await worker.finish(claim, [ended(jobs, { kind: 'failed', ...WHY, thrown: THROWN })], 1);
@@ -74,7 +74,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       ]);
     });
 
-    test('one that is tried again is answered by its last try; one that blocks is not answered', async () => {
+    test('a job that is retried is replied to by its last attempt; a job that blocks its entity is not replied to', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1, { attempts: 3 }));
       const tried = await worker.finish(claim, [ended(jobs, { kind: 'retrying', ...WHY, delayMs: 0 })], 1);
       const again = tried.jobs.length > 0 ? tried : await worker.take(claim);
@@ -88,7 +88,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect(await caller.replies.receive()).toEqual([{ call: 'c1', reply: { kind: 'completed', value: '1' } }]);
     });
 
-    test('a job that becomes a dead letter is answered', async () => {
+    test('a job that becomes a dead letter is replied to', async () => {
       const order = { type: 'order', id: '1' };
       const { claim, jobs } = await owned(awaited('c1', 1, {}, order));
       await worker.finish(claim, [ended(jobs, { kind: 'dead', ...WHY })], 0);
@@ -96,7 +96,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect(await caller.replies.receive()).toEqual([{ call: 'c1', reply: { kind: 'failed', thrown } }]);
     });
 
-    test('an end whose answer was lost tells once, also when it is sent again', async () => {
+    test('an end whose response was lost and that is sent again writes one reply', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
       await worker.finish(claim, [done(only(jobs))], 0);
@@ -106,7 +106,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect((await caller.replies.receive()).map(({ call }) => call)).toEqual(['c1', 'c2']);
     });
 
-    test('jobs that end together: each tells its own caller, but those that come back', async () => {
+    test('jobs that end together reply each to their own caller, except those that come back', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1));
       for (const n of [2, 3, 4]) await worker.add(awaited(`c${n}`, n, { attempts: 2 }), { ...mine, mayClaim: false });
       const all = [...jobs];
@@ -125,7 +125,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       ]);
     });
 
-    test('an end that is refused tells nothing', async () => {
+    test('an end that is refused writes no reply', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       await cluster.expireLeases();
       const other = claimOf(await caller.tryClaim(entity, 1));
@@ -134,7 +134,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect(await caller.replies.receive()).toEqual([{ call: 'c1', reply: { kind: 'completed', value: '"other"' } }]);
     });
 
-    test('a job that a person removes while it runs has not ended: its end tells nothing', async () => {
+    test('a job that an operator removes while it runs has not ended: its end writes no reply', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
       const { id } = only(jobs);
@@ -145,7 +145,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect((await caller.replies.receive()).map(({ call }) => call)).toEqual(['c2']);
     });
 
-    test('what was read goes with the next call, and not before', async () => {
+    test('replies that were read are removed by the next call, not before', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       const { id } = only(jobs);
       await worker.finish(claim, [done(only(jobs))], 0);
@@ -163,7 +163,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: false });
     });
 
-    test('the state of a job, and whose it is', async () => {
+    test('find() tells the state of a job, and whether its reply is for the caller', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       const waits = await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
       const later = await worker.add(awaited('c3', 3, { delay: 60_000 }), { ...mine, mayClaim: false });
@@ -187,7 +187,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       await worker.finish(claim, [done(only(jobs))], 0);
     });
 
-    test('a job that is found gone has its answer in the mailbox, also where all travels in one tick', async () => {
+    test('a job that is found gone has its reply in the mailbox, even if all calls travel in one tick', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       // One pod for all, so that all travel in one step.
       const own = { ...awaited('c2', 2), envelope: { reply: [worker.replies.address, 'c2'] as const } };
@@ -204,7 +204,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect(await unread(worker)).toEqual([{ call: 'c2', reply: { kind: 'completed', value: '"ok"' } }]);
     });
 
-    test('a job that has completed and is kept tells its result, to anybody', async () => {
+    test('a kept job that has completed tells its result to any caller', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1, { removeOnComplete: false }));
       const { id } = only(jobs);
       await worker.finish(claim, [ended(jobs, { kind: 'completed', value: '{"a":1}' })], 0);
@@ -213,7 +213,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect(await found(id, 'c1')).toEqual({ state: 'gone', isOwn: true, reply: answer });
     });
 
-    test('and the codec that has written it, whoever asks', async () => {
+    test('a kept job tells the codec of its result to any caller', async () => {
       const sealed = awaited('c1', 1, { removeOnComplete: false });
       const { claim, jobs } = await owned({ ...sealed, envelope: { ...sealed.envelope, codec: 'a codec' } });
       const { id } = only(jobs);
@@ -223,7 +223,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, codec: 'a codec', reply: answer });
     });
 
-    test('a job that has failed and is kept tells why, to anybody', async () => {
+    test('a kept job that has failed tells its reason to any caller', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       const { id } = only(jobs);
       await worker.finish(claim, [done(only(jobs), 'failed')], 0);
@@ -231,7 +231,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect(await found(id, 'other')).toEqual({ state: 'gone', isOwn: false, reply: answer });
     });
 
-    test('a call cancels its own job, and only before it starts', async () => {
+    test('a call can cancel its own job only, and only before it starts', async () => {
       const { claim, jobs } = await owned(awaited('c1'));
       const waits = await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });
       const later = await worker.add(awaited('c3', 3, { delay: 60_000 }), { ...mine, mayClaim: false });
@@ -246,21 +246,21 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       expect(await worker.control.status(entity)).toMatchObject({ waiting: 0, active: 0, delayed: 0 });
     });
 
-    test('a job that waits for its next try has started: it is not cancelled', async () => {
+    test('a job that waits for a retry has started: it is not cancelled', async () => {
       const { claim, jobs } = await owned(awaited('c1', 1, { attempts: 2 }));
       await worker.finish(claim, [ended(jobs, { kind: 'retrying', ...WHY, delayMs: 60_000 })], 0);
       expect(await caller.replies.cancel({ entity, jobId: only(jobs).id, call: 'c1' })).toBe(false);
       expect(await worker.control.status(entity)).toMatchObject({ waiting: 1 });
     });
 
-    test('what is cancelled of an entity without a worker leaves it to nobody', async () => {
+    test('a cancelled job of an unowned entity leaves the entity unowned', async () => {
       const { jobId } = await caller.add(awaited('c1'), 'route-only');
       expect(await cluster.dueScore(entity)).toBeDefined();
       expect(await caller.replies.cancel({ entity, jobId, call: 'c1' })).toBe(true);
       expect(await cluster.dueScore(entity)).toBeUndefined();
     });
 
-    test('an enqueue that adds nothing, since its job is known, leaves the answer to the first', async () => {
+    test('an enqueue that adds nothing, since its job is known, leaves the reply to the first caller', async () => {
       const key = { deduplication: { id: 'k', ttl: 60_000 } };
       const { claim, jobs } = await owned(awaited('c1', 1, key));
       const { jobId } = await worker.add(awaited('c2', 2, key), { ...mine, mayClaim: false });
@@ -282,13 +282,13 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
           return `${call} ${reply.kind}: ${text}`;
         });
 
-      test('takes what a pod asks another', async () => {
+      test('takes the questions of other pods', async () => {
         await worker.replies.tell(caller.replies.address, 'c1', { kind: 'asked', by: [worker.replies.address, 'q1'] });
         const asked = { call: 'c1', reply: { kind: 'asked', by: [worker.replies.address, 'q1'] } };
         expect(await caller.replies.receive()).toEqual([asked]);
       });
 
-      test('takes a text while as many of its length as there are take 32 MiB at most; then the answer comes without it', async () => {
+      test('takes a text while 32 MiB would hold as many of its length as there are entries; then the reply has no text', async () => {
         const mebibyte = 'x'.repeat(1024 * 1024);
         for (let n = 0; n < 33; n++) await tell(`c${n}`, completed(mebibyte));
         await tell('failed', { kind: 'failed', thrown: { name: 'Error', message: mebibyte } });
@@ -307,7 +307,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
         ]);
       });
 
-      test('keeps the answers to all calls that may wait, and to as many again; then it says that it is full', async () => {
+      test('keeps the replies to all calls that may wait, and to as many again; then it says that it is full', async () => {
         const calls = Array.from({ length: MAX_UNREAD + 3 }, (_, n) => `c${n}`);
         await Promise.all(calls.map(call => tell(call, completed('1'))));
         const all = await unread();
@@ -317,7 +317,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       }, 60_000);
     });
 
-    test('an envelope that somebody has written by hand has nobody who waits', async () => {
+    test('an envelope that was written manually has no waiting caller', async () => {
       const forged = { ...withdrawal(config, entity, { n: 1 }), envelope: { reply: ['x y', 7] as never } };
       const { claim, jobs } = await owned(forged);
       await worker.add(awaited('c2', 2), { ...mine, mayClaim: false });

@@ -1,4 +1,4 @@
-/** The part of a store's contract that is about jobs that have ended and are kept: how many, and for how long. */
+/** The part of a store's contract about retention: how many ended jobs are kept, and for how long. */
 
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
@@ -9,7 +9,7 @@ import { claimOf, done, withdrawal } from '../support/settlements.js';
 import type { Cluster } from './store-contract.js';
 
 export function retentionContract(name: string, createCluster: () => Promise<Cluster>): void {
-  describe(`the contract of a store, what is kept of jobs: ${name}`, () => {
+  describe(`the contract of a store, retention: ${name}`, () => {
     const config = resolveOptions({});
     const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     let cluster: Cluster;
@@ -42,14 +42,14 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       (await a.control.list(entity, state, 0, 99)).map(({ data }) => (data as { n: number }).n);
     const release = () => a.release(claim as Claim, 'idle');
 
-    test('I8: by default a completed job leaves at once, and so does all that was of its entity', async () => {
+    test('I8: by default a completed job leaves at once, and so do all keys of its entity', async () => {
       await run('completed', {});
       expect(await kept('completed')).toEqual([]);
       expect(await release()).toBe(true);
       expect(await cluster.dueScore(entity)).toBeUndefined();
     });
 
-    test.each(['completed', 'failed'] as const)('of %s ones as many are kept as their options say', async outcome => {
+    test.each(['completed', 'failed'] as const)('as many %s jobs are kept as their options say', async outcome => {
       const option = outcome === 'failed' ? 'removeOnFail' : 'removeOnComplete';
       for (let i = 0; i < 4; i++) await run(outcome, { [option]: { count: 2 } });
       expect(await kept(outcome)).toEqual([4, 3]);
@@ -61,7 +61,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect(await kept(outcome)).toEqual([7]);
     });
 
-    test('… and for as long, as the next one ends', async () => {
+    test('jobs are kept for as long as their options say, when the next one ends', async () => {
       const options = { removeOnFail: { age: 1 } };
       for (let i = 0; i < 2; i++) await run('failed', options);
       await cluster.timePasses(1100);
@@ -69,7 +69,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect(await kept('failed')).toEqual([3]);
     });
 
-    test('I8: also where none ends any more; somebody looks when the oldest is old enough', async () => {
+    test('I8: age is enforced even after the entity goes idle; it is due when the oldest job is old enough', async () => {
       await run('failed', { removeOnFail: { age: 1 } });
       await run('completed', { removeOnComplete: { age: 5 } });
       expect(await release()).toBe(true);
@@ -81,7 +81,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect(await cluster.dueInMs(entity)).toBeGreaterThan(2000);
     });
 
-    test('I5: an idempotency key outlives a job that was kept for less long', async () => {
+    test('I5: an idempotency key outlives a job that was kept for a shorter time', async () => {
       const key = { deduplication: { id: 'k', ttl: 60_000 } };
       await run('completed', { removeOnComplete: { age: 1 }, ...key });
       expect(await kept('completed')).toEqual([1]);
@@ -93,7 +93,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect((await a.control.status(entity)).waiting).toBe(0);
     });
 
-    test('I8: with the last one all that was of the entity goes', async () => {
+    test('I8: with the last kept job all keys of the entity go', async () => {
       await run('failed', { removeOnFail: { age: 1, count: 5 } });
       await release();
       await cluster.timePasses(1100);
@@ -103,7 +103,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect(await cluster.keysOf(entity)).toEqual([]);
     });
 
-    /** Looks as often as it is due at once; answers in how many ms it is due then. */
+    /** Inspects the entity as often as it is due at once; returns in how many ms it is due then. */
     const lookUntilDone = async (): Promise<number | undefined> => {
       for (let epoch = 100; epoch < 150; epoch++) {
         expect(await a.tryClaim(entity, epoch)).toBe('later');
@@ -113,7 +113,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       throw new Error('it is due without an end');
     };
 
-    test('I8: one that is kept without an end keeps nothing that ended after it', async () => {
+    test('I8: a job that is kept without an end does not keep jobs that ended after it', async () => {
       await run('failed', { removeOnFail: false });
       await run('failed', { removeOnFail: { age: 30 } });
       await run('failed', { removeOnFail: { age: 1 } });
@@ -124,7 +124,7 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect(await kept('failed')).toEqual([2, 1]);
     });
 
-    test('I11: neither do hundreds, and these are looked at once', async () => {
+    test('I11: hundreds of jobs that are kept without an end do not keep later ones, and are checked once', async () => {
       for (let i = 0; i < 250; i++) await run('completed', { removeOnComplete: false });
       await run('completed', { removeOnComplete: { age: 1 } });
       expect(await release()).toBe(true);
@@ -139,14 +139,14 @@ export function retentionContract(name: string, createCluster: () => Promise<Clu
       expect(await cluster.dueInMs(entity)).toBeGreaterThan(100);
     });
 
-    test('I11: where far more are kept than the option allows, each end removes a part of them', async () => {
+    test('I11: if far more jobs are kept than the option allows, each end removes a part of them', async () => {
       for (let i = 0; i < 500; i++) await run('completed', { removeOnComplete: false });
       await run('completed', { removeOnComplete: 3 });
       for (let i = 0; i < 2; i++) await run('completed', { removeOnComplete: 3 });
       expect(await kept('completed')).toEqual([503, 502, 501]);
     });
 
-    test('what is kept without an end is looked at by nobody, and new work finds it', async () => {
+    test('jobs that are kept without an end cause no inspection, and new work finds them', async () => {
       await run('failed', { removeOnFail: false, jobId: 'one' });
       await release();
       expect(await cluster.dueScore(entity)).toBeUndefined();

@@ -1,5 +1,5 @@
 /**
- * The part of a store's contract that is about tries: a job that has failed and is tried again keeps its place (I6, races 6
+ * The part of a store's contract about retries: a job that has failed and is retried keeps its place (I6, races 6
  * and 33), or with `ordering: 'relaxed'` does not. Neighbour: `store-contract.ts`, jobs and claims.
  */
 
@@ -17,7 +17,7 @@ const LONG_MS = 60_000;
 const SHORT_MS = 900;
 
 export function retryContract(name: string, createCluster: () => Promise<Cluster>): void {
-  describe(`the contract of a store, tries: ${name}`, () => {
+  describe(`the contract of a store, retries: ${name}`, () => {
     const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     let config: EngineConfig;
     let cluster: Cluster;
@@ -52,10 +52,10 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
     };
     afterEach(() => cluster.close());
 
-    describe('strict', () => {
+    describe('strict order', () => {
       beforeEach(() => start('strict'));
 
-      test('race 6: A fails twice, B is fetched: A A A B C, and fetching B was no try of it', async () => {
+      test('race 6: A fails twice while B is fetched: A A A B C run, and the fetch of B was no attempt', async () => {
         expect(tries((await a.take(claim)).jobs)).toEqual([[1, 1, 0]]);
         const second = await a.finish(claim, [again(first, 0)], 1);
         expect(tries(second.jobs)).toEqual([[0, 2, 1]]);
@@ -68,13 +68,13 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         ]);
       });
 
-      test('the last try keeps the stacks of all, and its reason', async () => {
+      test('the last attempt keeps the stacks of all attempts, and its reason', async () => {
         const second = await a.finish(claim, [again(first, 0)], 1);
         await a.finish(claim, [done(second.jobs[0], 'failed')], 0);
         expect(await cluster.failedIds(entity)).toEqual([first.id]);
       });
 
-      test('through a backoff nothing is fetched, whoever asks; then the same job is the first', async () => {
+      test('nothing is fetched during a backoff, by any call; then the same job is the first', async () => {
         const { jobs, againInMs } = await a.finish(claim, [again(first, LONG_MS)], 1);
         expect(jobs).toEqual([]);
         expect(againInMs).toBeGreaterThan(LONG_MS - 5000);
@@ -89,13 +89,13 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         expect(numbers((await a.finish(claim, [done(second.jobs[0])], 3)).jobs)).toEqual([1, 2, 3]);
       });
 
-      test('a short backoff ends of itself', async () => {
+      test('a short backoff ends by itself', async () => {
         const { againInMs } = await a.finish(claim, [again(first, 20)], 1);
         await cluster.timePasses((againInMs ?? 0) + 1);
         expect(tries((await a.take(claim)).jobs)).toEqual([[0, 2, 1]]);
       });
 
-      test('it outlives the owner: a look leaves the entity until shortly before the end, then claims it', async () => {
+      test('a hold outlives the owner: an inspection leaves the entity until shortly before the end, then claims it', async () => {
         await a.finish(claim, [again(first, LONG_MS)], 1);
         await cluster.expireLeases();
         expect(await b.tryClaim(entity, 1)).toBe('later');
@@ -108,7 +108,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         expect(numbers((await b.finish(taken.claim, [done(taken.jobs[0])], 1)).jobs)).toEqual([1]);
       });
 
-      test('a pod that claims an entity with a hold knows when to ask', async () => {
+      test('a pod that claims an entity with a hold knows when to ask again', async () => {
         await a.finish(claim, [again(first, SHORT_MS)], 1);
         await cluster.expireLeases();
         const taken = claimOf(await b.tryClaim(entity, 1));
@@ -118,7 +118,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
       });
 
       test.each(['idle', 'hand-over', 'give-way'] as const)(
-        'released (%s) it calls nobody before its time',
+        'a release (%s) during a hold calls no pod before its time',
         async mode => {
           await b.renew([], serving('account'));
           await a.finish(claim, [again(first, LONG_MS)], 1);
@@ -130,7 +130,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         },
       );
 
-      test('a worker whose hold ends soon does not go; one that must calls another', async () => {
+      test('a worker whose hold ends soon is not released; a hand-over calls another pod', async () => {
         await b.renew([], serving('account'));
         await a.finish(claim, [again(first, SHORT_MS)], 1);
         expect(await a.release(claim, 'idle')).toBe(false);
@@ -138,7 +138,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         expect(await b.wakeUps([])).toEqual([entity]);
       });
 
-      test('a try whose answer was lost is not counted twice; one that was not executed is', async () => {
+      test('a failed attempt whose response was lost is not counted twice; one that was not executed is counted', async () => {
         const settlement = again(first, 0);
         await a.finish(claim, [settlement], 1);
         const resynced = await a.resync(claim, 2, [settlement]);
@@ -150,7 +150,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         expect(tries((await a.take(last.claim)).jobs)).toEqual([[0, 3, 2]]);
       });
 
-      test('a start whose pod died is no try', async () => {
+      test('a start whose pod died is no attempt', async () => {
         await cluster.expireLeases();
         const taken = claimOf(await b.tryClaim(entity, 1));
         expect(tries(taken.jobs)).toEqual([[0, 2, 0]]);
@@ -165,23 +165,23 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         expect(numbers((await a.finish(claim, [done(next.jobs[0])], 1)).jobs)).toEqual([2]);
       });
 
-      test('I3: a stale claim holds nothing', async () => {
+      test('I3: a stale claim sets no hold', async () => {
         await a.resync(claim, 2, []);
         await expect(a.finish(claim, [again(first, LONG_MS)], 1)).rejects.toBeInstanceOf(StaleClaimError);
         await cluster.expireLeases();
         expect(tries(claimOf(await b.tryClaim(entity, 1)).jobs)).toEqual([[0, 2, 0]]);
       });
 
-      test('a try whose job is gone goes on to the next', async () => {
+      test('the end of an attempt whose job is gone brings the next job', async () => {
         await cluster.removeJob(entity, first.id);
         expect(numbers((await a.finish(claim, [again(first, LONG_MS)], 1)).jobs)).toEqual([1]);
       });
     });
 
-    describe('relaxed', () => {
+    describe('relaxed order', () => {
       beforeEach(() => start('relaxed'));
 
-      test('A fails once: A B C A', async () => {
+      test('A fails once: A B C A run', async () => {
         const order: unknown[] = [];
         let next: FetchedJob | undefined = (await a.finish(claim, [again(first, 0)], 1)).jobs[0];
         while (next) {
@@ -195,7 +195,7 @@ export function retryContract(name: string, createCluster: () => Promise<Cluster
         ]);
       });
 
-      test('with a backoff it joins the others when it is due', async () => {
+      test('a job with a backoff joins the others when it is due', async () => {
         const { jobs } = await a.finish(claim, [again(first, LONG_MS)], 1);
         expect(numbers(jobs)).toEqual([1]);
         const { jobs: more } = await a.finish(claim, [done(jobs[0])], 1);

@@ -1,4 +1,4 @@
-/** The part of a store's contract that is about schedules: jobs that come again and again. */
+/** The part of a store's contract about schedules: jobs that recur. */
 
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
@@ -58,14 +58,14 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(numbers(claimOf(await a.tryClaim(entity, 1)).jobs)).toEqual([7]);
     });
 
-    test('… of an entity that is worked its owner is told', async () => {
+    test('I7: the owner of an entity is told of a new schedule', async () => {
       const { claim, jobs } = claimOf(await a.add(job(1), mine));
       await put(7);
       expect(await a.wakeUps([])).toEqual([entity]);
       expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([7]);
     });
 
-    test('a run that has ended makes the next one, and the answer says when it comes', async () => {
+    test('the end of a run makes the next one, and its response says when that is due', async () => {
       const { claim, run } = await running();
       expect(await status()).toMatchObject({ waiting: 0, active: 1, delayed: 0 });
       const { jobs, againInMs } = await a.finish(claim, [done(run)], 1);
@@ -76,7 +76,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await list()).toMatchObject([{ runs: 1 }]);
     });
 
-    test('I8: between two runs the entity has no worker, and is looked at in time', async () => {
+    test('I8: between two runs the entity has no worker, and is inspected in time', async () => {
       const { claim, run } = await running();
       await a.finish(claim, [done(run)], 1);
       expect(await a.release(claim, 'idle')).toBe(true);
@@ -91,7 +91,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await status()).toMatchObject({ delayed: 1 });
     });
 
-    test('I5: an end whose answer was lost makes one next run', async () => {
+    test('I5: an end whose response was lost makes one next run', async () => {
       const { claim, run } = await running();
       await a.finish(claim, [done(run)], 1);
       await a.resync(claim, 2, [done(run)]);
@@ -99,7 +99,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await list()).toMatchObject([{ runs: 1 }]);
     });
 
-    test('I3, I5: a run whose pod dies runs again, and the schedule goes on; the end of a zombie makes no run', async () => {
+    test('I3, I5: a run whose pod dies runs again, and the schedule continues; the end of a zombie makes no run', async () => {
       const { claim, run } = await running();
       await cluster.expireLeases();
       const taken = claimOf(await b.tryClaim(entity, 1));
@@ -116,7 +116,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await status()).toMatchObject({ active: 0, delayed: 1 });
     });
 
-    test('a run that fails is tried as any job is; when it is through the next one is made, with all its tries', async () => {
+    test('a failed run is retried like any job; its final end makes the next run, with all its attempts', async () => {
       const { claim, run } = await running({ attempts: 2 });
       const again = await a.finish(claim, [ending(run, 'retrying')], 1);
       expect(await status()).toMatchObject({ active: 1, delayed: 0 });
@@ -127,7 +127,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(only((await a.take(claim)).jobs)).toMatchObject({ attemptsMade: 0, options: { attempts: 2 } });
     });
 
-    test('one that becomes a dead letter, too; replayed, the letter is a job like any other', async () => {
+    test('a run that becomes a dead letter makes the next one; the replayed letter is a job like any other', async () => {
       const { claim, run } = await running();
       await a.finish(claim, [ending(run, 'dead')], 1);
       expect(await status()).toMatchObject({ active: 0, delayed: 1, failed: 0 });
@@ -138,7 +138,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
     });
 
-    test('one that blocks its entity is no next run until a person has decided; it can’t be removed', async () => {
+    test('a run that blocks its entity makes no next run until an operator decides; it cannot be removed', async () => {
       const { claim, run } = await running();
       await a.finish(claim, [ending(run, 'blocked')], 1);
       expect(await status()).toMatchObject({ waiting: 1, delayed: 0, blockedBy: { jobId: run.id } });
@@ -150,7 +150,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await status()).toMatchObject({ waiting: 0, delayed: 1, failed: 1 });
     });
 
-    test('a pattern, in its time zone', async () => {
+    test('a schedule with a pattern uses its time zone', async () => {
       const nextAtMs = await b.schedules.put(job(1), { id: 'noon', pattern: '0 12 * * *', tz: 'Asia/Tokyo' });
       expect(new Date(nextAtMs).toISOString()).toMatch(/T03:00:00.000Z$/);
       expect(await list()).toMatchObject([{ id: 'noon', pattern: '0 12 * * *', tz: 'Asia/Tokyo', nextAtMs }]);
@@ -167,12 +167,12 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       { pattern: 'every now and then' },
       { pattern: '61 * * * *' },
       { pattern: '* * * * *', tz: 'Mars/Olympus' },
-    ])('%j is no schedule: refused, and nothing is left of it', async schedule => {
+    ])('%j is no schedule: it is refused, and leaves nothing', async schedule => {
       await expect(b.schedules.put(job(1), { id: 's', ...schedule })).rejects.toThrow(InvalidOptionError);
       expect(await list()).toEqual([]);
     });
 
-    test('put again, a schedule takes the place of the one before: its next run is the new one', async () => {
+    test('a schedule that is put again replaces the earlier one: its next run is the new one', async () => {
       const { claim, run } = await running();
       await a.finish(claim, [done(run)], 1);
       const [before] = await list();
@@ -182,7 +182,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
     });
 
-    test('… while a run of it is under way, that one ends, and makes no run of its own', async () => {
+    test('a run in progress when its schedule is replaced ends, and makes no run of its own', async () => {
       const { claim, run } = await running();
       await put(1);
       expect(await status()).toMatchObject({ active: 1, delayed: 1 });
@@ -192,7 +192,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(numbers((await a.take(claim)).jobs)).toEqual([1]);
     });
 
-    test('… and then again, with other intervals: no two runs have one id', async () => {
+    test('a schedule that is replaced with other intervals has no two runs with one id', async () => {
       const { run } = await running();
       for (const every of [EVERY + 1, EVERY + 2]) await put(1, every);
       const [{ nextAtMs } = { nextAtMs: 0 }] = await list();
@@ -200,7 +200,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect((await status()).waiting + (await status()).delayed).toBe(1);
     });
 
-    test('I8: removed, it makes no run any more, and leaves nothing; a run under way ends', async () => {
+    test('I8: a removed schedule makes no run and leaves nothing; a run in progress ends', async () => {
       const { claim, run } = await running();
       expect(await b.schedules.remove(entity, 's')).toBe(true);
       expect(await b.schedules.remove(entity, 's')).toBe(false);
@@ -211,7 +211,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await cluster.dueScore(entity)).toBeUndefined();
     });
 
-    test('I8: removed between two runs, it leaves nothing either', async () => {
+    test('I8: a schedule that is removed between two runs leaves nothing', async () => {
       const { claim, run } = await running();
       await a.finish(claim, [done(run)], 1);
       await a.release(claim, 'idle');
@@ -220,7 +220,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await cluster.dueScore(entity)).toBeUndefined();
     });
 
-    test('a queue that is emptied keeps its schedules, also a run that is due, or was fetched', async () => {
+    test('a queue that is emptied keeps its schedules, and runs that are due or fetched', async () => {
       await put(7);
       await b.add(job(1), 'route-only');
       await b.control.drop(entity);
@@ -232,7 +232,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(only((await a.take(claim)).jobs)).toMatchObject({ data: { n: 7 }, attempt: 1 });
     });
 
-    test('a queue that is emptied keeps a run that is due behind others, and they go', async () => {
+    test('a queue that is emptied keeps a run that is due behind other jobs, and removes those', async () => {
       await b.add(job(1), 'route-only');
       await b.add(job(2), 'route-only');
       await put(7);
@@ -245,7 +245,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await status()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
     });
 
-    test('put anew while a run blocks its entity, a schedule does not unblock it', async () => {
+    test('a schedule that is replaced while a run blocks its entity does not unblock it', async () => {
       const { claim, run } = await running();
       await a.finish(claim, [ending(run, 'blocked')], 1);
       await put(1);
@@ -254,7 +254,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await status()).toMatchObject({ waiting: 1, delayed: 1, blockedBy: { jobId: run.id } });
     });
 
-    test('I6: put anew while a run waits for its next try, that one keeps its place and its tries', async () => {
+    test('I6: a schedule that is replaced while a run waits for its retry leaves that run its place and its attempts', async () => {
       const { claim, run } = await running({ attempts: 2 });
       const outcome = { kind: 'retrying', reason: 'because', stack: 'Error: because', delayMs: 60_000 } as const;
       await a.finish(claim, [{ job: run, outcome }], 1);
@@ -265,7 +265,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(only(jobs)).toMatchObject({ id: run.id, attemptsMade: 1 });
     });
 
-    test('removed while a run waits for its next try, in relaxed order: that one still runs', async () => {
+    test('a schedule in relaxed order that is removed while a run waits for its retry leaves that run', async () => {
       const relaxed = resolveOptions({ entities: { account: { ordering: 'relaxed' } } });
       const c = await cluster.pod(relaxed);
       await put(0, EVERY, { attempts: 2 });
@@ -278,7 +278,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await status()).toMatchObject({ delayed: 1 });
     });
 
-    test('put anew while its run waits in a paused queue, a schedule has one job', async () => {
+    test('a schedule that is replaced while its run waits in a paused queue has one job', async () => {
       await put(0);
       await b.control.pause(entity, true);
       await put(1);
@@ -288,7 +288,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(numbers(claimOf(await a.tryClaim(entity, 1)).jobs)).toEqual([2]);
     });
 
-    test('a run by a pattern that is due when the schedule is put anew, as when all pods were away, is not left out', async () => {
+    test('a run of a pattern that is due when the schedule is replaced, as after an outage of all pods, is not skipped', async () => {
       const everySecond = { id: 's', pattern: '* * * * * *' };
       const nextAtMs = await b.schedules.put(job(1), everySecond);
       await cluster.timePasses(1100);
@@ -301,7 +301,7 @@ export function scheduleContract(name: string, createCluster: () => Promise<Clus
       expect(await b.schedules.put(job(3), { id: 's', pattern: '0 0 1 1 *' })).toBeGreaterThan(nextAtMs + 2000);
     });
 
-    test('several of an entity are listed in the order of their next runs', async () => {
+    test('the schedules of an entity are listed in the order of their next runs', async () => {
       for (const [id, pattern] of [
         ['b', '0 0 1 1 *'],
         ['a', '*/5 * * * * *'],

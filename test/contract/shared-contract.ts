@@ -1,6 +1,6 @@
 /**
- * The part of a store's contract that is about shared reads: jobs that run beside each other on one pod, end in any order, and go
- * back beside each other (I6). Neighbours: `retry-contract.ts`, tries of one job; `batch-contract.ts`, jobs that run as one.
+ * The part of a store's contract about shared reads: jobs that run alongside each other on one pod, end in any order, and go
+ * back alongside each other (I6). Neighbours: `retry-contract.ts`, attempts of one job; `batch-contract.ts`, jobs that run as one.
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
@@ -30,7 +30,7 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
     const job = (n: number) => withdrawal(config, entity, { n }, { attempts: 3 });
     const idOf = (n: number) => done(jobs[n]).job.id;
     const ok = (n: number): Settlement => done(jobs[n]);
-    /** The end of a read beside others. */
+    /** The end of a read alongside others. */
     const read = (n: number, ...beside: number[]): Settlement => ({ ...ok(n), beside: beside.map(idOf) });
     const again = (n: number, delayMs: number, ...beside: number[]): Settlement => ({
       ...read(n, ...beside),
@@ -59,8 +59,8 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
     };
     afterEach(() => cluster.close());
 
-    describe('ends', () => {
-      test('a younger read ends before those beside it, and brings the next', async () => {
+    describe('ends of reads and writes', () => {
+      test('a younger read may end before the reads alongside it, and brings the next job', async () => {
         await start(4, 3);
         expect(numbers((await a.finish(claim, [read(2, 0, 1)], 1)).jobs)).toEqual([3]);
         expect((await a.finish(claim, [read(1, 0)], 1)).jobs).toEqual([]);
@@ -68,20 +68,20 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
         expect(await active()).toBe(1);
       });
 
-      test('I6: one that is not beside it is overtaken, be it a write or a read', async () => {
+      test('I6: the end of a read is refused if it overtakes a job that does not run alongside it, a write or a read', async () => {
         await start(3, 3);
         await expect(a.finish(claim, [read(2, 1)], 1)).rejects.toBeInstanceOf(StoreRefusedError);
         await expect(a.finish(claim, [read(1)], 1)).rejects.toBeInstanceOf(StoreRefusedError);
         expect(await active()).toBe(3);
       });
 
-      test('I6: a write overtakes the reads before it', async () => {
+      test('I6: the end of a write is refused if it overtakes reads before it', async () => {
         await start(2, 2);
         await expect(a.finish(claim, [ok(1)], 1)).rejects.toBeInstanceOf(StoreRefusedError);
         expect(await active()).toBe(2);
       });
 
-      test('I6: after a crash what has not ended runs in its order, before what comes after it', async () => {
+      test('I6: after a crash, reads that had not ended run in their order, before later jobs', async () => {
         await start(5, 4);
         await a.finish(claim, [read(1, 0, 2)], 0);
         await cluster.expireLeases();
@@ -91,8 +91,8 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
       });
     });
 
-    describe('one that comes back', () => {
-      test('is the next, with a hold; what is beside it stays, and the rest goes back behind it', async () => {
+    describe('a read that comes back', () => {
+      test('is the next job, with a hold; reads alongside it stay, and the rest goes back behind it', async () => {
         await start(6, 5);
         const { jobs: next, againInMs } = await a.finish(claim, [again(1, LONG_MS, 0, 2)], 4);
         expect([next, (againInMs ?? 0) > LONG_MS - 5000]).toEqual([[], true]);
@@ -106,7 +106,7 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
         ]);
       });
 
-      test('without a delay comes at once, beside the others', async () => {
+      test('runs at once without a delay, alongside the others', async () => {
         await start(4, 3);
         expect(tries((await a.finish(claim, [again(0, 0, 1)], 1)).jobs)).toEqual([[0, 2, 1]]);
         expect([await waiting(), await active()]).toEqual([[2, 3], 2]);
@@ -116,7 +116,7 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
       test.each([
         [LONG_MS, 2 * LONG_MS],
         [2 * LONG_MS, LONG_MS],
-      ])('another one waits behind it, and both until their times have come (%i, %i ms)', async (first, second) => {
+      ])('waits behind another one, and both until their times have come (%i, %i ms)', async (first, second) => {
         await start(4, 3);
         await a.finish(claim, [again(0, first, 1)], 1);
         const { againInMs = 0 } = await a.finish(claim, [again(1, second)], 1);
@@ -130,14 +130,14 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
         ]);
       });
 
-      test('without a delay waits behind one with a hold, too', async () => {
+      test('waits without a delay behind one with a hold, too', async () => {
         await start(3, 2);
         await a.finish(claim, [again(0, LONG_MS, 1)], 1);
         expect((await a.finish(claim, [again(1, 0)], 1)).jobs).toEqual([]);
         expect(await waiting()).toEqual([0, 1, 2]);
       });
 
-      test('and blocks waits behind another that blocks, and blocks when its turn comes, without running', async () => {
+      test('waits behind another that blocks, and blocks when its turn comes, without running', async () => {
         await start(3, 2, { onExhausted: 'block' });
         await a.finish(claim, [blocked(1, 0)], 1);
         await a.finish(claim, [blocked(0)], 1);
@@ -148,7 +148,7 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
         expect(next).toMatchObject({ id: idOf(0), mustFail: 'because 0', attemptsMade: 0 });
       });
 
-      test('and blocks waits behind one that is tried again, and fails when its turn comes', async () => {
+      test('waits behind one that is retried, and fails when its turn comes, if it is to block', async () => {
         await start(3, 2, { onExhausted: 'block' });
         await a.finish(claim, [again(0, LONG_MS, 1)], 1);
         await a.finish(claim, [blocked(1)], 1);
@@ -169,7 +169,7 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
       });
     });
 
-    test('race 28: beginning anew ends all by the same rules, once', async () => {
+    test('race 28: a resync ends all reads by the same rules, once', async () => {
       await start(6, 5, { onExhausted: 'block' });
       const ends = [read(2, 0, 1, 3), again(0, LONG_MS, 1, 3), blocked(1, 3), ok(3)];
       const { claim: renewed, jobs: next } = await a.resync(claim, 2, ends);
@@ -181,7 +181,7 @@ export function sharedContract(name: string, createCluster: () => Promise<Cluste
       expect((await a.control.status(entity)).blockedBy?.jobId).toBe(idOf(1));
     });
 
-    test('I7: its owner is called for what others add, as long as the claim lasts, while it may have more', async () => {
+    test('I7: the owner of reads is called for jobs that others add, as long as the claim lasts, while it may have more', async () => {
       await start(1, 1);
       let asked = 0;
       const isCalled = async () => {

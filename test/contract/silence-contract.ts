@@ -1,7 +1,7 @@
 /**
- * The part of a store's contract that is about silence. A silence of all pods is no fault of an owner: no claim lapses for a lease
+ * The part of a store's contract about silence. A silence of all pods is no fault of an owner: no claim lapses for a lease
  * after it. A pod that was silent while others were heard loses its claims, and when it is heard again, no job is suspected of
- * having killed it. Neighbour: `rest-contract.ts`, claims that rest.
+ * having killed it. Neighbour: `dormant-contract.ts`, dormant claims.
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
@@ -38,19 +38,19 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
     });
     afterEach(() => cluster.close());
 
-    describe('of all pods', () => {
+    describe('a silence of all pods', () => {
       beforeEach(async () => {
         await cluster.expireLeases();
         await cluster.allFallSilent();
       });
 
-      test('I1: no claim lapses while it lasts: not for a look, not for an enqueue, not for a peek', async () => {
+      test('I1: lets no claim lapse while it lasts: not for an inspection, an enqueue or a peek', async () => {
         expect(await lookOf(b)).toBe('owned');
         expect(await b.peek(entity)).toBe('owned');
         expect((await b.add(job(1), claiming)).route).toBe('remote');
       });
 
-      test('I7: the entity is due again when the grace ends, a lease from now at the latest', async () => {
+      test('I7: makes the entity due again when the grace ends, a lease from now at the latest', async () => {
         await lookOf(b);
         expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(LEASE_MS);
         await beat(b);
@@ -59,7 +59,7 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
         expect(await lookOf(b)).toBe('owned');
       });
 
-      test('I7: the grace ends a lease after the first pod was heard again, whoever renews meanwhile', async () => {
+      test('I7: ends with a grace of a lease after the first pod was heard again, for renewals of any pod', async () => {
         await cluster.heardFor(0.5 * LEASE_MS);
         await beat(b);
         expect(await cluster.heardForMs()).toBeGreaterThanOrEqual(0.5 * LEASE_MS);
@@ -67,7 +67,7 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
         expect(numbers(claimOf(await lookOf(b)).jobs)).toEqual([0]);
       });
 
-      test('I7: an entity that was due for nobody while it was paused is due again when it is resumed', async () => {
+      test('I7: makes a resumed entity due again that was not due while it was paused', async () => {
         await cluster.heardFor(LEASE_MS);
         await b.control.pause(entity, true);
         expect(await lookOf(b)).toBe('paused');
@@ -77,18 +77,18 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
         expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(LEASE_MS);
       });
 
-      test('an owner that is heard within the grace keeps its claim, and no job has stalled', async () => {
+      test('leaves its claim to an owner that is heard within the grace, and no job has stalled', async () => {
         expect(await a.renew([{ claim, idle: false }], serving('account'))).toMatchObject({ lost: [] });
         await cluster.heardFor(LEASE_MS);
         expect(await lookOf(b)).toBe('owned');
         await expect(a.take(claim)).resolves.toMatchObject({ jobs: [] });
       });
 
-      test('a pod takes its own claim up again at any time', async () => {
+      test('lets a pod take up its own claim again at any time', async () => {
         expect(numbers(claimOf(await lookOf(a)).jobs)).toEqual([0]);
       });
 
-      test('a clock that has stepped back counts as a silence, which ends like any other (I7, race 20)', async () => {
+      test('is also a step back of the clock, which ends like any other silence (I7, race 20)', async () => {
         await cluster.heardFor(-10 * LEASE_MS);
         expect(await lookOf(b)).toBe('owned');
         expect(await cluster.dueInMs(entity)).toBeLessThanOrEqual(LEASE_MS);
@@ -102,7 +102,7 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
       }, 60_000);
     });
 
-    test('a claim that rests does not lapse in a silence of all pods; work has it looked at within a lease', async () => {
+    test('lets no dormant claim lapse; work makes the entity due within a lease', async () => {
       const adopted = claimOf(await lookOf(a));
       await a.finish(adopted.claim, [done(adopted.jobs[0])], 1);
       expect(await a.renew([{ claim: adopted.claim, idle: true }], serving('account'))).toMatchObject({ dormant: [0] });
@@ -115,7 +115,7 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
       expect(numbers(claimOf(await lookOf(b)).jobs)).toEqual([1]);
     });
 
-    describe('of one pod, while others are heard', () => {
+    describe('a silence of one pod while others are heard', () => {
       /** Takes the entity over from a pod that has fallen silent. */
       const takeOver = async (by: EntityStore) => {
         await cluster.expireLeases();
@@ -124,14 +124,14 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
         return taken;
       };
 
-      test('race 7: its job counts as stalled, and fails above the limit', async () => {
+      test('race 7: makes its job count as stalled, which fails above the limit', async () => {
         await takeOver(b);
         await expect(takeOver(await cluster.pod(config))).resolves.toMatchObject({
           jobs: [{ mustFail: expect.stringMatching(/stalled more than allowable/) }],
         });
       });
 
-      test('a pod that renews the claim after it has lost it was not killed by its job: the job has not stalled', async () => {
+      test('is over for a pod that renews the claim after it has lost it: its job did not kill it, and has not stalled', async () => {
         await takeOver(b);
         await expect(a.take(claim)).rejects.toBeInstanceOf(StaleClaimError);
         expect(await a.renew([{ claim, idle: false }], serving('account'))).toMatchObject({ lost: [0] });
@@ -139,14 +139,14 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
         expect(again.jobs[0]).toMatchObject({ data: { n: 0 }, mustFail: undefined });
       });
 
-      test('a pod that only calls under the claim may have been blocked by its job: the job has stalled', async () => {
+      test('leaves the job stalled if the pod only calls under the claim: the job may have blocked it', async () => {
         await takeOver(b);
         await expect(a.take(claim)).rejects.toBeInstanceOf(StaleClaimError);
         await expect(a.resync(claim, 1000, [])).rejects.toBeInstanceOf(StaleClaimError);
         expect((await takeOver(await cluster.pod(config))).jobs[0]?.mustFail).toMatch(/stalled more than allowable/);
       });
 
-      test('a pod clears only itself: a job that others may have died of has stalled', async () => {
+      test('is cleared by the pod itself only: a job that may have killed others has stalled', async () => {
         await takeOver(b);
         const c = await cluster.pod(config);
         await c.renew([{ claim, idle: false }], serving('account'));
@@ -154,7 +154,7 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
         expect(again.jobs[0]?.mustFail).toMatch(/stalled more than allowable/);
       });
 
-      test('a job that was to fail for it runs after all, if a pod is heard before its run has begun', async () => {
+      test('lets a job run that was to fail for it, if a pod is heard before its run has begun', async () => {
         await takeOver(b);
         const c = await cluster.pod(config);
         const again = await takeOver(c);
@@ -164,7 +164,7 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
         expect(claimOf(await lookOf(c)).jobs[0]).toMatchObject({ data: { n: 0 }, mustFail: undefined });
       });
 
-      test('a pod that is heard twice clears itself once', async () => {
+      test('is cleared once by a pod that is heard twice', async () => {
         await takeOver(b);
         for (let times = 0; times < 3; times++) await a.renew([{ claim, idle: false }], serving('account'));
         await takeOver(await cluster.pod(config));

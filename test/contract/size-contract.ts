@@ -1,6 +1,6 @@
 /**
- * The part of a store's contract that is about sizes (I11): what is large is fetched in parts, what is kept of failures is bounded,
- * and what had ended here is ended again however much it is.
+ * The part of a store's contract about sizes (I11): large jobs are fetched in parts, stored failures are bounded,
+ * and a resync ends any number of jobs.
  * Neighbours: `batch-contract.ts` and `dead-letter-contract.ts`, the same with small jobs.
  */
 
@@ -36,7 +36,7 @@ export function sizeContract(name: string, createCluster: () => Promise<Cluster>
     });
     afterEach(() => cluster.close());
 
-    test('a fetch of large jobs ends early, says that there may be more, and the next goes on where it has ended', async () => {
+    test('a fetch of large jobs ends early and says that there may be more; the next fetch continues there', async () => {
       await start(12, 300_000);
       const one = await a.take(claim, 11);
       expect(one.isPartial).toBe(true);
@@ -47,7 +47,7 @@ export function sizeContract(name: string, createCluster: () => Promise<Cluster>
       expect((await a.take(claim, 5)).isPartial).toBeUndefined();
     });
 
-    test('a fetch brings one job at least, however large it is, and one that is asked for alone is whole', async () => {
+    test('a fetch brings at least one job of any size, and a fetch of one job brings the whole job', async () => {
       await start(3, 2_000_000);
       const one = await a.take(claim, 2);
       expect([numbers(one.jobs), one.isPartial]).toEqual([[1], true]);
@@ -55,7 +55,7 @@ export function sizeContract(name: string, createCluster: () => Promise<Cluster>
       expect([numbers(two.jobs), two.isPartial]).toEqual([[2], undefined]);
     });
 
-    test('the stacks of all attempts of a job are bounded together, the latest kept', async () => {
+    test('the stacks of all attempts of a job are bounded together, and the latest are kept', async () => {
       await start(1, 4);
       let job = first;
       for (let attempt = 1; attempt <= 12; attempt++) {
@@ -69,7 +69,7 @@ export function sizeContract(name: string, createCluster: () => Promise<Cluster>
       expect(letter?.stacks.map(stack => stack.split(' ')[0])).toEqual(['10', '11', '12', 'the']);
     });
 
-    test('race 28: beginning anew ends all that had ended, however much it is, in its order, and a batch in one step', async () => {
+    test('race 28: a resync ends any number of ended jobs in their order, and a batch in one step', async () => {
       await start(12, 4);
       const jobs = [first, ...(await a.take(claim, 10)).jobs];
       const value = JSON.stringify('r'.repeat(1_500_000));
@@ -87,7 +87,7 @@ export function sizeContract(name: string, createCluster: () => Promise<Cluster>
       expect(await a.control.status(entity)).toMatchObject({ waiting: 0, active: 1, failed: 0 });
     });
 
-    test('I3: beginning anew with much is refused, and ends nothing, when another pod has the entity', async () => {
+    test('I3: a large resync is refused, and ends nothing, when another pod owns the entity', async () => {
       await start(12, 4);
       const jobs = [first, ...(await a.take(claim, 9)).jobs];
       const value = JSON.stringify('r'.repeat(1_500_000));

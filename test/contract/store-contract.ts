@@ -1,6 +1,6 @@
 /**
- * What every store must do, whatever it is made of: the same suite runs on memory and on real Redis.
- * Numbers of races and invariants are those of the design.
+ * What every store must do: the same suite runs on memory and on real Redis.
+ * `docs/protocol.md` defines the numbers of races and invariants.
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
@@ -13,7 +13,7 @@ import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 
-/** Several pods on one store, and a hand on its clock. */
+/** Several pods on one store, and control of its clock. */
 export interface Cluster {
   pod(config: EngineConfig): Promise<EntityStore>;
   /** Every lease runs out, as the store sees it, while other pods are heard. */
@@ -23,16 +23,16 @@ export interface Cluster {
   pause(entity: EntityRef, paused: boolean): Promise<void>;
   /** That many milliseconds go by. */
   timePasses(ms: number): Promise<void>;
-  /** Somebody adds a job without the library. */
+  /** Adds a job outside the library. */
   addPast(entity: EntityRef, data: object): Promise<void>;
   /** What the head of the queue waits for is over. */
   endHold(entity: EntityRef): Promise<void>;
-  /** A person removes a job. */
+  /** The operator removes a job. */
   removeJob(entity: EntityRef, jobId: string): Promise<void>;
   failedIds(entity: EntityRef): Promise<string[]>;
   /** What the store keeps for a drained entity, the fence and its expiring events aside. */
   keysOf(entity: EntityRef): Promise<string[]>;
-  /** When the entity is to be looked at, or undefined when it is in no one's books. */
+  /** When the next inspection of the entity is due, or undefined when it is unscheduled. */
   dueScore(entity: EntityRef): Promise<number | undefined>;
   /** As that, in ms from now. */
   dueInMs(entity: EntityRef): Promise<number | undefined>;
@@ -73,7 +73,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       return { claim: first.claim, jobs };
     };
 
-    test('a cold add claims the entity and brings the job, in one call', async () => {
+    test('an add for an unowned entity claims it and brings the job, in one call', async () => {
       const entered = await a.add(job(7), { epoch: 1, mayClaim: true, atOnce: 1 });
       const { claim, jobs, recovered } = claimOf(entered);
       expect(claim).toMatchObject({ entity, epoch: 1 });
@@ -92,7 +92,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
     });
 
-    test('an idle owner gets the job with the answer to its add', async () => {
+    test('an idle owner gets the job with the response to its add', async () => {
       const { claim, jobs } = await owned(1, 1);
       await a.finish(claim, [done(jobs[0])], 1);
       const entered = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
@@ -107,14 +107,14 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(numbers((await a.finish(claim, [done(two.jobs[1])], 1)).jobs)).toEqual([3]);
     });
 
-    test('I1: nobody else gets the entity while the lease lasts; its idle owner is called', async () => {
+    test('I1: no other pod gets the entity while the lease lasts; its idle owner is called', async () => {
       const { claim, jobs } = await owned(1, 1);
       expect((await b.add(job(1), { epoch: 9, mayClaim: true, atOnce: 1 })).route).toBe('remote');
       expect(await b.tryClaim(entity, 10)).toBe('owned');
       expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
     });
 
-    test('an add for a foreign entity wakes its owner only when nothing is fetched there', async () => {
+    test('an add for an entity of another pod wakes the owner only when nothing is fetched there', async () => {
       const { claim, jobs } = await owned(1, 1);
       await b.add(job(1), { epoch: 9, mayClaim: true, atOnce: 1 });
       const { jobs: next } = await a.finish(claim, [done(jobs[0])], 1);
@@ -133,13 +133,13 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await a.due('account', 0, 10)).toEqual([]);
     });
 
-    test('… and calls a pod that serves the type', async () => {
+    test('a pod that may not claim calls a pod that works the type', async () => {
       await a.renew([], serving('account'));
       await b.add(job(0), 'route-only');
       expect(await a.wakeUps([])).toEqual([entity]);
     });
 
-    test('I3: with an old epoch nothing can be taken, ended or released', async () => {
+    test('I3: nothing can be taken, ended or released under an old epoch', async () => {
       const { claim, jobs } = await owned(3, 2);
       const again = await a.resync(claim, 2, []);
       await expect(a.take(claim)).rejects.toBeInstanceOf(StaleClaimError);
@@ -150,7 +150,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(numbers((await a.finish(again.claim, [done(again.jobs[0])], 2)).jobs)).toEqual([1, 2]);
     });
 
-    test('I6: an end that would overtake an older one, which was refused, is refused; both count once the worker begins anew', async () => {
+    test('I6: an end that would overtake an older refused one is refused; both count after the resync', async () => {
       const { claim, jobs } = await owned(4, 1);
       const { jobs: more } = await a.finish(claim, [done(jobs[0])], 2);
       await expect(a.finish(claim, [done(more[1])], 1)).rejects.toBeInstanceOf(StoreRefusedError);
@@ -176,7 +176,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(order).toEqual([0, 1, 2, 3]);
     });
 
-    test('a lease that has run out harms nothing while nobody else takes over', async () => {
+    test('a lease that has passed harms nothing while no other pod takes over', async () => {
       const { claim, jobs } = await owned(2, 1);
       await cluster.expireLeases();
       expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
@@ -184,7 +184,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await b.tryClaim(entity, 1)).toBe('owned');
     });
 
-    test('race 7: a job that lost its pod alone counts as stalled, and fails above the limit; of several none is blamed', async () => {
+    test('race 7: a job that was fetched alone by a lost pod counts as stalled, and fails above the limit; of several none is suspected', async () => {
       await owned(1, 1);
       await cluster.expireLeases();
       const second = claimOf(await b.tryClaim(entity, 1));
@@ -209,7 +209,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       }
     });
 
-    test('race 7: a holder that begins anew, or adopts its claim, is no dead owner: nobody is blamed', async () => {
+    test('race 7: an owner that resyncs, or adopts its claim, is not dead: no job is suspected', async () => {
       const { claim } = await owned(1, 1);
       let again = await a.resync(claim, 2, []);
       again = await a.resync(again.claim, 3, []);
@@ -218,7 +218,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(again).toMatchObject({ recovered: 0, jobs: [{ mustFail: undefined }] });
     });
 
-    test('race 28: what is settled is ended by a resync and does not run again; the rest comes in order', async () => {
+    test('race 28: a resync ends what is settled, which does not run again; the rest comes in order', async () => {
       const { claim, jobs } = await owned(4, 3);
       const again = await a.resync(claim, 2, [done(jobs[0]), failed(jobs[1])]);
       expect(again.claim.token).toBe(claim.token);
@@ -228,7 +228,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
     });
 
     test.each(['completed', 'dead'] as const)(
-      'race 28: an end (%s) whose answer was lost does not end the job that was added under the same id since',
+      'race 28: an end (%s) whose response was lost does not end the job that was added under the same id since',
       async kind => {
         const hint = { epoch: 1, mayClaim: true, atOnce: 1 };
         // Added in the same millisecond.
@@ -244,7 +244,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       },
     );
 
-    test('race 27: a resync that arrives late is stale; one whose answer was lost is no obstacle', async () => {
+    test('race 27: a resync that arrives late is stale; one whose response was lost is no obstacle', async () => {
       const { claim } = await owned(2, 2);
       await a.resync(claim, 3, []);
       // epoch 3 was never answered, as the pod sees it: it still knows epoch 1
@@ -254,7 +254,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(numbers((await a.finish(again.claim, [done(again.jobs[0])], 1)).jobs)).toEqual([1]);
     });
 
-    test('race 27: a look that arrives late settles nothing of the claim that came after it', async () => {
+    test('race 27: an inspection that arrives late settles nothing of the claim that came after it', async () => {
       const { claim } = await owned(1, 1);
       const again = await a.resync(claim, 3, []);
       await a.finish(again.claim, [done(again.jobs[0])], 1);
@@ -262,14 +262,14 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect((await a.take(again.claim)).jobs).toEqual([]);
     });
 
-    test('race 27: a renewal that was sent before the answer to a resync has come renews the claim', async () => {
+    test('race 27: a renewal that was sent before the response to a resync renews the claim', async () => {
       const { claim } = await owned(1, 1);
       const again = await a.resync(claim, 2, []);
       expect(await a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [], kicked: [] });
       expect((await a.finish(again.claim, [done(again.jobs[0])], 1)).jobs).toEqual([]);
     });
 
-    test('race 26: a claim whose answer was lost is adopted, and its job is not lost', async () => {
+    test('race 26: a claim whose response was lost is adopted, and its job is not lost', async () => {
       await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 });
       expect((await a.add(job(1), { epoch: 2, mayClaim: true, atOnce: 1 })).route).toBe('unknown-claim');
       const adopted = claimOf(await a.tryClaim(entity, 3));
@@ -286,7 +286,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(claimOf(await b.add(job(1), { epoch: 1, mayClaim: true, atOnce: 1 })).claim.epoch).toBe(1);
     });
 
-    test('race 37: a renewal tells which idle workers have something to do', async () => {
+    test('race 37: a renewal tells which idle workers have work', async () => {
       const { claim, jobs } = await owned(2, 2);
       expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [0] });
       await a.finish(claim, [done(jobs[0])], 0);
@@ -294,7 +294,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await a.renew([{ claim, idle: true }], serving())).toMatchObject({ lost: [], kicked: [] });
     });
 
-    test('I7, race 37: many renewals in one: each entity moves on in its type’s books, and only those with work are told of', async () => {
+    test('I7, race 37: a renewal of many claims moves each entity on in the schedule of its type, and reports only those with work', async () => {
       const refs = ['account', 'order'].flatMap(type => ['1', '2', '3', '4'].map(id => ({ type, id })));
       const claims: Claim[] = [];
       for (const ref of refs) {
@@ -321,7 +321,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       }
     });
 
-    test('release: refused while there is work; otherwise the entity is in no one’s books', async () => {
+    test('a release is refused while there is work; otherwise the entity is unscheduled', async () => {
       const { claim, jobs } = await owned(2, 1);
       expect(await a.release(claim, 'idle')).toBe(false);
       const {
@@ -343,7 +343,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(numbers(claimOf(entered).jobs)).toEqual([0]);
     });
 
-    test('race 4: an add right behind a release claims anew, and stays in the books', async () => {
+    test('race 4: an add right behind a release claims again, and the entity stays scheduled', async () => {
       const { claim, jobs } = await owned(1, 1);
       await a.finish(claim, [done(jobs[0])], 1);
       const [released, entered] = await Promise.all([
@@ -356,7 +356,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await cluster.dueScore(entity)).toBeDefined();
     });
 
-    test('race 11: a look that finds nothing forgets the entity; one that comes after an add does not', async () => {
+    test('race 11: an inspection that finds nothing forgets the entity; one after an add does not', async () => {
       await b.add(job(0), 'route-only');
       // One after the other: calls of two pods have no order of their own.
       expect(numbers(claimOf(await a.tryClaim(entity, 1)).jobs)).toEqual([0]);
@@ -367,7 +367,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await cluster.dueScore({ type: 'account', id: 'never seen' })).toBeUndefined();
     });
 
-    test('hand-over: what was fetched goes back in order, and another pod that serves the type is called', async () => {
+    test('a hand-over gives back what was fetched in order, and calls another pod that works the type', async () => {
       await a.renew([], serving('account'));
       await b.renew([], serving('account'));
       const { claim, jobs } = await owned(4, 3);
@@ -382,7 +382,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       ).toEqual([1, 2, 3]);
     });
 
-    test('a delayed job waits for its time, holds no worker, and is found when it has come', async () => {
+    test('a delayed job waits for its time, holds no worker, and is found when it is due', async () => {
       expect((await a.add(job(0, { delay: 60_000 }), { epoch: 1, mayClaim: true, atOnce: 1 })).route).toBe('delayed');
       expect(await a.due('account', 0, 10)).toEqual([]);
       expect(await cluster.dueScore(entity)).toBeDefined();
@@ -401,7 +401,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await cluster.dueScore(entity)).toBeDefined();
     });
 
-    test('race 16: a paused queue brings nothing, lets its worker go, and is due for nobody', async () => {
+    test('race 16: a paused queue brings nothing, releases its worker, and is not due', async () => {
       const { claim, jobs } = await owned(2, 1);
       await cluster.pause(entity, true);
       expect((await a.finish(claim, [done(jobs[0])], 1)).jobs).toEqual([]);
@@ -428,13 +428,13 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(await cluster.failedIds(entity)).toEqual([jobs[0]?.id]);
     });
 
-    test('race 5: the end of a job that is gone is no reason to stop', async () => {
+    test('race 5: the end of a job that is gone does not stop the worker', async () => {
       const { claim, jobs } = await owned(2, 1);
       await a.finish(claim, [done(jobs[0])], 0);
       expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
     });
 
-    test('promises settle in the order of the calls, whatever the calls are and however they end', async () => {
+    test('promises settle in the order of the calls, for all calls and however they end', async () => {
       const { claim, jobs } = await owned(3, 1);
       const old: Claim = { ...claim, epoch: 0 };
       const order: string[] = [];
@@ -452,7 +452,7 @@ export function storeContract(name: string, createCluster: () => Promise<Cluster
       expect(order).toEqual(['finish', 'stale take', 'add', 'take', 'tryClaim', 'stale release', 'resync']);
     });
 
-    test('I4: a claim that is adopted gets a new token, since a failover may have brought it back; who begins anew keeps it', async () => {
+    test('I4: an adopted claim gets a new token, since a failover may have brought it back; a resync keeps the token', async () => {
       const { claim } = await owned(1, 1);
       const adopted = claimOf(await a.tryClaim(entity, 2)).claim;
       expect(BigInt(adopted.token)).toBeGreaterThan(BigInt(claim.token));

@@ -27,7 +27,7 @@ interface Caller {
 }
 const callers = new AsyncLocalStorage<Caller>();
 const declared = new AsyncLocalStorage<object>();
-/** What was found where: a caller's store, or nothing. */
+/** The store of a caller that each place has seen, or nothing. */
 const seen: [where: string, caller: unknown][] = [];
 const see = (where: string) => void seen.push([where, callers.getStore()?.user]);
 const foreign = () => seen.filter(([, caller]) => caller !== undefined);
@@ -137,7 +137,7 @@ describe('the AsyncLocalStorage of a caller', () => {
   const named = (name: string, entityId = '1') => ({ ...note(name, {}, entityId), name });
   const as = <T>(user: string, run: () => T): T => callers.run({ user }, run);
 
-  test('is in no handler, and in no subscriber to events: two callers of one entity, 40 callers of 4', async () => {
+  test('is visible in no handler, and in no subscriber to events: two callers of one entity, 40 callers of 4', async () => {
     const workerName = (id: string) => {
       see('workerName');
       return id;
@@ -151,7 +151,7 @@ describe('the AsyncLocalStorage of a caller', () => {
     expect(foreign()).toEqual([]);
   });
 
-  test('is in no try, no run of a schedule, no delayed job, no batch, no shared read, no flow', async () => {
+  test('is visible in no attempt, no run of a schedule, no delayed job, no batch, no shared read, no flow', async () => {
     const { bus, queues } = await start();
     await as('a', async () => {
       await bus.enqueueJob(note('tried', { failures: 2 }), { attempts: 3, backoff: 5 });
@@ -175,13 +175,13 @@ describe('the AsyncLocalStorage of a caller', () => {
     expect(foreign()).toEqual([]);
   });
 
-  test('is in no line that a connection logs, when the application was started in one', async () => {
+  test('is visible in no line that a connection logs, when the application was started in one', async () => {
     await start({ redis: { host: '127.0.0.1', port: 1 }, commandTimeoutMs: 50 });
     await eventually('it was logged', () => count('log') > 0);
     expect(foreign()).toEqual([]);
   });
 
-  test('is in no codec and no validator that a worker asks, and not in the context that is declared', async () => {
+  test('is visible in no codec and no validator of a worker, and not in the declared context', async () => {
     const { bus } = await start({
       entities: { account: { codec } },
       context: {
@@ -204,7 +204,7 @@ describe('the AsyncLocalStorage of a caller', () => {
     expect(foreign()).toHaveLength(1);
   });
 
-  test('is there again for who waits, and for an enqueue', async () => {
+  test('is restored for a caller that awaits a result or an enqueue', async () => {
     const { bus } = await start();
     const found = await Promise.all(
       ['a', 'b', 'c'].map(user =>
@@ -224,7 +224,7 @@ describe('the AsyncLocalStorage of a caller', () => {
     expect(foreign()).toEqual([]);
   });
 
-  test('is not in the jobs of a pod that takes over, shuts down, or takes what another handed over', async () => {
+  test('is not visible in the jobs of a pod that takes over, shuts down, or gets an entity by a hand-over', async () => {
     const first = await start();
     await as('a', () => first.bus.enqueueJob(named('held')));
     await as('b', () => first.bus.enqueueJob(note('behind')));
@@ -248,7 +248,7 @@ describe('the AsyncLocalStorage of a caller', () => {
     expect(foreign()).toEqual([]);
   });
 
-  test('is not what a handler, or a subscriber, before has entered and left', async () => {
+  test('does not include what an earlier handler or subscriber has entered and left', async () => {
     const { app, bus } = await start();
     let isFirst = true;
     app.get(AtomicQueuesEvents).stream.subscribe(() => {
@@ -263,7 +263,7 @@ describe('the AsyncLocalStorage of a caller', () => {
     expect(foreign()).toEqual([]);
   });
 
-  test('of OpenTelemetry: without tracing a handler is in no span of a caller', async () => {
+  test('of OpenTelemetry: a handler is in no span of a caller without tracing', async () => {
     openTelemetry.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
     try {
       const { bus } = await start();
@@ -292,7 +292,7 @@ describe('the AsyncLocalStorage of a caller', () => {
       return new WeakRef(caller);
     };
     const refs = [call('1'), call('2')];
-    // What goes on meanwhile: the worker of an entity, and the slow question for answers.
+    // Meanwhile the worker of an entity runs, and the slow poll for replies.
     const others = [bus.enqueueJob(named('held')), bus.enqueueJobAndWait(named('held', '2'), { timeoutMs: 30_000 })];
     for (const other of others) other.catch(() => {});
     await eventually('the others run', () => count('held') === 2);

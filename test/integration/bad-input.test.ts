@@ -1,4 +1,4 @@
-/** Bad input and bad surroundings, in a real Nest application: each a typed error that names culprit and remedy. */
+/** Bad input and a bad environment, in a real Nest application: each leads to a typed error that names culprit and remedy. */
 import { Injectable, Logger, Module, type Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
@@ -77,7 +77,7 @@ describe('bad input', () => {
   };
   afterAll(() => Logger.overrideLogger(['fatal']));
 
-  test('a class that is not decorated, and one without an id', async () => {
+  test('a class without a decorator, and one without an id, are refused', async () => {
     const bus = await start();
     await expect(bus.enqueue(new Plain('1'))).rejects.toMatchObject({
       code: 'INVALID_COMMAND',
@@ -94,12 +94,12 @@ describe('bad input', () => {
     expect(() => bus.forProcessor(Plain)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
   });
 
-  test.each([undefined, null, '', {}, Number.NaN, 'x'.repeat(300)])('the entity id %p', async id => {
+  test.each([undefined, null, '', {}, Number.NaN, 'x'.repeat(300)])('the entity id %p is refused', async id => {
     const bus = await start();
     await expect(bus.enqueue(new Withdraw(id))).rejects.toMatchObject({ code: 'INVALID_ENTITY' });
   });
 
-  test('data that JSON can’t carry; nothing of a bulk with one bad command is added', async () => {
+  test('data that JSON cannot represent is refused; a bulk with one bad command adds nothing', async () => {
     const bus = await start();
     await expect(bus.enqueue(new Withdraw('1', 1n))).rejects.toMatchObject({ code: 'UNSERIALIZABLE_DATA' });
     await expect(bus.enqueueBulk([new Withdraw('bulk', 1), new Withdraw('bulk', () => 1)])).rejects.toMatchObject({
@@ -110,7 +110,7 @@ describe('bad input', () => {
     await redis.quit();
   });
 
-  test('a bulk of which Redis refuses one tells which', async () => {
+  test('a bulk reports which of its commands Redis refuses', async () => {
     const bus = await start();
     const redis = connect();
     await redis.set(`${prefix}:account:broken:queue:wait`, 'not a list');
@@ -126,7 +126,7 @@ describe('bad input', () => {
     await redis.quit();
   });
 
-  test('two command classes of one name', async () => {
+  test('two command classes of one name are refused', async () => {
     const bus = await start();
     await bus.enqueue(new Withdraw('1'));
     const Other = (() => {
@@ -155,7 +155,7 @@ describe('bad input', () => {
     });
   });
 
-  test('an unknown option, at start', async () => {
+  test('an unknown option is refused at start', async () => {
     await expect(start({ keyprefix: 'x' } as never)).rejects.toMatchObject({
       code: 'INVALID_OPTION',
       message: expect.stringMatching(/keyprefix/),
@@ -165,7 +165,7 @@ describe('bad input', () => {
     });
   });
 
-  test('a handler that is missing everywhere: the job fails after its grace period, with the remedy as its reason', async () => {
+  test('a job without a handler on any pod fails after its grace period, and its reason names the remedy', async () => {
     const bus = await start({ workerDefaults: { unknownJobGraceMs: 10 } });
     await bus.enqueueJob({ entityType: 'account', entityId: 'missing', name: 'unknown-job' });
     await bus.enqueueJob({ entityType: 'account', entityId: 'missing', name: 'note' });
@@ -177,7 +177,7 @@ describe('bad input', () => {
     await redis.quit();
   });
 
-  test('Redis is down at start: the application starts, says so, rejects in time, and works when Redis is there', async () => {
+  test('an application starts without Redis, says so, rejects in time, and works when Redis is there', async () => {
     const server = await startRedis({ alwaysPrivate: true });
     const { port } = server;
     await server.stop();

@@ -106,7 +106,7 @@ describe('the transfer of the banking example', () => {
     await settled(app);
   };
 
-  test('debits the one and credits the other; sent again it is nothing', async () => {
+  test('debits one account and credits the other; sent again it changes nothing', async () => {
     const app = await start('a', redisUrl());
     await open(app, false);
     for (let n = 0; n < 3; n++) {
@@ -117,7 +117,7 @@ describe('the transfer of the banking example', () => {
     expect(await balances()).toEqual({ payer: 70, payee: 30 });
   });
 
-  test('where there is too little money nothing follows', async () => {
+  test('stops at the debit if there is too little money', async () => {
     const app = await start('a', redisUrl());
     await open(app, false);
     await app.get(OrderGateway).transfer({ ...TRANSFER, amount: 200 });
@@ -126,7 +126,7 @@ describe('the transfer of the banking example', () => {
     expect(await balances()).toEqual({ payer: 100 });
   });
 
-  test('gives the money back where it can not be paid in', async () => {
+  test('refunds the debit if the credit is refused', async () => {
     const app = await start('a', redisUrl());
     await open(app, true);
     await app.get(OrderGateway).transfer(TRANSFER);
@@ -135,7 +135,7 @@ describe('the transfer of the banking example', () => {
     expect(await balances()).toEqual({ payer: 100, payee: 0 });
   });
 
-  test('a credit that was written, and whose job has failed all the same, is not refunded', async () => {
+  test('does not refund a credit that was written although its job has failed', async () => {
     const app = await start('a', redisUrl(), operationId => {
       if (operationId === 'op-credit') throw new UnrecoverableError('died before it could say so');
     });
@@ -151,42 +151,39 @@ describe('the transfer of the banking example', () => {
     ['op', false],
     ['op-credit', false],
     ['op-refund', true],
-  ])(
-    'money is conserved where the pod is lost right after %s was written (payee closed: %s)',
-    async (last, isClosed) => {
-      const proxy = new RedisProxy(redisUrl());
-      endings.push(() => proxy.close());
-      const wakesUp = gate();
-      let isLost = false;
-      const a = await start('a', await proxy.start(), async operationId => {
-        if (operationId !== last) return;
-        isLost = true;
-        proxy.block('both');
-        await wakesUp.promise;
-      });
-      // Whatever the test does: what is lost ends before its application is closed.
-      endings.push(async () => {
-        wakesUp.open();
-        proxy.block('none');
-      });
-      await open(a, isClosed);
-      await a.get(OrderGateway).transfer(TRANSFER);
-      await eventually('the pod is lost', () => isLost);
-      const b = await start('b', redisUrl());
-      await settled(b);
-      const refund = isClosed ? { 'op-credit': 0, 'op-refund': 30 } : { 'op-credit': 30 };
-      expect(await ledger()).toEqual({ first: 100, op: -30, ...refund });
-      const after = isClosed ? { payer: 100, payee: 0 } : { payer: 70, payee: 30 };
-      expect(await balances()).toEqual(after);
-      // It wakes up, and its end does not count: nothing follows from it a second time.
+  ])('conserves money if the pod is lost right after %s was written (payee closed: %s)', async (last, isClosed) => {
+    const proxy = new RedisProxy(redisUrl());
+    endings.push(() => proxy.close());
+    const wakesUp = gate();
+    let isLost = false;
+    const a = await start('a', await proxy.start(), async operationId => {
+      if (operationId !== last) return;
+      isLost = true;
+      proxy.block('both');
+      await wakesUp.promise;
+    });
+    // Always: what is lost ends before its application is closed.
+    endings.push(async () => {
       wakesUp.open();
       proxy.block('none');
-      await eventually('it has heard that it lost the account', async () => {
-        await b.get(QueueBus).enqueue(new DepositCommand('payer', 1, 'later'));
-        return (await ledger())['later'] === 1;
-      });
-      await settled(b);
-      expect(await balances()).toEqual({ ...after, payer: after.payer + 1 });
-    },
-  );
+    });
+    await open(a, isClosed);
+    await a.get(OrderGateway).transfer(TRANSFER);
+    await eventually('the pod is lost', () => isLost);
+    const b = await start('b', redisUrl());
+    await settled(b);
+    const refund = isClosed ? { 'op-credit': 0, 'op-refund': 30 } : { 'op-credit': 30 };
+    expect(await ledger()).toEqual({ first: 100, op: -30, ...refund });
+    const after = isClosed ? { payer: 100, payee: 0 } : { payer: 70, payee: 30 };
+    expect(await balances()).toEqual(after);
+    // It wakes up, and its end does not count: nothing follows from it a second time.
+    wakesUp.open();
+    proxy.block('none');
+    await eventually('it has heard that it lost the account', async () => {
+      await b.get(QueueBus).enqueue(new DepositCommand('payer', 1, 'later'));
+      return (await ledger())['later'] === 1;
+    });
+    await settled(b);
+    expect(await balances()).toEqual({ ...after, payer: after.payer + 1 });
+  });
 });

@@ -79,7 +79,7 @@ describe('batches', () => {
     return held;
   };
 
-  test('what waits behind a batch is the next one: 300 jobs in few calls, in order', async () => {
+  test('the jobs behind a batch are the next one: 300 jobs in few calls, in order', async () => {
     const held = holdFirst();
     await add('reading', '1', 0);
     await eventually('the first has started', () => started.length === 1);
@@ -90,7 +90,7 @@ describe('batches', () => {
     expect(started.length).toBe(7);
   });
 
-  test('a handler gets BullMQ jobs, which it may write to; each keeps its own result', async () => {
+  test('a handler gets BullMQ jobs and may write to them; each job keeps its own result', async () => {
     const held = holdFirst();
     await app.get(QueueBus).enqueueJob(job('reading', '1', 0));
     await eventually('the first has started', () => started.length === 1);
@@ -112,7 +112,7 @@ describe('batches', () => {
     ]);
   });
 
-  test('some of a batch fail: they alone are tried again, in order, or go to the failed ones', async () => {
+  test('failed jobs of a batch are retried alone, in order, or move to the failed jobs', async () => {
     const held = holdFirst();
     await add('reading', '1', 0);
     await eventually('the first has started', () => started.length === 1);
@@ -136,7 +136,7 @@ describe('batches', () => {
     expect(failed.map(({ data, failedReason }) => [data, failedReason])).toEqual([[{ n: 2 }, 'no such meter']]);
   });
 
-  test('one that waits starts when it is full, also by jobs of other pods; a pause gives it back', async () => {
+  test('a batch that waits starts when it is full, with jobs of other pods as well; a pause gives it back', async () => {
     const producer = await NestFactory.createApplicationContext(Producer, { logger: false });
     const other = producer.get(QueueBus);
     await add('patient', '1', 0);
@@ -153,7 +153,7 @@ describe('batches', () => {
     await producer.close();
   });
 
-  test('a claim that is lost while a batch runs: its end changes nothing, and its jobs run again in order', async () => {
+  test('the end of a batch whose claim was lost changes nothing, and its jobs run again in order', async () => {
     const told: string[] = [];
     const watch = app.get(AtomicQueuesEvents).stream.subscribe(({ type }) => told.push(type));
     const held = holdFirst();
@@ -175,7 +175,7 @@ describe('batches', () => {
     watch.unsubscribe();
   });
 
-  test('I8: an entity that gathered leaves no key but its fence', async () => {
+  test('I8: an entity that collected a batch leaves no key but its fence', async () => {
     await add('patient', '1', 0, 1, 2);
     await drained('1');
     await app.close();

@@ -1,4 +1,4 @@
-/** I11: steps on real Redis stay short whatever is in a queue, and what takes several is done although its caller dies. */
+/** I11: steps on real Redis stay short for any content of a queue, and work of several steps is completed although its caller dies. */
 import type { EntityRef } from '../../src/core/model/entity.js';
 import { StoreUnavailableError } from '../../src/core/model/store-errors.js';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
@@ -22,7 +22,7 @@ describe('steps that stay short', () => {
 
   const keysLeft = () => on.cluster.keysOf(entity);
 
-  test('I8: a drop whose caller dies is gone on with by another pod, and leaves nothing', async () => {
+  test('I8: another pod continues a drop whose caller dies, and leaves nothing', async () => {
     await plantJobs(on.redis, base, 50_000);
     const caller = await on.cluster.pod(on.config, 'caller');
     const dropping = caller.control.drop(entity);
@@ -44,7 +44,7 @@ describe('steps that stay short', () => {
     expect((await a.add(on.job(1), 'route-only')).jobId).toBe('50001');
   });
 
-  test('I7: a type whose resume was not finished is resumed by any pod', async () => {
+  test('I7: any pod completes the resume of a type that was not finished', async () => {
     const ids = [...Array(250).keys()].map(String);
     await a.control.pauseType('account', true);
     for (const id of ids) await a.add(on.job(1, {}, { type: 'account', id }), 'route-only');
@@ -57,7 +57,7 @@ describe('steps that stay short', () => {
     expect((await a.due('account', 0, 999)).length).toBe(250);
   });
 
-  test('I6: what a dead owner had fetched comes back in pieces where it is far too much, and in its order', async () => {
+  test('I6: a large number of jobs of a dead owner comes back in several steps, in order', async () => {
     await plantJobs(on.redis, base, 5000, 'active');
     await on.redis.hset(on.key('$:worker'), 'owner', 'dead', 'epoch', '1', 'until', '1', 'entity', 'account:42');
     // no silence of all pods gives it a lease more
@@ -72,7 +72,7 @@ describe('steps that stay short', () => {
     expect(numbers((await a.finish(claimed.claim, [done(claimed.jobs[0])], 3)).jobs)).toEqual([2, 3, 4]);
   });
 
-  test('what a dead owner had fetched far too much of is dropped in pieces, too', async () => {
+  test('a large number of jobs of a dead owner is dropped in several steps, too', async () => {
     await plantJobs(on.redis, base, 5000, 'active');
     await on.redis.hset(on.key('$:worker'), 'owner', 'dead', 'epoch', '1', 'until', '1', 'entity', 'account:42');
     // no silence of all pods gives it a lease more
@@ -84,7 +84,7 @@ describe('steps that stay short', () => {
     expect(await keysLeft()).toEqual([]);
   });
 
-  test('one end removes a part of what is kept beyond the count, which may be anything after a change of the option', async () => {
+  test('one end removes a part of the kept jobs beyond the count, which may be many after a change of the option', async () => {
     const keep = (count: number | false) => on.job(1, { removeOnComplete: count });
     const { claim, jobs } = await on.cold(a, 1, keep(false));
     await a.finish(claim, [done(jobs[0])], 0);
@@ -100,7 +100,7 @@ describe('steps that stay short', () => {
     expect(await end()).toBe(5);
   });
 
-  test('a list of large jobs comes in several steps, whole and in its order', async () => {
+  test('a list of large jobs comes in several steps, complete and in order', async () => {
     const text = 'x'.repeat(1_000_000);
     const hint = { epoch: 1, mayClaim: false, atOnce: 0 };
     for (let n = 0; n < 12; n++) await a.add({ ...on.job(n), data: JSON.stringify({ n, text }) }, hint);

@@ -1,5 +1,5 @@
 /**
- * What this library builds on in BullMQ. When a release of BullMQ fails here, read what changed before anything else.
+ * What this library relies on in BullMQ. When a release of BullMQ fails here, read what changed before anything else.
  */
 import { Bull } from '../../src/store/redis/bullmq/encode.js';
 import { hoistDefinitions } from '../../src/store/redis/lua/hoist.js';
@@ -84,7 +84,7 @@ test('the scripts of the installed BullMQ have the keys, in the order, that thei
       'metrics:failed',
       'marker',
     ],
-    // 'wait' stands where its body would look for the jobs of a paused queue: only older versions put them elsewhere.
+    // 'wait' takes the place of the list of a paused queue: only older versions use another list.
     addJobScheduler: [
       'repeat',
       'delayed',
@@ -153,7 +153,7 @@ test('each body still says that it reads what it is given', async () => {
     '[7]  parent? {id, queueKey}',
     'cmsgpack.unpack(ARGV[1])',
   );
-  // What a flow builds on: where a parent's children stand, and that BullMQ puts a parent before all that waits.
+  // A flow relies on the place of a parent's children, and on BullMQ putting a parent before all waiting jobs.
   for (const body of ['moveToFinished', 'removeJob']) {
     says(body, '":dependencies"', '"waiting-children"', '"RPUSH", is');
   }

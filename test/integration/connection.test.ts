@@ -1,10 +1,10 @@
-/** Real connections that break at the worst moment. Numbers are those of the design's races. */
+/** Real connections that break at the worst moment. `docs/protocol.md` defines the numbers. */
 import { OutcomeUnknownError } from '../../src/core/model/store-errors.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { RedisProxy } from '../support/redis-proxy.js';
 import { claimOf, done } from '../support/settlements.js';
 
-describe('a connection that breaks when a step was executed and its answer was on its way', () => {
+describe('a connection that breaks after a step was executed and before its response arrives', () => {
   const proxy = new RedisProxy();
   let on: RedisEntity;
   let url: string;
@@ -18,7 +18,7 @@ describe('a connection that breaks when a step was executed and its answer was o
   afterEach(() => on.close());
   afterAll(() => proxy.close());
 
-  test('race 1: an add is not sent again, and says that nobody knows', async () => {
+  test('race 1: an add is not sent again, and its outcome is unknown', async () => {
     const pod = await on.cluster.pod(on.config, 'p', url);
     await pod.add(on.job(0), 'route-only');
     proxy.cutNextAnswer();
@@ -27,7 +27,7 @@ describe('a connection that breaks when a step was executed and its answer was o
     expect((await on.queue().getJobs(['waiting'], 0, -1, true)).map(({ data }) => data.n)).toEqual([0, 1, 2]);
   });
 
-  test('races 1 and 26: a claim is not asked for again; the pod finds the one it has, and its job', async () => {
+  test('races 1 and 26: a claim is not requested again; the pod finds its claim, and its job', async () => {
     const pod = await on.cluster.pod(on.config, 'p', url);
     await pod.tryClaim(on.entity, 1);
     proxy.cutNextAnswer();

@@ -1,5 +1,5 @@
 /**
- * A machine with a container engine and no Redis: what the README's two commands stand on, and docker-compose.yml. Needs
+ * A machine with a container engine and no Redis: what the README's two commands rely on, and docker-compose.yml. Needs
  * an engine that has the image, or may pull it; says so and is skipped without one.
  */
 import { spawnSync } from 'node:child_process';
@@ -99,7 +99,7 @@ describe('docker-compose.yml', () => {
   const { services } = parse(readFileSync('docker-compose.yml', 'utf8')) as Compose;
   const { redis } = services;
 
-  test('gives Redis and PostgreSQL at the addresses that its first lines and the example name, to this machine alone', () => {
+  test('starts Redis and PostgreSQL at the addresses that its first lines and the example name, for this machine alone', () => {
     expect(Object.keys(services)).toEqual(['redis', 'postgres']);
     expect(services['redis']?.ports).toEqual(['127.0.0.1:6379:6379']);
     expect(services['postgres']?.ports).toEqual(['127.0.0.1:5432:5432']);

@@ -55,7 +55,7 @@ describe('the context of a caller, with two pods', () => {
   @Module({ imports: [AtomicQueuesModule.forRoot({ ...options, producerOnly: true })] })
   class Producer {}
 
-  test('of an AsyncLocalStorage: each job finds what its caller had, each try of it, and none where there was none', async () => {
+  test('with an AsyncLocalStorage: each attempt of a job has the values of its caller, and none if there were none', async () => {
     const create = (module: unknown) => NestFactory.createApplicationContext(module as never, { logger: false });
     const apps = [await create(Worker), await create(Producer)];
     const bus = apps[1]?.get(QueueBus) as QueueBus;
@@ -82,7 +82,7 @@ describe('the context of a caller, with two pods', () => {
     expect(passwords.join()).not.toContain('secret');
   });
 
-  test('of nestjs-cls: its store has what travelled, and nothing else', () => {
+  test('with nestjs-cls: its store has the values that travelled, and nothing else', () => {
     const env = { ...process.env, REDIS_URL: redisUrl(), KEY_PREFIX: prefix, NODE_OPTIONS: '' };
     const output = execFileSync(process.execPath, ['build/test/support/programs/cls.js'], { env, encoding: 'utf8' });
     const of = (what: string, values: object) => ({ what, store: values, values });

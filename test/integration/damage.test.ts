@@ -14,7 +14,7 @@ describe('damage', () => {
   const enter = (n: number, options = {}) => entity.a.add(entity.job(n, options), 'route-only');
   const claim = () => entity.key('$:worker');
 
-  test('a fetch that fails over a job mends it, and all goes back in its order (I6)', async () => {
+  test('a fetch that fails because of a job mends it, and all jobs go back in their order (I6)', async () => {
     const { claim, jobs } = await entity.cold(entity.a, 1);
     const { jobId } = await enter(1);
     await enter(2);
@@ -36,21 +36,21 @@ describe('damage', () => {
     expect(await entity.redis.exists(entity.key('active'))).toBe(0);
   });
 
-  test('a parent that is damaged is none', async () => {
+  test('a damaged parent counts as missing', async () => {
     const { claim, jobs } = await entity.cold(entity.a, 1);
     await entity.redis.hset(entity.key('1'), 'parent', '{');
     expect(await entity.a.finish(claim, [done(jobs[0])], 1)).toEqual({ jobs: [] });
     expect(await entity.redis.exists(entity.key('active'))).toBe(0);
   });
 
-  test('a meta that is none, or has what is no number, is mended by the next add', async () => {
+  test('a meta key of another type, or with a field that is no number, is mended by the next add', async () => {
     await entity.redis.set(entity.key('meta'), 'x');
     await expect(enter(1)).resolves.toMatchObject({ jobId: expect.any(String) });
     await entity.redis.hset(entity.key('meta'), 'opts.maxLenEvents', 'x');
     await expect(enter(2)).resolves.toMatchObject({ jobId: expect.any(String) });
   });
 
-  test('a claim that is no hash is none', async () => {
+  test('a claim that is no hash counts as missing', async () => {
     await entity.redis.set(claim(), 'x');
     const { claim: first } = await entity.cold(entity.a, 1);
     await entity.redis.del(claim());
@@ -59,7 +59,7 @@ describe('damage', () => {
     expect(Number(second.claim.token)).toBeGreaterThan(Number(first.token));
   });
 
-  test('a claim without an end is over, unless its owner is heard', async () => {
+  test('a claim without an end has lapsed, unless its owner is heard', async () => {
     await entity.cold(entity.a, 1);
     await entity.redis.hset(claim(), { until: 'x', token: 'x' });
     const { types, takesMore, workers } = { types: ['account'], takesMore: true, workers: 1 };
@@ -73,7 +73,7 @@ describe('damage', () => {
     });
   });
 
-  test('a claim that ends in days is looked at soon, and over once its owner is not heard', async () => {
+  test('a claim that ends in days is inspected soon, and lapses once its owner is not heard', async () => {
     await entity.cold(entity.a, 1);
     const inDays = (Date.now() + 172_800_000) * 1000;
     await entity.redis.hset(claim(), 'until', inDays);
@@ -87,7 +87,7 @@ describe('damage', () => {
     expect(await entity.b.tryClaim(entity.entity, 2)).toMatchObject({ claim: { epoch: 2 } });
   });
 
-  test('an epoch that is damaged is older than any', async () => {
+  test('a damaged epoch is older than any other', async () => {
     const { claim: first } = await entity.cold(entity.a, 1);
     for (const epoch of ['x', '9007199254740993', '1e3']) {
       await entity.redis.hset(claim(), 'epoch', epoch);
@@ -96,7 +96,7 @@ describe('damage', () => {
     }
   });
 
-  test('a last id that is damaged is none', async () => {
+  test('a damaged last id counts as missing', async () => {
     const { claim: first, jobs } = await entity.cold(entity.a, 1);
     await entity.a.finish(first, [done(jobs[0])], 1);
     await entity.a.release(first, 'idle');

@@ -1,6 +1,6 @@
 /**
  * Records in Redis that are not what this library wrote: changed by hand, by another program, or damaged. A job whose hash is damaged
- * fails once, its entity goes on, and nothing else notices. Every field is given every hostile value, an entity for each pair.
+ * fails once, its entity continues, and nothing else is affected. Every field is given every hostile value, an entity for each pair.
  */
 import { Injectable, Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -187,7 +187,7 @@ describe('damaged records', () => {
     await eventually('every entity went on', () => behind(names, expected).length === 0, withinMs, 50).catch(() => {});
     expect(behind(names, expected)).toEqual([]);
   };
-  /** Nothing is left of the work, whatever has become of the damaged job. */
+  /** No work is left, however the damaged job has ended. */
   const allSettled = async (names: readonly string[]) => {
     const left = async () => {
       const found = await Promise.all(
@@ -212,7 +212,7 @@ describe('damaged records', () => {
     expect(logs.filter(line => /SyntaxError|TypeError/.test(line))).toEqual([]);
     // One line for the failure of each, and hardly more; none of them long.
     expect(logs.length).toBeLessThan(4 * names.length + 50);
-    // A name that is huge is its log line's own matter (bounded where names are).
+    // A huge name affects only its log line, which bounds names.
     expect(
       logs
         .filter(line => line.length > 2000 && !line.includes(`("${HUGE.slice(0, 50)}`))
@@ -220,7 +220,7 @@ describe('damaged records', () => {
     ).toEqual([]);
   };
 
-  test('a job that waits: it fails once, or runs; those before and behind it run in order', async () => {
+  test('a waiting job fails once, or runs; jobs before and behind it run in order', async () => {
     const names = JOB_CASES.map(nameOf);
     const { bus } = await start({}, []);
     await Promise.all(
@@ -256,8 +256,8 @@ describe('damaged records', () => {
     for (const { open } of Object.values(barriers)) open();
   };
 
-  test('a job that runs: it ends once, and those behind it run', async () => {
-    // In a name of a parent BullMQ looks for an id, in quadratic time: nothing that this library could bound while a job runs.
+  test('a running job ends once, and jobs behind it run', async () => {
+    // BullMQ searches the name of a parent for an id, in quadratic time. This library cannot bound that while a job runs.
     const cases = JOB_CASES.filter(([field, value]) => !(field === 'parentKey' && value === HUGE));
     const names = cases.map(nameOf);
     const { bus } = await start();
@@ -269,7 +269,7 @@ describe('damaged records', () => {
     await allWell(names);
   }, 90_000);
 
-  test('the claim of a worker that runs a job: the entity goes on, and an enqueue that comes meanwhile is added', async () => {
+  test('the claim of a worker that runs a job: the entity continues, and an enqueue meanwhile is added', async () => {
     const names = CLAIM_CASES.map(nameOf);
     const { bus } = await start();
     await running(bus, CLAIM_CASES);
@@ -281,7 +281,7 @@ describe('damaged records', () => {
     await allWell(names);
   }, 90_000);
 
-  test('the claim, and the fence, of an entity that is idle: an enqueue of this pod and of another is added and runs', async () => {
+  test('the claim or fence of an idle entity: an enqueue of this pod and of another is added and runs', async () => {
     const names = CLAIM_CASES.map(nameOf);
     const worker = await start();
     const producer = await start({}, []);
@@ -309,7 +309,7 @@ describe('damaged records', () => {
     // Nothing tells a counter that is gone from that of a new queue.
     .filter(([key, kind]) => !(key === 'id' && kind === 'gone'));
   const META_CASES = META.flatMap(field => VALUES.map(value => [field, value] as const)).filter(
-    // What a person may have written: a pause, or BullMQ's own bounds.
+    // What an operator may have written: a pause, or BullMQ's own bounds.
     ([field, value]) => !['paused'].includes(field) && !(['concurrency', 'max'].includes(field) && Number(value) <= 0),
   );
 
@@ -375,7 +375,7 @@ describe('damaged records', () => {
     }
   });
 
-  test('what an operator lists: waiting and failed jobs, dead letters and schedules that are damaged are shown, or left out', async () => {
+  test('the lists of an operator show damaged jobs, dead letters and schedules, or leave them out', async () => {
     const { bus, queues } = await start({ entities: { account: { onExhausted: 'deadLetter' } } });
     const account = queues.of('account', 'views');
     await account.pause();

@@ -1,4 +1,4 @@
-/** Dead letters in an application, on real Redis: what becomes of jobs that have used up their tries, and how they come back. */
+/** Dead letters in an application, on real Redis: what happens to jobs that have used up their attempts, and how they return. */
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
@@ -55,7 +55,7 @@ describe('dead letters', () => {
       ),
     );
 
-  test('a job that has used up its tries makes way for the next, and tells its history', async () => {
+  test('a job that has used up its attempts makes way for the next one, and keeps its history', async () => {
     const told: string[] = [];
     const watch = app.get(AtomicQueuesEvents).stream.subscribe(({ type }) => told.push(type));
     failing = n => n === 0;
@@ -87,7 +87,7 @@ describe('dead letters', () => {
     expect(await app.get(EntityQueues).of('account', '1').status()).toMatchObject({ failed: 0 });
   });
 
-  test('replayed they run in their order, after what was enqueued meanwhile, with all their tries', async () => {
+  test('replayed jobs run in their order, behind later jobs, with all their attempts', async () => {
     failing = n => n < 3;
     await add('1', 0, 1);
     await add('2', 2);
@@ -104,7 +104,7 @@ describe('dead letters', () => {
     expect((await letters().list()).map(({ data }) => data)).toEqual([{ n: 1 }]);
   });
 
-  test('one is replayed, or removed, by its id; a tool of BullMQ sees it as failed', async () => {
+  test('a letter is replayed or removed by its id; a tool of BullMQ sees a failed job', async () => {
     failing = () => true;
     await add('1', 0, 1);
     await drained('1');
@@ -126,7 +126,7 @@ describe('dead letters', () => {
     await expect(letters().list({ limit: 0 })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
 
-  test('a whole type is paused and resumed, also for entities that come later', async () => {
+  test('a whole type is paused and resumed, with entities that come later', async () => {
     const type = app.get(EntityQueues).ofType('account');
     await add('1', 0);
     await drained('1');

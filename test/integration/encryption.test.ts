@@ -30,7 +30,7 @@ describe('the cipher of the docs', () => {
   });
   afterEach(() => apps.close());
 
-  test('nothing readable stands in Redis, or in the log; a key is rotated', async () => {
+  test('leaves nothing readable in Redis or in the log; a key is rotated', async () => {
     const kept = { removeOnComplete: false };
     const producer = await apps.start(encryption([OLD]), []);
     await producer.bus.enqueueJob(audit({ card: 'hunter2' }), kept);
@@ -49,7 +49,7 @@ describe('the cipher of the docs', () => {
     expect(everything).not.toContain('hunter2');
   });
 
-  test('what was changed, or encrypted with another key of the name, fails, typed, and says nothing of itself', async () => {
+  test('refuses a payload that was changed, or encrypted with another key of the same name, and does not show it', async () => {
     const producer = await apps.start(encryption([OLD]), []);
     const { jobId } = await producer.bus.enqueueJob(audit({ card: 'hunter2' }), { attempts: 3 });
     const stranger = await apps.start(encryption([['old', randomBytes(32)]]), []);

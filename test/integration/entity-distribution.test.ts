@@ -1,4 +1,4 @@
-/** Cold entities under load, on real Redis: five pods, and all traffic comes in on one of them. */
+/** Cold entities under load, on real Redis: five pods, and all traffic on one of them. */
 
 import { Engine } from '../../src/core/engine.js';
 import { HandlerTable } from '../../src/core/handlers/handler-table.js';

@@ -56,7 +56,7 @@ describe('EntityQueues', () => {
       ),
     );
 
-  test('a pause by another pod: the running job ends, nothing else starts, whatever comes', async () => {
+  test('a pause by another pod: the running job ends, and no other job starts', async () => {
     held = gate();
     await add(0, 1, 2, 3);
     await eventually('the first runs', () => started.length === 1);
@@ -71,7 +71,7 @@ describe('EntityQueues', () => {
     expect(started).toEqual([0, 1, 2, 3, 4]);
   });
 
-  test('a job that has used up its tries blocks its entity until a person decides', async () => {
+  test('a job that has used up its attempts blocks its entity until an operator decides', async () => {
     failing = n => n === 0 && new Error('no such account');
     await add(0, 1);
     await eventually('it blocks', async () => (await account().status()).blockedBy !== undefined);
@@ -84,7 +84,7 @@ describe('EntityQueues', () => {
     expect(await account().retryBlocked()).toBe(false);
   });
 
-  test('so does one whose error is unrecoverable, at once; skipped or dropped it makes way', async () => {
+  test('a job with an unrecoverable error blocks its entity at once; skipped or dropped it makes way', async () => {
     failing = n => n < 2 && new UnrecoverableError('never');
     await add(0, 1, 2);
     await eventually('the first blocks', async () => (await account().status()).blockedBy?.jobId === '1');
@@ -96,7 +96,7 @@ describe('EntityQueues', () => {
     await eventually('one has failed', async () => (await account().status()).failed === 1);
   });
 
-  test('drop: what waits goes, the running job ends, and what is enqueued then runs', async () => {
+  test('drop() removes waiting jobs; the running job ends, and later jobs run', async () => {
     held = gate();
     await add(0, 1, 2, 3);
     await eventually('the first runs', () => started.length === 1);
@@ -108,7 +108,7 @@ describe('EntityQueues', () => {
     expect(started).toEqual([0, 4]);
   });
 
-  test('drain: resolves when nothing is left; says what is when it takes too long', async () => {
+  test('drain() resolves when nothing is left, and reports what is left when it takes too long', async () => {
     held = gate();
     await add(0, 1);
     await eventually('the first runs', () => started.length === 1);
@@ -124,7 +124,7 @@ describe('EntityQueues', () => {
     await expect(account().drain({ timeoutMs: -1 })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
 
-  test('list and getQueue: what waits, for a person and for a tool', async () => {
+  test('list() and getQueue() show the waiting jobs', async () => {
     await account().pause();
     await add(0, 1, 2);
     const listed = await account().list('waiting', { from: 1, limit: 1 });
@@ -140,7 +140,7 @@ describe('EntityQueues', () => {
     await account().drain();
   });
 
-  test('what can’t be an entity is refused', () => {
+  test('an invalid entity is refused', () => {
     expect(() => apps[1]?.get(EntityQueues).of('account', '')).toThrow(
       expect.objectContaining({ code: 'INVALID_ENTITY' }),
     );

@@ -1,6 +1,6 @@
 /**
- * Race 10: work that comes past the library, by BullMQ's own means, on real Redis: found within `discoveryIntervalMs`
- * and a sweep, or at once where it is asked for.
+ * Race 10: jobs that are added outside the library, by BullMQ's own means, on real Redis: found within
+ * `discoveryIntervalMs` and a sweep, or at once if a worker is requested.
  */
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -29,7 +29,7 @@ class Accounts {
   }
 }
 
-describe('work that comes past the library', () => {
+describe('jobs that are added outside the library', () => {
   const prefix = freshPrefix();
   const redis = connect();
   const closing: (() => Promise<unknown>)[] = [];
@@ -60,13 +60,13 @@ describe('work that comes past the library', () => {
   };
   const isReleased = async (id: string) => !(await redis.hexists(`${prefix}:account:${id}:queue:$:worker`, 'owner'));
 
-  test('a plain Queue.add to an entity that nobody has ever seen', async () => {
+  test('by a plain Queue.add to an unknown entity are found', async () => {
     await start();
     await queueOf('new').add('x', { n: 'added' });
     await eventually('it runs', () => done.includes('added'));
   });
 
-  test('a retry of a failed job, as Bull Board does it, on an entity that nobody owns any more', async () => {
+  test('by a retry of a failed job, as in Bull Board, are found on an unowned entity', async () => {
     const app = await start();
     await app.get(QueueBus).enqueueJob({ entityType: 'account', entityId: '1', name: 'x', data: { n: 'failing' } });
     await eventually(
@@ -79,7 +79,7 @@ describe('work that comes past the library', () => {
     await eventually('it runs again', () => done.includes('failing'));
   });
 
-  test('a queue with a name of its own is known for a day after its last job', async () => {
+  test('a queue with a custom name is known for a day after its last job', async () => {
     const app = await start({ entities: { account: { queueName: id => `account-${id}` } } });
     await app.get(QueueBus).enqueueJob({ entityType: 'account', entityId: '1', name: 'x', data: { n: 'first' } });
     await eventually(
@@ -104,7 +104,7 @@ describe('work that comes past the library', () => {
     await eventually('it runs', () => done.includes('paused'));
   });
 
-  test('without a search it waits until somebody asks for a worker', async () => {
+  test('without a search they wait until a worker is requested', async () => {
     const app = await start({ discoveryIntervalMs: 0 });
     await queueOf('1').add('x', { n: 'asked for' });
     await app.get(SpawnQueueService).request('account', '1');
@@ -112,13 +112,13 @@ describe('work that comes past the library', () => {
     await expect(app.get(SpawnQueueService).request('account', '')).rejects.toMatchObject({ code: 'INVALID_ENTITY' });
   });
 
-  test('what nobody has room for is in the spawn queue, an ordinary one of BullMQ', async () => {
+  test('an entity for which no pod has capacity is in the spawn queue, an ordinary queue of BullMQ', async () => {
     const producer = await start({ producerOnly: true });
     await producer
       .get(QueueBus)
       .enqueueJob({ entityType: 'account', entityId: 'a:1', name: 'x', data: { n: 'later' } });
     const spawn = queueOf('', 'account', `${prefix}:$:spawn`);
-    // What somebody else adds to it is no request, and harms none.
+    // A job that another tool adds to it is no request, and harms none.
     await spawn.add('not ours', {});
     const request = (await spawn.getWaiting()).find(({ id }) => id?.startsWith('for-'));
     expect(request).toMatchObject({ id: 'for-a%3A1', name: 'spawn' });

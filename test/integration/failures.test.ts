@@ -1,4 +1,4 @@
-/** What real failures become on real Redis: of connections, of HTTP, and of handlers that would move their job as BullMQ's do. */
+/** Real failures on real Redis: of connections, of HTTP, and of handlers that try to move their job as BullMQ's handlers do. */
 import { createServer, connect as dial } from 'node:net';
 import { type INestApplicationContext, Injectable, Module, NotFoundException } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -22,7 +22,7 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
-/** A host with two addresses, none of which answers: what Node makes of it. */
+/** Node's error for a host with two addresses that both refuse. */
 function dialBoth(port: number): Promise<never> {
   const addresses = ['127.0.0.1', '127.0.0.2'].map(address => ({ address, family: 4 }));
   return new Promise((_, reject) => {
@@ -108,7 +108,7 @@ describe('failures', () => {
     return { error, reason: failed?.failedReason };
   }
 
-  test('a host with two addresses that refuse: both are told, to the operator and to the caller', async () => {
+  test('a host with two addresses that refuse: the operator and the caller see both', async () => {
     const { error, reason } = await failureOf('dial');
     const both = [`connect ECONNREFUSED 127.0.0.1:${port}`, `connect ECONNREFUSED 127.0.0.2:${port}`];
     expect(reason).toBe(`AggregateError [ECONNREFUSED]: ${both.join('; ')}`);
@@ -120,7 +120,7 @@ describe('failures', () => {
     });
   });
 
-  test('a fetch that failed: why it did', async () => {
+  test('a failed fetch shows its cause', async () => {
     const { error, reason } = await failureOf('fetch');
     expect(reason).toBe(`fetch failed: connect ECONNREFUSED 127.0.0.1:${port}`);
     expect(error).toMatchObject({
@@ -130,7 +130,7 @@ describe('failures', () => {
     });
   });
 
-  test('an HttpException: its status and its response', async () => {
+  test('an HttpException shows its status and its response', async () => {
     const { error, reason } = await failureOf('find');
     expect(reason).toBe('no such account');
     expect(error).toMatchObject({
@@ -142,7 +142,7 @@ describe('failures', () => {
   });
 
   test.each(Object.keys(MOVES))(
-    'a handler that calls %s on its job is refused, and its job ends as it does',
+    'a handler that calls %s on its job is refused, and its job ends by its own result',
     async how => {
       const job = { entityType: 'account', entityId: how, name: 'move', data: { how } };
       const outcome = app.get(QueueBus).enqueueJobAndWait(job, { timeoutMs: 10_000 });

@@ -1,5 +1,5 @@
 /**
- * Fake timers are of the tests of an application: no call and no shutdown waits for them, on real Redis. A test may hold them for
+ * Fake timers belong to the tests of an application: no call and no shutdown waits for them, on real Redis. A test may hold them for
  * one call, or from before the application starts until it has closed.
  */
 import { execFile } from 'node:child_process';
@@ -76,7 +76,7 @@ describe.each(FAKES)('%s', (_, useFakeTimers) => {
     return { close: () => apps.pop()?.close(), bus: app.get(QueueBus) };
   };
 
-  test('that one enqueue was made under stop none of the calls after it, and not the shutdown', async () => {
+  test('during one enqueue stop no later call, and not the shutdown', async () => {
     const { bus, close } = await start();
     expect(await bus.enqueueJobAndWait(note('1'))).toBe('1:1');
     useFakeTimers();
@@ -87,7 +87,7 @@ describe.each(FAKES)('%s', (_, useFakeTimers) => {
     await close();
   });
 
-  test('that the first call with a result was made under stop none of the calls after it', async () => {
+  test('during the first call with a result stop no later call', async () => {
     const { bus, close } = await start();
     useFakeTimers();
     const first = bus.enqueueJobAndWait(note('1'));
@@ -97,7 +97,7 @@ describe.each(FAKES)('%s', (_, useFakeTimers) => {
     await close();
   });
 
-  test('that are held during calls, delays, tries, a batch and the shutdown stop nothing', async () => {
+  test('during calls, delays, retries, a batch and the shutdown stop nothing', async () => {
     const { bus, close } = await start();
     useFakeTimers();
     expect(await bus.enqueueJobAndWait(note('1'))).toBe('1:1');
@@ -109,14 +109,14 @@ describe.each(FAKES)('%s', (_, useFakeTimers) => {
     await close();
   });
 
-  test('that are there before the application starts stop nothing', async () => {
+  test('before the start of the application stop nothing', async () => {
     useFakeTimers();
     const { bus, close } = await start();
     expect(await bus.enqueueJobAndWait(note('1'))).toBe('1:1');
     await close();
   });
 
-  test('that are held while Redis is lost and comes back stop nothing', async () => {
+  test('while Redis is lost and comes back stop nothing', async () => {
     const { bus, close } = await start({ redis: { url } });
     expect(await bus.enqueueJobAndWait(note('1'))).toBe('1:1');
     useFakeTimers();

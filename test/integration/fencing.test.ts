@@ -11,7 +11,7 @@ import { AccountRepository, SCHEMA } from '../../examples/banking/account.reposi
 import { codeBlocks, writeBlocks } from '../support/doc-code.js';
 import { connect, dropKeys, freshPrefix } from '../support/redis.js';
 
-/** Tokens as Redis gives them; the larger one would be the smaller one as a text of another length. */
+/** Tokens as Redis returns them; the larger one would be the smaller one as a text of another length. */
 const OLD = '999999999999999';
 const NEW = '1764000000123456';
 const NEWER = '1764000000123457';
@@ -149,7 +149,7 @@ describe('PostgreSQL', () => {
       expect(await current()).toBe(1);
     });
 
-    test('work that throws takes its fence, its mark and its writes back', async () => {
+    test('work that throws takes back its fence, its mark and its writes', async () => {
       const failing = fenced(pool, { entity: 'customer:1', token: NEW, operationId: 'a' }, async client => {
         await client.query(`UPDATE accounts SET balance = 7 WHERE id = 'savings'`);
         throw new Error('half-way');
@@ -160,7 +160,7 @@ describe('PostgreSQL', () => {
       expect(await sum()).toBe(0);
     });
 
-    test('another entity has a fence of its own', async () => {
+    test('another entity has its own fence', async () => {
       await book(NEW, 'a', 1);
       await fenced(pool, { entity: 'customer:2', token: OLD, operationId: 'b' }, async () => {});
       expect(await number('SELECT count(*) AS n FROM fences')).toBe(2);
@@ -195,14 +195,14 @@ describe('Redis', () => {
     };
   });
 
-  test('tokens that are the same number to a double are told apart', async () => {
+  test('tokens that are the same number as doubles are told apart', async () => {
     const key = `${prefix}:large`;
     await doc.take(redis, key, '9007199254740993');
     await expect(doc.take(redis, key, '9007199254740992')).rejects.toThrow(UnrecoverableError);
   });
 });
 
-/** What every sink does that compares tokens. */
+/** What every target does that compares tokens. */
 function itFences(create: () => Promise<Sink>): void {
   let sink: Sink;
   beforeEach(async () => {

@@ -1,5 +1,5 @@
 /**
- * Flows on real Redis: in an application, through BullMQ's own tools, and where something breaks.
+ * Flows on real Redis: in an application, through BullMQ's own tools, and when something breaks.
  * Neighbour: `test/contract/flow-contract.ts`, what every store must do.
  */
 import { type INestApplicationContext, Injectable, Module } from '@nestjs/common';
@@ -125,7 +125,7 @@ describe('flows', () => {
   /** Keys of queues: what is left of a flow, but fences, streams that expire, and what is for the system. */
   const left = async () => (await keysUnder(redis, prefix)).filter(key => !/:(\$:|events)/.test(key));
 
-  test('a command runs after its children, on three entities, and reads what they returned', async () => {
+  test('a command runs after its children, on three entities, and reads their results', async () => {
     const flow = await bus().enqueueFlow({
       command: new ShipOrder('7'),
       children: [
@@ -167,7 +167,7 @@ describe('flows', () => {
     await eventually('I8: nothing is left of it', async () => (await left()).length === 0);
   });
 
-  test('a job without children is an ordinary one; a job that runs may enqueue a flow', async () => {
+  test('a flow without children is an ordinary job; a running job may enqueue a flow', async () => {
     const { jobId, children } = await bus().enqueueFlow({ command: new Reserve('a', 1) });
     expect(children).toEqual([]);
     await drained('item', 'a');
@@ -175,7 +175,7 @@ describe('flows', () => {
     expect(jobId).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  test('a child that has failed: the parent is told, or fails with a typed error that names it', async () => {
+  test('a failed child is reported to its parent, or fails it with a typed error that names the child', async () => {
     failing = run => run.startsWith('reserve b');
     const told: { type: string; reason?: string }[] = [];
     const watch = app.get(AtomicQueuesEvents).stream.subscribe(event => told.push(event));
@@ -197,7 +197,7 @@ describe('flows', () => {
     expect(failed).toMatchObject({ jobId: flow.jobId, failedReason: reason });
     const orders = await queue('order', '2').getQueue();
     expect((await orders.getJob(flow.jobId))?.stacktrace?.[0]).toContain(ChildFailedError.name);
-    // A person has it tried again: it runs, and sees which child has failed.
+    // An operator retries it: it runs, and sees which child has failed.
     await (await orders.getJob(flow.jobId))?.retry();
     await orders.close();
     await app.get(QueueBus).enqueue(new ShipOrder('2'));
@@ -224,7 +224,7 @@ describe('flows', () => {
     expect(runs.slice(-1)).toEqual(['ship 7']);
   });
 
-  test("a flow of BullMQ's own: the parent is called, though nobody told of it", async () => {
+  test('the parent of a flow that BullMQ added runs when its children have ended', async () => {
     const of = (type: string, id: string) =>
       type === 'item' ? { queueName: `item-${id}`, prefix } : { queueName: 'queue', prefix: `${prefix}:${type}:${id}` };
     await queue('item', 'a').pause();
@@ -242,7 +242,7 @@ describe('flows', () => {
     expect(results).toEqual([[]]);
   });
 
-  test('a failed child that a person has tried again: the parent waits for it, or has gone on without it', async () => {
+  test('a parent waits for a failed child that an operator retries, or has continued without it', async () => {
     failing = run => run === 'reserve b 1';
     const retried = async (id: string) => {
       const items = await queue('item', 'b').getQueue();
@@ -274,16 +274,16 @@ describe('flows', () => {
     await drained('order', '2');
     expect(results[1]).toMatchObject([{ outcome: { kind: 'failed', reason: expect.stringContaining('tried again') } }]);
     expect(await queue('order', '2').status()).toMatchObject({ failed: 0 });
-    // It runs for nobody, and is dropped without a word.
+    // It runs without its parent, and its result is dropped silently.
     await queue('item', 'b').drop();
     await queue('item', 'b').resume();
     await eventually('I8: nothing is left of it', async () => (await left()).length === 0);
   });
 
-  test('however long a flow takes it is known whose queue its parent is in', async () => {
+  test('the entity of a parent is known, however long its flow takes', async () => {
     await queue('item', 'a').pause();
     await bus().enqueueFlow({ ...named('item', 'p', 'sum'), children: [{ command: new Reserve('a', 1) }] });
-    // The fence of an entity that nobody works expires after a day; a queue by this name is nobody's then.
+    // The fence of an unowned entity expires after a day; then the entity of a queue by this name is unknown.
     expect(await redis.del(`${prefix}:item-p:$:worker`)).toBe(1);
     await queue('item', 'a').resume();
     await eventually('it has run', () => runs.includes('sum p 1'));
@@ -315,7 +315,7 @@ describe('flows', () => {
     expect(runs.slice(-1)).toEqual(['ship 7']);
   });
 
-  test('a flow with a key is added once, also when it has ended', async () => {
+  test('a flow with a key is added once, even when it has ended', async () => {
     const flow = {
       command: new ShipOrder('7'),
       options: { idempotencyKey: 'request-7' },
@@ -329,7 +329,7 @@ describe('flows', () => {
     expect(runs).toEqual(['reserve a 1', 'ship 7']);
   });
 
-  test('what is no flow, or has no room, is refused with a typed error, and nothing is added', async () => {
+  test('an invalid flow, or one without room, is refused with a typed error, and adds nothing', async () => {
     const child = { command: new Reserve('a', 1) };
     const refused = (flow: unknown, error: new (...args: never[]) => Error) =>
       expect(bus().enqueueFlow(flow as FlowNode)).rejects.toThrow(error);

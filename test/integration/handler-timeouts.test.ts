@@ -1,4 +1,4 @@
-/** A handler that was given up after `handlerTimeoutMs`, on Redis: what it still writes is refused (race 39, race 18). */
+/** A handler that was given up after `handlerTimeoutMs`, on Redis: its later writes are refused (race 39, race 18). */
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { Job } from 'bullmq';
@@ -45,7 +45,7 @@ afterEach(async () => {
   await redis.quit();
 });
 
-test('the next job of the entity has a newer token; the writes of the old handler to its job are refused', async () => {
+test('after a handler timeout the next job has a newer token, and writes of the old handler to its job are refused', async () => {
   @Module({
     imports: [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix })],
     providers: [Accounts],

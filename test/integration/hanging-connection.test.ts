@@ -1,4 +1,4 @@
-/** Races 14 and 15: a connection that hangs, open and silent, is replaced; the others go on meanwhile. */
+/** Races 14 and 15: a connection that hangs, open and silent, is replaced; the others continue meanwhile. */
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
@@ -56,7 +56,7 @@ describe('a connection that hangs', () => {
     await redis.quit();
   });
 
-  test('the heartbeat hangs: claims are renewed again, and work goes on', async () => {
+  test('for the heartbeat: claims are renewed again, and work continues', async () => {
     await enqueue(0);
     await runs(0);
     await eventually('the heartbeat is connected', () => proxy.count('heartbeat') === 1);
@@ -68,7 +68,7 @@ describe('a connection that hangs', () => {
     await runs(1);
   });
 
-  test('the command connection hangs: who waits is told that nobody knows, and the next enqueue works', async () => {
+  test('for commands: the outcome of a pending call is unknown, and the next enqueue works', async () => {
     const events: string[] = [];
     const subscription = app.get(AtomicQueuesEvents).stream.subscribe(({ type }) => events.push(type));
     proxy.freeze('commands');
@@ -80,7 +80,7 @@ describe('a connection that hangs', () => {
     subscription.unsubscribe();
   });
 
-  test('the connection for wake-ups hangs: it is replaced', async () => {
+  test('for wake-ups: the connection is replaced', async () => {
     proxy.freeze('wake-ups');
     await eventually('there is a new one', () => proxy.count('wake-ups') === 2, 25_000);
   });

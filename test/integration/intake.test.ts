@@ -1,4 +1,4 @@
-/** What may come in, in an application on real Redis: idempotency keys, and bounded backlogs. */
+/** Intake in an application on real Redis: idempotency keys, and bounded backlogs. */
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
@@ -35,7 +35,7 @@ class Accounts {
   }
 }
 
-describe('what comes in', () => {
+describe('intake', () => {
   const prefix = freshPrefix();
   const redis = connect();
   const connection = { redis: { url: redisUrl() }, keyPrefix: prefix };
@@ -58,7 +58,7 @@ describe('what comes in', () => {
   const bus = () => app.get(QueueBus);
   const drained = (id: string) => app.get(EntityQueues).of('account', id).drain({ timeoutMs: 5000 });
 
-  test('an enqueue with the key of an earlier one adds nothing, also when that has completed', async () => {
+  test('an enqueue with a known key adds nothing, even when the earlier job has completed', async () => {
     const first = await bus().enqueue(new Deposit('1', 0), { idempotencyKey: 'request-7' });
     const again = await bus().enqueue(new Deposit('1', 1), { idempotencyKey: 'request-7' });
     await drained('1');
@@ -71,7 +71,7 @@ describe('what comes in', () => {
     expect(started).toEqual([0, 3]);
   });
 
-  test('what can’t be a key, or its time, is refused; so is one key for two commands of an entity in a bulk', async () => {
+  test('an invalid key or lifetime is refused, and so is one key for two commands of an entity in a bulk', async () => {
     const refused = [
       { idempotencyKey: '' },
       { idempotencyTtlMs: 5 },
@@ -86,7 +86,7 @@ describe('what comes in', () => {
     expect(started).toEqual([]);
   });
 
-  test('a bulk may give each command a key of its own; sent again it adds nothing', async () => {
+  test('each command of a bulk may have its own key; sent again the bulk adds nothing', async () => {
     const deposits = [new Deposit('1', 0), new Deposit('1', 1), new Deposit('2', 2)];
     const send = () => bus().enqueueBulk(deposits, (deposit, index) => ({ idempotencyKey: `${deposit.n}/${index}` }));
     const first = await send();
@@ -96,7 +96,7 @@ describe('what comes in', () => {
     expect(started.toSorted()).toEqual([0, 1, 2]);
   });
 
-  test('an entity with as many jobs as its type allows takes no more; of a bulk nothing', async () => {
+  test('an entity with as many jobs as its type allows accepts no more, and a bulk adds nothing', async () => {
     held = gate();
     await bus().enqueueBulk([0, 1].map(n => new Deposit('1', n)));
     const bulk = bus().enqueueBulk([new Deposit('2', 9), new Deposit('1', 2), new Deposit('1', 3)]);
@@ -112,7 +112,7 @@ describe('what comes in', () => {
     expect(started).toEqual([0, 1, 4, 5, 6]);
   });
 
-  test('a bulk that is too large for one step is refused as a whole, and holds no room', async () => {
+  test('a bulk that is too large for one step is refused as a whole, and takes no room', async () => {
     const bulk = Array.from({ length: 2001 }, (_, n) => new Deposit(String(n), n));
     await expect(bus().enqueueBulk(bulk)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     await bus().enqueue(new Deposit('7', 7));
@@ -120,7 +120,7 @@ describe('what comes in', () => {
     expect(started).toEqual([7]);
   });
 
-  test('a bulk of a bounded type keeps its order, and is worked as it comes', async () => {
+  test('a bulk of a bounded type keeps its order, and is worked as it arrives', async () => {
     for (let n = 0; n < 30; n += 3) {
       await bus().enqueueBulk([n, n + 1, n + 2].map(n => new Deposit('1', n)));
       await drained('1');

@@ -1,4 +1,4 @@
-/** Steps that Redis stops half-way, or refuses: what is told of them, and what completes them. */
+/** Steps that Redis stops half-way, or refuses: what is reported of them, and what completes them. */
 import type { Job } from 'bullmq';
 import { type DevRedis, startRedis } from '#dev-redis';
 import { planFlow } from '../../src/core/enqueue/flow.js';
@@ -46,7 +46,7 @@ describe('a step that is stopped half-way', () => {
   };
 
   test.each([true, false])(
-    'I5, I7: the end of a last child, stopped before its parent was called, is completed when it comes again (removeOnComplete %p)',
+    'I5, I7: the end of a last child, stopped before its parent was called, is completed when it arrives again (removeOnComplete %p)',
     async removeOnComplete => {
       const claimed = await flow({ removeOnComplete, removeOnFail: removeOnComplete });
       await cluster.redis.rename(dueKey(), 'due-aside');
@@ -63,7 +63,7 @@ describe('a step that is stopped half-way', () => {
     },
   );
 
-  test('an end that comes again tells a parent nothing that has started meanwhile', async () => {
+  test('an end that arrives again does not affect a parent that has started meanwhile', async () => {
     const claimed = await flow();
     const end = done(claimed.jobs[0], 'failed');
     await a.finish(claimed.claim, [end], 1);
@@ -84,7 +84,7 @@ describe('a step that is stopped half-way', () => {
   });
 
   test.each(['null', '{', '[]', '7', '"x"', '{"id":1,"queueKey":{}}', ''])(
-    'I7: a child whose field "parent" is damaged (%s) ends, and its parent goes on',
+    'I7: a child with a damaged field "parent" (%s) ends, and its parent runs',
     async damaged => {
       for (const kind of ['completed', 'failed'] as const) {
         const claimed = await flow();
@@ -101,7 +101,7 @@ describe('a step that is stopped half-way', () => {
   );
 
   test.each(['null', '{', '7', '{"children":7}', '{"children":[7,null,{"failsParent":true}]}'])(
-    'I7: a parent whose envelope is damaged (%s) goes on when its child has failed',
+    'I7: a parent with a damaged envelope (%s) runs when its child has failed',
     async damaged => {
       const claimed = await flow();
       const parentId = (await a.control.list(up, 'waiting-children', 0, 1))[0]?.jobId ?? '';
@@ -112,7 +112,7 @@ describe('a step that is stopped half-way', () => {
     },
   );
 
-  test('I5: a job that is buried is a letter, also where its claim does not say whose it is', async () => {
+  test('I5: a job becomes a dead letter even if its claim does not name its entity', async () => {
     const of = { type: 'letter', id: '1' };
     const claimed = claimOf(
       await a.add(withdrawal(config, of, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
@@ -122,7 +122,7 @@ describe('a step that is stopped half-way', () => {
     expect(await a.deadLetters.list('letter', 0, 9)).toMatchObject([{ entityId: '1', data: { n: 1 } }]);
   });
 
-  test('a letter whose options are damaged is replayed without them', async () => {
+  test('a letter with damaged options is replayed without them', async () => {
     const of = { type: 'letter', id: '1' };
     const claimed = claimOf(
       await a.add(withdrawal(config, of, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
@@ -136,12 +136,12 @@ describe('a step that is stopped half-way', () => {
 
   const halfWay = /half-way.*a part of it may have been executed/;
 
-  test('what threw before its first write was not executed', async () => {
+  test('a step that throws before its first write was not executed', async () => {
     await cluster.redis.set(key(up, 'wait'), 'not a list');
     await expect(a.control.status(up)).rejects.toThrow(/refused.*nothing was changed/);
   });
 
-  test('what threw after a write of ours may have been executed', async () => {
+  test('a step that throws after a write of ours may have been executed', async () => {
     const me = await cluster.pod(config, 'me');
     await me.add(withdrawal(config, up, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 });
     await cluster.redis.set(`${cluster.prefix}:$:pod:me:wake`, 'not a sorted set');
@@ -149,7 +149,7 @@ describe('a step that is stopped half-way', () => {
     expect(await cluster.redis.hget(key(up, '$:worker'), 'recall')).toBe('pause');
   });
 
-  test('what threw in a body of BullMQ may have been executed', async () => {
+  test('a step that throws in a body of BullMQ may have been executed', async () => {
     const { jobs } = claimOf(
       await a.add(withdrawal(config, up, { n: 1 }), { epoch: ++epoch, mayClaim: true, atOnce: 1 }),
     );
@@ -160,7 +160,7 @@ describe('a step that is stopped half-way', () => {
     expect(await cluster.redis.hget(key(up, jobs[0]?.id ?? ''), 'progress')).toBe('50');
   });
 
-  test('I8: a flow of which one job is refused leaves no fence that lasts, however long its key', async () => {
+  test('I8: a flow with a refused job leaves no fence that lasts, however long its key lives', async () => {
     await cluster.redis.set(key(child, 'marker'), 'not a sorted set');
     const root = {
       name: 'withdraw',
@@ -181,7 +181,7 @@ describe('a step that is stopped half-way', () => {
     expect(await cluster.redis.ttl(key(up, '$:worker'))).toBeGreaterThan(29 * 24 * 3600);
   });
 
-  test('of a bulk in one step each job tells for itself', async () => {
+  test('each job of a bulk in one step reports its own outcome', async () => {
     await cluster.redis.set(key(up, 'marker'), 'not a sorted set');
     const hint = 'route-only';
     const [bad, good] = await Promise.allSettled(
@@ -209,7 +209,7 @@ describe('a Redis that is full', () => {
   });
 
   // Redis 7 asks for memory once, before the first write of a script: after one that needs none, as of an end, all are let through.
-  test('I5: refuses a step before it has written anything of it, or executes all of it', async () => {
+  test('I5: refuses a step before its first write, or executes all of it', async () => {
     const hint = { epoch: 1, mayClaim: true, atOnce: 1 };
     const { claim, jobs } = claimOf(await a.add(withdrawal(config, up, { n: 1 }), hint));
     const before = await cluster.allKeys();

@@ -1,4 +1,4 @@
-/** Hashes of jobs that a person, or damage, has deleted: what stands in their name goes on. */
+/** Hashes of jobs that were deleted: keys and schedules that name those jobs continue to work. */
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { JobOptions } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
@@ -71,7 +71,7 @@ describe('the key of a job whose hash was deleted', () => {
   });
 
   test.each(['completed', 'failed'] as const)(
-    'I5: it stays when the job has %s and is not kept, and when the hash of a job that is kept is deleted',
+    'I5: it stays when the job has %s and is not kept, and when the hash of a kept job is deleted',
     async kind => {
       for (const isKept of [false, true]) {
         const options = { removeOnComplete: !isKept, removeOnFail: !isKept };
@@ -85,7 +85,7 @@ describe('the key of a job whose hash was deleted', () => {
     },
   );
 
-  test('I5: it stays when the job has completed though its hash was deleted while it ran', async () => {
+  test('I5: it stays when the job has completed although its hash was deleted while it ran', async () => {
     const first = await enter(1, keyed(DAY_MS));
     const { claim: held, jobs } = await claim();
     await cluster.redis.del(key(first));
@@ -93,7 +93,7 @@ describe('the key of a job whose hash was deleted', () => {
     expect(await enter(2, keyed(DAY_MS))).toBe(first);
   });
 
-  test('a job that has the id of one that was lost keeps its key when it has ended', async () => {
+  test('a job with the id of a lost one keeps its key when it has ended', async () => {
     const options = keyed(DAY_MS, { jobId: 'order-1', removeOnComplete: true });
     await enter(1, options);
     let { claim: held, jobs } = await claim();
@@ -107,7 +107,7 @@ describe('the key of a job whose hash was deleted', () => {
     expect((await a.take(held)).jobs).toEqual([]);
   });
 
-  test('where a type bounds its backlogs it takes no room as one that is known', async () => {
+  test('it takes no room as a known job, if its type bounds its backlogs', async () => {
     const small = { type: 'small', id: '1' };
     const first = await enter(1, keyed(DAY_MS), small);
     await cluster.redis.del(key(first, small));
@@ -128,7 +128,7 @@ describe('a schedule whose run has lost its hash', () => {
     ['every', 'since it was fetched'],
     ['pattern', 'before it was fetched'],
     ['pattern', 'since it was fetched'],
-  ])('I7: by %s goes on where that was deleted %s', async (kind, when) => {
+  ])('I7: by %s continues if the hash was deleted %s', async (kind, when) => {
     await put(kind === 'every' ? { every: 50_000 } : { pattern: '0 0 1 1 *' });
     const run = await present();
     await cluster.ripenDelayed(entity);
@@ -156,7 +156,7 @@ describe('a schedule whose run has lost its hash', () => {
     expect(await a.control.status(entity)).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
   });
 
-  test.each([31, 32, 33, 200, 3000])('I7: goes past %d times that are taken', async taken => {
+  test.each([31, 32, 33, 200, 3000])('I7: skips %d times that are taken', async taken => {
     await put({ every: 50_000 });
     const { claim: held, jobs } = await claim();
     const from = Number((await present()).split(':')[2]);

@@ -1,4 +1,4 @@
-/** Payloads in a Nest application on real Redis: what stands there, what handlers get, and what they put in its place. */
+/** Payloads in a Nest application on real Redis: what is stored, what handlers get, and what they write back. */
 import { Injectable } from '@nestjs/common';
 import type { Job } from 'bullmq';
 import { SuperJSON } from 'superjson';
@@ -52,7 +52,7 @@ describe('payloads on Redis', () => {
 
   const hash = (id: string) => apps.redis.hgetall(apps.key(id));
 
-  test('a rich codec: a command, a job of a processor, their results; BullMQ’s tools see JSON', async () => {
+  test('a rich codec works for a command, a job of a processor, and their results; BullMQ’s tools see JSON', async () => {
     const { bus, queue } = await apps.start({ codec: rich });
     const at = new Date(5);
     const { jobId } = await bus.enqueue(new Withdraw('1', 2n ** 70n, at), kept);
@@ -76,7 +76,7 @@ describe('payloads on Redis', () => {
     });
   });
 
-  test('a job that takes the place of a delayed one is read as it was written, and answered', async () => {
+  test('a job that replaces a delayed one is decoded by its codec, and replied to', async () => {
     const { bus } = await apps.start({ codec: rich });
     const replaced = { delay: 60_000, deduplication: { id: 'k', ttl: 60_000, replace: true } };
     const { jobId } = await bus.enqueueJob(audit({ at: new Date(1) }), replaced);
@@ -87,7 +87,7 @@ describe('payloads on Redis', () => {
     expect(await hash(jobId)).toEqual({});
   });
 
-  test('what a handler puts in place of its data is written by its codec, and read by the next try', async () => {
+  test('data that a handler sets is written by the codec of the job, and read by the next attempt', async () => {
     const { bus, queue } = await apps.start({ codec: rich });
     const data = { at: new Date(1), tries: 1n };
     await bus.enqueueJob(audit(data), { attempts: 2 });
@@ -96,7 +96,7 @@ describe('payloads on Redis', () => {
     expect((await queue.list('failed'))[0]?.data).toEqual({ ...data, tries: 3n });
   });
 
-  test('nor may it be larger than a payload may be; also of plain JSON', async () => {
+  test('data that a handler sets may not be larger than a payload, in plain JSON as well', async () => {
     for (const codec of [undefined, rich]) {
       const { bus, queue } = await apps.start({ codec, maxPayloadBytes: 100 });
       const { jobId } = await bus.enqueueJob({ entityType: 'account', entityId: '1', name: 'grow', data: { n: 1 } });
@@ -115,7 +115,7 @@ describe('payloads on Redis', () => {
     expect(await hash(jobId)).not.toHaveProperty('aq');
   });
 
-  test('data that is no JSON fails without a word of it', async () => {
+  test('a job with data that is no JSON fails, and its reason shows nothing of the data', async () => {
     const { bus } = await apps.start({}, []);
     const { jobId } = await bus.enqueueJob(audit({}));
     await apps.redis.hset(apps.key(jobId), 'data', 'hunter2');
@@ -125,7 +125,7 @@ describe('payloads on Redis', () => {
     expect(apps.logs.join('\n')).not.toContain('hunter2');
   });
 
-  test('a flow: a parent reads what its children have returned, each by its own codec; BullMQ’s tools see JSON', async () => {
+  test('a parent reads the results of its children, each by its own codec; BullMQ’s tools see JSON', async () => {
     const { bus, queue } = await apps.start({ entities: { item: { codec: rich } } }, [Items, Meters]);
     const at = new Date(5);
     await bus.enqueueFlow({
@@ -147,7 +147,7 @@ describe('payloads on Redis', () => {
     );
   });
 
-  test('a schedule: each run has its payload by its codec, and the context of the code that began it', async () => {
+  test('each run of a schedule has its payload by its codec, and the context of the schedule() call', async () => {
     let tenant = 'one';
     const context: NonNullable<Parameters<PayloadApps['start']>[0]['context']> = {
       keys: ['tenant'],
@@ -164,7 +164,7 @@ describe('payloads on Redis', () => {
     expect(seen.slice(0, 2)).toEqual(Array(2).fill([data, { tenant: 'one' }]));
   });
 
-  test('a batch: its jobs have their data as it was given; an invalid one fails by itself', async () => {
+  test('the jobs of a batch have decoded data; an invalid one fails by itself', async () => {
     const producer = await apps.start({ codec: rich }, []);
     const at = new Date(5);
     const ids: string[] = [];
@@ -191,7 +191,7 @@ describe('payloads on Redis', () => {
       { kWh: 99n, at: new Date(9) },
     ]);
     expect((await hash(ids[2] as string))['returnvalue']).toBe('{"json":"3","meta":{"values":["bigint"],"v":1}}');
-    // Where the handler is known, it is checked at enqueue, too.
+    // A pod with the handler also checks the job at enqueue.
     const invalid = { entityType: 'account', entityId: '1', name: 'reading', data: { kWh: 0n, at } };
     await expect(bus.enqueueJob(invalid)).rejects.toMatchObject({ code: 'VALIDATION_FAILED', stage: 'enqueue' });
     await expect(bus.forProcessor(Meters).enqueueJob(invalid)).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
@@ -204,7 +204,7 @@ describe('payloads on Redis', () => {
     expect(await queue.status()).toMatchObject({ waiting: 0, waitingForChildren: 0 });
   });
 
-  test('a result that is waited for comes as the handler returned it, also of a kept job of a former codec', async () => {
+  test('a caller gets the result as the handler returned it, for a kept job of a former codec as well', async () => {
     const wait = { timeoutMs: 10_000, jobId: 'one', ...kept };
     const job = { entityType: 'item', entityId: '7', name: 'price', data: { at: new Date(5) } };
     const { bus } = await apps.start({ codec: rich }, [Items]);

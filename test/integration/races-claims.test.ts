@@ -1,6 +1,6 @@
 /**
- * Races about claims, wake-ups and what is due, on real Redis: one test for each guard of the scripts that no other test
- * misses when it is taken out. Numbers are those of the design's invariants (I) and races.
+ * Races about claims, wake-ups and inspections, on real Redis: one test for each guard of the scripts that no other test
+ * misses when it is taken out. `docs/protocol.md` defines the numbers.
  */
 import type { Job } from 'bullmq';
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
@@ -27,7 +27,7 @@ describe('races about claims', () => {
     expect((await on.a.finish(claim, [done(jobs[0])], 1)).jobs).toHaveLength(1);
   });
 
-  test('I8: of a claim that rested and was recalled a release leaves the fence', async () => {
+  test('I8: a release of a dormant and recalled claim leaves the fence', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
     await on.a.finish(claim, [done(jobs[0])], 1);
     expect(await on.a.renew([{ claim, idle: true }], serving())).toMatchObject({ dormant: [0] });
@@ -47,14 +47,14 @@ describe('races about claims', () => {
     expect(again.claim.token).toBe(claim.token);
   });
 
-  test('race 27: a claim that a failover has set back to an earlier epoch is not the one we know', async () => {
+  test('race 27: a claim that a failover has set back to an earlier epoch is not the known one', async () => {
     const { claim } = await on.cold(on.a, 5);
     await on.redis.hset(fence(), 'epoch', '4');
     expect(await on.a.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [0], kicked: [] });
     await expect(on.a.resync(claim, 6, [])).rejects.toBeInstanceOf(StaleClaimError);
   });
 
-  test('I4: the token grows where Redis’s clock went back, also across a hand-over, and where the fence has expired', async () => {
+  test('I4: the token grows after Redis’s clock stepped back, also across a hand-over, and after the fence has expired', async () => {
     await on.released(1);
     const future = 8_000_000_000_000_000n;
     await on.redis.hset(fence(), 'token', String(future));
@@ -71,7 +71,7 @@ describe('races about claims', () => {
     expect(BigInt((await on.cold(on.b, 2)).claim.token)).toBeGreaterThan(before);
   });
 
-  test('race 18: a job’s own means to keep its lock do nothing: the worker and the heartbeat keep it', async () => {
+  test('race 18: a job’s own methods to keep its lock do nothing: the worker and the heartbeat keep it', async () => {
     const { jobs } = await on.cold(on.a, 1);
     const native = jobs[0]?.native() as Job;
     const lock = on.key(`${native.id}:lock`);
@@ -80,7 +80,7 @@ describe('races about claims', () => {
     expect(await on.redis.pttl(lock)).toBeLessThanOrEqual(5000);
   });
 
-  test('race 34: events do not expire under work that came past us and is claimed by a look', async () => {
+  test('race 34: events do not expire under work that was added outside the library and is claimed by an inspection', async () => {
     await on.released();
     await on.queue().add('withdraw', { n: 1 });
     expect(await on.redis.ttl(on.key('events'))).toBeGreaterThan(0);
@@ -88,20 +88,23 @@ describe('races about claims', () => {
     expect(await on.redis.ttl(on.key('events'))).toBe(-1);
   });
 
-  test.each([{}, { delay: 60_000 }])('race 34: nor do they under a job %j that nobody claims yet', async options => {
-    await on.released();
-    await on.b.add(on.job(1, options), 'route-only');
-    expect(await on.redis.ttl(on.key('events'))).toBe(-1);
-  });
+  test.each([{}, { delay: 60_000 }])(
+    'race 34: events do not expire under a job %j that no pod claims yet',
+    async options => {
+      await on.released();
+      await on.b.add(on.job(1, options), 'route-only');
+      expect(await on.redis.ttl(on.key('events'))).toBe(-1);
+    },
+  );
 
-  test('I4: a claim does not expire, whatever expiry its fence had', async () => {
+  test('I4: a claim does not expire, for any expiry that its fence had', async () => {
     await on.released();
     expect(await on.redis.ttl(fence())).toBeGreaterThan(0);
     await on.cold(on.b, 1);
     expect(await on.redis.ttl(fence())).toBe(-1);
   });
 
-  test('race 31: a job for later does not put off the work that is there now', async () => {
+  test('race 31: a delayed job does not postpone the work that is there now', async () => {
     await on.b.add(on.job(0), 'route-only');
     expect((await on.b.add(on.job(1, { delay: 3_600_000 }), 'route-only')).route).toBe('delayed');
     expect(await on.b.due('account', 0, 10)).toEqual([on.entity]);
@@ -110,7 +113,7 @@ describe('races about claims', () => {
     expect(await on.cluster.dueScore(on.entity)).toBe(1);
   });
 
-  test('I7: a renewal moves the time of the next look on, and so does a look at a live owner’s entity', async () => {
+  test('I7: a renewal moves the time of the next inspection on, and so does an inspection of an entity with a live owner', async () => {
     const { claim } = await on.cold(on.a, 1);
     const due = () => on.cluster.dueScore(on.entity);
     const until = async () => Number(await on.redis.hget(fence(), 'until'));
@@ -123,7 +126,7 @@ describe('races about claims', () => {
     expect(await due()).toBe(await until());
   });
 
-  test('I7: claims beyond one script’s worth are renewed too, and told by their positions', async () => {
+  test('I7: claims beyond the number of one script are renewed, too, and reported by their positions', async () => {
     const { claim } = await on.cold(on.a, 1);
     const gone = { claim: { ...claim, entity: { type: 'account', id: 'gone' } }, idle: true };
     const renewals = [...Array(500).fill(gone), { claim, idle: true }, gone];
@@ -131,7 +134,7 @@ describe('races about claims', () => {
     expect(await on.a.renew(renewals, serving())).toMatchObject({ lost, kicked: [500] });
   });
 
-  test('race 16: a paused entity is not looked at with every sweep', async () => {
+  test('race 16: a paused entity is not inspected by every sweep', async () => {
     await on.a.add(on.job(0), 'route-only');
     await on.cluster.pause(on.entity, true);
     expect(await on.a.due('account', 0, 10)).toEqual([on.entity]);
@@ -145,7 +148,7 @@ describe('races about claims', () => {
     expect(await on.redis.exists(on.system('pod:a:wake'))).toBe(0);
   });
 
-  test('race 36: a pod that died is not called, and leaves the books', async () => {
+  test('race 36: a pod that died is not called, and its entry is removed', async () => {
     const pods = on.system('pods:account');
     const leaseUs = on.config.leaseMs * 1000;
     await on.redis.zadd(pods, Date.now() * 1000 - 2 * leaseUs, 'dead', Date.now() * 1000 - 20 * leaseUs, 'long dead');
@@ -158,7 +161,7 @@ describe('races about claims', () => {
     expect((await on.cluster.allKeys()).filter(key => key.includes(':wake'))).toEqual([on.system('pod:a:wake')]);
   });
 
-  test('race 36: of several pods each is called for some entities, and none calls itself', async () => {
+  test('race 36: each of several pods is called for some entities, and none calls itself', async () => {
     await on.redis.zadd(on.system('pods:account'), Date.now() * 1000, 'c');
     for (const pod of [on.a, on.b]) await pod.renew([], serving('account'));
     for (let n = 0; n < 20; n++) await on.b.add(on.job(0, {}, { type: 'account', id: `e${n}` }), 'route-only');
@@ -166,7 +169,7 @@ describe('races about claims', () => {
     expect(called).toEqual([on.system('pod:a:wake'), on.system('pod:c:wake')]);
   });
 
-  test('race 14: a repeated wake-up keeps its place, and places are told apart by the microsecond', async () => {
+  test('race 14: a repeated wake-up keeps its place, and places differ by the microsecond', async () => {
     const entities = ['z', 'y'].map(id => ({ type: 'account', id }));
     for (const [epoch, of] of entities.entries()) {
       const { claim, jobs } = await on.cold(on.a, epoch + 1, on.job(0, {}, of));
@@ -180,7 +183,7 @@ describe('races about claims', () => {
     expect(await on.a.wakeUps([])).toEqual(entities);
   });
 
-  test('race 14: no wait for wake-ups is without end, so that of a dead connection swallows none for long', async () => {
+  test('race 14: each wait for wake-ups ends, so that a dead connection keeps no wake-up for long', async () => {
     const watcher = connect();
     const monitor = await watcher.monitor();
     const seen = gate<string[]>();

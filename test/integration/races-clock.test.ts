@@ -1,6 +1,6 @@
 /**
- * Races of time on real Redis: its clock steps, its memory forgets, a deadline that somebody else remembers. A step of
- * the clock is forced by writing what Redis would have written before it. Numbers are those of the design.
+ * Races of time on real Redis: its clock steps, its memory forgets, and another pod remembers a deadline. A step of
+ * the clock is forced by writing what Redis would have written before it. `docs/protocol.md` defines the numbers.
  */
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { RedisEntity } from '../support/redis-entity.js';
@@ -24,10 +24,10 @@ describe('races of time', () => {
   };
   const inAnHour = async () => String((await nowUs()) + HOUR_US);
 
-  test('race 3: a look at a claim that outlives its pod’s last renewal neither takes the entity nor drops it from the books', async () => {
+  test('race 3: an inspection of a claim that outlives its pod’s last renewal neither takes the entity nor unschedules it', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
     await on.a.finish(claim, [done(jobs[0])], 1);
-    // A sweep that has read the books at an earlier deadline comes now.
+    // A sweep that has read the schedule at an earlier deadline arrives now.
     await on.redis.zadd(on.system('due:account'), 1, '42');
     expect(await on.b.tryClaim(on.entity, 1)).toBe('owned');
     expect(await on.cluster.dueScore(on.entity)).toBe(await until());
@@ -47,7 +47,7 @@ describe('races of time', () => {
     expect(await on.cluster.dueScore(on.entity)).toBe(await until());
   });
 
-  test('race 20: a job that was added while Redis’s clock was ahead does not wait for that time where more is added', async () => {
+  test('race 20: a job that was added while Redis’s clock was ahead does not wait for that time when more are added', async () => {
     await on.b.add(on.job(0), 'route-only');
     await on.redis.zadd(on.system('due:account'), await inAnHour(), '42');
     expect(await on.b.due('account', 0, 10)).toEqual([]);
@@ -66,7 +66,7 @@ describe('races of time', () => {
     expect((await nowUs()) + 1e6 * (await on.redis.ttl(fence()))).toBeGreaterThan(Number(ahead));
   });
 
-  test('race 20: a claim that Redis has evicted is no one’s: its pod is told at every step, and the next token is larger', async () => {
+  test('race 20: a claim that Redis has evicted is unowned: its pod learns it at every step, and the next token is larger', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
     await on.redis.del(fence());
     await expect(on.a.take(claim)).rejects.toBeInstanceOf(StaleClaimError);

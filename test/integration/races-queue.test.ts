@@ -1,5 +1,5 @@
 /**
- * Races about the queue's own keys, on real Redis and BullMQ: what a release may delete, work of other kinds than ours,
+ * Races about the queue's own keys, on real Redis and BullMQ: what a release may delete, jobs of other tools,
  * adds that fail half-way. One test for each guard of the scripts that no other test misses when it is taken out.
  */
 import { InvalidOptionError } from '../../src/core/model/errors.js';
@@ -30,7 +30,7 @@ describe('races about the queue', () => {
     },
   );
 
-  test('race 22: a job that a plain BullMQ worker holds is overtaken by nobody', async () => {
+  test('race 22: a job that a plain BullMQ worker holds is not overtaken', async () => {
     await on.a.add(on.job(0), 'route-only');
     const id = (await on.redis.rpoplpush(on.key('wait'), on.key('active'))) ?? '';
     await on.redis.set(on.key(`${id}:lock`), 'a worker of BullMQ', 'PX', 60_000);
@@ -39,7 +39,7 @@ describe('races about the queue', () => {
     expect((await on.a.finish(claim, [done(jobs[0])], 1)).jobs).toEqual([]);
   });
 
-  test('a job that has completed, and has children that have not, fails: it does not stand before its successors', async () => {
+  test('a job that completes before its children have ended fails: it does not hold up its successors', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
     await on.a.add(on.job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
     const id = jobs[0]?.id ?? '';
@@ -51,7 +51,7 @@ describe('races about the queue', () => {
     expect((await on.a.finish(claim, [done(next.jobs[0])], 1)).jobs).toEqual([]);
   });
 
-  test('race 9: nor of one with a delayed job, whose id would be given again', async () => {
+  test('race 9: a release deletes no key of a queue with a delayed job, whose id would be given again', async () => {
     const delayed = await on.a.add(on.job(0, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
     await on.released();
     expect((await on.a.add(on.job(1), 'route-only')).jobId).not.toBe(delayed.jobId);
@@ -63,7 +63,7 @@ describe('races about the queue', () => {
     await expect(add).rejects.toBeInstanceOf(InvalidOptionError);
   });
 
-  test('races 10 and 11: jobs with a priority, added past us, are work: found, kept in the books, and given back in order', async () => {
+  test('races 10 and 11: jobs with a priority, added outside the library, are found, stay scheduled, and are given back in order', async () => {
     const bull = on.queue();
     for (const n of [0, 1]) await bull.add('withdraw', { n }, { priority: 5 });
     const { jobs } = claimOf(await on.a.tryClaim(on.entity, 1));
@@ -85,7 +85,7 @@ describe('races about the queue', () => {
     });
   });
 
-  test('race 37: a delayed job whose time has come is something to do for an idle worker', async () => {
+  test('race 37: a delayed job that is due is work for an idle worker', async () => {
     const { claim, jobs } = await on.cold(on.a, 1);
     await on.a.add(on.job(1, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
     await on.a.finish(claim, [done(jobs[0])], 1);
@@ -95,7 +95,7 @@ describe('races about the queue', () => {
   });
 
   test.each(['wait', 'active', 'paused', 'delayed', 'prioritized', 'completed', 'failed', 'waiting-children'])(
-    'race 38: a job in "%s" is no wreck: an add of its id changes nothing',
+    'race 38: a job in "%s" is no remnant: an add of its id changes nothing',
     async state => {
       await on.redis.hset(on.key('x'), 'name', 'kept');
       await put(state, 'x');
@@ -117,7 +117,7 @@ describe('races about the queue', () => {
     }
   });
 
-  test('race 38: a failing add of an id that is there already does not take the job away', async () => {
+  test('race 38: a failing add of an existing id does not remove the job', async () => {
     await on.a.add(on.job(0, { jobId: 'x' }), 'route-only');
     await on.redis.set(on.key('events'), 'not a stream');
     await expect(on.a.add(on.job(1, { jobId: 'x' }), 'route-only')).rejects.toBeInstanceOf(StoreRefusedError);

@@ -1,6 +1,6 @@
 /**
- * Races between calls that are on their way and what happens meanwhile, on real Redis: a wire holds a call back, or its
- * answer, until the other side has done its part. Numbers are those of the design's invariants (I) and races.
+ * Races between calls in flight and what happens meanwhile, on real Redis: a wire holds back a call, or its
+ * response, until the other side has done its part. `docs/protocol.md` defines the numbers.
  */
 import type { Redis } from 'ioredis';
 import type { RedisEntityStore } from '../../src/store/redis/redis-store.js';
@@ -10,7 +10,7 @@ import { RedisProxy } from '../support/redis-proxy.js';
 import { claimOf, done, serving } from '../support/settlements.js';
 import { eventually } from '../support/wait.js';
 
-describe('calls that are on their way', () => {
+describe('calls in flight', () => {
   const proxy = new RedisProxy();
   let on: RedisEntity;
   let url: string;
@@ -48,7 +48,7 @@ describe('calls that are on their way', () => {
     monitor.disconnect();
   };
 
-  test('race 24: a renewal that is on its way when the claim is released brings nothing back', async () => {
+  test('race 24: a renewal in flight when the claim is released brings nothing back', async () => {
     const { claim, jobs } = await on.cold(far, 2);
     await far.finish(claim, [done(jobs[0])], 1);
     const letThrough = proxy.hold('heartbeat');
@@ -61,7 +61,7 @@ describe('calls that are on their way', () => {
     expect(await on.cluster.dueScore(on.entity)).toBeUndefined();
   });
 
-  test('race 24: … nor does it prolong the claim of the pod that came after it', async () => {
+  test('race 24: a renewal in flight when the claim is released does not extend the claim of the next owner', async () => {
     const { claim, jobs } = await on.cold(far, 2);
     await far.finish(claim, [done(jobs[0])], 1);
     const letThrough = proxy.hold('heartbeat');
@@ -88,7 +88,7 @@ describe('calls that are on their way', () => {
     expect(await far.renew([{ claim, idle: false }], serving())).toMatchObject({ lost: [], kicked: [] });
   });
 
-  test('race 25: after such an outage an add of the pod gives it no second claim, and does not bring back what runs', async () => {
+  test('race 25: after such an outage an add of the pod gets no second claim, and does not bring back what runs', async () => {
     const { claim, jobs } = await on.cold(far, 2);
     proxy.block('both');
     const same = far.add(on.job(1), { epoch: 2, mayClaim: true, atOnce: 1 });
@@ -101,7 +101,7 @@ describe('calls that are on their way', () => {
     expect(await on.redis.hmget(fence(), 'token', 'epoch')).toEqual([claim.token, '2']);
   });
 
-  test('races 11 and 30: work that is added while the answer to an empty look is on its way stays in the books', async () => {
+  test('races 11 and 30: work that is added while the response to an empty inspection is in flight stays scheduled', async () => {
     await on.redis.zadd(on.system('due:account'), 1, '42');
     proxy.block('answers');
     let looked: ReturnType<typeof far.tryClaim> | undefined;
@@ -111,13 +111,13 @@ describe('calls that are on their way', () => {
     await on.a.add(on.job(0), 'route-only');
     proxy.block('none');
     expect(await looked).toBe('later');
-    // Whatever the pod does on that answer, it has done when this call is answered.
+    // When this call has its response, the pod has acted on that one.
     await far.take({ entity: on.entity, token: '0', epoch: 9 }).catch(() => {});
     expect(await on.a.due('account', 0, 10)).toEqual([on.entity]);
     expect(claimOf(await far.tryClaim(on.entity, 3)).jobs.map(({ data }) => data)).toEqual([{ n: 0 }]);
   });
 
-  test('race 30: work that is added under the very time that a sweep has seen is found by its look', async () => {
+  test('race 30: work that is added at the very time that a sweep has seen is found by its inspection', async () => {
     await on.redis.zadd(on.system('due:account'), 1, '42');
     expect(await far.due('account', 0, 10)).toEqual([on.entity]);
     proxy.block('both');
@@ -128,7 +128,7 @@ describe('calls that are on their way', () => {
     expect(claimOf(await looked).jobs.map(({ data }) => data)).toEqual([{ n: 0 }]);
   });
 
-  test('race 14: a wake-up that the server gives to a dead connection is made good by the renewal', async () => {
+  test('race 14: a wake-up that the server gives to a dead connection is made up for by the renewal', async () => {
     const { claim, jobs } = await on.cold(far, 2);
     await far.finish(claim, [done(jobs[0])], 1);
     const swallowed = far.wakeUps([]).catch((error: Error) => error);

@@ -1,6 +1,6 @@
 /**
  * What only real Redis and real BullMQ can show: leftover keys, scripts that are flushed, half-failed adds, plain BullMQ
- * tools beside us. Numbers are those of the design's invariants (I) and races.
+ * tools alongside. `docs/protocol.md` defines the numbers.
  */
 import { Job, Queue, Worker } from 'bullmq';
 import type { EntityRef } from '../../src/core/model/entity.js';
@@ -60,7 +60,7 @@ describe('the protocol on Redis', () => {
     expect(aliveMs).toBeLessThanOrEqual(config.leaseMs);
   });
 
-  test('I8: a drained, released entity leaves its fence, which expires, and events that expire', async () => {
+  test('I8: a drained, released entity leaves its fence and its events, and both expire', async () => {
     const { claim, jobs } = await cold(a, 1);
     await a.finish(claim, [done(jobs[0])], 1);
     await a.release(claim, 'idle');
@@ -76,7 +76,7 @@ describe('the protocol on Redis', () => {
     expect(await cluster.redis.del(key('de:k'))).toBe(1);
   });
 
-  test('I8: an entity whose fence has expired, since it kept a job for longer, leaves one that expires', async () => {
+  test('I8: an entity whose fence has expired, since it kept a job for longer, leaves a fence that expires', async () => {
     const { claim, jobs } = await cold(a, 1, job(0, { removeOnFail: { age: 1 } }));
     await a.finish(claim, [failed(jobs[0])], 1);
     await a.release(claim, 'idle');
@@ -90,7 +90,7 @@ describe('the protocol on Redis', () => {
     expect(await cluster.redis.ttl(key('$:worker'))).toBe(-1);
   });
 
-  test('I5: a key that nobody works yet keeps the fence for as long as it lives', async () => {
+  test('I5: a key of an entity without a worker keeps the fence for as long as it lives', async () => {
     const { claim, jobs } = await cold(a, 1);
     await a.finish(claim, [done(jobs[0])], 1);
     await a.release(claim, 'idle');
@@ -99,7 +99,7 @@ describe('the protocol on Redis', () => {
     await cluster.redis.del(key('de:k'));
   });
 
-  test('I5: ids go on where a queue was emptied between two adds of one tick, or is new again with a schedule', async () => {
+  test('I5: ids continue if a queue was emptied between two adds of one tick, or is new again with a schedule', async () => {
     const answers = await Promise.all([
       a.add(job(0), 'route-only'),
       a.control.drop(entity),
@@ -122,7 +122,7 @@ describe('the protocol on Redis', () => {
     expect(await cluster.redis.ttl(key('$:worker'))).toBe(-1);
   });
 
-  test('race 34: … nor when a pod that may not claim adds a job', async () => {
+  test('race 34: events do not expire when a pod that may not claim adds a job', async () => {
     const { claim, jobs } = await cold(a, 1);
     await a.finish(claim, [done(jobs[0])], 1);
     await a.release(claim, 'idle');
@@ -130,7 +130,7 @@ describe('the protocol on Redis', () => {
     expect(await cluster.redis.ttl(key('events'))).toBe(-1);
   });
 
-  test('race 9: with a failed job kept its id is never given again, and what a person has set stays', async () => {
+  test('race 9: with a failed job kept its id is never given again, and settings of an operator stay', async () => {
     const first = await cold(a, 1);
     await a.finish(first.claim, [failed(first.jobs[0])], 1);
     await a.release(first.claim, 'idle');
@@ -172,7 +172,7 @@ describe('the protocol on Redis', () => {
     for (const made of open.splice(0)) await made.close();
   });
 
-  test('a plain BullMQ Queue reads everything: counts, jobs, their options and who works them', async () => {
+  test('a plain BullMQ Queue reads everything: counts, jobs, their options and their worker', async () => {
     const { jobs } = await cold(a, 1);
     await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
     await a.add(job(2, { delay: 60_000 }), { epoch: 1, mayClaim: false, atOnce: 1 });
@@ -194,7 +194,7 @@ describe('the protocol on Redis', () => {
     }
   });
 
-  test('race 5: an expired or stolen lock, or a deleted hash, is the job’s own matter', async () => {
+  test('race 5: an expired or stolen lock, or a deleted hash, does not affect the claim', async () => {
     const { claim, jobs } = await cold(a, 1);
     for (let n = 1; n < 5; n++) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
     await cluster.redis.del(key(`${jobs[0]?.id}:lock`));
@@ -208,7 +208,7 @@ describe('the protocol on Redis', () => {
     expect((await cluster.allKeys()).filter(name => name.endsWith(':lock'))).toEqual([key(`${fourth?.id}:lock`)]);
   });
 
-  test('a job whose hash was deleted while it waited fails instead of stopping the entity', async () => {
+  test('a job whose hash was deleted while it waited fails and does not stop the entity', async () => {
     const { claim, jobs } = await cold(a, 1);
     const entered = await a.add(job(1), { epoch: 1, mayClaim: false, atOnce: 1 });
     await cluster.redis.del(key(entered.jobId));
@@ -217,7 +217,7 @@ describe('the protocol on Redis', () => {
     expect((await a.finish(claim, [failed(wreck)], 1)).jobs).toEqual([]);
   });
 
-  test('race 18: what a handler writes to its job goes through the claim; a zombie’s writes change nothing', async () => {
+  test('race 18: a handler writes to its job through the claim; a zombie’s writes change nothing', async () => {
     const { claim, jobs } = await cold(a, 1);
     const native = jobs[0]?.native() as Job;
     await native.updateData({ n: 1 });
@@ -279,7 +279,7 @@ describe('the protocol on Redis', () => {
     expect(order).toEqual(Array.from({ length: 301 }, (_, n) => n));
   });
 
-  test('race 19: an error of one call of a tick is that call’s own', async () => {
+  test('race 19: an error of one call of a tick does not affect the others', async () => {
     await cluster.redis.set(`${cluster.base({ type: 'account', id: 'bad' })}:wait`, 'not a list');
     const outcomes = await Promise.allSettled([
       a.add(job(1), { epoch: 1, mayClaim: true, atOnce: 1 }),
@@ -289,7 +289,7 @@ describe('the protocol on Redis', () => {
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   });
 
-  test('race 22: jobs under the lock of a plain BullMQ worker are left to it, and reported', async () => {
+  test('race 22: jobs under the lock of a plain BullMQ worker are left alone, and reported', async () => {
     await a.add(job(0), 'route-only');
     let release: () => void = () => {};
     const held = new Promise<void>(resolve => {
@@ -314,7 +314,7 @@ describe('the protocol on Redis', () => {
     expect(await cluster.redis.pttl(wakeUps)).toBeGreaterThan(0);
   });
 
-  test('race 14: a wait for wake-ups gives all that are there, the oldest first', async () => {
+  test('race 14: a wait for wake-ups returns all that are there, the oldest first', async () => {
     for (const id of ['z', 'y', 'x']) {
       const of = { type: 'account', id };
       const { claim, jobs } = await cold(a, id.charCodeAt(0), job(0, {}, of));
@@ -324,7 +324,7 @@ describe('the protocol on Redis', () => {
     expect((await a.wakeUps([])).map(({ id }) => id)).toEqual(['z', 'y', 'x']);
   });
 
-  test('names of queues and workers are the user’s, and the id in a queue’s name is as it stands in keys', async () => {
+  test('queues and workers have the user’s names, and the id in a queue’s name is written as in keys', async () => {
     const named = { type: 'named', id: 'a:b' };
     expect(a.queueName(named)).toBe('q-a%3Ab');
     expect(a.queueName(entity)).toBe(`${cluster.prefix}:account:42:queue`);
@@ -333,7 +333,7 @@ describe('the protocol on Redis', () => {
     expect(await cluster.redis.exists(`${cluster.prefix}:q-a%3Ab:active`)).toBe(1);
   });
 
-  test('a queue has one entity: another that names it is refused, before anything is added', async () => {
+  test('a queue belongs to one entity: another entity with the same queue is refused, before anything is added', async () => {
     const [first, second] = ['named', 'sameName'].map(type => ({ type, id: '1' }));
     // One tick, one script.
     const added = a.add(job(0, {}, first), 'route-only');
@@ -361,7 +361,7 @@ describe('the protocol on Redis', () => {
     expect(await cluster.dueScore(entity)).toBe((timestamp + 60_000) * 1000);
   });
 
-  test('jobs of a priority, which came past us, go back in their order', async () => {
+  test('jobs with a priority, added outside the library, go back in their order', async () => {
     const bull = queueOnce();
     for (const n of [2, 0, 1]) await bull.add('withdraw', { n }, { priority: 5, jobId: `job-${n}` });
     const claimed = await a.tryClaim(entity, 1);
@@ -371,7 +371,7 @@ describe('the protocol on Redis', () => {
     expect((await a.resync(claimed.claim, 2, [])).jobs.map(({ id }) => id)).toEqual(['job-0']);
   });
 
-  test('the lock of a long job is kept alive by the renewal, and never made anew', async () => {
+  test('the renewal keeps the lock of a long job alive, and never creates it again', async () => {
     const { claim, jobs } = await cold(a, 1);
     const lock = key(`${jobs[0]?.id}:lock`);
     await cluster.redis.pexpire(lock, 5000);

@@ -1,4 +1,4 @@
-/** A real Redis that takes no calls for a while, and has executed nothing of them: calls are held, in order, and then executed. */
+/** A real Redis that refuses calls for a while, and executes none of them: calls are held, in order, and then executed. */
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
@@ -52,7 +52,7 @@ beforeEach(() => {
   seen.length = 0;
 });
 
-describe('a server that takes no calls for a while', () => {
+describe('a server that refuses calls for a while', () => {
   let server: DevRedis;
   let admin: Redis;
   let app: Awaited<ReturnType<typeof start>>;
@@ -103,7 +103,7 @@ describe('a server that takes no calls for a while', () => {
       },
       () => admin.script('KILL'),
     ],
-  ])('%s: what is enqueued meanwhile is added when it is over, once and in order', async (code, begin, end) => {
+  ])('%s: jobs that are enqueued meanwhile are added when it is over, once and in order', async (code, begin, end) => {
     await begin();
     const adds = [
       bus().enqueueJob(job(1)),
@@ -117,7 +117,7 @@ describe('a server that takes no calls for a while', () => {
     await ran(0, 1, 2, 3, 4);
   });
 
-  test('a call that waits for its result gets it, though the mailbox could not be emptied meanwhile', async () => {
+  test('a call that waits for its result gets it, although the mailbox could not be emptied meanwhile', async () => {
     expect(await bus().enqueueJobAndWait(job(1), { timeoutMs: 10_000 })).toBe(1);
     await admin.config('SET', 'min-replicas-to-write', '1');
     const called = bus().enqueueJobAndWait(job(2), { timeoutMs: 10_000 });
@@ -126,7 +126,7 @@ describe('a server that takes no calls for a while', () => {
     expect(await called).toBe(2);
   });
 
-  test('for longer than commandTimeoutMs: what is enqueued rejects as not added, in the words of Redis', async () => {
+  test('for longer than commandTimeoutMs: an enqueue rejects as not added, with the error of Redis', async () => {
     await app.close();
     app = await start(server.url, 500);
     await admin.config('SET', 'min-replicas-to-write', '1');
@@ -142,7 +142,7 @@ describe('a server that takes no calls for a while', () => {
   });
 });
 
-test('LOADING: the application starts while Redis reads its log, and what it enqueues is added when that is over', async () => {
+test('LOADING: the application starts while Redis reads its log, and its enqueues are added when that is over', async () => {
   const server = new DurableRedis('always');
   const { url } = await server.start();
   const admin = new Redis(url, { enableReadyCheck: false, maxRetriesPerRequest: null }).on('error', () => {});
@@ -177,7 +177,7 @@ test('LOADING: the application starts while Redis reads its log, and what it enq
   }
 });
 
-test('a node of a Redis Cluster: not followed, and told in the words of Redis', async () => {
+test('a node of a Redis Cluster: the call is not followed, and rejects with the error of Redis', async () => {
   const server = await startRedis({ alwaysPrivate: true, args: ['--cluster-enabled', 'yes'] });
   const app = await start(server.url, 500);
   try {

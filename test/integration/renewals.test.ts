@@ -1,5 +1,5 @@
 /**
- * Where claims are renewed: in a thread, or in the main thread where none can be had. What the thread does for a blocked
+ * Which thread renews claims: one of its own, or the main thread if there can be no other. What the thread does for a blocked
  * process is in `test/e2e/blocked-event-loop.test.ts`, when it does it in `test/unit/store/redis/renewal/lease-keeper.test.ts`.
  */
 import { Worker } from 'node:worker_threads';
@@ -62,7 +62,7 @@ describe('renewals', () => {
   });
   afterAll(() => redis.quit());
 
-  test('a thread that comes up while it is closed holds the process until it has ended', async () => {
+  test('a thread that starts while it is closed holds the process until it has ended', async () => {
     const unref = jest.spyOn(Worker.prototype, 'unref');
     try {
       renewals = await make({});
@@ -77,7 +77,7 @@ describe('renewals', () => {
     }
   });
 
-  test('through the thread: an answer for each, one connection, and an end to both', async () => {
+  test('through the thread: each gets a response, over one connection, and both end', async () => {
     renewals = await make({});
     expect(await renewals.renew([claim], POD)).toMatchObject(ANSWER);
     expect([await connections(), await isServed()]).toEqual([1, 1]);
@@ -86,7 +86,7 @@ describe('renewals', () => {
     expect(log.lines).toEqual([]);
   });
 
-  test('through the thread to where an instance leads, whose own strategies are left out', async () => {
+  test('through the thread: an ioredis instance leads to its server, and its own strategies are left out', async () => {
     renewals = await make({ redis: instance({ retryStrategy: () => 1, reconnectOnError: () => false }) });
     expect(await renewals.renew([claim], POD)).toMatchObject(ANSWER);
     expect(log.lines).toEqual([]);
@@ -109,7 +109,7 @@ describe('renewals', () => {
     expect(log.lines).toEqual([expect.stringMatching(/^warn .*external.*eventLoopBlockLimitMs to 0/)]);
   });
 
-  test('eventLoopBlockLimitMs 0: from the main thread, as was asked for', async () => {
+  test('eventLoopBlockLimitMs 0: from the main thread, without a warning', async () => {
     renewals = await make({ blockLimitMs: 0 });
     expect(await renewals.renew([claim], POD)).toMatchObject(ANSWER);
     expect(log.lines).toEqual([]);
@@ -134,7 +134,7 @@ test('a pod that works nothing has neither thread nor connection for them', asyn
   }
 });
 
-test('race 15: a pod whose commands get no answers lets its claims run out, and the thread does not keep them', async () => {
+test('race 15: a pod whose commands get no responses lets its claims run out, and the thread does not keep them', async () => {
   const proxy = new RedisProxy();
   const on = await RedisEntity.create();
   try {

@@ -35,7 +35,7 @@ class Sum extends Query<number> {
   }
 }
 
-/** One for all pods of this process: what a database would hold. */
+/** One for all pods of this process, in place of a database. */
 const sums = new Map<string, number>();
 const held = new Map<string, Gate>();
 const ran: string[] = [];
@@ -45,7 +45,7 @@ class AddHandler implements ICommandHandler<Add> {
   async execute({ accountId, n }: Add) {
     if (n < 0) throw Object.assign(new RangeError('less than nothing'), { code: 'E_NEGATIVE' });
     const sum = (sums.get(accountId) ?? 0) + n;
-    // Where two ran at once, one of them would be forgotten.
+    // If two ran at once, one of them would be lost.
     await new Promise(resolve => setImmediate(resolve));
     sums.set(accountId, sum);
     return { sum };
@@ -114,7 +114,7 @@ describe('waiting for results', () => {
   const mailboxes = async () => (await keysUnder(redis, prefix)).filter(key => key.endsWith(':answers'));
   const hold = (entityId: string) => ({ entityType: 'account', entityId, name: 'hold' });
 
-  test('a command, a query, a named job, within a scope: the result is that of the handler', async () => {
+  test('the caller gets the handler’s result for a command, a query, a named job, and within a scope', async () => {
     const bus = await pod();
     const { sum } = await bus.enqueueAndWait(new Add('1', 5));
     expect(sum).toBe(5);
@@ -123,7 +123,7 @@ describe('waiting for results', () => {
     expect(await bus.forEntity('account').enqueueJobAndWait({ entityId: '3', name: 'hold' })).toBe('held 3');
   });
 
-  test('what a CQRS handler throws comes with its name and code', async () => {
+  test('the error of a CQRS handler arrives with its name and code', async () => {
     const bus = await pod();
     const call = bus.enqueueAndWait(new Add('1', -1));
     await expect(call).rejects.toBeInstanceOf(HandlerError);
@@ -151,7 +151,7 @@ describe('waiting for results', () => {
         .flatMap(o => (o.status === 'fulfilled' ? [o.value?.sum] : []));
       expect(got.toSorted((x, y) => Number(x) - Number(y))).toEqual(got.map((_, i) => i + 1));
     }
-    // What was read is removed with the next question, which comes at once.
+    // The next read, which follows at once, removes what was read.
     const lengths = async () => Promise.all((await mailboxes()).map(box => redis.xlen(box)));
     await eventually('mailboxes are empty', async () => (await lengths()).every(length => length === 0));
   });
@@ -165,14 +165,14 @@ describe('waiting for results', () => {
     expect(await mailboxes()).toEqual([]);
   });
 
-  test('a mailbox that nobody reads expires', async () => {
+  test('a mailbox that is not read expires', async () => {
     const bus = await pod();
     await bus.enqueueAndWait(new Add('1', 5));
     const [box = ''] = await mailboxes();
     expect(await redis.pttl(box)).toBeGreaterThan(0);
   });
 
-  test('handlers that wait for others, on several pods; a circle is told at once, by name', async () => {
+  test('handlers may wait for others on several pods; a circle is refused at once, by name', async () => {
     const [bus] = await Promise.all([pod(), pod()]);
     const path = (...ids: string[]) =>
       bus?.enqueueJobAndWait({ entityType: 'account', entityId: ids[0] ?? '', name: 'path', data: ids.slice(1) });
@@ -184,7 +184,7 @@ describe('waiting for results', () => {
     });
   });
 
-  test('a signal with cancelJob removes what has not started', async () => {
+  test('a signal with cancelJob removes a job that has not started', async () => {
     const bus = await pod();
     held.set('1', gate());
     const first = bus.enqueueJobAndWait(hold('1'));
@@ -202,7 +202,7 @@ describe('waiting for results', () => {
     expect(ran).toHaveLength(1);
   });
 
-  test('a job that is dropped: the caller is told so, long before its timeout', async () => {
+  test('the caller of a dropped job learns it long before its timeout', async () => {
     const bus = await pod();
     held.set('1', gate());
     const first = bus.enqueueJobAndWait(hold('1'));
@@ -216,7 +216,7 @@ describe('waiting for results', () => {
     await first;
   });
 
-  test('Redis has lost all it had: the caller is told that the job is gone', async () => {
+  test('a caller learns that its job is gone when Redis has lost all data', async () => {
     const bus = await pod({ producerOnly: true });
     const call = bus.enqueueJobAndWait(hold('1'));
     await eventually('it is there', async () => (await keysUnder(redis, prefix)).some(key => key.endsWith(':wait')));
@@ -224,11 +224,11 @@ describe('waiting for results', () => {
     await expect(call).rejects.toMatchObject({ code: 'JOB_REMOVED' });
   });
 
-  test('a reply that was lost: the kept job tells its result', async () => {
+  test('a caller whose reply was lost gets the result of the kept job', async () => {
     const proxy = new RedisProxy();
     const bus = await pod({ redis: { url: await proxy.start() } });
     await bus.enqueueAndWait(new Add('warm', 1));
-    // The answers' connection hangs, and somebody deletes the mailbox.
+    // The connection for replies hangs, and the mailbox is deleted.
     proxy.freeze('answers');
     held.set('1', gate());
     const call = bus.enqueueJobAndWait<string>(hold('1'), { removeOnComplete: false });
@@ -241,7 +241,7 @@ describe('waiting for results', () => {
     await proxy.close();
   });
 
-  test('the connection for answers hangs: what was told is found all the same', async () => {
+  test('a caller whose connection for replies hangs gets its result all the same', async () => {
     const proxy = new RedisProxy();
     const bus = await pod({ redis: { url: await proxy.start() } });
     await bus.enqueueAndWait(new Add('1', 1));
@@ -251,7 +251,7 @@ describe('waiting for results', () => {
     await proxy.close();
   });
 
-  test('all connections of the caller break while it waits: the answer comes', async () => {
+  test('a caller whose connections all break while it waits gets its reply', async () => {
     const proxy = new RedisProxy();
     const bus = await pod({ redis: { url: await proxy.start() }, producerOnly: true });
     await pod();
@@ -265,7 +265,7 @@ describe('waiting for results', () => {
     await proxy.close();
   });
 
-  test('the answer to the enqueue itself is lost: the answer to the job settles it', async () => {
+  test('a call whose enqueue lost its response is settled by the reply to the job', async () => {
     const proxy = new RedisProxy();
     const bus = await pod({ redis: { url: await proxy.start() }, producerOnly: true });
     const worker = await pod();
@@ -277,7 +277,7 @@ describe('waiting for results', () => {
     await proxy.close();
   });
 
-  test('two enqueues under one key: one job, one answer; the other is told whose it was', async () => {
+  test('two enqueues under one key have one job and one reply; the second caller learns which job it is', async () => {
     const bus = await pod();
     held.set('1', gate());
     const first = bus.enqueueJobAndWait(hold('1'), { idempotencyKey: 'k' });

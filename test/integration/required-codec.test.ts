@@ -1,4 +1,4 @@
-/** A type whose codec is required reads nothing that was written past it, on real Redis: jobs, letters, results. */
+/** A type with a required codec reads nothing that was written without it, on real Redis: jobs, letters, results. */
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { type Job, Queue } from 'bullmq';
@@ -52,7 +52,7 @@ class Accounts {
   }
 }
 
-describe('a codec that is required', () => {
+describe('a required codec', () => {
   const redis = connect();
   let prefix: string;
   let logs: string[];
@@ -83,7 +83,7 @@ describe('a codec that is required', () => {
   const producer = (options: Partial<AtomicQueuesModuleOptions>) => start(options, []);
   const job = (name: string, data: unknown, entityId = '1') => ({ entityType: 'account', entityId, name, data });
   const base = () => `${prefix}:account:1:queue`;
-  /** The queue as whoever can write to Redis sees it. */
+  /** The queue as a client that can write to Redis sees it. */
   const injected = () => {
     const queue = new Queue('queue', { prefix: `${prefix}:account:1`, connection: { url: redisUrl() } as never });
     queues.push(queue);
@@ -94,7 +94,7 @@ describe('a codec that is required', () => {
   const REFUSED =
     /^Entity type "account" requires the codec "encrypted:now", or another one that is secret, and the payload was written by "(json|superjson)"; it is not read\./;
 
-  test('a plain job, one of a weaker codec, and one without a payload fail once, and say nothing of it; what is written with a key runs', async () => {
+  test('a plain job, one of a weaker codec, and one without a payload fail once, and show nothing; a job with a key runs', async () => {
     const { bus } = await producer(encrypted);
     await bus.enqueueJob(job('note', 'first'));
     const queue = injected();
@@ -120,7 +120,7 @@ describe('a codec that is required', () => {
     expect(logs.join('\n') + JSON.stringify(reasons)).not.toContain('hunter2');
   });
 
-  test('of a batch the plain one fails by itself, and so does each run of a schedule that is not of this library', async () => {
+  test('a plain job of a batch fails by itself, and so does each run of a schedule that another tool has added', async () => {
     const { bus } = await producer(encrypted);
     await bus.enqueueJob(job('batched', 1));
     await injected().add('batched', 2);
@@ -154,7 +154,7 @@ describe('a codec that is required', () => {
     const flow = await bus.enqueueFlow({ job: job('collect', {}), children });
     const [child] = flow.children;
     const parentKey = `${base()}:${flow.jobId}`;
-    // What stands beside the parent is what its children have returned.
+    // The results of the children are stored with the parent.
     const planted = JSON.stringify({ card: 'hunter2' });
     const envelope = JSON.parse((await redis.hget(parentKey, 'aq')) ?? '');
     delete envelope.children[0].codec;
@@ -188,7 +188,7 @@ describe('a codec that is required', () => {
     expect(logs.join('\n')).not.toContain('hunter2');
   });
 
-  test('while a codec is introduced, requireCodec false lets the jobs that wait be read', async () => {
+  test('with requireCodec false waiting plain jobs can be read while a codec is introduced', async () => {
     const former = await producer({});
     await former.bus.enqueueJob(job('note', 'plain'));
     await start({ ...encrypted, entities: { account: { requireCodec: false } } });
@@ -196,7 +196,7 @@ describe('a codec that is required', () => {
     expect(seen).toEqual(['plain']);
   });
 
-  test('a codec that is not secret may be required, and plain JSON can’t', async () => {
+  test('a codec that is not secret may be required, and plain JSON cannot', async () => {
     const { bus } = await producer({ codec: rich });
     await injected().add('note', 'plain');
     await bus.enqueueJob(job('note', 7n));

@@ -1,4 +1,4 @@
-/** Ends that are sent again after a lost answer: which of them count. The contract has the plain cases. */
+/** Ends that are sent again after a lost response: which of them count. The contract has the plain cases. */
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done, numbers } from '../support/settlements.js';
 
@@ -27,7 +27,7 @@ describe('an end that is sent again', () => {
     expect((await entity.a.resync(claim, 2, [done(jobs[0])])).jobs).toEqual([]);
   });
 
-  test('makes no dead letter if the job was moved by hand while it ran', async () => {
+  test('makes no dead letter if the job was moved manually while it ran', async () => {
     const { claim, jobs } = await entity.cold(entity.a, 1);
     await entity.redis.multi().lrem(entity.key('active'), 1, '1').rpush(entity.key('wait'), '1').exec();
     expect(numbers((await entity.a.resync(claim, 2, [done(jobs[0], 'dead')])).jobs)).toEqual([0]);

@@ -1,4 +1,4 @@
-/** The user of docs/operating.md, who may do what the library does and nothing else, runs all of it. */
+/** The user of docs/operating.md, which has exactly the rights that the library needs, runs all of it. */
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
@@ -62,7 +62,7 @@ test('the rules of the user name every command that a script uses', async () => 
 
 const job = (name: string, entityId = '1') => ({ entityType: 'account', entityId, name });
 
-test('the engine runs as a user without INFO and CONFIG; it is refused nothing else, and says so once', async () => {
+test('the engine runs as a user without INFO and CONFIG; nothing else is refused, and it says so once', async () => {
   const server = await startRedis({ alwaysPrivate: true });
   const admin = new Redis(server.url);
   let app: Awaited<ReturnType<typeof application>> | undefined;
@@ -105,7 +105,7 @@ test('the engine runs as a user without INFO and CONFIG; it is refused nothing e
   }
 });
 
-describe('what Redis refuses to run', () => {
+describe('a right that the user lacks', () => {
   let server: Awaited<ReturnType<typeof startRedis>>;
   let admin: Redis;
   let app: Awaited<ReturnType<typeof application>> | undefined;
@@ -151,7 +151,7 @@ describe('what Redis refuses to run', () => {
     ['XREAD', 'come seconds late'],
     ['XDEL', 'come seconds late'],
   ])(
-    '%s: it is logged once, with effect and remedy; work goes on, and the right is used when it is given',
+    '%s: it is logged once, with effect and remedy; work continues, and the right is used when it is granted',
     async (command, effect) => {
       const right = command.toLowerCase();
       const bus = await start(`-${right}`);
@@ -177,7 +177,7 @@ describe('what Redis refuses to run', () => {
     },
   );
 
-  test('a command in a script: callers and the log are told where the rights are listed', async () => {
+  test('a command in a script: callers and the log learn where the rights are listed', async () => {
     const bus = await start('-hmset');
     const error = await bus.enqueueJob(job('call')).catch(thrown => thrown);
     expect(error).toMatchObject({ code: 'STORE_REFUSED' });
@@ -187,7 +187,7 @@ describe('what Redis refuses to run', () => {
     expect(about('Renewing claims failed')[0]).toContain('give its user the rights');
   });
 
-  test('a key of another type: it is logged once, and no right is to blame', async () => {
+  test('a key of another type: it is logged once, and no right is blamed', async () => {
     const bus = await start();
     await admin.set(await podKey('answers'), 'a text');
     const call = bus.enqueueJobAndWait(job('call'), { timeoutMs: 1000 }).catch(error => error);

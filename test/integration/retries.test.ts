@@ -1,5 +1,5 @@
 /**
- * Tries on real Redis: what stands in BullMQ's jobs, and what only Redis can get wrong. What every store must do is in
+ * Retries on real Redis: what BullMQ's jobs contain, and what only Redis can get wrong. What every store must do is in
  * `test/contract/retry-contract.ts`.
  */
 import { Job } from 'bullmq';
@@ -12,7 +12,7 @@ import { claimOf, done, numbers, serving } from '../support/settlements.js';
 const LONG_MS = 60_000;
 const TRIES = { attempts: 3 };
 
-describe('tries', () => {
+describe('retries', () => {
   let on: RedisEntity;
 
   beforeEach(async () => {
@@ -27,7 +27,7 @@ describe('tries', () => {
   });
   const add = (n: number, options = {}) => on.a.add(on.job(n, options), { epoch: 1, mayClaim: false, atOnce: 1 });
 
-  test('each try leaves its reason and its stack, for any tool of BullMQ to see', async () => {
+  test('each attempt leaves its reason and its stack, for any tool of BullMQ to see', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     const id = jobs[0]?.id ?? '';
     const second = await on.a.finish(claim, [again(jobs[0], 0, 'first')], 1);
@@ -42,7 +42,7 @@ describe('tries', () => {
     });
   });
 
-  test('stackTraceLimit', async () => {
+  test('stackTraceLimit bounds the number of stacks', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, { ...TRIES, stackTraceLimit: 1 }));
     const second = await on.a.finish(claim, [again(jobs[0], 0, 'first')], 1);
     await on.a.finish(claim, [again(second.jobs[0], LONG_MS, 'second')], 1);
@@ -72,7 +72,7 @@ describe('tries', () => {
     expect(await on.redis.hexists(fence(), 'hold')).toBe(0);
   });
 
-  test('an add of another pod calls nobody while a hold lasts', async () => {
+  test('an add of another pod calls no pod while a hold lasts', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     expect((await on.b.add(on.job(1), 'route-only')).route).toBe('remote');
@@ -92,7 +92,7 @@ describe('tries', () => {
     expect(againInMs).toBeGreaterThan(LONG_MS - 5000);
   });
 
-  test('race 33: a job of a priority, which came past us, keeps its place too; what was fetched after it goes back', async () => {
+  test('race 33: a job with a priority, added outside the library, keeps its place, too; jobs that were fetched after it go back', async () => {
     const bull = on.queue();
     for (const n of [0, 1]) await bull.add('withdraw', { n }, { priority: 5, attempts: 2 });
     for (const n of [2, 3]) await on.b.add(on.job(n), 'route-only');
@@ -110,7 +110,7 @@ describe('tries', () => {
     expect(rest.map(({ attempt }) => attempt)).toEqual([1, 1]);
   });
 
-  test('race 33: a hold is of one try of one job: another with its id does not inherit it', async () => {
+  test('race 33: a hold is of one attempt of one job: another job with its id does not inherit it', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, { ...TRIES, jobId: 'pay-1' }));
     await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.cluster.removeJob(on.entity, 'pay-1');
@@ -118,7 +118,7 @@ describe('tries', () => {
     expect(entered.route === 'local' && numbers(entered.fetched.jobs)).toEqual([1]);
   });
 
-  test('race 33: nor does a hold outlive the hash of its job', async () => {
+  test('race 33: a hold does not outlive the hash of its job', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await add(1);
     await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
@@ -129,7 +129,7 @@ describe('tries', () => {
     ]);
   });
 
-  test('a job that steps in front of a held one does not end its backoff', async () => {
+  test('a job that is put before a held one does not end its backoff', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.queue().add('withdraw', { n: 1 }, { lifo: true });
@@ -138,7 +138,7 @@ describe('tries', () => {
     expect((await on.a.finish(claim, [done(first.jobs[0])], 1)).againInMs).toBeGreaterThan(LONG_MS - 5000);
   });
 
-  test('nor does it wait for that backoff when its pod dies', async () => {
+  test('a job that is put before a held one does not wait for its backoff when its pod dies', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.queue().add('withdraw', { n: 1 }, { lifo: true });
@@ -148,7 +148,7 @@ describe('tries', () => {
     expect(numbers(claimOf(await on.b.tryClaim(on.entity, 1)).jobs)).toEqual([1]);
   });
 
-  test('race 20: Redis’s clock steps back: the entity does not wait for it', async () => {
+  test('race 20: if Redis’s clock steps back, the entity does not wait for it', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     const hold = (await on.redis.hget(fence(), 'hold')) ?? '';
@@ -161,7 +161,7 @@ describe('tries', () => {
     expect(numbers((await on.a.take(claim)).jobs)).toEqual([0]);
   });
 
-  test('race 13: how long a job was left for pods that know its name is of one try', async () => {
+  test('race 13: the time since a job was left for other pods belongs to one attempt', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     expect(await on.a.defer(claim, done(jobs[0]).job, LONG_MS)).toBe(true);
     const known = claimOf(await on.b.tryClaim(on.entity, 1));
@@ -169,7 +169,7 @@ describe('tries', () => {
     expect(await on.redis.hexists(on.key(String(jobs[0]?.id)), 'left')).toBe(0);
   });
 
-  test('a later try whose job is gone leaves nothing active', async () => {
+  test('the end of a later attempt whose job is gone leaves nothing active', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await add(1);
     const second = await on.a.finish(claim, [again(jobs[0], 0)], 1);
@@ -178,12 +178,12 @@ describe('tries', () => {
     expect(await on.redis.lrange(on.key('active'), 0, -1)).toEqual(['2']);
   });
 
-  test('race 10: what waits for its next try is not taken for work that came past us', async () => {
+  test('race 10: a job that waits for its retry is not taken for one added outside the library', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await on.a.finish(claim, [again(jobs[0], LONG_MS)], 1);
     await on.a.release(claim, 'idle');
     expect(await on.b.discover(['account'], 1)).toMatchObject({ found: 0 });
-    // Its successors are, once a person has removed it.
+    // Its successors are, once an operator has removed it.
     await on.b.add(on.job(1), 'route-only');
     await on.cluster.removeJob(on.entity, String(jobs[0]?.id));
     await on.redis.zadd(on.system('due:account'), (Date.now() + LONG_MS) * 1000, on.entity.id);
@@ -191,7 +191,7 @@ describe('tries', () => {
     expect(await on.b.discover(['account'], 1)).toMatchObject({ found: 1 });
   });
 
-  test('a try whose lock was lost counts all the same (race 5)', async () => {
+  test('an attempt whose lock was lost counts all the same (race 5)', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, TRIES));
     await on.redis.del(on.key(`${jobs[0]?.id}:lock`));
     expect((await on.a.finish(claim, [again(jobs[0], 0)], 1)).jobs[0]).toMatchObject({ attempt: 2, attemptsMade: 1 });

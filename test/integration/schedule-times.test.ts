@@ -20,7 +20,7 @@ describe('schedules and time', () => {
     pod.schedules.put(of.job(n, { attempts: 2 }), { id: 's', pattern, tz: 'UTC' });
   const ids = async (state: string) => (await of.queue().getJobs([state as never])).map(({ id }) => id);
 
-  test('race 20: a pod whose clock is behind puts a schedule anew while its run is under way: the run after it is the next', async () => {
+  test('race 20: a pod whose clock is behind replaces a schedule while its run is in progress: the run after it is the next', async () => {
     const behind = await of.cluster.pod(of.config, 'behind', undefined, {
       ...systemClock,
       wallMs: () => Date.now() - HOUR_MS,
@@ -35,7 +35,7 @@ describe('schedules and time', () => {
     expect(await ids('wait')).toEqual([]);
   });
 
-  test('a run that a tool has promoted: put anew while it is under way, and after it has failed, the schedule has the next one', async () => {
+  test('a run that a tool has promoted: if the schedule is replaced during it, or after its failure, it has the next run', async () => {
     const pattern = '0 0 1 1 *';
     const first = await put(of.a, 1, pattern);
     const [run] = await of.queue().getDelayed();
@@ -61,7 +61,7 @@ describe('schedules and time', () => {
     expect(await of.b.schedules.remove(of.entity, 's')).toBe(true);
   };
 
-  test('I7: a run that was promoted, and has failed, does not end the schedule by another pattern that comes to its time', async () => {
+  test('I7: a run that was promoted, and has failed, does not end the schedule of another pattern that reaches its time', async () => {
     const [hour, nextHour] = [1, 2].map(hours => new Date(Date.now() + hours * HOUR_MS).getUTCHours());
     const taken = await put(of.a, 1, `0 ${nextHour} * * *`);
     await failsEarly();
@@ -72,7 +72,7 @@ describe('schedules and time', () => {
     expect(await of.b.schedules.list(of.entity, 0, 9)).toMatchObject([{ nextAtMs: taken + 1, runs: 1 }]);
   });
 
-  test('I7: … nor the schedule by an interval', async () => {
+  test('I7: a run that was promoted, and has failed, does not end the schedule of an interval', async () => {
     const every = 60_000;
     const taken = (await of.a.schedules.put(of.job(1), { id: 's', every })) + every;
     const { claim, jobs } = claimOf(await of.a.tryClaim(of.entity, 1));
@@ -94,7 +94,7 @@ describe('schedules and time', () => {
     expect(await ids('delayed')).toEqual([`repeat:s:${nextAtMs + 40_000}`]);
   });
 
-  test('the last run of a schedule that a tool has made with an end does not end the one that has taken its place', async () => {
+  test('the last run of a schedule that a tool has made with an end does not end its replacement', async () => {
     const template = { name: 'withdraw', data: { n: 1 } };
     await of.queue().upsertJobScheduler('s', { every: 60_000, limit: 1 }, template);
     const { claim, jobs } = claimOf(await of.a.tryClaim(of.entity, 1));
@@ -104,7 +104,7 @@ describe('schedules and time', () => {
     expect(await ids('delayed')).toEqual([`repeat:s:${nextAtMs}`]);
   });
 
-  test('I10: a schedule of an entity that has no queue of its own is nobody else’s to remove', async () => {
+  test('I10: a schedule of an entity without its own queue cannot be removed by another entity', async () => {
     const cluster = new RedisCluster();
     const pod = await cluster.pod(resolveOptions({ entities: { account: { queueName: () => 'one' } } }));
     await pod.schedules.put(of.job(1), { id: 's', every: 60_000 });

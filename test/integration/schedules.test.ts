@@ -1,4 +1,4 @@
-/** Schedules in an application on real Redis: commands that come again and again, from whichever pod, through a deploy. */
+/** Schedules in an application on real Redis: recurring commands, from any pod, through a deploy. */
 import { type INestApplicationContext, Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
@@ -60,7 +60,7 @@ describe('schedules', () => {
   });
   afterAll(() => redis.quit());
 
-  test('a command by an interval: through a deploy, until it is unscheduled; then nothing is left', async () => {
+  test('a command with an interval runs through a deploy, until it is unscheduled; then nothing is left', async () => {
     const first = await start();
     const scheduled = await first.bus.schedule(new AddInterest('42', 3), { id: 'interest', every: 40 });
     expect(scheduled).toMatchObject({ scheduleId: 'interest', entityType: 'account', entityId: '42' });
@@ -80,7 +80,7 @@ describe('schedules', () => {
     await eventually('no key is left of the queue', async () => (await left()).length === 0);
   });
 
-  test('a job by a pattern: in its seconds, and no worker is kept in between', async () => {
+  test('a job with a pattern runs in its seconds, and keeps no worker in between', async () => {
     const { bus, account } = await start();
     await bus.scheduleJob(
       { entityType: 'account', entityId: '42', name: 'tick', data: { rate: 1 } },
@@ -88,16 +88,16 @@ describe('schedules', () => {
     );
     const worker = async () => (await redis.hget(`${prefix}:account:42:queue:$:worker`, 'owner')) !== null;
     await eventually('the first run', () => runs.length > 0);
-    // An idle worker goes with a beat, once a second: where the first run was late, the second may come before it.
+    // An idle worker is released on a beat, once a second. If the first run was late, the second may come before that.
     await eventually('no worker in between', async () => !(await worker()), undefined, 10);
     const before = runs.length;
     await eventually('one more run', () => runs.length > before);
-    // Whoever is not there when it is due looks once a second.
+    // A pod that has no worker when it is due inspects once a second.
     for (const { at } of runs) expect(at % 2000).toBeLessThan(1500);
     await account.unschedule('ticks');
   });
 
-  test('whoever schedules again, as each pod does when it starts, changes it and makes no second one', async () => {
+  test('scheduling again, as each pod does when it starts, changes the schedule and makes no second one', async () => {
     const [one, two] = [await start(), await start()];
     for (const [n, { bus }] of [one, two, one].entries())
       await bus.forEntity('account').schedule(new AddInterest('42', n), { id: 'interest', pattern: '0 0 1 1 *' });
@@ -131,7 +131,7 @@ describe('schedules', () => {
     }
   });
 
-  test('a schedule that a tool has made with an end: it ends, and leaves nothing', async () => {
+  test('a schedule that a tool has made with an end ends, and leaves nothing', async () => {
     const { account } = await start();
     const queue = await account.getQueue();
     await queue.upsertJobScheduler('tool', { every: 30, limit: 3 }, { name: 'tick', data: { rate: 9 } });

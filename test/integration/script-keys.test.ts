@@ -1,4 +1,4 @@
-/** What a Redis that restricts its clients sees of us: scripts with keys, no INFO at start, no loop on what it refuses. */
+/** What a Redis that restricts its clients sees of this library: scripts with keys, no INFO at start, no loop on what it refuses. */
 import { Redis } from 'ioredis';
 import { type DevRedis, startRedis } from '#dev-redis';
 import { resolveOptions } from '../../src/core/options/resolve.js';
@@ -46,7 +46,7 @@ test('every script declares its two keys', async () => {
   expect(await admin.exists(...keys.slice(1))).toBe(0);
 });
 
-test('a connection that leads to a replica gets no calls, not even those that only read', async () => {
+test('a connection that leads to a replica gets no calls, not even reads', async () => {
   await admin.replicaof('127.0.0.1', '1');
   const pod = await cluster.pod(config, 'p', server.url);
   await expect(pod.due('account', 0, 1)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
@@ -54,7 +54,7 @@ test('a connection that leads to a replica gets no calls, not even those that on
   expect(await pod.due('account', 0, 1)).toEqual([]);
 });
 
-test('a mailbox that Redis does not let us empty is read again after a pause, not at once', async () => {
+test('a mailbox that Redis refuses to empty is read again after a pause, not at once', async () => {
   const pod = await cluster.pod(config, 'p', server.url);
   const box = `${cluster.prefix}:$:pod:p:answers`;
   const put = () => admin.xadd(box, '*', 'call', '1', 'kind', 'value', 'text', '1');

@@ -1,5 +1,5 @@
 /**
- * The public API in the shapes that the package we reimplement documents: its module configuration, commands, handlers,
+ * The public API in the shapes that the reimplemented package documents: its module configuration, commands, handlers,
  * processor and service, in a real Nest application on real Redis. The words of the application are this test's own.
  */
 import { Body, Controller, Injectable, Module, Param, Post } from '@nestjs/common';
@@ -145,7 +145,7 @@ class AccountController {
   }
 }
 
-describe('the API of the package that we reimplement', () => {
+describe('the API of the package that this library reimplements', () => {
   let redis: Redis;
   let prefix: string;
   beforeEach(() => {
@@ -239,7 +239,7 @@ describe('the API of the package that we reimplement', () => {
   });
 
   test.each(['useFactory', 'useClass', 'useExisting'])(
-    'forRootAsync with %s; a caller’s own ioredis is never closed',
+    'forRootAsync works with %s, and never closes a caller’s own ioredis',
     async form => {
       const own = connect();
       const options = () => ({ redis: own, keyPrefix: prefix });

@@ -67,7 +67,7 @@ describe('three sentinels', () => {
   });
   afterAll(() => sentinels?.stop());
 
-  test('the first of them is frozen: the next one is asked; once it is back it is listened to, and nothing was printed', async () => {
+  test('if the first one is frozen, the next one is asked; once it is back it is listened to, and nothing was printed', async () => {
     const [first] = sentinels?.addresses ?? [];
     if (!sentinels || !first) return;
     const print = jest.spyOn(console, 'error').mockImplementation(() => {});
@@ -87,7 +87,7 @@ describe('three sentinels', () => {
     print.mockRestore();
   });
 
-  test('natMap: the address that they give is replaced by the one that leads there', async () => {
+  test('natMap replaces the address that they return by the one that leads there', async () => {
     if (!sentinels) return;
     const primary = await sentinels.primary();
     const proxy = new RedisProxy(primary.url);

@@ -1,4 +1,4 @@
-/** Shared reads in applications on real Redis: from two pods, beside writes, with failures, and with a pod that loses its claim. */
+/** Shared reads in applications on real Redis: from two pods, alongside writes, with failures, and with a pod that loses its claim. */
 import type { INestApplicationContext } from '@nestjs/common';
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -34,7 +34,7 @@ class Deposit {
   ) {}
 }
 
-/** One for all pods of this process: what a database would hold, and who is at it. */
+/** One for all pods of this process, in place of a database; it also counts the readers and writers. */
 const world = {
   balance: 0,
   reading: 0,
@@ -125,7 +125,7 @@ describe('shared reads', () => {
     return held;
   };
 
-  test('reads of two pods run beside each other, start while others run, and a write waits for all', async () => {
+  test('reads of two pods run at the same time, start while others run, and a write waits for all', async () => {
     const held = hold();
     const ask = { timeoutMs: 15_000 };
     const answers = [bus(0).enqueueAndWait(new Balance('1'), ask)];
@@ -146,7 +146,7 @@ describe('shared reads', () => {
     expect(await Promise.all(answers)).toEqual([0, 0, 0, 0, 5]);
   });
 
-  test('hundreds of both kinds from two pods: each read sees all writes before it, and no other', async () => {
+  test('hundreds of reads and writes from two pods: each read sees all writes before it, and no other', async () => {
     world.read = () => new Promise(resolve => setImmediate(resolve));
     let deposited = 0;
     const seen: Promise<void>[] = [];
@@ -168,7 +168,7 @@ describe('shared reads', () => {
     expect(world.mostReading).toBeLessThanOrEqual(8);
   });
 
-  test('one that fails is the next again; what runs beside it ends by itself', async () => {
+  test('a failed read is the next job again; reads alongside it end by themselves', async () => {
     const gates = [gate(), gate()];
     let tries = 0;
     world.read = async n => {
@@ -189,7 +189,7 @@ describe('shared reads', () => {
     expect([world.balance, (await account().status()).failed]).toEqual([1, 0]);
   });
 
-  test('race 7: reads of a pod that has lost its claim run again, one at a time, before what was enqueued after them', async () => {
+  test('race 7: reads of a pod that has lost its claim run again, one at a time, before later jobs', async () => {
     const held = hold();
     for (const n of [0, 1, 2]) await bus(0).enqueue(new Balance('1', n));
     await eventually('all run', () => world.reading === 3);
@@ -213,7 +213,7 @@ describe('shared reads', () => {
     expect(again.slice(-2)).toEqual([1, 2]);
   });
 
-  test('I8: a drained entity leaves no key but its fence, which tells of no reads', async () => {
+  test('I8: a drained entity leaves no key but its fence, which has no trace of reads', async () => {
     await bus(0).enqueue(new Balance('1'));
     await bus(0).enqueue(new Balance('1'));
     await drained();

@@ -21,7 +21,7 @@ describe('sizes on Redis', () => {
   });
   const add = (n: number) => on.a.add(on.job(n, { attempts: 9 }), { epoch: 1, mayClaim: false, atOnce: 1 });
 
-  test('what an older version has kept of failures without a bound is not read, and the next failure replaces it', async () => {
+  test('unbounded failures that an older version has kept are not read, and the next failure replaces them', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, { attempts: 9 }));
     await add(1);
     await add(2);
@@ -34,7 +34,7 @@ describe('sizes on Redis', () => {
     expect(await on.redis.hget(on.key('2'), 'stacktrace')).toBe('["the new one"]');
   });
 
-  test('jobs that fail in one step share what their stacks may have', async () => {
+  test('jobs that fail in one step share a bound for their stacks', async () => {
     const { claim, jobs } = await on.cold(on.a, 1, on.job(0, { attempts: 9 }));
     for (let n = 1; n < 64; n++) await add(n);
     const all = [...jobs, ...(await on.a.take(claim, 63)).jobs];
@@ -55,7 +55,7 @@ describe('sizes on Redis', () => {
     expect(grown.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(1_100_000);
   });
 
-  test('the results of many children are read in parts, and given in their order', async () => {
+  test('the results of many children are read in parts, and returned in order', async () => {
     const children: ChildRef[] = Array.from({ length: 40 }, (_, n) => ({
       type: 'account',
       id: `c${n}`,
@@ -79,7 +79,7 @@ describe('sizes on Redis', () => {
     expect(await on.redis.exists(key)).toBe(1);
   });
 
-  describe('a dead parent', () => {
+  describe('a parent that fails as a dead letter', () => {
     const MANY = 5000;
     const child = (n: number): ChildRef => ({
       type: 'account',
@@ -99,7 +99,7 @@ describe('sizes on Redis', () => {
       await on.redis.hset(on.key(`${parent.jobs[0]?.id}:processed`), ...brought);
     });
 
-    test('is buried, and replayed, with all that its children have brought', async () => {
+    test('keeps the results of its children, and has them again after a replay', async () => {
       await on.a.finish(parent.claim, [done(parent.jobs[0], 'dead')], 0);
       const [letter] = await on.a.deadLetters.list('account', 0, 9);
       const id = await on.a.deadLetters.replay('account', letter?.letterId ?? '');
@@ -108,7 +108,7 @@ describe('sizes on Redis', () => {
       expect(await again?.children?.()).toMatchObject([{ outcome: { kind: 'completed', value: `${MANY - 1}` } }]);
     });
 
-    test('that could not end has it still', async () => {
+    test('keeps the results of its children if it could not end', async () => {
       const id = parent.jobs[0]?.id ?? '';
       await on.redis.lmove(on.key('active'), on.key('wait'), 'LEFT', 'LEFT');
       await on.a.finish(parent.claim, [done(parent.jobs[0], 'dead')], 0);
@@ -117,7 +117,7 @@ describe('sizes on Redis', () => {
     });
   });
 
-  test('ends that are more than a step are told in steps: in their order, no batch in two, what comes back last', () => {
+  test('ends that exceed one step are sent in several: in order, no batch in two, jobs that come back last', () => {
     const ends = new JobEnds({ config: resolveOptions({}) } as never);
     const end = (id: string, bytes: number, batch?: number): Settlement => ({
       job: { id } as FetchedJob,

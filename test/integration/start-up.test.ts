@@ -1,4 +1,4 @@
-/** The start of an application as a process of its own, which nothing but the library keeps alive: it never ends without a word. */
+/** The start of an application as a process of its own, which nothing but the library keeps alive: it never ends silently. */
 import { spawn } from 'node:child_process';
 import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
 
@@ -37,7 +37,7 @@ describe('a process whose only activity is', () => {
     expect(code).toBe(0);
   });
 
-  test('an enqueue that a factory awaits: the factory learns that it waits in vain, and the start goes on', async () => {
+  test('an enqueue that a factory awaits: it rejects in the factory, and the start continues', async () => {
     const { code, lines } = await run('enqueue in a factory', { COMMAND_TIMEOUT_MS: '200' });
     expect(lines[0]).toMatch(
       /^factory: STORE_UNAVAILABLE: The application has not started within 200 ms; nothing was enqueued/,
@@ -47,7 +47,7 @@ describe('a process whose only activity is', () => {
   });
 
   test.each(['onModuleInit', 'onApplicationBootstrap'])(
-    'a wait for a result in %s: it rejects and says why, and does not wait for its timeout',
+    'a wait for a result in %s: it rejects with the reason, and does not wait for its timeout',
     async name => {
       const { lines } = await run(`wait in ${name}`);
       expect(lines[0]).toMatch(
@@ -59,7 +59,7 @@ describe('a process whose only activity is', () => {
     },
   );
 
-  test('a drain() of an entity with jobs in onApplicationBootstrap: it rejects and says why', async () => {
+  test('a drain() of an entity with jobs in onApplicationBootstrap: it rejects with the reason', async () => {
     const { lines } = await run('drain in onApplicationBootstrap');
     expect(lines[0]).toMatch(/^onApplicationBootstrap: NOT_STARTED: /);
     expect(lines).toContain('closed');
@@ -77,7 +77,7 @@ describe('a process whose only activity is', () => {
     expect(code).toBe(1);
   });
 
-  test('a connection that can never be made: the start fails, and says why', async () => {
+  test('a connection that can never be made: the start fails with the reason', async () => {
     const { code, lines } = await run('TLS options that Node refuses');
     expect(lines).toContainEqual(
       expect.stringMatching(/^failed: STORE_UNAVAILABLE: No connection to Redis can be made/),
@@ -91,7 +91,7 @@ describe('a process whose only activity is', () => {
     expect(code).toBe(1);
   });
 
-  test('an application with lazyConnect that needs no Redis: it starts, closes and ends, and says nothing of Redis', async () => {
+  test('an application with lazyConnect that needs no Redis: it starts, closes and ends, and does not mention Redis', async () => {
     const settings = { REDIS_URL: CLOSED_PORT, LAZY_CONNECT: '1', COMMAND_TIMEOUT_MS: '60000' };
     expect(await run('nothing but start and end', settings)).toMatchObject({ code: 0, output: 'started\nclosed\n' });
   });

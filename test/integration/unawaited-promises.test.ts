@@ -1,9 +1,9 @@
-/** A promise that was not awaited, in a payload or a result, and rejects later: the process goes on, and the job has completed. */
+/** A promise that was not awaited, in a payload or a result, and rejects later: the process continues, and the job has completed. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
 
-test('a rejection of a promise in a value that is refused does not end the process', async () => {
+test('a rejection of a promise in a refused value does not end the process', async () => {
   const redis = connect();
   const prefix = freshPrefix();
   const env = { ...process.env, REDIS_URL: redisUrl(), KEY_PREFIX: prefix, NODE_OPTIONS: '' };

@@ -1,6 +1,6 @@
 /**
- * What payloads and results carry, on real Redis, from `QueueBus` to a handler and back: one table for both sides. What would
- * arrive with less in it is refused, and the error tells where it is, without its content.
+ * What payloads and results carry, on real Redis, from `QueueBus` to a handler and back: one table for both sides. A value that would
+ * arrive with less content is refused, and the error names its place, without its content.
  */
 import { Injectable } from '@nestjs/common';
 import type { Job } from 'bullmq';
@@ -84,7 +84,7 @@ describe('values', () => {
     expect(seen).toEqual([]);
   });
 
-  test('nothing of a bulk, of a flow or of a schedule is added when one payload of it is refused', async () => {
+  test('a bulk, a flow or a schedule with one refused payload adds nothing', async () => {
     const good = job('take', {});
     const bad = job('take', { scores: new Map([[SECRET, 1]]) });
     const every = { id: 'refused', every: 60_000 };
