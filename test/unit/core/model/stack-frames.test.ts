@@ -53,7 +53,7 @@ describe('a try that failed', () => {
 
   test('is logged with three frames of its stack', async () => {
     expect(await lineOf('no money')).toMatch(
-      /^warn Job 1 \("withdraw"\) of account:1 failed: no money \(at [^,]*withdrawAll[^,]* test\/unit\/stack-frames\.test\.ts:\d+:\d+, [^,]+, [^,]+\)$/,
+      /^warn Job 1 \("withdraw"\) of account:1 failed: no money \(at [^,]*withdrawAll[^,]* core\/model\/stack-frames\.test\.ts:\d+:\d+, [^,]+, [^,]+\)$/,
     );
   });
 
