@@ -17,7 +17,7 @@ export function lint(sources) {
   const files = new Map([...sources].map(([name, text]) => [name, readNames(name, text)]));
   const faults = [...files.values()].flatMap(file => file.faults);
   const used = new Set();
-  for (const root of ['dispatcher', 'renew']) {
+  for (const root of ['dispatcher', 'renewal']) {
     const defined = new Set();
     for (const { name, includer } of orderOf(root, sources)) {
       const file = files.get(name);

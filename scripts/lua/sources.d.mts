@@ -1,2 +1,2 @@
 export function readSources(folder?: string): Map<string, string>;
-export function composeScripts(sources: ReadonlyMap<string, string>): { HEAD: string; BODY: string; RENEW: string };
+export function composeScripts(sources: ReadonlyMap<string, string>): { HEAD: string; BODY: string; RENEWAL: string };

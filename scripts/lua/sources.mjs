@@ -32,7 +32,7 @@ export function directivesOf(text) {
  * @throws Error when a file is missing, included in a circle, or in no script.
  */
 export function composeScripts(sources) {
-  const used = new Set(['dispatcher', 'renew']);
+  const used = new Set(['dispatcher', 'renewal']);
   const text = (name, within = []) => {
     const source = sources.get(name);
     if (source === undefined) throw new Error(`${FOLDER}/${name}.lua does not exist; ${within.at(-1)}.lua includes it`);
@@ -57,7 +57,7 @@ export function composeScripts(sources) {
   const scripts = {
     HEAD: bare(of('include', 0, bullmq).join('\n')),
     BODY: bare(`${ours}\n${loop}`),
-    RENEW: bare(text('renew')),
+    RENEWAL: bare(text('renewal')),
   };
   const unused = [...sources.keys()].filter(name => !used.has(name));
   if (unused.length > 0) throw new Error(`${unused.map(name => `${name}.lua`).join(', ')}: no script includes it`);

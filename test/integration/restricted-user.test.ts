@@ -10,7 +10,7 @@ import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.deco
 import { EntityQueues } from '../../src/nest/operator/entity-queues.js';
 import { Bull } from '../../src/store/redis/bullmq/encode.js';
 import { composeDispatcher } from '../../src/store/redis/lua/compose.js';
-import { RENEW } from '../../src/store/redis/lua/generated.js';
+import { RENEWAL } from '../../src/store/redis/lua/generated.js';
 import { codeBlocks } from '../support/doc-code.js';
 import { eventually } from '../support/wait.js';
 
@@ -51,7 +51,7 @@ function application(url: string) {
 
 test('the rules of the user name every command that a script uses', async () => {
   const { scripts } = await Bull.load('aq:pod');
-  const lua = composeDispatcher(scripts) + RENEW;
+  const lua = composeDispatcher(scripts) + RENEWAL;
   const used = [...lua.matchAll(/(?:redis\.p?call|rcall|write)(?:\(|, )["'](\w+)["']/g)].map(([, name = '']) =>
     name.toLowerCase(),
   );

@@ -41,7 +41,7 @@ export const batchGuards = [
   {
     guard: 'batches: what blocks behind another does not run again',
     cites: 'I5',
-    file: FINISH,
+    file: 'src/store/redis/lua/retry-job.lua',
     from: "  redis.call('HSET', B .. ':' .. jobId, 'defa', reason)\n",
     to: '',
     tests: CONTRACT,
@@ -49,7 +49,7 @@ export const batchGuards = [
   {
     guard: 'batches: what blocks behind another counts one try',
     cites: 'I5',
-    file: FINISH,
+    file: 'src/store/redis/lua/retry-job.lua',
     from: "  redis.call('HINCRBY', B .. ':' .. jobId, 'atm', -1)\n",
     to: '',
     tests: CONTRACT,
@@ -57,7 +57,7 @@ export const batchGuards = [
   {
     guard: 'batches: an owner that waits for more is called',
     cites: 'I7',
-    file: 'src/store/redis/lua/intake.lua',
+    file: 'src/store/redis/lua/route.lua',
     from: '(fetched >= tonumber(handlers) and not isGathering(claim, fetched))',
     to: 'fetched >= tonumber(handlers)',
     tests: CONTRACT,
@@ -73,7 +73,7 @@ export const batchGuards = [
   {
     guard: 'batches: a new claim does not wait for more',
     cites: 'race 36',
-    file: 'src/store/redis/lua/claim.lua',
+    file: 'src/store/redis/lua/grant.lua',
     from: "'HDEL', fence(B), 'rests', 'recall', 'gathers') end",
     to: "'HDEL', fence(B), 'rests', 'recall') end",
     tests: CONTRACT,

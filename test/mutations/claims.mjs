@@ -22,7 +22,7 @@ export const claimGuards = [
   {
     guard: 'renew: the claim is mine',
     cites: 'I3, race 24',
-    file: script('renew'),
+    file: script('renewal'),
     from: "c[1] ~= pod or tonumber(whole(c[2]) or '0')",
     to: "tonumber(whole(c[2]) or '0')",
     tests: WIRE,
@@ -30,7 +30,7 @@ export const claimGuards = [
   {
     guard: 'release: the claim is mine',
     cites: 'I3',
-    file: script('try-claim'),
+    file: script('release'),
     from: `${MINE}  -- no handler runs`,
     to: '  -- no handler runs',
     tests: CONTRACT,
@@ -38,7 +38,7 @@ export const claimGuards = [
   {
     guard: 'a claim that is granted is read anew',
     cites: 'I1',
-    file: script('claim'),
+    file: script('grant'),
     from: "  claims[B] = nil\n  local untilUs = string.format('%.0f', nowUs + leaseUs)\n  redis.call('HSET', fence(B), 'owner'",
     to: "  local untilUs = string.format('%.0f', nowUs + leaseUs)\n  redis.call('HSET', fence(B), 'owner'",
     tests: ['test/integration/races-claims.test.ts'],
@@ -46,7 +46,7 @@ export const claimGuards = [
   {
     guard: 'a queue whose entity has become known is read anew',
     cites: 'I1',
-    file: script('intake'),
+    file: script('claim'),
     from: "  claims[B] = nil\n  redis.call('HSET', fence(B), 'entity'",
     to: "  redis.call('HSET', fence(B), 'entity'",
     tests: ['test/integration/redis-protocol.test.ts'],
@@ -54,7 +54,7 @@ export const claimGuards = [
   {
     guard: 'a claim that is given up is read anew',
     cites: 'race 4',
-    file: script('try-claim'),
+    file: script('settle'),
     from: "  claims[B] = nil\n  redis.call('HDEL', fence(B), 'owner'",
     to: "  redis.call('HDEL', fence(B), 'owner'",
     tests: [
@@ -82,7 +82,7 @@ export const claimGuards = [
   {
     guard: 'resync: the entity has had no other owner',
     cites: 'I3',
-    file: script('finish'),
+    file: script('resync'),
     from: 'claim[OWNER] == pod and epochOf(claim)',
     to: 'epochOf(claim)',
     tests: CONTRACT,
@@ -90,7 +90,7 @@ export const claimGuards = [
   {
     guard: 'resync: one that arrives late is stale',
     cites: 'race 27',
-    file: script('finish'),
+    file: script('resync'),
     from: ' or known >= tonumber(newEpoch) then',
     to: ' then',
     tests: CONTRACT,
@@ -98,7 +98,7 @@ export const claimGuards = [
   {
     guard: 'resync: an epoch from before a failover is not ours',
     cites: 'race 27',
-    file: script('finish'),
+    file: script('resync'),
     from: ' or known < tonumber(epoch) or',
     to: ' or',
     tests: CLAIMS,
@@ -106,7 +106,7 @@ export const claimGuards = [
   {
     guard: 'resync: what is settled is ended first',
     cites: 'race 28',
-    file: script('finish'),
+    file: script('resync'),
     from: '  finishTogether(B, stillOpen(B, {...}))\n',
     to: '',
     tests: CONTRACT,
@@ -114,7 +114,7 @@ export const claimGuards = [
   {
     guard: 'nobody is blamed where several were fetched',
     cites: 'race 7',
-    file: script('claim'),
+    file: script('grant'),
     from: 'if #back == 1 then suspect',
     to: 'if #back > 0 then suspect',
     tests: CONTRACT,
@@ -122,7 +122,7 @@ export const claimGuards = [
   {
     guard: 'a holder that begins anew is no dead owner',
     cites: 'race 7',
-    file: script('claim'),
+    file: script('grant'),
     from: 'if owner ~= pod and #back > 0 then',
     to: 'if #back > 0 then',
     tests: CONTRACT,
@@ -130,7 +130,7 @@ export const claimGuards = [
   {
     guard: 'keepsToken: who adopts a claim gets a new token',
     cites: 'I4',
-    file: script('claim'),
+    file: script('grant'),
     from: 'if not keepsToken or not token then',
     to: 'if owner ~= pod then',
     tests: CONTRACT,
@@ -138,7 +138,7 @@ export const claimGuards = [
   {
     guard: 'keepsToken: who begins anew keeps its token',
     cites: 'I4',
-    file: script('claim'),
+    file: script('grant'),
     from: 'if not keepsToken or not token then',
     to: 'if true then',
     tests: CONTRACT,
@@ -146,7 +146,7 @@ export const claimGuards = [
   {
     guard: 'a token grows also where Redis’s clock went back',
     cites: 'I4, race 20',
-    file: script('claim'),
+    file: script('grant'),
     from: "math.max(tonumber(token or '0') + 1, nowUs)",
     to: 'nowUs',
     tests: CLAIMS,
@@ -154,7 +154,7 @@ export const claimGuards = [
   {
     guard: 'an add puts its entity in `due`',
     cites: 'I7',
-    file: script('intake'),
+    file: script('route'),
     from: '  lookBy(T, I, atUs)\n',
     to: '',
     tests: CONTRACT,
@@ -162,7 +162,7 @@ export const claimGuards = [
   {
     guard: 'an add only lowers the time in `due`',
     cites: 'race 31',
-    file: script('claim'),
+    file: script('due'),
     from: "'due:' .. T, 'LT', ",
     to: "'due:' .. T, ",
     tests: CLAIMS,
@@ -170,7 +170,7 @@ export const claimGuards = [
   {
     guard: 'a grant puts its entity in `due`',
     cites: 'I7, race 3',
-    file: script('claim'),
+    file: script('grant'),
     from: "redis.call('PERSIST', B .. ':events')\n  redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)",
     to: "redis.call('PERSIST', B .. ':events')",
     tests: CONTRACT,
@@ -202,7 +202,7 @@ export const claimGuards = [
   {
     guard: 'an idle release is refused while there is work',
     cites: 'I7, race 4',
-    file: script('try-claim'),
+    file: script('release'),
     from: "if mode == 'idle' and waitsUs == 0 then return {'OK', '0'} end",
     to: '',
     tests: CONTRACT,
@@ -210,7 +210,7 @@ export const claimGuards = [
   {
     guard: 'a renewal does not revive a claim that is gone',
     cites: 'race 24',
-    file: script('renew'),
+    file: script('renewal'),
     from: '  -- a later epoch is ours too',
     to: "  if not c[1] then\n    redis.call('HSET', B .. ':$:worker', 'owner', pod, 'epoch', epoch)\n    c = {pod, epoch}\n  end\n  -- a later epoch is ours too",
     tests: WIRE,
@@ -218,7 +218,7 @@ export const claimGuards = [
   {
     guard: 'a renewal says which idle workers have work',
     cites: 'race 37',
-    file: script('renew'),
+    file: script('renewal'),
     from: "if idle == '1' then",
     to: 'if false then',
     tests: CONTRACT,
@@ -234,7 +234,7 @@ export const claimGuards = [
   {
     guard: 'an add gives its own pod no second claim',
     cites: 'race 25',
-    file: script('intake'),
+    file: script('route'),
     from: 'if claim[OWNER] == pod then',
     to: "if claim[OWNER] == pod and tonumber(claim[UNTIL] or '0') > nowUs then",
     tests: WIRE,
@@ -258,7 +258,7 @@ export const claimGuards = [
   {
     guard: 'a renewal moves the time in `due` on',
     cites: 'I7, race 20',
-    file: script('renew'),
+    file: script('renewal'),
     from: "redis.call('ZADD', sys .. 'due:' .. T, unpack(moved))",
     to: '',
     tests: CLOCK,
@@ -266,7 +266,7 @@ export const claimGuards = [
   {
     guard: 'a renewal tells idle workers that have work from those that have none',
     cites: 'race 37',
-    file: script('renew'),
+    file: script('renewal'),
     from: 'if not hasWork(B) or isTypePaused(T)',
     to: 'if isTypePaused(T)',
     tests: CONTRACT,
@@ -274,7 +274,7 @@ export const claimGuards = [
   {
     guard: 'a claim does not expire, whatever expiry its fence had',
     cites: 'I1, I4',
-    file: script('claim'),
+    file: script('grant'),
     from: "if claim[ENTITY] then redis.call('PERSIST', fence(B)) end",
     to: '',
     tests: CLAIMS,
@@ -282,7 +282,7 @@ export const claimGuards = [
   {
     guard: 'a wake-up that is repeated keeps its place',
     cites: 'race 14',
-    file: script('intake'),
+    file: script('wake-ups'),
     from: "redis.call('ZADD', key, 'NX', ",
     to: "redis.call('ZADD', key, ",
     tests: CLAIMS,
@@ -298,7 +298,7 @@ export const claimGuards = [
   {
     guard: 'wake-ups of a dead pod expire',
     cites: 'race 36',
-    file: script('intake'),
+    file: script('wake-ups'),
     from: "  redis.call('PEXPIRE', key, 60000)\n",
     to: '',
     tests: PROTOCOL,

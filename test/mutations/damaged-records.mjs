@@ -47,7 +47,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a token that is damaged is not there',
     cites: 'damaged number, I4',
-    file: `${SCRIPTS}claim.lua`,
+    file: `${SCRIPTS}grant.lua`,
     from: 'whole(claim[TOKEN])',
     to: 'claim[TOKEN]',
     tests: TESTS,
@@ -71,7 +71,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a last id that is damaged is not there',
     cites: 'damaged number, I5',
-    file: `${SCRIPTS}intake.lua`,
+    file: `${SCRIPTS}add-job.lua`,
     from: 'whole(claimOf(B)[LAST_ID])',
     to: 'claimOf(B)[LAST_ID]',
     tests: TESTS,
@@ -79,7 +79,7 @@ export const damagedRecordGuards = [
   {
     guard: 'the damaged claim of one entity does not fail the renewals of all',
     cites: 'damage, I7',
-    file: `${SCRIPTS}renew.lua`,
+    file: `${SCRIPTS}renewal.lua`,
     from: "tonumber(whole(c[2]) or '0') < tonumber(epoch)",
     to: 'tonumber(c[2]) < tonumber(epoch)',
     tests: TESTS,
@@ -95,7 +95,7 @@ export const damagedRecordGuards = [
   {
     guard: 'an end that fails half-way is made again',
     cites: 'damage, I5',
-    file: `${SCRIPTS}finish.lua`,
+    file: `${SCRIPTS}end-job.lua`,
     from: "if not redis.call('LPOS', B .. ':active', jobId) then redis.call('RPUSH', B .. ':active', jobId) end",
     to: '',
     tests: TESTS,

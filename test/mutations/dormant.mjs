@@ -18,7 +18,7 @@ export const dormantGuards = [
   {
     guard: 'a claim that is granted does not rest, and is not recalled',
     cites: 'I1',
-    file: script('claim'),
+    file: script('grant'),
     from: "  if claim[RESTS] or claim[RECALL] or claim[GATHERS] then redis.call('HDEL', fence(B), 'rests', 'recall', 'gathers') end\n",
     to: '',
     tests: CONTRACT,
@@ -26,7 +26,7 @@ export const dormantGuards = [
   {
     guard: 'of a claim that is given up the fence is left',
     cites: 'I8',
-    file: script('try-claim'),
+    file: script('settle'),
     from: "'owner', 'epoch', 'until', 'rests', 'recall', 'gathers', 'runs')",
     to: "'owner', 'epoch', 'until')",
     tests: ['test/integration/races-claims.test.ts'],
@@ -42,7 +42,7 @@ export const dormantGuards = [
   {
     guard: 'an add of its own pod reactivates a claim that rests',
     cites: 'I2',
-    file: script('intake'),
+    file: script('route'),
     from: "{'LOCAL', id, reactivate(B, T, I), '-1'}",
     to: "{'LOCAL', id, '0', '-1'}",
     tests: CONTRACT,
@@ -50,7 +50,7 @@ export const dormantGuards = [
   {
     guard: 'a claim that is reactivated rests no longer',
     cites: 'I1',
-    file: script('claim'),
+    file: script('grant'),
     from: "  redis.call('HDEL', fence(B), 'rests')\n",
     to: '',
     tests: CONTRACT,
@@ -58,7 +58,7 @@ export const dormantGuards = [
   {
     guard: 'a claim that is reactivated is due with its lease',
     cites: 'I7',
-    file: script('claim'),
+    file: script('grant'),
     from: "  redis.call('HDEL', fence(B), 'rests')\n  redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)",
     to: "  redis.call('HDEL', fence(B), 'rests')",
     tests: CONTRACT,
@@ -66,7 +66,7 @@ export const dormantGuards = [
   {
     guard: 'work cuts the rest of a claim short',
     cites: 'I7',
-    file: script('intake'),
+    file: script('wake-ups'),
     from: "  redis.call('HSET', fence(B), 'until', string.format('%.0f', untilUs))\n",
     to: '',
     tests: CONTRACT,
@@ -74,7 +74,7 @@ export const dormantGuards = [
   {
     guard: 'a claim that rests is due when its rest is cut short',
     cites: 'I7',
-    file: script('intake'),
+    file: script('wake-ups'),
     from: '  lookBy(T, I, untilUs)\n',
     to: '',
     tests: CONTRACT,
@@ -82,7 +82,7 @@ export const dormantGuards = [
   {
     guard: 'more work makes no rest longer',
     cites: 'I7',
-    file: script('intake'),
+    file: script('wake-ups'),
     from: 'math.min(tonumber(whole(claim[UNTIL]) or MAX_WHOLE), nowUs + leaseUs)',
     to: 'nowUs + leaseUs',
     tests: CONTRACT,
@@ -90,7 +90,7 @@ export const dormantGuards = [
   {
     guard: 'an add under a claim that its pod does not know cuts the rest short',
     cites: 'I7, race 26',
-    file: script('intake'),
+    file: script('route'),
     from: '      if claim[RESTS] then callOwner(B, T, I) end\n',
     to: '',
     tests: CONTRACT,
@@ -98,7 +98,7 @@ export const dormantGuards = [
   {
     guard: 'only an empty queue lets a claim rest',
     cites: 'I7',
-    file: script('renew'),
+    file: script('renewal'),
     from: 'if areEmpty or isEmpty(B) then',
     to: 'if true then',
     tests: CONTRACT,
@@ -106,7 +106,7 @@ export const dormantGuards = [
   {
     guard: 'a renewal of a worker that is not idle ends the rest',
     cites: 'I1',
-    file: script('renew'),
+    file: script('renewal'),
     from: "  if rested then redis.call('HDEL', B .. ':$:worker', 'rests') end\n",
     to: '',
     tests: CONTRACT,
@@ -114,7 +114,7 @@ export const dormantGuards = [
   {
     guard: 'a renewal lets its pod be heard',
     cites: 'I1',
-    file: script('renew'),
+    file: script('renewal'),
     from: "redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))",
     to: "redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 10000))",
     tests: ['test/integration/redis-protocol.test.ts'],
@@ -218,7 +218,7 @@ export const dormantGuards = [
   {
     guard: 'a pause leaves its mark in the claim',
     cites: 'I6',
-    file: script('intake'),
+    file: script('wake-ups'),
     from: "  redis.call('HSET', fence(B), 'recall', claim[RECALL] == 'drop' and 'drop' or why)\n",
     to: '',
     tests: CONTRACT,
@@ -226,7 +226,7 @@ export const dormantGuards = [
   {
     guard: 'who gives back is recalled no longer',
     cites: 'I7',
-    file: script('try-claim'),
+    file: script('release'),
     from: "  redis.call('HDEL', fence(B), 'recall')\n",
     to: '',
     tests: CONTRACT,
@@ -234,7 +234,7 @@ export const dormantGuards = [
   {
     guard: 'only the owner gives back',
     cites: 'I3',
-    file: script('try-claim'),
+    file: script('release'),
     from: "  if not mine(B, epoch) then return {'STALE'} end\n  local kept = {}",
     to: '  local kept = {}',
     tests: CONTRACT,
@@ -242,7 +242,7 @@ export const dormantGuards = [
   {
     guard: 'what has started is not given back',
     cites: 'I1',
-    file: script('claim'),
+    file: script('give-back'),
     from: '    elseif not (kept and kept[id]) then',
     to: '    else',
     tests: CONTRACT,

@@ -9,7 +9,7 @@ export const dropGuards = [
   {
     guard: 'dropped: a takeover honours a drop that is pending',
     cites: 'I5',
-    file: script('claim'),
+    file: script('give-back'),
     from: '  local back, foreign, isMore = giveBack(B, nil, drop, MAX_RECOVERED)\n',
     to: '  local back, foreign, isMore = giveBack(B, nil, nil, MAX_RECOVERED)\n',
     tests: DROPS,
@@ -25,7 +25,7 @@ export const dropGuards = [
   {
     guard: 'dropped: an owner whose lease has passed can give nothing of it back',
     cites: 'I5',
-    file: script('control'),
+    file: script('drop-jobs'),
     from: '  local _, _, isMore = recover(B)\n  disown(B)\n',
     to: '  local _, _, isMore = recover(B)\n',
     tests: DROPS,
@@ -33,7 +33,7 @@ export const dropGuards = [
   {
     guard: 'dropped: the present job of a schedule that was fetched is kept',
     cites: 'I5',
-    file: script('claim'),
+    file: script('give-back'),
     from: '  if DROPS.isPresent(B, id) then return false end\n',
     to: '',
     tests: DROPS,
@@ -57,7 +57,7 @@ export const dropGuards = [
   {
     guard: 'dropped: an idempotency key of a job that was dropped is free at once',
     cites: 'I10',
-    file: script('intake'),
+    file: script('known-jobs'),
     from: '  if wasDropped(B, id) then\n    DROPS',
     to: '  if false then\n    DROPS',
     tests: DROPS,
@@ -81,7 +81,7 @@ export const dropGuards = [
   {
     guard: 'dropped: while jobs are left, their ids are not given again',
     cites: 'I5',
-    file: script('control'),
+    file: script('drop-jobs'),
     from: "  if isMore then redis.call('PERSIST', fence(B)) end\n",
     to: '',
     tests: STEPS,
@@ -89,7 +89,7 @@ export const dropGuards = [
   {
     guard: 'dropped: the fence expires once all are removed',
     cites: 'I8',
-    file: script('control'),
+    file: script('drop-jobs'),
     from: '  if not isMore and not claimOf(B)[OWNER] and not isParked(B) then expireIdleFence(B) end\n',
     to: '',
     tests: STEPS,
@@ -105,7 +105,7 @@ export const dropGuards = [
   {
     guard: 'dropped: the owner is told again as long as the drop is pending',
     cites: 'I7',
-    file: script('control'),
+    file: script('drop-jobs'),
     from: "  dropFetched(B, T, I)\n  if isLive(claimOf(B)) then return {'1'} end\n",
     to: "  if isLive(claimOf(B)) then return {'1'} end\n  dropFetched(B, T, I)\n",
     tests: DROPS,
@@ -132,7 +132,7 @@ export const parkedGuards = [
   {
     guard: 'parked: any pod goes on with the resume of a type',
     cites: 'I7',
-    file: script('control'),
+    file: script('drop-jobs'),
     from: '    for _, I in ipairs(resumed) do lookBy(T, I, nowUs) end\n',
     to: '',
     tests: STEPS,
@@ -140,7 +140,7 @@ export const parkedGuards = [
   {
     guard: 'parked: what waits for the end of the pause of its type is remembered',
     cites: 'I7',
-    file: script('try-claim'),
+    file: script('settle'),
     from: 'local waitsForType = isTypePaused(T) and not isPausedByItself(B)',
     to: 'local waitsForType = false',
     tests: STEPS,
@@ -151,7 +151,7 @@ export const boundedGuards = [
   {
     guard: 'bounded: what a dead owner had fetched comes back in pieces',
     cites: 'I11',
-    file: script('claim'),
+    file: script('give-back'),
     from: 'local MAX_RECOVERED = 1000\n',
     to: 'local MAX_RECOVERED = 1000000\n',
     tests: STEPS,
@@ -159,7 +159,7 @@ export const boundedGuards = [
   {
     guard: 'bounded: nothing is fetched before all of it is back',
     cites: 'I6',
-    file: script('claim'),
+    file: script('grant'),
     from: '    disown(B)\n    lookBy(T, I, nowUs)\n',
     to: '    lookBy(T, I, nowUs)\n',
     tests: STEPS,
@@ -167,7 +167,7 @@ export const boundedGuards = [
   {
     guard: 'bounded: one end removes a part of what is kept beyond the count',
     cites: 'I11',
-    file: script('finish'),
+    file: script('end-job'),
     from: '  opts = boundCount(B, status, opts)\n',
     to: '',
     tests: STEPS,
@@ -191,7 +191,7 @@ export const boundedGuards = [
   {
     guard: 'bounded: a heavy list comes in several steps',
     cites: 'I11',
-    file: script('control'),
+    file: script('job-views'),
     from: 'local MAX_LISTED_BYTES = 4194304\n',
     to: 'local MAX_LISTED_BYTES = 4194304000\n',
     tests: STEPS,

@@ -64,7 +64,7 @@ export const flowGuards = [
   {
     guard: 'a child that is removed tells its parent',
     cites: 'I7',
-    file: script('claim'),
+    file: script('parent'),
     from: "  tellParent(parent, 'it was removed')\n",
     to: '',
     tests: CONTRACT,
@@ -112,7 +112,7 @@ export const flowGuards = [
   {
     guard: 'it is known whose queue a parent is in when its fence has expired',
     cites: 'I7',
-    file: script('try-claim'),
+    file: script('inspect'),
     from: "type(word) == 'string' and word or ''",
     to: "''",
     tests: FLOWS,
@@ -136,7 +136,7 @@ export const flowGuards = [
   {
     guard: 'a parent whose add is taken back waits no more',
     cites: 'race 38',
-    file: script('intake'),
+    file: script('add-job'),
     from: "  pcall(redis.call, 'ZREM', B .. ':waiting-children', id)\n",
     to: '',
     tests: FLOWS,
@@ -184,7 +184,7 @@ export const flowGuards = [
   {
     guard: 'a parent does not wait for a child that is tried again after it has joined its queue',
     cites: 'I5',
-    file: script('finish'),
+    file: script('end-job'),
     from: "  if r == -4 and childrenOf(B .. ':' .. jobId) then",
     to: '  if false then',
     tests: FLOWS,

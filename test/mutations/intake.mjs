@@ -7,7 +7,7 @@ export const intakeGuards = [
   {
     guard: 'the jobs of a queue that was gone are numbered on',
     cites: 'I5',
-    file: script('intake'),
+    file: script('add-job'),
     from: "  if lastId then redis.call('SET', B .. ':id', lastId) end\n",
     to: '',
     tests: CONTRACT,
@@ -23,7 +23,7 @@ export const intakeGuards = [
   {
     guard: 'the fence is made to outlive a key also where nobody works the entity',
     cites: 'I5',
-    file: script('intake'),
+    file: script('add-job'),
     from: '  if not claimOf(B)[OWNER] then expireIdleFence(B) end\n',
     to: '',
     tests: ['test/integration/redis-protocol.test.ts'],
@@ -31,7 +31,7 @@ export const intakeGuards = [
   {
     guard: 'ids go on where a queue was emptied between two adds of one script',
     cites: 'I5',
-    file: script('try-claim'),
+    file: script('settle'),
     from: 'claims[B], lastIds[B] = nil, nil',
     to: 'claims[B] = nil',
     tests: ['test/integration/redis-protocol.test.ts'],
@@ -47,7 +47,7 @@ export const intakeGuards = [
   {
     guard: 'a fence that is new where an entity is settled expires',
     cites: 'I8',
-    file: script('try-claim'),
+    file: script('settle'),
     from: '  if not isFenced then expireFence(B, 0) end\n',
     to: '',
     tests: ['test/integration/redis-protocol.test.ts'],
@@ -143,7 +143,7 @@ export const intakeGuards = [
   {
     guard: 'a look leaves an entity of a type that is paused',
     cites: 'race 16',
-    file: script('try-claim'),
+    file: script('settle'),
     from: ' or isPausedByType(B) end',
     to: ' end',
     tests: CONTRACT,
@@ -151,7 +151,7 @@ export const intakeGuards = [
   {
     guard: 'a renewal wakes nobody of a type that is paused',
     cites: 'race 37',
-    file: script('renew'),
+    file: script('renewal'),
     from: ' or isTypePaused(T) or',
     to: ' or',
     tests: CONTRACT,
@@ -175,7 +175,7 @@ export const intakeGuards = [
   {
     guard: 'who drops what waits recalls the owner',
     cites: 'I6',
-    file: script('control'),
+    file: script('drop-jobs'),
     from: "return recall(B, T, I, 'drop') end",
     to: 'return end',
     tests: CONTRACT,
@@ -183,7 +183,7 @@ export const intakeGuards = [
   {
     guard: 'what was fetched before a drop is not put back',
     cites: 'I6',
-    file: script('claim'),
+    file: script('give-back'),
     from: "if claim[RECALL] ~= 'drop' or redis.call('EXISTS', B .. ':active') == 0 then return nil end",
     to: 'if true then return nil end',
     tests: CONTRACT,
@@ -191,7 +191,7 @@ export const intakeGuards = [
   {
     guard: 'a pause does not take a drop back',
     cites: 'I6',
-    file: script('intake'),
+    file: script('wake-ups'),
     from: "claim[RECALL] == 'drop' and 'drop' or why",
     to: 'why',
     tests: CONTRACT,

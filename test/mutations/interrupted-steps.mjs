@@ -40,7 +40,7 @@ export const interruptedStepGuards = [
   {
     guard: 'an add that was taken back has not written',
     cites: 'I10, race 38',
-    file: script('intake'),
+    file: script('add-job'),
     from: '  hasWritten = hadWritten\n',
     to: '',
     tests: HALF,

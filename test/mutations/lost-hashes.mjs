@@ -9,7 +9,7 @@ export const lostHashGuards = [
   {
     guard: 'the key of a lost job makes way',
     cites: 'I10',
-    file: script('intake'),
+    file: script('known-jobs'),
     from: '  elseif isLost(B, id, dedupKey) then',
     to: '  elseif false then',
     tests: LOST,
@@ -17,7 +17,7 @@ export const lostHashGuards = [
   {
     guard: 'the key of a job that has ended stays',
     cites: 'I5',
-    file: script('intake'),
+    file: script('known-jobs'),
     from: '  return Lost.has(B, id)\n',
     to: '  return true\n',
     tests: LOST,
@@ -33,7 +33,7 @@ export const lostHashGuards = [
   {
     guard: 'a lost job that was given back is remembered',
     cites: 'I10',
-    file: script('claim'),
+    file: script('give-back'),
     from: '        Lost.add(B, id)\n',
     to: '',
     tests: LOST,
@@ -41,7 +41,7 @@ export const lostHashGuards = [
   {
     guard: 'a lost job whose key has made way is forgotten',
     cites: 'I5',
-    file: script('intake'),
+    file: script('known-jobs'),
     from: '  Lost.forget(B, id)\n',
     to: '',
     tests: LOST,
@@ -89,7 +89,7 @@ export const lostHashGuards = [
   {
     guard: 'only a look gives up a claim that has lapsed',
     cites: 'I3',
-    file: script('try-claim'),
+    file: script('inspect'),
     from: '  elseif claim[OWNER] then\n    -- its lease',
     to: '  elseif false then\n    -- its lease',
     tests: EDGES,
@@ -105,7 +105,7 @@ export const lostHashGuards = [
   {
     guard: 'what was given back has used up no start',
     cites: 'I5',
-    file: script('claim'),
+    file: script('give-back'),
     from: '  if #back > 0 then refund(B, back) end\n',
     to: '',
     tests: EDGES,
@@ -129,7 +129,7 @@ export const lostHashGuards = [
   {
     guard: 'a key that is never known makes no fence that lasts',
     cites: 'I8',
-    file: script('intake'),
+    file: script('add-job'),
     from: "    if customId == '' and dedupKey == '' then lastIds[B] = id end\n",
     to: "    if customId == '' and dedupKey == '' then lastIds[B] = id end\n    if dedupKey ~= '' then extendFence(B, opts) end\n",
     tests: ['test/integration/interrupted-steps.test.ts'],

@@ -52,7 +52,7 @@ export const mailboxGuards = [
   {
     guard: 'a full mailbox says so',
     cites: 'I10',
-    file: ANSWER,
+    file: 'src/store/redis/lua/reply-mailbox.lua',
     from: '  if entries == CORE.MAX_UNREAD then\n',
     to: '  if false then\n',
     tests: CONTRACT,
@@ -60,7 +60,7 @@ export const mailboxGuards = [
   {
     guard: 'a full mailbox takes no more',
     cites: 'I11',
-    file: ANSWER,
+    file: 'src/store/redis/lua/reply-mailbox.lua',
     from: '  if entries > CORE.MAX_UNREAD then return end\n',
     to: '',
     tests: CONTRACT,
@@ -68,7 +68,7 @@ export const mailboxGuards = [
   {
     guard: 'a text that has no room in a mailbox is left out',
     cites: 'I11',
-    file: ANSWER,
+    file: 'src/store/redis/lua/reply-mailbox.lua',
     from: ' and #text * (entries + 1) > CORE.MAX_MAILBOX_BYTES then',
     to: ' and false then',
     tests: CONTRACT,

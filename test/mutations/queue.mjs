@@ -12,7 +12,7 @@ export const queueGuards = [
   {
     guard: 'what a handler writes to its job: the claim is mine',
     cites: 'race 18',
-    file: script('try-claim'),
+    file: script('touch'),
     from: `${MINE}  local all`,
     to: '  local all',
     tests: PROTOCOL,
@@ -28,7 +28,7 @@ export const queueGuards = [
   {
     guard: 'a lock that expired or was stolen is set anew',
     cites: 'race 5',
-    file: script('finish'),
+    file: script('end-job'),
     from: 'if r == -2 or r == -6 then',
     to: 'if false then',
     tests: PROTOCOL,
@@ -44,7 +44,7 @@ export const queueGuards = [
   {
     guard: 'giveBack keeps the order',
     cites: 'I6',
-    file: script('claim'),
+    file: script('give-back'),
     from: "redis.call('RPUSH', B .. ':wait', id)",
     to: "redis.call('LPUSH', B .. ':wait', id)",
     tests: CONTRACT,
@@ -52,7 +52,7 @@ export const queueGuards = [
   {
     guard: 'giveBack keeps the order, also of jobs with a priority',
     cites: 'I6, race 10',
-    file: script('claim'),
+    file: script('give-back'),
     from: '#active - position',
     to: 'position',
     tests: PROTOCOL,
@@ -60,7 +60,7 @@ export const queueGuards = [
   {
     guard: 'giveBack leaves jobs of a plain BullMQ worker alone',
     cites: 'race 22',
-    file: script('claim'),
+    file: script('give-back'),
     from: "return holder and string.sub(holder, 1, 3) ~= 'aq:'",
     to: 'return false',
     tests: PROTOCOL,
@@ -76,7 +76,7 @@ export const queueGuards = [
   {
     guard: 'the events of a queue that is left without an owner do not expire',
     cites: 'race 34',
-    file: script('intake'),
+    file: script('claim'),
     from: "  redis.call('PERSIST', B .. ':events')\n",
     to: '',
     tests: CLAIMS,
@@ -84,7 +84,7 @@ export const queueGuards = [
   {
     guard: 'a wreck of a job is no duplicate',
     cites: 'race 38',
-    file: script('intake'),
+    file: script('add-job'),
     from: 'if existed and not inSomeState(B, customId) then',
     to: 'if false then',
     tests: PROTOCOL,
@@ -92,7 +92,7 @@ export const queueGuards = [
   {
     guard: 'an add that fails half-way is undone',
     cites: 'race 38',
-    file: script('intake'),
+    file: script('add-job'),
     from: "if customId ~= '' and not existed then",
     to: 'if false then',
     tests: QUEUE,
@@ -108,7 +108,7 @@ export const queueGuards = [
   {
     guard: 'a release keeps the ids of a queue that holds jobs',
     cites: 'race 9',
-    file: script('try-claim'),
+    file: script('settle'),
     from: 'if kept == 0 and metaIsOurs(B) then',
     to: 'if metaIsOurs(B) then',
     tests: QUEUE,
@@ -116,7 +116,7 @@ export const queueGuards = [
   {
     guard: 'a release keeps what a person has set',
     cites: 'race 9',
-    file: script('try-claim'),
+    file: script('settle'),
     from: 'if kept == 0 and metaIsOurs(B) then',
     to: 'if kept == 0 then',
     tests: PROTOCOL,
@@ -156,7 +156,7 @@ export const queueGuards = [
   {
     guard: 'numbers are written with all their digits',
     cites: 'race 19',
-    file: script('claim'),
+    file: script('grant'),
     from: "token = string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs))",
     to: "token = '' .. math.max(tonumber(token or '0') + 1, nowUs)",
     tests: CLAIMS,
@@ -164,7 +164,7 @@ export const queueGuards = [
   {
     guard: 'leaving is guarded',
     cites: 'I3',
-    file: script('try-claim'),
+    file: script('release'),
     from: "function OPS.defer(B, T, I, epoch, jobId, graceMs)\n  if not mine(B, epoch) then return {'STALE'} end\n",
     to: 'function OPS.defer(B, T, I, epoch, jobId, graceMs)\n',
     tests: CONTRACT,
@@ -172,7 +172,7 @@ export const queueGuards = [
   {
     guard: 'what is left has not been attempted',
     cites: 'race 32',
-    file: script('claim'),
+    file: script('give-back'),
     from: "    if not pcall(write, 'HINCRBY', B .. ':' .. id, 'ats', -1) then mendJob(B, id) end\n",
     to: '',
     tests: CONTRACT,
@@ -180,7 +180,7 @@ export const queueGuards = [
   {
     guard: 'where no pod has room a request is left for the first that has some',
     cites: 'race 16',
-    file: script('intake'),
+    file: script('route'),
     from: 'if not callAnother(T, I) then requestWorker(T, I) end',
     to: 'callAnother(T, I)',
     tests: CONTRACT,
@@ -204,7 +204,7 @@ export const queueGuards = [
   {
     guard: 'giving way asks for nobody',
     cites: 'race 16',
-    file: script('try-claim'),
+    file: script('release'),
     from: " and mode == 'hand-over' then requestWorker",
     to: ' then requestWorker',
     tests: CONTRACT,
@@ -220,7 +220,7 @@ export const queueGuards = [
   {
     guard: 'a job that BullMQ does not complete fails',
     cites: 'I5',
-    file: script('finish'),
+    file: script('end-job'),
     from: 'if r == -4 or r == -9 then',
     to: 'if false then',
     tests: ['test/integration/races-queue.test.ts'],

@@ -38,7 +38,7 @@ export const replyGuards = [
   {
     guard: 'a mailbox expires',
     cites: 'I8, race 36',
-    file: ANSWER,
+    file: script('reply-mailbox'),
     from: "  redis.call('PEXPIRE', box, ANSWERS_KEPT_MS)\n",
     to: '',
     tests: ON_REDIS,
@@ -46,7 +46,7 @@ export const replyGuards = [
   {
     guard: 'a call cancels its own job only',
     cites: 'I5',
-    file: 'src/store/redis/lua/find.lua',
+    file: script('replies'),
     from: 'if not isFor(envelope, call) or ',
     to: 'if ',
     tests: CONTRACT,
@@ -54,7 +54,7 @@ export const replyGuards = [
   {
     guard: 'what has started is not cancelled',
     cites: 'I5',
-    file: 'src/store/redis/lua/find.lua',
+    file: script('replies'),
     from: " or (tonumber(starts or '0') or 1) > 0 then",
     to: ' then',
     tests: CONTRACT,
@@ -62,7 +62,7 @@ export const replyGuards = [
   {
     guard: 'an entity whose last job is cancelled is looked at',
     cites: 'I8',
-    file: 'src/store/redis/lua/find.lua',
+    file: script('replies'),
     from: '  if not isLive(claimOf(B)) then lookNow(B, T, I) end\n',
     to: '',
     tests: CONTRACT,

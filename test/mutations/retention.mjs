@@ -7,7 +7,7 @@ export const retentionGuards = [
   {
     guard: 'the envelope is of the job that is added, not of one that is known',
     cites: 'I5',
-    file: script('intake'),
+    file: script('add-job'),
     from: "envelope ~= '' and not existed and id ~= known and",
     to: "envelope ~= '' and",
     tests: CONTRACT,
@@ -15,7 +15,7 @@ export const retentionGuards = [
   {
     guard: 'a job that takes the place of a delayed one has an envelope of its own',
     cites: 'I5',
-    file: script('intake'),
+    file: script('add-job'),
     from: "id ~= known and type(id) ~= 'number'",
     to: "not known and type(id) ~= 'number'",
     tests: ['test/integration/payloads.test.ts'],
@@ -39,7 +39,7 @@ export const retentionGuards = [
   {
     guard: 'jobs that are kept for a time go where none ends any more',
     cites: 'I8',
-    file: script('try-claim'),
+    file: script('settle'),
     from: 'hasEndedJobs(B) and expireKept(B) or nil',
     to: 'nil',
     tests: CONTRACT,

@@ -17,7 +17,7 @@ export const retryGuards = [
   {
     guard: 'a claim with a hold is read anew',
     cites: 'I6',
-    file: script('claim'),
+    file: script('hold'),
     from: '  claims[B] = nil\n  if hold then',
     to: '  if hold then',
     tests: CONTRACT,
@@ -41,7 +41,7 @@ export const retryGuards = [
   {
     guard: 'a try whose answer was lost counts once',
     cites: 'I6, race 28',
-    file: script('finish'),
+    file: script('retry-job'),
     from: "if tonumber(redis.call('HGET', job, 'ats') or try.attempt) ~= try.attempt then return 0 end",
     to: '',
     tests: CONTRACT,
@@ -49,7 +49,7 @@ export const retryGuards = [
   {
     guard: 'an end that is sent again ends no other job that has its id since',
     cites: 'I5, race 28',
-    file: script('finish'),
+    file: script('resync'),
     from: 'if not isOther(B, ends[e + 2], ends[e], ends[e + 1]) then',
     to: 'if true then',
     tests: CONTRACT,
@@ -57,7 +57,7 @@ export const retryGuards = [
   {
     guard: 'a hash that was mended is no other job',
     cites: 'I5, race 28',
-    file: script('finish'),
+    file: script('resync'),
     from: '  if not name then return false end\n',
     to: '',
     tests: ['test/integration/resent-ends.test.ts'],
@@ -65,7 +65,7 @@ export const retryGuards = [
   {
     guard: 'a birth that is damaged tells nothing',
     cites: 'I5, race 28',
-    file: script('finish'),
+    file: script('resync'),
     from: 'whole(one) and whole(other) and one ~= other',
     to: 'one ~= other',
     tests: ['test/integration/resent-ends.test.ts'],
@@ -73,7 +73,7 @@ export const retryGuards = [
   {
     guard: 'two jobs of one number are told apart by their times',
     cites: 'I5, race 28',
-    file: script('finish'),
+    file: script('resync'),
     from: ' or differ(wasAdded, added)',
     to: '',
     tests: ['test/integration/resent-ends.test.ts'],
@@ -81,7 +81,7 @@ export const retryGuards = [
   {
     guard: 'an add that is known writes no number',
     cites: 'I5, I8',
-    file: script('intake'),
+    file: script('add-job'),
     from: 'id == customId and id ~= known then',
     to: 'id == customId then',
     tests: CONTRACT,
@@ -89,7 +89,7 @@ export const retryGuards = [
   {
     guard: 'two jobs of one id are told apart within a millisecond',
     cites: 'I5, race 28',
-    file: script('intake'),
+    file: script('add-job'),
     from: "      redis.call('HSET', B .. ':' .. id, 'nth', redis.call('GET', B .. ':id') or '')\n",
     to: '',
     tests: CONTRACT,
@@ -97,7 +97,7 @@ export const retryGuards = [
   {
     guard: 'what was fetched after a job that is tried again goes back',
     cites: 'I6, race 6',
-    file: script('finish'),
+    file: script('retry-job'),
     from: 'if try.strict then giveBackUnstarted(B, kept or {[jobId] = true}) end',
     to: '',
     tests: CONTRACT,
@@ -105,7 +105,7 @@ export const retryGuards = [
   {
     guard: 'a job that is tried again is the head',
     cites: 'I6',
-    file: script('finish'),
+    file: script('retry-job'),
     from: "try.strict and 'RPUSH' or 'LPUSH'",
     to: "'LPUSH'",
     tests: CONTRACT,
@@ -113,7 +113,7 @@ export const retryGuards = [
   {
     guard: 'a job that came past us with a priority keeps its place too',
     cites: 'race 33',
-    file: script('finish'),
+    file: script('retry-job'),
     from: "if redis.call('ZREM', B .. ':prioritized', jobId) == 1 then redis.call('RPUSH', B .. ':wait', jobId) end",
     to: '',
     tests: TRIES,
@@ -137,7 +137,7 @@ export const retryGuards = [
   {
     guard: 'a hold whose job still waits is kept',
     cites: 'race 33',
-    file: script('claim'),
+    file: script('hold'),
     from: "isOver(hold) or not redis.call('LPOS', B .. ':wait', hold.id, 'RANK', -1)",
     to: 'true',
     tests: TRIES,
@@ -145,7 +145,7 @@ export const retryGuards = [
   {
     guard: 'how long a job was left is of one try',
     cites: 'race 13',
-    file: script('finish'),
+    file: script('retry-job'),
     from: "  redis.call('HDEL', job, 'left')\n",
     to: '',
     tests: TRIES,
@@ -185,7 +185,7 @@ export const retryGuards = [
   {
     guard: 'a try counts without the lock of its job',
     cites: 'race 5',
-    file: script('finish'),
+    file: script('retry-job'),
     from: "  redis.call('SET', job .. ':lock', lockToken, 'PX', lockMs)\n",
     to: '',
     tests: TRIES,
@@ -209,7 +209,7 @@ export const retryGuards = [
   {
     guard: 'a release with a long hold calls nobody before its time',
     cites: 'race 16',
-    file: script('try-claim'),
+    file: script('release'),
     from: '(heldForLongMs(B) or 0) * 1000',
     to: '0',
     tests: CONTRACT,
@@ -225,7 +225,7 @@ export const retryGuards = [
   {
     guard: 'a drained entity keeps no hold',
     cites: 'I8',
-    file: script('try-claim'),
+    file: script('settle'),
     from: 'if claimOf(B)[HOLD] then setHold(B, nil) end',
     to: '',
     tests: TRIES,
@@ -233,7 +233,7 @@ export const retryGuards = [
   {
     guard: 'a renewal wakes nobody for what waits for its next try',
     cites: 'race 37',
-    file: script('renew'),
+    file: script('renewal'),
     from: " == 1 or not holds(B, parseHold(redis.call('HGET', B .. ':$:worker', 'hold')))",
     to: ' == 1 or true',
     tests: CONTRACT,
@@ -241,7 +241,7 @@ export const retryGuards = [
   {
     guard: 'an add calls nobody while the head waits for its next try',
     cites: 'race 36',
-    file: script('intake'),
+    file: script('route'),
     from: ' or heldForMs(B)',
     to: '',
     tests: TRIES,

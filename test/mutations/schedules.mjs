@@ -64,7 +64,7 @@ export const scheduleGuards = [
   {
     guard: 'a queue that is emptied keeps the runs of its schedules, wherever they wait',
     cites: 'I5',
-    file: script('control'),
+    file: script('drop-jobs'),
     from: '  if drop then spare(B, drop) end\n',
     to: '',
     tests: CONTRACT,

@@ -35,7 +35,7 @@ export const sharedGuards = [
   {
     guard: 'shared reads: one that comes back does not end the hold of another',
     cites: 'race 33',
-    file: FINISH,
+    file: 'src/store/redis/lua/retry-job.lua',
     from: 'local holder = try.shared and select(2, heldForMs(B))',
     to: 'local holder = nil',
     tests: CONTRACT,
@@ -43,7 +43,7 @@ export const sharedGuards = [
   {
     guard: 'shared reads: two that come back wait for the later of their times',
     cites: 'race 33',
-    file: FINISH,
+    file: 'src/store/redis/lua/retry-job.lua',
     from: 'elseif try.delayMs > hold.left then',
     to: 'elseif false then',
     tests: CONTRACT,
@@ -51,7 +51,7 @@ export const sharedGuards = [
   {
     guard: 'shared reads: the second that blocks does not run again',
     cites: 'I5',
-    file: FINISH,
+    file: 'src/store/redis/lua/retry-job.lua',
     from: '    postpone(B, jobId, try.shared)\n',
     to: '',
     tests: CONTRACT,

@@ -32,7 +32,7 @@ export const silenceGuards = [
   {
     guard: 'a clock that has stepped back does not prolong the grace beyond a lease (renewal)',
     cites: 'I7 race 20',
-    file: script('renew'),
+    file: script('renewal'),
     from: "string.format('%.0f', math.min(since, nowUs))",
     to: "string.format('%.0f', since)",
     tests: CONTRACT,
@@ -40,7 +40,7 @@ export const silenceGuards = [
   {
     guard: 'a renewal does not begin the grace again',
     cites: 'I7',
-    file: script('renew'),
+    file: script('renewal'),
     from: "string.format('%.0f', math.min(since, nowUs))",
     to: "string.format('%.0f', nowUs)",
     tests: CONTRACT,
@@ -56,7 +56,7 @@ export const silenceGuards = [
   {
     guard: 'a pod that renews a claim that it has lost was not killed',
     cites: 'I5 race 7',
-    file: script('renew'),
+    file: script('renewal'),
     from: '    if ok and not isBlamed(position) then clearSuspicion(B, c[4]) end\n',
     to: '',
     tests: CONTRACT,
@@ -112,7 +112,7 @@ export const silenceGuards = [
   {
     guard: 'what was due for nobody while it was paused is due again, also while its claim is in its grace',
     cites: 'I7',
-    file: script('try-claim'),
+    file: script('inspect'),
     from: '    lookBy(T, I, untilUs)\n',
     to: '',
     tests: CONTRACT,

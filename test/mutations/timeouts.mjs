@@ -73,7 +73,7 @@ export const timeoutGuards = [
   {
     guard: 'what a former owner has told of its runs says nothing',
     cites: 'status',
-    file: 'src/store/redis/lua/control.lua',
+    file: 'src/store/redis/lua/job-views.lua',
     from: 'if not told or string.sub(c[3], 1, #told) ~= told then return out end',
     to: 'if not told then return out end',
     tests: CONTRACT,
@@ -81,7 +81,7 @@ export const timeoutGuards = [
   {
     guard: 'a run that has ended is not in the status',
     cites: 'status',
-    file: 'src/store/redis/lua/control.lua',
+    file: 'src/store/redis/lua/job-views.lua',
     from: "and since and redis.call('LPOS', B .. ':active', id) then",
     to: 'and since then',
     tests: CONTRACT,

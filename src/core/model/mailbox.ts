@@ -4,7 +4,7 @@
  * A pod has at most {@link MAX_WAITING_CALLS} calls, so a mailbox has room for the answers to all of them, and to as many that
  * were given up. A text is written in full while the unread answers would take no more than {@link MAX_MAILBOX_BYTES} if each
  * were as long as this one; so a mailbox needs no count of its bytes, and holds at most that times `1 + ln(entries)`: 0.4 GB.
- * Neighbours: `lua/answer.lua` and `replies.ts` write answers.
+ * Neighbours: `lua/reply-mailbox.lua` and `replies.ts` write answers.
  */
 import { type Reply, thrownAs } from './reply.js';
 

@@ -3,7 +3,7 @@
  *
  * Owns the fourth connection of a pod, which is opened when the first answer is waited for, and reads its mailbox: blocking,
  * from its beginning, and what was read is removed with the next call. So nothing is lost with a connection, and what is read
- * twice says nothing new. Neighbour: `lua/answer.lua` says what is in the mailbox.
+ * twice says nothing new. Neighbour: `lua/reply-mailbox.lua` says what is in the mailbox.
  */
 import type { Redis } from 'ioredis';
 import { readEnvelope } from '../../core/model/envelope.js';
@@ -143,7 +143,7 @@ function received([call = '', kind = '', text = '']: readonly string[]): Receive
   return { call, reply: readReply(kind, text) };
 }
 
-/** As `lua/answer.lua` reads it; '' where nobody waits. */
+/** As `lua/reply-mailbox.lua` reads it; '' where nobody waits. */
 export function encodeReply(reply: AddressedReply | undefined): string {
   return reply ? `${reply.pod} ${reply.call} ${reply.kind} ${reply.text ?? ''}` : '';
 }

@@ -4,7 +4,7 @@
 --
 -- `B:$:dropped` lists the drops of an entity that have jobs left, the oldest first; `B:$:dropped:<drop>:<place>` has what one took
 -- from a place. A job that must stay, or was added again under its id, notes in its hash the last drop that is not about it (`after`).
--- Neighbours: `control.lua` begins a drop, `claim.lua` gives back, `intake.lua` adds.
+-- Neighbours: `drop-jobs.lua` begins a drop, `give-back.lua` gives back, `known-jobs.lua` tells a job from one that was dropped.
 
 local DROPS = {
   -- in the order in which they are cleared; the first three are lists

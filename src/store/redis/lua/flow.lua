@@ -1,6 +1,6 @@
 -- Flows: jobs of several entities of which some, the parents, run after others, their children. All of a flow is added in one
 -- step, or nothing. A parent stands in BullMQ's `waiting-children` meanwhile; its entity has no worker for it.
--- Neighbours: `parent.lua` says what the end of a child does, `intake.lua` adds and routes single jobs.
+-- Neighbours: `parent.lua` says what the end of a child does, `add-job.lua` and `route.lua` add and route single jobs.
 
 -- The id under which the root was added before: by its own id, as long as it is there, or by its idempotency key; or that this is
 -- another job's, which is no flow.

@@ -2,7 +2,7 @@
 -- parent whose last child has ended into its queue. Here, in the same step: the parent goes to the end of that queue, is told
 -- to fail with its child if it is to, and whoever works its entity is called (I7, race 10). An end that comes twice counts once; one
 -- that was stopped half-way is completed when it comes again. Nothing of a damaged job can throw here once BullMQ's body has written.
--- Only jobs that have a parent come here. Neighbours: `finish.lua` ends children, `claim.lua` removes them, `flow.lua`
+-- Only jobs that have a parent come here. Neighbours: `finish.lua` ends children, `drop.lua` drops them, `flow.lua`
 -- adds them.
 
 -- What is done when a parent has joined its queue: made where pods are called.
@@ -108,4 +108,12 @@ local function tellParent(parent, removed)
   if redis.call('LINDEX', Q .. ':wait', -1) == parent.id then putInPlace(Q, parent) end
   failParent(parent.key)
   parentJoined(Q, parent.of)
+end
+
+-- Answers BullMQ's code: 1 when it is removed. To its parent it has failed.
+local function removeJob(B, id)
+  local parent = parentOf(B, id)
+  local r = BULL.removeJob({B .. ':' .. id, B .. ':repeat'}, {id, '0', B .. ':'})
+  tellParent(parent, 'it was removed')
+  return r
 end

@@ -1,5 +1,5 @@
 -- What there is to do in a queue, and what stands in its way. Both scripts of this store begin with it: the dispatcher and the
--- renewal, which need `nowUs` and `sys`. Neighbour: `claim.lua` reads the claim, of which a hold is a part.
+-- renewal, which need `nowUs` and `sys`. Neighbour: `hold.lua` has what the dispatcher does about holds.
 
 -- Others may write to Redis, too. What is to be a whole number, as text: itself, or nil for anything else, or more than 'most'.
 local MAX_WHOLE = 9007199254740991

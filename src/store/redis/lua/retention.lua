@@ -1,5 +1,5 @@
 -- Jobs that have ended and are kept. BullMQ enforces their bounds when the next one ends; this here also where none does, so that
--- an entity that nobody asks for any more leaves no key in the end (I8). Neighbour: `try-claim.lua` settles entities.
+-- an entity that nobody asks for any more leaves no key in the end (I8). Neighbour: `settle.lua` settles entities.
 
 local KEPT = {failed = 'removeOnFail', completed = 'removeOnComplete'}
 -- That many are looked at in one step of an entity, and removed in one script.

@@ -2,8 +2,8 @@
 -- the pods that it may have killed: `suspect`, '<pod> <pod> …:<job id>'. A pod that is heard again was not killed: its name
 -- is taken out, and with it one of the times that the job counts as stalled. If its event loop was blocked, the job may be what
 -- blocked it, and the suspicion stays.
--- Both scripts of this store include this file; they need `pod`. Neighbours: `claim.lua` decides when a job is suspected,
--- `renew.lua` hears pods.
+-- Both scripts of this store include this file; they need `pod`. Neighbours: `grant.lua` decides when a job is suspected,
+-- `renewal.lua` hears pods.
 
 local STALLED_TOO_OFTEN = 'job stalled more than allowable limit'
 

@@ -1,6 +1,6 @@
 /**
  * The pod's connection for heartbeats, and the renewal script on it. Lives in the thread for renewals, or in the main
- * thread where there is none. Neighbours: `renewals.ts` decides which; `lua/renew.lua` says what a renewal does.
+ * thread where there is none. Neighbours: `renewals.ts` decides which; `lua/renewal.lua` says what a renewal does.
  */
 import { once } from 'node:events';
 import type { Redis } from 'ioredis';
@@ -13,7 +13,7 @@ import { answerOrDrop, createConnection } from '../connection/connection.js';
 import { KeepAlive } from '../connection/keep-alive.js';
 import { type PlainConnectionOptions } from '../connection/options.js';
 import { scriptKeys } from '../keys.js';
-import { RENEW } from '../lua/generated.js';
+import { RENEWAL } from '../lua/generated.js';
 
 /** One claim as the script reads it. */
 export type RenewalArguments = readonly [
@@ -70,7 +70,7 @@ export class RenewalConnection implements Renewer {
     this.redis = createConnection(options.redis, 'heartbeat', options.podId, options.leaseMs);
     // It fails and comes back with the command connection; one line for an outage is enough.
     this.redis.on('error', () => {});
-    this.redis.defineCommand('renewClaims', { lua: RENEW });
+    this.redis.defineCommand('renewClaims', { lua: RENEWAL });
   }
 
   async renew(

@@ -1,0 +1,45 @@
+-- Wake-ups: hints to pods that an entity has work, or that its owner is to give back what it has fetched.
+-- Owns: the set `{prefix}:$:pod:<pod>:wake`. A hint may be lost: the inspection schedule alone is the truth (I7).
+-- Neighbours: `due.lua` has that schedule, `spawn.lua` asks pods when none has capacity.
+
+-- A wake-up is a hint in the set of one pod, which may be dead: it expires.
+local function tell(podId, word)
+  local key = sys .. 'pod:' .. podId .. ':wake'
+  redis.call('ZADD', key, 'NX', string.format('%.0f', nowUs), word)
+  redis.call('PEXPIRE', key, 60000)
+end
+local function wake(podId, T, I) tell(podId, T .. ':' .. I) end
+
+-- Tells the owner of work. The word may be lost, and the owner dead, or without a worker: a claim that rests lasts no longer
+-- than a lease from now on.
+local function callOwner(B, T, I)
+  local claim = claimOf(B)
+  wake(claim[OWNER], T, I)
+  if not claim[RESTS] then return end
+  claims[B] = nil
+  local untilUs = math.min(tonumber(whole(claim[UNTIL]) or MAX_WHOLE), nowUs + leaseUs)
+  redis.call('HSET', fence(B), 'until', string.format('%.0f', untilUs))
+  lookBy(T, I, untilUs)
+end
+
+-- Calls one other live pod that has room for the type: for one entity the same one each time, so that not all of them
+-- race for it; for many entities all of them. Answers whether there is one.
+local function callAnother(T, I)
+  local pods = redis.call('ZRANGEBYSCORE', sys .. 'pods:' .. T, string.format('%.0f', nowUs - leaseUs), '+inf')
+  local others = {}
+  table.sort(pods)
+  for _, id in ipairs(pods) do if id ~= pod then others[#others + 1] = id end end
+  if #others == 0 then return false end
+  wake(others[tonumber(string.sub(redis.sha1hex(I), 1, 8), 16) % #others + 1], T, I)
+  return true
+end
+
+-- A person has paused the queue, or emptied it ('drop'): its owner is to give back what it has fetched. The word is the quick
+-- way; the mark in the claim tells with the next end of a job, whatever becomes of the word. No name begins with '$'.
+local function recall(B, T, I, why)
+  local claim = claimOf(B)
+  if not claim[OWNER] or redis.call('EXISTS', B .. ':active') == 0 then return end
+  claims[B] = nil
+  redis.call('HSET', fence(B), 'recall', claim[RECALL] == 'drop' and 'drop' or why)
+  tell(claim[OWNER], '$' .. T .. ':' .. I)
+end
