@@ -6,7 +6,7 @@
 //
 // The lists are in test/mutations: what the guard does, which invariants and races it is for, its text in a file (`from`,
 // exactly once), what stands there without it (`to`), and the smallest set of test files that must miss it.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -14,6 +14,7 @@ import { transformFileSync } from '@swc/core';
 import { Redis } from 'ioredis';
 import jestConfig from '../jest.config.mjs';
 import { startRedis } from './dev-redis.mjs';
+import { FOLDER } from './lua/sources.mjs';
 import { loadGuards, outdatedAmong } from './mutation-guards.mjs';
 
 /** A test that waits in vain is broken as well; it need not wait for long. */
@@ -82,9 +83,13 @@ if (survivors !== undefined)
   console.log(`${mutants.length - survivors} of ${mutants.length} guards are missed by a test when they are taken out`);
 process.exit(survivors === 0 ? 0 : 1);
 
-/** The thread for renewals runs outside of Jest, from `dist`. */
+/** The thread for renewals runs outside of Jest, from `dist`. A .lua file is part of the module that is generated. */
 function compile(file) {
   if (!file.startsWith('src/')) return;
+  if (file.endsWith('.lua')) {
+    spawnSync(process.execPath, ['scripts/lua.mjs'], { cwd: copy });
+    return compile(join(FOLDER, 'generated.ts'));
+  }
   const compiled = join(copy, 'dist/esm', relative('src', file)).replace(/ts$/, 'js');
   mkdirSync(dirname(compiled), { recursive: true });
   writeFileSync(compiled, transformFileSync(join(copy, file), SWC).code);

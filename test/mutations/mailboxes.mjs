@@ -6,7 +6,6 @@ const DEADLOCKS = ['test/unit/core/calls/deadlocks.test.ts'];
 
 const CALLS = 'src/core/calls/pending-calls.ts';
 const INQUIRY = 'src/core/calls/inquiry.ts';
-const ANSWER = 'src/store/redis/lua/answer.lua';
 
 export const mailboxGuards = [
   {

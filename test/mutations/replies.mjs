@@ -5,7 +5,6 @@ const MANY = ['test/unit/core/calls/many-pending-calls.test.ts'];
 const ON_REDIS = ['test/integration/replies.test.ts'];
 
 const script = name => `src/store/redis/lua/${name}.lua`;
-const ANSWER = script('answer');
 const CALL = 'src/core/calls/pending-call.ts';
 const CALLS = 'src/core/calls/pending-calls.ts';
 const INQUIRY = 'src/core/calls/inquiry.ts';

@@ -137,7 +137,9 @@ test('a file that is missing, in a circle, or in no script is refused', () => {
   expect(() => composeScripts(sourcesWith({ claim: text => `${text}--- include nothing\n` }))).toThrow(
     'nothing.lua does not exist; claim.lua includes it',
   );
-  expect(() => composeScripts(sourcesWith({ suspect: text => `${text}--- include claim\n` }))).toThrow('a circle');
+  expect(() => composeScripts(sourcesWith({ suspect: text => `${text}--- include renewal\n` }))).toThrow(
+    'suspect.lua includes renewal.lua includes suspect.lua: a circle',
+  );
   expect(() => composeScripts(sourcesWith({ stray: () => 'local x = 1\n' }))).toThrow(
     'stray.lua: no script includes it',
   );
