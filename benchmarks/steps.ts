@@ -9,7 +9,7 @@ import type { FetchedJob, NewJob } from '../src/core/model/job.js';
 import { resolveOptions } from '../src/core/options/resolve.js';
 import type { IntakeHint } from '../src/core/ports/intake.js';
 import { systemClock } from '../src/nest/system.js';
-import { RedisEntityStore } from '../src/store/redis/redis-store.js';
+import { createRedisStore } from '../src/store/redis/redis-store.js';
 import { median } from './records.js';
 
 const ROUNDS = 300;
@@ -21,7 +21,7 @@ const server = await startRedis({ alwaysPrivate: true });
 const redis = new Redis(server.url);
 const config = resolveOptions({ workerDefaults: { eventLoopBlockLimitMs: 0 } });
 const log = { info() {}, warn: console.warn, error: console.error };
-const store = new RedisEntityStore({
+const store = await createRedisStore({
   redis: { url: server.url },
   keyPrefix: 'steps',
   commandTimeoutMs: 5000,

@@ -6,7 +6,7 @@ import { CronManagerService } from './operator/cron-manager.service.js';
 import { EntityQueues } from './operator/entity-queues.js';
 import { SpawnQueueService } from './operator/spawn-queue.service.js';
 import { type AtomicQueuesModuleOptions, checkGiven } from './options/module-options.js';
-import { createRedisStore, MODULE_OPTIONS, Runtime, STORE_FACTORY } from './runtime.js';
+import { MODULE_OPTIONS, Runtime, redisStoreFactory, STORE_FACTORY } from './runtime.js';
 import { HookOrderModule } from './start/hook-order.js';
 
 const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
@@ -38,7 +38,7 @@ const services = [QueueBus, EntityQueues, AtomicQueuesEvents, SpawnQueueService,
   providers: [
     ...services,
     Runtime,
-    { provide: STORE_FACTORY, useValue: createRedisStore },
+    { provide: STORE_FACTORY, useValue: redisStoreFactory },
     // forRoot() puts the options in its place; without it, the start fails with an error that says so.
     { provide: MODULE_OPTIONS, useValue: null },
   ],

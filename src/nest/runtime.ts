@@ -23,7 +23,7 @@ import { resolveOptions } from '../core/options/resolve.js';
 import type { Timer } from '../core/ports/clock.js';
 import { setImmediate } from '../core/ports/own-timers.js';
 import type { EntityStore } from '../core/ports/store.js';
-import { RedisEntityStore } from '../store/redis/redis-store.js';
+import { createRedisStore } from '../store/redis/redis-store.js';
 import type { EntityTypeName } from './entity-types.js';
 import { AtomicQueuesEvents } from './events.js';
 import { isCqrsHandler, registerCqrsHandlers } from './handlers/cqrs-bridge.js';
@@ -44,15 +44,19 @@ export const MODULE_OPTIONS = Symbol.for('atomic-queues:options');
 /** Injection token of what makes the store; tests put another in its place. */
 export const STORE_FACTORY = Symbol.for('atomic-queues:store');
 
-export type StoreFactory = (options: AtomicQueuesModuleOptions, config: EngineConfig, events: EventSink) => EntityStore;
+export type StoreFactory = (
+  options: AtomicQueuesModuleOptions,
+  config: EngineConfig,
+  events: EventSink,
+) => EntityStore | Promise<EntityStore>;
 
 const DEFAULT_COMMAND_TIMEOUT_MS = 5000;
 
 /** `enableShutdownHooks()` is usually called right after the application was created. */
 export const SHUTDOWN_HOOKS_CHECK_MS = 5000;
 
-export const createRedisStore: StoreFactory = (options, config, events) =>
-  new RedisEntityStore({
+export const redisStoreFactory: StoreFactory = (options, config, events) =>
+  createRedisStore({
     redis: options.redis,
     keyPrefix: options.keyPrefix ?? 'aq',
     commandTimeoutMs: options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS,
@@ -150,7 +154,7 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
     handlers.checkBatches(config);
     const tracer = this.options.tracing ? await openTracer(this.log) : undefined;
     const events = this.events.sink;
-    const store = this.createStore(this.options, config, events);
+    const store = await this.createStore(this.options, config, events);
     const surroundings = { clock: systemClock, log: this.log, events, tracer, testProcess: testProcess() };
     const engine = new Engine({ store, config, handlers, ...surroundings });
     const parts = { engine, config, handlers, validators };

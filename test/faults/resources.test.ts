@@ -2,7 +2,7 @@
 import { startRedis } from '#dev-redis';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import { systemClock } from '../../src/nest/system.js';
-import { RedisEntityStore } from '../../src/store/redis/redis-store.js';
+import { createRedisStore } from '../../src/store/redis/redis-store.js';
 import { FAULT_MS, FaultScenario, inFull, now, SILENCE_MS, TTL } from '../support/fault-scenario.js';
 import { RecordingLog } from '../support/log.js';
 import { eventually } from '../support/wait.js';
@@ -173,7 +173,7 @@ test('a Redis that evicts jobs: said loudly at start, or refused', async () => {
 });
 
 async function eviction(url: string, onEvictingRedis: 'warn' | 'refuse', log: RecordingLog): Promise<void> {
-  const store = new RedisEntityStore({
+  const store = await createRedisStore({
     redis: { url },
     keyPrefix: 'aq',
     commandTimeoutMs: 2000,

@@ -104,8 +104,9 @@ describe('steps that stay short', () => {
     const text = 'x'.repeat(1_000_000);
     const hint = { epoch: 1, mayClaim: false, atOnce: 0 };
     for (let n = 0; n < 12; n++) await a.add({ ...on.job(n), data: JSON.stringify({ n, text }) }, hint);
-    const { channel } = (a as unknown as { ready: { channel: { call(op: string, ...more: unknown[]): unknown } } })
-      .ready;
+    const { channel } = (
+      a as unknown as { connections: { channel: { call(op: string, ...more: unknown[]): unknown } } }
+    ).connections;
     const ops: string[] = [];
     const call = channel.call.bind(channel);
     channel.call = (op, ...more) => {

@@ -299,7 +299,7 @@ describe('the protocol on Redis', () => {
     const worker = new Worker(name, () => held, { prefix, connection: { url: redisUrl() } as never });
     await eventually('the plain worker has the job', async () => (await cluster.redis.llen(key('active'))) === 1);
     await a.add(job(1), { epoch: 1, mayClaim: true, atOnce: 1 });
-    expect(cluster.log.lines.join()).toMatch(/locked by a BullMQ Worker that is not ours/);
+    expect(cluster.log.lines.join()).toMatch(/locked by a BullMQ Worker outside this library/);
     expect(await cluster.redis.lrange(key('active'), 0, -1)).toHaveLength(2);
     release();
     await worker.close();

@@ -118,7 +118,7 @@ describe('sizes on Redis', () => {
   });
 
   test('ends that exceed one step are sent in several: in order, no batch in two, jobs that come back last', () => {
-    const ends = new JobEnds({ config: resolveOptions({}) } as never);
+    const ends = new JobEnds({ config: resolveOptions({}) } as never, undefined as never);
     const end = (id: string, bytes: number, batch?: number): Settlement => ({
       job: { id } as FetchedJob,
       ...(batch !== undefined && { batch }),

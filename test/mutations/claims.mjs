@@ -242,9 +242,9 @@ export const claimGuards = [
   {
     guard: 'a look, and the removal that follows from it, are one step',
     cites: 'races 11 and 30',
-    file: 'src/store/redis/redis-store.ts',
-    from: "return this.parts.channel.call('tryClaim', args, answer =>",
-    to: "const key = this.keySpace.system + 'due:' + keys.type;\n    return this.parts.channel.call('tryClaim', args, answer => answer[0] === 'LATER' && this.commands.zrem(key, keys.id) ? 'later' :",
+    file: 'src/store/redis/claims.ts',
+    from: "return channel.call('tryClaim', args, response =>",
+    to: "const key = keySpace.system + 'due:' + type;\n    return channel.call('tryClaim', args, response => response[0] === 'LATER' && channel['options'].redis.zrem(key, id) ? 'later' :",
     tests: WIRE,
   },
   {

@@ -98,7 +98,7 @@ export const dropGuards = [
     guard: 'dropped: another pod goes on where the caller is gone',
     cites: 'I8',
     file: 'src/store/redis/wake-ups.ts',
-    from: "      while (await this.channel.call('clear', [base, type, id], ([more]) => more === '1'));\n",
+    from: "      while (await this.context.channel.call('clear', [base, type, id], ([more]) => more === '1'));\n",
     to: '',
     tests: STEPS,
   },

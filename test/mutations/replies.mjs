@@ -69,7 +69,7 @@ export const replyGuards = [
   {
     guard: 'what was read is removed from the mailbox',
     cites: 'I8',
-    file: 'src/store/redis/reply-mailbox.ts',
+    file: 'src/store/redis/replies.ts',
     from: 'redis.xdel(box, ...(this.read.length > 0 ? this.read : [NO_ENTRY]));',
     to: 'redis.xdel(box, NO_ENTRY);',
     tests: CONTRACT,

@@ -88,7 +88,7 @@ export const sentinelGuards = [
   {
     guard: 'answers: a mailbox that cannot be emptied is not read without end',
     cites: 'I11',
-    file: store('reply-mailbox'),
+    file: store('replies'),
     from: '    await removed;\n',
     to: '    await removed.catch(() => {});\n',
     tests: ['test/integration/script-keys.test.ts'],

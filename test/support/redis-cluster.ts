@@ -6,7 +6,7 @@ import type { EntityRef } from '../../src/core/model/entity.js';
 import type { EngineConfig } from '../../src/core/options/config.js';
 import { systemClock } from '../../src/nest/system.js';
 import { KeySpace } from '../../src/store/redis/keys.js';
-import { RedisEntityStore } from '../../src/store/redis/redis-store.js';
+import { createRedisStore, type RedisEntityStore } from '../../src/store/redis/redis-store.js';
 import { RecordingLog } from './log.js';
 import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from './redis.js';
 
@@ -31,7 +31,7 @@ export class RedisCluster {
     clock = systemClock,
   ): Promise<RedisEntityStore> {
     this.keySpace ??= new KeySpace(this.prefix, config);
-    const store = new RedisEntityStore({
+    const store = await createRedisStore({
       redis: { url },
       keyPrefix: this.prefix,
       commandTimeoutMs: 2000,

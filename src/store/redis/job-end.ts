@@ -1,6 +1,6 @@
 /**
- * What a call that ends a job, or fetches the next, tells the scripts: BullMQ's options as the entity's type has them.
- * Neighbours: `lua/finish.lua` ends jobs; `encode.ts` has BullMQ build its arguments.
+ * Ends of jobs as the scripts read them, and BullMQ's options for a fetch, both as the entity's type has them.
+ * Neighbours: `work.ts` and `claims.ts` send them; `lua/finish.lua` ends jobs; `bullmq/encode.ts` has BullMQ build its arguments.
  */
 
 import { MAX_STEP_BYTES } from '../../core/model/bounds.js';
@@ -9,46 +9,41 @@ import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { MAX_STACKS_LENGTH } from '../../core/model/error-text.js';
 import type { Settlement } from '../../core/model/job.js';
 import { COMES_BACK, replyOf } from '../../core/model/reply-of.js';
-import type { EngineConfig, EntityTypeConfig } from '../../core/options/config.js';
+import type { EntityTypeConfig } from '../../core/options/config.js';
 import type { Ordering } from '../../core/options/options.js';
-import type { Log } from '../../core/ports/log.js';
-import { type Bull, encodeFields, toText, type WorkerView } from './bullmq/encode.js';
+import { encodeFields, toText, type WorkerView } from './bullmq/encode.js';
 import { failureFields } from './bullmq/failure-fields.js';
+import type { StoreContext } from './context.js';
 import { type RedisJob, THROWN } from './decode.js';
 import type { RedisSchedules } from './operator/schedules.js';
-import { encodeReply } from './reply-mailbox.js';
+import { encodeReply } from './replies.js';
 
-export interface JobEndParts {
-  readonly config: EngineConfig;
-  readonly podId: string;
-  readonly log: Log;
-  readonly schedules: RedisSchedules;
-  bull(): Bull;
-}
-
-/** Custom worker names make as many as there are entities; then they are made anew (I8). */
+/** With custom worker names there is one per entity, so all are dropped at this number and made again (I8). */
 const MAX_VIEWS = 1000;
 
 export class JobEnds {
-  /** What is encoded for one stays encoded. */
+  /** BullMQ's encodings are kept per view. */
   private readonly views = new Map<string, WorkerView>();
 
-  constructor(private readonly parts: JobEndParts) {}
+  constructor(
+    private readonly context: StoreContext,
+    private readonly schedules: RedisSchedules,
+  ) {}
 
   takeOptions(entity: EntityRef): string {
-    const type = this.parts.config.entityType(entity.type);
-    return this.parts.bull().encodeTake(this.workerOf(type, entity));
+    const type = this.context.config.entityType(entity.type);
+    return this.context.bull.encodeTake(this.workerOf(type, entity));
   }
 
   /** `jobId lockMs status value opts fields nextMs reply` of each job that ends, all in one step. */
   arguments(entity: EntityRef, settlements: readonly Settlement[]): (string | number)[] {
     const [first, ...others] = settlements;
-    // Mostly it is one, of which no copy is made.
+    // Mostly one job ends: its arguments are not copied.
     if (first && others.length === 0) return this.argumentsOf(entity, first, 1);
     return settlements.flatMap(settlement => this.argumentsOf(entity, settlement, settlements.length));
   }
 
-  /** The arguments of ends that may have been sent before: `nth timestamp` of each job precedes them. */
+  /** As {@link arguments}, for ends that may have been sent before: `nth timestamp` of each job precedes them. */
   againArguments(entity: EntityRef, settlements: readonly Settlement[]): (string | number)[] {
     return settlements.flatMap(settlement => [
       ...(settlement.job as RedisJob).birth,
@@ -57,8 +52,8 @@ export class JobEnds {
   }
 
   /**
-   * Ends that are more than one step may be, in steps: all that end for good, in their order, a batch never in two; those that come
-   * back are in the last, which the caller makes itself.
+   * Splits ends that exceed the bound of one step. Jobs that end come first, in their order, and a batch is never split. Jobs that
+   * come back are in the last step, which the caller sends itself.
    */
   pages(settled: readonly Settlement[]): {
     readonly pages: readonly Settlement[][];
@@ -88,11 +83,11 @@ export class JobEnds {
   }
 
   private withoutReply(entity: EntityRef, { job, outcome, beside }: Settlement, ends: number): (string | number)[] {
-    const type = this.parts.config.entityType(entity.type);
+    const type = this.context.config.entityType(entity.type);
     const { lockDurationMs, jobOptions, ordering } = type;
     const worker = this.workerOf(type, entity);
     const { options, stacks } = job as RedisJob;
-    const bull = this.parts.bull();
+    const { bull } = this.context;
     if (outcome.kind === 'completed') {
       const encoded = bull.encodeCompleted(options, worker);
       return [job.id, lockDurationMs, 'completed', outcome.value, encoded, '', this.sequelOf(job as RedisJob)];
@@ -114,17 +109,17 @@ export class JobEnds {
     ];
   }
 
-  /** What BullMQ has answered, where it would not take the end of a job. */
+  /** Logs that BullMQ refused the end of a job, if it did. */
   report({ entity }: Claim, { job, outcome }: Settlement, code: number): void {
     if (code >= 0) return;
-    this.parts.log.warn(
-      `Job ${job.id} of ${entityKey(entity)} has ended (${outcome.kind}), but BullMQ would not take it (code ${code}): it was removed or moved while it ran.`,
+    this.context.log.warn(
+      `Job ${job.id} of ${entityKey(entity)} has ended (${outcome.kind}), but BullMQ refused its end (code ${code}): it was removed or moved while it ran.`,
     );
   }
 
-  /** What belongs to the end of a job beside it: '' for most. */
+  /** What follows the end of a job: its parent is told, or its schedule advances; '' for most. */
   private sequelOf(job: RedisJob): string {
-    return job.parent !== undefined ? `child ${job.parent}` : this.parts.schedules.nextOf(job);
+    return job.parent !== undefined ? `child ${job.parent}` : this.schedules.nextOf(job);
   }
 
   private workerOf({ type, workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
@@ -133,7 +128,7 @@ export class JobEnds {
     let view = this.views.get(key);
     if (!view) {
       view = {
-        name: name ?? this.parts.podId,
+        name: name ?? this.context.podId,
         lockDuration: lockDurationMs,
         limiter: rateLimit && { max: rateLimit.max, duration: rateLimit.durationMs },
       };

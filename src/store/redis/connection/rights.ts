@@ -2,7 +2,7 @@
  * What Redis refuses to run for this pod: its user lacks the right (ACL), the command is renamed, or a key holds something else.
  * The loops that wait for wake-ups and results try again every half a second, and nothing else would say why they get none.
  *
- * Owns what is said of that: once a command, until Redis runs it again. Neighbours: `wake-ups.ts` and `reply-mailbox.ts` send these commands;
+ * Owns what is said of that: once a command, until Redis runs it again. Neighbours: `wake-ups.ts` and `replies.ts` send these commands;
  * `channel.ts` and `renewals.ts` add the remedy to what a script was refused.
  */
 import { messageOf } from '../../../core/model/errors.js';

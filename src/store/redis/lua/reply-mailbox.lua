@@ -1,7 +1,7 @@
 -- Answers to jobs that somebody waits for: each is an entry in the mailbox of the pod that does, a stream
 -- `{prefix}:$:pod:<pod>:answers`, which its reader empties. It is written in the step that ends the job, so whoever finds the
 -- job ended, or gone, and then no entry that was not read, knows that none will come.
--- Neighbours: `finish.lua` ends jobs; `reply-mailbox.ts` reads; `core/model/mailbox.ts` has the bounds.
+-- Neighbours: `finish.lua` ends jobs; `replies.ts` reads; `core/model/mailbox.ts` has the bounds.
 
 local function mailbox(podId) return sys .. 'pod:' .. podId .. ':answers' end
 -- For that long answers wait for a pod that does not read; it may be dead.

@@ -1,8 +1,7 @@
 /**
- * What a person does to one entity, on Redis. Neighbours: `lua/control.lua` says what each step does;
+ * What the operator does to one entity, on Redis. Neighbours: `lua/control.lua` says what each step does;
  * `core/ports/operator.ts` what it means.
  */
-
 import { presentRun } from '../../../core/enqueue/schedule-checks.js';
 import { type EntityRef, encodeSegment, entityKey, parseEntityKey } from '../../../core/model/entity.js';
 import { StoreRefusedError } from '../../../core/model/store-errors.js';
@@ -17,20 +16,15 @@ import type {
   Unblocking,
 } from '../../../core/ports/operator.js';
 import { shownNumber } from '../bullmq/job-fields.js';
-import type { Channel } from '../connection/channel.js';
+import type { StoreContext } from '../context.js';
 import { readPages, readPayload, readRows, sharedQueue } from '../decode.js';
-import type { KeySpace } from '../keys.js';
 
 export class RedisControl implements EntityControl {
-  constructor(
-    private readonly channel: () => Channel,
-    private readonly keySpace: KeySpace,
-    private readonly codecs: Codecs,
-  ) {}
+  constructor(private readonly context: StoreContext) {}
 
   async pause(entity: EntityRef, isPaused: boolean): Promise<void> {
     const how = isPaused ? 'paused' : 'resumed';
-    // What a pause of an older BullMQ has put aside comes back in pieces.
+    // A resume moves jobs that a pause by an older BullMQ has set aside, page by page.
     while ((await this.call(entity, 'pause', [how], ([left]) => Number(left))) > 0);
   }
 
@@ -39,14 +33,16 @@ export class RedisControl implements EntityControl {
       if (was === 'REFUSED')
         throw Number(code) === OF_A_SCHEDULE
           ? presentRun(entity)
-          : new StoreRefusedError(`BullMQ would not remove the job that blocks ${entityKey(entity)} (code ${code}).`);
+          : new StoreRefusedError(
+              `BullMQ refused to remove the job that blocks ${entityKey(entity)} (code ${code}); nothing was changed.`,
+            );
       return was === '1';
     });
   }
 
   status(entity: EntityRef): Promise<EntityStatus> {
-    const { base, type } = this.keySpace.of(entity);
-    return this.channel().call(
+    const { base, type } = this.context.keySpace.of(entity);
+    return this.context.channel.call(
       'status',
       [base, type],
       ([waiting, active, delayed, failed, parents, paused, jobId, reason, ...runs]) => ({
@@ -65,12 +61,14 @@ export class RedisControl implements EntityControl {
   async pauseType(type: string, isPaused: boolean): Promise<void> {
     const T = encodeSegment(type);
     const how = isPaused ? 'paused' : 'resumed';
-    await this.channel().call('pauseType', [T, how], () => undefined);
+    await this.context.channel.call('pauseType', [T, how], () => undefined);
     for (let cursor: string | undefined = '0'; cursor !== undefined; ) {
-      const page: string[] = await this.channel().call('entitiesOf', [T, cursor, PAGE], found => found.map(String));
+      const page: string[] = await this.context.channel.call('entitiesOf', [T, cursor, PAGE], found =>
+        found.map(String),
+      );
       const [next, ...ids] = page;
-      const told = ids.flatMap(id => [this.keySpace.of(parseEntityKey(`${T}:${id}`)).base, id]);
-      if (told.length > 0) await this.channel().call('tellOfType', [T, ...told], () => undefined);
+      const told = ids.flatMap(id => [this.context.keySpace.of(parseEntityKey(`${T}:${id}`)).base, id]);
+      if (told.length > 0) await this.context.channel.call('tellOfType', [T, ...told], () => undefined);
       cursor = next === '0' ? undefined : next;
     }
   }
@@ -86,17 +84,17 @@ export class RedisControl implements EntityControl {
   }
 
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
-    const { base } = this.keySpace.of(entity);
+    const { base } = this.context.keySpace.of(entity);
     return readPages(from, limit, (from, limit) =>
-      this.channel().call('list', [base, state, from, limit], ([isCut, ...rows]) => ({
+      this.context.channel.call('list', [base, state, from, limit], ([isCut, ...rows]) => ({
         isCut: isCut === '1',
-        rows: readRows(rows, FIELDS, row => readView(this.codecs, row)),
+        rows: readRows(rows, FIELDS, row => readView(this.context.config.codecs, row)),
       })),
     );
   }
 
   locate(entity: EntityRef): QueueLocation {
-    const { queue, prefix } = this.keySpace.of(entity);
+    const { queue, prefix } = this.context.keySpace.of(entity);
     return { name: queue, prefix };
   }
 
@@ -106,8 +104,8 @@ export class RedisControl implements EntityControl {
     more: readonly string[],
     read: (answer: readonly unknown[]) => T,
   ): Promise<T> {
-    const { base, type, id } = this.keySpace.of(entity);
-    return this.channel().call(op, [base, type, id, ...more], answer => {
+    const { base, type, id } = this.context.keySpace.of(entity);
+    return this.context.channel.call(op, [base, type, id, ...more], answer => {
       if (answer[0] === 'SHARED') throw sharedQueue(base, entity, answer[1]);
       return read(answer);
     });
@@ -116,10 +114,10 @@ export class RedisControl implements EntityControl {
 
 const FIELDS = 7;
 
-/** BullMQ's code for a job that it does not remove, as a job scheduler counts on it. */
+/** BullMQ's code for a job that it does not remove since a job scheduler needs it. */
 const OF_A_SCHEDULE = -8;
 
-/** Entities that are told in one step. */
+/** Entities whose owners are told in one step. */
 const PAGE = 500;
 
 /** Reads `id, name, since when`. */

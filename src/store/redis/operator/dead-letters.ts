@@ -1,26 +1,20 @@
-/** Dead letters on Redis. Neighbours: `lua/dead.lua` says what each step does; `core/ports/operator.ts` what it means. */
+/** Dead letters on Redis. Neighbours: `lua/dead-letters.lua` says what each step does; `core/ports/operator.ts` what it means. */
 
 import { encodeSegment, parseEntityKey } from '../../../core/model/entity.js';
 import { StoreRefusedError } from '../../../core/model/store-errors.js';
-import type { Codecs } from '../../../core/payload/codec.js';
 import type { DeadLetter, DeadLetters, QueueLocation } from '../../../core/ports/operator.js';
 import { stacksIn } from '../bullmq/failure-fields.js';
 import { shownNumber } from '../bullmq/job-fields.js';
-import type { Channel } from '../connection/channel.js';
+import type { StoreContext } from '../context.js';
 import { readPages, readPayload, readRows, sharedQueue } from '../decode.js';
-import type { KeySpace } from '../keys.js';
 
 export class RedisDeadLetters implements DeadLetters {
-  constructor(
-    private readonly channel: () => Channel,
-    private readonly keySpace: KeySpace,
-    private readonly codecs: Codecs,
-  ) {}
+  constructor(private readonly context: StoreContext) {}
 
   list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
     const T = encodeSegment(type);
     return readPages(from, limit, (from, limit) =>
-      this.channel().call('letters', [T, from, limit], ([isCut, ...rows]) => ({
+      this.context.channel.call('letters', [T, from, limit], ([isCut, ...rows]) => ({
         isCut: isCut === '1',
         rows: readRows(rows, FIELDS, row => this.read(T, row)),
       })),
@@ -28,16 +22,16 @@ export class RedisDeadLetters implements DeadLetters {
   }
 
   ids(type: string, after: string, limit: number): Promise<readonly string[]> {
-    return this.channel().call('letterIds', [encodeSegment(type), after || '0', limit], ids => ids.map(String));
+    return this.context.channel.call('letterIds', [encodeSegment(type), after || '0', limit], ids => ids.map(String));
   }
 
   async replay(type: string, letterId: string): Promise<string | undefined> {
     const T = encodeSegment(type);
-    const word = await this.channel().call('letterOf', [T, letterId], ([id]) => String(id));
+    const word = await this.context.channel.call('letterOf', [T, letterId], ([id]) => String(id));
     if (word === '') return undefined;
     const entity = parseEntityKey(`${T}:${word}`);
-    const { base } = this.keySpace.of(entity);
-    return this.channel().call('replay', [base, T, word, letterId], ([answer, detail]) => {
+    const { base } = this.context.keySpace.of(entity);
+    return this.context.channel.call('replay', [base, T, word, letterId], ([answer, detail]) => {
       if (answer === 'SHARED') throw sharedQueue(base, entity, detail);
       if (answer === 'REFUSED') {
         throw new StoreRefusedError(`BullMQ refused the job of dead letter ${letterId} of ${type} (code ${detail}).`);
@@ -52,11 +46,11 @@ export class RedisDeadLetters implements DeadLetters {
   }
 
   remove(type: string, letterId: string): Promise<boolean> {
-    return this.channel().call('removeLetter', [encodeSegment(type), letterId], ([removed]) => removed === 1);
+    return this.context.channel.call('removeLetter', [encodeSegment(type), letterId], ([removed]) => removed === 1);
   }
 
   locate(type: string): QueueLocation {
-    return this.keySpace.deadLetters(type);
+    return this.context.keySpace.deadLetters(type);
   }
 
   /** Reads `letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks, envelope`. */
@@ -79,7 +73,7 @@ export class RedisDeadLetters implements DeadLetters {
       entityId: parseEntityKey(`${type}:${id}`).id,
       jobId,
       name,
-      data: readPayload(this.codecs, data, envelope),
+      data: readPayload(this.context.config.codecs, data, envelope),
       enqueuedAtMs: shownNumber(enqueuedAt),
       diedAtMs: shownNumber(diedAt),
       attemptsMade: shownNumber(tries),

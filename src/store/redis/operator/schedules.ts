@@ -1,5 +1,5 @@
 /**
- * Schedules on Redis. Neighbours: `lua/schedule.lua` says what each step does; `core/ports/operator.ts` what it means.
+ * Schedules on Redis. Neighbours: `lua/schedules.lua` says what each step does; `core/ports/operator.ts` what it means.
  */
 
 import type { EntityRef } from '../../../core/model/entity.js';
@@ -9,23 +9,12 @@ import type { JobOptions, NewJob } from '../../../core/model/job.js';
 import type { Schedule } from '../../../core/model/schedule.js';
 import { StoreRefusedError } from '../../../core/model/store-errors.js';
 import type { Codecs } from '../../../core/payload/codec.js';
-import type { Clock } from '../../../core/ports/clock.js';
-import type { Log } from '../../../core/ports/log.js';
 import type { Schedules, ScheduleView } from '../../../core/ports/operator.js';
 import { firstByPattern } from '../../schedule-times.js';
-import { type Bull, toText } from '../bullmq/encode.js';
+import { toText } from '../bullmq/encode.js';
 import { shownNumber } from '../bullmq/job-fields.js';
-import type { Channel } from '../connection/channel.js';
+import type { StoreContext } from '../context.js';
 import { type RedisJob, readPayload, readRows, sharedQueue } from '../decode.js';
-import type { KeySpace } from '../keys.js';
-
-export interface ScheduleParts {
-  readonly keySpace: KeySpace;
-  readonly codecs: Codecs;
-  readonly clock: Clock;
-  readonly log: Log;
-  ready(): { readonly bull: Bull; readonly channel: Channel };
-}
 
 /** What BullMQ writes into a job of a schedule. */
 interface Repeat {
@@ -42,11 +31,10 @@ const BY_INTERVAL = '0';
 const OVER = 'over';
 
 export class RedisSchedules implements Schedules {
-  constructor(private readonly parts: ScheduleParts) {}
+  constructor(private readonly context: StoreContext) {}
 
   async put(job: NewJob, { id, every, pattern, tz }: Schedule): Promise<number> {
-    const { keySpace, clock } = this.parts;
-    const { bull, channel } = this.parts.ready();
+    const { keySpace, clock, bull, channel } = this.context;
     const keys = keySpace.of(job.entity);
     const template = bull.encodeAdd(job, keys).options;
     const opts = { ...JSON.parse(template), repeat: { every, pattern, tz, count: 1 } };
@@ -69,17 +57,15 @@ export class RedisSchedules implements Schedules {
   }
 
   list(entity: EntityRef, from: number, limit: number): Promise<ScheduleView[]> {
-    const { base } = this.parts.keySpace.of(entity);
-    return this.parts
-      .ready()
-      .channel.call('schedules', [base, from, limit], answer =>
-        readRows(answer, 9, row => readSchedule(this.parts.codecs, row)),
-      );
+    const { base } = this.context.keySpace.of(entity);
+    return this.context.channel.call('schedules', [base, from, limit], answer =>
+      readRows(answer, 9, row => readSchedule(this.context.config.codecs, row)),
+    );
   }
 
   remove(entity: EntityRef, id: string): Promise<boolean> {
-    const { base, type, id: I } = this.parts.keySpace.of(entity);
-    return this.parts.ready().channel.call('unschedule', [base, type, I, id], ([was, whose]) => {
+    const { base, type, id: I } = this.context.keySpace.of(entity);
+    return this.context.channel.call('unschedule', [base, type, I, id], ([was, whose]) => {
       if (was === 'SHARED') throw sharedQueue(base, entity, whose);
       return was === '1';
     });
@@ -89,7 +75,7 @@ export class RedisSchedules implements Schedules {
   nextOf({ scheduleId, options }: RedisJob): string {
     if (scheduleId === undefined) return '';
     const { every, pattern, tz, count = 1, limit, endDate } = ((options as JobOptions)['repeat'] ?? {}) as Repeat;
-    const now = this.parts.clock.wallMs();
+    const now = this.context.clock.wallMs();
     if ((limit !== undefined && count >= limit) || (endDate !== undefined && now > endDate)) return OVER;
     if (every !== undefined) return BY_INTERVAL;
     const after = Math.max(now, Number((options as JobOptions)['prevMillis'] ?? 0));
@@ -97,7 +83,7 @@ export class RedisSchedules implements Schedules {
       return String(firstByPattern({ pattern: String(pattern), tz }, after));
     } catch (error) {
       // Somebody has written it by hand.
-      this.parts.log.warn(`Schedule "${scheduleId.slice(0, 300)}" ends: ${messageOf(error).slice(0, 300)}`);
+      this.context.log.warn(`Schedule "${scheduleId.slice(0, 300)}" ends: ${messageOf(error).slice(0, 300)}`);
       return OVER;
     }
   }

@@ -167,8 +167,8 @@ describe('what a hook awaits', () => {
     const late = gate();
     const { createStore } = storeWith(() => late.promise);
     const sent: unknown[] = [];
-    const app = await application([], { lazyConnect: true }, (options, config, events) => {
-      const store = createStore(options, config, events);
+    const app = await application([], { lazyConnect: true }, async (options, config, events) => {
+      const store = await createStore(options, config, events);
       const { add } = store;
       store.add = (job, hint) => {
         sent.push(job.name);

@@ -1,9 +1,9 @@
 /**
- * Answers to jobs that this pod waits for, on Redis.
+ * Replies to the calls of this pod, on Redis.
  *
- * Owns the fourth connection of a pod, which is opened when the first answer is waited for, and reads its mailbox: blocking,
- * from its beginning, and what was read is removed with the next call. So nothing is lost with a connection, and what is read
- * twice says nothing new. Neighbour: `lua/reply-mailbox.lua` says what is in the mailbox.
+ * Owns the fourth connection of a pod, which is opened for the first call that waits. It reads the mailbox: blocking, from its
+ * beginning, and what was read is removed with the next call. So nothing is lost with a connection, and a reply that is read
+ * twice changes nothing. Neighbour: `lua/reply-mailbox.lua` says what is in the mailbox.
  */
 import type { Redis } from 'ioredis';
 import { readEnvelope } from '../../core/model/envelope.js';
@@ -12,51 +12,46 @@ import { MAX_UNREAD } from '../../core/model/mailbox.js';
 import { type Notice, type Reply, readReply, thrownAs, writeReply } from '../../core/model/reply.js';
 import type { AddressedReply } from '../../core/model/reply-of.js';
 import { StoreUnavailableError } from '../../core/model/store-errors.js';
-import type { Clock } from '../../core/ports/clock.js';
-import type { Log } from '../../core/ports/log.js';
 import { nextTurn } from '../../core/ports/own-timers.js';
 import type { AskedJob, FoundJob, Received, Replies } from '../../core/ports/replies.js';
-import type { Channel } from './connection/channel.js';
 import { answerOrDrop, connected, createConnection, watchConnection } from './connection/connection.js';
-import { type RedisConnectionOptions } from './connection/options.js';
+import type { RedisConnectionOptions } from './connection/options.js';
 import type { Rights } from './connection/rights.js';
+import type { StoreContext } from './context.js';
 import { readRows } from './decode.js';
-import type { KeySpace } from './keys.js';
 
-export interface ReplyMailboxParts {
+export interface RepliesParts {
   readonly redis: RedisConnectionOptions;
-  readonly podId: string;
-  readonly keySpace: KeySpace;
-  readonly clock: Clock;
-  readonly log: Log;
   readonly rights: Rights;
-  channel(): Channel;
 }
 
-/** Seconds that a wait lasts: what a half-open socket swallows is read again no later. */
+/** Seconds that a wait lasts: after a half-open socket, replies are read again no later. */
 const WAIT_SECONDS = 5;
 const NO_ENTRY = '0-0';
-const ANSWERS_AT_ONCE = 128;
-/** Bytes of answers that are handed over in one turn of the event loop: they are parsed. */
+const REPLIES_AT_ONCE = 128;
+/** Bytes of replies that are handed over, and so parsed, in one turn of the event loop. */
 const BYTES_PER_TURN = 256 * 1024;
 
 /** An entry of the stream: its id, and names and values. */
 type Entry = readonly [id: string, fields: readonly string[]];
 
-export class ReplyMailbox implements Replies {
+export class RedisReplies implements Replies {
   private redis: Redis | undefined;
   private closed = false;
-  /** Entries that were read, and are still there. */
+  /** Entries that were read, and are still in the mailbox. */
   private read: readonly string[] = [];
-  /** Whether those of the time before were removed. */
+  /** The removal of the entries read before those. */
   private removed: Promise<unknown> = Promise.resolve();
-  /** Those of them that were not handed over yet. */
+  /** Entries that were read, and not handed over yet. */
   private rest: readonly Entry[] = [];
 
-  constructor(private readonly parts: ReplyMailboxParts) {}
+  constructor(
+    private readonly context: StoreContext,
+    private readonly parts: RepliesParts,
+  ) {}
 
   get address(): string {
-    return this.parts.podId;
+    return this.context.podId;
   }
 
   async receive(): ReturnType<Replies['receive']> {
@@ -72,48 +67,49 @@ export class ReplyMailbox implements Replies {
 
   private async readMailbox(): Promise<readonly Entry[]> {
     const redis = await this.connection();
-    const { rights, keySpace, podId } = this.parts;
+    const { rights } = this.parts;
+    const { keySpace, podId, clock } = this.context;
     const box = keySpace.answers(podId);
     const { removed } = this;
     this.removed = Promise.resolve();
-    // What Redis would not remove comes again, at once: the caller is to pause first.
+    // If Redis refused the removal, the same entries come again at once: this rejects, so that the caller pauses first.
     await removed;
-    // Also of nothing: a replica, where nothing new may ever come, refuses it.
+    // Sent even if there is nothing to remove: a replica, which may never get new entries, refuses it.
     const removing = redis.xdel(box, ...(this.read.length > 0 ? this.read : [NO_ENTRY]));
     this.removed = rights.heed('XDEL', removing);
     this.removed.catch(() => {});
     this.read = [];
-    const reading = redis.xread('COUNT', ANSWERS_AT_ONCE, 'BLOCK', 1000 * WAIT_SECONDS, 'STREAMS', box, '0');
+    const reading = redis.xread('COUNT', REPLIES_AT_ONCE, 'BLOCK', 1000 * WAIT_SECONDS, 'STREAMS', box, '0');
     const waiting = rights.heed('XREAD', reading);
-    const [mailbox] = (await answerOrDrop(redis, waiting, 2000 * WAIT_SECONDS, this.parts.clock)) ?? [];
+    const [mailbox] = (await answerOrDrop(redis, waiting, 2000 * WAIT_SECONDS, clock)) ?? [];
     return mailbox?.[1] ?? [];
   }
 
   async *unread(): ReturnType<Replies['unread']> {
     let read: readonly string[] = [];
     for (let seen = 0; seen <= MAX_UNREAD; seen += read.length) {
-      const rows = await this.parts.channel().call('unread', read, answer => readRows(answer, 4, row => row));
+      const rows = await this.context.channel.call('unread', read, response => readRows(response, 4, row => row));
       if (rows.length === 0) return;
       yield rows.map(([, ...row]) => received(row));
       read = rows.map(([id = '']) => id);
     }
   }
 
-  tell(pod: string, call: string, answer: Reply | Notice): Promise<void> {
-    return this.parts.channel().call('tell', [pod, call, answer.kind, writeReply(answer)], () => {});
+  tell(pod: string, call: string, reply: Reply | Notice): Promise<void> {
+    return this.context.channel.call('tell', [pod, call, reply.kind, writeReply(reply)], () => {});
   }
 
   find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]> {
-    const args = jobs.flatMap(({ entity, jobId, call }) => [this.parts.keySpace.of(entity).base, jobId, call]);
-    return this.parts.channel().call('find', args, answer => readRows(answer, 5, readFound));
+    const args = jobs.flatMap(({ entity, jobId, call }) => [this.context.keySpace.of(entity).base, jobId, call]);
+    return this.context.channel.call('find', args, response => readRows(response, 5, readFound));
   }
 
   cancel({ entity, jobId, call }: AskedJob): Promise<boolean> {
-    const { base, type, id } = this.parts.keySpace.of(entity);
-    return this.parts.channel().call('cancel', [base, type, id, jobId, call], ([was]) => was === '1');
+    const { base, type, id } = this.context.keySpace.of(entity);
+    return this.context.channel.call('cancel', [base, type, id, jobId, call], ([was]) => was === '1');
   }
 
-  /** What comes from now on is nobody's, and goes when its time is over. */
+  /** Replies that arrive from now on are not read; they expire with the mailbox. */
   close(): void {
     this.closed = true;
     this.redis?.disconnect();
@@ -122,9 +118,9 @@ export class ReplyMailbox implements Replies {
   private async connection(): Promise<Redis> {
     if (this.closed) throw new StoreUnavailableError('The connection to Redis has been closed.');
     if (!this.redis) {
-      this.redis = createConnection(this.parts.redis, 'answers', this.parts.podId);
-      // It may fail by itself, where Redis takes no more connections: then answers come with the slow question only.
-      watchConnection(this.redis, 'answers', this.parts.log, NO_EVENTS);
+      this.redis = createConnection(this.parts.redis, 'answers', this.context.podId);
+      // It may fail alone, if Redis takes no more connections: replies then come only with the slow poll.
+      watchConnection(this.redis, 'answers', this.context.log, NO_EVENTS);
     }
     await connected(this.redis);
     return this.redis;
@@ -143,7 +139,7 @@ function received([call = '', kind = '', text = '']: readonly string[]): Receive
   return { call, reply: readReply(kind, text) };
 }
 
-/** As `lua/reply-mailbox.lua` reads it; '' where nobody waits. */
+/** As `lua/reply-mailbox.lua` reads it; '' if no call waits. */
 export function encodeReply(reply: AddressedReply | undefined): string {
   return reply ? `${reply.pod} ${reply.call} ${reply.kind} ${reply.text ?? ''}` : '';
 }
