@@ -1,7 +1,7 @@
 /**
  * Claims on Redis: which pod works an entity.
- * Neighbours: `lua/try-claim.lua`, `lua/claim.lua` and `lua/renewal.lua` say what each step does; `work.ts` is what an owner
- * does; `renewal/` sends the renewals.
+ * Neighbours: `lua/try-claim.lua`, `lua/resync.lua`, `lua/release.lua` and `lua/renewal.lua` say what each step does; `work.ts` is
+ * what an owner does; `renewal/` sends the renewals.
  */
 import type { Claim } from '../../core/model/claim.js';
 import { type EntityRef, encodeSegment } from '../../core/model/entity.js';

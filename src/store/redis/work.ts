@@ -1,6 +1,6 @@
 /**
  * The work of an owner on Redis: fetch, end, give back.
- * Neighbours: `lua/take.lua`, `lua/finish.lua` and `lua/claim.lua` say what each step does; `job-end.ts` encodes ends;
+ * Neighbours: `lua/take.lua`, `lua/finish.lua` and `lua/release.lua` say what each step does; `job-end.ts` encodes ends;
  * `claims.ts` makes this pod the owner.
  */
 import type { Claim } from '../../core/model/claim.js';
