@@ -1,4 +1,4 @@
-// Writes src/store/redis/lua/generated.ts from the .lua files beside it: nothing is read from disk at run time. The module is not
+// Writes src/store/redis/lua/generated.ts from the .lua files next to it: nothing is read from disk at run time. The module is not
 // checked in, so that each line of Lua stands once; `npm ci`, the build and each run of the tests write it. `--check` lints as well.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';

@@ -8,7 +8,16 @@ import { faultsOf } from './prose-rules.mjs';
 import { proseOf } from './prose-text.mjs';
 
 /** Files, and folders that end with a slash, whose prose keeps the rules. The longest entry of both lists that fits a file decides. */
-export const ENFORCED = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/', 'examples/'];
+export const ENFORCED = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'docs/',
+  'examples/',
+  'src/store/redis/lua/',
+  'scripts/lua/',
+  'scripts/lua.mjs',
+];
 
 /** Those that do not yet. An entry without a fault must move to {@link ENFORCED}. */
 export const NOT_YET = ['src/', 'test/', 'scripts/', 'benchmarks/', 'jest.config.mjs'];

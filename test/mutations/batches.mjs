@@ -34,7 +34,7 @@ export const batchGuards = [
     guard: 'batches: a stale claim ends none',
     cites: 'I3',
     file: FINISH,
-    from: "  if not mine(B, epoch) then return {'STALE'} end\n  local settled, isEnding",
+    from: "  if not owns(B, epoch) then return {'STALE'} end\n  local settled, isEnding",
     to: '  local settled, isEnding',
     tests: CONTRACT,
   },

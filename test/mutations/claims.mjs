@@ -5,7 +5,7 @@ const CLAIMS = ['test/integration/races-claims.test.ts'];
 const WIRE = ['test/integration/races-wire.test.ts'];
 const CLOCK = ['test/integration/races-clock.test.ts'];
 const KEEPER = ['test/unit/store/redis/renewal/lease-keeper.test.ts'];
-const MINE = "if not mine(B, epoch) then return {'STALE'} end\n";
+const MINE = "if not owns(B, epoch) then return {'STALE'} end\n";
 
 const script = name => `src/store/redis/lua/${name}.lua`;
 
@@ -155,7 +155,7 @@ export const claimGuards = [
     guard: 'an add puts its entity in `due`',
     cites: 'I7',
     file: script('route'),
-    from: '  lookBy(T, I, atUs)\n',
+    from: '  inspectBy(T, I, atUs)\n',
     to: '',
     tests: CONTRACT,
   },

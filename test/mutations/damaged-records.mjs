@@ -104,8 +104,8 @@ export const damagedRecordGuards = [
     guard: 'a claim that ends later than any is live only while its owner is heard',
     cites: 'damage, I7',
     file: `${SCRIPTS}claim.lua`,
-    from: 'local isHeard = not (claim[RESTS] or isDamaged) or',
-    to: 'local isHeard = not claim[RESTS] or',
+    from: 'local isHeard = not (claim[DORMANT] or isDamaged) or',
+    to: 'local isHeard = not claim[DORMANT] or',
     tests: TESTS,
   },
 ];

@@ -118,7 +118,7 @@ export const parkedGuards = [
     cites: 'race 16',
     file: script('try-claim'),
     from: '    park(B, T, I)\n    return {isPaused',
-    to: '    lookAgain(T, I, 5000000)\n    return {isPaused',
+    to: '    inspectAfter(T, I, 5000000)\n    return {isPaused',
     tests: DROPS,
   },
   {
@@ -133,7 +133,7 @@ export const parkedGuards = [
     guard: 'parked: any pod goes on with the resume of a type',
     cites: 'I7',
     file: script('drop-jobs'),
-    from: '    for _, I in ipairs(resumed) do lookBy(T, I, nowUs) end\n',
+    from: '    for _, I in ipairs(resumed) do inspectBy(T, I, nowUs) end\n',
     to: '',
     tests: STEPS,
   },
@@ -160,8 +160,8 @@ export const boundedGuards = [
     guard: 'bounded: nothing is fetched before all of it is back',
     cites: 'I6',
     file: script('grant'),
-    from: '    disown(B)\n    lookBy(T, I, nowUs)\n',
-    to: '    lookBy(T, I, nowUs)\n',
+    from: '    disown(B)\n    inspectBy(T, I, nowUs)\n',
+    to: '    inspectBy(T, I, nowUs)\n',
     tests: STEPS,
   },
   {

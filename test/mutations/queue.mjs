@@ -4,7 +4,7 @@ const PROTOCOL = ['test/integration/redis-protocol.test.ts'];
 const CLAIMS = ['test/integration/races-claims.test.ts'];
 const QUEUE = ['test/integration/races-queue.test.ts'];
 const CHANNEL = ['test/unit/store/redis/connection/channel.test.ts'];
-const MINE = "if not mine(B, epoch) then return {'STALE'} end\n";
+const MINE = "if not owns(B, epoch) then return {'STALE'} end\n";
 
 const script = name => `src/store/redis/lua/${name}.lua`;
 
@@ -165,7 +165,7 @@ export const queueGuards = [
     guard: 'leaving is guarded',
     cites: 'I3',
     file: script('release'),
-    from: "function OPS.defer(B, T, I, epoch, jobId, graceMs)\n  if not mine(B, epoch) then return {'STALE'} end\n",
+    from: "function OPS.defer(B, T, I, epoch, jobId, graceMs)\n  if not owns(B, epoch) then return {'STALE'} end\n",
     to: 'function OPS.defer(B, T, I, epoch, jobId, graceMs)\n',
     tests: CONTRACT,
   },

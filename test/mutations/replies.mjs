@@ -62,7 +62,7 @@ export const replyGuards = [
     guard: 'an entity whose last job is cancelled is looked at',
     cites: 'I8',
     file: script('replies'),
-    from: '  if not isLive(claimOf(B)) then lookNow(B, T, I) end\n',
+    from: '  if not isLive(claimOf(B)) then inspectNow(B, T, I) end\n',
     to: '',
     tests: CONTRACT,
   },

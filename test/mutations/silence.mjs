@@ -113,7 +113,7 @@ export const silenceGuards = [
     guard: 'what was due for nobody while it was paused is due again, also while its claim is in its grace',
     cites: 'I7',
     file: script('inspect'),
-    from: '    lookBy(T, I, untilUs)\n',
+    from: '    inspectBy(T, I, untilUs)\n',
     to: '',
     tests: CONTRACT,
   },

@@ -2,7 +2,7 @@
 -- Owns: job ids after a queue was gone, and the life of the fence that idempotency keys need.
 -- Neighbours: `known-jobs.lua` knows duplicates, `route.lua` routes what was added, `mend.lua` mends damage.
 
--- Takes back what a failing add wrote.
+-- Takes back what a failed add has written.
 local function undo(B, id)
   pcall(redis.call, 'LREM', B .. ':wait', 0, id)
   pcall(redis.call, 'ZREM', B .. ':delayed', id)
@@ -14,14 +14,16 @@ end
 -- The number that BullMQ gave last, as far as this batch knows.
 local lastIds = {}
 
--- A queue that was gone numbers its jobs on: an idempotency key may still answer with an id of before. Answers the last one.
+-- The ids of a queue that was gone go on from its last one, since an idempotency key may still name an earlier id.
+-- Returns that last id.
 local function restoreIdCounter(B)
   local lastId = whole(claimOf(B)[LAST_ID])
   if lastId then redis.call('SET', B .. ':id', lastId) end
   return lastId or '0'
 end
 
--- An idempotency key outlives its job, and the fence its key. Once the job is routed: then there is a fence, which expires, or an owner.
+-- The fence must live as long as an idempotency key, which outlives its job. Called after routing: then the fence
+-- expires, or has an owner.
 local function extendFence(B, opts)
   local ttlMs = tonumber((cmsgpack.unpack(opts).de or {}).ttl or '0')
   local untilMs = nowMs + ttlMs - FENCE_SECONDS * 1000
@@ -31,9 +33,9 @@ local function extendFence(B, opts)
   if not claimOf(B)[OWNER] then expireIdleFence(B) end
 end
 
--- BullMQ's add. One that fails half-way is undone; a hash that an earlier one left behind, in no state at all, is no
--- duplicate but a wreck, and makes way (race 38). The envelope ('': none) is of the job that is added, not of one that is known.
--- One of a flow may have a parent, as BullMQ's field of that name says.
+-- BullMQ's add, undone if it fails half-way. A hash without a state is left of an earlier add that failed: the new job
+-- takes its place (race 38). The envelope ('': none) is for the job that is added, and not for a known one. 'parent' is
+-- BullMQ's field.
 local function addOnce(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope, parent)
   local hadWritten = hasWritten
   local lastId = lastIds[B] or redis.call('GET', B .. ':id') or restoreIdCounter(B)
@@ -44,7 +46,7 @@ local function addOnce(B, kind, name, timestamp, data, opts, customId, dedupKey,
     if drop then DROPS.remove(B, customId) else redis.call('DEL', B .. ':' .. customId) end
     existed = false
   end
-  -- One that takes the place of a delayed job has an id of its own ('replace').
+  -- A job that replaces a delayed one ('replace') has an id of its own.
   local known = knownBy(B, dedupKey)
   local args = {{B .. ':', customId, name, timestamp}, data, opts}
   if dedupKey ~= '' then args[1][9] = dedupKey end
@@ -63,10 +65,10 @@ local function addOnce(B, kind, name, timestamp, data, opts, customId, dedupKey,
     ok, id = pcall(BULL.addStandardJob, keysOf.addStandardJob(B), args)
   end
   if ok then
-    -- a duplicate is answered with an older one
+    -- for a duplicate, BullMQ returns an older id
     if customId == '' and dedupKey == '' then lastIds[B] = id end
     if customId ~= '' and not existed and id == customId and id ~= known then
-      -- others may have had the id before it, and may have it after it
+      -- other jobs may have had this id before, and may have it later
       redis.call('HSET', B .. ':' .. id, 'nth', redis.call('GET', B .. ':id') or '')
       if drop then redis.call('HSET', B .. ':' .. id, 'after', drop) end
     end
@@ -85,7 +87,7 @@ local function addOnce(B, kind, name, timestamp, data, opts, customId, dedupKey,
   error(id, 0)
 end
 
--- As that; once more, where damage was in its way.
+-- Adds a job; after mending damage that was in its way, once more.
 local function addJob(B, ...)
   local ok, id = pcall(addOnce, B, ...)
   if ok then return id end

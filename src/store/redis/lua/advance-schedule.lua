@@ -1,17 +1,18 @@
--- Schedules, on BullMQ's Job Schedulers: each has one job at a time, for its next run. The run after that is made in the step in
--- which the job ends, so no crash ends a schedule, and runs do not pile up behind one that takes long.
--- Neighbours: `finish.lua` ends jobs; `schedules.ts` knows patterns, which Redis does not.
+-- Schedules, on BullMQ's Job Schedulers. A schedule has one job at a time, for its next run. The run after that is made
+-- in the step that ends the job. So no crash ends a schedule, and runs do not pile up behind a long one.
+-- Owns: the next run of a schedule. Neighbours: `finish.lua` ends jobs, `schedules.lua` changes schedules,
+-- `operator/schedules.ts` knows patterns, which Redis does not.
 
--- The id of a schedule's present job, which waits, runs or is for later.
+-- The id of a schedule's present job, which waits, runs or is delayed.
 local function presentOf(B, id)
   local score = redis.call('ZSCORE', B .. ':repeat', id)
   return score and 'repeat:' .. id .. ':' .. score
 end
 
--- Of a run whose id says so.
+-- The schedule of a run, as its id says.
 local function scheduleOf(jobId) return string.match(jobId, '^repeat:(.+):%d+$') end
 
--- The options of a run; where its hash was deleted, or is damaged, those that its schedule has.
+-- The options of a run. If its hash was deleted or is damaged, the options of its schedule.
 local TIMES = {'every', 'pattern', 'tz', 'limit', 'startDate', 'endDate', 'offset'}
 local function runOptions(B, id, json)
   local opts = tableOf(json)
@@ -27,7 +28,7 @@ local function runOptions(B, id, json)
   return opts
 end
 
--- A run whose hash was deleted before it was fetched tells its pod what it would have told: when its schedule runs next.
+-- A run whose hash was deleted before it was fetched still tells its pod when its schedule runs next.
 local function asRun(B, jobId, fields)
   if string.sub(jobId, 1, 7) ~= 'repeat:' then return fields end
   for f = 1, #fields, 2 do
@@ -40,8 +41,9 @@ local function asRun(B, jobId, fields)
   return fields
 end
 
--- Where a run by an interval has its time taken already, which BullMQ's update does not look behind: moves the schedule on to before
--- the next time that is free, and answers the id that its present run would have there. The steps grow: many may be kept.
+-- For a schedule by an interval whose next time is taken, which BullMQ's update does not see. Moves the schedule to
+-- just before the next free time, and returns the id of a run at that time. The steps grow, since many times may be
+-- taken.
 local function skipTaken(B, id, every)
   local key, step, looks = B .. ':repeat:' .. id, every, 0
   local atMs = tonumber((redis.call('ZSCORE', B .. ':repeat', id)))
@@ -55,16 +57,16 @@ local function skipTaken(B, id, every)
   return 'repeat:' .. id .. ':' .. before
 end
 
--- A job of a schedule ends. 'nextMs': when it runs next, by its pattern; '0' by its interval, which BullMQ's body knows; 'over'.
--- An end that comes twice, or of a schedule that was put anew, is not of its present job: nothing is done. The schedule has the
--- envelope, too: the hash of its run may be gone.
+-- A job of a schedule ends. 'nextRun': the time of the next run by its pattern, 'interval', which BullMQ's body
+-- computes, or 'over'. Does nothing if the job is not the schedule's present one: the end came twice, or the schedule
+-- was put again. The schedule keeps the envelope too, since the hash of its run may be gone.
 local function advance(B, jobId, nextMs)
   local id, json, envelope = unpack(redis.call('HMGET', B .. ':' .. jobId, 'rjk', 'opts', 'aq'))
   id = id or scheduleOf(jobId)
   if not id or jobId ~= presentOf(B, id) then return end
   local key = B .. ':repeat:' .. id
   local kind = redis.call('TYPE', key).ok
-  -- what is no hash can't say when it runs next
+  -- without a hash, there is nothing that says when it runs next
   if nextMs == 'over' or (kind ~= 'hash' and kind ~= 'none') then
     BULL.removeJobScheduler(keysOf.removeJobScheduler(B), {id, B .. ':'})
     return
@@ -72,7 +74,7 @@ local function advance(B, jobId, nextMs)
   local opts = runOptions(B, id, json)
   local times = opts['repeat']
   times.count = (tonumber(times.count) or 1) + 1
-  -- Of its time there may be one that somebody has moved before it: it waits for its next try, or has failed and is kept.
+  -- A run of that time may have been moved ahead: it waits for its next attempt, or has failed and is kept.
   while nextMs ~= '0' and redis.call('EXISTS', key .. ':' .. nextMs) == 1 do
     nextMs = string.format('%.0f', nextMs + 1)
   end

@@ -1,21 +1,24 @@
 -- Claims: which pod works an entity, and the guard of each step (I1, I3, I4).
 --
--- A pod never uses an epoch twice, so owner and epoch together name one claim. The token is the fencing token for systems outside
--- Redis. A release keeps the token: the hash of a claim is also the fence, which expires a day after its last use.
+-- A pod never uses an epoch twice, so owner and epoch together name one claim. The token is the fencing token for
+-- systems outside Redis. A release keeps the token: the hash of a claim is also the fence, which expires a day after
+-- its last use.
 --
--- A dormant claim is of an idle worker whose queue was empty. It has a long 'until', and is live only while its owner's renewals
--- are heard. New work ends that: the claim then lasts a lease, unless its owner hears of the work (I7).
+-- A dormant claim is of an idle worker whose queue was empty. It has a long 'until', and is live only while its owner's
+-- renewals are heard. New work ends that: the claim then lasts a lease, unless its owner hears of the work (I7).
 --
--- Owns: the hash of the claim, and how it is read. Neighbours: `grant.lua` grants claims, `settle.lua` gives them up, `hold.lua` has
--- holds, `renewal.lua` renews.
+-- Owns: the hash of the claim, and how it is read. Neighbours: `grant.lua` grants claims, `settle.lua` gives them up,
+-- `hold.lua` has holds, `renewal.lua` renews.
 
 local function fence(B) return B .. ':$:worker' end
--- A fence without an owner lasts that long; it also knows the last automatic id of a queue that is gone, so that no job of a day
--- has the id of another, and for longer where an idempotency key may answer with one.
+-- The life of a fence without an owner. It also keeps the last automatic id of a queue that is gone, so that no two
+-- jobs of a day share an id. It lives longer if an idempotency key may name an id.
 local FENCE_SECONDS = 86400
 
--- The claim, read once a batch: nothing else changes it while a script runs. Whoever writes it forgets it first.
-local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, RESTS, RECALL, GATHERS, LAST_ID, KEYS_UNTIL, SUSPECT, TYPE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+-- The claim, read once a batch: nothing else changes it while a script runs. Code that writes to the hash forgets it
+-- first.
+local OWNER, EPOCH, UNTIL, ENTITY, TOKEN, HOLD, DORMANT = 1, 2, 3, 4, 5, 6, 7
+local RECALL, GATHERS, LAST_ID, KEYS_UNTIL, SUSPECT, TYPE = 8, 9, 10, 11, 12, 13
 local claims = {}
 local function readClaim(B)
   local ok, claim = pcall(redis.call, 'HMGET', fence(B), 'owner', 'epoch', 'until', 'entity', 'token', 'hold', 'rests', 'recall',
@@ -26,7 +29,7 @@ local function readClaim(B)
     return {}
   end
   claim[TYPE] = claim[ENTITY] and string.match(claim[ENTITY], '^([^:]+):[^:]+$')
-  -- damaged fields count as missing; numbers are checked when they are used, which is seldom
+  -- damaged fields count as missing; numbers are checked when they are used, which is rare
   if not claim[TYPE] then claim[ENTITY] = nil end
   return claim
 end
@@ -40,11 +43,11 @@ local function claimOf(B)
   return claim
 end
 
--- More than a pod ever counts up to.
+-- More than a pod counts up to.
 local MAX_EPOCH = 1e12
 local function epochOf(claim) return tonumber(whole(claim[EPOCH], MAX_EPOCH) or '0') end
 
--- Whose queue it is, as its fence says, or its own name.
+-- The entity of a queue, as its fence says, or the queue's own name.
 local function entityOf(B)
   local word = claimOf(B)[ENTITY]
   if word then return string.match(word, '^([^:]+):(.+)$') end
@@ -53,14 +56,14 @@ local function entityOf(B)
   return string.match(string.sub(B, #root + 1), '^([^:]+):([^:]+):queue$')
 end
 
--- Of a fence without an owner. A hold lasts as long as it has to; 'moreMs': what the fence is needed for beyond its time.
+-- Sets the expiry of a fence without an owner. 'moreMs': how long it is needed beyond its usual life, as for a hold.
 local function expireFence(B, moreMs)
   local keysMs = tonumber(whole(claimOf(B)[KEYS_UNTIL]) or '0') - nowUs / 1000
   redis.call('EXPIRE', fence(B), FENCE_SECONDS + math.ceil(math.max(0, moreMs, keysMs) / 1000))
 end
 
--- No claim lapses before this time, in us: a lease after the last silence of all pods, which is no fault of an owner. A silence
--- that lasts ends now at the earliest; if Redis's clock has stepped back, it counts as one (race 20). Read once a script.
+-- No claim lapses before this time, in us: a lease after the last silence of all pods, which no owner caused. A silence
+-- that lasts counts as ending now. So does a step back of Redis's clock (race 20). Read once a script.
 local graceEnd
 local function graceUntil()
   if not graceEnd then
@@ -70,30 +73,30 @@ local function graceUntil()
   return graceEnd
 end
 
--- Until when a claim holds if its owner is not heard any more, in us; nil if it does not hold now. An end that is further away than that
--- of any claim, or none, is damaged: the claim holds while its owner is heard, and is looked at again soon.
+-- The time until which a claim lives if its owner is not heard again, in us; nil if it is not live. An end beyond that
+-- of any claim, or none, is damage: the claim then lives while its owner is heard, and is inspected again soon.
 local MAX_CLAIM_US = math.max(86400000000, 100 * leaseUs)
 local function liveUntil(claim)
   if not claim[OWNER] then return nil end
   local untilUs = tonumber(whole(claim[UNTIL]) or MAX_WHOLE)
   local isDamaged = untilUs - nowUs > MAX_CLAIM_US
   if isDamaged then untilUs = nowUs + 10 * leaseUs end
-  local isHeard = not (claim[RESTS] or isDamaged) or redis.call('EXISTS', sys .. 'pod:' .. claim[OWNER] .. ':alive') == 1
+  local isHeard = not (claim[DORMANT] or isDamaged) or redis.call('EXISTS', sys .. 'pod:' .. claim[OWNER] .. ':alive') == 1
   if untilUs > nowUs and isHeard then return untilUs end
   return graceUntil() > nowUs and graceUntil() or nil
 end
 
--- Whether a pod owns it now, and whether another one does.
+-- Whether a pod owns it now, and whether another pod does.
 local function isLive(claim) return liveUntil(claim) ~= nil end
 local function isOthers(claim) return claim[OWNER] ~= pod and isLive(claim) end
--- The one guard. Whatever 'until' says: an outage longer than the lease is harmless where nobody took over.
-local function mine(B, epoch)
+-- The one guard. 'until' plays no part: an outage longer than the lease is harmless if no other pod took over.
+local function owns(B, epoch)
   local claim = claimOf(B)
   return claim[OWNER] == pod and claim[EPOCH] == epoch
 end
 
--- Whether its owner gathers a batch, or runs reads beside each other, and may have more jobs than are fetched: '<how many>:<until,
--- in µs>'. What is over is void, so nobody has to clear it.
+-- Whether its owner gathers a batch, or runs reads side by side, and may have more jobs than are fetched: '<how
+-- many>:<until, in us>'. An entry that is over is void, so no call has to clear it.
 local function isGathering(claim, fetched)
   if not claim[GATHERS] then return false end
   local upTo, untilUs = string.match(claim[GATHERS], '^(%d+):(%d+)$')
@@ -105,21 +108,21 @@ local function gather(B, upTo, forMs)
   redis.call('HSET', fence(B), 'gathers', string.format('%.0f:%.0f', upTo, nowUs + forMs * 1000))
 end
 
--- Whether its type is paused, of a queue that somebody knows.
+-- Whether the type of a queue is paused; not for a queue whose entity is unknown.
 local function isPausedByType(B)
   local T = claimOf(B)[TYPE]
   return T and isTypePaused(T)
 end
 
--- Whose queue it is, if another entity's: under one claim each would run the other's jobs.
+-- The entity that a queue belongs to, if it is another one: under one claim each would run the other's jobs.
 local function sharedWith(B, T, I)
   local whose, word = claimOf(B)[ENTITY], T .. ':' .. I
   if not whose or whose == word then return nil end
-  -- a queue that is named by its entity is that one's, whatever stands there
+  -- a queue with the default name belongs to the entity in its name, even if the fence says otherwise
   return B ~= string.sub(sys, 1, -3) .. word .. ':queue' and whose or nil
 end
 
--- A queue without an owner has jobs: its events stay, and the fence says whose it is.
+-- A queue without an owner has jobs: its events stay, and its fence says which entity it belongs to.
 local function keepQueueAlive(B, T, I)
   redis.call('PERSIST', B .. ':events')
   if claimOf(B)[ENTITY] then return end

@@ -1,9 +1,10 @@
--- What an operator does to one entity, or to a type, wherever it is worked: pause, resume, unblock. A pause recalls the owner: what it
--- has fetched and not started goes back.
--- Neighbours: `take.lua` and BullMQ's bodies fetch nothing of a queue that is paused or blocked; `drop-jobs.lua` and `job-views.lua` have
--- the other commands of an operator.
+-- What an operator does to one entity, or to a type, wherever it is worked: pause, resume, unblock. A pause recalls the
+-- owner: what it has fetched and not started goes back.
+-- Neighbours: `take.lua` and BullMQ's bodies fetch nothing of a queue that is paused or blocked; `drop-jobs.lua` and
+-- `job-views.lua` have the other commands of an operator.
 
--- pause: B T I how ('paused' | 'resumed'); returns {how many jobs an old version's pause still holds back}, {'SHARED', whose}
+-- how: 'paused' | 'resumed'
+-- Returns {how many jobs a pause by an older version still holds back} | {'SHARED', entity}
 function OPS.pause(B, T, I, how)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
@@ -11,9 +12,9 @@ function OPS.pause(B, T, I, how)
   local left = BULL.pause(keys, {how, '1'})
   local claim = claimOf(B)
   if how == 'resumed' then
-    lookNow(B, T, I)
+    inspectNow(B, T, I)
   elseif claim[OWNER] then
-    -- also one whose lease has passed: nobody takes over what is paused, and it may come back
+    -- also an owner whose lease has passed: no pod takes over a paused entity, and the owner may come back
     recall(B, T, I, 'pause')
   else
     keepQueueAlive(B, T, I)
@@ -22,14 +23,14 @@ function OPS.pause(B, T, I, how)
   return {left}
 end
 
--- pauseType: T how; takes effect with the next fetch of any of its entities
+-- Takes effect with the next fetch of each entity of the type.
 function OPS.pauseType(T, how)
   pausedTypes[T] = nil
   if how == 'resumed' then redis.call('DEL', sys .. 'paused:' .. T) else redis.call('SET', sys .. 'paused:' .. T, '1') end
   return {'OK'}
 end
 
--- entitiesOf: T cursor count; those that are not drained. Returns {next cursor, I…}
+-- The entities of a type that are not drained, a page of them. Returns {next cursor, I…}
 function OPS.entitiesOf(T, cursor, count)
   local page = redis.call('ZSCAN', sys .. 'due:' .. T, cursor, 'COUNT', count)
   local out = {page[1]}
@@ -37,17 +38,17 @@ function OPS.entitiesOf(T, cursor, count)
   return out
 end
 
--- tellOfType: T (B I)*; its pause, or the end of it, is told to those who work the entities
+-- Rest: (B I)*. Tells the owners of these entities that their type was paused, or resumed.
 function OPS.tellOfType(T, ...)
   local isNow, all = isTypePaused(T), {...}
   for k = 1, #all, 2 do
-    if isNow then recall(all[k], T, all[k + 1], 'pause') else lookNow(all[k], T, all[k + 1]) end
+    if isNow then recall(all[k], T, all[k + 1], 'pause') else inspectNow(all[k], T, all[k + 1]) end
   end
   return {'OK'}
 end
 
--- unblock: B T I how ('retry' | 'skip' | 'drop') jobId ('': whichever); returns {'1'} when it blocked the entity,
--- {'REFUSED', BullMQ's code}
+-- how: 'retry' | 'skip' | 'drop'; jobId: '' for any job that blocks the entity
+-- Returns {'1'} if that job blocked the entity, {'0'}, {'REFUSED', BullMQ's code} or {'SHARED', entity}
 function OPS.unblock(B, T, I, how, jobId)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
@@ -64,6 +65,6 @@ function OPS.unblock(B, T, I, how, jobId)
     if r ~= 1 then return {'REFUSED', r} end
   end
   setHold(B, nil)
-  lookNow(B, T, I)
+  inspectNow(B, T, I)
   return {'1'}
 end

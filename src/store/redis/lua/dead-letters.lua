@@ -1,19 +1,21 @@
--- 
+-- Dead letters for an operator: lists, removes and replays them.
+-- Neighbours: `move-to-dead-letters.lua` makes a letter, `job-views.lua` reads rows of jobs.
 
--- letters: T from limit; the oldest first
--- Returns {cut, …}, for each {letter, entity, jobId, name, data, timestamp, finishedOn, tries, reason, stacks, envelope}
+-- The dead letters of a type, the oldest first.
+-- Returns {cut, …}, for each {letter, entity, jobId, name, data, timestamp, finishedOn, attempts, reason, stacks,
+-- envelope}
 local LETTER = {'entity', 'jobId', 'name', 'data', 'timestamp', 'finishedOn', 'atm', 'failedReason', 'stacktrace', 'aq'}
 function OPS.letters(T, from, limit)
   local S = Letters.base(T)
   return viewsOf(S, redis.call('ZRANGE', S .. ':failed', from, from + limit - 1), LETTER)
 end
 
--- letterIds: T letter limit; those that came after that one
+-- The ids of letters after a given one.
 function OPS.letterIds(T, after, limit)
   return redis.call('ZRANGEBYSCORE', Letters.base(T) .. ':failed', '(' .. after, '+inf', 'LIMIT', 0, limit)
 end
 
--- letterOf: T letter; whose it is, or ''
+-- Returns {entity of a letter, or ''}
 function OPS.letterOf(T, letter)
   if not redis.call('ZSCORE', Letters.base(T) .. ':failed', letter) then return {''} end
   return {redis.call('HGET', Letters.base(T) .. ':' .. letter, 'entity') or ''}
@@ -21,7 +23,7 @@ end
 
 function Letters.remove(T, letter)
   local S = Letters.base(T)
-  -- what is no letter is no key of ours to delete
+  -- if it is no letter, it is no key of ours to delete
   if redis.call('ZREM', S .. ':failed', letter) == 0 then return 0 end
   local job = S .. ':' .. letter
   return redis.call('UNLINK', job, job .. ':processed', job .. ':failed') > 0 and 1 or 0
@@ -29,8 +31,8 @@ end
 
 function OPS.removeLetter(T, letter) return {Letters.remove(T, letter)} end
 
--- replay: B T I letter; its job joins the queue of its entity, with all its tries, under a new id
--- Returns {jobId}, {''} when there is no such letter, {'SHARED', whose}, {'REFUSED', BullMQ's code}
+-- The job of a letter joins the queue of its entity under a new id, with all its attempts.
+-- Returns {jobId} | {''}, no such letter | {'DAMAGED'} | {'SHARED', entity} | {'REFUSED', BullMQ's code}
 function OPS.replay(B, T, I, letter)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
@@ -38,7 +40,7 @@ function OPS.replay(B, T, I, letter)
   if fields[1] ~= I then return {''} end
   if not fields[2] or not fields[3] then return {'DAMAGED'} end
   local opts = tableOf(fields[4])
-  -- what was about its first way in
+  -- options that were about its first add
   opts.jobId, opts.delay, opts.de, opts.timestamp, opts.parent = nil, nil, nil, nil, nil
   opts['repeat'], opts.prevMillis = nil, nil
   local kind = (tonumber(opts.priority) or 0) > 0 and 'prioritized' or 'standard'
@@ -47,6 +49,6 @@ function OPS.replay(B, T, I, letter)
   Letters.moveBrought(Letters.base(T) .. ':' .. letter, B .. ':' .. id)
   Letters.remove(T, letter)
   keepQueueAlive(B, T, I)
-  lookNow(B, T, I)
+  inspectNow(B, T, I)
   return {id}
 end

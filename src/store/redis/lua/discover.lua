@@ -1,19 +1,21 @@
--- The search for work that came past us: a queue with something to do that nobody owns and that nobody is to look at soon is
--- entered into `due` (race 10). A queue with work has a `meta` key; whose it is its fence says, or its own name.
+-- The search for jobs added outside this library. A queue with work, without an owner and without an inspection soon is
+-- entered into the inspection schedule (race 10). A queue with work has a `meta` key; its fence, or its own name, says
+-- which entity it belongs to.
+-- Neighbours: `due.lua` has the inspection schedule, `claim.lua` reads fences.
 
 local function isForgotten(B, T, I)
   local claim = claimOf(B)
-  -- who rests does not look at its queue soon
-  if isLive(claim) then return claim[RESTS] and hasWork(B) end
+  -- the owner of a dormant claim does not look at its queue soon
+  if isLive(claim) then return claim[DORMANT] and hasWork(B) end
   if not hasWork(B) or isParked(B) then return false end
-  -- What is to be looked at later only, as for a delayed job, is not known to have work now.
+  -- An entity that is inspected later only, as for a delayed job, is not known to have work now.
   local score = redis.call('ZSCORE', sys .. 'due:' .. T, I)
   if score and heldForLongMs(B) then return false end
   return not score or tonumber(score) > nowUs + 10000000
 end
 
--- discover: cursor ('' to begin) intervalMs count match type…
--- Returns {next cursor ('' when the search is over, or another pod has begun one), how many were found}
+-- cursor: '' to begin; rest: the types that this pod hosts
+-- Returns {next cursor, '' when the search is over or another pod has begun one, how many were found}
 function OPS.discover(cursor, intervalMs, count, match, ...)
   if cursor == '' then
     if not redis.call('SET', sys .. 'discovery', pod, 'NX', 'PX', intervalMs) then return {'', 0} end
@@ -29,7 +31,7 @@ function OPS.discover(cursor, intervalMs, count, match, ...)
     local B = string.sub(key, 1, -6)
     local T, I = entityOf(B)
     if T and hosted[T] and isForgotten(B, T, I) then
-      if isLive(claimOf(B)) then callOwner(B, T, I) else lookBy(T, I, nowUs) end
+      if isLive(claimOf(B)) then callOwner(B, T, I) else inspectBy(T, I, nowUs) end
       found = found + 1
     end
   end

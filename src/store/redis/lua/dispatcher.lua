@@ -1,13 +1,14 @@
--- The script that carries all calls of a tick: BullMQ's own bodies as functions, our ops around them, and a loop that runs each call
--- on its own, so that an error belongs to its call alone (race 19).
+-- The script that carries all calls of a tick: BullMQ's own bodies as functions, our ops around them, and a loop that
+-- runs each call on its own, so that an error belongs to its call alone (race 19).
 --
--- KEYS  no shard (`scriptKeys`)
+-- KEYS  shard none (`scriptKeys`)
 -- ARGV  podId leaseUs systemPrefix | (op nArgs arg…)*; without ops it asks whether the server executes writes
--- Returns the responses of all calls in one msgpack text. The response of a call that failed is
--- {err = why, half = whether it may have written}; for that, each of BullMQ's bodies and each write of ours notes itself first.
+-- Returns the responses of all calls in one msgpack text. The response of a call that failed is {err = why, half =
+-- whether it may have written}; for that, each of BullMQ's bodies and each write of ours notes itself first.
 --
--- Each file becomes a function of its own, in this order. An always file runs at the start of each script; a rare one runs once an op
--- is called that no other file has, and only rare files may use what it defines.
+-- Each file becomes a function of its own, in this order. An always file runs at the start of each script. A rare one
+-- runs once an op is called that no other file has, and only rare files may use what it defines.
+-- Neighbours: `head.lua` begins the script, `loop.lua` ends it, `compose.ts` adds BullMQ's bodies.
 
 --- include head
 --- bullmq

@@ -1,11 +1,12 @@
 -- An operator drops the jobs of an entity that wait, or were fetched and have not started.
--- Owns: what a drop spares, and how the owner is told. Neighbour: `drop.lua` takes jobs out of the queue and removes them.
+-- Owns: what a drop spares, and how the owner is told. Neighbour: `drop.lua` takes jobs out of the queue and removes
+-- them.
 
--- Entries of lists that a drop looks through for the present jobs of schedules, to keep their order (I6, I11).
+-- Entries of lists that a drop reads for the present jobs of schedules, to keep their order (I6, I11).
 local MAX_SEARCHED = 5000000
 
--- The present jobs of schedules are not dropped; each goes back where it was. Of those that wait the oldest is next, but for the one
--- that holds the entity.
+-- The present jobs of schedules are not dropped: each goes back to its place. The oldest of those that wait is next,
+-- except for the job that holds the entity.
 local function spare(B, drop)
   local held, waiting, at = holdOf(B), {}, {}
   local schedules = redis.call('ZRANGE', B .. ':repeat', 0, -1, 'WITHSCORES')
@@ -22,11 +23,11 @@ local function spare(B, drop)
         redis.call('ZADD', B .. ':' .. set, score, id)
       end
     end
-    -- it stays in the list of what was dropped, which passes over it
+    -- it stays in the list of dropped jobs, whose removal passes over it
     if place == 'wait' and redis.call('EXISTS', B .. ':' .. id) == 1 and not inSomeState(B, id) then
       redis.call('HSET', B .. ':' .. id, 'after', drop)
       waiting[#waiting + 1] = id
-      -- the newest is at 0; where the list is long, the next to run counts as the oldest
+      -- the newest is at 0; in a long list, the schedule that runs next counts as the oldest
       at[id] = isShort and redis.call('LPOS', dropped, id) or -#waiting
     end
   end
@@ -34,8 +35,8 @@ local function spare(B, drop)
   for _, id in ipairs(waiting) do redis.call(held and held.id == id and 'RPUSH' or 'LPUSH', B .. ':wait', id) end
 end
 
--- What is fetched goes when its owner has told what of it has started; where the owner's lease has passed, now: some of it may have
--- started, and does not run again.
+-- Fetched jobs are dropped once the owner has told which of them have started. If the owner's lease has passed, they
+-- are dropped now: some may have started, and must not run again.
 local function dropFetched(B, T, I)
   if isLive(claimOf(B)) then return recall(B, T, I, 'drop') end
   if redis.call('EXISTS', B .. ':active') == 0 then return end
@@ -47,8 +48,8 @@ local function dropFetched(B, T, I)
   if not isMore then giveUp(B) end
 end
 
--- drop: B T I; all that waits, also for later, or for its children, and what was fetched and has not started
--- Returns {'1' when not all of it is removed yet, or '0'}, {'SHARED', whose}
+-- Drops all jobs that wait, are delayed, or wait for children, and those that were fetched and have not started.
+-- Returns {'1' if some of them are not removed yet, or '0'} | {'SHARED', entity}
 function OPS.drop(B, T, I)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
@@ -56,35 +57,35 @@ function OPS.drop(B, T, I)
   if drop then spare(B, drop) end
   dropFetched(B, T, I)
   local isMore = DROPS.clear(B, T, I)
-  if not isLive(claimOf(B)) then lookNow(B, T, I) end
-  -- the ids of what is left are not given again
+  if not isLive(claimOf(B)) then inspectNow(B, T, I) end
+  -- the ids of the jobs that are left are not given again
   if isMore then redis.call('PERSIST', fence(B)) end
   return {isMore and '1' or '0'}
 end
 
--- clear: B T I; removes a page of what was dropped. Returns as drop.
+-- Removes a page of dropped jobs. Returns as drop.
 function OPS.clear(B, T, I)
   local isMore = DROPS.clear(B, T, I)
   if not isMore and not claimOf(B)[OWNER] and not isParked(B) then expireIdleFence(B) end
   return {isMore and '1' or '0'}
 end
 
--- isDropping: B T I; whether the owner has to tell yet what it had started when all was dropped: it is told again
+-- Whether the owner has yet to tell which jobs it had started when all were dropped. It is told again.
 function OPS.isDropping(B, T, I)
   if claimOf(B)[RECALL] ~= 'drop' or redis.call('EXISTS', B .. ':active') == 0 then return {'0'} end
   dropFetched(B, T, I)
   if isLive(claimOf(B)) then return {'1'} end
-  lookNow(B, T, I)
+  inspectNow(B, T, I)
   return {claimOf(B)[RECALL] == 'drop' and '1' or '0'}
 end
 
--- leftovers: limit T…; enters entities of types that are resumed, a page of each, and finds drops whose caller is gone
--- Returns {'1' when there are more to enter, or '0', T, I, T, I …}
+-- Schedules inspections for a page of entities of resumed types, and finds drops whose caller is gone. Rest: T*
+-- Returns {'1' if more must be scheduled, or '0', T, I, T, I …}
 function OPS.leftovers(limit, ...)
   local out = {'0'}
   for _, T in ipairs({...}) do
     local resumed = isTypePaused(T) and {} or redis.call('ZRANGEBYSCORE', sys .. 'due:' .. T, PARKED, PARKED, 'LIMIT', 0, limit)
-    for _, I in ipairs(resumed) do lookBy(T, I, nowUs) end
+    for _, I in ipairs(resumed) do inspectBy(T, I, nowUs) end
     if #resumed == tonumber(limit) then out[1] = '1' end
     local left = redis.call('ZRANGEBYSCORE', sys .. 'dropped:' .. T, '-inf', string.format('%.0f', nowUs), 'LIMIT', 0, limit)
     for _, I in ipairs(left) do

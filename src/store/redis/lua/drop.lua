@@ -1,18 +1,20 @@
--- Dropping what waits, whatever its number (I11). One step renames the lists of the queue, so that nothing of them can start; their
--- jobs are removed in pages, by the caller, or by any pod where the caller is gone: `{prefix}:$:dropped:<type>` has the entities by
--- the time from which any pod may go on.
+-- Drops of any number of jobs (I11). One step renames the lists of the queue, so that none of their jobs can start. The
+-- jobs are removed in pages, by the caller, or by any pod if the caller is gone. `{prefix}:$:dropped:<type>` has the
+-- entities by the time from which any pod may go on.
 --
--- `B:$:dropped` lists the drops of an entity that have jobs left, the oldest first; `B:$:dropped:<drop>:<place>` has what one took
--- from a place. A job that must stay, or was added again under its id, notes in its hash the last drop that is not about it (`after`).
--- Neighbours: `drop-jobs.lua` begins a drop, `give-back.lua` gives back, `known-jobs.lua` tells a job from one that was dropped.
+-- `B:$:dropped` lists the drops of an entity that have jobs left, the oldest first. `B:$:dropped:<drop>:<place>` has
+-- what a drop took from a place. A job that must stay, or was added again under its id, notes in its hash the last drop
+-- that does not concern it (`after`).
+-- Neighbours: `drop-jobs.lua` begins a drop, `give-back.lua` gives back, `known-jobs.lua` tells a job from one that was
+-- dropped.
 
 local DROPS = {
   -- in the order in which they are cleared; the first three are lists
   places = {'wait', 'paused', 'active', 'prioritized', 'delayed', 'waiting-children'},
   lists = {wait = true, paused = true, active = true},
-  -- removals that one script may make, whatever its calls ask for
+  -- removals that one script may make, for all its calls together
   room = 500,
-  -- for that long others leave the pages to the caller, after each of them
+  -- how long other pods leave the pages to the caller, counted from each of them
   callerUs = 5000000,
 }
 
@@ -33,7 +35,7 @@ function DROPS.begin(B, T, I)
   return drop
 end
 
--- Takes all that waits out of the queue. Answers the drop, or nil where nothing waited.
+-- Takes all jobs that wait out of the queue. Returns the drop, or nil if none waited.
 function DROPS.take(B, T, I)
   local drop
   for _, place in ipairs(DROPS.places) do
@@ -45,14 +47,14 @@ function DROPS.take(B, T, I)
   return drop
 end
 
--- Whether it is the present job of a schedule, which no drop is about.
+-- Whether it is the present job of a schedule, which no drop concerns.
 function DROPS.isPresent(B, id)
   local schedule = fieldsOf(B .. ':' .. id, {'rjk'})[1]
   local score = schedule and redis.call('ZSCORE', B .. ':repeat', schedule)
   return score and id == 'repeat:' .. schedule .. ':' .. score
 end
 
--- Removes one job that is in no place any more, as BullMQ does; to its parent it has failed.
+-- Removes one job that is in no place any more, as BullMQ does. For its parent it has failed.
 function DROPS.remove(B, id)
   local job = B .. ':' .. id
   local parentKey, key = unpack(fieldsOf(job, {'parentKey', 'deid'}))
@@ -64,7 +66,7 @@ function DROPS.remove(B, id)
   if isRead then tellParent(parent, 'it was removed') end
 end
 
--- Up to n ids of what a drop took from a place.
+-- Up to n ids of the jobs that a drop took from a place.
 function DROPS.pop(B, drop, place, n)
   local key = DROPS.key(B, drop, place)
   if DROPS.lists[place] then return redis.call('LPOP', key, n) or {} end
@@ -73,7 +75,7 @@ function DROPS.pop(B, drop, place, n)
   return ids
 end
 
--- Removes what one drop took, as far as there is room. Answers whether all of it is gone.
+-- Removes the jobs of one drop, as far as there is room. Returns whether all are gone.
 function DROPS.clearOne(B, drop)
   for _, place in ipairs(DROPS.places) do
     while DROPS.room > 0 do
@@ -82,7 +84,7 @@ function DROPS.clearOne(B, drop)
       DROPS.room = DROPS.room - #ids
       for _, id in ipairs(ids) do
         local after = fieldsOf(B .. ':' .. id, {'after'})[1]
-        -- what is damaged goes, too
+        -- damaged jobs go, too
         if not (after and redis.call('LPOS', B .. ':$:dropped', after)) then pcall(DROPS.remove, B, id) end
       end
     end
@@ -90,7 +92,7 @@ function DROPS.clearOne(B, drop)
   return DROPS.room > 0
 end
 
--- Removes a page of what was dropped. Answers whether more is left.
+-- Removes a page of dropped jobs. Returns whether more are left.
 function DROPS.clear(B, T, I)
   local drop = redis.call('LINDEX', B .. ':$:dropped', 0)
   while drop do

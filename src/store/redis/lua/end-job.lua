@@ -1,19 +1,19 @@
 -- Ends one job: BullMQ's own `moveToFinished`, guarded.
 --
--- The claim alone decides whose job it is. A job's lock that expired or was removed is set again: it is no reason to refuse (race 5).
--- A refusal of BullMQ is reported and not thrown: the worker goes on either way.
+-- The claim alone decides whose job it is. A job's lock that expired or was removed is set again: it is no reason to
+-- refuse (race 5). A refusal of BullMQ is reported and not thrown: the worker goes on either way.
 -- Neighbours: `finish.lua` says what else goes with an end, `retry-job.lua` keeps jobs that come back.
 
--- Whether a job has ended: it is removed, or kept in the set of those that have ended like it.
+-- Whether a job has ended: it is removed, or kept in the set for its status.
 local function hasEnded(B, jobId, status)
   return redis.call('EXISTS', B .. ':' .. jobId) == 0 or redis.call('ZSCORE', B .. ':' .. status, jobId)
 end
 
--- Ends one job under our lock; answers BullMQ's result: a job, a code below 0, or nothing.
+-- Ends one job under our lock. Returns BullMQ's result: a job, a code below 0, or nothing.
 local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   local lock = B .. ':' .. jobId .. ':lock'
   local completed = status == 'completed'
-  -- tried again by a person, it has its tries again
+  -- when an operator retries it, it has all its attempts again
   if not completed then redis.call('HDEL', B .. ':' .. jobId, 'skip', 'thrown') end
   local keys = completed and keysOf.completed(B, jobId) or keysOf.failed(B, jobId)
   opts = boundCount(B, status, opts)
@@ -22,23 +22,24 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   if not ok then
     if isRefused(r) then error(r, 0) end
     if hasEnded(B, jobId, completed and 'completed' or 'failed') then
-      -- it has ended, and the fetch of the next has failed, perhaps after it had moved it: all goes back, in its order (I6)
+      -- it has ended, and the fetch of the next has failed, perhaps after it had moved it: all goes back, in its order
+      -- (I6)
       mend(B, r)
       r = nil
     else
-      -- what is half ended is active again
+      -- a job that is half ended is active again
       if not redis.call('LPOS', B .. ':active', jobId) then redis.call('RPUSH', B .. ':active', jobId) end
       if not mend(B, r) then error(r, 0) end
       r = BULL.moveToFinished(keys, args)
     end
   end
   if r == -2 or r == -6 then
-    -- no lock, or not ours, and nothing changed yet
+    -- no lock, or another one, and nothing changed yet
     redis.call('SET', lock, lockToken, 'PX', lockMs)
     r = BULL.moveToFinished(keys, args)
   end
   if r == -4 and childrenOf(B .. ':' .. jobId) then
-    -- a person has had a child of it tried again since it joined its queue: it does not wait for that
+    -- an operator has retried a child since this job joined its queue: it does not wait for that
     redis.call('DEL', B .. ':' .. jobId .. ':dependencies')
     r = BULL.moveToFinished(keys, args)
   end

@@ -1,10 +1,12 @@
 -- Ends jobs and fetches the next ones, in one step.
--- Owns: the order of ends, and all that goes with one: the next run of a schedule, the parent, the reply, the dead letter.
--- Neighbours: `end-job.lua` ends, `retry-job.lua` retries, `take.lua` fetches, `resync.lua` ends what a pod does not know to have ended.
+-- Owns: the order of ends, and all that goes with one: the next run of a schedule, the parent, the reply, the dead
+-- letter.
+-- Neighbours: `end-job.lua` ends, `retry-job.lua` retries, `take.lua` fetches, `resync.lua` ends what a pod does not
+-- know to have ended.
 
--- Whether an end overtakes that of an older job, which was refused: counted now, a crash would run the older one after it
--- (I6). Active is newest first. A job that is not in it is its own matter; so is one that a plain BullMQ worker holds, and, to a
--- read, one that it has 'beside' it.
+-- Whether an end overtakes the end of an older job, which was refused: a crash after it would run the older job later
+-- (I6). Active has the newest job first. A job that is not in it overtakes none. Jobs that a plain BullMQ worker holds
+-- do not count, nor do the reads 'alongside' a read.
 local function overtakes(B, jobId, beside)
   local active = B .. ':active'
   if redis.call('LINDEX', active, '-1') == jobId then return false end
@@ -16,7 +18,7 @@ local function overtakes(B, jobId, beside)
   return false
 end
 
--- As that, of jobs that end together: those older than the last of them are among them.
+-- The same for jobs that end together: each older job must be one of them.
 local function overtakeTogether(B, isEnding)
   local isOlder = false
   for _, id in ipairs(redis.call('LRANGE', B .. ':active', 0, -1)) do
@@ -29,10 +31,10 @@ local function overtakeTogether(B, isEnding)
   return false
 end
 
--- Whether what goes with the end of a job is the word of its parent.
+-- Whether a slot names the parent of the job.
 local function isChild(nextMs) return nextMs ~= '' and string.sub(nextMs, 1, 6) == 'child ' end
 
--- 'reply' ('': nobody waits) is answered where the job has ended by this, for good: once, however often its end is sent.
+-- 'reply' ('': no call waits) is sent when this ends the job finally: once, even if the end is sent again.
 local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetch, kept)
   local parent
   if isChild(nextMs) then
@@ -57,7 +59,7 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
     r = endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   end
   if type(r) == 'number' and (r == -1 or r == -3) then
-    -- its hash was deleted, or a person moved it: leave nothing of it behind
+    -- its hash was deleted, or an operator moved it: leave nothing of it behind
     redis.call('LREM', B .. ':active', 0, jobId)
     redis.call('DEL', B .. ':' .. jobId .. ':lock')
   end
@@ -66,8 +68,9 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, 
   return r
 end
 
--- Ends jobs in one step. Those that end for good do so first, in their order: what is done must not be given back with the rest,
--- and run again. Then those that keep their place go back to the head, the last one first (I6). Answers BullMQ's codes.
+-- Ends jobs in one step. Those that end finally go first, in their order: a job that is done must not go back with the
+-- others and run again. Then those that keep their place go back to the head, the last one first (I6). Returns BullMQ's
+-- codes.
 local SETTLED = 8
 local function finishTogether(B, settled)
   local back, kept, codes = {}, {}, {}
@@ -92,13 +95,11 @@ local function finishTogether(B, settled)
   return codes
 end
 
--- Of a job that ends: those that come back have {attempt, delayMs, strict, postponed} as their value, and no opts; 'nextMs' is ''
--- but where a job of a schedule is through, or one that has a parent: 'child <BullMQ's field parent>'; 'reply' is '' but where somebody waits
--- and the job ends for good.
--- finish: B epoch n takeOpts ordered | jobId lockMs status value opts fields nextMs reply | of a read, the jobs beside it: id…
--- Returns {'OK', code, againInMs, jobs…}; code 0 or BullMQ's. {'EARLY'} when an older job has not ended; {'STALE'}.
+-- Ends one job. One that comes back has {attempt, delayMs, strict, postponed, shared} as JSON for its value, and no
+-- opts. Rest: for a read, the ids of the jobs alongside it.
+-- Returns {'OK', code, againInMs, jobs…}, code 0 or BullMQ's | {'EARLY'}, an older job has not ended | {'STALE'}
 function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs, reply, ...)
-  if not mine(B, epoch) then return {'STALE'} end
+  if not owns(B, epoch) then return {'STALE'} end
   local kept
   if select('#', ...) > 0 then
     kept = {[jobId] = true}
@@ -106,8 +107,8 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   end
   if ordered == '1' and overtakes(B, jobId, kept) then return {'EARLY'} end
   n = tonumber(n)
-  -- An empty fetch costs BullMQ's body six commands; that nothing is there to fetch is seen in one. BullMQ's fetch knows no hold.
-  -- The parent of a child may join this queue, at its end, before anything is fetched.
+  -- An empty fetch costs BullMQ's body six commands; one command tells that there is nothing to fetch. BullMQ's fetch
+  -- knows no hold. The parent of a child may join this queue, at its end, before anything is fetched.
   local fetches = n > 0 and not isChild(nextMs) and not COMES_BACK[status] and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
     and not isPausedByType(B)
   if fetches and nextMs == '' and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
@@ -134,10 +135,10 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   return out
 end
 
--- finishAll: B epoch n takeOpts ordered | (jobId lockMs status value opts fields nextMs reply)*: jobs that have run as one
--- Returns {'OK', {code…}, againInMs, jobs…}, {'EARLY'}, {'STALE'}.
+-- Ends jobs that have run as one batch. Rest: end*
+-- Returns {'OK', {code…}, againInMs, jobs…} | {'EARLY'} | {'STALE'}
 function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
-  if not mine(B, epoch) then return {'STALE'} end
+  if not owns(B, epoch) then return {'STALE'} end
   local settled, isEnding = {...}, {}
   for s = 1, #settled, SETTLED do isEnding[settled[s]] = true end
   if ordered == '1' and overtakeTogether(B, isEnding) then return {'EARLY'} end

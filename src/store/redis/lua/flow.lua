@@ -1,9 +1,10 @@
--- Flows: jobs of several entities of which some, the parents, run after others, their children. All of a flow is added in one
--- step, or nothing. A parent stands in BullMQ's `waiting-children` meanwhile; its entity has no worker for it.
--- Neighbours: `parent.lua` says what the end of a child does, `add-job.lua` and `route.lua` add and route single jobs.
+-- Flows: jobs of several entities of which some, the parents, run after others, their children. All jobs of a flow are
+-- added in one step, or none. A parent waits in BullMQ's `waiting-children` meanwhile; its entity has no worker for it.
+-- Owns: the intake of flows, and the results of children. Neighbours: `parent.lua` says what the end of a child does,
+-- `add-job.lua` and `route.lua` add and route each job.
 
--- The id under which the root was added before: by its own id, as long as it is there, or by its idempotency key; or that this is
--- another job's, which is no flow.
+-- The id under which the root was added before: its own id, while that job is there, or that of its idempotency key.
+-- Second, whether that is another job, which is no flow.
 local function knownRoot(B, kind, id, dedupKey)
   refuseDropping(B, id, dedupKey)
   local known = knownBy(B, dedupKey)
@@ -12,7 +13,7 @@ local function knownRoot(B, kind, id, dedupKey)
   return known, isOther
 end
 
--- Why the flow can't be added; nothing is written before that is known.
+-- Why the flow can't be added. Nothing has been written by then.
 local function obstacle(nodes)
   local room, owners = {}, {}
   for i, node in ipairs(nodes) do
@@ -33,11 +34,11 @@ local function parentInFlow(nodes, node)
   local parent = nodes[node[1]]
   if not parent then return nil end
   local B, T, I, id = parent[2][1], parent[2][2], parent[2][3], parent[2][9]
-  -- BullMQ: it waits for the child to end, however it does
+  -- tells BullMQ to wait for the child to end, in any way
   return {id = id, queueKey = B, idof = true, of = T .. ':' .. I}
 end
 
--- Adds all, parents first. Answers BullMQ's refusal, and throws its errors, after all is taken back.
+-- Adds all jobs, parents first. If one fails, all are taken back: returns BullMQ's refusal, or throws its error.
 local function addNodes(nodes)
   for i, node in ipairs(nodes) do
     local B, _, _, kind, name, timestamp, data, opts, id, dedupKey = unpack(node[2])
@@ -54,19 +55,20 @@ local function addNodes(nodes)
   end
 end
 
-local function routeOne(B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+local function routeOne(B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive)
   local claim = claimOf(B)
   if kind == 'parent' then
     if not claim[OWNER] then keepQueueAlive(B, T, I) end
     return {'PARENT', id}
   end
-  return route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+  return route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive)
 end
 
--- addFlow: for each job the number of its parent, which comes before it, or 0, and the arguments of its enter, its id among them;
--- one that has children is of the kind 'parent'
--- Returns {answer, …}, as of an enter, or PARENT, a parent that waits; {'KNOWN', id of the root}: added before; {'FULL', number},
--- {'TAKEN', number}, {'SHARED', number, whose} or {'REFUSED', number, BullMQ's code}, the job that could not be added
+-- Arguments: for each job (number of its parent, which precedes it, or 0; add). Each job has an id; one with children
+-- has the kind 'parent'.
+-- Returns {response of an add, or PARENT, …} | {'KNOWN', id of the root}, added before | {'FULL', number} | {'TAKEN',
+-- number} | {'SHARED', number, entity} | {'REFUSED', number, BullMQ's code}; the number is that of the job that can't
+-- be added
 function MANY.addFlow(from, to)
   local nodes = {}
   for p = from, to, INTAKE_ARGUMENTS + 1 do nodes[#nodes + 1] = {tonumber(ARGV[p]), {unpack(ARGV, p + 1, p + INTAKE_ARGUMENTS)}} end
@@ -78,18 +80,19 @@ function MANY.addFlow(from, to)
   if refused then return refused end
   local answers = {}
   for i, node in ipairs(nodes) do
-    local B, T, I, kind, _, _, _, _, id, _, _, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce = unpack(node[2])
-    local ok, answer = pcall(routeOne, B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+    local B, T, I, kind, _, _, _, _, id, _, _, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive = unpack(node[2])
+    local ok, answer = pcall(routeOne, B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive)
     answers[i] = ok and answer or {'UNKNOWN', id, problem(answer)}
   end
   if root[10] ~= '' then extendFence(root[1], root[8]) end
   return answers
 end
 
--- children: B epoch jobId (key of a child)*; returns {'OK', …} with for each '1' and its value, '0' and why it failed, or '' twice
--- where nothing is known: it was removed by somebody else. Where much has been read, the answer ends before the last child.
+-- Rest: keys of children. Returns {'OK', …} with, for each child: '1' and its result, '0' and why it failed, or ''
+-- twice if nothing is known of it: it was removed outside this library. A response with many bytes ends before the last
+-- child.
 function OPS.children(B, epoch, jobId, ...)
-  if not mine(B, epoch) then return {'STALE'} end
+  if not owns(B, epoch) then return {'STALE'} end
   local job, out = B .. ':' .. jobId, {'OK'}
   local bytes = 0
   for _, child in ipairs({...}) do

@@ -1,25 +1,28 @@
--- Gives fetched jobs back to their queue, in their old order: at a release, a takeover, or before a retry under strict ordering.
--- Owns: what counts as not started, and refunds of the rate limit. Neighbours: `grant.lua` takes over, `release.lua` releases,
--- `drop.lua` removes what an operator has dropped.
+-- Gives fetched jobs back to their queue, in their old order: at a release, a takeover, or before a retry under strict
+-- ordering.
+-- Owns: what counts as not started, and refunds of the rate limit. Neighbours: `grant.lua` takes over, `release.lua`
+-- releases, `drop.lua` removes what an operator has dropped.
 
 local function isForeign(B, id)
   local holder = redis.call('GET', B .. ':' .. id .. ':lock')
   return holder and string.sub(holder, 1, 3) ~= 'aq:'
 end
 
--- Made where damage is mended.
+-- Defined in `mend.lua`.
 local mendJob
 
--- What was fetched and is dropped; answers whether it is.
+-- A fetched job whose queue an operator has dropped: dropped, unless it is a schedule's present job. Returns whether it
+-- is.
 local function dropOne(B, drop, id)
   if DROPS.isPresent(B, id) then return false end
   redis.call('LPUSH', DROPS.key(B, drop, 'active'), id)
   return true
 end
 
--- Gives back what was fetched, in its old order; where a person has emptied the queue since ('drop' names that), it is dropped. Active
--- is newest first; what is pushed last is taken next. Jobs under a live lock that is not ours belong to a plain BullMQ worker: left
--- alone. So are those that 'kept' has as keys. Answers what is back, how many are foreign, and whether more is to be given back.
+-- Gives fetched jobs back, in their old order; with 'drop', they are dropped. Active has the newest first; the job that
+-- is pushed last is fetched next. Jobs under a live lock that is not ours belong to a plain BullMQ worker and stay, as
+-- do the keys of 'kept'.
+-- Returns the ids of jobs that are back, how many are foreign, and whether more are left.
 local function giveBack(B, kept, drop, most)
   local back = {}
   local foreign = 0
@@ -55,7 +58,7 @@ local function giveBack(B, kept, drop, most)
   return back, foreign, false
 end
 
--- The drop that what is given back now is of, or nil.
+-- The drop that takes what is given back now, or nil.
 local function pendingDrop(B)
   local claim = claimOf(B)
   if claim[RECALL] ~= 'drop' or redis.call('EXISTS', B .. ':active') == 0 then return nil end
@@ -64,8 +67,8 @@ local function pendingDrop(B)
   return DROPS.begin(B, T, I), T, I
 end
 
--- What has not started has used up no start of the rate of its type, if it was fetched within the span that is under way. BullMQ
--- counts none of a job that is to fail.
+-- A job that has not started does not count for the rate limit of its type, if it was fetched within the present span.
+-- BullMQ does not count a job that must fail.
 local function refund(B, ids)
   local rateMs = tonumber((redis.call('HGET', fence(B), 'rateMs')))
   local leftMs = rateMs and redis.call('PTTL', B .. ':limiter') or 0
@@ -78,8 +81,8 @@ local function refund(B, ids)
   end
 end
 
--- Gives back what has certainly not started: fetching it was no attempt. If a person has emptied the queue since it was
--- fetched, it is dropped.
+-- Gives back jobs that have certainly not started: their fetch was no attempt. If an operator has dropped the queue
+-- since, they are dropped.
 local function giveBackUnstarted(B, kept)
   local drop, T, I = pendingDrop(B)
   local back, foreign = giveBack(B, kept, drop)
@@ -91,7 +94,7 @@ local function giveBackUnstarted(B, kept)
   return back, foreign
 end
 
--- Gives back what a dead owner had fetched, which may have started, as far as one step may.
+-- Gives back what a dead owner had fetched, which may have started, as much as one step may.
 local MAX_RECOVERED = 1000
 local function recover(B)
   local drop, T, I = pendingDrop(B)

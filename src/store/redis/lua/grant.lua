@@ -1,9 +1,9 @@
 -- Grants claims: the first claim of an entity, a takeover, a resync, and adoption after a lost response.
--- Owns: which jobs are suspected after a takeover, and the end of dormancy. Neighbours: `claim.lua` reads claims, `give-back.lua` gives
--- back what the last owner had fetched, `suspect.lua` clears a suspicion.
+-- Owns: which jobs are suspected after a takeover, and the end of dormancy. Neighbours: `claim.lua` reads claims,
+-- `give-back.lua` gives back what the last owner had fetched, `suspect.lua` clears a suspicion.
 
--- A job that lost its pod while it was the only one fetched is the one that ran: it counts as stalled. If several
--- were fetched, none is suspected (I5).
+-- The only fetched job of a dead pod is the one that ran: it counts as stalled. If several were fetched, none is
+-- suspected (I5).
 local function suspect(B, id, claim, maxStalled)
   local ok, count = pcall(write, 'HINCRBY', B .. ':' .. id, 'stc', 1)
   if not ok then
@@ -17,9 +17,9 @@ local function suspect(B, id, claim, maxStalled)
   if count > tonumber(maxStalled) then redis.call('HSET', B .. ':' .. id, 'defa', STALLED_TOO_OFTEN) end
 end
 
--- The owner has something to do: a claim that rested lasts a lease from now on. Answers '1' then.
+-- The owner has something to do: a dormant claim lasts a lease from now on. Returns '1' then.
 local function reactivate(B, T, I)
-  if not claimOf(B)[RESTS] then return '0' end
+  if not claimOf(B)[DORMANT] then return '0' end
   claims[B] = nil
   local untilUs = string.format('%.0f', nowUs + leaseUs)
   redis.call('HSET', fence(B), 'until', untilUs)
@@ -28,18 +28,19 @@ local function reactivate(B, T, I)
   return '1'
 end
 
--- Nobody owns it any more; that a drop is pending stays.
+-- Removes the owner; a pending drop stays.
 local function disown(B)
   claims[B] = nil
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'gathers', 'runs')
 end
 
--- Grants the claim for an epoch, or answers nil and why not. Four cases: first claim, takeover, the holder begins anew,
--- adoption after a lost answer. An epoch that is not newer is a call that arrives late. Only who knows its token keeps
--- it: a claim that is adopted may be one that a failover has brought back, and another had a newer token meanwhile (I4).
+-- Grants the claim for an epoch, or returns nil and why not. Four cases: first claim, takeover, resync by the owner,
+-- adoption after a lost response. An epoch that is not newer belongs to a call that arrives late. Only an owner that
+-- knows its token keeps it: an adopted claim may be one that a failover has brought back after another pod had a newer
+-- token (I4).
 local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local claim = claimOf(B)
-  -- a token that is damaged is made of the time
+  -- a damaged token is replaced by one made of the time
   local owner, token = claim[OWNER], whole(claim[TOKEN])
   if owner == pod and tonumber(epoch) <= epochOf(claim) then return nil, 'STALE' end
   if isOthers(claim) then return nil, 'OWNED' end
@@ -47,12 +48,12 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
     token = string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs))
   end
   if claim[RECALL] and not claim[ENTITY] then claim[ENTITY], claim[TYPE] = T .. ':' .. I, T end
-  -- Who begins anew has told what it started: that is settled.
+  -- An owner that resyncs has told which jobs it started: they are settled.
   local back, foreign, isMore = (keepsToken and giveBackUnstarted or recover)(B)
   if isMore then
-    -- nothing is fetched before all of it is back, in its order; the next look goes on
+    -- nothing is fetched before all of it is back, in its order; the next inspection goes on
     disown(B)
-    lookBy(T, I, nowUs)
+    inspectBy(T, I, nowUs)
     return nil, 'LATER'
   end
   local recovered = 0
@@ -64,8 +65,8 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local untilUs = string.format('%.0f', nowUs + leaseUs)
   redis.call('HSET', fence(B), 'owner', pod, 'epoch', epoch, 'until', untilUs,
     'entity', T .. ':' .. I, 'token', token)
-  if claim[RESTS] or claim[RECALL] or claim[GATHERS] then redis.call('HDEL', fence(B), 'rests', 'recall', 'gathers') end
-  -- a hash that is new has no expiry
+  if claim[DORMANT] or claim[RECALL] or claim[GATHERS] then redis.call('HDEL', fence(B), 'rests', 'recall', 'gathers') end
+  -- a new hash has no expiry
   if claim[ENTITY] then redis.call('PERSIST', fence(B)) end
   redis.call('PERSIST', B .. ':events')
   redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)

@@ -1,20 +1,24 @@
+-- The head of the dispatcher: what all its files and BullMQ's bodies use.
+-- Owns: the clock of a script, errors of calls, and how BullMQ's bodies unpack. Neighbours: `dispatcher.lua` says in
+-- which order files run, `loop.lua` runs the calls.
+
 local pod, leaseUs, sys = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local lockToken = 'aq:' .. pod
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
--- numbers are written with %.0f: Lua's own spelling of a large one loses digits
+-- numbers are written with %.0f: Lua's own format of a large one loses digits
 local nowMs = string.format('%.0f', math.floor(nowUs / 1000))
 local OPS = {}
--- Ops of more arguments than fit on Lua's stack: they get the positions of their arguments in ARGV, from the first to the last.
+-- Ops with more arguments than fit on Lua's stack: they get the first and last position of their arguments in ARGV.
 local MANY = {}
--- What makes the ops that few batches need; all of them once one is called.
+-- Functions that define the ops of rare files; all of them run once such an op is called.
 local RARE = {}
 
 -- Why a call failed.
 local function problem(thrown) return type(thrown) == 'table' and thrown.err or tostring(thrown) end
 
--- What JSON text stands for, as a table; an empty one where it stands for none: what a person, or damage, has written into a job must
--- not end a step half-way. Redis's JSON knows no half of a surrogate pair.
+-- The table that a JSON text stands for, or an empty one: a damaged field of a job must not end a step half-way.
+-- Redis's JSON library refuses half a surrogate pair.
 local function tableOf(json)
   local ok, value = pcall(cjson.decode, json or '{}')
   if not ok then ok, value = pcall(cjson.decode, (string.gsub(json, '\\u[dD][89a-fA-F]%x%x', '\\ufffd'))) end
@@ -36,7 +40,7 @@ local function isRefused(thrown)
   return REFUSED_FIRST[string.match(why, '^%u+')]
 end
 
--- Answers with what f answers, or, where it throws, with why; then a second time why.
+-- Returns the result of f; if it throws, a response that says why, and then the reason again.
 local function attempt(f, ...)
   local before, why = hasWritten, nil
   hasWritten = false
@@ -56,7 +60,7 @@ local BULL = setmetatable({}, {__index = function(made, name)
   return made[name]
 end})
 
--- What BullMQ's bodies see under this name. They only read what they unpack, so calls share it.
+-- BullMQ's bodies see this under the name of Redis's library. They only read what they unpack, so calls share it.
 local pack = cmsgpack.pack
 local decoded = {}
 local cmsgpack = {pack = pack, unpack = function(packed)

@@ -1,7 +1,7 @@
 /**
  * Takes the helper functions out of a body of BullMQ, so that they are made once a batch and not once a call: making
- * them was a tenth of Redis's time. The text is not changed, only where it stands; a body of which this module can't
- * tell that it would mean the same stays in one piece.
+ * them was a tenth of Redis's time. The text is moved, and not changed. A body whose meaning might change stays in one
+ * piece.
  */
 
 export interface Hoisted {

@@ -1,10 +1,11 @@
--- What pods say of the types that they work: `{prefix}:$:hosts:` by name of the type, texts by the time (µs) until which they
--- hold. Pods of one version say the same text, so a type with many pods has a few, too. Hints, as `pods:{type}` is.
+-- What pods say about the types they host: `{prefix}:$:hosts:<type>` has texts by the time, in us, until which they
+-- hold. Pods of one version say the same text, so a type with many pods has few texts. They are hints, like the set
+-- `pods:<type>`.
+-- Neighbour: `hosts.ts` writes and reads the texts.
 
 local function hostsKey(T) return sys .. 'hosts:' .. T end
 
--- announce: forMs most (T text)*
--- Returns for each type its texts, the latest first
+-- Rest: (T text)*. Returns for each type its texts, the latest first
 function OPS.announce(forMs, most, ...)
   local said, out = {...}, {}
   for k = 1, #said, 2 do
@@ -17,16 +18,15 @@ function OPS.announce(forMs, most, ...)
   return out
 end
 
--- withdraw: (T text)*
+-- Rest: (T text)*
 function OPS.withdraw(...)
   local said = {...}
   for k = 1, #said, 2 do redis.call('ZREM', hostsKey(said[k]), said[k + 1]) end
   return {'OK'}
 end
 
--- areHosted: T*
--- Returns 1 for each type that a live pod works, 0 for each other. One that takes more entities is in 'pods', and renews that
--- every third of a lease.
+-- Rest: T*. Returns 1 for each type that a live pod hosts, 0 for each other. A pod that takes more entities is in the
+-- set `pods`, and renews that every third of a lease.
 function OPS.areHosted(...)
   local out = {}
   for k, T in ipairs({...}) do

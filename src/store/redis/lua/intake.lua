@@ -1,44 +1,42 @@
 -- Intake: one job, or many in one step.
--- Owns: the bound of an entity's backlog, and the response to an enqueue. Neighbours: `add-job.lua` adds, `route.lua` routes,
--- `flow.lua` has the intake of flows.
+-- Owns: the bound of an entity's backlog, and the response to an enqueue. Neighbours: `add-job.lua` adds, `route.lua`
+-- routes, `flow.lua` has the intake of flows.
 
--- How many jobs have not ended, but the one that each schedule has at any time.
+-- How many jobs have not ended, without the one that each schedule has at any time.
 local function pendingOf(B)
   local notEnded = backlogOf(B) + redis.call('ZCARD', B .. ':delayed') + redis.call('ZCARD', B .. ':waiting-children')
   return notEnded - redis.call('ZCARD', B .. ':repeat')
 end
 
--- Whether an add brings a job: one with an id, or a key, that is known adds nothing.
+-- Whether an add brings a job: one with a known id or key adds nothing.
 local function isNew(B, customId, dedupKey)
   local isKnown = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
   if isKnown and not wasDropped(B, customId) then return false end
   return not knownBy(B, dedupKey)
 end
 
--- enter: B T I | kind name timestamp data opts customId dedupKey maxPending ('': no bound) |
--- epoch mayClaim takeOpts maxStalled handlers mineAtOnce envelope
--- Returns {route, jobId, …}: LOCAL {reactivated, againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs, jobs…} |
--- UNKNOWN {why, if routing failed} | ELSEWHERE | NOBODY | DELAYED | REFUSED (jobId is BullMQ's code) |
--- SHARED (jobId is another entity that has this queue) | FULL
-function OPS.add(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce, envelope)
+-- Returns {route, jobId, …}: LOCAL {reactivated, againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs,
+-- jobs…} | UNKNOWN {why, if routing failed} | REMOTE | UNOWNED | DELAYED | REFUSED (jobId is BullMQ's code) | SHARED
+-- (jobId is the entity that has the queue) | FULL
+function OPS.add(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive, envelope)
   local claim, whose = claimOf(B), sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
   refuseDropping(B, customId, dedupKey)
   if maxPending ~= '' and pendingOf(B) >= tonumber(maxPending) and isNew(B, customId, dedupKey) then return {'FULL'} end
   local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope)
   if type(id) == 'number' then return {'REFUSED', id} end
-  -- The job is added by now: an error from here on must not say that it was not.
-  local ok, answer = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, mineAtOnce)
+  -- The job is added by now: an error from here on must not say otherwise.
+  local ok, answer = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive)
   if ok and dedupKey ~= '' then extendFence(B, opts) end
   if ok then return answer end
   return {'UNKNOWN', id, problem(answer)}
 end
 
--- So many arguments has an enter.
+-- The number of arguments of an add.
 local INTAKE_ARGUMENTS = 18
 
--- addAll: for each job the arguments of its enter. Returns {answer, answer …}, or {'FULL', number of the job that has no room} when
--- nothing was added.
+-- Arguments: add*. Returns {response, response …}, or {'FULL', number of the job that has no room} when nothing was
+-- added.
 function MANY.addAll(from, to)
   local room, seen, answers, i = {}, {}, {}, 0
   for p = from, to, INTAKE_ARGUMENTS do

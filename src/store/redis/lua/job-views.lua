@@ -1,5 +1,6 @@
 -- What an operator sees of an entity: its status and its jobs. Nothing here writes.
--- Neighbours: `control.lua` and `drop-jobs.lua` change entities; `dead-letters.lua` lists dead letters with the same rows.
+-- Neighbours: `control.lua` and `drop-jobs.lua` change entities; `dead-letters.lua` lists dead letters with the same
+-- rows.
 
 -- The jobs that run for long, as the last renewal of the present owner has told: {id, name, since when, …}
 local function longRunsOf(B)
@@ -20,8 +21,8 @@ local function longRunsOf(B)
   return out
 end
 
--- status: B T; returns {waiting, active, delayed, failed, waiting for children, paused ('1' | '0'), id of the job that blocks it, and why, or '';
--- id, name and since when of the jobs that run for long}
+-- Returns {waiting, active, delayed, failed, waiting for children, paused ('1' | '0'), id of the job that blocks it,
+-- and why, or ''; id, name and since when of the jobs that run for long}
 function OPS.status(B, T)
   local id = blockerOf(B) or ''
   return {
@@ -37,7 +38,7 @@ function OPS.status(B, T)
   }
 end
 
--- Ids from a position on: of lists, whose next one is at their end, or of sets, lowest scores first or last.
+-- Ids from a position on. A list has the next job at its end; a set is read by its lowest scores, or by its highest.
 local function idsIn(B, state, from, limit)
   local last = from + limit - 1
   if state == 'delayed' or state == 'waiting-children' then return redis.call('ZRANGE', B .. ':' .. state, from, last) end
@@ -54,7 +55,8 @@ local function idsIn(B, state, from, limit)
   return ids
 end
 
--- '1' when it was cut off for its weight, or '0'; for each job of a queue its id, and these fields; '' where there is none.
+-- Returns {'1' if it was cut off for its size, or '0', …}, for each job its id and these fields; '' for a field that is
+-- not there.
 local MAX_LISTED_BYTES = 4194304
 local function viewsOf(B, ids, names)
   local out, bytes = {'0'}, 0
@@ -73,7 +75,7 @@ local function viewsOf(B, ids, names)
   return out
 end
 
--- list: B state from limit; returns {cut, …}, for each job id, name, data, timestamp, tries, why the last one failed, envelope
+-- Returns {cut, …}, for each job id, name, data, timestamp, attempts, why the last one failed, envelope
 local VIEW = {'name', 'data', 'timestamp', 'atm', 'failedReason', 'aq'}
 function OPS.list(B, state, from, limit)
   return viewsOf(B, idsIn(B, state, tonumber(from), tonumber(limit)), VIEW)

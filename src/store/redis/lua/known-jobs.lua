@@ -1,14 +1,15 @@
 -- Whether a job is known already, by its id or by its idempotency key.
--- Owns: the search through the states of a queue, and keys whose job was dropped or lost. Neighbours: `add-job.lua` adds,
--- `drop.lua` and `lost-jobs.lua` say what counts as gone.
+-- Owns: the search through the states of a queue, and keys whose job was dropped or lost. Neighbours: `add-job.lua`
+-- adds, `drop.lua` and `lost-jobs.lua` say what counts as gone.
 
 local STATES = {'wait', 'active', 'paused'}
 local SCORED = {'delayed', 'prioritized', 'completed', 'failed', 'waiting-children'}
 
--- That many entries of lists one script looks through; more would keep Redis from everything else (I11).
+-- Entries of lists that one script reads; more would keep Redis from everything else (I11).
 local entriesLeft = 5000000
 
--- Where too many would have to be looked through, a job counts as known, as to BullMQ; but not one that may have been dropped.
+-- Whether a list has a job. If that is too long to read, the job counts as known, as it does for BullMQ; not if it may
+-- have been dropped.
 local function inList(B, state, id)
   if entriesLeft > 0 then
     entriesLeft = entriesLeft - redis.call('LLEN', B .. ':' .. state)
@@ -33,8 +34,8 @@ local function wasDropped(B, id)
   return DROPS.last(B) and redis.call('EXISTS', B .. ':' .. id) == 1 and not inSomeState(B, id)
 end
 
--- Refuses an add that would be answered with a job which a drop may remove: it was fetched, and its owner has to tell yet whether it
--- had started.
+-- Refuses an add whose response would be a job that a drop may remove: it was fetched, and its owner has yet to tell
+-- whether it had started.
 local function refuseDropping(B, customId, dedupKey)
   if claimOf(B)[RECALL] ~= 'drop' then return end
   for _, id in ipairs({customId, dedupKey ~= '' and redis.call('GET', dedupKey) or ''}) do
@@ -44,8 +45,9 @@ local function refuseDropping(B, customId, dedupKey)
   end
 end
 
--- Whether the job of that id can't be the work that a deduplication key stands for: its hash was deleted before it had ended. It may
--- wait still, or has been fetched since, which writes a part of a hash. A key without a time lives as long as its job.
+-- Whether the job of that id can't be the work that a deduplication key stands for: its hash was deleted before it had
+-- ended. It may still wait, or has been fetched since, which writes a part of a hash. A key without a time lives as
+-- long as its job.
 local function isLost(B, id, dedupKey)
   local added, result = unpack(redis.call('HMGET', B .. ':' .. id, 'timestamp', 'returnvalue'))
   if added or result then return false end
@@ -59,7 +61,7 @@ local function isLost(B, id, dedupKey)
   return Lost.has(B, id)
 end
 
--- The id of the job that is known by a deduplication key ('': none). The key of one that was dropped, or is lost, makes way.
+-- The id of the job that is known by a deduplication key ('': none). The key of a dropped or lost job makes way.
 local function knownBy(B, dedupKey)
   local id = dedupKey ~= '' and redis.call('GET', dedupKey)
   if not id then return nil end

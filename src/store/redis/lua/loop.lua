@@ -1,3 +1,6 @@
+-- The end of the dispatcher: runs the calls of a batch, each on its own.
+-- Neighbours: `head.lua` has `attempt`, `mend.lua` mends after a call that failed.
+
 local function run(at, last)
   if not OPS[ARGV[at]] and not MANY[ARGV[at]] then
     for _, make in ipairs(RARE) do make() end
@@ -7,8 +10,8 @@ local function run(at, last)
   if many then return many(at + 2, last) end
   return OPS[ARGV[at]](unpack(ARGV, at + 2, last))
 end
--- Without calls: whether this server executes writes. It writes nothing, and so is not done before writes: Redis looks at its
--- memory only until a script has come to its first write.
+-- Without calls: whether this server executes writes. This writes nothing, and is not done before writes: Redis looks
+-- at its memory only until the first write of a script.
 if #ARGV == 3 then redis.call('DEL', KEYS[2]) end
 local answers, at, call = {}, 4, 0
 while at < #ARGV do

@@ -1,7 +1,7 @@
 -- Lost jobs: their hash was deleted before they had ended, so an idempotency key may name one.
 -- Owns: the field 'lost' of a claim. Neighbour: `known-jobs.lua` lets a new job take such a key.
 
--- Jobs whose hash was deleted before they had ended, the latest of them: their ids may stand in idempotency keys, which are to make way.
+-- The latest of them: their ids may stand in idempotency keys, which then make way.
 local Lost = {MOST = 100}
 function Lost.ids(B) return tableOf(redis.call('HGET', fence(B), 'lost')) end
 

@@ -1,7 +1,7 @@
--- Mending what others have damaged in a queue, where a body of BullMQ has failed over it: such a body takes what it finds for what it
--- has written. Nothing looks for damage before that: it costs nothing while all is well. A job that was damaged fails, without
+-- Mends damage in a queue, after a body of BullMQ has failed over it: such a body expects only what it has written
+-- itself. Nothing looks for damage before that, so it costs nothing while all is well. A damaged job fails, without
 -- running, for that reason; its entity goes on.
--- Neighbours: `claim.lua` reads the claim, `decode.ts` what is for JavaScript alone.
+-- Neighbours: `give-back.lua` and `grant.lua` mend single jobs, `decode.ts` finds damage that only TypeScript sees.
 
 local COUNTS = {'ats', 'atm', 'stc', 'priority', 'delay'}
 
@@ -22,7 +22,7 @@ function mendJob(B, id)
   parentIn(job)
 end
 
--- Of the jobs that are due BullMQ's body moves so many at once; of those that wait one is fetched after the other.
+-- BullMQ's body moves so many due jobs at once; those that wait are fetched one after the other.
 local MAX_DUE, MAX_NEXT = 1000, 100
 
 local META_COUNTS = {'opts.maxLenEvents', 'concurrency', 'max', 'duration'}
@@ -34,8 +34,8 @@ local function mendMeta(B)
   end
 end
 
--- All that the next add, the next fetch, or a retry, comes across. Answers false where that is of no use: Redis has refused to write, or
--- this script has mended the queue before. What is mended is no part of the step that failed.
+-- Mends all that the next add, fetch or retry needs. Returns false if that is of no use: Redis has refused to write, or
+-- this script has mended the queue before. A mend is no part of the step that failed.
 local mended = {}
 local function mend(B, thrown)
   if mended[B] or isRefused(thrown) then return false end
@@ -58,7 +58,8 @@ local function mend(B, thrown)
   return true
 end
 
--- An op has failed: what it works on is mended for the next try. The first argument of most is a queue of ours.
+-- An op has failed: the queue it works on is mended for the next attempt. The first argument of most ops is a queue of
+-- ours.
 local function mendAfter(B, why)
   local root = string.sub(sys, 1, -3)
   if string.sub(B or '', 1, #root) ~= root then return end

@@ -1,20 +1,22 @@
--- Dead letters: jobs that have used up their tries, of all entities of a type, in one queue that nobody works,
--- `{prefix}:$:dead` by name of the type. A letter is a failed job there, with its history; tools of BullMQ can read it.
--- Burying a job is one step with its end, replaying it one with its add: nothing is lost in between, or there twice.
--- Neighbour: `finish.lua` ends jobs.
+-- Dead letters: jobs without attempts left, of all entities of a type, in one queue without a worker,
+-- `{prefix}:$:dead:<type>`. A letter is a failed job there, with its history; tools of BullMQ can read it. A job
+-- becomes a letter in the step that ends it, and is replayed in the step that adds it: it is never lost in between, or
+-- there twice.
+-- Owns: how a letter is made. Neighbours: `finish.lua` ends jobs, `dead-letters.lua` lists, removes and replays
+-- letters.
 
 local Letters = {}
 function Letters.base(T) return sys .. 'dead:' .. T end
 
--- What its children have brought to a job may be much: it goes along by its keys, and is not copied (I11).
+-- The results of its children may be large: their keys are renamed, and not copied (I11).
 function Letters.moveBrought(from, to)
   for _, name in ipairs({':processed', ':failed'}) do
     if redis.call('EXISTS', from .. name) == 1 then redis.call('RENAME', from .. name, to .. name) end
   end
 end
 
--- What a job was, and of which type, before its end removes it; what its children brought is set aside. 'failure' has names and values
--- of the fields that a failure writes, by turns. Nothing for a job whose hash is gone.
+-- The fields of a job, and its type, before its end removes it; the results of its children are set aside. 'failure'
+-- has names and values of the fields that a failure writes, in turn. Returns nil for a job whose hash is gone.
 function Letters.remains(B, id, failure)
   local name, data, opts, timestamp, made, starts, envelope =
     unpack(redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'aq'))
@@ -31,7 +33,7 @@ function Letters.remains(B, id, failure)
   return was
 end
 
--- Makes the letter of a job that has ended. A job that could not end has again what was set aside.
+-- Makes the letter of a job that has ended. A job that could not end gets back what was set aside.
 function Letters.moveToDeadLetters(B, id, was, hasEnded)
   local S = Letters.base(was.type)
   if not hasEnded then return Letters.moveBrought(S .. ':ending', B .. ':' .. id) end

@@ -1,14 +1,15 @@
--- What the end of a job means for its parent. BullMQ's own bodies take the child out of what its parent waits for, and put a
--- parent whose last child has ended into its queue. Here, in the same step: the parent goes to the end of that queue, is told
--- to fail with its child if it is to, and whoever works its entity is called (I7, race 10). An end that comes twice counts once; one
--- that was stopped half-way is completed when it comes again. Nothing of a damaged job can throw here once BullMQ's body has written.
--- Only jobs that have a parent come here. Neighbours: `finish.lua` ends children, `drop.lua` drops them, `flow.lua`
--- adds them.
+-- The end of a job, for its parent. BullMQ's bodies take the child out of what its parent waits for, and put a parent
+-- whose last child has ended into its queue. In the same step, the parent goes to the end of that queue, is marked to
+-- fail with its child if it must, and a pod is called for its entity (I7, race 10). An end that comes twice counts
+-- once; one that was stopped half-way is completed when it comes again. No damage of a job can throw here once BullMQ's
+-- body has written.
+-- Owns: the field 'parent' of a job, and the removal of a child. Neighbours: `finish.lua` ends children, `drop.lua`
+-- drops them, `flow.lua` adds them.
 
--- What is done when a parent has joined its queue: made where pods are called.
-local parentJoined
+-- Defined in `inspect.lua`.
+local onParentJoined
 
--- A child whose field 'parent' can't be read: BullMQ's key says which parent it has, if it can be read itself.
+-- For a child whose field 'parent' can't be read: BullMQ's key names the parent, if it can be read itself.
 local function mendParent(child, key)
   local Q, id = string.match(key, '^(.+):([^:]+)$')
   if not Q then
@@ -20,8 +21,8 @@ local function mendParent(child, key)
   return parent
 end
 
--- The parent of a job as its hash names it, or as the pod knows it ('told'); nothing for most jobs. BullMQ's bodies would fail over
--- what is damaged, at each end of the job: it is mended, or removed.
+-- The parent of a job as its hash names it, or as the pod knows it ('told'); nil for most jobs. Damage, over which
+-- BullMQ's bodies would fail at each end of the job, is mended, or removed.
 local function parentIn(child, told)
   local key, json = unpack(redis.call('HMGET', child, 'parentKey', 'parent'))
   if not key and not json and not told then return nil end
@@ -37,9 +38,9 @@ local function parentIn(child, told)
   return parent
 end
 
--- The parent of a job, as it stands before the job ends; nothing for most jobs. 'counted': it does not wait for it any more.
--- 'parent' is BullMQ's field, with one more: 'of', whose queue the parent is in; 'told' is that field as the pod knows it, for an end
--- that comes again.
+-- The parent of a job before the job ends; nil for most jobs. 'counted': the parent does not wait for it any more. The
+-- result is BullMQ's field 'parent' with one more, 'of', the entity of the parent. 'told' is that field as the pod
+-- knows it, for an end that comes again.
 local function parentOf(B, id, told)
   local child = B .. ':' .. id
   local parent = parentIn(child, told)
@@ -50,13 +51,14 @@ local function parentOf(B, id, told)
   return parent
 end
 
--- The children of a parent in a flow of ours.
+-- The children of a parent in a flow of this library.
 local function childrenOf(key)
   local children = tableOf(fieldsOf(key, {'aq'})[1]).children
   return type(children) == 'table' and children or nil
 end
 
--- All children of a parent have ended: it is to fail, as BullMQ has it done, with the first that it may not do without.
+-- All children of a parent have ended: mark it to fail, as BullMQ does, for the first failed child that it can't do
+-- without.
 local function failParent(key)
   local why, notes = {}, redis.call('HGETALL', key .. ':failed')
   if #notes == 0 then return end
@@ -72,7 +74,8 @@ local function failParent(key)
   end
 end
 
--- BullMQ puts it before all that waits; where its last child was removed, also one that is for later, or has a priority.
+-- BullMQ puts it before all jobs that wait; after the removal of its last child, also if it is delayed or has a
+-- priority.
 local function putInPlace(Q, parent)
   local delay, priority = unpack(fieldsOf(parent.key, {'delay', 'priority'}))
   local delayMs, rank = tonumber(delay) or 0, tonumber(priority) or 0
@@ -87,14 +90,16 @@ local function putInPlace(Q, parent)
   end
 end
 
--- An end that has counted comes again: it may have been stopped before the parent was told, which has joined its queue, and not started.
+-- An end that has counted comes again: it may have been stopped before the parent was told, which is in its queue and
+-- has not started.
 local function tellAgain(parent)
   if parent.waits or redis.call('EXISTS', parent.key) == 0 or redis.call('HEXISTS', parent.key, 'ats') == 1 then return end
   failParent(parent.key)
-  parentJoined(parent.queueKey, parent.of)
+  onParentJoined(parent.queueKey, parent.of)
 end
 
--- After the child has ended, or was removed ('removed': how that is told). Where BullMQ refused, it is still waited for.
+-- Called after the child has ended, or was removed ('removed': the reason for that). If BullMQ refused, the parent
+-- still waits.
 local function tellParent(parent, removed)
   if not parent then return end
   if parent.counted then
@@ -107,10 +112,10 @@ local function tellParent(parent, removed)
   if not parent.waits or redis.call('ZSCORE', Q .. ':waiting-children', parent.id) then return end
   if redis.call('LINDEX', Q .. ':wait', -1) == parent.id then putInPlace(Q, parent) end
   failParent(parent.key)
-  parentJoined(Q, parent.of)
+  onParentJoined(Q, parent.of)
 end
 
--- Answers BullMQ's code: 1 when it is removed. To its parent it has failed.
+-- Returns BullMQ's code: 1 if it is removed. For its parent it has failed.
 local function removeJob(B, id)
   local parent = parentOf(B, id)
   local r = BULL.removeJob({B .. ':' .. id, B .. ':repeat'}, {id, '0', B .. ':'})

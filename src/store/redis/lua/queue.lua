@@ -1,14 +1,15 @@
--- What there is to do in a queue, and what stands in its way. Both scripts of this store begin with it: the dispatcher and the
--- renewal, which need `nowUs` and `sys`. Neighbour: `hold.lua` has what the dispatcher does about holds.
+-- The work of a queue, and what holds it up. Both scripts of this store include this file: the dispatcher and the
+-- renewal, which define `nowUs` and `sys`. Neighbour: `hold.lua` has what only the dispatcher does about holds.
 
--- Others may write to Redis, too. What is to be a whole number, as text: itself, or nil for anything else, or more than 'most'.
+-- Other programs may write to Redis, too. A text that must be a whole number: itself, or nil for anything else, or for
+-- more than 'most'.
 local MAX_WHOLE = 9007199254740991
 local function whole(text, most)
   local number = text and string.find(text, '^%d+$') and tonumber(text)
   return number and number <= (most or MAX_WHOLE) and text or nil
 end
 
--- Fields of a hash that is one; none of another key.
+-- Fields of a key, if it is a hash; else none.
 local function fieldsOf(key, names)
   local ok, fields = pcall(redis.call, 'HMGET', key, unpack(names))
   return ok and fields or {}
@@ -26,7 +27,7 @@ local function backlogOf(B)
   return redis.call('LLEN', B .. ':wait') + redis.call('LLEN', B .. ':active') + redis.call('ZCARD', B .. ':prioritized')
 end
 
--- Whether a person has paused all entities of the type; asked once a script.
+-- Whether an operator has paused all entities of the type; read once a script.
 local pausedTypes = {}
 local function isTypePaused(T)
   if pausedTypes[T] == nil then pausedTypes[T] = redis.call('EXISTS', sys .. 'paused:' .. T) == 1 end
@@ -35,7 +36,7 @@ end
 
 local function isPausedByItself(B) return redis.call('HEXISTS', B .. ':meta', 'paused') == 1 end
 
--- Why the head of the queue waits: '<until>:<how long>:<tries so far>:<job id>', in ms.
+-- Why the head of the queue waits: '<until>:<how long>:<attempts so far>:<job id>', in ms.
 local function parseHold(text)
   if not text then return nil end
   local untilMs, delayMs, made, id = string.match(text, '^(%d+):(%d+):(%d+):(.*)$')
@@ -43,11 +44,11 @@ local function parseHold(text)
   return {left = tonumber(untilMs) - math.floor(nowUs / 1000), delayMs = tonumber(delayMs), made = made, id = id}
 end
 
--- More may be left than it lasts: then Redis's clock has stepped back, and the entity does not wait for it (race 20).
+-- If more is left than the hold lasts, Redis's clock has stepped back: the entity does not wait for it (race 20).
 local function isOver(hold) return hold.left <= 0 or hold.left > hold.delayMs end
 
--- Whether it holds now: a hold is of one try of one job; that of another, or of a job which is not the head any more, is void
--- (race 33).
+-- Whether it holds now. A hold belongs to one attempt of one job: for another attempt, or a job that is not the head
+-- any more, it is void (race 33).
 local function holds(B, hold)
   if not hold or isOver(hold) or redis.call('LINDEX', B .. ':wait', -1) ~= hold.id then return false end
   local ok, made = pcall(redis.call, 'HGET', B .. ':' .. hold.id, 'atm')

@@ -1,13 +1,16 @@
--- Renewal of claims, a script of its own on a connection of its own: behind thousands of queued commands it would
+-- Renewal of claims: a script of its own on a connection of its own. Behind thousands of queued commands it would
 -- arrive after the lease has run out.
 --
 -- KEYS  shard none (`scriptKeys`)
--- ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… blamed | (B T I epoch idle lockMs longRuns nRunning jobId…)*
--- Returns {lost positions, kicked positions, dormant positions, 1 if this pod was heard within a lease before, for each type
--- {pods that take more, entities that they work}}; positions from 0
+-- ARGV  podId leaseUs restUs systemPrefix workers takesMore nTypes type… blamed | (B T I epoch idle lockMs longRuns
+-- nRunning jobId…)*
+-- Returns {lost positions, kicked positions, dormant positions, 1 if this pod was heard within a lease before, for each
+-- type {pods that take more, entities that they work}}; positions from 0
 --
--- A renewal never brings a claim back: a hash that is gone, or another's, is lost (race 24). The claim of an idle worker rests
--- where its queue is empty: renewed for long, and live while this pod is heard, which its key 'alive' says for a lease.
+-- A renewal never brings a claim back: a hash that is gone, or has another owner, is lost (race 24). The claim of an
+-- idle worker whose queue is empty becomes dormant: renewed for long, and live while this pod is heard, which its key
+-- 'alive' says for a lease.
+-- Neighbours: `claim.lua` says what makes a claim live, `renewal-connection.ts` sends this script.
 
 local pod, leaseUs, restUs, sys = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local workers, takesMore, nTypes = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7])
@@ -19,12 +22,12 @@ local nowUs = t[1] * 1000000 + t[2]
 local lost, kicked, dormant, loads = {}, {}, {}, {}
 -- where jobs of a queue would be
 local function placesOf(B) return B .. ':wait', B .. ':active', B .. ':prioritized', B .. ':delayed' end
--- how many entities it works
+-- the key that says how many entities a pod works
 local function alive(id) return sys .. 'pod:' .. id .. ':alive' end
 local wasHeard = redis.call('EXISTS', alive(pod))
 redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))
--- Since when some pod was heard without a silence of all pods; it expires with one, after which no claim lapses for a lease.
--- If Redis's clock has stepped back, that counts as a silence (race 20).
+-- Since when some pod was heard without a silence of all pods. It expires with such a silence, after which no claim
+-- lapses for a lease. A step back of Redis's clock counts as a silence (race 20).
 local since = tonumber(redis.call('GET', sys .. 'heard')) or nowUs
 redis.call('SET', sys .. 'heard', string.format('%.0f', math.min(since, nowUs)), 'PX', math.ceil(leaseUs / 1000 * CORE.SILENCE_OF_LEASE))
 for k = 8, 7 + nTypes do
@@ -42,7 +45,7 @@ for k = 8, 7 + nTypes do
 end
 
 local untilUs, restUntilUs = string.format('%.0f', nowUs + leaseUs), string.format('%.0f', nowUs + restUs)
--- the entities of each type whose time moves on; the idle ones, and where their jobs would be
+-- the entities of each type with a new time of inspection; the idle ones, and the places of their jobs
 local due, idlers, places = {}, {}, {}
 local function moveOn(T, I, atUs)
   due[T] = due[T] or {}
@@ -66,9 +69,10 @@ end
 
 local position, k = 0, 9 + nTypes
 while k <= #ARGV do
-  local B, T, I, epoch, idle, lockMs, runs, nRunning = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3], ARGV[k + 4], ARGV[k + 5], ARGV[k + 6], tonumber(ARGV[k + 7])
+  local B, T, I, epoch, idle, lockMs, runs, nRunning = unpack(ARGV, k, k + 7)
+  nRunning = tonumber(nRunning)
   local ok, c = pcall(redis.call, 'HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests', 'suspect', 'runs')
-  -- a later epoch is ours too: a resync whose answer is still on its way; a claim that is damaged is nobody's
+  -- a later epoch is ours too: a resync whose response is on its way; a damaged claim has no owner
   if not ok or c[1] ~= pod or tonumber(whole(c[2]) or '0') < tonumber(epoch) then
     if ok and not isBlamed(position) then clearSuspicion(B, c[4]) end
     lost[#lost + 1] = position
@@ -92,13 +96,14 @@ while k <= #ARGV do
   position = position + 1
   k = k + 8 + nRunning
 end
--- Something to do that does not wait for a person, or for the next try of the head, of which its worker knows until when.
+-- Whether there is work that does not wait for an operator, or for the next attempt of the head, whose time its worker
+-- knows.
 local function isKicked(B, T)
   if not hasWork(B) or isTypePaused(T) or isPausedByItself(B) then return false end
   return redis.call('EXISTS', B .. ':active') == 1 or not holds(B, parseHold(redis.call('HGET', B .. ':$:worker', 'hold')))
 end
 
--- Hardly ever is there anything where all are idle: asked at once for all of them.
+-- Idle queues are nearly always empty: one command asks for all of them.
 local areEmpty = #places == 0 or redis.call('EXISTS', unpack(places)) == 0
 local function isEmpty(B) return redis.call('EXISTS', placesOf(B)) == 0 end
 for _, idler in ipairs(idlers) do
@@ -108,7 +113,7 @@ for _, idler in ipairs(idlers) do
     rest(B, T, I)
   else
     keep(B, T, I, rested)
-    -- what can't be looked at is damaged: its worker begins anew, which mends it
+    -- an entity that can't be read is damaged: its worker resyncs, which mends it
     local ok, isToWork = pcall(isKicked, B, T)
     if isToWork or not ok then kicked[#kicked + 1] = at end
   end

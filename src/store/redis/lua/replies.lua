@@ -1,12 +1,14 @@
--- 
+-- Replies that a calling pod asks for: those it has not read, and those of jobs that may have ended meanwhile. A call
+-- is cancelled here, too.
+-- Neighbours: `reply-mailbox.lua` writes replies, `replies.ts` asks.
 
--- tell: podId call kind text; returns {}
+-- Sends a reply to a call of a pod. Returns {}
 function OPS.tell(...)
   post(...)
   return {}
 end
 
--- unread: id…, entries that were read, and go; returns a page of what is left: {id, call, kind, text …}
+-- Rest: ids of entries that were read, which are deleted. Returns a page of what is left: {id, call, kind, text …}
 local MAX_PAGE_ENTRIES, MAX_PAGE_BYTES = 100, 262144
 function OPS.unread(...)
   local box, out, entries, bytes, from = mailbox(pod), {}, 0, 0, '-'
@@ -23,7 +25,7 @@ function OPS.unread(...)
   return out
 end
 
--- Whether the answer to a job with that envelope goes to that call of this pod.
+-- Whether the reply to a job with that envelope goes to that call of this pod.
 local function isFor(envelope, call)
   local ok, sealed = pcall(cjson.decode, envelope or '')
   local reply = ok and type(sealed) == 'table' and sealed.reply
@@ -38,8 +40,8 @@ local function stateOfJob(B, id)
   return blockerOf(B) == id and 'blocked' or 'waiting'
 end
 
--- find: (B jobId call)*; returns for each {state, or 'gone' where it has ended, own ('1' | '0'), kind of its answer, where it is
--- kept, or '', text, envelope or ''}; kind 'reason': why it failed
+-- Rest: (B jobId call)*. Returns for each {state, or 'gone' if it has ended, own ('1' | '0'), kind of its reply if that
+-- is kept, or '', text, envelope or ''}; kind 'reason': why it failed
 function OPS.find(...)
   local asked, out = {...}, {}
   for k = 1, #asked, 3 do
@@ -56,11 +58,11 @@ function OPS.find(...)
   return out
 end
 
--- cancel: B T I jobId call; returns {'1'} when the job was removed, {'0'} when it has started, or is another's
+-- Returns {'1'} if the job was removed, {'0'} if it has started, or belongs to another call
 function OPS.cancel(B, T, I, id, call)
   local starts, envelope = unpack(redis.call('HMGET', B .. ':' .. id, 'ats', 'aq'))
   if not isFor(envelope, call) or (tonumber(starts or '0') or 1) > 0 then return {'0'} end
   if removeJob(B, id) ~= 1 then return {'0'} end
-  if not isLive(claimOf(B)) then lookNow(B, T, I) end
+  if not isLive(claimOf(B)) then inspectNow(B, T, I) end
   return {'1'}
 end

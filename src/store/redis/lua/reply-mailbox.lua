@@ -1,13 +1,14 @@
--- Answers to jobs that somebody waits for: each is an entry in the mailbox of the pod that does, a stream
--- `{prefix}:$:pod:<pod>:answers`, which its reader empties. It is written in the step that ends the job, so whoever finds the
--- job ended, or gone, and then no entry that was not read, knows that none will come.
--- Neighbours: `finish.lua` ends jobs; `replies.ts` reads; `core/model/mailbox.ts` has the bounds.
+-- Replies to calls that wait for jobs. Each is an entry in the mailbox of the calling pod, a stream
+-- `{prefix}:$:pod:<pod>:answers` that its reader empties. It is written in the step that ends the job. So a reader that
+-- finds the job ended or gone, and then no unread entry, knows that none will come.
+-- Owns: the bounds of a mailbox. Neighbours: `finish.lua` ends jobs, `replies.lua` reads what is left,
+-- `replies.ts` reads, `core/model/mailbox.ts` has the numbers.
 
 local function mailbox(podId) return sys .. 'pod:' .. podId .. ':answers' end
--- For that long answers wait for a pod that does not read; it may be dead.
+-- How long replies wait for a pod that does not read; it may be dead.
 local ANSWERS_KEPT_MS = 600000
 
--- Puts what is for a call of a pod into its mailbox. Of one that is full only that is said, and then nothing.
+-- Puts an entry into the mailbox of a pod. A full mailbox gets one entry that says so, and then none.
 local function post(podId, call, kind, text)
   local box = mailbox(podId)
   local entries = redis.call('XLEN', box)
@@ -21,8 +22,7 @@ local function post(podId, call, kind, text)
   redis.call('PEXPIRE', box, ANSWERS_KEPT_MS)
 end
 
--- 'reply': '<pod> <call> <kind> <text>'; without a text it is the result of the job. An answer that can't be written is no
--- reason to fail the end.
+-- 'reply': '<pod> <call> <kind> <text>'; without a text it is the result of the job.
 local function answer(reply, result)
   local podId, call, kind, text = string.match(reply, '^(%S+) (%S+) (%S+) (.*)$')
   post(podId, call, kind, text ~= '' and text or result)

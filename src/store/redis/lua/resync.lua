@@ -1,19 +1,20 @@
--- Resync: the owner starts again from a known state. What it has settled is ended first, so that nothing that is done runs again
--- (race 28); the rest goes back, and the first of it is fetched.
--- Owns: which ends that are sent again still count. Neighbours: `finish.lua` ends jobs, `grant.lua` grants the new epoch.
+-- Resync: the owner starts again from a known state. What it has settled is ended first, so that nothing that is done
+-- runs again (race 28); the rest goes back, and the first of it is fetched.
+-- Owns: which ends that are sent again still count. Neighbours: `finish.lua` ends jobs, `grant.lua` grants the new
+-- epoch.
 
 local function differ(one, other) return whole(one) and whole(other) and one ~= other end
 
--- Whether another job has the id now. Obliterating a queue resets its numbers, and two times may be equal, so either one tells.
--- A damaged or mended hash tells nothing: skipping an end runs its job again.
+-- Whether another job has the id now. Obliterating a queue resets its numbers, and two times may be equal, so either
+-- one tells. A damaged or mended hash tells nothing: skipping an end runs its job again.
 local function isOther(B, id, wasNth, wasAdded)
   local name, nth, added = unpack(fieldsOf(B .. ':' .. id, {'name', 'nth', 'timestamp'}))
   if not name then return false end
   return differ(wasNth, nth) or differ(wasAdded, added)
 end
 
--- Of ends that are sent again, each behind the birth of its job, those that may count: the answer to an earlier one may have been lost,
--- and another job added under its id since.
+-- The ends that may still count, of ends that are sent again, each after the birth of its job. The response to an
+-- earlier one may have been lost, and another job added under its id since.
 local SENT_AGAIN = SETTLED + 2
 local function stillOpen(B, ends)
   local open = {}
@@ -25,20 +26,18 @@ local function stillOpen(B, ends)
   return open
 end
 
--- settle: B oldEpoch newEpoch | (nth timestamp jobId lockMs status value opts fields nextMs reply)*: a part of what is settled, before
--- the resync that ends the rest; none of these is retried. Returns {'OK'}
+-- Ends a part of what is settled, before the resync that ends the rest. None of these is retried. Rest: (birth end)*.
+-- Returns {'OK'}
 function OPS.settle(B, epoch, newEpoch, ...)
   local claim = claimOf(B)
-  -- Ours is any epoch between the one we know and the new one: the answer to an earlier resync may have been lost.
+  -- Any epoch between the known one and the new one is ours: the response to an earlier resync may have been lost.
   local known = claim[OWNER] == pod and epochOf(claim)
   if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
   finishTogether(B, stillOpen(B, {...}))
   return {'OK'}
 end
 
--- resync: B T I oldEpoch newEpoch takeOpts | (nth timestamp jobId lockMs status value opts fields nextMs reply)*
--- The holder begins anew: what is settled is ended first, so that nothing that is done runs again (race 28); the rest
--- goes back, and the first of it is fetched. Returns {'OK', token, 0, 0, againInMs, jobs…}, as a claim does.
+-- Rest: (birth end)*. Returns {'OK', token, 0, 0, againInMs, jobs…}, like a claim | {'STALE'}
 function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
   local claim = claimOf(B)
   if claim[OWNER] == pod and not claim[ENTITY] then

@@ -1,28 +1,31 @@
--- Jobs that have ended and are kept. BullMQ enforces their bounds when the next one ends; this here also where none does, so that
--- an entity that nobody asks for any more leaves no key in the end (I8). Neighbour: `settle.lua` settles entities.
+-- Jobs that have ended and are kept. BullMQ enforces their bounds when the next job ends; this file enforces them even
+-- if none does, so that an entity without new jobs leaves no key in the end (I8).
+-- Owns: the expiry of kept jobs. Neighbours: `settle.lua` calls it for an idle entity, `end-job.lua` at the end of a
+-- job.
 
 local KEPT = {failed = 'removeOnFail', completed = 'removeOnComplete'}
--- That many are looked at in one step of an entity, and removed in one script.
+-- How many are read in one step of an entity, and how many are removed in one script.
 local KEPT_PAGE = 100
 local expiriesLeft = 500
 
 local function hasEndedJobs(B) return redis.call('EXISTS', B .. ':failed', B .. ':completed') > 0 end
 
--- Until when a job is kept that ended then, in us; nil where its age does not matter, or its hash was deleted or can't be read.
+-- The time until which a job that ended then is kept, in us; nil if its age does not matter, or its hash was deleted or
+-- can't be read.
 local function keptUntilUs(B, id, endedAtMs, option)
   local keep = tableOf(fieldsOf(B .. ':' .. id, {'opts'})[1])[option]
   local age = type(keep) == 'table' and tonumber(keep.age)
   return age and (tonumber(endedAtMs) + age * 1000) * 1000
 end
 
--- Its idempotency key has a time of its own, as where BullMQ enforces the bounds.
+-- Its idempotency key has a time of its own, as when BullMQ enforces the bounds.
 local function expel(B, id)
   redis.call('HDEL', B .. ':' .. id, 'deid')
   return removeJob(B, id) == 1
 end
 
--- BullMQ removes all beyond the count in the step of one end. Where they are many, as after a change of the option, each end removes
--- a part of them. Answers the options for BullMQ.
+-- BullMQ removes all jobs beyond the count in the step of one end. If they are many, as after a change of the option,
+-- each end removes a part of them. Returns the options for BullMQ.
 local MAX_BEYOND = 200
 local function boundCount(B, state, opts)
   local all = cmsgpack.unpack(opts)
@@ -35,15 +38,16 @@ local function boundCount(B, state, opts)
   return bounded
 end
 
--- The rank behind the last one that is known to have only such before it as are kept without an end: 'score id', in the fence.
+-- The rank after the last job that is known to have only jobs before it that are kept without an end: 'score id', in
+-- the fence.
 local function rankBehind(B, state)
   local score, id = string.match(redis.call('HGET', fence(B), 'kept:' .. state) or '', '^(%S+) (.*)$')
   if not score then return 0 end
   return (redis.call('ZRANK', B .. ':' .. state, id) or redis.call('ZCOUNT', B .. ':' .. state, '-inf', '(' .. score) - 1) + 1
 end
 
--- Of a page, the oldest first: removes those that are too old, wherever they are. Answers when the next of them will be too old, in
--- us; now where there is more behind the page, and nothing in it to wait for; or nil.
+-- Reads a page, the oldest first, and removes the jobs in it that are too old. Returns when the next one will be too
+-- old, in us; now if there is more after the page and nothing in it to wait for; or nil.
 local function expirePage(B, state, option)
   local first = rankBehind(B, state)
   local page = redis.call('ZRANGE', B .. ':' .. state, first, first + KEPT_PAGE - 1, 'WITHSCORES')
@@ -57,7 +61,7 @@ local function expirePage(B, state, option)
       nextUs = math.min(nextUs or untilUs, untilUs)
     else
       expiriesLeft = expiriesLeft - 1
-      -- BullMQ may refuse it, as of a job that is locked
+      -- BullMQ may refuse it, as for a locked job
       isKept = not expel(B, id)
     end
     if isKept and not nextUs then behind = endedAtMs .. ' ' .. id end
@@ -66,7 +70,7 @@ local function expirePage(B, state, option)
   return nextUs or (#page == 2 * KEPT_PAGE and nowUs or nil)
 end
 
--- Removes those that are too old. Answers when the next look at them is due, in us, or nil.
+-- Removes the jobs that are too old. Returns when to look at them next, in us, or nil.
 local function expireKept(B)
   local nextUs
   for state, option in pairs(KEPT) do

@@ -1,9 +1,11 @@
--- 
+-- Schedules for an operator or a caller: puts, removes and lists them.
+-- Owns: the place of a run that has started while its schedule changes. Neighbours: `advance-schedule.lua` makes the
+-- next run, `operator/schedules.ts` knows patterns.
 
 local function hasStarted(B, jobId) return (tonumber(redis.call('HGET', B .. ':' .. jobId, 'ats') or '0') or 1) > 0 end
 
--- Changes a schedule by a body of BullMQ, which removes the present job where it finds it. One that has started is under way,
--- also while it waits for its next try, or blocks its entity: it is out of sight meanwhile, and keeps its place.
+-- Changes a schedule by a body of BullMQ, which removes the present job if it finds it. A job that has started is under
+-- way, also while it waits for its next attempt, or blocks its entity: it is hidden meanwhile, and keeps its place.
 local function sparingStarted(B, id, change)
   local run = presentOf(B, id)
   if not run or not hasStarted(B, run) then return change() end
@@ -21,7 +23,8 @@ local function sparingStarted(B, id, change)
   return r
 end
 
--- When the present job of a schedule by this pattern was to run, if it is due and nobody has fetched it: put anew, it still is.
+-- When the present job of a schedule by this pattern was due, if no worker has fetched it: after the schedule is put
+-- again, it still is.
 local function dueMs(B, id, what)
   local run = presentOf(B, id)
   local atMs = run and redis.call('ZSCORE', B .. ':repeat', id)
@@ -31,10 +34,10 @@ local function dueMs(B, id, what)
   return isSame and redis.call('EXISTS', B .. ':' .. run) == 1 and not hasStarted(B, run) and atMs or nil
 end
 
--- schedule: B T I id nextMs ('0' with an interval) what template opts data envelope; 'what', 'template' and 'opts' are JSON: what BullMQ
--- keeps of the schedule, of the options of its jobs, and the options of the first
--- Returns {'OK', when it runs next, in ms}, {'REFUSED', BullMQ's code}, {'SHARED', whose}; {'PAST', now} when the clock that gave
--- nextMs is behind, or a job of that time has started: the time after both is the next
+-- 'what', 'template' and 'opts' are JSON: what BullMQ keeps of the schedule, the options of its jobs, and those of the
+-- first job. 'nextMs' is '0' for an interval.
+-- Returns {'OK', when it runs next, in ms} | {'REFUSED', BullMQ's code} | {'SHARED', entity} | {'PAST', now}, if the
+-- clock that gave nextMs is behind, or a job of that time has started: the next time is after both
 function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
@@ -48,7 +51,7 @@ function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
     opts.prevMillis = tonumber(nextMs)
   end
   local args = {nextMs, what, id, data, cjson.decode(template), opts, nowMs, B .. ':', ''}
-  -- BullMQ's body counts its jobs among those with a number
+  -- BullMQ's body numbers its jobs along with all others
   if redis.call('EXISTS', B .. ':id') == 0 then restoreIdCounter(B) end
   local r = sparingStarted(B, id, function() return BULL.addJobScheduler(keysOf.addJobScheduler(B), args) end)
   if type(r) == 'number' then return {'REFUSED', r} end
@@ -58,21 +61,21 @@ function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
     redis.call('HSET', B .. ':repeat:' .. id, 'aq', envelope)
   end
   keepQueueAlive(B, T, I)
-  lookNow(B, T, I)
+  inspectNow(B, T, I)
   return {'OK', next}
 end
 
--- unschedule: B T I id; a job of it that is due already still runs. Returns {'1'} when there was one, {'0'}, {'SHARED', whose}
+-- A job of the schedule that is already due still runs. Returns {'1'} if there was one, {'0'}, {'SHARED', entity}
 function OPS.unschedule(B, T, I, id)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
   if not presentOf(B, id) then return {'0'} end
   sparingStarted(B, id, function() BULL.removeJobScheduler(keysOf.removeJobScheduler(B), {id, B .. ':'}) end)
-  lookNow(B, T, I)
+  inspectNow(B, T, I)
   return {'1'}
 end
 
--- schedules: B from limit; the next to run first. Returns for each {id, next, name, data, every, pattern, tz, runs so far, envelope}
+-- The next to run first. Returns for each {id, next, name, data, every, pattern, tz, runs so far, envelope}
 local SCHEDULE = {'name', 'data', 'every', 'pattern', 'tz', 'ic'}
 function OPS.schedules(B, from, limit)
   local out = {}
@@ -82,7 +85,7 @@ function OPS.schedules(B, from, limit)
     out[#out + 1] = found[k + 1]
     local fields = fieldsOf(B .. ':repeat:' .. found[k], SCHEDULE)
     for f = 1, #SCHEDULE do out[#out + 1] = fields[f] or '' end
-    -- a schedule of before has it in its present job only
+    -- a schedule of an older version has it in its present job only
     out[#out + 1] = fieldsOf(B .. ':repeat:' .. found[k] .. ':' .. found[k + 1], {'aq'})[1]
       or fieldsOf(B .. ':repeat:' .. found[k], {'aq'})[1] or ''
   end

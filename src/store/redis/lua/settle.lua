@@ -1,9 +1,10 @@
 -- The end of a claim: what is done when an entity has nothing to run, or only an operator can give it something to run.
 -- Inspection and removal are one step, so a job that is added in between is never forgotten (race 11).
--- Owns: the keys of an idle entity (I8), and parked entities. Neighbours: `try-claim.lua` and `release.lua` call this, `retention.lua`
--- expires jobs that are kept.
+-- Owns: the keys of an idle entity (I8), and parked entities. Neighbours: `try-claim.lua` and `release.lua` call this,
+-- `retention.lua` expires jobs that are kept.
 
--- Who has nothing to do but wait for a hold goes, and is there again before it ends: longer than the pause between two sweeps.
+-- A pod with nothing to do but wait for a hold gives the entity up, and is back before the hold ends: longer than the
+-- pause between sweeps.
 local HOLD_LEAD_MS = 2000
 local function heldForLongMs(B)
   local held = heldForMs(B)
@@ -12,22 +13,23 @@ end
 
 local function isPaused(B) return isPausedByItself(B) or isPausedByType(B) end
 
--- Whether only a person can give an entity with work something to do: it is paused, or blocked. What a dead owner had fetched, which
--- somebody has put before the head, is not blocked with it.
+-- Whether only an operator can give an entity with work something to run: it is paused, or blocked. A block does not
+-- concern what a dead owner had fetched and what was put before the head since.
 local function isParked(B)
   return isPaused(B) or (isBlocked(heldForMs(B)) and redis.call('EXISTS', B .. ':active') == 0)
 end
 
--- Nobody looks at it until that person has (race 16). The end of the pause of a type enters all that have this time.
+-- It is not inspected until that operator acts (race 16). When the pause of a type ends, all entities with this time
+-- are inspected.
 local PARKED = '9000000000000000'
 local function park(B, T, I)
   local waitsForType = isTypePaused(T) and not isPausedByItself(B)
   if waitsForType then redis.call('ZADD', sys .. 'due:' .. T, PARKED, I) else redis.call('ZREM', sys .. 'due:' .. T, I) end
-  -- for as long as it takes it is known whose queue it is
+  -- until then, the fence says which entity the queue belongs to
   redis.call('PERSIST', fence(B))
 end
 
--- BullMQ writes these two of its own accord; any other field was set by a person.
+-- BullMQ writes these two by itself; any other field was set by an operator.
 local OWN_META = {['opts.maxLenEvents'] = true, version = true}
 
 local function metaIsOurs(B)
@@ -37,7 +39,7 @@ local function metaIsOurs(B)
   return true
 end
 
--- Clears the owner and keeps the token: the fence stays for a day (I4), and a hold until it has ended.
+-- Removes the owner and keeps the token: the fence stays for a day (I4), and a hold until it has ended.
 local function giveUp(B)
   -- PERSIST is not needed for a block, since no claim has an expiry
   expireIdleFence(B)
@@ -45,15 +47,16 @@ local function giveUp(B)
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers', 'runs')
 end
 
--- The fence has expired by itself where jobs were kept, or were for later, for longer than it lasts: then it is a new one.
+-- The fence has expired if jobs were kept or delayed for longer than it lasts: then this makes a new one.
 local function noteLastId(B, T, I, lastId, isFenced)
   redis.call('HSET', fence(B), 'lastId', lastId, 'entity', T .. ':' .. I)
   claims[B], lastIds[B] = nil, nil
   if not isFenced then expireFence(B, 0) end
 end
 
--- Gives up the claim of an entity that has nothing to run now. It is due again when a job is, or when one that is kept is old
--- enough to go. Its queue leaves no key unless some state of BullMQ still holds a job or a person has set something (I8, race 9).
+-- Gives up the claim of an entity that has nothing to run now. Its next inspection is when a job is due, or when a kept
+-- one is old enough to go. Its queue leaves no key unless a state of BullMQ still holds a job, or an operator has set
+-- something (I8, race 9).
 local function settle(B, T, I)
   local isFenced = claimOf(B)[ENTITY]
   if claimOf(B)[HOLD] then setHold(B, nil) end

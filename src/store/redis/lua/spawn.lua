@@ -1,5 +1,8 @@
--- The spawn queue of an entity type: an ordinary BullMQ queue, `{prefix}:$:spawn` by name of the type, whose jobs ask
--- any pod with room to look at an entity. A hint: `due` alone is the truth, and the sweep finds what is lost here.
+-- The spawn queue of an entity type: an ordinary BullMQ queue, `{prefix}:$:spawn:<type>`, whose jobs ask any pod with
+-- capacity to inspect an entity. A hint: the inspection schedule alone is the truth, and the sweep finds what is lost
+-- here.
+-- Neighbours: `due.lua` has the inspection schedule, `wake-ups.lua` calls one pod, `spawn-queue.service.ts` shows the
+-- queue to users.
 
 local function spawnBase(T) return sys .. 'spawn:' .. T end
 
@@ -10,13 +13,12 @@ local function requestWorker(T, I)
   if redis.call('EXISTS', S .. ':' .. id) == 0 then
     BULL.addStandardJob(keysOf.addStandardJob(S), {{S .. ':', id, 'spawn', nowMs}, '{}', '{"removeOnComplete":true}'})
   else
-    -- it was added before, and whoever was told may have died
+    -- it was added before, and the pod that was told may have died
     redis.call('ZADD', S .. ':marker', 0, '0')
   end
 end
 
--- spawned: limit takeOpts type…: takes requests of these types, up to a limit for each
--- Returns {type, id, type, id …}
+-- Takes requests for these types, up to a limit for each. Rest: types. Returns {type, id, type, id …}
 function OPS.spawned(limit, takeOpts, ...)
   local out = {}
   for _, T in ipairs({...}) do
@@ -25,7 +27,7 @@ function OPS.spawned(limit, takeOpts, ...)
       local r = BULL.moveToActive(keysOf.moveToActive(S), {S .. ':', nowMs, takeOpts})
       if type(r[1]) ~= 'table' then break end
       finishJob(S, r[2], 1000, 'completed', 'null', takeOpts, '', '', '', '0')
-      -- What somebody else has added is no request.
+      -- A job added outside this library is no request.
       if string.sub(r[2], 1, 4) == 'for-' then
         out[#out + 1] = T
         out[#out + 1] = string.sub(r[2], 5)

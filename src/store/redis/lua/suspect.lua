@@ -1,19 +1,19 @@
--- Suspects: a job that was the only one fetched when its pod fell silent may be what killed the pod. The claim names the job and
--- the pods that it may have killed: `suspect`, '<pod> <pod> …:<job id>'. A pod that is heard again was not killed: its name
--- is taken out, and with it one of the times that the job counts as stalled. If its event loop was blocked, the job may be what
--- blocked it, and the suspicion stays.
--- Both scripts of this store include this file; they need `pod`. Neighbours: `grant.lua` decides when a job is suspected,
--- `renewal.lua` hears pods.
+-- Suspects: a job that was the only one fetched when its pod fell silent may have killed the pod. The claim names the
+-- job and the pods that it may have killed: `suspect`, '<pod> <pod> …:<job id>'. A pod that is heard again was not
+-- killed: its name is removed, and the job counts as stalled once less. If the pod's event loop was blocked, the job
+-- may have blocked it, and the suspicion stays.
+-- Both scripts of this store include this file; they define `pod`. Neighbours: `grant.lua` decides when a job is
+-- suspected, `renewal.lua` hears pods.
 
 local STALLED_TOO_OFTEN = 'job stalled more than allowable limit'
 
--- The pods that may have been killed by a job, each with a space after it; '' if none is named.
+-- The pods that a job may have killed, each with a space after it; '' if none is named.
 local function victimsOf(suspect, id)
   local pods, named = string.match(suspect or '', '^([^:]*):(.*)$')
   return named and (not id or named == id) and pods or '', named
 end
 
--- This pod is heard: it was not killed by the job that is suspected of it.
+-- This pod is heard: the job that is suspected has not killed it.
 local function clearSuspicion(B, suspect)
   local pods, id = victimsOf(suspect)
   local from, to = string.find(pods, pod .. ' ', 1, true)

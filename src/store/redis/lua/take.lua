@@ -1,14 +1,17 @@
--- Fetching jobs: BullMQ's own `moveToActive`, as often as asked for.
+-- Fetches jobs: BullMQ's own `moveToActive`, as often as asked for. Nothing is fetched while the head of the queue
+-- waits for its next attempt (I6).
 --
--- A hold is in its way: nothing is fetched while the head of the queue waits for its next try (I6).
--- Answers of a fetch, in every op that fetches: {..., againInMs, id, fields, id, fields …}; before them, where an idle worker
--- asks, '1' when its claim rested and was reactivated. In place of againInMs: '-1', not at all; 'limited <ms>', the rate of its type
--- allows no more before; 'recalled', what is fetched is to be given back first; 'more', the jobs are large, and there may be more.
+-- Every op that fetches returns {..., againInMs, id, fields, id, fields …}; before them, for a fetch by an idle worker,
+-- '1' if its claim was dormant and was reactivated. In place of againInMs: '-1', not at all; 'limited <ms>', the rate
+-- limit of its type allows no job before; 'recalled', fetched jobs must go back first; 'more', the jobs are large, and
+-- there may be more.
+-- Neighbours: `hold.lua` has holds, `advance-schedule.lua` completes the fields of a run, `decode.ts` reads what is
+-- fetched.
 
--- What an older version has kept of failed tries may have any size: above this it is not read.
+-- What an older version has kept of failed attempts may have any size: above this it is not read.
 local MAX_KEPT_BYTES, MAX_FETCH_BYTES = 262144, CORE.MAX_FETCH_BYTES
 
--- How many bytes the fields of a job have, by turns names and values; what is too large of its former tries is left out.
+-- The number of bytes of a job's fields, names and values in turn; former failures that are too large are left out.
 local function weigh(fields)
   local bytes = 0
   for k = 2, #fields, 2 do
@@ -22,14 +25,14 @@ local function weigh(fields)
   return bytes
 end
 
--- Of a fetch that brought no job: {0, 0, ms of rate limit, time of the next delayed job}
+-- A fetch that brought no job: {0, 0, ms of rate limit, time of the next delayed job}
 local function againIn(r)
   if tonumber(r[3]) > 0 then return string.format('limited %.0f', r[3]) end
   if tonumber(r[4]) > 0 then return string.format('%.0f', math.max(1, math.ceil(tonumber(r[4]) - tonumber(nowMs)))) end
   return '-1'
 end
 
--- Appends up to n jobs to 'out' and writes at out[at] when it makes sense to ask again.
+-- Appends up to n jobs to 'out', and writes to out[at] when it makes sense to ask again.
 local function take(B, n, opts, out, at)
   out[at] = claimOf(B)[RECALL] and 'recalled' or '-1'
   if n < 1 or claimOf(B)[RECALL] or isPausedByType(B) then return end
@@ -45,7 +48,7 @@ local function take(B, n, opts, out, at)
   for i = 1, n do
     local ok, r = pcall(BULL.moveToActive, keys, args)
     if not ok then
-      -- it may have moved a job before: its worker begins anew, which gives everything back in its order (I6)
+      -- it may have moved a job before: its worker resyncs, which gives everything back in its order (I6)
       mend(B, r)
       error(r, 0)
     end
@@ -63,10 +66,10 @@ local function take(B, n, opts, out, at)
   end
 end
 
--- take: the owner of an idle worker, or of one that gathers a batch or runs reads, asks for n jobs; it is called for more for that
--- many ms, while fewer than upTo are fetched ('' where nothing is to be told)
+-- For the owner of an idle worker, or of one that gathers a batch or runs reads: fetches n jobs. For forMs the owner is
+-- called for more jobs while fewer than upTo are fetched ('': it is not).
 function OPS.take(B, T, I, epoch, opts, n, upTo, forMs)
-  if not mine(B, epoch) then return {'STALE'} end
+  if not owns(B, epoch) then return {'STALE'} end
   local out = {'OK', reactivate(B, T, I)}
   if upTo ~= '' then gather(B, upTo, forMs) end
   take(B, tonumber(n), opts, out, 3)

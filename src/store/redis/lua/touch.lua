@@ -1,7 +1,7 @@
 -- What a running handler writes to its own job: progress, data, logs (race 18).
 -- Neighbours: `bullmq/native-job.ts` calls this, `claim.lua` guards.
 
--- touch: B epoch body nKeys KEYS… ARGV…: what a running handler writes to its own job (race 18)
+-- BullMQ has no body for this one.
 local function clearLogs(KEYS, ARGV)
   if ARGV[1] == '0' then return redis.call('DEL', KEYS[1]) end
   redis.call('LTRIM', KEYS[1], -tonumber(ARGV[1]), -1)
@@ -9,7 +9,7 @@ local function clearLogs(KEYS, ARGV)
 end
 
 function OPS.touch(B, epoch, body, nKeys, ...)
-  if not mine(B, epoch) then return {'STALE'} end
+  if not owns(B, epoch) then return {'STALE'} end
   local all, keys, args = {...}, {}, {}
   for i, value in ipairs(all) do
     if i <= tonumber(nKeys) then keys[#keys + 1] = value else args[#args + 1] = value end

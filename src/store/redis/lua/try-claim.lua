@@ -1,13 +1,15 @@
--- The one decision about an entity that this pod does not work: claim it, or leave it to another pod or to a later time.
--- Neighbours: `grant.lua` grants the claim, `settle.lua` gives up the claim of an entity without work, `release.lua` ends a claim.
+-- The one decision about an entity that this pod does not work: claim it, or leave it to another pod or to a later
+-- time.
+-- Neighbours: `grant.lua` grants the claim, `settle.lua` gives up the claim of an entity without work, `release.lua`
+-- ends a claim.
 
--- look: B T I epoch takeOpts maxStalled; without an epoch it claims nothing
+-- Without an epoch it claims nothing.
 -- Returns {'CLAIMED', token, recovered, foreign, againInMs, jobs…} | {'OWNED'} | {'PAUSED'} | {'LATER'} | {'WAITING'} |
 -- {'STALE'}
 function OPS.tryClaim(B, T, I, epoch, takeOpts, maxStalled)
   local claim = claimOf(B)
-  -- A call of ours that arrives late: what it would settle is the claim that came after it. Who asks only, without room,
-  -- does not know of a claim of ours: an answer was lost (race 26).
+  -- A late call of ours must not settle the claim that came after it. A pod that only asks, without capacity, does not
+  -- know of a claim of its own: a response was lost (race 26).
   if claim[OWNER] == pod and (tonumber(epoch) or 0) <= epochOf(claim) then
     return {epoch == '' and hasWork(B) and not isPaused(B) and 'WAITING' or 'STALE'}
   end
@@ -23,10 +25,10 @@ function OPS.tryClaim(B, T, I, epoch, takeOpts, maxStalled)
     park(B, T, I)
     return {isPaused(B) and 'PAUSED' or 'LATER'}
   end
-  -- what a dead owner had fetched, which somebody has put before the head, does not wait with it
+  -- what a dead owner had fetched, and what was put before the head since, does not wait with it
   local held = redis.call('EXISTS', B .. ':active') == 0 and heldForLongMs(B)
   if held then
-    lookAgain(T, I, held * 1000)
+    inspectAfter(T, I, held * 1000)
     return {'LATER'}
   end
   if epoch == '' then return {'WAITING'} end

@@ -10,20 +10,20 @@ local function tell(podId, word)
 end
 local function wake(podId, T, I) tell(podId, T .. ':' .. I) end
 
--- Tells the owner of work. The word may be lost, and the owner dead, or without a worker: a claim that rests lasts no longer
--- than a lease from now on.
+-- Tells the owner of work. The hint may be lost, and the owner dead, or without a worker: a dormant claim lasts no
+-- longer than a lease from now on.
 local function callOwner(B, T, I)
   local claim = claimOf(B)
   wake(claim[OWNER], T, I)
-  if not claim[RESTS] then return end
+  if not claim[DORMANT] then return end
   claims[B] = nil
   local untilUs = math.min(tonumber(whole(claim[UNTIL]) or MAX_WHOLE), nowUs + leaseUs)
   redis.call('HSET', fence(B), 'until', string.format('%.0f', untilUs))
-  lookBy(T, I, untilUs)
+  inspectBy(T, I, untilUs)
 end
 
--- Calls one other live pod that has room for the type: for one entity the same one each time, so that not all of them
--- race for it; for many entities all of them. Answers whether there is one.
+-- Calls one other live pod that has capacity for the type. For one entity it is always the same pod, so that they do
+-- not race for it; many entities call all pods. Returns whether there is one.
 local function callAnother(T, I)
   local pods = redis.call('ZRANGEBYSCORE', sys .. 'pods:' .. T, string.format('%.0f', nowUs - leaseUs), '+inf')
   local others = {}
@@ -34,8 +34,9 @@ local function callAnother(T, I)
   return true
 end
 
--- A person has paused the queue, or emptied it ('drop'): its owner is to give back what it has fetched. The word is the quick
--- way; the mark in the claim tells with the next end of a job, whatever becomes of the word. No name begins with '$'.
+-- An operator has paused the queue, or dropped its jobs ('drop'): its owner must give back what it has fetched. The
+-- hint is the quick way; the mark in the claim tells with the next end of a job if the hint is lost. No name begins
+-- with '$'.
 local function recall(B, T, I, why)
   local claim = claimOf(B)
   if not claim[OWNER] or redis.call('EXISTS', B .. ':active') == 0 then return end
