@@ -4,8 +4,9 @@
 // Works on a copy in a temporary folder, so that an interrupted run leaves nothing behind, and on a Redis of its own,
 // so that what a broken protocol leaves there disturbs nobody.
 //
-// The lists are in test/mutations: what the guard does, which invariants and races it is for, its text in a file (`from`,
-// exactly once), what stands there without it (`to`), and the smallest set of test files that must miss it.
+// The lists are in test/mutations: what the guard does, which invariants and races it is for, the mark in the source behind which its
+// text stands (`at`, see `mutation-guards.mjs`), that text (`from`), what stands there without the guard (`to`), and the smallest set
+// of test files that must miss it.
 import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +16,7 @@ import { Redis } from 'ioredis';
 import jestConfig from '../jest.config.mjs';
 import { startRedis } from './dev-redis.mjs';
 import { FOLDER } from './lua/sources.mjs';
-import { loadGuards, outdatedAmong } from './mutation-guards.mjs';
+import { loadGuards, outdatedAmong, without } from './mutation-guards.mjs';
 
 /** A test that waits in vain is broken as well; it need not wait for long. */
 const TEST_TIMEOUT_MS = 8000;
@@ -49,8 +50,10 @@ const [word = ''] = process.argv.slice(2);
 const guards = await loadGuards();
 const mutants = guards.filter(({ guard, cites, file }) => `${guard} ${cites} ${file}`.includes(word));
 const outdated = outdatedAmong(mutants);
-for (const { guard, file } of outdated) {
-  console.error(`The list is out of date: the text of "${guard}" does not occur exactly once in ${file}.`);
+for (const { guard, at } of outdated) {
+  console.error(
+    `The list is out of date: the text of "${guard}" does not occur exactly once behind the mark "guards: ${at}".`,
+  );
 }
 if (outdated.length > 0) process.exit(1);
 if (mutants.length === 0) {
@@ -107,14 +110,15 @@ async function isGreen() {
 /** @returns how many survived */
 async function checkAll() {
   let survived = 0;
-  for (const { guard, cites, file, from, to, tests, list } of mutants) {
+  for (const mutant of mutants) {
+    const { guard, cites, file, tests, list } = mutant;
     const path = join(copy, file);
     const source = readFileSync(path, 'utf8');
     const change = text => {
       writeFileSync(path, text);
       compile(file);
     };
-    change(source.replace(from, () => to));
+    change(without(mutant, source));
     const startedAt = performance.now();
     const { failed, passed, why } = await run(tests, { contractFirst: CONTRACT_OF[list] });
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);

@@ -74,6 +74,7 @@ const READS = new Set(
 );
 
 function notingWrites(lua) {
+  // guards: sources.notingWrites
   return lua.replace(/redis\.call\('(\w+)'/g, (call, command) => (READS.has(command) ? call : `write('${command}'`));
 }
 

@@ -109,12 +109,14 @@ export class Engine {
    * @param onUnreachable is told of each attempt that failed and is repeated; the one that was given first.
    */
   connect(onUnreachable?: (reason: string) => void): Promise<void> {
+    // guards: engine.connect
     this.connected ??= detached(() => this.parts.store.start(onUnreachable));
     return this.connected;
   }
 
   /** Works jobs from now on, or from when the store is connected. */
   work(): void {
+    // guards: engine.work
     detached(() => this.workOnceConnected());
   }
 
@@ -217,6 +219,7 @@ export class Engine {
   private async drainAndDisconnect(): Promise<void> {
     const unfinished = await this.drained();
     this.enqueuer.close();
+    // guards: engine.drainAndDisconnect
     await this.calls.close();
     const running = unfinished.filter(worker => worker.isRunning);
     if (running.length === 0) return this.disconnect();

@@ -34,6 +34,7 @@ function sinkOf(subject: Subject<LifecycleEvent>): EventSink {
       return subject.observed;
     },
     // A subscriber is not in the context of a job, nor of the code that has woken a worker.
+    // guards: events.sinkOf
     emit: event => detached(() => subject.next(event)),
   };
 }

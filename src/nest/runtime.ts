@@ -119,6 +119,7 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
   get started(): Started | Promise<Started> {
     if (this.state.name === 'started') return this.state.parts;
     const waiting = this.gate.wait(this.commandTimeoutMs, () => new StoreUnavailableError(this.whyNotStarted()));
+    // guards: runtime.started
     if (this.state.name === 'built' && !this.gate.isSettled) this.connect(this.state.parts).catch(() => {});
     return waiting;
   }
@@ -129,6 +130,7 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
    * in vain.
    */
   checkWorks(entityType: string): void {
+    // guards: runtime.checkWorks
     if (this.hasBootstrapped || this.state.name === 'new') return;
     const { config, handlers } = this.state.parts;
     if (!config.producerOnly && handlers.hosts(entityType)) throw new NotStartedError(entityType);
@@ -200,6 +202,7 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
     this.gate.open(parts);
     // After the calls that have waited, and those that come until then through the open gate: a call that waits no more must not overtake
     // one whose turn among the microtasks is still to come.
+    // guards: runtime.start
     setImmediate(() => {
       this.state = { name: 'started', parts };
     });
@@ -246,6 +249,7 @@ function mergeEntities(
   const merged = { ...entities } as Record<string, EntityOptions>;
   for (const [type, own] of processors) {
     const given = Object.hasOwn(entities, type) ? entities[type as EntityTypeName] : undefined;
+    // guards: runtime.mergeEntities
     const base = given && entityWithDurationsInMs(`entities.${type}`, given);
     const workerConfig = own.workerConfig && { ...base?.workerConfig, ...own.workerConfig };
     merged[type] = { ...base, ...own, ...(workerConfig && { workerConfig }) };

@@ -22,6 +22,7 @@ export function nestLog(): Log {
   const logger = new Logger('AtomicQueues');
   return {
     info: message => logger.log(asLine(message)),
+    // guards: system.nestLog
     warn: message => logger.warn(asLine(message)),
     error: message => logger.error(asLine(message)),
   };

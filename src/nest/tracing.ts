@@ -67,6 +67,7 @@ class OpenTelemetryTracer implements Tracer {
   within<T>(fields: TraceFields, run: () => T): T {
     const { ROOT_CONTEXT, context } = this.api;
     // Not the active one: that is of whatever has woken the worker.
+    // guards: tracing.within
     return context.with(this.extract(ROOT_CONTEXT, fields), run);
   }
 

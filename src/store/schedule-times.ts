@@ -18,6 +18,7 @@ const MAX_HOURS = 6;
 export function nextByPattern({ pattern, tz }: Pattern, afterMs: number): number | undefined {
   try {
     // At a change by half an hour BullMQ's rule finds none, or one that has passed: it is asked again from behind the change.
+    // guards: schedule-times.nextByPattern
     for (let hours = 0; hours <= MAX_HOURS; hours++) {
       const next = getNextMillis(afterMs + hours * HOUR_MS, { pattern, ...(tz !== undefined && { tz }) });
       if (next !== undefined && next > afterMs) return next;

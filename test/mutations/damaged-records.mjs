@@ -1,29 +1,29 @@
 // Guards of records that others have written or damaged; for `scripts/mutation-check.mjs`.
 const TESTS = ['test/integration/damage.test.ts'];
 const FIELDS = ['test/unit/store/redis/bullmq/job-fields.test.ts'];
-const SCRIPTS = 'src/store/redis/lua/';
+const _SCRIPTS = 'src/store/redis/lua/';
 
 export const damagedRecordGuards = [
   {
     guard: 'options that are damaged fail their job, and nothing else',
     cites: 'damage, I7',
-    file: 'src/store/redis/bullmq/job-fields.ts',
-    from: "if (!isObject(options)) return { value: {}, fault: 'is no JSON object' };",
-    to: 'if (!isObject(options)) return { value: {} };',
+    at: 'job-fields.checkOptions',
+    from: ", fault: 'is no JSON object'",
+    to: '',
     tests: FIELDS,
   },
   {
     guard: 'an option that BullMQ would calculate with is checked',
     cites: 'damage, I7',
-    file: 'src/store/redis/bullmq/job-fields.ts',
-    from: 'if (value === undefined || isValid(value)) continue;',
-    to: 'if (value !== null) continue;',
+    at: 'job-fields.checkOptions',
+    from: '=== undefined || isValid(value)',
+    to: '!== null',
     tests: FIELDS,
   },
   {
     guard: 'a fetch that fails over a damaged job mends it',
     cites: 'damage, I6, I7',
-    file: `${SCRIPTS}mend.lua`,
+    at: 'mend.mend',
     from: 'for _, id in ipairs(ids) do mendJob(B, id) end',
     to: '',
     tests: TESTS,
@@ -31,23 +31,23 @@ export const damagedRecordGuards = [
   {
     guard: 'a damaged meta is mended',
     cites: 'damage, I7',
-    file: `${SCRIPTS}mend.lua`,
-    from: '  mendMeta(B)\n  local ok',
-    to: '  local ok',
+    at: 'mend.mend',
+    from: 'mendMeta(B)\n  local',
+    to: 'local',
     tests: TESTS,
   },
   {
     guard: 'a claim that is no hash is none',
     cites: 'damage, I7',
-    file: `${SCRIPTS}claim.lua`,
-    from: "    redis.call('DEL', fence(B))\n    return {}",
-    to: '    error(claim, 0)',
+    at: 'claim.readClaim',
+    from: "redis.call('DEL', fence(B))\n    return {}",
+    to: 'error(claim, 0)',
     tests: TESTS,
   },
   {
     guard: 'a token that is damaged is not there',
     cites: 'damaged number, I4',
-    file: `${SCRIPTS}grant.lua`,
+    at: 'grant.grant',
     from: 'whole(claim[TOKEN])',
     to: 'claim[TOKEN]',
     tests: TESTS,
@@ -55,7 +55,7 @@ export const damagedRecordGuards = [
   {
     guard: 'an end of a claim that is damaged is not there',
     cites: 'damaged number, I7',
-    file: `${SCRIPTS}claim.lua`,
+    at: 'claim.liveUntil',
     from: 'whole(claim[UNTIL])',
     to: 'claim[UNTIL]',
     tests: TESTS,
@@ -63,15 +63,15 @@ export const damagedRecordGuards = [
   {
     guard: 'an epoch that is damaged is not there',
     cites: 'damaged number, I3',
-    file: `${SCRIPTS}claim.lua`,
-    from: "whole(claim[EPOCH], MAX_EPOCH) or '0'",
-    to: "claim[EPOCH] or '0'",
+    at: 'claim.epochOf',
+    from: 'whole(claim[EPOCH], MAX_EPOCH)',
+    to: 'claim[EPOCH]',
     tests: TESTS,
   },
   {
     guard: 'a last id that is damaged is not there',
     cites: 'damaged number, I5',
-    file: `${SCRIPTS}add-job.lua`,
+    at: 'add-job.restoreIdCounter',
     from: 'whole(claimOf(B)[LAST_ID])',
     to: 'claimOf(B)[LAST_ID]',
     tests: TESTS,
@@ -79,15 +79,15 @@ export const damagedRecordGuards = [
   {
     guard: 'the damaged claim of one entity does not fail the renewals of all',
     cites: 'damage, I7',
-    file: `${SCRIPTS}renewal.lua`,
-    from: "tonumber(whole(c[2]) or '0') < tonumber(epoch)",
-    to: 'tonumber(c[2]) < tonumber(epoch)',
+    at: 'renewal.isBlamed',
+    from: "whole(c[2]) or '0'",
+    to: 'c[2]',
     tests: TESTS,
   },
   {
     guard: 'the parent of a job that is damaged is none',
     cites: 'damage, I7',
-    file: `${SCRIPTS}parent.lua`,
+    at: 'parent.parentIn',
     from: "    if json then redis.call('HDEL', child, 'parent') end\n",
     to: '',
     tests: TESTS,
@@ -95,7 +95,7 @@ export const damagedRecordGuards = [
   {
     guard: 'an end that fails half-way is made again',
     cites: 'damage, I5',
-    file: `${SCRIPTS}end-job.lua`,
+    at: 'end-job.endJob',
     from: "if not redis.call('LPOS', B .. ':active', jobId) then redis.call('RPUSH', B .. ':active', jobId) end",
     to: '',
     tests: TESTS,
@@ -103,9 +103,9 @@ export const damagedRecordGuards = [
   {
     guard: 'a claim that ends later than any is live only while its owner is heard',
     cites: 'damage, I7',
-    file: `${SCRIPTS}claim.lua`,
-    from: 'local isHeard = not (claim[DORMANT] or isDamaged) or',
-    to: 'local isHeard = not claim[DORMANT] or',
+    at: 'claim.liveUntil',
+    from: '(claim[DORMANT] or isDamaged)',
+    to: 'claim[DORMANT]',
     tests: TESTS,
   },
 ];

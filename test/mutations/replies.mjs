@@ -4,32 +4,32 @@ const CORE = ['test/unit/core/calls/pending-calls.test.ts'];
 const MANY = ['test/unit/core/calls/many-pending-calls.test.ts'];
 const ON_REDIS = ['test/integration/replies.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua`;
-const CALL = 'src/core/calls/pending-call.ts';
-const CALLS = 'src/core/calls/pending-calls.ts';
-const INQUIRY = 'src/core/calls/inquiry.ts';
+const _script = name => `src/store/redis/lua/${name}.lua`;
+const _CALL = 'src/core/calls/pending-call.ts';
+const _CALLS = 'src/core/calls/pending-calls.ts';
+const _INQUIRY = 'src/core/calls/inquiry.ts';
 
 export const replyGuards = [
   {
     guard: 'only the end that counts is answered',
     cites: 'I5',
-    file: script('finish'),
-    from: "  if reply ~= '' and (type(r) ~= 'number' or r >= 0) then pcall",
-    to: "  if reply ~= '' then pcall",
+    at: 'finish.finishJob',
+    from: "and (type(r) ~= 'number' or r >= 0) then",
+    to: 'then',
     tests: CONTRACT,
   },
   {
     guard: 'an end that is made good is answered',
     cites: 'race 28',
-    file: script('finish'),
-    from: "nextMs, reply, '0', keptIds)",
-    to: "nextMs, '', '0', keptIds)",
+    at: 'finish.finishTogether',
+    from: "nextMs, reply, '0",
+    to: "nextMs, '', '0",
     tests: CONTRACT,
   },
   {
     guard: 'an answer that was not read is found',
     cites: 'race 1',
-    file: INQUIRY,
+    at: 'inquiry.ask',
     from: '      for await (const page of this.parts.replies.unread()) this.parts.deliver(page);\n',
     to: '',
     tests: MANY,
@@ -37,7 +37,7 @@ export const replyGuards = [
   {
     guard: 'a mailbox expires',
     cites: 'I8, race 36',
-    file: script('reply-mailbox'),
+    at: 'reply-mailbox.post',
     from: "  redis.call('PEXPIRE', box, ANSWERS_KEPT_MS)\n",
     to: '',
     tests: ON_REDIS,
@@ -45,23 +45,23 @@ export const replyGuards = [
   {
     guard: 'a call cancels its own job only',
     cites: 'I5',
-    file: script('replies'),
-    from: 'if not isFor(envelope, call) or ',
-    to: 'if ',
+    at: 'replies.OPS.cancel',
+    from: 'not isFor(envelope, call) or ',
+    to: '',
     tests: CONTRACT,
   },
   {
     guard: 'what has started is not cancelled',
     cites: 'I5',
-    file: script('replies'),
-    from: " or (tonumber(starts or '0') or 1) > 0 then",
-    to: ' then',
+    at: 'replies.OPS.cancel',
+    from: "or (tonumber(starts or '0') or 1) > 0 then",
+    to: 'then',
     tests: CONTRACT,
   },
   {
     guard: 'an entity whose last job is cancelled is looked at',
     cites: 'I8',
-    file: script('replies'),
+    at: 'replies.OPS.cancel',
     from: '  if not isLive(claimOf(B)) then inspectNow(B, T, I) end\n',
     to: '',
     tests: CONTRACT,
@@ -69,15 +69,15 @@ export const replyGuards = [
   {
     guard: 'what was read is removed from the mailbox',
     cites: 'I8',
-    file: 'src/store/redis/replies.ts',
-    from: 'redis.xdel(box, ...(this.read.length > 0 ? this.read : [NO_ENTRY]));',
-    to: 'redis.xdel(box, NO_ENTRY);',
+    at: 'replies.readMailbox',
+    from: '...(this.read.length > 0 ? this.read : [NO_ENTRY])',
+    to: 'NO_ENTRY',
     tests: CONTRACT,
   },
   {
     guard: 'a job that has not ended for good is not answered',
     cites: 'I5',
-    file: 'src/core/model/reply-of.ts',
+    at: 'reply-of.replyOf',
     from: ' || COMES_BACK.includes(outcome.kind)',
     to: '',
     tests: CONTRACT,
@@ -85,31 +85,31 @@ export const replyGuards = [
   {
     guard: 'an enqueue of which nobody knows is settled by its answer',
     cites: 'race 1',
-    file: CALL,
-    from: '    if (error instanceof OutcomeUnknownError) this.unsure = error;\n    else this.fail(error);',
-    to: '    this.fail(error);',
+    at: 'pending-call.onNotAdded',
+    from: 'if (error instanceof OutcomeUnknownError) this.unsure = error;\n    else this',
+    to: 'this',
     tests: CORE,
   },
   {
     guard: 'a call that has timed out does not wait for the state of its job',
     cites: 'I10',
-    file: CALLS,
-    from: '      const timer = this.parts.clock.after(ms, resolve);\n',
-    to: '      const timer = { cancel: () => {} };\n',
+    at: 'pending-calls.within',
+    from: 'this.parts.clock.after(ms, resolve)',
+    to: '{ cancel: () => {} }',
     tests: CORE,
   },
   {
     guard: 'whose key was known learns that the answer was another’s',
     cites: 'I10',
-    file: CALL,
-    from: '    this.isAttached = request.mayBeKnown;\n',
-    to: '    this.isAttached = false;\n',
+    at: 'pending-call.constructor',
+    from: 'request.mayBeKnown',
+    to: 'false',
     tests: CORE,
   },
   {
     guard: 'a call that has settled listens to no signal',
     cites: 'I8',
-    file: CALL,
+    at: 'pending-call.settle',
     from: "    this.request.signal?.removeEventListener('abort', this.onAbort);\n",
     to: '',
     tests: CORE,
@@ -117,7 +117,7 @@ export const replyGuards = [
   {
     guard: 'a call that has settled has no timer',
     cites: 'I8',
-    file: CALL,
+    at: 'pending-call.settle',
     from: '    this.timer.cancel();\n',
     to: '',
     tests: CORE,
@@ -125,7 +125,7 @@ export const replyGuards = [
   {
     guard: 'jobs of which no answer tells are asked after',
     cites: 'I10',
-    file: INQUIRY,
+    at: 'inquiry.round',
     from: '    await this.ask(this.due());\n',
     to: '',
     tests: CORE,
@@ -133,7 +133,7 @@ export const replyGuards = [
   {
     guard: 'a pod that closes lets nobody wait',
     cites: 'I10',
-    file: 'src/core/engine.ts',
+    at: 'engine.drainAndDisconnect',
     from: '    await this.calls.close();\n',
     to: '',
     tests: CORE,
@@ -141,25 +141,25 @@ export const replyGuards = [
   {
     guard: 'the chain of who waits travels on',
     cites: 'I10',
-    file: CALLS,
-    from: 'chain: [...links, link]',
-    to: 'chain: [link]',
+    at: 'pending-calls.send',
+    from: '...links, link',
+    to: 'link',
     tests: CORE,
   },
   {
     guard: 'a handler that has ended waits no more',
     cites: 'I10',
-    file: 'src/core/calls/deadlock.ts',
-    from: 'return context?.hasEnded ? undefined : context;',
-    to: 'return context;',
+    at: 'deadlock.waitingHandler',
+    from: 'context?.hasEnded ? undefined : context',
+    to: 'context',
     tests: CORE,
   },
   {
     guard: 'a result that is too large is withheld',
     cites: 'I10',
-    file: 'src/core/run/run-job.ts',
-    from: "outcome: { kind: 'completed', value, withheld }",
-    to: "outcome: { kind: 'completed', value }",
+    at: 'run-job.completed',
+    from: 'value, withheld',
+    to: 'value',
     tests: CORE,
   },
 ];

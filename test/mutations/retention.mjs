@@ -1,29 +1,29 @@
 // Guards of what a job has beside its payload, and of jobs that have ended; for `scripts/mutation-check.mjs`.
 const CONTRACT = ['test/contract/redis.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua`;
+const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const retentionGuards = [
   {
     guard: 'the envelope is of the job that is added, not of one that is known',
     cites: 'I5',
-    file: script('add-job'),
-    from: "envelope ~= '' and not existed and id ~= known and",
-    to: "envelope ~= '' and",
+    at: 'add-job.addOnce',
+    from: 'and not existed and id ~= known and',
+    to: 'and',
     tests: CONTRACT,
   },
   {
     guard: 'a job that takes the place of a delayed one has an envelope of its own',
     cites: 'I5',
-    file: script('add-job'),
-    from: "id ~= known and type(id) ~= 'number'",
-    to: "not known and type(id) ~= 'number'",
+    at: 'add-job.addOnce',
+    from: 'id ~= known and',
+    to: 'not known and',
     tests: ['test/integration/payloads.test.ts'],
   },
   {
     guard: 'a dead letter keeps the envelope of its job',
     cites: 'I5',
-    file: 'src/store/redis/lua/move-to-dead-letters.lua',
+    at: 'move-to-dead-letters.Letters.remains',
     from: "    was.fields[#was.fields + 1] = 'aq'\n    was.fields[#was.fields + 1] = envelope\n",
     to: '',
     tests: CONTRACT,
@@ -31,7 +31,7 @@ export const retentionGuards = [
   {
     guard: 'the next run of a schedule has the envelope of the last',
     cites: 'I5',
-    file: 'src/store/redis/lua/advance-schedule.lua',
+    at: 'advance-schedule.advance',
     from: "  if envelope and nextId then redis.call('HSET', B .. ':' .. nextId, 'aq', envelope) end\n",
     to: '',
     tests: CONTRACT,
@@ -39,7 +39,7 @@ export const retentionGuards = [
   {
     guard: 'jobs that are kept for a time go where none ends any more',
     cites: 'I8',
-    file: script('settle'),
+    at: 'settle.settle',
     from: 'hasEndedJobs(B) and expireKept(B) or nil',
     to: 'nil',
     tests: CONTRACT,
@@ -47,7 +47,7 @@ export const retentionGuards = [
   {
     guard: 'an idempotency key outlives a job that was kept for less long',
     cites: 'I5',
-    file: script('retention'),
+    at: 'retention.expel',
     from: "  redis.call('HDEL', B .. ':' .. id, 'deid')\n",
     to: '',
     tests: CONTRACT,
@@ -55,9 +55,9 @@ export const retentionGuards = [
   {
     guard: 'of jobs that are kept only those go that are old enough',
     cites: 'I5',
-    file: script('retention'),
-    from: 'untilUs > nowUs',
-    to: 'untilUs < 0',
+    at: 'retention.expirePage',
+    from: '> nowUs',
+    to: '< 0',
     tests: CONTRACT,
   },
 ];

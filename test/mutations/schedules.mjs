@@ -2,37 +2,37 @@
 const CONTRACT = ['test/contract/redis.test.ts'];
 const TIMES = ['test/integration/schedule-times.test.ts'];
 
-const script = name => `src/store/redis/lua/${name}.lua`;
+const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const scheduleGuards = [
   {
     guard: 'the end of a job that is not the present one of its schedule does not end that',
     cites: 'I10',
-    file: 'src/store/redis/lua/advance-schedule.lua',
-    from: 'if not id or jobId ~= presentOf(B, id) then return end',
-    to: 'if not id or not presentOf(B, id) then return end',
+    at: 'advance-schedule.advance',
+    from: 'jobId ~=',
+    to: 'not',
     tests: TIMES,
   },
   {
     guard: 'a run that has started is not removed when its schedule is put anew, or removed',
     cites: 'I5, I6, I10',
-    file: 'src/store/redis/lua/schedules.lua',
-    from: 'if not run or not hasStarted(B, run) then return change() end',
-    to: 'if true then return change() end',
+    at: 'schedules.sparingStarted',
+    from: 'not run or not hasStarted(B, run)',
+    to: 'true',
     tests: CONTRACT,
   },
   {
     guard: 'a run that is due stays due when its schedule is put anew',
     cites: 'I7',
-    file: 'src/store/redis/lua/schedules.lua',
-    from: 'local due = dueMs(B, id, what)',
-    to: 'local due = nil',
+    at: 'schedules.OPS.schedule',
+    from: 'dueMs(B, id, what)',
+    to: 'nil',
     tests: CONTRACT,
   },
   {
     guard: 'a clock that is behind makes no second run of a time',
     cites: 'I5, race 20',
-    file: 'src/store/redis/lua/schedules.lua',
+    at: 'schedules.OPS.schedule',
     from: "(tonumber(nextMs) <= tonumber(nowMs) or hasStarted(B, 'repeat:' .. id .. ':' .. nextMs))",
     to: 'false',
     tests: TIMES,
@@ -40,15 +40,15 @@ export const scheduleGuards = [
   {
     guard: 'a schedule by a pattern goes past a run of its time that was moved before it',
     cites: 'I7',
-    file: 'src/store/redis/lua/advance-schedule.lua',
-    from: "while nextMs ~= '0' and redis.call(",
-    to: 'while false and redis.call(',
+    at: 'advance-schedule.advance',
+    from: "while nextMs ~= '0' and",
+    to: 'while false and',
     tests: TIMES,
   },
   {
     guard: 'a schedule by an interval goes past a run of its time that was moved before it',
     cites: 'I7',
-    file: 'src/store/redis/lua/advance-schedule.lua',
+    at: 'advance-schedule.advance',
     from: ' or every and update(skipTaken(B, id, every))',
     to: '',
     tests: TIMES,
@@ -56,7 +56,7 @@ export const scheduleGuards = [
   {
     guard: 'no two runs of a schedule in memory have one id',
     cites: 'I5',
-    file: 'src/store/memory/operator/schedules.ts',
+    at: 'schedules.put',
     from: 'this.firstFree(entity, next, next.nextAtMs) ?? now',
     to: 'next.nextAtMs',
     tests: ['test/contract/memory.test.ts'],
@@ -64,7 +64,7 @@ export const scheduleGuards = [
   {
     guard: 'a queue that is emptied keeps the runs of its schedules, wherever they wait',
     cites: 'I5',
-    file: script('drop-jobs'),
+    at: 'drop-jobs.OPS.drop',
     from: '  if drop then spare(B, drop) end\n',
     to: '',
     tests: CONTRACT,
@@ -72,17 +72,17 @@ export const scheduleGuards = [
   {
     guard: 'a schedule that is put anew finds its run in a paused queue',
     cites: 'I5',
-    file: 'src/store/redis/bullmq/recorder.ts',
-    from: "names('addJobScheduler').map(name => (name === 'paused' ? 'wait' : name))",
-    to: "names('addJobScheduler')",
+    at: 'recorder.recordKeyNames',
+    from: ".map(name => (name === 'paused' ? 'wait' : name))",
+    to: '',
     tests: CONTRACT,
   },
   {
     guard: 'a time is found across a change of the clocks',
     cites: 'I7',
-    file: 'src/store/schedule-times.ts',
-    from: 'hours <= MAX_HOURS',
-    to: 'hours < 1',
+    at: 'schedule-times.nextByPattern',
+    from: '= MAX_HOURS',
+    to: ' 1',
     tests: ['test/unit/store/schedule-times.test.ts'],
   },
 ];

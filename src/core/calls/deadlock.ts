@@ -22,6 +22,7 @@ export type IsWaiting = (pod: string, call: string) => Promise<boolean>;
 /** The handler that runs here, if its job holds an entity. */
 export function waitingHandler(): RunningEntity | undefined {
   const context = runningEntity();
+  // guards: deadlock.waitingHandler
   return context?.hasEnded ? undefined : context;
 }
 
@@ -52,6 +53,7 @@ export async function refuseCircle(
   for (let path = pathBetween(left, ...ends); path; path = pathBetween(left, ...ends)) {
     const waits = await Promise.all(path.map(([, , pod, call]) => isWaiting(pod, call)));
     const over = path.filter((_, at) => !waits[at]);
+    // guards: deadlock.refuseCircle
     if (over.length === 0) throw new DeadlockError([target, ...path.map(([, to]) => parseEntityKey(to)), target]);
     left = left.filter(link => !over.includes(link));
   }

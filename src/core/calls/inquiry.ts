@@ -56,6 +56,7 @@ export class Inquiry {
     }
     if (gone.length === 0) return;
     try {
+      // guards: inquiry.ask
       for await (const page of this.parts.replies.unread()) this.parts.deliver(page);
     } catch {
       return;
@@ -64,6 +65,7 @@ export class Inquiry {
   }
 
   private async round(): Promise<void> {
+    // guards: inquiry.round
     await this.ask(this.due());
     this.timer = undefined;
     this.schedule();
@@ -74,6 +76,7 @@ export class Inquiry {
     const due: PendingCall[] = [];
     for (const call of this.parts.calls.values()) {
       const isDue = now - call.askedAtMs >= (call.isAttached ? ATTACHED_POLL_MS : POLL_MS);
+      // guards: inquiry.due
       if (isDue && call.jobId !== undefined && due.push(call) === MAX_PER_ROUND) break;
     }
     return due;
@@ -106,6 +109,7 @@ export class Inquiry {
   private putLast(call: PendingCall): void {
     const { calls, clock } = this.parts;
     call.askedAtMs = clock.monotonicMs();
+    // guards: inquiry.putLast
     calls.delete(call.id);
     calls.set(call.id, call);
   }

@@ -33,6 +33,7 @@ export class Liveness {
         this.questions.delete(question);
         resolve(isWaiting);
       };
+      // guards: liveness.ask
       const timer = clock.after(LIVENESS_MS, () => answered(false));
       this.questions.set(question, answered);
       replies.tell(pod, call, { kind: 'asked', by: [replies.address, question] }).catch(() => answered(false));

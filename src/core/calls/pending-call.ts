@@ -79,6 +79,7 @@ export class PendingCall {
     private readonly parts: CallParts,
   ) {
     this.askedAtMs = parts.clock.monotonicMs();
+    // guards: pending-call.constructor
     this.isAttached = request.mayBeKnown;
     this.added = new Promise(resolve => {
       this.onEntered = resolve;
@@ -110,6 +111,7 @@ export class PendingCall {
   onNotAdded(error: Error): void {
     this.onEntered();
     // If it was added after all, it will be answered: that settles what the broken connection has left open.
+    // guards: pending-call.onNotAdded
     if (error instanceof OutcomeUnknownError) this.unsure = error;
     else this.fail(error);
   }
@@ -121,6 +123,7 @@ export class PendingCall {
 
   /** What the store knows of the job, in one step with whether an answer has come that was not read. */
   onFound({ state, isOwn, reply, codec }: FoundJob): void {
+    // guards: pending-call.onFound
     if (reply) this.conclude(reply, isOwn ? this.request.codec : codec);
     else if (state === 'gone') {
       this.fail(this.whyGone());
@@ -195,6 +198,7 @@ export class PendingCall {
   private settle(): boolean {
     if (this.isSettled) return false;
     this.isSettled = true;
+    // guards: pending-call.settle
     this.timer.cancel();
     this.request.signal?.removeEventListener('abort', this.onAbort);
     this.parts.settled(this);

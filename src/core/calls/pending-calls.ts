@@ -72,6 +72,7 @@ export class PendingCalls {
     const { id, entity, signal } = checked;
     const awaited = { entity, name: request.name, jobId: undefined };
     if (signal?.aborted) throw new WaitAbortedError(awaited, false, signal.reason);
+    // guards: pending-calls.call
     if (this.calls.size >= MAX_WAITING_CALLS) throw new TooManyWaitingCallsError(awaited, MAX_WAITING_CALLS);
     const { replies, clock, config } = this.parts;
     const call = new PendingCall(checked, {
@@ -131,6 +132,7 @@ export class PendingCalls {
       signal,
       cancelJob,
       mayBeKnown: mayBeKnown({ ...jobOptions, ...request.options }),
+      // guards: pending-calls.check
       codec: sealedBy(codec, undefined)?.codec,
       handler: waitingHandler(),
     };
@@ -151,6 +153,7 @@ export class PendingCalls {
     const [from, to] = [entityKey(own), entityKey(call.entity)];
     if (from === to) throw new DeadlockError([own, own]);
     const link: WaitLink = [from, to, ...reply];
+    // guards: pending-calls.send
     const added = () => add(request, { reply, chain: [...links, link] });
     // All others are sent at once, so that calls of one tick keep their order.
     if (!pathBetween(links, to, from)) return added();
@@ -166,6 +169,7 @@ export class PendingCalls {
 
   /** Whether a call of this pod waits, and its handler runs. */
   private isHeld(id: string): boolean {
+    // guards: pending-calls.isHeld
     return this.calls.get(id)?.handler?.hasEnded === false;
   }
 
@@ -190,6 +194,7 @@ export class PendingCalls {
   private deliver(received: readonly Received[]): void {
     for (const { call, reply } of received) {
       if (reply.kind === 'asked') this.liveness.answer(reply.by, this.isHeld(call));
+      // guards: pending-calls.deliver
       else if (reply.kind === 'overflow') for (const other of this.calls.values()) other.onOverflow();
       else if (!this.liveness.onReply(call, reply)) this.calls.get(call)?.onReply(reply);
     }
@@ -213,6 +218,7 @@ export class PendingCalls {
 
   private async inTurns(calls: readonly PendingCall[], end: (call: PendingCall) => void): Promise<void> {
     for (const [index, call] of calls.entries()) {
+      // guards: pending-calls.inTurns
       if (index > 0 && index % MAX_ENDS_PER_TURN === 0)
         await new Promise<void>(resolve => this.parts.clock.after(0, resolve));
       end(call);
@@ -221,6 +227,7 @@ export class PendingCalls {
 
   private within(ms: number, promise: Promise<unknown>): Promise<void> {
     return new Promise(resolve => {
+      // guards: pending-calls.within
       const timer = this.parts.clock.after(ms, resolve);
       void promise.then(() => {
         timer.cancel();

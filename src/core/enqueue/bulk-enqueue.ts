@@ -67,6 +67,7 @@ export async function enqueueBulk<Request, Added>(
       slices.at(-1)?.push(job);
       bytes += weightOf(job);
       isBounded ||= parts.isBounded(job);
+      // guards: bulk-enqueue.enqueueBulk
       if (isBounded && bytes > MAX_STEP_BYTES) throw tooLarge(bytes, index + 1, requests.length);
       if (bytes < slices.length * SLICE_BYTES) continue;
       slices.push([]);

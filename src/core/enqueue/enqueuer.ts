@@ -69,6 +69,7 @@ export class Enqueuer {
     return rejecting(() => {
       const context = this.propagation?.capture();
       const job = this.check(request, envelope ? { ...context, ...envelope } : context);
+      // guards: enqueuer.enqueue
       return this.order.after(() => detached(() => this.send(job)));
     });
   }
@@ -82,6 +83,7 @@ export class Enqueuer {
     const refuseDuplicate = duplicateCheck();
     return enqueueBulk(requests, {
       order: this.order,
+      // guards: enqueuer.enqueueBulk
       check: request => refuseDuplicate(this.check(request, context)),
       isBounded: ({ entity }) => this.config.entityType(entity.type).maxPending !== undefined,
       send: job => detached(() => this.send(job)),
@@ -97,6 +99,7 @@ export class Enqueuer {
       const plan = planFlow(request, one => {
         const job = this.check(one, context);
         bytes += weightOf(job);
+        // guards: enqueuer.enqueueFlow
         if (bytes > MAX_STEP_BYTES) throw flowTooLarge(request.job.name, bytes);
         return job;
       });
@@ -106,6 +109,7 @@ export class Enqueuer {
 
   async schedule(request: JobRequest, schedule: Schedule): Promise<ScheduledJob> {
     checkSchedule(schedule, request.options, `The schedule of job "${request.name}"`);
+    // guards: enqueuer.schedule
     const job = this.check(request, this.propagation?.captureValues());
     const nextAtMs = await detached(() => this.store.schedules.put(job, schedule));
     const { type: entityType, id: entityId } = job.entity;
@@ -134,6 +138,7 @@ export class Enqueuer {
     if (typeof name !== 'string' || name === '') {
       throw new InvalidCommandError(`A job of entity type "${entityType}" has no name; give a non-empty string.`);
     }
+    // guards: enqueuer.encoded
     if (name.length > MAX_JOB_NAME_LENGTH) {
       throw new InvalidCommandError(
         `Job ${quoted(name)} has a name of ${name.length} characters; at most ${MAX_JOB_NAME_LENGTH} are allowed. Nothing was enqueued; shorten it, and put data into the payload.`,

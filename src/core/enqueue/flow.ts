@@ -73,6 +73,7 @@ function withChildren(id: string, jobs: FlowPlan['jobs'], at: number): NewJob {
   const own = jobs.filter(({ parent }) => parent === at);
   const children = own.map(({ job: { entity, name, envelope }, path, failsParent }): ChildRef => {
     const child = { ...entity, jobId: `${id}${path}`, name, failsParent };
+    // guards: flow.withChildren
     return envelope?.codec === undefined ? child : { ...child, codec: envelope.codec };
   });
   const { job } = jobs[at] as PlannedJob;

@@ -37,6 +37,7 @@ export function checkSchedule(
       `${culprit} has a schedule whose id has ${id.length} characters; at most ${MAX_ID_LENGTH} are allowed.`,
     );
   }
+  // guards: schedule-checks.checkSchedule
   if (!id.isWellFormed()) {
     throw new InvalidOptionError(
       `${culprit} has a schedule whose id has half a surrogate pair; it can't be told from others.`,

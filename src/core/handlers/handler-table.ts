@@ -87,6 +87,7 @@ export class HandlerTable {
    */
   checkShared(type: string, name: string, origin: string): void {
     const handler = this.explicit(type, name) ?? (this.commands.has(name) ? undefined : this.explicit(type, '*'));
+    // guards: handler-table.checkShared
     if (!handler || this.isShared(type, name)) return;
     const remedy =
       'batch' in handler

@@ -70,6 +70,7 @@ export function schemaValidator(schema: StandardSchema): Validator {
   return {
     atEnqueue: data => {
       const result = standard.validate(data);
+      // guards: validation.schemaValidator
       if (!isPromise(result)) return verdictOf(result);
       // Nobody waits for it.
       result.catch(() => {});
@@ -120,6 +121,7 @@ export async function validBeforeRun(data: unknown, validation: Validation): Pro
 
 function accepted(verdict: Verdict, { culprit, isSecret }: Validation, stage: 'enqueue' | 'run'): unknown {
   if (verdict.issues === undefined) return verdict.value;
+  // guards: validation.accepted
   const issues = isSecret ? verdict.issues.map(({ path }) => ({ path, message: 'is invalid' })) : verdict.issues;
   throw new ValidationError(culprit, issues, stage);
 }

@@ -10,6 +10,7 @@ export function jsonWithin(value: unknown, maxLength: number): string | undefine
   let left = maxLength;
   const count = (key: string, part: unknown) => {
     left -= key.length + 1 + (typeof part === 'string' ? part.length : 0);
+    // guards: bounded-json.jsonWithin
     if (left < 0) throw TOO_LARGE;
     return part;
   };

@@ -15,9 +15,11 @@ const ROOT = new AsyncResource(NAME);
  * the present one, which the next run must not find.
  */
 export function detached<T>(run: () => T): T {
+  // guards: detached.detached
   return ROOT.runInAsyncScope(runInOwn, undefined, run) as T;
 }
 
 function runInOwn(run: () => unknown): unknown {
+  // guards: detached.runInOwn
   return new AsyncResource(NAME).runInAsyncScope(run);
 }

@@ -94,6 +94,7 @@ function entityId(id: unknown, type: string, culprit: string): string {
   if (text === '') {
     throw new InvalidEntityError(`${culprit} has an empty id for entity type "${type}"; an entity needs a name.`);
   }
+  // guards: entity.entityId
   if (!text.isWellFormed()) throw halfACharacter(culprit, `an id of entity type "${type}"`);
   if (text.length > MAX_ENTITY_ID_LENGTH) {
     throw new InvalidEntityError(

@@ -49,6 +49,7 @@ export const NO_ENVELOPE: Envelope = {};
 
 /** As the store keeps it; '' for none. */
 export function writeEnvelope(envelope: Envelope | undefined): string {
+  // guards: envelope.writeEnvelope
   return envelope === undefined ? '' : wellFormedJson(JSON.stringify(envelope));
 }
 

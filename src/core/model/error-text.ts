@@ -39,6 +39,7 @@ export function shorten(text: string, max: number): string {
   const end = Math.max(0, max - CUT.length);
   // Half of a pair at the end is none of a whole text.
   const isSplit = end > 0 && isHighSurrogate(text.charCodeAt(end - 1));
+  // guards: error-text.shorten
   return text.slice(0, isSplit ? end - 1 : end).toWellFormed() + CUT.slice(0, max);
 }
 
@@ -109,6 +110,7 @@ export function isKindOf(value: unknown, name: string): boolean {
     let prototype: unknown = Object.getPrototypeOf(value);
     for (let n = 0; isObject(prototype) && n < MAX_PROTOTYPES; n++) {
       if (readProperty(readProperty(prototype, 'constructor'), 'name') === name) return true;
+      // guards: error-text.isKindOf
       prototype = Object.getPrototypeOf(prototype);
     }
   } catch {
@@ -130,6 +132,7 @@ function isIdentifier(word: unknown): boolean {
 /** Whether a value is an instance of a class that only this copy of the package makes; of a revoked proxy it can't be told, and it is none. */
 export function isInstance<T>(value: unknown, kind: abstract new (...args: never[]) => T): value is T {
   try {
+    // guards: error-text.isInstance
     return value instanceof kind;
   } catch {
     return false;
@@ -159,6 +162,7 @@ export function lengthOf(array: unknown): number {
 export function readProperty(value: unknown, name: string | number): unknown {
   try {
     return (value as Record<string | number, unknown> | null | undefined)?.[name];
+    // guards: error-text.readProperty
   } catch {
     return undefined;
   }
@@ -170,6 +174,7 @@ const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\
 
 /** A text as a part of one line: control characters and line breaks are escaped, so no text of a user looks like a line of the log. */
 export function asLine(text: string, max = MAX_LINE_LENGTH): string {
+  // guards: error-text.asLine
   return shorten(shorten(text, max).replace(CONTROL, escapeControl), max);
 }
 
@@ -190,6 +195,7 @@ export function latestStacks(earlier: readonly unknown[], stack: string, limit: 
   const kept: string[] = [];
   let left = Math.min(MAX_STACKS_LENGTH, Math.floor(MAX_STEP_STACKS_LENGTH / ends));
   for (const text of [stack, ...earlier.toReversed()].slice(0, Math.max(0, limit))) {
+    // guards: error-text.latestStacks
     if (typeof text !== 'string' || left <= 0 || (kept.length > 0 && text.length > left)) break;
     kept.unshift(shorten(text, left));
     left -= text.length;

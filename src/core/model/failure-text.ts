@@ -30,12 +30,14 @@ const WITHOUT_TEXT = 'something that has no text was thrown';
  * if the cause has a `code` and the error has none (`fetch failed`). Words that the message repeats are not added.
  */
 export function messageOf(error: unknown): string {
+  // guards: failure-text.messageOf
   return shorten(wordsOf(error, 0), MAX_REASON_LENGTH);
 }
 
 /** The stack of anything that was thrown, or its message. */
 export function stackOf(error: unknown): string {
   const stack = isObject(error) ? readProperty(error, 'stack') : undefined;
+  // guards: failure-text.stackOf
   return typeof stack === 'string' && stack !== '' ? shorten(stack, MAX_STACK_LENGTH) : messageOf(error);
 }
 
@@ -52,6 +54,7 @@ function wordsOf(error: unknown, depth: number): string {
   const isVague = message === '' || (code === undefined && codeOf(cause) !== undefined);
   const isTitled = message === '' || errors.length > 0 || (code !== undefined && !isError(error));
   const parts = [isTitled ? titleOf(error, code) : '', message];
+  // guards: failure-text.wordsOf
   if (depth < MAX_DEPTH) {
     const inner = newWords(errors.slice(0, MAX_TOLD), message, depth + 1);
     if (inner.length > 0 && errors.length > MAX_TOLD) inner.push('and more');

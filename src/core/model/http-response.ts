@@ -26,6 +26,7 @@ export const MAX_RESPONSE_LENGTH = 8192;
 export function httpAnswerOf(error: unknown, isSecret: boolean): HttpAnswer | undefined {
   const answer = askedBy(error) ?? passedOnBy(error);
   if (answer?.response === undefined || answer.response === null) return answer && { status: answer.status };
+  // guards: http-response.httpAnswerOf
   const json = isSecret ? undefined : jsonWithin(answer.response, MAX_RESPONSE_LENGTH);
   const short = { statusCode: answer.status, message: ownMessageOf(error) };
   return { status: answer.status, response: json === undefined ? short : JSON.parse(json) };
@@ -66,5 +67,6 @@ function call(error: unknown, method: string): unknown {
 }
 
 function isStatus(value: unknown): value is number {
+  // guards: http-response.isStatus
   return Number.isInteger(value) && (value as number) >= 400 && (value as number) <= 599;
 }

@@ -21,6 +21,7 @@ const TEXT_LEFT_OUT =
 
 /** Whether a text has no room in a mailbox with so many entries. */
 export function isTooLong(bytes: number, entries: number): boolean {
+  // guards: mailbox.isTooLong
   return bytes > SHORT_TEXT && bytes * (entries + 1) > MAX_MAILBOX_BYTES;
 }
 

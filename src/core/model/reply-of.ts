@@ -29,6 +29,7 @@ export const COMES_BACK: readonly Settlement['outcome']['kind'][] = ['retrying',
 /** The answer that goes with the end of a job; none where nobody waits, or the job has not ended for good. */
 export function replyOf({ job: { envelope }, outcome }: Settlement): AddressedReply | undefined {
   const waiter = envelope.reply && waiterOf(envelope);
+  // guards: reply-of.replyOf
   if (!waiter || COMES_BACK.includes(outcome.kind)) return undefined;
   const [pod, call] = waiter;
   if (outcome.kind === 'completed') {

@@ -99,6 +99,7 @@ export function describeThrown(error: unknown, isSecret = false): Thrown {
     const within = errorsIn(of, left).map((one): [Growing, unknown] => [describeRelated(one), one]);
     if (within.length > 0) thrown.errors = within.map(([one]) => one);
     level.push(...within);
+    // guards: reply.describeThrown
     left -= within.length;
     const cause = left > 0 ? readProperty(of, 'cause') : undefined;
     if (cause === undefined) continue;

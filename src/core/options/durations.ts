@@ -67,6 +67,7 @@ export function withDurationsInMs<T extends object>(path: string, options: T, du
     if (explicit !== undefined) result[inMs] = inRange(`${path}.${inMs}`, explicit, { ...duration, unitMs: 1 });
     if (value === undefined) continue;
     const ms = inRange(`${path}.${name}`, value, duration) * unitMs;
+    // guards: durations.withDurationsInMs
     checkUnit(path, duration, ms);
     result[inMs] = Number.isFinite(ms) ? Math.max(1, Math.round(ms)) : ms;
   }

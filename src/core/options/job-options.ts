@@ -83,6 +83,7 @@ const OF_ONE_JOB = ['jobId', 'deduplication'];
 export function checkDefaultJobOptions(options: JobOptions, culprit: string): void {
   checkJobOptions(options, culprit);
   const name = OF_ONE_JOB.find(option => options[option] !== undefined);
+  // guards: job-options.checkJobOptions
   if (name === undefined) return;
   throw new InvalidOptionError(
     `${culprit} has the job option "${name}", which belongs to one job: all others would be dropped as its duplicates. Pass it when you enqueue.`,
@@ -99,6 +100,7 @@ export function duplicateCheck(): (job: NewJob) => NewJob {
     const { entity, name, options } = job;
     for (const option of OF_ONE_JOB) {
       if (options[option] === undefined) continue;
+      // guards: job-options.duplicateCheck
       const key = JSON.stringify([option, entity.type, entity.id, idOf(options[option])]);
       if (seen.has(key)) {
         throw new InvalidOptionError(
@@ -163,6 +165,7 @@ export function checkJobOptions(options: JobOptions, culprit: string): void {
 }
 
 function checkIdLength(id: unknown, name: string, culprit: string): void {
+  // guards: job-options.checkIdLength
   if (typeof id !== 'string' || id.length <= MAX_ID_LENGTH) return;
   throw new InvalidOptionError(
     `${culprit} has a ${name} of ${id.length} characters; at most ${MAX_ID_LENGTH} are allowed. Nothing was enqueued; use a hash of it.`,

@@ -141,6 +141,7 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
 
 /** A type with shared reads: an exception from one at a time, which is no use, and no promise, where that does not hold. */
 function withReads(config: EntityTypeConfig, { maxSharedReads = MAX_READS }: EntityOptions): EntityTypeConfig {
+  // guards: resolve.withReads
   if (!config.isOrdered) {
     throw new InvalidOptionError(
       `entities.${config.type}: it has shared reads, which run beside no other job, but ${config.maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency, or shared: true of its handlers.`,
@@ -152,6 +153,7 @@ function withReads(config: EntityTypeConfig, { maxSharedReads = MAX_READS }: Ent
 /** What is encrypted is not to be read where it is not. */
 function codecOf(type: string, entity: EntityOptions, options: EngineOptions): CodecRequirement {
   const codec = entity.codec ?? options.codec ?? jsonCodec;
+  // guards: resolve.codecOf
   const requireCodec = entity.requireCodec ?? options.requireCodec ?? codec.isSecret ?? false;
   if (requireCodec && codec === jsonCodec) {
     throw new InvalidOptionError(

@@ -98,6 +98,7 @@ export class Propagation {
   /** What a job brought, as far as it is declared here. */
   valuesOf({ envelope: { ctx } }: FetchedJob): ContextValues {
     if (!this.options || typeof ctx !== 'object' || ctx === null) return NO_VALUES;
+    // guards: caller-context.valuesOf
     return pick(this.options.keys, key => (isValue(ctx[key]) ? ctx[key] : undefined)) ?? NO_VALUES;
   }
 
@@ -105,6 +106,7 @@ export class Propagation {
   restore(jobs: readonly FetchedJob[], run: () => unknown): unknown {
     const { options, tracer } = this;
     // An object of its own: it may become a store that is written to.
+    // guards: caller-context.restore
     const values = { ...common(jobs.map(job => this.valuesOf(job))) };
     const inValues = options ? () => runOnce(options, values, run) : run;
     return tracer ? tracer.within(common(jobs.map(traceOf)), inValues) : inValues();
@@ -118,6 +120,7 @@ function present({ keys, get }: ContextOptions): ContextValues | undefined {
   } catch (error) {
     throw new ContextError(`context.get failed, and nothing was enqueued: ${messageOf(error)}`, { cause: error });
   }
+  // guards: caller-context.present
   const values = pick(keys, key => {
     const value = readFrom(context, key) ?? undefined;
     if (typeof value === 'string') return value.toWellFormed();
@@ -189,6 +192,7 @@ function common<T>(records: readonly Readonly<Record<string, T>>[]): Readonly<Re
 async function runOnce(hook: ContextOptions, values: ContextValues, run: () => unknown): Promise<unknown> {
   const state: { handler?: Promise<unknown>; isOver: boolean } = { isOver: false };
   const callback = () => {
+    // guards: caller-context.runOnce
     if (state.handler || state.isOver) {
       throw new ContextError('context.run called its callback a second time, or after it had ended; call it once.');
     }

@@ -93,6 +93,7 @@ export class Codecs {
   unknownOf({ codec, children }: Envelope): unknown {
     if (codec !== undefined && !this.known.has(codec)) return codec;
     // What somebody has written by hand is none.
+    // guards: codec.unknownOf
     if (children === undefined || !Array.isArray(children)) return undefined;
     return children.find((child: Partial<ChildRef> | null) => {
       const name = child?.codec;
@@ -122,6 +123,7 @@ export class Codecs {
     const { codec, requireCodec } = this.requirementOf(entityType);
     if (!requireCodec) return;
     const used = this.of(envelope);
+    // guards: codec.checkRequired
     if (used === codec || used.isSecret) return;
     throw new PayloadUnreadableError(
       `Entity type "${entityType}" requires the codec "${codec.name}", or another one that is secret, and ${what} was written by "${used.name}"; it is not read. ` +
@@ -132,5 +134,6 @@ export class Codecs {
 
 /** The envelope of a payload that this codec writes: it names it, but for plain JSON, which costs nothing. */
 export function sealedBy(codec: PayloadCodec, envelope: Envelope | undefined): Envelope | undefined {
+  // guards: codec.sealedBy
   return codec === jsonCodec ? envelope : { ...envelope, codec: codec.name };
 }

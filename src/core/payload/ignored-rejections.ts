@@ -74,6 +74,7 @@ const COLLECTIONS = new Map<string, (this: unknown) => Iterable<unknown>>([
 function ignoreRejection(value: object): boolean {
   try {
     if (!(value instanceof Promise) && tagOf(value) !== 'Promise') return false;
+    // guards: ignored-rejections.ignoreRejection
     Promise.prototype.then.call(value, undefined, () => {});
     return true;
   } catch {

@@ -33,6 +33,7 @@ export function jsonText(value: unknown, rule: JsonRule = 'anyValue'): string {
     return JSON.stringify(carried);
   } catch (error) {
     const refusal = refusalOf(error);
+    // guards: json-values.jsonText
     ignoreRejections([value, refusal.holders]);
     throw new UnserializableDataError(refusal.clause);
   }
@@ -75,6 +76,7 @@ class Refusal extends Error {
 /** @param error thrown by the walk, or by a getter, a proxy or a toJSON, whose words may repeat what they hold. */
 function refusalOf(error: unknown): Refusal {
   if (isInstance(error, Refusal)) return error;
+  // guards: json-values.refusalOf
   return new Refusal(() => `can't be read: that throws (${kindOfThrown(error)})`);
 }
 
@@ -94,6 +96,7 @@ class Walk {
 
   /** What `JSON.stringify` is to write for a value: itself, or a copy where a toJSON within it gave something else. */
   carried(value: unknown, key: Key, depth: number): unknown {
+    // guards: json-values.carried
     this.left -= 1;
     if (this.left < 0) throw new Refusal(() => `is beyond the ${MAX_VALUES} values that may be stored together`);
     switch (typeof value) {
@@ -112,6 +115,7 @@ class Walk {
   }
 
   private object(value: object, key: Key, depth: number): unknown {
+    // guards: json-values.object
     if (depth >= MAX_DEPTH) throw new Refusal(() => `is nested in more than ${MAX_DEPTH} levels`);
     const { toJSON } = value as { toJSON?: unknown };
     if (typeof toJSON === 'function') {
@@ -133,6 +137,7 @@ class Walk {
       for (; at < array.length; at++) {
         const item = array[at];
         const carried = this.carried(item, at, depth + 1);
+        // guards: json-values.items
         if (carried === undefined) throw new Refusal(() => noItem(depth));
         if (carried !== item) {
           copy ??= Array.from({ length: array.length }, (_, index) => array[index]);
@@ -154,6 +159,7 @@ class Walk {
         const carried = this.carried(property, key, depth + 1);
         if (carried !== property) {
           copy ??= { ...holder };
+          // guards: json-values.properties
           copy[key] = carried;
         }
       } catch (error) {
@@ -168,6 +174,7 @@ class Walk {
    * @throws Refusal for one whose content is elsewhere.
    */
   private instance(value: object): unknown {
+    // guards: json-values.instance
     if (typeof (value as { then?: unknown }).then === 'function') {
       // A toJSON or a getter may have made it: then nothing else leads to it.
       ignoreRejections(value);

@@ -21,6 +21,7 @@ import { jsonText } from './json-values.js';
  */
 export function encodePayload(codec: PayloadCodec, data: unknown, culprit: string): string {
   return carriedBy(culprit, () => {
+    // guards: payload.encodePayload
     const text = data === null ? 'null' : storedText(codec, data ?? {});
     // It stands for nothing: for a result that there is none of.
     if (text === 'null') throw new UnserializableDataError('it is null');
@@ -68,6 +69,7 @@ function encodedText(codec: PayloadCodec, value: unknown): string {
     encoded = atOnce(codec, codec.encode(value), 'encode');
   } catch (error) {
     // One codec within another: what it says is safe to repeat, which its cause may not be.
+    // guards: payload.encodedText
     if (isInstance(error, UnserializableDataError)) throw new UnserializableDataError(error.message);
     if (isInstance(error, AtomicQueuesError)) throw error;
     throw new UnserializableDataError(
@@ -104,6 +106,7 @@ function decodeBy(codec: PayloadCodec, stored: unknown, what: string): unknown {
     return atOnce(codec, codec.decode(stored as JsonValue), 'decode');
   } catch (error) {
     if (error instanceof AtomicQueuesError) throw error;
+    // guards: payload.decodeBy
     throw new PayloadUnreadableError(`The codec "${codec.name}" can't read ${what} (${kindOfThrown(error)}).`);
   }
 }
@@ -114,6 +117,7 @@ function decodeBy(codec: PayloadCodec, stored: unknown, what: string): unknown {
  */
 export function decodeResult(codecs: Codecs, child: ChildRef | undefined, result: ChildResult): ChildResult {
   const { outcome } = result;
+  // guards: payload.decodeResult
   if (child === undefined || outcome.kind === 'failed') return result;
   try {
     // Nothing is null under every codec.
@@ -144,6 +148,7 @@ export function readResult(
     // The error would repeat a part of it.
     throw new PayloadUnreadableError('it is not JSON.');
   }
+  // guards: payload.readResult
   if (stored !== null) codecs.checkRequired(entityType, { codec }, 'it');
   return decodeBy(codecs.of({ codec }), stored, 'it');
 }
@@ -165,6 +170,7 @@ export function isLargerThan(text: string, maxBytes: number): boolean {
 /** @throws PayloadTooLargeError when a payload is larger than its entity type, or its job, allows. */
 export function checkSize(data: string, { sizeLimit, maxPayloadBytes }: SizeLimits, culprit: string): void {
   for (const [bound, name] of [
+    // guards: payload.checkSize
     [maxPayloadBytes, 'maxPayloadBytes'],
     [Number(sizeLimit ?? Number.POSITIVE_INFINITY), 'sizeLimit'],
   ] as const) {

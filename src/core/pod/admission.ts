@@ -63,6 +63,7 @@ export class Admission {
     for (const [word, untilMs] of this.left) if (untilMs <= now) this.left.delete(word);
     this.left.set(entityKey(entity), now + LEFT_MS);
     const what = `${lack} of entity type "${entity.type}"`;
+    // guards: admission.leave
     if (this.reported.has(what) || this.reported.size >= MAX_REPORTED) return;
     this.reported.add(what);
     const isLast = this.reported.size === MAX_REPORTED;
@@ -74,6 +75,7 @@ export class Admission {
   hasLeft(word: string): boolean {
     const untilMs = this.left.get(word);
     if (untilMs === undefined) return false;
+    // guards: admission.hasLeft
     if (untilMs > this.clock.monotonicMs()) return true;
     this.left.delete(word);
     return false;

@@ -69,6 +69,7 @@ export class Announcer {
     this.stopped = true;
     this.timer?.cancel();
     // Living pods of the same version say the same text: it runs out with the last of them. That of a test process is its own.
+    // guards: announcer.stop
     if (this.parts.testProcess !== undefined) this.parts.store.hosts.withdraw(this.own).catch(() => {});
   }
 
@@ -99,6 +100,7 @@ export class Announcer {
   private isStranger({ process }: Said, times: number): boolean {
     const { testProcess } = this.parts;
     if (testProcess !== undefined || process !== undefined) return process !== testProcess;
+    // guards: announcer.isStranger
     return times === COMPARISONS;
   }
 

@@ -77,6 +77,7 @@ export class Capacity {
     this.askIdle(this.waiting - this.yielding.size);
     const held = this.candidates(({ phase, heldForMs }) => phase !== 'claiming' && heldForMs >= SLICE_MS);
     // A worker whose handler runs for long gives way when that ends; the other handlers of its entity would stand still meanwhile.
+    // guards: capacity.sweepEnds
     const soon = held.filter(({ runsForLong }) => !runsForLong);
     const late = held.filter(({ runsForLong, isReading, type }) => runsForLong && !isReading && type.isOrdered);
     for (const worker of [...soon, ...late].slice(0, Math.max(0, this.waiting - this.yielding.size))) {
@@ -89,6 +90,7 @@ export class Capacity {
   private askIdle(count: number): void {
     const idle = this.candidates(({ phase }) => phase === 'idle').sort((one, other) => other.idleForMs - one.idleForMs);
     for (const worker of idle.slice(0, Math.max(0, count))) {
+      // guards: capacity.askIdle
       if (worker.releaseIfIdleFor(0)) this.yielding.set(worker, this.clock.monotonicMs());
     }
   }

@@ -26,6 +26,7 @@ const SWEEP_LIMIT = 100;
 const JITTER = 0.2;
 const PAUSE_AFTER_FAILURE_MS = 500;
 /** Between two sweeps, and two answers that bring no wake-up. */
+// guards: claim-sources.LEAST_PAUSE_MS
 const LEAST_PAUSE_MS = 20;
 
 export class ClaimSources {

@@ -86,6 +86,7 @@ export class Heartbeat {
   private async renew(): Promise<void> {
     const { store, config, handlers, manager, clock } = this.parts;
     // A pod whose work gets no answers must not keep its claims from others (race 15). One that is only slow does get some (race 29).
+    // guards: heartbeat.renew
     if (store.isSilentFor(config.leaseMs)) return;
     const beats = [...manager.all()].flatMap(worker => {
       const renewal = worker.renewal();

@@ -30,6 +30,7 @@ export class HostLookup {
 
   /** A job of the type was added. */
   onAdded(type: string): void {
+    // guards: host-lookup.onAdded
     if (this.asked.has(type) || this.asked.size >= MAX_ASKED) return;
     this.asked.add(type);
     if (!this.isOwn(type)) detached(() => void this.check(type));
@@ -56,6 +57,7 @@ export class HostLookup {
 
   private async check(type: string): Promise<void> {
     const isHosted = (await this.of([type])).get(type);
+    // guards: host-lookup.check
     if (isHosted === undefined) this.asked.delete(type);
     if (isHosted !== false) return;
     const meant = didYouMean(type, this.parts.handlers.hostedTypes());

@@ -47,6 +47,7 @@ export class SlowRuns {
     for (const worker of manager.all()) {
       for (const run of worker.slowRuns()) {
         this.tell(worker, run);
+        // guards: slow-runs.look
         if (++lines <= MAX_LINES) log.warn(this.lineOf(worker, run));
       }
     }

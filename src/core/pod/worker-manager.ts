@@ -99,6 +99,7 @@ export class WorkerManager {
   forEnqueue(entity: EntityRef): EntityWorker | undefined {
     const key = entityKey(entity);
     const present = this.workers.get(key);
+    // guards: worker-manager.forEnqueue
     if (present) return present.isToRelease ? undefined : present;
     if (this.capacity.isShort || this.admission.hasItsShare(entity.type, this.workers.size)) return undefined;
     return this.create(entity, key);
@@ -146,6 +147,7 @@ export class WorkerManager {
   async peek(entity: EntityRef): Promise<boolean> {
     const key = entityKey(entity);
     const present = this.workers.get(key);
+    // guards: worker-manager.peek
     present?.wake();
     if (present || this.admission.hasLeft(key)) return false;
     const isWaiting = (await this.parts.store.peek(entity)) === 'waiting';

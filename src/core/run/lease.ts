@@ -28,6 +28,7 @@ const MARGIN = 0.05;
 
 /** Whether a lease that began then may have passed. */
 export function mayHavePassed(clock: Clock, leaseMs: number, since: Moment): boolean {
+  // guards: lease.mayHavePassed
   const ageMs = Math.max(clock.monotonicMs() - since.monotonicMs, clock.wallMs() - since.wallMs);
   return ageMs >= leaseMs * (1 - MARGIN);
 }
@@ -71,6 +72,7 @@ export class Lease {
 
   /** Whether the claim belongs into the renewal that is about to be sent, for a worker that is idle or not. */
   isToRenew(isIdle: boolean): boolean {
+    // guards: lease.isToRenew
     if (isIdle && this.isDormant && !this.isDue) return false;
     this.rest = isIdle ? 'asked' : 'awake';
     return true;
@@ -86,6 +88,7 @@ export class Lease {
   }
 
   private get isDue(): boolean {
+    // guards: lease.isDue
     return mayHavePassed(this.clock, (this.leaseMs * DORMANT_LEASES) / 3, this.renewedAt);
   }
 
@@ -118,6 +121,7 @@ export class Lease {
    * @throws StaleClaimError when it is lost, NotStarted when its handlers were told to stop.
    */
   async untilValid(): Promise<void> {
+    // guards: lease.untilValid
     while (!this.reason) {
       if (this.isValid()) return;
       await new Promise<void>(resolve => this.waiting.push(resolve));

@@ -31,6 +31,7 @@ export function openJob(
   job: FetchedJob,
   validator: Validator | undefined,
 ): FetchedJob | Promise<FetchedJob> {
+  // guards: open-payload.openJob
   if (parts.type.requireCodec) checkRequired(parts, job);
   else if (job.envelope.codec === undefined && !validator) return job;
   const data = decodePayload(parts.codecs, job.envelope, job.data);
@@ -40,6 +41,7 @@ export function openJob(
 /** A codec that is secret writes no null, which would be read without it. */
 function checkRequired({ codecs, type }: PayloadParts, { envelope, data }: FetchedJob): void {
   codecs.checkRequired(type.type, envelope, 'the payload');
+  // guards: open-payload.checkRequired
   if (data === null && codecs.of(envelope).isSecret) {
     throw new PayloadUnreadableError('The payload is null, which no codec has written; it is not read.');
   }
@@ -96,6 +98,7 @@ export function resultAsText(
 ): ResultText {
   let value: string;
   try {
+    // guards: open-payload.resultAsText
     value = encodeResult(codecs.of(envelope), result);
   } catch (error) {
     return { value: 'null', lost: `its result can't be stored (${messageOf(error)})` };
@@ -112,5 +115,6 @@ export function resultAsText(
 
 /** Nothing is null under every codec. */
 function encodeResult(codec: PayloadCodec, result: unknown): string {
+  // guards: open-payload.encodeResult
   return result === undefined || result === null ? 'null' : storedText(codec, result);
 }

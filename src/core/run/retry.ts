@@ -40,12 +40,14 @@ const FINAL: readonly unknown[] = [
   'CHILD_FAILED',
   'JOB_ABANDONED',
   'HANDLER_NOT_FOUND',
+  // guards: retry.FINAL
   'JOB_REFUSED',
   'PAYLOAD_UNREADABLE',
 ];
 
 /** By the names of classes: this library and BullMQ may be there twice, and what a handler throws may come from another realm. */
 function isUnrecoverable(error: unknown): boolean {
+  // guards: retry.isUnrecoverable
   if (isKindOf(error, 'UnrecoverableError')) return true;
   if (!isInstance(error, AtomicQueuesError) && !isKindOf(error, 'AtomicQueuesError')) return false;
   const code = codeOf(error);

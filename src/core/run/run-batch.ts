@@ -42,6 +42,7 @@ export async function runBatch(
   const results = new Map<string, unknown>();
   const opened = await openAll(execution, batch, { entity: lease.claim.entity, failures, limit });
   // All end together: whoever waits for one that the handler does not get waits for it, too.
+  // guards: run-batch.runBatch
   const context = new RunningEntity(lease, batch.jobs);
   try {
     if (opened.length > 0) {
@@ -78,6 +79,7 @@ async function openAll(
   return jobs.flatMap((job, index) => {
     const end = opening[index] as PromiseSettledResult<FetchedJob>;
     if (end.status === 'fulfilled') return [handed(execution, job, end.value)];
+    // guards: run-batch.openAll
     failures.set(job.id, end.reason);
     return [];
   });
@@ -122,6 +124,7 @@ function failuresIn(error: unknown, jobs: readonly FetchedJob[]): Failures {
     const entry = readProperty(entries, at);
     const named = readProperty(readProperty(entry, 'job'), 'id');
     const job = jobs.find(({ id }) => id === named);
+    // guards: run-batch.failuresIn
     if (!job) {
       return all(
         new InvalidCommandError(
@@ -150,6 +153,7 @@ function settle(
     const what = () => jobWord(job, lease.claim.entity);
     if (!failures.has(job.id)) {
       const end = completed(job, { returned: results.get(job.id), what, execution, left });
+      // guards: run-batch.settle
       if (end.outcome.kind === 'completed') left -= Buffer.byteLength(end.outcome.value);
       return end;
     }

@@ -53,6 +53,7 @@ export function missingCapability(
 ): string | undefined {
   if (job.mustFail !== undefined) return undefined;
   if (!handlers.knows(entity, job.name)) return `handler on this pod for job ${quoted(job.name)}`;
+  // guards: run-job.missingCapability
   const unknown = codecs.unknownOf(job.envelope);
   return unknown === undefined
     ? undefined
@@ -104,6 +105,7 @@ export async function runJob(
     return completed(job, { returned, what, execution });
   } catch (thrown) {
     if (isInstance(thrown, NotStarted)) throw thrown;
+    // guards: run-job.runJob
     const error = failureOf(thrown);
     return failed(job, { error, delayMs: retryDelayMs(job, error), what: what(), execution });
   } finally {
@@ -125,6 +127,7 @@ export function failed(
   const again =
     delayMs === undefined ? '' : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
   const frames = framesOf(failure, execution.failureStackFrames);
+  // guards: run-job.failed
   execution.log.warn(`${what} failed${again}: ${asLine(failure.reason, MAX_LOGGED_REASON)}${frames}`);
   if (delayMs !== undefined) return { job, outcome: { kind: 'retrying', ...failure, delayMs } };
   const before = job.mustFail === undefined ? undefined : job.thrown;
@@ -153,5 +156,6 @@ export function completed(
   execution.log.warn(`${what()} completed, but ${lost}; null is stored.`);
   // Whoever waits must not take that for what was returned.
   const withheld = `${lost}; answer with what can be stored, such as an id.`;
+  // guards: run-job.completed
   return { job, outcome: { kind: 'completed', value, withheld } };
 }

@@ -42,6 +42,7 @@ export class TimeLimit implements RunLimit {
     const givenUp = new Promise<never>((_, reject) => {
       timer = this.clock.after(this.ms, () => {
         const error = new HandlerTimeoutError(this.ms);
+        // guards: run-limit.within
         this.isOver = true;
         timer = this.clock.after(STOP_GRACE_MS, () => {
           reject(error);

@@ -76,6 +76,7 @@ export class RunningEntity implements EntityContext {
   get signal(): AbortSignal {
     if (!this.run) {
       this.run = new AbortController();
+      // guards: running-job.signal
       if (this.reason) this.run.abort(this.reason);
       this.lease.follow(this.run);
       if (this.ended) this.lease.letGo(this.run);

@@ -46,6 +46,7 @@ export class BatchCollector {
     const jobs = this.countAlike(ready, max);
     const now = this.clock.monotonicMs();
     // What comes next is of another kind: no more can join it (I6).
+    // guards: batch-collector.step
     if (jobs === max || jobs < ready.length) return this.start(jobs);
     if (this.first !== ready[0]?.id) {
       this.first = ready[0]?.id;
@@ -82,6 +83,7 @@ export class BatchCollector {
   private countAlike(ready: readonly FetchedJob[], max: number): number {
     const name = ready[0]?.name;
     const end = ready.findIndex(
+      // guards: batch-collector.countAlike
       (job, at) => at > 0 && (job.name !== name || job.mustFail !== undefined || !this.isReadable(job)),
     );
     return Math.min(max, end < 0 ? ready.length : end);

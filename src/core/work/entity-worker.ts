@@ -91,6 +91,7 @@ export class EntityWorker {
   /** The store says that the queue of this idle worker has something to do, so something was missed: resync (race 37). */
   kick(): void {
     const { state, calls } = this;
+    // guards: entity-worker.kick
     if (state.phase !== 'idle' || state.responses.count > 0 || calls.isLimited) return;
     state.fail(new Error('its queue has jobs that no wake-up told of'));
     this.steps.advance();
@@ -108,6 +109,7 @@ export class EntityWorker {
     const { lease, phase, responses, jobs } = this.state;
     if (!lease || phase === 'lost' || phase === 'ended') return undefined;
     // While an answer is owed it may be reactivated at any moment: that renewal must not let it rest.
+    // guards: entity-worker.renewal
     const idle = phase === 'idle' && responses.count === 0;
     if (!lease.isToRenew(idle)) return undefined;
     return { claim: lease.claim, idle, runningJobIds: jobs.runs.ids, longRuns: jobs.runs.long };
@@ -130,6 +132,7 @@ export class EntityWorker {
     state.lease?.renew(sentAt);
     if (isToRest) state.lease?.becomeDormant();
     // A handler is free, and a wake-up may have been lost; an idle worker is told by the renewal itself.
+    // guards: entity-worker.renewed
     if (this.isRunning && state.jobs.plan.hasFreeHandler) state.noteWork();
     this.steps.advance();
   }
@@ -194,6 +197,7 @@ export class EntityWorker {
    */
   releaseIfIdleFor(ms: number): boolean {
     const { phase, responses, jobs } = this.state;
+    // guards: entity-worker.releaseIfIdleFor
     const isIdle = phase === 'idle' && responses.count === 0 && !jobs.next;
     if (!isIdle || this.idleForMs < ms) return false;
     this.release.release('idle');

@@ -43,6 +43,7 @@ export class FetchPlan {
 
   /** How many handlers may run at once now. */
   get limit(): number {
+    // guards: fetch-plan.limit
     if (this.window.isRecovering) return 1;
     return this.areReading ? this.type.maxReads : this.handlers;
   }
@@ -72,6 +73,7 @@ export class FetchPlan {
   /** This pod added a job. The add brings one job at most, so a batch that has stopped waiting may find more behind it. */
   onAdded({ jobs: { length: brought }, againInMs }: Fetched): void {
     if (brought === 0 || this.collector?.waitsFor === 0) this.collector?.moreMayWait();
+    // guards: fetch-plan.onAdded
     if (brought === 0 && againInMs === undefined) this.reads?.moreMayWait();
   }
 
@@ -110,6 +112,7 @@ export class FetchPlan {
 
   /** Reads run, and the next job must wait for their end: it is no read, or is being given back. */
   private get isReadBlocked(): boolean {
+    // guards: fetch-plan.isReadBlocked
     return this.areReading && (this.queue.isBarred || this.queue.ready.length > 0);
   }
 
@@ -137,6 +140,7 @@ export class FetchPlan {
     this.collector ??= new BatchCollector(clock, isReadable);
     // The grace of a job that this pod can't read is over: it fails on its own, and holds up no others.
     const [first] = ready;
+    // guards: fetch-plan.batchStep
     const isAlone = this.window.isRecovering || (first !== undefined && !isReadable(first));
     const max = isAlone ? 1 : handling.max;
     const step = this.collector.step(ready, { max, maxWaitMs: handling.maxWaitMs }, wake);

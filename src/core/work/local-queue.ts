@@ -68,6 +68,7 @@ export class LocalQueue implements PlannedQueue {
   }
 
   get next(): FetchedJob | undefined {
+    // guards: local-queue.next
     return this.isBarred ? undefined : this.fetched[0];
   }
 
@@ -88,12 +89,14 @@ export class LocalQueue implements PlannedQueue {
 
   /** The store is asked to give back what is fetched: none of it starts any more. */
   raiseBarrier(): void {
+    // guards: local-queue.raiseBarrier
     this.barriers++;
     this.plan.closeBatch();
   }
 
   /** The store has responded: what came before is given back, except `kept`, which may have been fetched again. */
   lowerBarrier(kept: readonly string[] = []): void {
+    // guards: local-queue.lowerBarrier
     this.barriers--;
     this.fetched = this.fetched.filter(({ id }) => kept.includes(id));
     this.plan.reads?.moreMayWait();
@@ -108,11 +111,13 @@ export class LocalQueue implements PlannedQueue {
   // ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   get isRunning(): boolean {
+    // guards: local-queue.isRunning
     return this.runs.count > 0;
   }
 
   /** Whether a handler is free for this job: while reads run, only for another read. */
   mayStart(job: FetchedJob): boolean {
+    // guards: local-queue.mayStart
     return this.plan.hasFreeHandler && (!this.plan.areReading || this.isRead(job));
   }
 
@@ -153,6 +158,7 @@ export class LocalQueue implements PlannedQueue {
       crashed(error);
     };
     if (handling) detached(() => runBatch(execution, { jobs, handling }, lease, limit)).then(onEnds, onCrash);
+    // guards: local-queue.start
     else detached(() => runJob(execution, first, lease, limit)).then(end => onEnds([end]), onCrash);
   }
 
@@ -165,6 +171,7 @@ export class LocalQueue implements PlannedQueue {
   private withReadsAlongside(settlements: readonly Settlement[]): readonly Settlement[] {
     return settlements.map(settlement => ({
       ...settlement,
+      // guards: local-queue.withReadsAlongside
       beside: keepsPlace(settlement, this.type) ? this.keptIds : this.runs.ids,
     }));
   }
@@ -174,6 +181,7 @@ export class LocalQueue implements PlannedQueue {
   /** Ends of one job, or of a batch, that the store is about to be told. */
   trackEnds(settlements: readonly Settlement[]): void {
     this.ends.add(settlements);
+    // guards: local-queue.trackEnds
     if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.raiseBarrier();
   }
 

@@ -60,6 +60,7 @@ export class NextStep {
     const { state, calls, release } = this.parts;
     const { jobs, phase } = state;
     if (phase === 'ended') return false;
+    // guards: next-step.step
     if (phase === 'lost' || state.failure || release.isToHandOver) return !jobs.isRunning && this.stop();
     if (state.isRecalled && state.claim && phase !== 'releasing') calls.giveBack(state.claim);
     if (jobs.next && jobs.mayStart(jobs.next)) return this.startNext(jobs.next);
@@ -89,12 +90,14 @@ export class NextStep {
   private get canFetch(): boolean {
     const { claim, phase, responses, type, jobs } = this.parts.state;
     if (!claim || phase === 'releasing') return false;
+    // guards: next-step.canFetch
     return (responses.count === 0 || !type.isOrdered || jobs.plan.areReading) && jobs.plan.lacks(responses.fetches);
   }
 
   private startNext(job: FetchedJob): boolean {
     const { state, release } = this.parts;
     const { lease, context, entity } = state;
+    // guards: next-step.startNext
     if (!lease?.isValid()) {
       context.requestRenewal();
       return false;
@@ -135,6 +138,7 @@ export class NextStep {
     const { state, calls } = this.parts;
     const { jobs, responses } = state;
     // The fetch that is under way may have come before what the wake-up tells of.
+    // guards: next-step.sizeOfBatch
     if (state.mayHaveWork && responses.fetches === 0) {
       state.clearWork();
       jobs.plan.moreMayWait();

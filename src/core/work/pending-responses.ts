@@ -34,6 +34,7 @@ export class PendingResponses {
     this.pending++;
     this.pendingFetches += fetches;
     const isOwed = () => {
+      // guards: pending-responses.track
       if (generation !== this.generation) return false;
       this.pending--;
       this.pendingFetches -= fetches;

@@ -27,12 +27,14 @@ export class Release {
    */
   get isToHandOver(): boolean {
     const { releaseReason, claim, phase, isSpent } = this.state;
+    // guards: release.isToHandOver
     const isHandedOver = releaseReason === 'shutdown' || releaseReason === 'room' || isSpent;
     return isHandedOver && claim !== undefined && phase !== 'releasing';
   }
 
   /** Every end is confirmed first, or made good: what is done must not be given back. */
   handOver(): boolean {
+    // guards: release.handOver
     if (!this.state.jobs.ends.isEmpty) return false;
     this.release(this.state.releaseReason === 'room' ? 'give-way' : 'hand-over');
     return true;

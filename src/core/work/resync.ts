@@ -23,6 +23,7 @@ export async function resync(state: WorkerState, calls: StoreCalls): Promise<voi
     const { claim } = state;
     const sentAt = momentOf(context.clock);
     try {
+      // guards: resync.resync
       const response = claim
         ? await context.store.resync(claim, state.epoch, state.jobs.ends.all)
         : await context.store.tryClaim(entity, state.epoch);

@@ -86,6 +86,7 @@ export class Runs {
     const nowMs = this.clock.monotonicMs();
     const slow = new Set<Run>();
     for (const run of this.byId.values()) if (run.slowAtMs <= nowMs) slow.add(run);
+    // guards: runs.takeSlow
     for (const run of slow) run.slowAtMs = nowMs + Math.min(nowMs - run.startedAtMs, MAX_PAUSE_MS);
     return [...slow];
   }

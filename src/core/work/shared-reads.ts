@@ -39,6 +39,7 @@ export class SharedReads {
     this.isDry = true;
     if (this.areOthersTold) return undefined;
     this.areOthersTold = true;
+    // guards: shared-reads.onTake
     return { upTo: this.max, forMs: WHILE_CLAIMED_MS };
   }
 
@@ -49,6 +50,7 @@ export class SharedReads {
 
   /** A fetch of so many jobs has brought so many. */
   onFetched(askedFor: number, brought: number): void {
+    // guards: shared-reads.onFetched
     if (askedFor > 0) this.isDry = brought < askedFor;
   }
 
@@ -59,6 +61,7 @@ export class SharedReads {
 
   /** The claim is a new one. */
   forget(): void {
+    // guards: shared-reads.forget
     this.isDry = false;
     this.areOthersTold = false;
   }

@@ -54,6 +54,7 @@ export class StoreCalls {
   /** What an enqueue of this pod asks for; never believed for safety: the store decides. */
   intakeHint(): IntakeHint {
     const { state } = this;
+    // guards: store-calls.intakeHint
     state.lease?.reactivate();
     if (state.phase === 'lost' || state.phase === 'ended') return 'route-only';
     // However the release under way ends, what is enqueued after it claims again (race 4).
@@ -84,6 +85,7 @@ export class StoreCalls {
     if (!claim) return;
     this.state.clearWork();
     const sentAt = momentOf(context.clock);
+    // guards: store-calls.take
     lease?.reactivate();
     responses.track(context.store.take(claim, count, gathering), {
       fetches: count,
@@ -99,6 +101,7 @@ export class StoreCalls {
     const { jobs, responses, failure, isToRelease, context } = this.state;
     jobs.trackEnds(settlements);
     // An end before this one may not have been executed; this one must not overtake it, and goes with it.
+    // guards: store-calls.finish
     if (failure) return;
     const fetches = isToRelease ? 0 : jobs.plan.wanted(responses.fetches, batchMax);
     responses.track(context.store.finish(claim, settlements, fetches), {
@@ -143,6 +146,7 @@ export class StoreCalls {
     const previous = state.claim;
     state.claimed(claimed.claim, sentAt);
     emitClaimed(state.context.events, previous, claimed);
+    // guards: store-calls.onClaimed
     if (claimed.recovered > 0) state.jobs.plan.window.enterRecoveryMode(claimed.recovered);
     this.onFetched(claimed);
   }
@@ -163,6 +167,7 @@ export class StoreCalls {
 
   /** What an idle worker has asked for. */
   private onTaken(fetched: Fetched, sentAt: Moment): void {
+    // guards: store-calls.onTaken
     if (fetched.isReactivated) this.state.lease?.renew(sentAt);
     this.onFetched(fetched);
   }
@@ -170,6 +175,7 @@ export class StoreCalls {
   private onFetched(fetched: Fetched): void {
     const { state } = this;
     state.jobs.add(fetched.jobs);
+    // guards: store-calls.onFetched
     if (fetched.isPartial) state.jobs.plan.moreMayWait();
     if (fetched.isRecalled && !state.jobs.isBarred) state.recall();
     // Where one was, there may be one more for a handler that is free.

@@ -39,6 +39,7 @@ export function mayMove(phase: WorkerPhase, transition: TransitionName): boolean
 
 /** @throws InvariantError when there is no such way. */
 export function phaseAfter(phase: WorkerPhase, transition: TransitionName): WorkerPhase {
+  // guards: transitions.phaseAfter
   if (!mayMove(phase, transition))
     throw new InvariantError(`A worker that is ${phase} made the transition "${transition}"`);
   return TRANSITIONS[transition].to;

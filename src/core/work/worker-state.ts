@@ -82,6 +82,7 @@ export class WorkerState {
   /** The store has granted the claim, or confirmed it after a resync. What was fetched before the grant is given back by it. */
   claimed(claim: Claim, sentAt: Moment): void {
     this.move('claimed');
+    // guards: worker-state.claimed
     this.currentLease = new Lease(claim, this.context.clock, this.context.leaseMs, sentAt);
     if (this.reasonToRelease === 'unknown job') this.reasonToRelease = undefined;
     this.jobs.clear();
@@ -127,6 +128,7 @@ export class WorkerState {
 
   /** The store says that `claim` is not the current one. A response about an earlier claim of this pod says nothing. */
   lose(claim: Claim): void {
+    // guards: worker-state.lose
     if (claim !== this.claim || !mayMove(this.currentPhase, 'lose')) return;
     this.move('lose');
     emitWorkerEvent(this.context.events, 'worker.lost', claim);
@@ -167,6 +169,7 @@ export class WorkerState {
 
   /** Calls that are under way become stale; {@link forgetResponses} comes before it. */
   resync(): void {
+    // guards: worker-state.resync
     this.newEpoch();
     if (this.claim) this.move('resync');
   }
@@ -230,6 +233,7 @@ export class WorkerState {
 
   /** A run was over time: nothing more starts under the token of its claim, also after a resync, which keeps it (race 39). */
   spend(claim: Claim): void {
+    // guards: worker-state.spend
     this.spentToken = claim.token;
   }
 

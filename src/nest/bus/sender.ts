@@ -83,6 +83,7 @@ const payloadOf = ({ command, job }: Given): unknown => command ?? job;
 /** For a call that has failed: some of its payloads may not have been looked at. */
 function dropping(payloads: unknown): (error: unknown) => never {
   return error => {
+    // guards: sender.dropping
     ignoreRejections(payloads);
     throw error;
   };

@@ -29,6 +29,7 @@ export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator
     if (enhancers !== undefined && typeof enhancers !== 'boolean') {
       throw new InvalidOptionError(`@WorkerProcessor(${target.name}).enhancers must be a boolean.`);
     }
+    // guards: worker-processor.decorator.WorkerProcessor
     if (enhancers) markAsEntryProvider(target);
     setMetadata(target, 'processor', options);
   };

@@ -40,6 +40,7 @@ export function hasEnhancers({ target, wrapper }: Provider, method: string | sym
   const where = `${target.name}.${String(method)}`;
   const code = target.prototype[method];
   const own = Object.entries(DECORATORS).filter(([key]) => enhancersOf(key, target, code).length > 0);
+  // guards: enhancers.hasEnhancers
   if (isAsked === undefined && own.length > 0) {
     throw new InvalidOptionError(
       `${where} has ${own.map(([, name]) => name).join(' and ')}, which no job passes through; say enhancers: true in the ` +
@@ -100,6 +101,7 @@ export function throughEnhancers(
   const present: Method = (...args) =>
     stoppable((instance as Record<string, Method>)[method]?.(...args), args.at(-1) as EntityContext);
   Object.defineProperty(present, 'name', { value: declared.name });
+  // guards: enhancers.throughEnhancers
   const run = create(Object.setPrototypeOf(present, declared), false);
   const where = `${target.name}.${method}`;
   return async args => {
@@ -117,6 +119,7 @@ export function throughEnhancers(
     };
     Reflect.defineMetadata(FILTERS, Reflect.getMetadata(FILTERS, declared) ?? [], rethrow);
     const answer = await create(rethrow, true)(...args);
+    // guards: enhancers.filtered
     if (answer === undefined) throw error;
     return answer;
   }

@@ -35,6 +35,7 @@ function isStream(value: unknown): value is Observable<unknown> {
 function untilAborted(stream: Observable<unknown>, { signal }: Pick<EntityContext, 'signal'>): Observable<unknown> {
   const aborted = new Observable<never>(subscriber => {
     const onAbort = () => {
+      // guards: observable.untilAborted
       if (!(signal.reason instanceof ClosedError)) subscriber.error(signal.reason);
     };
     if (signal.aborted) return onAbort();

@@ -39,6 +39,7 @@ export function providersOf(modules: ModulesContainer, isHandler: (target: Class
       const isStatic = wrapper.isDependencyTreeStatic() && !wrapper.isTransient;
       const own = classOf(wrapper, isStatic);
       const isStandIn = isClass(token) && isHandler(token) && !(own && isHandler(own));
+      // guards: provider.providersOf
       const target = isStandIn ? token : own;
       if (!target || target === Object) continue;
       const found = providers.get(target) ?? new Map<unknown, Provider>();

@@ -16,6 +16,7 @@ import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constant
 export function openScope(context: object, moduleRef: ModuleRef, isDurable: boolean): ContextId {
   const contextId = ContextIdFactory.getByRequest(context as Record<string, unknown>);
   // Whoever asks for the context id of `REQUEST` gets this one again.
+  // guards: scope.openScope
   Object.defineProperty(context, REQUEST_CONTEXT_ID, { value: contextId });
   const { payload } = contextId;
   for (const [name, value] of Object.entries(payload ?? {})) {
@@ -41,6 +42,7 @@ export class ProviderScope {
   }
 
   instance(contextId: ContextId): Promise<object> {
+    // guards: scope.instance
     return this.moduleRef.resolve(this.wrapper.token as never, contextId, { strict: true });
   }
 }

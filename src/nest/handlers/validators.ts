@@ -46,6 +46,7 @@ export class Validators {
 
   /** @throws InvalidCommandError where class-validator has come too late. */
   of(target: Class): Validator | undefined {
+    // guards: validators.of
     const schema: StandardSchema | undefined = getOwnMetadata(target, 'schema');
     if (schema) return schemaValidator(schema);
     if (!isDecorated(target)) return undefined;

@@ -29,6 +29,7 @@ export async function firstConnection(engine: Engine, options: FirstConnectionOp
       resolve(why);
     };
     closing.addEventListener('abort', () => end(), { once: true });
+    // guards: first-connection.firstConnection
     const connecting = engine.connect(reason => waitsForRetries || end(reason));
     connecting.then(
       () => end(),

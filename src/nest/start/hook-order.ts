@@ -21,6 +21,7 @@ import { ModulesContainer } from '@nestjs/core';
 /** The root has distance 1, and no module is nearer than this one. */
 const NEAREST = -1;
 /** Global modules have the largest finite distance. */
+// guards: hook-order.FARTHEST
 const FARTHEST = Number.POSITIVE_INFINITY;
 
 export interface Hooks {

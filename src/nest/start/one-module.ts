@@ -9,6 +9,7 @@ import { InvalidOptionError } from '../../core/model/errors.js';
  */
 export function checkOneModule(modules: ModulesContainer, optionsToken: InjectionToken): void {
   const count = [...modules.values()].filter(({ providers }) => providers.has(optionsToken)).length;
+  // guards: one-module.checkOneModule
   if (count <= 1) return;
   throw new InvalidOptionError(
     `This application imports ${count} different AtomicQueuesModule: each would be a pod of its own, with its own QueueBus and connections. Import AtomicQueuesModule.forRoot(…) or forRootAsync(…) once, in the root module: it is global. Take the others out, also AtomicQueuesModule without forRoot.`,

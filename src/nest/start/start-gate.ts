@@ -65,6 +65,7 @@ export class StartGate<T> {
 
 /** A timer that keeps the process alive. */
 export function holdingTimer(ms: number, callback: () => void): Timer {
+  // guards: start-gate.holdingTimer
   const timer = setTimeout(callback, ms);
   return { cancel: () => clearTimeout(timer) };
 }

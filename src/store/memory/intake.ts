@@ -42,6 +42,7 @@ export class MemoryIntake {
     const entity = this.server.entity(job.entity);
     const delayMs = Number(job.options['delay'] ?? 0);
     const known = this.knownId(job, entity);
+    // guards: intake.takeIn
     if (known !== undefined && !this.replaces(job, entity, known)) return { entity, jobId: known, delayMs };
     const jobId = (job.options['jobId'] as string | undefined) ?? this.server.nextId();
     this.server.remember(job.entity, job.options, jobId);
@@ -77,6 +78,7 @@ export class MemoryIntake {
     const jobId = options['jobId'] as string | undefined;
     const isKnown = entity !== undefined && jobId !== undefined && this.isKnown(entity, jobId);
     const known = this.server.deduplicated(ref, options) ?? (isKnown ? jobId : undefined);
+    // guards: intake.knownId
     if (known !== undefined && entity?.owner?.recall === 'drop' && entity.active.some(({ id }) => id === known)) {
       throw mayBeDropped(known);
     }

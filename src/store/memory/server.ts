@@ -120,6 +120,7 @@ export class MemoryServer {
     const isHeard = !owner.rests || (this.alive.get(owner.podId) ?? 0) > this.now();
     if (owner.untilMs > this.now() && isHeard) return owner.untilMs;
     const graceUntilMs = this.heardSince() + this.leaseMs;
+    // guards: server.liveUntil
     return graceUntilMs > this.now() ? graceUntilMs : undefined;
   }
 
@@ -141,6 +142,7 @@ export class MemoryServer {
   /** A pod is heard that has lost an entity: it was not killed by the job that is suspected of it. */
   clearSuspicion(entity: StoredEntity, podId: string): void {
     const { suspect } = entity;
+    // guards: server.clearSuspicion
     if (!suspect?.pods.includes(podId)) return;
     entity.suspect = { ...suspect, pods: suspect.pods.filter(id => id !== podId) };
     const job = [...entity.wait, ...entity.active].find(({ id }) => id === suspect.jobId);
@@ -223,6 +225,7 @@ export class MemoryServer {
     const takeover = entity.owner?.podId !== podId;
     if (!keepsToken) entity.token = this.nextToken();
     // Nobody knows what of it had started; what a person has dropped does not start.
+    // guards: server.grant
     if (entity.owner?.recall === 'drop') this.drop(entity, entity.active);
     const back = entity.active;
     this.giveBack(entity);
@@ -346,6 +349,7 @@ export class MemoryServer {
     }
     if (!this.hasWork(entity)) {
       // Its lease has passed, and it may come back: only a look gives its claim up.
+      // guards: server.lookNow
       if (entity.owner) this.lowerDue(entity, this.now());
       else this.settle(entity);
       this.forget(entity);

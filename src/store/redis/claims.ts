@@ -36,6 +36,7 @@ export class RedisClaims implements Claims {
     const { base, type, id } = keySpace.of(entity);
     const { maxStalledCount } = config.entityType(entity.type);
     const args = [base, type, id, claimWith, this.parts.ends.takeOptions(entity), maxStalledCount];
+    // guards: claims.sendTryClaim
     return channel.call('tryClaim', args, response =>
       response[0] === 'CLAIMED' ? this.parts.reader.claimed(response, 1, entity, claimWith) : passed(response[0]),
     );

@@ -65,6 +65,7 @@ export class JobEnds {
     const [comingBack, ended] = [settled.filter(comesBack), settled.filter(end => !comesBack(end))];
     for (const end of ended) {
       const isSameBatch = end.batch !== undefined && end.batch === page.at(-1)?.batch;
+      // guards: job-end.pages
       if (bytes >= MAX_STEP_BYTES && !isSameBatch) {
         pages.push(page);
         page = [];
@@ -93,6 +94,7 @@ export class JobEnds {
       return [job.id, lockDurationMs, 'completed', outcome.value, encoded, '', this.sequelOf(job as RedisJob)];
     }
     const head = [job.id, lockDurationMs, outcome.kind];
+    // guards: job-end.withoutReply
     const fields = failureFields(outcome, { earlier: stacks, limit: options.stackTraceLimit, ends });
     if (outcome.kind === 'failed' || outcome.kind === 'dead') {
       // A dead letter is all that is kept of its job.
@@ -119,6 +121,7 @@ export class JobEnds {
 
   /** What follows the end of a job: its parent is told, or its schedule advances; '' for most. */
   private sequelOf(job: RedisJob): string {
+    // guards: job-end.sequelOf
     return job.parent !== undefined ? `child ${job.parent}` : this.schedules.nextOf(job);
   }
 

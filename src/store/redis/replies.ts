@@ -73,6 +73,7 @@ export class RedisReplies implements Replies {
     const { removed } = this;
     this.removed = Promise.resolve();
     // If Redis refused the removal, the same entries come again at once: this rejects, so that the caller pauses first.
+    // guards: replies.readMailbox
     await removed;
     // Sent even if there is nothing to remove: a replica, which may never get new entries, refuses it.
     const removing = redis.xdel(box, ...(this.read.length > 0 ? this.read : [NO_ENTRY]));

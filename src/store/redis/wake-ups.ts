@@ -21,6 +21,7 @@ export interface WakeUpsParts {
 }
 
 /** Seconds that a wait for wake-ups lasts: what a half-open socket swallows is missed no longer (race 14). */
+// guards: wake-ups.WAKE_UP_WAIT_SECONDS
 const WAKE_UP_WAIT_SECONDS = 5;
 const WAKE_UPS_AT_ONCE = 256;
 /** Requests of each type that one call takes: other pods may have capacity too. */
@@ -90,6 +91,7 @@ export class RedisWakeUps implements WakeUps {
     for (let at = 0; at < words.length; at += 2) {
       const { base, type, id } = keySpace.of(parseEntityKey(`${words[at]}:${words[at + 1]}`));
       // Each page keeps the other pods away from the entity for a while.
+      // guards: wake-ups.leftovers
       while (await this.context.channel.call('clear', [base, type, id], ([more]) => more === '1'));
     }
     return isMore === '1';

@@ -31,6 +31,7 @@ export class MemorySchedules implements Schedules {
     if (pattern !== undefined) next.nextAtMs = isDue ? before.nextAtMs : firstByPattern({ pattern, tz }, now);
     else if (before?.every === every && before)
       next.nextAtMs = isReplaced ? before.nextAtMs : (following(before, now) ?? now);
+    // guards: schedules.put
     next.nextAtMs = this.firstFree(entity, next, next.nextAtMs) ?? now;
     this.add(entity, next);
     this.control.lookNow(entity);

@@ -41,6 +41,7 @@ export function readOptions(text: string): Read<Readonly<RedisJobOptions>> {
 
 function checkOptions(text: string): Read<RedisJobOptions> {
   const options = parse(text);
+  // guards: job-fields.checkOptions
   if (!isObject(options)) return { value: {}, fault: 'is no JSON object' };
   for (const [name, isValid] of Object.entries(CHECKED)) {
     const value = options[name];

@@ -82,6 +82,7 @@ export class NativeJobs {
     };
     if (payload) {
       const updateData = backend.updateData.bind(backend);
+      // guards: native-job.guardedBackend
       backend.updateData = async (job, data) => updateData(job, JSON.parse(payload.encode(data)));
     }
     const updateProgress = backend.updateProgress.bind(backend);

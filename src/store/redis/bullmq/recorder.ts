@@ -93,6 +93,7 @@ export async function recordKeyNames(
   const resume = names('pause');
   await backend.addJobScheduler('s', 1, '{}', {}, { name: 'n' }, {});
   // Its body looks for what waits in a paused queue where older versions put it.
+  // guards: recorder.recordKeyNames
   const addJobScheduler = names('addJobScheduler').map(name => (name === 'paused' ? 'wait' : name));
   await backend.updateJobSchedulerNextMillis('s', 1, '{}', {}, id);
   const updateJobScheduler = names('updateJobScheduler');

@@ -36,6 +36,7 @@ export function nextBatch(waiting: Call[]): Call[] {
   let count = 0;
   while (count < waiting.length && count < MAX_CALLS) {
     bytes += waiting[count]?.size ?? 0;
+    // guards: batch.nextBatch
     if (count > 0 && bytes > MAX_BYTES) break;
     count++;
   }

@@ -85,6 +85,7 @@ export class Channel {
       const madeAtMs = this.options.clock.monotonicMs();
       // Here, where an argument that is none is its caller's error, and not that of all calls of the tick.
       const size = args.reduce<number>((sum, arg) => sum + sizeOf(arg), 0);
+      // guards: channel.call
       if (size > MAX_CALL_BYTES) {
         const remedy = 'write less, or a link to where it is stored';
         reject(new StepTooLargeError(callAsSubject(op), { bytes: size, maxBytes: MAX_CALL_BYTES, remedy }));
@@ -133,6 +134,7 @@ export class Channel {
   /** A new connection, perhaps to another server. */
   private readonly begin = (): void => {
     this.connectionError = undefined;
+    // guards: channel.schedule
     this.isOpen = false;
     this.isAsking = false;
     this.askTimer?.cancel();
@@ -150,6 +152,7 @@ export class Channel {
   private flushNow(): void {
     this.watch();
     // What was refused goes first: nothing may overtake it.
+    // guards: channel.flushNow
     if (this.options.redis.status !== 'ready' || this.inFlight.some(({ refusal }) => refusal !== undefined)) return;
     if (this.isOpen) this.sendWaiting();
     else this.ask();
@@ -157,6 +160,7 @@ export class Channel {
 
   private sendWaiting(): void {
     let left = MAX_BYTES_A_TURN;
+    // guards: channel.sendWaiting
     while (this.waiting.length > 0 && left > 0 && this.bytesInFlight < MAX_BYTES_IN_FLIGHT) {
       const calls = nextBatch(this.waiting);
       left -= sizeOfAll(calls);
@@ -183,6 +187,7 @@ export class Channel {
     } catch (error) {
       // Nothing of it was written: a text that V8 or the socket does not take, say.
       const why = new StoreRefusedError(`The call can't be sent (${messageOf(error)}); it was not executed.`);
+      // guards: channel.send
       rejectAll(batch, why);
       return;
     }
@@ -209,6 +214,7 @@ export class Channel {
   }
 
   private onAnswers(batch: Batch, answers: readonly unknown[]): void {
+    // guards: channel.onAnswers
     const refusal = batch.calls.length > 0 ? refusalIn(answers) : undefined;
     if (refusal !== undefined) this.onRefusal(batch, refusal);
     else this.onExecuted(batch, answers);
@@ -221,12 +227,14 @@ export class Channel {
       if (earlier !== batch) rejectAll(earlier, new StoreUnavailableError(overtaken(earlier)));
     }
     this.heard = true;
+    // guards: channel.onExecuted
     for (const [index, call] of batch.calls.entries()) settle(call, answers[index]);
     this.options.onRead();
     if (batch.calls.length === 0) this.onTaken();
   }
 
   private onFailure(batch: Batch, error: Error): void {
+    // guards: channel.onFailure
     if (isRefusal(error.message) || isNeverSent(error.message)) this.onRefusal(batch, error.message);
     else {
       this.heard = true;
@@ -258,6 +266,7 @@ export class Channel {
 
   /** Once nothing is under way but batches that were refused: their calls go back to the head of what waits, in order. */
   private takeBack(): void {
+    // guards: channel.takeBack
     if (this.inFlight.length === 0 || this.inFlight.some(({ refusal }) => refusal === undefined)) return;
     const refusals = this.inFlight.map(({ refusal = '' }) => refusal);
     this.waiting.unshift(...this.inFlight.flatMap(({ calls }) => calls));
@@ -280,6 +289,7 @@ export class Channel {
     this.askTimer = clock.after(ASK_AGAIN_MS, () => {
       this.askTimer = undefined;
       // A new connection reaches the server that is the primary now.
+      // guards: channel.shut
       if (isFromReplica(refusal) && redis.status === 'ready') redis.disconnect(true);
       else this.flush();
     });
@@ -291,6 +301,7 @@ export class Channel {
     this.watchdog = this.options.clock.after(this.options.watchMs, () => {
       this.watchdog = undefined;
       const { timeoutMs, watchMs, clock, redis } = this.options;
+      // guards: channel.watch
       this.silentMs = this.heard || this.inFlight.length === 0 ? 0 : this.silentMs + watchMs;
       this.heard = false;
       if (this.isSilentFor(timeoutMs)) redis.disconnect(true);

@@ -41,6 +41,7 @@ const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 10), MAX_R
  */
 const BY_SENTINELS = {
   role: 'master',
+  // guards: connection.BY_SENTINELS
   failoverDetector: true,
   sentinelCommandTimeout: SENTINEL_ANSWER_MS,
 } as const satisfies RedisOptions;
@@ -55,6 +56,7 @@ const OURS: RedisOptions = {
   retryStrategy: backoff,
   reconnectOnError: error => isFromReplica(error.message),
   // It asks INFO, which Redis may refuse, and then there is no end to it; the channel finds out whether Redis takes calls.
+  // guards: connection.OURS
   enableReadyCheck: false,
   // Without that check, ioredis 5 calls a connection that broke before these were answered ready, and never replaces it.
   connectionName: undefined,
@@ -200,6 +202,7 @@ export function connected(redis: Redis, onUnreachable: (reason: string) => void 
     redis.on('ready', onReady);
     redis.on('error', onError);
     // A failing first try is reported by 'error' events. ioredis goes on trying, unless Node could not even begin to connect.
+    // guards: connection.connected
     if (redis.status === 'wait') redis.connect().catch(onFailure);
     else if (redis.status === 'ready') settle();
   });

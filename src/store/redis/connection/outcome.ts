@@ -42,6 +42,7 @@ export function refusalOf(what: string, answer: unknown): Error {
   const { err = 'no answer', half } = (answer ?? {}) as { err?: unknown; half?: boolean };
   const why = messageOf(err);
   const remedy = remedyOf(why);
+  // guards: outcome.refusalOf
   return half
     ? new OutcomeUnknownError(`Redis stopped ${what} half-way: ${why}; a part of it may have been executed${remedy}.`)
     : new StoreRefusedError(`Redis refused ${what}: ${why}; nothing was changed${remedy}.`);

@@ -35,6 +35,7 @@ export const isRefusal = (message: string) => NO_SCRIPT.test(message) || NOT_NOW
 /** Why nothing of a batch was written, if one of its calls says so: what a replica answers to the others may be out of date. */
 export function refusalIn(replies: readonly unknown[]): string | undefined {
   for (const reply of replies) {
+    // guards: refusals.refusalIn
     const message = errorOf(reply) ?? (Array.isArray(reply) ? errorOf(reply[0]) : undefined);
     if (message !== undefined && NO_WRITES.test(message)) return message;
   }

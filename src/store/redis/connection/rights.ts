@@ -61,6 +61,7 @@ export class Rights {
 
   private onError(command: DirectCommand, error: unknown): void {
     const message = messageOf(error);
+    // guards: rights.onError
     if (!LASTING.test(message) || this.refused.has(command)) return;
     this.refused.add(command);
     const remedy = DENIED.test(message)

@@ -15,6 +15,7 @@ const Base = SentinelConnector as unknown as new (options: object) => Asks;
 export class LastingSentinelConnector extends Base {
   /** @param options given for a connection that listens; one that asks once has none. */
   override connectToSentinel(endpoint: object, options?: RedisOptions): Redis {
+    // guards: sentinel-connector.connectToSentinel
     const lasting = options && { ...options, commandTimeout: undefined, maxRetriesPerRequest: null };
     const redis = super.connectToSentinel(endpoint, lasting);
     // One that listens lasts as long as the connection that it is for, which decides how long the process lives.

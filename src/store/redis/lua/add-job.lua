@@ -7,6 +7,7 @@ local function undo(B, id)
   pcall(redis.call, 'LREM', B .. ':wait', 0, id)
   pcall(redis.call, 'ZREM', B .. ':delayed', id)
   pcall(redis.call, 'ZREM', B .. ':prioritized', id)
+  -- guards: add-job.undo
   pcall(redis.call, 'ZREM', B .. ':waiting-children', id)
   redis.call('DEL', B .. ':' .. id, B .. ':' .. id .. ':dependencies')
 end
@@ -17,6 +18,7 @@ local lastIds = {}
 -- The ids of a queue that was gone go on from its last one, since an idempotency key may still name an earlier id.
 -- Returns that last id.
 local function restoreIdCounter(B)
+  -- guards: add-job.restoreIdCounter
   local lastId = whole(claimOf(B)[LAST_ID])
   if lastId then redis.call('SET', B .. ':id', lastId) end
   return lastId or '0'
@@ -30,6 +32,7 @@ local function extendFence(B, opts)
   if untilMs <= math.max(tonumber(nowMs), tonumber(whole(claimOf(B)[KEYS_UNTIL]) or '0')) then return end
   claims[B] = nil
   redis.call('HSET', fence(B), 'keysUntil', string.format('%.0f', untilMs))
+  -- guards: add-job.extendFence
   if not claimOf(B)[OWNER] then expireIdleFence(B) end
 end
 
@@ -42,6 +45,7 @@ local function addOnce(B, kind, name, timestamp, data, opts, customId, dedupKey,
   lastIds[B] = nil
   local drop = customId ~= '' and DROPS.last(B)
   local existed = customId ~= '' and redis.call('EXISTS', B .. ':' .. customId) == 1
+  -- guards: add-job.addOnce
   if existed and not inSomeState(B, customId) then
     if drop then DROPS.remove(B, customId) else redis.call('DEL', B .. ':' .. customId) end
     existed = false

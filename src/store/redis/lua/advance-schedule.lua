@@ -30,6 +30,7 @@ end
 
 -- A run whose hash was deleted before it was fetched still tells its pod when its schedule runs next.
 local function asRun(B, jobId, fields)
+  -- guards: advance-schedule.asRun
   if string.sub(jobId, 1, 7) ~= 'repeat:' then return fields end
   for f = 1, #fields, 2 do
     if fields[f] == 'opts' then return fields end
@@ -49,6 +50,7 @@ local function skipTaken(B, id, every)
   local atMs = tonumber((redis.call('ZSCORE', B .. ':repeat', id)))
   atMs = atMs + every * math.max(1, math.ceil((nowMs - atMs) / every))
   while redis.call('EXISTS', key .. ':' .. string.format('%.0f', atMs)) == 1 do
+    -- guards: advance-schedule.skipTaken
     atMs, looks = atMs + step, looks + 1
     if looks % 1000 == 0 then step = 2 * step end
   end
@@ -62,6 +64,7 @@ end
 -- was put again. The schedule keeps the envelope too, since the hash of its run may be gone.
 local function advance(B, jobId, nextMs)
   local id, json, envelope = unpack(redis.call('HMGET', B .. ':' .. jobId, 'rjk', 'opts', 'aq'))
+  -- guards: advance-schedule.advance
   id = id or scheduleOf(jobId)
   if not id or jobId ~= presentOf(B, id) then return end
   local key = B .. ':repeat:' .. id

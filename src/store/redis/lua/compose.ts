@@ -22,6 +22,7 @@ export const JOB_ID = '<job>';
 export function composeDispatcher({ bodies, keyNames }: BullBodies): string {
   const functions = Object.entries(bodies).map(([name, body]) => {
     const { definitions, rest } = hoistDefinitions(body);
+    // guards: compose.composeDispatcher
     return `MAKE.${name} = function()\n${definitions}\nreturn function(KEYS, ARGV)\nhasWritten = true\n${rest}\nend\nend\n`;
   });
   // In a function of their own, so that Lua finds the variables that stand before it without a search.

@@ -15,6 +15,7 @@ function OPS.pause(B, T, I, how)
     inspectNow(B, T, I)
   elseif claim[OWNER] then
     -- also an owner whose lease has passed: no pod takes over a paused entity, and the owner may come back
+    -- guards: control.OPS.pause
     recall(B, T, I, 'pause')
   else
     keepQueueAlive(B, T, I)
@@ -42,6 +43,7 @@ end
 function OPS.tellOfType(T, ...)
   local isNow, all = isTypePaused(T), {...}
   for k = 1, #all, 2 do
+    -- guards: control.OPS.tellOfType
     if isNow then recall(all[k], T, all[k + 1], 'pause') else inspectNow(all[k], T, all[k + 1]) end
   end
   return {'OK'}
@@ -57,6 +59,7 @@ function OPS.unblock(B, T, I, how, jobId)
   local job = B .. ':' .. id
   if how == 'retry' then
     redis.call('HSET', job, 'atm', '0')
+    -- guards: control.OPS.unblock
     redis.call('HDEL', job, 'defa', 'stc', 'thrown')
   elseif how == 'skip' then
     redis.call('HSET', job, 'defa', redis.call('HGET', job, 'failedReason') or 'skipped', 'skip', '1')

@@ -41,6 +41,7 @@ function OPS.replay(B, T, I, letter)
   if not fields[2] or not fields[3] then return {'DAMAGED'} end
   local opts = tableOf(fields[4])
   -- options that were about its first add
+  -- guards: dead-letters.OPS.replay
   opts.jobId, opts.delay, opts.de, opts.timestamp, opts.parent = nil, nil, nil, nil, nil
   opts['repeat'], opts.prevMillis = nil, nil
   local kind = (tonumber(opts.priority) or 0) > 0 and 'prioritized' or 'standard'

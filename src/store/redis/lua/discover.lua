@@ -6,6 +6,7 @@
 local function isForgotten(B, T, I)
   local claim = claimOf(B)
   -- the owner of a dormant claim does not look at its queue soon
+  -- guards: discover.isForgotten
   if isLive(claim) then return claim[DORMANT] and hasWork(B) end
   if not hasWork(B) or isParked(B) then return false end
   -- An entity that is inspected later only, as for a delayed job, is not known to have work now.

@@ -38,6 +38,7 @@ end
 -- Fetched jobs are dropped once the owner has told which of them have started. If the owner's lease has passed, they
 -- are dropped now: some may have started, and must not run again.
 local function dropFetched(B, T, I)
+  -- guards: drop-jobs.dropFetched
   if isLive(claimOf(B)) then return recall(B, T, I, 'drop') end
   if redis.call('EXISTS', B .. ':active') == 0 then return end
   keepQueueAlive(B, T, I)
@@ -54,6 +55,7 @@ function OPS.drop(B, T, I)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
   local drop = DROPS.take(B, T, I)
+  -- guards: drop-jobs.OPS.drop
   if drop then spare(B, drop) end
   dropFetched(B, T, I)
   local isMore = DROPS.clear(B, T, I)
@@ -66,6 +68,7 @@ end
 -- Removes a page of dropped jobs. Returns as drop.
 function OPS.clear(B, T, I)
   local isMore = DROPS.clear(B, T, I)
+  -- guards: drop-jobs.OPS.clear
   if not isMore and not claimOf(B)[OWNER] and not isParked(B) then expireIdleFence(B) end
   return {isMore and '1' or '0'}
 end
@@ -73,6 +76,7 @@ end
 -- Whether the owner has yet to tell which jobs it had started when all were dropped. It is told again.
 function OPS.isDropping(B, T, I)
   if claimOf(B)[RECALL] ~= 'drop' or redis.call('EXISTS', B .. ':active') == 0 then return {'0'} end
+  -- guards: drop-jobs.OPS.isDropping
   dropFetched(B, T, I)
   if isLive(claimOf(B)) then return {'1'} end
   inspectNow(B, T, I)
@@ -85,6 +89,7 @@ function OPS.leftovers(limit, ...)
   local out = {'0'}
   for _, T in ipairs({...}) do
     local resumed = isTypePaused(T) and {} or redis.call('ZRANGEBYSCORE', sys .. 'due:' .. T, PARKED, PARKED, 'LIMIT', 0, limit)
+    -- guards: drop-jobs.OPS.leftovers
     for _, I in ipairs(resumed) do inspectBy(T, I, nowUs) end
     if #resumed == tonumber(limit) then out[1] = '1' end
     local left = redis.call('ZRANGEBYSCORE', sys .. 'dropped:' .. T, '-inf', string.format('%.0f', nowUs), 'LIMIT', 0, limit)

@@ -3,6 +3,7 @@
 -- Owns: its times, and what pods ask about it. Neighbour: `inspect.lua` inspects an entity that may have work now.
 
 -- Brings the next inspection forward. Only the pod that inspects, or renews, moves it back.
+-- guards: due.inspectBy
 local function inspectBy(T, I, atUs) redis.call('ZADD', sys .. 'due:' .. T, 'LT', string.format('%.0f', atUs), I) end
 
 -- The pod that has inspected sets the time of the next inspection.

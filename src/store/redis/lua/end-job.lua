@@ -16,6 +16,7 @@ local function endJob(B, jobId, lockMs, status, value, opts, fields, fetch)
   -- when an operator retries it, it has all its attempts again
   if not completed then redis.call('HDEL', B .. ':' .. jobId, 'skip', 'thrown') end
   local keys = completed and keysOf.completed(B, jobId) or keysOf.failed(B, jobId)
+  -- guards: end-job.endJob
   opts = boundCount(B, status, opts)
   local args = {jobId, nowMs, completed and 'returnvalue' or 'failedReason', value, status, fetch, B .. ':', opts, fields}
   local ok, r = pcall(BULL.moveToFinished, keys, args)

@@ -13,6 +13,7 @@ local function overtakes(B, jobId, beside)
   local position = redis.call('LPOS', active, jobId)
   if not position then return false end
   for _, id in ipairs(redis.call('LRANGE', active, position + 1, -1)) do
+    -- guards: finish.overtakes
     if not (beside and beside[id]) and not isForeign(B, id) then return true end
   end
   return false
@@ -38,6 +39,7 @@ local function isChild(nextMs) return nextMs ~= '' and string.sub(nextMs, 1, 6) 
 local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetch, kept)
   local parent
   if isChild(nextMs) then
+    -- guards: finish.finishJob
     parent = parentOf(B, jobId, string.sub(nextMs, 7))
   elseif nextMs ~= '' then
     advance(B, jobId, nextMs)
@@ -76,6 +78,7 @@ local function finishTogether(B, settled)
   local back, kept, codes = {}, {}, {}
   local function finishAt(s, keptIds)
     local jobId, lockMs, status, value, opts, fields, nextMs, reply = unpack(settled, s, s + SETTLED - 1)
+    -- guards: finish.finishTogether
     local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, '0', keptIds)
     codes[(s - 1) / SETTLED + 1] = type(r) == 'number' and r or 0
   end
@@ -99,6 +102,7 @@ end
 -- opts. Rest: for a read, the ids of the jobs alongside it.
 -- Returns {'OK', code, againInMs, jobs…}, code 0 or BullMQ's | {'EARLY'}, an older job has not ended | {'STALE'}
 function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs, reply, ...)
+  -- guards: finish.OPS.finish
   if not owns(B, epoch) then return {'STALE'} end
   local kept
   if select('#', ...) > 0 then
@@ -138,6 +142,7 @@ end
 -- Ends jobs that have run as one batch. Rest: end*
 -- Returns {'OK', {code…}, againInMs, jobs…} | {'EARLY'} | {'STALE'}
 function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
+  -- guards: finish.OPS.finishAll
   if not owns(B, epoch) then return {'STALE'} end
   local settled, isEnding = {...}, {}
   for s = 1, #settled, SETTLED do isEnding[settled[s]] = true end

@@ -6,6 +6,7 @@
 -- The id under which the root was added before: its own id, while that job is there, or that of its idempotency key.
 -- Second, whether that is another job, which is no flow.
 local function knownRoot(B, kind, id, dedupKey)
+  -- guards: flow.knownRoot
   refuseDropping(B, id, dedupKey)
   local known = knownBy(B, dedupKey)
   if not known and redis.call('EXISTS', B .. ':' .. id) == 1 and inSomeState(B, id) then known = id end
@@ -22,6 +23,7 @@ local function obstacle(nodes)
     local whose = sharedWith(B, T, I) or owners[B]
     if whose and whose ~= word then return {'SHARED', i, whose} end
     owners[B] = word
+    -- guards: flow.obstacle
     if redis.call('EXISTS', B .. ':' .. id) == 1 and inSomeState(B, id) then return {'TAKEN', i} end
     if maxPending ~= '' then
       room[B] = (room[B] or tonumber(maxPending) - pendingOf(B)) - 1
@@ -45,6 +47,7 @@ local function addNodes(nodes)
     local ok, r = pcall(addJob, B, kind, name, timestamp, data, opts, id, dedupKey, node[2][18], parentInFlow(nodes, node))
     if not ok or type(r) == 'number' then
       for k = 1, i - 1 do
+        -- guards: flow.addNodes
         undo(nodes[k][2][1], nodes[k][2][9])
         if nodes[k][2][10] ~= '' then redis.call('DEL', nodes[k][2][10]) end
       end
@@ -74,6 +77,7 @@ function MANY.addFlow(from, to)
   for p = from, to, INTAKE_ARGUMENTS + 1 do nodes[#nodes + 1] = {tonumber(ARGV[p]), {unpack(ARGV, p + 1, p + INTAKE_ARGUMENTS)}} end
   local root = nodes[1][2]
   local known, isOther = knownRoot(root[1], root[4], root[9], root[10])
+  -- guards: flow.MANY.addFlow
   if isOther then return {'TAKEN', 1} end
   if known then return {'KNOWN', known} end
   local refused = obstacle(nodes) or addNodes(nodes)
@@ -92,6 +96,7 @@ end
 -- twice if nothing is known of it: it was removed outside this library. A response with many bytes ends before the last
 -- child.
 function OPS.children(B, epoch, jobId, ...)
+  -- guards: flow.OPS.children
   if not owns(B, epoch) then return {'STALE'} end
   local job, out = B .. ':' .. jobId, {'OK'}
   local bytes = 0

@@ -5,6 +5,7 @@
 
 local function isForeign(B, id)
   local holder = redis.call('GET', B .. ':' .. id .. ':lock')
+  -- guards: give-back.isForeign
   return holder and string.sub(holder, 1, 3) ~= 'aq:'
 end
 
@@ -14,6 +15,7 @@ local mendJob
 -- A fetched job whose queue an operator has dropped: dropped, unless it is a schedule's present job. Returns whether it
 -- is.
 local function dropOne(B, drop, id)
+  -- guards: give-back.dropOne
   if DROPS.isPresent(B, id) then return false end
   redis.call('LPUSH', DROPS.key(B, drop, 'active'), id)
   return true
@@ -31,6 +33,7 @@ local function giveBack(B, kept, drop, most)
   for position, id in ipairs(active) do
     if isForeign(B, id) then
       foreign = foreign + 1
+    -- guards: give-back.giveBack
     elseif not (kept and kept[id]) then
       if left == 0 then return back, foreign, true end
       left = left - 1
@@ -61,6 +64,7 @@ end
 -- The drop that takes what is given back now, or nil.
 local function pendingDrop(B)
   local claim = claimOf(B)
+  -- guards: give-back.pendingDrop
   if claim[RECALL] ~= 'drop' or redis.call('EXISTS', B .. ':active') == 0 then return nil end
   local T, I = entityOf(B)
   if not T then error('whose queue ' .. B .. ' is can not be read: its claim is damaged', 0) end
@@ -86,6 +90,7 @@ end
 local function giveBackUnstarted(B, kept)
   local drop, T, I = pendingDrop(B)
   local back, foreign = giveBack(B, kept, drop)
+  -- guards: give-back.giveBackUnstarted
   if #back > 0 then refund(B, back) end
   for _, id in ipairs(back) do
     if not pcall(write, 'HINCRBY', B .. ':' .. id, 'ats', -1) then mendJob(B, id) end
@@ -98,6 +103,7 @@ end
 local MAX_RECOVERED = 1000
 local function recover(B)
   local drop, T, I = pendingDrop(B)
+  -- guards: give-back.recover
   local back, foreign, isMore = giveBack(B, nil, drop, MAX_RECOVERED)
   if drop then DROPS.clear(B, T, I) end
   return back, foreign, isMore

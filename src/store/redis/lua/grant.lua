@@ -23,6 +23,7 @@ local function reactivate(B, T, I)
   claims[B] = nil
   local untilUs = string.format('%.0f', nowUs + leaseUs)
   redis.call('HSET', fence(B), 'until', untilUs)
+  -- guards: grant.reactivate
   redis.call('HDEL', fence(B), 'rests')
   redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)
   return '1'
@@ -41,6 +42,7 @@ end
 local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local claim = claimOf(B)
   -- a damaged token is replaced by one made of the time
+  -- guards: grant.grant
   local owner, token = claim[OWNER], whole(claim[TOKEN])
   if owner == pod and tonumber(epoch) <= epochOf(claim) then return nil, 'STALE' end
   if isOthers(claim) then return nil, 'OWNED' end

@@ -21,6 +21,7 @@ local function problem(thrown) return type(thrown) == 'table' and thrown.err or 
 -- Redis's JSON library refuses half a surrogate pair.
 local function tableOf(json)
   local ok, value = pcall(cjson.decode, json or '{}')
+  -- guards: head.tableOf
   if not ok then ok, value = pcall(cjson.decode, (string.gsub(json, '\\u[dD][89a-fA-F]%x%x', '\\ufffd'))) end
   return ok and type(value) == 'table' and value or {}
 end
@@ -44,6 +45,7 @@ end
 local function attempt(f, ...)
   local before, why = hasWritten, nil
   hasWritten = false
+  -- guards: head.attempt
   local ok, answer = pcall(f, ...)
   if not ok then
     why = problem(answer)

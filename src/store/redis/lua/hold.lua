@@ -36,6 +36,7 @@ local function isBlockedBehind(B)
 end
 
 local function setHold(B, hold)
+  -- guards: hold.setHold
   claims[B] = nil
   if hold then redis.call('HSET', fence(B), 'hold', hold) else redis.call('HDEL', fence(B), 'hold') end
 end
@@ -44,5 +45,6 @@ end
 -- again.
 local function forgetHold(B)
   local hold = holdOf(B)
+  -- guards: hold.forgetHold
   if hold and (isOver(hold) or not redis.call('LPOS', B .. ':wait', hold.id, 'RANK', -1)) then setHold(B, nil) end
 end

@@ -10,6 +10,7 @@ function OPS.announce(forMs, most, ...)
   local said, out = {...}, {}
   for k = 1, #said, 2 do
     local key = hostsKey(said[k])
+    -- guards: hosts.OPS.announce
     redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', nowUs))
     redis.call('ZADD', key, string.format('%.0f', nowUs + forMs * 1000), said[k + 1])
     redis.call('PEXPIRE', key, forMs)
@@ -32,6 +33,7 @@ function OPS.areHosted(...)
   for k, T in ipairs({...}) do
     local said = redis.call('ZRANGEBYSCORE', hostsKey(T), string.format('%.0f', nowUs), '+inf', 'LIMIT', 0, 1)
     local pods = redis.call('ZRANGEBYSCORE', sys .. 'pods:' .. T, string.format('%.0f', nowUs - leaseUs), '+inf', 'LIMIT', 0, 1)
+    -- guards: hosts.OPS.areHosted
     out[k] = #said + #pods > 0 and 1 or 0
   end
   return out

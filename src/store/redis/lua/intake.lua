@@ -4,6 +4,7 @@
 
 -- How many jobs have not ended, without the one that each schedule has at any time.
 local function pendingOf(B)
+  -- guards: intake.pendingOf
   local notEnded = backlogOf(B) + redis.call('ZCARD', B .. ':delayed') + redis.call('ZCARD', B .. ':waiting-children')
   return notEnded - redis.call('ZCARD', B .. ':repeat')
 end
@@ -21,6 +22,7 @@ end
 function OPS.add(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive, envelope)
   local claim, whose = claimOf(B), sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
+  -- guards: intake.OPS.add
   refuseDropping(B, customId, dedupKey)
   if maxPending ~= '' and pendingOf(B) >= tonumber(maxPending) and isNew(B, customId, dedupKey) then return {'FULL'} end
   local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope)
@@ -46,6 +48,7 @@ function MANY.addAll(from, to)
     local isKnown = (customId ~= '' and seen[hash]) or (dedupKey ~= '' and seen[dedupKey])
     seen[hash], seen[dedupKey] = true, true
     if maxPending ~= '' then
+      -- guards: intake.MANY.addAll
       refuseDropping(B, customId, dedupKey)
       if not isKnown and isNew(B, customId, dedupKey) then
         room[B] = (room[B] or tonumber(maxPending) - pendingOf(B)) - 1

@@ -6,6 +6,7 @@
 local function longRunsOf(B)
   local c, out = redis.call('HMGET', fence(B), 'owner', 'epoch', 'runs'), {}
   local told = c[1] and c[2] and c[3] and c[1] .. ' ' .. c[2] .. ' '
+  -- guards: job-views.longRunsOf
   if not told or string.sub(c[3], 1, #told) ~= told then return out end
   local ok, runs = pcall(cjson.decode, string.sub(c[3], #told + 1))
   if not ok or type(runs) ~= 'table' then return out end
@@ -57,6 +58,7 @@ end
 
 -- Returns {'1' if it was cut off for its size, or '0', …}, for each job its id and these fields; '' for a field that is
 -- not there.
+-- guards: job-views.idsIn
 local MAX_LISTED_BYTES = 4194304
 local function viewsOf(B, ids, names)
   local out, bytes = {'0'}, 0

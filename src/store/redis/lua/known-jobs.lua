@@ -58,6 +58,7 @@ local function isLost(B, id, dedupKey)
   for _, state in ipairs({'delayed', 'prioritized', 'waiting-children'}) do
     if redis.call('ZSCORE', B .. ':' .. state, id) then return true end
   end
+  -- guards: known-jobs.isLost
   return Lost.has(B, id)
 end
 
@@ -65,6 +66,7 @@ end
 local function knownBy(B, dedupKey)
   local id = dedupKey ~= '' and redis.call('GET', dedupKey)
   if not id then return nil end
+  -- guards: known-jobs.knownBy
   if wasDropped(B, id) then
     DROPS.remove(B, id)
   elseif isLost(B, id, dedupKey) then

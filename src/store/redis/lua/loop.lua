@@ -12,6 +12,7 @@ local function run(at, last)
 end
 -- Without calls: whether this server executes writes. This writes nothing, and is not done before writes: Redis looks
 -- at its memory only until the first write of a script.
+-- guards: loop.run
 if #ARGV == 3 then redis.call('DEL', KEYS[2]) end
 local answers, at, call = {}, 4, 0
 while at < #ARGV do

@@ -41,6 +41,7 @@ local function mend(B, thrown)
   if mended[B] or isRefused(thrown) then return false end
   mended[B] = true
   local hadWritten = hasWritten
+  -- guards: mend.mend
   mendMeta(B)
   local ok, lastId = pcall(redis.call, 'GET', B .. ':id')
   -- ids go on from one that no job has

@@ -20,6 +20,7 @@ end
 function Letters.remains(B, id, failure)
   local name, data, opts, timestamp, made, starts, envelope =
     unpack(redis.call('HMGET', B .. ':' .. id, 'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'aq'))
+  -- guards: move-to-dead-letters.Letters.remains
   local T, I = entityOf(B)
   if not name or not T then return nil end
   local was = {type = T, fields = {'name', name, 'data', data or 'null', 'opts', opts or '{}', 'timestamp', timestamp or nowMs,
@@ -36,6 +37,7 @@ end
 -- Makes the letter of a job that has ended. A job that could not end gets back what was set aside.
 function Letters.moveToDeadLetters(B, id, was, hasEnded)
   local S = Letters.base(was.type)
+  -- guards: move-to-dead-letters.Letters.moveToDeadLetters
   if not hasEnded then return Letters.moveBrought(S .. ':ending', B .. ':' .. id) end
   local letter = tostring(redis.call('INCR', S .. ':id'))
   redis.call('HSET', S .. ':' .. letter, unpack(was.fields))

@@ -28,6 +28,7 @@ local function parentIn(child, told)
   if not key and not json and not told then return nil end
   local parent = tableOf(json or told)
   if type(parent.id) ~= 'string' or type(parent.queueKey) ~= 'string' then
+    -- guards: parent.parentIn
     if key then return mendParent(child, key) end
     if json then redis.call('HDEL', child, 'parent') end
     return nil
@@ -79,6 +80,7 @@ end
 local function putInPlace(Q, parent)
   local delay, priority = unpack(fieldsOf(parent.key, {'delay', 'priority'}))
   local delayMs, rank = tonumber(delay) or 0, tonumber(priority) or 0
+  -- guards: parent.putInPlace
   if delayMs > 0 then
     redis.call('RPOP', Q .. ':wait')
     redis.call('ZADD', Q .. ':delayed', string.format('%.0f', (nowMs + delayMs) * 0x1000), parent.id)
@@ -93,6 +95,7 @@ end
 -- An end that has counted comes again: it may have been stopped before the parent was told, which is in its queue and
 -- has not started.
 local function tellAgain(parent)
+  -- guards: parent.tellAgain
   if parent.waits or redis.call('EXISTS', parent.key) == 0 or redis.call('HEXISTS', parent.key, 'ats') == 1 then return end
   failParent(parent.key)
   onParentJoined(parent.queueKey, parent.of)
@@ -102,6 +105,7 @@ end
 -- still waits.
 local function tellParent(parent, removed)
   if not parent then return end
+  -- guards: parent.tellParent
   if parent.counted then
     if not removed then tellAgain(parent) end
     return
@@ -119,6 +123,7 @@ end
 local function removeJob(B, id)
   local parent = parentOf(B, id)
   local r = BULL.removeJob({B .. ':' .. id, B .. ':repeat'}, {id, '0', B .. ':'})
+  -- guards: parent.removeJob
   tellParent(parent, 'it was removed')
   return r
 end

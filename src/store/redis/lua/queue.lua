@@ -45,11 +45,13 @@ local function parseHold(text)
 end
 
 -- If more is left than the hold lasts, Redis's clock has stepped back: the entity does not wait for it (race 20).
+-- guards: queue.isOver
 local function isOver(hold) return hold.left <= 0 or hold.left > hold.delayMs end
 
 -- Whether it holds now. A hold belongs to one attempt of one job: for another attempt, or a job that is not the head
 -- any more, it is void (race 33).
 local function holds(B, hold)
+  -- guards: queue.holds
   if not hold or isOver(hold) or redis.call('LINDEX', B .. ':wait', -1) ~= hold.id then return false end
   local ok, made = pcall(redis.call, 'HGET', B .. ':' .. hold.id, 'atm')
   return ok and made == hold.made

@@ -4,6 +4,7 @@
 
 -- Gives back all fetched jobs but those of the rest: ids of jobs that have started, or whose end is not confirmed.
 function OPS.giveBack(B, epoch, ...)
+  -- guards: release.OPS.giveBack
   if not owns(B, epoch) then return {'STALE'} end
   local kept = {}
   for _, id in ipairs({...}) do kept[id] = true end
@@ -16,6 +17,7 @@ end
 -- mode: 'idle' | 'hand-over' | 'give-way'
 -- Returns {'OK', '1'} if the claim is given up, {'OK', '0'} if there is work after all, {'STALE'}
 function OPS.release(B, T, I, epoch, mode)
+  -- guards: release.OPS.release
   if not owns(B, epoch) then return {'STALE'} end
   -- no handler runs, and every end is confirmed
   if mode ~= 'idle' then giveBackUnstarted(B) end
@@ -38,6 +40,7 @@ end
 
 -- Gives all jobs back, for pods that know the name of the next one (races 13, 32).
 -- Returns {'OK', '1'} if the claim is given up, {'OK', '0'} if the job was deferred for longer than graceMs, {'STALE'}
+-- guards: release.OPS.defer
 function OPS.defer(B, T, I, epoch, jobId, graceMs)
   if not owns(B, epoch) then return {'STALE'} end
   local job = B .. ':' .. jobId

@@ -25,6 +25,7 @@ local function placesOf(B) return B .. ':wait', B .. ':active', B .. ':prioritiz
 -- the key that says how many entities a pod works
 local function alive(id) return sys .. 'pod:' .. id .. ':alive' end
 local wasHeard = redis.call('EXISTS', alive(pod))
+-- guards: renewal.alive
 redis.call('SET', alive(pod), workers, 'PX', math.ceil(leaseUs / 1000))
 -- Since when some pod was heard without a silence of all pods. It expires with such a silence, after which no claim
 -- lapses for a lease. A step back of Redis's clock counts as a silence (race 20).
@@ -54,6 +55,7 @@ local function moveOn(T, I, atUs)
 end
 local function keep(B, T, I, rested)
   redis.call('HSET', B .. ':$:worker', 'until', untilUs)
+  -- guards: renewal.keep
   if rested then redis.call('HDEL', B .. ':$:worker', 'rests') end
   moveOn(T, I, untilUs)
 end
@@ -72,6 +74,7 @@ while k <= #ARGV do
   local B, T, I, epoch, idle, lockMs, runs, nRunning = unpack(ARGV, k, k + 7)
   nRunning = tonumber(nRunning)
   local ok, c = pcall(redis.call, 'HMGET', B .. ':$:worker', 'owner', 'epoch', 'rests', 'suspect', 'runs')
+  -- guards: renewal.isBlamed
   -- a later epoch is ours too: a resync whose response is on its way; a damaged claim has no owner
   if not ok or c[1] ~= pod or tonumber(whole(c[2]) or '0') < tonumber(epoch) then
     if ok and not isBlamed(position) then clearSuspicion(B, c[4]) end
@@ -99,6 +102,7 @@ end
 -- Whether there is work that does not wait for an operator, or for the next attempt of the head, whose time its worker
 -- knows.
 local function isKicked(B, T)
+  -- guards: renewal.isKicked
   if not hasWork(B) or isTypePaused(T) or isPausedByItself(B) then return false end
   return redis.call('EXISTS', B .. ':active') == 1 or not holds(B, parseHold(redis.call('HGET', B .. ':$:worker', 'hold')))
 end
@@ -108,6 +112,7 @@ local areEmpty = #places == 0 or redis.call('EXISTS', unpack(places)) == 0
 local function isEmpty(B) return redis.call('EXISTS', placesOf(B)) == 0 end
 for _, idler in ipairs(idlers) do
   local B, T, I, at, rested = unpack(idler)
+  -- guards: renewal.isEmpty
   if areEmpty or isEmpty(B) then
     dormant[#dormant + 1] = at
     rest(B, T, I)

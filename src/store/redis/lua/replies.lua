@@ -61,6 +61,7 @@ end
 -- Returns {'1'} if the job was removed, {'0'} if it has started, or belongs to another call
 function OPS.cancel(B, T, I, id, call)
   local starts, envelope = unpack(redis.call('HMGET', B .. ':' .. id, 'ats', 'aq'))
+  -- guards: replies.OPS.cancel
   if not isFor(envelope, call) or (tonumber(starts or '0') or 1) > 0 then return {'0'} end
   if removeJob(B, id) ~= 1 then return {'0'} end
   if not isLive(claimOf(B)) then inspectNow(B, T, I) end

@@ -12,6 +12,7 @@ local ANSWERS_KEPT_MS = 600000
 local function post(podId, call, kind, text)
   local box = mailbox(podId)
   local entries = redis.call('XLEN', box)
+  -- guards: reply-mailbox.post
   if entries > CORE.MAX_UNREAD then return end
   if entries == CORE.MAX_UNREAD then
     call, kind, text = '', 'overflow', ''

@@ -3,12 +3,14 @@
 -- Owns: which ends that are sent again still count. Neighbours: `finish.lua` ends jobs, `grant.lua` grants the new
 -- epoch.
 
+-- guards: resync.differ
 local function differ(one, other) return whole(one) and whole(other) and one ~= other end
 
 -- Whether another job has the id now. Obliterating a queue resets its numbers, and two times may be equal, so either
 -- one tells. A damaged or mended hash tells nothing: skipping an end runs its job again.
 local function isOther(B, id, wasNth, wasAdded)
   local name, nth, added = unpack(fieldsOf(B .. ':' .. id, {'name', 'nth', 'timestamp'}))
+  -- guards: resync.isOther
   if not name then return false end
   return differ(wasNth, nth) or differ(wasAdded, added)
 end
@@ -19,6 +21,7 @@ local SENT_AGAIN = SETTLED + 2
 local function stillOpen(B, ends)
   local open = {}
   for e = 1, #ends, SENT_AGAIN do
+    -- guards: resync.stillOpen
     if not isOther(B, ends[e + 2], ends[e], ends[e + 1]) then
       for i = e + 2, e + SETTLED + 1 do open[#open + 1] = ends[i] end
     end
@@ -31,6 +34,7 @@ end
 function OPS.settle(B, epoch, newEpoch, ...)
   local claim = claimOf(B)
   -- Any epoch between the known one and the new one is ours: the response to an earlier resync may have been lost.
+  -- guards: resync.OPS.settle
   local known = claim[OWNER] == pod and epochOf(claim)
   if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
   finishTogether(B, stillOpen(B, {...}))

@@ -20,6 +20,7 @@ end
 
 -- Its idempotency key has a time of its own, as when BullMQ enforces the bounds.
 local function expel(B, id)
+  -- guards: retention.expel
   redis.call('HDEL', B .. ':' .. id, 'deid')
   return removeJob(B, id) == 1
 end
@@ -57,6 +58,7 @@ local function expirePage(B, state, option)
     local untilUs, isKept = keptUntilUs(B, id, endedAtMs, option), false
     if not untilUs then
       isKept = true
+    -- guards: retention.expirePage
     elseif untilUs > nowUs or expiriesLeft == 0 then
       nextUs = math.min(nextUs or untilUs, untilUs)
     else

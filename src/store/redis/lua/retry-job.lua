@@ -3,6 +3,7 @@
 
 -- When its turn comes, the job fails for that reason, without running. That attempt is counted then.
 local function postpone(B, jobId, reason)
+  -- guards: retry-job.postpone
   redis.call('HSET', B .. ':' .. jobId, 'defa', reason)
   redis.call('HINCRBY', B .. ':' .. jobId, 'atm', -1)
 end
@@ -18,6 +19,7 @@ local function waitBehind(B, holder, jobId, retry)
   redis.call('LINSERT', B .. ':wait', 'BEFORE', holder, jobId)
   local hold = holdOf(B)
   if not retry.delayMs then
+    -- guards: retry-job.waitBehind
     postpone(B, jobId, retry.shared)
   elseif retry.delayMs > hold.left then
     setHold(B, string.format('%.0f:%.0f:%s:%s', nowMs + retry.delayMs, retry.delayMs, hold.made, hold.id))
@@ -34,6 +36,7 @@ end
 local function retryJob(B, jobId, lockMs, how, fields, kept)
   local retry, job = cjson.decode(how), B .. ':' .. jobId
   local delayMs = retry.delayMs or BLOCKED_MS
+  -- guards: retry-job.retryJob
   if tonumber(redis.call('HGET', job, 'ats') or retry.attempt) ~= retry.attempt then return 0 end
   local holder = retry.shared and select(2, heldForMs(B))
   if retry.strict then giveBackUnstarted(B, kept or {[jobId] = true}) end

@@ -6,6 +6,7 @@
 -- Routes a job that was added. An active job will fetch its successor when it ends; a fetch or a call is needed only if
 -- handlers are free.
 local function route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive)
+  -- guards: route.route
   if claim[OWNER] == pod then
     if claim[EPOCH] ~= epoch then
       if claim[DORMANT] then callOwner(B, T, I) end

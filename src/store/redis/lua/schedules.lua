@@ -8,6 +8,7 @@ local function hasStarted(B, jobId) return (tonumber(redis.call('HGET', B .. ':'
 -- way, also while it waits for its next attempt, or blocks its entity: it is hidden meanwhile, and keeps its place.
 local function sparingStarted(B, id, change)
   local run = presentOf(B, id)
+  -- guards: schedules.sparingStarted
   if not run or not hasStarted(B, run) then return change() end
   local wait, scores = B .. ':wait', {}
   local at = redis.call('LPOS', wait, run)
@@ -43,6 +44,7 @@ function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
   if whose then return {'SHARED', whose} end
   what, opts = cjson.decode(what), cjson.decode(opts)
   if nextMs ~= '0' then
+    -- guards: schedules.OPS.schedule
     local due = dueMs(B, id, what)
     if not due and (tonumber(nextMs) <= tonumber(nowMs) or hasStarted(B, 'repeat:' .. id .. ':' .. nextMs)) then
       return {'PAST', nowMs}

@@ -11,6 +11,7 @@ local function heldForLongMs(B)
   return held and held > HOLD_LEAD_MS and held - HOLD_LEAD_MS
 end
 
+-- guards: settle.isPaused
 local function isPaused(B) return isPausedByItself(B) or isPausedByType(B) end
 
 -- Whether only an operator can give an entity with work something to run: it is paused, or blocked. A block does not
@@ -23,6 +24,7 @@ end
 -- are inspected.
 local PARKED = '9000000000000000'
 local function park(B, T, I)
+  -- guards: settle.park
   local waitsForType = isTypePaused(T) and not isPausedByItself(B)
   if waitsForType then redis.call('ZADD', sys .. 'due:' .. T, PARKED, I) else redis.call('ZREM', sys .. 'due:' .. T, I) end
   -- until then, the fence says which entity the queue belongs to
@@ -43,6 +45,7 @@ end
 local function giveUp(B)
   -- PERSIST is not needed for a block, since no claim has an expiry
   expireIdleFence(B)
+  -- guards: settle.giveUp
   claims[B] = nil
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers', 'runs')
 end
@@ -50,6 +53,7 @@ end
 -- The fence has expired if jobs were kept or delayed for longer than it lasts: then this makes a new one.
 local function noteLastId(B, T, I, lastId, isFenced)
   redis.call('HSET', fence(B), 'lastId', lastId, 'entity', T .. ':' .. I)
+  -- guards: settle.noteLastId
   claims[B], lastIds[B] = nil, nil
   if not isFenced then expireFence(B, 0) end
 end
@@ -59,6 +63,7 @@ end
 -- something (I8, race 9).
 local function settle(B, T, I)
   local isFenced = claimOf(B)[ENTITY]
+  -- guards: settle.settle
   if claimOf(B)[HOLD] then setHold(B, nil) end
   giveUp(B)
   local due = sys .. 'due:' .. T

@@ -17,6 +17,7 @@ end
 local function clearSuspicion(B, suspect)
   local pods, id = victimsOf(suspect)
   local from, to = string.find(pods, pod .. ' ', 1, true)
+  -- guards: suspect.clearSuspicion
   if not from then return end
   local job = B .. ':' .. id
   redis.call('HSET', B .. ':$:worker', 'suspect', string.sub(pods, 1, from - 1) .. string.sub(pods, to + 1) .. ':' .. id)

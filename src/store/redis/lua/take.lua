@@ -16,6 +16,7 @@ local function weigh(fields)
   local bytes = 0
   for k = 2, #fields, 2 do
     local size = #fields[k]
+    -- guards: take.weigh
     if size > MAX_KEPT_BYTES and (fields[k - 1] == 'stacktrace' or fields[k - 1] == 'failedReason') then
       fields[k] = fields[k - 1] == 'stacktrace' and '[]' or ''
       size = 2
@@ -34,6 +35,7 @@ end
 
 -- Appends up to n jobs to 'out', and writes to out[at] when it makes sense to ask again.
 local function take(B, n, opts, out, at)
+  -- guards: take.take
   out[at] = claimOf(B)[RECALL] and 'recalled' or '-1'
   if n < 1 or claimOf(B)[RECALL] or isPausedByType(B) then return end
   local held = heldForMs(B)
@@ -69,6 +71,7 @@ end
 -- For the owner of an idle worker, or of one that gathers a batch or runs reads: fetches n jobs. For forMs the owner is
 -- called for more jobs while fewer than upTo are fetched ('': it is not).
 function OPS.take(B, T, I, epoch, opts, n, upTo, forMs)
+  -- guards: take.OPS.take
   if not owns(B, epoch) then return {'STALE'} end
   local out = {'OK', reactivate(B, T, I)}
   if upTo ~= '' then gather(B, upTo, forMs) end

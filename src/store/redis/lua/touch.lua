@@ -9,6 +9,7 @@ local function clearLogs(KEYS, ARGV)
 end
 
 function OPS.touch(B, epoch, body, nKeys, ...)
+  -- guards: touch.OPS.touch
   if not owns(B, epoch) then return {'STALE'} end
   local all, keys, args = {...}, {}, {}
   for i, value in ipairs(all) do

@@ -10,6 +10,7 @@ function OPS.tryClaim(B, T, I, epoch, takeOpts, maxStalled)
   local claim = claimOf(B)
   -- A late call of ours must not settle the claim that came after it. A pod that only asks, without capacity, does not
   -- know of a claim of its own: a response was lost (race 26).
+  -- guards: try-claim.OPS.tryClaim
   if claim[OWNER] == pod and (tonumber(epoch) or 0) <= epochOf(claim) then
     return {epoch == '' and hasWork(B) and not isPaused(B) and 'WAITING' or 'STALE'}
   end

@@ -5,6 +5,7 @@
 -- A wake-up is a hint in the set of one pod, which may be dead: it expires.
 local function tell(podId, word)
   local key = sys .. 'pod:' .. podId .. ':wake'
+  -- guards: wake-ups.tell
   redis.call('ZADD', key, 'NX', string.format('%.0f', nowUs), word)
   redis.call('PEXPIRE', key, 60000)
 end
@@ -17,6 +18,7 @@ local function callOwner(B, T, I)
   wake(claim[OWNER], T, I)
   if not claim[DORMANT] then return end
   claims[B] = nil
+  -- guards: wake-ups.callOwner
   local untilUs = math.min(tonumber(whole(claim[UNTIL]) or MAX_WHOLE), nowUs + leaseUs)
   redis.call('HSET', fence(B), 'until', string.format('%.0f', untilUs))
   inspectBy(T, I, untilUs)
@@ -41,6 +43,7 @@ local function recall(B, T, I, why)
   local claim = claimOf(B)
   if not claim[OWNER] or redis.call('EXISTS', B .. ':active') == 0 then return end
   claims[B] = nil
+  -- guards: wake-ups.recall
   redis.call('HSET', fence(B), 'recall', claim[RECALL] == 'drop' and 'drop' or why)
   tell(claim[OWNER], '$' .. T .. ':' .. I)
 end

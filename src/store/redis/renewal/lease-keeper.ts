@@ -48,6 +48,7 @@ export class LeaseKeeper implements Renewer {
     this.schedule(this.patienceMs);
     const renewed = await this.parts.renewer.renew(renewals, pod, this.isBlamed);
     // A claim that was lost is in one more renewal; after that it is in none.
+    // guards: lease-keeper.renew
     if (this.blamed.size > 0) this.blamed = new Set(renewals.filter(this.isBlamed).map(nameOf));
     const wasHeard = renewed.wasHeard && !this.wasSilent;
     this.wasSilent = false;
@@ -65,6 +66,7 @@ export class LeaseKeeper implements Renewer {
   forget(): void {
     this.timer?.cancel();
     this.timer = undefined;
+    // guards: lease-keeper.forget
     this.known = [];
     this.workers = 0;
     this.fresh = [];
@@ -87,6 +89,7 @@ export class LeaseKeeper implements Renewer {
     const { renewer, clock, leaseMs, blockLimitMs } = this.parts;
     // A beat is a third of a lease. This is before the silence of all pods begins (SILENCE_OF_LEASE).
     this.patienceMs = (leaseMs * 5) / 12;
+    // guards: lease-keeper.keep
     const claims = new Map([...this.freshBefore, ...this.known, ...this.fresh].map(claim => [claim[0], claim]));
     if (clock.monotonicMs() - this.heardAtMs > blockLimitMs) {
       for (const claim of claims.values()) this.blamed.add(nameOf(claim));
