@@ -1,4 +1,4 @@
-/** BullMQ's errors of flow control, which an entity's worker can't obey: thrown by a handler, or in a batch, of this copy or another. */
+/** BullMQ's errors of flow control, which a worker cannot obey: thrown by one handler or by a batch, from this copy of BullMQ or another. */
 import vm from 'node:vm';
 import { DelayedError, RateLimitError, WaitingChildrenError, WaitingError } from 'bullmq';
 import type { HandlerError } from '../../../../src/core/calls/call-errors.js';
@@ -26,21 +26,24 @@ describe("BullMQ's errors of flow control", () => {
   const reasons = () =>
     cluster.server.entity({ type: 'account', id: '1' }).failed.map(({ outcome }) => String(outcome?.value));
 
-  test.each(ERRORS)('%s fails the try with a typed error that says what to do: %#', async (name, thrown, remedy) => {
-    const a = await cluster.pod('a');
-    cluster.returns = () => {
-      throw thrown;
-    };
-    const call = a.call('1', 1).catch((error: HandlerError) => error);
-    await settle();
-    expect(await call).toMatchObject({ originalName: 'UnsupportedError', originalCode: 'UNSUPPORTED' });
-    expect((await call) as HandlerError).toMatchObject({ cause: { message: expect.any(String) } });
-    expect(reasons()).toEqual([expect.stringContaining(`BullMQ's ${name}`)]);
-    expect(reasons()[0]).toMatch(remedy);
-    expect(a.log.lines.join()).toContain(`BullMQ's ${name}`);
-  });
+  test.each(ERRORS)(
+    '%s fails the attempt with a typed error that says what to do: %#',
+    async (name, thrown, remedy) => {
+      const a = await cluster.pod('a');
+      cluster.returns = () => {
+        throw thrown;
+      };
+      const call = a.call('1', 1).catch((error: HandlerError) => error);
+      await settle();
+      expect(await call).toMatchObject({ originalName: 'UnsupportedError', originalCode: 'UNSUPPORTED' });
+      expect((await call) as HandlerError).toMatchObject({ cause: { message: expect.any(String) } });
+      expect(reasons()).toEqual([expect.stringContaining(`BullMQ's ${name}`)]);
+      expect(reasons()[0]).toMatch(remedy);
+      expect(a.log.lines.join()).toContain(`BullMQ's ${name}`);
+    },
+  );
 
-  test('a job that has attempts left is tried again after its backoff', async () => {
+  test('a job with attempts left is retried after its backoff', async () => {
     const a = await cluster.pod('a', { defaultJobOptions: { attempts: 2, backoff: 5000 } });
     cluster.returns = () => {
       if (cluster.starts.length === 1) throw new RateLimitError();
@@ -66,7 +69,7 @@ describe("BullMQ's errors of flow control", () => {
     expect(reasons().join()).toContain('rateLimit');
   });
 
-  test('any other error stays what it is', () => {
+  test('do not affect any other error', () => {
     for (const thrown of [new Error('RateLimitError'), 'RateLimitError', undefined, { code: 'DelayedError' }])
       expect(failureOf(thrown)).toBe(thrown);
   });

@@ -1,6 +1,6 @@
 /**
- * `handlerTimeoutMs`: what becomes of a handler that takes too long, and of its entity (race 39). The handlers of these tests do what
- * their test tells them, and nothing else: they ignore their signals.
+ * `handlerTimeoutMs`: what happens to a handler that takes too long, and to its entity (race 39). The handlers of these tests
+ * do only what their test tells them: they ignore their signals.
  */
 import { HandlerTimeoutError } from '../../../../src/core/model/job-errors.js';
 import { STOP_GRACE_MS } from '../../../../src/core/run/run-limit.js';
@@ -10,7 +10,7 @@ import { gate } from '../../../support/wait.js';
 
 const TIMEOUT_MS = 5000;
 const GIVEN_UP_MS = TIMEOUT_MS + STOP_GRACE_MS;
-/** Until another claim, also by way of a sweep. */
+/** Time until the pod has another claim, also if a sweep has to find the entity. */
 const CLAIM_MS = 2000;
 
 const limited = (more: object = {}) => ({
@@ -24,7 +24,7 @@ let a: Pod;
 beforeEach(() => {
   cluster = new MemoryPods();
   cluster.instant = false;
-  // One that was given up, and the next.
+  // The handler that was given up, and the next one.
   cluster.atOnce = 2;
 });
 afterEach(() => cluster.close());
@@ -33,13 +33,13 @@ const first = () => cluster.running[0] as Running;
 const last = () => cluster.running.at(-1) as Running;
 const token = ({ context }: Pick<Running, 'context'>) => BigInt(context.fencingToken);
 const failed = () => cluster.server.entities.get('account:1')?.failed.map(({ data }) => JSON.parse(data).n) ?? [];
-/** No two runs, of which one was given up, have one token. */
+/** No two runs have the same token if one of them was given up. */
 const expectNewTokens = (zombie: bigint, others: readonly Running[]) => {
   for (const run of others) expect(token(run)).toBeGreaterThan(zombie);
 };
 
 describe('a handler that runs for too long', () => {
-  test('is told to stop, with the error as the reason; it has a second to settle as it likes', async () => {
+  test('is told to stop, with the error as the reason, and has a second to settle as it likes', async () => {
     a = await cluster.pod('A', limited());
     await a.add('1', 0, 1);
     const { signal } = first().context;
@@ -54,11 +54,11 @@ describe('a handler that runs for too long', () => {
     await cluster.clock.advance(CLAIM_MS);
     expect(failed()).toEqual([]);
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
-    // What it has begun may still run.
+    // The work that it started may still run.
     expectNewTokens(before, cluster.running);
   });
 
-  test('and settles since it was told to stop: its try fails once, and the next job has a newer token', async () => {
+  test('fails its attempt once if it settles after it was told to stop, and the next job has a newer token', async () => {
     a = await cluster.pod('A', limited());
     await a.add('1', 0, 1);
     const before = token(first());
@@ -70,7 +70,7 @@ describe('a handler that runs for too long', () => {
     expectNewTokens(before, cluster.running);
   });
 
-  test('is no longer than its time if it settles within it: the next job has its token', async () => {
+  test('changes nothing if it settles within its time: the next job has its token', async () => {
     a = await cluster.pod('A', limited());
     await a.add('1', 0, 1);
     const before = token(first());
@@ -80,14 +80,14 @@ describe('a handler that runs for too long', () => {
     expect(token(first())).toBe(before);
   });
 
-  test('whose signal is asked for late finds it aborted', async () => {
+  test('finds its signal aborted if it asks for the signal late', async () => {
     a = await cluster.pod('A', limited());
     await a.add('1', 0);
     await cluster.clock.advance(TIMEOUT_MS);
     expect(first().context.signal.aborted).toBe(true);
   });
 
-  test('and does not settle is given up: its try fails, and the next job starts under a newer token', async () => {
+  test('is given up if it does not settle: its attempt fails, and the next job starts under a newer token', async () => {
     a = await cluster.pod('A', limited());
     await a.add('1', 0, 1, 2);
     const zombie = first();
@@ -100,7 +100,7 @@ describe('a handler that runs for too long', () => {
     expect(a.events.filter(({ type }) => type === 'job.failed')).toMatchObject([
       { attempt: 1, durationMs: GIVEN_UP_MS, reason: expect.stringMatching(/handlerTimeoutMs \(5000\)/) },
     ]);
-    // What it returns in the end is of no account.
+    // The result that it returns later is ignored.
     await zombie.end();
     expect(cluster.starts).toHaveLength(2);
     await last().end();
@@ -109,7 +109,7 @@ describe('a handler that runs for too long', () => {
     expect(failed()).toEqual([0]);
   });
 
-  test('is tried again, before what is behind it, if its job has tries left', async () => {
+  test('is retried before the jobs behind it if attempts are left', async () => {
     a = await cluster.pod('A', limited());
     const job = { entityType: 'account', entityId: '1', name: 'withdraw', options: { attempts: 2 } };
     await a.engine.enqueue({ ...job, data: { n: 0 } });
@@ -123,7 +123,7 @@ describe('a handler that runs for too long', () => {
     expect(failed()).toEqual([]);
   });
 
-  test('and whose caller waits: the caller gets the error', async () => {
+  test('passes the error to a caller that waits for it', async () => {
     a = await cluster.pod('A', limited());
     const waits = a.call('1', 0, { timeoutMs: 60_000 });
     const error = waits.catch(reason => reason);
@@ -134,7 +134,7 @@ describe('a handler that runs for too long', () => {
 });
 
 describe('nothing starts under the token of a handler that was given up', () => {
-  test.each(['lose', 'drop', 'refuse'] as const)('when the answer to the end of its job is lost (%s)', async how => {
+  test.each(['lose', 'drop', 'refuse'] as const)('when the response to the end of its job is lost (%s)', async how => {
     a = await cluster.pod('A', limited());
     await a.add('1', 0, 1, 2);
     const zombie = first();
@@ -144,7 +144,7 @@ describe('nothing starts under the token of a handler that was given up', () => 
     expectNewTokens(token(zombie), cluster.running.slice(1));
   });
 
-  test('when the answer to the release is lost', async () => {
+  test('when the response to the release is lost', async () => {
     a = await cluster.pod('A', limited());
     await a.add('1', 0, 1, 2);
     const zombie = first();
@@ -154,7 +154,7 @@ describe('nothing starts under the token of a handler that was given up', () => 
     expectNewTokens(token(zombie), cluster.running.slice(1));
   });
 
-  test('when its own pod adds a job while the entity is given up', async () => {
+  test('when its own pod adds a job during the release', async () => {
     a = await cluster.pod('A', limited());
     await a.add('1', 0);
     const zombie = first();
@@ -165,7 +165,7 @@ describe('nothing starts under the token of a handler that was given up', () => 
     expectNewTokens(token(zombie), cluster.running.slice(1));
   });
 
-  test('when another pod has the entity next', async () => {
+  test('when another pod gets the entity next', async () => {
     a = await cluster.pod('A', limited());
     await a.add('1', 0, 1);
     const zombie = first();
@@ -176,7 +176,7 @@ describe('nothing starts under the token of a handler that was given up', () => 
     expectNewTokens(token(zombie), cluster.running.slice(1));
   });
 
-  test('when others of the entity run: they end first, and nothing is fetched meanwhile', async () => {
+  test('when other jobs of the entity run: they end first, and nothing is fetched meanwhile', async () => {
     cluster.atOnce = 4;
     a = await cluster.pod('A', limited({ workerConfig: { concurrency: 2 } }));
     await a.add('1', 0);
@@ -208,7 +208,7 @@ describe('nothing starts under the token of a handler that was given up', () => 
     expectNewTokens(token(zombie), cluster.running.slice(1));
   });
 
-  test('when it was one of a batch: all its jobs fail, or are tried again together', async () => {
+  test('when it was a batch: all its jobs fail, or are retried together', async () => {
     a = await cluster.pod('A', limited(), [], { withdraw: { max: 2, maxWaitMs: 10 } });
     await a.add('1', 0, 1, 2);
     await cluster.clock.advance(10);
@@ -222,8 +222,8 @@ describe('nothing starts under the token of a handler that was given up', () => 
   });
 });
 
-describe('what is before the handler', () => {
-  test('a validator has as long; one that hangs fails the job alone', async () => {
+describe('a step before the handler', () => {
+  test('has the same limit: a validator that hangs fails only its job', async () => {
     const isChecked = gate<never>();
     const beforeRun = (value: unknown) => ((value as { n: number }).n === 0 ? isChecked.promise : { value });
     const validator = { atEnqueue: (value: unknown) => ({ value }), beforeRun };
@@ -238,7 +238,7 @@ describe('what is before the handler', () => {
     expect(failed()).toEqual([0]);
   });
 
-  test('to wait for a valid lease is no time of the handler', async () => {
+  test("does not use up the handler's time while it waits for a valid lease", async () => {
     const isChecked = gate<{ value: unknown }>();
     const validator = { atEnqueue: (value: unknown) => ({ value }), beforeRun: () => isChecked.promise };
     a = await cluster.pod('A', limited(), [], { withdraw: { max: 1, validator } });
@@ -252,8 +252,8 @@ describe('what is before the handler', () => {
   });
 });
 
-describe('what is no time of the handler', () => {
-  test('without the option a run has no timer, and no end', async () => {
+describe('the timer of a run', () => {
+  test('does not exist without the option, and the run has no limit', async () => {
     a = await cluster.pod('A');
     const before = cluster.clock.pendingTimers;
     await a.add('1', 0);
@@ -263,7 +263,7 @@ describe('what is no time of the handler', () => {
     expect(cluster.starts).toEqual(['A:1:0']);
   });
 
-  test('the timers of a run are gone when it has ended', async () => {
+  test('is cleared when the run has ended', async () => {
     a = await cluster.pod('A', limited());
     await a.add('1', 0);
     await first().end();

@@ -1,5 +1,5 @@
 /**
- * Nothing that a handler throws or returns breaks its worker: each try fails, or completes, once, and the entity goes on. By
+ * Nothing that a handler throws or returns breaks its worker: each attempt fails or completes once, and the entity goes on. By
  * property: one job, batches, shared reads, and calls that wait for a result.
  */
 import fc from 'fast-check';
@@ -10,7 +10,7 @@ import { MemoryPods, type Pod } from '../../../support/memory-pods.js';
 
 const RUNS = { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 60) };
 
-/** What a handler does: it throws, returns, or gives a promise of either. */
+/** What a handler does: it throws, returns, or returns a promise that does. */
 const deed = fc.oneof(
   thrown.map(make => ({
     act: () => {
@@ -30,7 +30,7 @@ async function inCluster(options: Partial<MemoryPods>, run: (cluster: MemoryPods
   }
 }
 
-/** Each of the first three ends, and one more that is enqueued after them. */
+/** Each of the first three ends, and so does one more job that is enqueued after them. */
 async function expectToGoOn(cluster: MemoryPods, pod: Pod, ended: number): Promise<void> {
   await settle();
   const ends = () => pod.events.filter(({ type }) => type === 'job.completed' || type === 'job.failed').length;
@@ -43,7 +43,7 @@ async function expectToGoOn(cluster: MemoryPods, pod: Pod, ended: number): Promi
   expect(ends()).toBe(ended + 1);
 }
 
-test('one job: every try ends once, and its caller is answered', async () => {
+test('one job: every attempt ends once, and its caller gets a reply', async () => {
   await fc.assert(
     fc.asyncProperty(deed, ({ act }) =>
       inCluster({}, async cluster => {
@@ -64,7 +64,7 @@ test('one job: every try ends once, and its caller is answered', async () => {
   );
 });
 
-test('one job: what it throws uses up exactly its tries', async () => {
+test("one job: an error uses up exactly the job's attempts", async () => {
   await fc.assert(
     fc.asyncProperty(thrown, make =>
       inCluster({}, async cluster => {
@@ -82,7 +82,7 @@ test('one job: what it throws uses up exactly its tries', async () => {
   );
 });
 
-test('batches: what their handler throws or returns, as a whole or for single jobs', async () => {
+test('batches: the handler throws or returns any value, for the whole batch or for single jobs', async () => {
   const some = fc.tuple(thrown, thrown).map(([one, two]) => ({
     act: (jobs: readonly { id: string }[]) => {
       throw new BatchFailure([
@@ -120,7 +120,7 @@ test('batches: what their handler throws or returns, as a whole or for single jo
   );
 });
 
-test('shared reads: each ends, whatever those beside it throw or return', async () => {
+test('shared reads: each ends, whichever value the other reads throw or return', async () => {
   await fc.assert(
     fc.asyncProperty(deed, ({ act }) =>
       inCluster({ shared: ['withdraw'], instant: false }, async cluster => {
@@ -136,7 +136,7 @@ test('shared reads: each ends, whatever those beside it throw or return', async 
   );
 });
 
-test('a batch completes where its results can not be read: its work is done', async () => {
+test('a batch completes even if its results cannot be read: its work is done', async () => {
   await inCluster({ instant: false }, async cluster => {
     const a = await cluster.pod('a', {}, ['single'], { withdraw: { max: 2, maxWaitMs: 1000 } });
     await a.add('1', 1, 2);
@@ -147,7 +147,7 @@ test('a batch completes where its results can not be read: its work is done', as
   });
 });
 
-test('I11: the results of a batch are bounded together; those beyond are withheld, and their jobs have completed', async () => {
+test('I11: the results of a batch are bounded together; results beyond the bound are withheld, and their jobs complete', async () => {
   await inCluster({ instant: false }, async cluster => {
     const a = await cluster.pod('a', { maxResultBytes: 4_000_000 }, ['single'], {
       withdraw: { max: 3, maxWaitMs: 1000 },

@@ -1,11 +1,11 @@
 /**
- * Leases by two clocks, what a renewal brings to light, and answers that come too late to be true: one test for each
- * guard that no other test misses when it is taken out. Numbers are those of the design's invariants (I) and races.
+ * Leases by two clocks, what a renewal reports, and responses that arrive too late to be true: one test for each
+ * guard that no other test misses when it is taken out. The numbers of invariants (I) and races are from `docs/protocol.md`.
  */
 import { settle } from '../../../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
 
-describe('leases and late answers', () => {
+describe('leases and late responses', () => {
   let cluster: MemoryPods;
   let a: Pod;
 
@@ -20,14 +20,14 @@ describe('leases and late answers', () => {
   const running = () => cluster.running.map(({ n }) => n);
   const starts = (...ns: number[]) => ns.map(n => `A:1:${n}`);
 
-  /** Job 1 runs, job 2 comes next; the pod gets no further renewal until the result is called. */
+  /** Job 1 runs, job 2 comes next. The pod gets no further renewal until the test calls the result. */
   const withoutRenewal = async () => {
     await a.add('1', 0, 1, 2);
     await cluster.job(0).end();
     return a.store.hold('renew');
   };
 
-  test('I2: a wall clock that is set back makes no lease longer', async () => {
+  test('I2: a wall clock that is set back does not lengthen a lease', async () => {
     const letThrough = await withoutRenewal();
     cluster.clock.stall(LEASE_MS);
     cluster.clock.jumpWall(-LEASE_MS);
@@ -38,7 +38,7 @@ describe('leases and late answers', () => {
     expect(running()).toEqual([2]);
   });
 
-  test('I2: the last part of a lease is not used, since clocks of two machines differ in speed', async () => {
+  test('I2: the last part of a lease is not used, because the clocks of two machines differ in speed', async () => {
     const letThrough = await withoutRenewal();
     cluster.clock.stall(0.96 * LEASE_MS);
     await cluster.job(1).end();
@@ -48,7 +48,7 @@ describe('leases and late answers', () => {
     expect(running()).toEqual([2]);
   });
 
-  test('I2: a lease counts from when its renewal was sent, not from its answer', async () => {
+  test('I2: a lease counts from when its renewal was sent, not from the response', async () => {
     await a.add('1', 0, 1, 2);
     await cluster.job(0).end();
     const late = a.store.hold('renew');
@@ -64,7 +64,7 @@ describe('leases and late answers', () => {
     expect(running()).toEqual([2]);
   });
 
-  test('I2: … and the first from when the claim was asked for', async () => {
+  test('I2: the first lease counts from when the claim was requested', async () => {
     const late = a.store.hold('add');
     const added = a.add('1', 0);
     await settle();
@@ -78,7 +78,7 @@ describe('leases and late answers', () => {
     expect(running()).toEqual([0]);
   });
 
-  test('a renewal tells which job runs, whose lock it keeps alive, and which workers are idle', async () => {
+  test('a renewal reports which job runs, keeps its lock alive, and reports which workers are idle', async () => {
     await a.add('1', 0, 1);
     await a.add('2', 2);
     await cluster.job(2).end();
@@ -90,7 +90,7 @@ describe('leases and late answers', () => {
     ]);
   });
 
-  test('race 27: the answer to a fetch from before a resync brings nothing, although it comes after it', async () => {
+  test('race 27: the response to a fetch from before a resync brings nothing, although it arrives after the resync', async () => {
     await a.add('1', 0, 1, 2);
     const late = a.store.hold('finish');
     await cluster.job(0).end();
@@ -129,7 +129,7 @@ describe('leases and late answers', () => {
     expect(count('resync')).toBe(0);
   });
 
-  test('race 26: a release that is refused while a job is enqueued behind it: the claim that is still ours is adopted', async () => {
+  test('race 26: a claim that is still ours is adopted after a refused release with a job enqueued behind it', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;
     cluster.server.wake = () => {};
@@ -148,7 +148,7 @@ describe('leases and late answers', () => {
     expect(cluster.starts).toEqual(starts(0, 1, 2, 3));
   });
 
-  test('race 37: what a renewal saw of an idle worker is no matter to one that works by now', async () => {
+  test('race 37: what a renewal saw of an idle worker does not affect a worker that is busy by now', async () => {
     const b = await cluster.pod('B');
     cluster.server.wake = () => {};
     await a.add('1', 0);
@@ -165,7 +165,7 @@ describe('leases and late answers', () => {
     expect(count('resync')).toBe(0);
   });
 
-  test('race 37: … nor to one whose answer is on its way', async () => {
+  test('race 37: what a renewal saw of an idle worker does not affect a worker that waits for a response', async () => {
     await a.add('1', 0);
     await cluster.job(0).end();
     const entered = a.store.hold('add');
@@ -177,7 +177,7 @@ describe('leases and late answers', () => {
     expect(running()).toEqual([1]);
   });
 
-  test('I7: a lost wake-up is made good by the renewal also where a delayed job is awaited', async () => {
+  test('I7: a renewal makes good a lost wake-up even if the worker waits for a delayed job', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;
     cluster.server.wake = () => {};

@@ -1,4 +1,4 @@
-/** Handlers that run for long, or never settle: who is told of them, and when. */
+/** Handlers that run for long, or never settle: which log lines and events tell of them, and when. */
 import { settle } from '../../../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
 import { gate } from '../../../support/wait.js';
@@ -16,7 +16,7 @@ afterEach(() => cluster.close());
 const lines = (pod: Pod) => pod.log.lines.filter(line => line.includes(' runs for '));
 const events = (pod: Pod) => pod.events.filter(({ type }) => type === 'job.slow');
 
-test('a handler that does not settle is told of after slowHandlerWarnMs, and each time it has run twice as long', async () => {
+test('a handler that does not settle is reported after slowHandlerWarnMs, and each time it has run twice as long', async () => {
   const a = await cluster.pod('A');
   await a.add('1', 0, 1);
   await cluster.clock.advance(SLOW_MS - 1000);
@@ -44,7 +44,7 @@ test('a handler that does not settle is told of after slowHandlerWarnMs, and eac
   expect(lines(a)).toHaveLength(4);
 });
 
-test('one that hangs for days is told of once an hour', async () => {
+test('a handler that hangs for days is reported once an hour', async () => {
   const a = await cluster.pod('A');
   await a.add('1', 0);
   await cluster.clock.advance(3 * 3_600_000);
@@ -53,7 +53,7 @@ test('one that hangs for days is told of once an hour', async () => {
   expect(lines(a)).toHaveLength(before + 3);
 });
 
-test('slowHandlerWarnMs is of each type; 0 is never', async () => {
+test('slowHandlerWarnMs can be set per type, and 0 disables it', async () => {
   cluster.types = ['account', 'order'];
   const a = await cluster.pod('A', {
     workerDefaults: { heartbeatTTL: LEASE_MS / 1000, slowHandlerWarnMs: 2000 },
@@ -66,7 +66,7 @@ test('slowHandlerWarnMs is of each type; 0 is never', async () => {
   expect(lines(a).filter(line => line.includes('order'))).toEqual([]);
 });
 
-test('of a batch one line tells, and an event for each of its jobs', async () => {
+test('a slow batch gets one log line, and an event for each of its jobs', async () => {
   const a = await cluster.pod('A', {}, [], { withdraw: { max: 3, maxWaitMs: 10 } });
   await a.add('1', 0, 1, 2);
   await cluster.clock.advance(SLOW_MS + 1000);
@@ -76,14 +76,14 @@ test('of a batch one line tells, and an event for each of its jobs', async () =>
   expect(events(a)).toHaveLength(3);
 });
 
-test('where several of an entity may run at once, nothing says that it waits', async () => {
+test('if several jobs of an entity may run at once, the log line does not say that the entity waits', async () => {
   const a = await cluster.pod('A', { entities: { account: { workerConfig: { concurrency: 2 } } } });
   await a.add('1', 0);
   await cluster.clock.advance(SLOW_MS + 1000);
   expect(lines(a)).toEqual([expect.stringMatching(/runs for 30 s\. It may never settle: see handlerTimeoutMs\.$/)]);
 });
 
-test('when handlerTimeoutMs is set, the line does not ask for it', async () => {
+test('when handlerTimeoutMs is set, the log line does not recommend it', async () => {
   const a = await cluster.pod('A', {
     workerDefaults: { heartbeatTTL: LEASE_MS / 1000, handlerTimeoutMs: 10 * SLOW_MS },
   });
@@ -92,7 +92,7 @@ test('when handlerTimeoutMs is set, the line does not ask for it', async () => {
   expect(lines(a)).toEqual([expect.stringMatching(/runs for 30 s; its entity waits\.$/)]);
 });
 
-test('what a run waits for before its handler counts: its entity waits', async () => {
+test('the time that a run waits for before its handler counts, because its entity waits', async () => {
   const isChecked = gate<never>();
   const validator = { atEnqueue: (value: unknown) => ({ value }), beforeRun: () => isChecked.promise };
   const a = await cluster.pod('A', {}, [], { withdraw: { max: 1, validator } });
@@ -104,7 +104,7 @@ test('what a run waits for before its handler counts: its entity waits', async (
   await settle();
 });
 
-test('one whose entity is lost is told of no more: another pod works it', async () => {
+test('a handler whose entity is lost is not reported any more: another pod works it', async () => {
   const a = await cluster.pod('A');
   await a.add('1', 0);
   const entity = cluster.server.entities.get('account:1');
@@ -115,7 +115,7 @@ test('one whose entity is lost is told of no more: another pod works it', async 
   expect(lines(a).length).toBeLessThanOrEqual(1);
 });
 
-test('when thousands hang, twenty lines tell, and one of the others', async () => {
+test('when thousands of handlers hang, twenty log lines report one each, and one line reports the others', async () => {
   const a = await cluster.pod('A');
   for (let id = 0; id < 50; id++) await a.add(`${id}`, id);
   await cluster.clock.advance(SLOW_MS + 1000);
@@ -124,7 +124,7 @@ test('when thousands hang, twenty lines tell, and one of the others', async () =
   expect(events(a)).toHaveLength(50);
 });
 
-test('the status of an entity tells since when a job runs, once it has for a second', async () => {
+test('the status of an entity says since when a job runs, once it has run for a second', async () => {
   const a = await cluster.pod('A');
   await a.add('1', 0, 1);
   const startedAtMs = cluster.clock.wallMs();

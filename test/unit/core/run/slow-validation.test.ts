@@ -1,4 +1,4 @@
-/** What is done before a handler runs may take longer than a lease (I2). */
+/** The steps before a handler may take longer than a lease (I2). */
 import { settle } from '../../../support/clock.js';
 import { MemoryPods } from '../../../support/memory-pods.js';
 import { gate } from '../../../support/wait.js';
@@ -28,7 +28,7 @@ test('I2: no handler starts after a slow validator under a lease that has passed
   await cluster.close();
 });
 
-test('… and one under a lease that was renewed late starts then, in the same try', async () => {
+test('I2: a handler whose lease was renewed late starts then, in the same attempt', async () => {
   const cluster = new MemoryPods();
   const held = gate();
   const beforeRun = async (value: unknown) => {

@@ -1,5 +1,5 @@
 /**
- * Batches (I2, I6, races 6, 7, 12, 28, 32): the core on the memory store and a clock that the test moves.
+ * Batches (I2, I6, races 6, 7, 12, 28, 32): the core on the store in memory and a clock that the test moves.
  * What a store must do for them is in `test/contract/batch-contract.ts`.
  */
 import type { EngineOptions } from '../../../../src/core/options/options.js';
@@ -9,7 +9,7 @@ import { type Batches, LEASE_MS, MemoryPods, type Pod } from '../../../support/m
 const WAIT_MS = 500;
 const BACKOFF_MS = 20_000;
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
-const tries = (attempts: number, delay = 0, more: EngineOptions = {}): EngineOptions => ({
+const withAttempts = (attempts: number, delay = 0, more: EngineOptions = {}): EngineOptions => ({
   defaultJobOptions: { attempts, backoff: { type: 'fixed', delay } },
   ...more,
 });
@@ -23,7 +23,7 @@ describe('batches', () => {
   });
   afterEach(() => cluster.close());
 
-  /** A pod that handles jobs "withdraw" in batches, and all others one by one. */
+  /** A pod that handles jobs named "withdraw" in batches, and all others one by one. */
   const pod = (name: string, withdraw: Batches[string], options: EngineOptions = {}) =>
     cluster.pod(name, options, ['*'], { withdraw });
   const entityOf = () => cluster.server.entity({ type: 'account', id: '1' });
@@ -36,7 +36,7 @@ describe('batches', () => {
   };
 
   describe('without a wait', () => {
-    test('it starts with what is there: consecutive jobs, in order, at most max', async () => {
+    test('start with the jobs at hand: consecutive jobs, in order, at most max', async () => {
       const a = await pod('A', { max: 4 });
       await a.add('1', ...range(0, 10));
       expect(cluster.batch.ns).toEqual([0, 1, 2, 3]);
@@ -46,7 +46,7 @@ describe('batches', () => {
       expect(eventsOf(a, 'job.completed')).toHaveLength(10);
     });
 
-    test('what comes while one runs is the next one, in one fetch', async () => {
+    test('collect the jobs that arrive during a run into the next batch, in one fetch', async () => {
       const a = await pod('A', { max: 100 });
       await a.add('1', 0);
       for (const n of range(1, 60)) await a.add('1', n);
@@ -58,7 +58,7 @@ describe('batches', () => {
       expect(cluster.runningBatches).toEqual([]);
     });
 
-    test('I6: jobs of other names come in their turn, and part batches', async () => {
+    test('I6: are split by jobs of other names, which come in their turn', async () => {
       const a = await pod('A', { max: 10 });
       await a.add('1', 0, 1);
       await a.addNamed('audit', '1', 2);
@@ -78,7 +78,7 @@ describe('batches', () => {
       expect(order).toEqual(['batch 0,1', 'one 2', 'batch 3,4', 'one 5', 'one 6']);
     });
 
-    test('batches of one entity do not overlap, those of two do', async () => {
+    test('of one entity do not overlap, but those of two entities do', async () => {
       const a = await pod('A', { max: 2 });
       await a.add('1', ...range(0, 4));
       await a.add('2', ...range(10, 12));
@@ -90,7 +90,7 @@ describe('batches', () => {
       await cluster.batch.end();
     });
 
-    test('each has its result, or none has one; anything else is told', async () => {
+    test('give each job its result, or give none, and report any other return value as an error', async () => {
       const a = await pod('A', { max: 2 });
       const values: unknown[] = [];
       const remember = () => {
@@ -111,7 +111,7 @@ describe('batches', () => {
       expect(a.log.lines.filter(line => line.includes('something else than nothing'))).toHaveLength(2);
     });
 
-    test('the rate of a type is kept: a batch is what it allows', async () => {
+    test('keep to the rate of their type: a batch has only as many jobs as the rate allows', async () => {
       const a = await pod('A', { max: 10 }, { entities: { account: { rateLimit: { max: 3, durationMs: 1000 } } } });
       await a.add('1', ...range(0, 7));
       expect(cluster.batch.ns).toEqual([0, 1, 2]);
@@ -126,7 +126,7 @@ describe('batches', () => {
   });
 
   describe('with a wait', () => {
-    test('it starts when the first one has waited for long enough, and asks the store no more meanwhile', async () => {
+    test('start when the first job has waited long enough, and do not ask the store meanwhile', async () => {
       const a = await pod('A', { max: 5, maxWaitMs: WAIT_MS });
       await a.add('1', 0);
       const before = takesOf(a);
@@ -138,7 +138,7 @@ describe('batches', () => {
       await cluster.batch.end();
     });
 
-    test('it starts at once when it is full: each job of this pod comes with the answer to its add', async () => {
+    test('start at once when they are full: each job of this pod comes with the response to its add', async () => {
       const a = await pod('A', { max: 3, maxWaitMs: WAIT_MS });
       await a.add('1', 0);
       const before = takesOf(a);
@@ -150,7 +150,7 @@ describe('batches', () => {
       await cluster.batch.end();
     });
 
-    test('jobs of another pod come by a call', async () => {
+    test('receive jobs of another pod through a wake-up', async () => {
       const a = await pod('A', { max: 3, maxWaitMs: WAIT_MS });
       const b = await pod('B', { max: 3 }, { producerOnly: true });
       await a.add('1', 0);
@@ -160,7 +160,7 @@ describe('batches', () => {
       await cluster.batch.end();
     });
 
-    test('a call that comes while a fetch is under way is not forgotten', async () => {
+    test('remember a wake-up that arrives while a fetch is under way', async () => {
       const a = await pod('A', { max: 4, maxWaitMs: WAIT_MS });
       const b = await pod('B', { max: 4 }, { producerOnly: true });
       const answer = a.store.hold('take');
@@ -172,7 +172,7 @@ describe('batches', () => {
       await cluster.batch.end();
     });
 
-    test('I6: a job of another name ends the wait', async () => {
+    test('I6: stop waiting when a job of another name comes', async () => {
       const a = await pod('A', { max: 5, maxWaitMs: WAIT_MS });
       await a.add('1', 0, 1);
       await a.addNamed('audit', '1', 2);
@@ -181,11 +181,11 @@ describe('batches', () => {
       await cluster.job(2).end();
     });
 
-    test('longer than the idle time and the lease: the claim is renewed, and nobody else takes it', async () => {
+    test('that wait longer than the idle time and the lease keep their claim: it is renewed, and no other pod takes it', async () => {
       const options = { entities: { account: { idleTimeoutSeconds: 1 } } };
       const a = await pod('A', { max: 5, maxWaitMs: 10 * LEASE_MS }, options);
       await pod('B', { max: 5 }, options);
-      // From idleness, too.
+      // The same after the worker was idle.
       await a.addNamed('audit', '1', 9);
       await cluster.job(9).end();
       await a.add('1', 0);
@@ -198,7 +198,7 @@ describe('batches', () => {
       await cluster.batch.end();
     });
 
-    test('race 12: a pod that shuts down gives back what waits, uncounted, and starts nothing', async () => {
+    test('race 12: are given back uncounted by a pod that shuts down while they wait, and nothing starts', async () => {
       const a = await pod('A', { max: 5, maxWaitMs: WAIT_MS });
       await a.add('1', 0, 1);
       const b = await pod('B', { max: 5 });
@@ -210,7 +210,7 @@ describe('batches', () => {
       expect(eventsOf(b, 'job.completed')).toHaveLength(2);
     });
 
-    test('a person pauses the entity: what waits is given back, and the wait is over', async () => {
+    test('stop waiting when an operator pauses the entity, and the jobs are given back', async () => {
       const a = await pod('A', { max: 5, maxWaitMs: WAIT_MS });
       await a.add('1', 0, 1);
       await a.engine.control.pause({ type: 'account', id: '1' }, true);
@@ -220,14 +220,14 @@ describe('batches', () => {
       expect(cluster.batches).toEqual([]);
       await a.engine.control.pause({ type: 'account', id: '1' }, false);
       await settle();
-      // It waits anew.
+      // The batch waits again.
       expect([entityOf().active.length, cluster.batches]).toEqual([2, []]);
       await cluster.clock.advance(WAIT_MS);
       expect(cluster.batches).toEqual(['A:1:0,1']);
       await cluster.batch.end();
     });
 
-    test('a lost claim ends the wait', async () => {
+    test('stop waiting when the claim is lost', async () => {
       const a = await pod('A', { max: 5, maxWaitMs: 2 * LEASE_MS });
       await a.add('1', 0, 1);
       entityOf().owner = { podId: 'other', epoch: 1, untilMs: cluster.clock.monotonicMs() + LEASE_MS };
@@ -239,7 +239,7 @@ describe('batches', () => {
       await cluster.batch.end();
     });
 
-    test('room that others wait for is given at once', async () => {
+    test('give their room to other entities that wait for it, at once', async () => {
       const a = await pod('A', { max: 5, maxWaitMs: 60_000 }, { maxWorkersPerPod: 1 });
       await a.add('1', 0);
       await a.addNamed('audit', '2', 5);
@@ -250,8 +250,8 @@ describe('batches', () => {
   });
 
   describe('that fail', () => {
-    test('some of its jobs: the others have completed, those are tried again, together, before what is behind', async () => {
-      const a = await pod('A', { max: 4 }, tries(3));
+    test('with a BatchFailure for some jobs: the others complete, and the failed jobs are retried together, before the jobs behind them', async () => {
+      const a = await pod('A', { max: 4 }, withAttempts(3));
       await a.add('1', ...range(0, 8));
       await cluster.batch.failSome({ 1: new Error('one'), 3: new Error('three') });
       expect(cluster.batch.ns).toEqual([1, 3, 4, 5]);
@@ -267,7 +267,7 @@ describe('batches', () => {
       expect(eventsOf(a, 'job.completed')).toHaveLength(8);
     });
 
-    test('through the longest of their backoffs nothing of the entity runs', async () => {
+    test('run nothing of the entity until the longest of their backoffs is over', async () => {
       const a = await pod(
         'A',
         { max: 4 },
@@ -291,8 +291,8 @@ describe('batches', () => {
       await cluster.batch.end();
     });
 
-    test('with another error: all of it has failed, each as its own try', async () => {
-      const a = await pod('A', { max: 3 }, tries(2));
+    test('with another error fail as a whole, each job with an attempt of its own', async () => {
+      const a = await pod('A', { max: 3 }, withAttempts(2));
       await a.add('1', 0, 1, 2);
       while (cluster.batch.ns.length < 3) await cluster.batch.end();
       await cluster.batch.fail(new Error('all'));
@@ -304,7 +304,7 @@ describe('batches', () => {
     test.each([
       ['names a job of another batch', { 77: new Error('no such') }, 'not one of its batch'],
       ['names no job', {}, 'names no job'],
-    ])('a BatchFailure that %s: all of it has failed', async (_, failures, reason) => {
+    ])('with a BatchFailure that %s fail as a whole', async (_, failures, reason) => {
       const a = await pod('A', { max: 3 });
       await a.add('1', 0, 1, 2);
       await cluster.batch.failSome(failures);
@@ -312,8 +312,8 @@ describe('batches', () => {
       expect(eventsOf(a, 'job.completed')).toEqual([]);
     });
 
-    test('one is given up at once, another is tried again', async () => {
-      const a = await pod('A', { max: 3 }, tries(3));
+    test('can have one job that fails finally and another that is retried', async () => {
+      const a = await pod('A', { max: 3 }, withAttempts(3));
       await a.add('1', 0, 1, 2);
       const unrecoverable = Object.assign(new Error('for good'), { name: 'UnrecoverableError' });
       await cluster.batch.failSome({ 0: unrecoverable, 2: new Error('later') });
@@ -323,7 +323,7 @@ describe('batches', () => {
       expect(eventsOf(a, 'job.failed')).toHaveLength(1);
     });
 
-    test('two that have used up their tries block one after the other, and run no more', async () => {
+    test('block one after the other if two jobs have used up their attempts, and do not run those again', async () => {
       const account = { type: 'account', id: '1' };
       const a = await pod('A', { max: 4 }, { entities: { account: { onExhausted: 'block' } } });
       await a.add('1', ...range(0, 5));
@@ -342,9 +342,9 @@ describe('batches', () => {
       expect(failedReasons()).toEqual(['one']);
     });
 
-    test('one that blocks behind one that is tried again is in no batch: it fails when its turn comes', async () => {
+    test('leave out a job that blocks behind a retried one: it fails when its turn comes', async () => {
       const account = { type: 'account', id: '1' };
-      const a = await pod('A', { max: 4 }, tries(2, 0, { entities: { account: { onExhausted: 'block' } } }));
+      const a = await pod('A', { max: 4 }, withAttempts(2, 0, { entities: { account: { onExhausted: 'block' } } }));
       await a.add('1', ...range(0, 4));
       const unrecoverable = Object.assign(new Error('for good'), { name: 'UnrecoverableError' });
       await cluster.batch.failSome({ 0: new Error('zero'), 1: unrecoverable });
@@ -355,8 +355,12 @@ describe('batches', () => {
       expect(cluster.batches).toEqual(['A:1:0,1,2,3', 'A:1:0']);
     });
 
-    test('relaxed: each waits by itself, and the others go on', async () => {
-      const a = await pod('A', { max: 3 }, tries(2, BACKOFF_MS, { entities: { account: { ordering: 'relaxed' } } }));
+    test('in relaxed order: each failed job waits by itself, and the others go on', async () => {
+      const a = await pod(
+        'A',
+        { max: 3 },
+        withAttempts(2, BACKOFF_MS, { entities: { account: { ordering: 'relaxed' } } }),
+      );
       await a.add('1', ...range(0, 5));
       await cluster.batch.failSome({ 0: new Error('zero') });
       expect(cluster.batch.ns).toEqual([3, 4]);
@@ -367,11 +371,11 @@ describe('batches', () => {
     });
   });
 
-  describe('and faults', () => {
+  describe('under faults', () => {
     test.each(['lose', 'drop'] as const)(
-      'race 28: the answer to its end does not come (%s): nothing that is done runs again, no try counts twice',
+      'race 28: run no completed job again and count no attempt twice if the response to their end is lost (%s)',
       async fault => {
-        const a = await pod('A', { max: 4 }, tries(3));
+        const a = await pod('A', { max: 4 }, withAttempts(3));
         await a.add('1', ...range(0, 6));
         a.store.next('finish', fault);
         await cluster.batch.failSome({ 0: new Error('zero'), 2: new Error('two') });
@@ -383,11 +387,11 @@ describe('batches', () => {
       },
     );
 
-    test('a batch whose jobs were ended is not started again while the answer is late', async () => {
-      const a = await pod('A', { max: 2 }, tries(2));
+    test('whose jobs have ended are not started again while the response is late', async () => {
+      const a = await pod('A', { max: 2 }, withAttempts(2));
       await a.add('1', ...range(0, 12));
       await ends(3);
-      // By now more is fetched ahead than the batch that runs.
+      // By now more jobs are prefetched than the batch that runs has.
       expect([cluster.batch.ns, entityOf().active.length]).toEqual([[6, 7], 4]);
       const answer = a.store.hold('finish');
       await cluster.batch.failSome({ 6: new Error('six') });
@@ -399,11 +403,11 @@ describe('batches', () => {
       expect(cluster.batches.slice(3)).toEqual(['A:1:6,7', 'A:1:6,8', 'A:1:9,10', 'A:1:11']);
     });
 
-    test('race 7: after a crash its jobs run one at a time, each alone, until all are through', async () => {
+    test('race 7: run their jobs one at a time after a crash, each alone, until all have finished', async () => {
       const a = await pod('A', { max: 4, maxWaitMs: 0 });
       await a.add('1', ...range(0, 8));
       expect(cluster.batch.ns).toEqual([0, 1, 2, 3]);
-      // Its process is gone: nothing of it is heard any more.
+      // Its process is gone: it sends nothing any more.
       a.store.break('drop');
       const dead = cluster.batch;
       cluster.runningBatches.splice(0);
@@ -429,7 +433,7 @@ describe('batches', () => {
       await dead.end();
     });
 
-    test('I2: a batch does not start under a lease that has run out', async () => {
+    test('I2: do not start under a lease that has expired', async () => {
       const a = await pod('A', { max: 2, maxWaitMs: 2 * LEASE_MS });
       await a.add('1', 0);
       cluster.clock.stall(2 * LEASE_MS);
@@ -443,7 +447,7 @@ describe('batches', () => {
       await cluster.batch.end();
     });
 
-    test('the locks of all its jobs are kept alive', async () => {
+    test('keep the locks of all their jobs alive', async () => {
       const a = await pod('A', { max: 3 });
       await a.add('1', 0, 1, 2);
       await cluster.clock.advance(LEASE_MS);
@@ -453,7 +457,7 @@ describe('batches', () => {
       await cluster.batch.end();
     });
 
-    test('a claim that is lost while it runs: its end does not count', async () => {
+    test('do not count if their claim is lost while they run', async () => {
       const a = await pod('A', { max: 3 });
       await a.add('1', 0, 1, 2);
       entityOf().owner = { podId: 'other', epoch: 1, untilMs: cluster.clock.monotonicMs() + 100 * LEASE_MS };
@@ -467,10 +471,10 @@ describe('batches', () => {
     });
   });
 
-  describe('where several handlers run at once', () => {
+  describe('with several handlers at once', () => {
     const options: EngineOptions = { entities: { account: { workerConfig: { concurrency: 2 } } } };
 
-    test('a batch takes one of them', async () => {
+    test('take one of the handlers', async () => {
       cluster.atOnce = 2;
       const a = await pod('A', { max: 2 }, options);
       await a.add('1', ...range(0, 7));
@@ -481,7 +485,7 @@ describe('batches', () => {
       expect(Math.max(...cluster.batches.map(batch => batch.split(',').length))).toBe(2);
     });
 
-    test('one that waits is full with what is added, beside one that runs', async () => {
+    test('that wait fill up with added jobs, alongside a job that runs', async () => {
       cluster.atOnce = 2;
       const a = await pod('A', { max: 2, maxWaitMs: 60_000 }, options);
       await a.add('1', 0);
@@ -498,9 +502,9 @@ describe('batches', () => {
     });
   });
 
-  test('rolling deploy: a name that is handled in batches here and one by one there', async () => {
-    const a = await pod('A', { max: 3 }, tries(3));
-    const b = await cluster.pod('B', tries(3));
+  test('rolling deploy: one pod handles a name in batches, and another pod handles it one by one', async () => {
+    const a = await pod('A', { max: 3 }, withAttempts(3));
+    const b = await cluster.pod('B', withAttempts(3));
     await a.add('1', ...range(0, 5));
     await Promise.all([a.engine.drain(), cluster.batch.failSome({ 1: new Error('one') })]);
     await cluster.clock.advance(2000);

@@ -19,7 +19,7 @@ describe('an entity with three handlers at once', () => {
   const running = () => cluster.running.map(({ n }) => n).sort();
   const entity = () => cluster.server.entities.get('account:1');
 
-  test('runs three at once under one token; a fourth starts when one ends, whichever that is', async () => {
+  test('runs three jobs at once under one token, and starts a fourth as soon as any of them ends', async () => {
     await a.add('1', 0, 1, 2, 3, 4);
     expect(running()).toEqual([0, 1, 2]);
     expect(new Set(cluster.running.map(({ context }) => context.fencingToken)).size).toBe(1);
@@ -29,7 +29,7 @@ describe('an entity with three handlers at once', () => {
     expect(running()).toEqual([1, 3, 4]);
   });
 
-  test('a job that comes while a handler is free starts at once, also from another pod', async () => {
+  test('starts a job at once if a handler is free, also a job from another pod', async () => {
     const b = await cluster.pod('B', options);
     await a.add('1', 0);
     await b.add('1', 1);
@@ -38,7 +38,7 @@ describe('an entity with three handlers at once', () => {
     expect(cluster.starts.every(start => start.startsWith('A:'))).toBe(true);
   });
 
-  test('race 21: a pod of another version, with another number of workers, is kept out by the same claim', async () => {
+  test('race 21: one claim keeps out a pod of another version with another number of workers', async () => {
     const b = await cluster.pod('B', { entities: { account: { maxWorkersPerEntity: 1 } } });
     await a.add('1', 0);
     await b.add('1', 1, 2);
@@ -47,7 +47,7 @@ describe('an entity with three handlers at once', () => {
     expect(new Set(cluster.running.map(({ context }) => context.fencingToken)).size).toBe(1);
   });
 
-  test('each end counts by itself, in any order', async () => {
+  test('counts each end by itself, in any order', async () => {
     await a.add('1', 0, 1, 2);
     await cluster.job(1).end();
     await cluster.job(2).fail();
@@ -55,11 +55,11 @@ describe('an entity with three handlers at once', () => {
     expect(entity()?.failed.map(({ data }) => JSON.parse(data).n)).toEqual([2]);
   });
 
-  test('after a lost answer it begins anew once all its handlers have ended; nothing runs twice', async () => {
+  test('resyncs after a lost response once all its handlers have ended, and runs nothing twice', async () => {
     await a.add('1', 0, 1, 2, 3, 4, 5);
     a.store.next('finish', 'lose');
     await cluster.job(1).end();
-    // It was fetched before the answer was missed.
+    // It was fetched before the response was missed.
     expect(running()).toEqual([0, 2, 3]);
     await cluster.job(0).end();
     await cluster.job(2).end();
@@ -70,7 +70,7 @@ describe('an entity with three handlers at once', () => {
     expect(cluster.starts).toHaveLength(6);
   });
 
-  test('a lost entity waits for all its handlers before anything of it starts here again', async () => {
+  test('when lost, waits for all its handlers before any job of it starts here again', async () => {
     await a.add('1', 0, 1);
     const [zero, one] = [cluster.job(0), cluster.job(1)];
     cluster.server.entity({ type: 'account', id: '1' }).owner = undefined;
@@ -82,14 +82,14 @@ describe('an entity with three handlers at once', () => {
     expect(running()).toEqual([1]);
     await one.end();
     await cluster.clock.advance(2 * LEASE_MS);
-    // What a lost pod has run is run again, and nobody knows which of them was to blame: one at a time.
+    // The jobs that a lost pod ran are run again one at a time, because no pod knows which of them crashed it.
     expect(running()).toEqual([0]);
     await cluster.job(0).end();
     await cluster.job(1).end();
     expect(running()).toEqual([2]);
   });
 
-  test('race 7: what a dead pod had fetched runs one at a time, and then three at once again', async () => {
+  test('race 7: runs the jobs that a dead pod had fetched one at a time, and then three at once again', async () => {
     const b = await cluster.pod('B', options);
     await a.add('1', 0, 1, 2, 3, 4, 5, 6);
     a.store.break('drop');
@@ -105,7 +105,7 @@ describe('an entity with three handlers at once', () => {
     expect(b.log.lines).toEqual([]);
   });
 
-  test('race 7: a job that kills its pod is blamed although more are enqueued meanwhile', async () => {
+  test('race 7: suspects the job that kills its pod, even if more jobs are enqueued meanwhile', async () => {
     const dead = [];
     await a.add('1', 0, 1);
     let [dying, n] = [a, 2];
@@ -125,7 +125,7 @@ describe('an entity with three handlers at once', () => {
     for (const handler of dead) await handler.end();
   });
 
-  test('work that no wake-up told of is found while another handler runs', async () => {
+  test('finds work that no wake-up announced while another handler runs', async () => {
     const b = await cluster.pod('B', { ...options, producerOnly: true });
     await a.add('1', 0);
     const wake = cluster.server.wake;
@@ -137,7 +137,7 @@ describe('an entity with three handlers at once', () => {
     expect(running()).toEqual([0, 1]);
   });
 
-  test('for room it gives way, but not while the others would wait for one that runs for long', async () => {
+  test('gives its room to others, but not while they would wait for a handler that runs for long', async () => {
     const small = await cluster.pod('S', { ...options, maxWorkersPerPod: 1 });
     await a.engine.close();
     await small.add('1', ...Array.from({ length: 100 }, (_, i) => i));
@@ -149,7 +149,7 @@ describe('an entity with three handlers at once', () => {
     expect(cluster.starts.length).toBeGreaterThan(70);
   });
 
-  test('a shutdown hands the entity over when all its handlers have ended', async () => {
+  test('is handed over at shutdown when all its handlers have ended', async () => {
     const b = await cluster.pod('B', options);
     await a.add('1', 0, 1, 2, 3);
     const closing = a.engine.close();
@@ -162,7 +162,7 @@ describe('an entity with three handlers at once', () => {
     expect(b.log.lines).toEqual([]);
   });
 
-  test('delayed jobs that ripen together start together', async () => {
+  test('starts delayed jobs together that become due together', async () => {
     const jobs = [0, 1, 2].map(n => ({ n }));
     await Promise.all(
       jobs.map(data =>
@@ -177,7 +177,7 @@ describe('an entity with three handlers at once', () => {
 describe('the cron manager', () => {
   const options = { entities: { account: { maxWorkersPerEntity: 3 } }, enableCronManager: true, cronInterval: 1000 };
 
-  test('gives an entity workers with its backlog, up to its most, takes them away again, and tells', async () => {
+  test('gives an entity more workers as its backlog grows, up to its maximum, removes them again, and emits events', async () => {
     const cluster = new MemoryPods();
     cluster.instant = false;
     cluster.atOnce = 3;
@@ -205,7 +205,7 @@ describe('the cron manager', () => {
     await cluster.close();
   });
 
-  test('asks for nothing where no type may have several', async () => {
+  test('asks for nothing if no type may have several workers', async () => {
     const cluster = new MemoryPods();
     const a = await cluster.pod('A', { enableCronManager: true, cronInterval: 1000 });
     await a.add('1', 0);

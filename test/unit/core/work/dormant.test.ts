@@ -1,6 +1,6 @@
 /**
- * Claims that rest, as the engine sees them: when it renews them, what reactivates them, and what it does when it was not heard.
- * Neighbour: `contract/dormant-contract.ts` says what they are to a store.
+ * Dormant claims in the engine: when it renews them, what reactivates them, and what it does after its renewals were lost.
+ * Neighbour: `contract/dormant-contract.ts` has what a store does for them.
  */
 
 import type { Renewal } from '../../../../src/core/ports/claims.js';
@@ -10,7 +10,7 @@ import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js'
 
 const BEAT_MS = LEASE_MS / 3;
 
-describe('a claim that rests', () => {
+describe('a dormant claim', () => {
   let cluster: MemoryPods;
   let a: Pod;
 
@@ -24,7 +24,7 @@ describe('a claim that rests', () => {
   const renewed = () => ((a.store.lastArguments.get('renew') ?? [[]])[0] as Renewal[]).length;
   const beat = () => cluster.clock.advance(BEAT_MS);
 
-  test('is renewed now and then only', async () => {
+  test('is renewed only now and then', async () => {
     await a.add('1', 0);
     await beat();
     expect(renewed()).toBe(1);
@@ -37,7 +37,7 @@ describe('a claim that rests', () => {
     expect(stored().owner?.podId).toBe('A');
   });
 
-  test('I2: a job of its own pod starts at once, under the lease that its add has brought', async () => {
+  test('I2: starts a job of its own pod at once, under the lease that the add has brought', async () => {
     await a.add('1', 0);
     await cluster.clock.advance(2 * LEASE_MS);
     const beats = a.store.calls.filter(call => call === 'renew').length;
@@ -48,7 +48,7 @@ describe('a claim that rests', () => {
     expect(renewed()).toBe(1);
   });
 
-  test('I2: … and one of another pod under the lease of the fetch', async () => {
+  test('I2: starts a job of another pod under the lease of the fetch', async () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
     await cluster.clock.advance(2 * LEASE_MS);
@@ -60,7 +60,7 @@ describe('a claim that rests', () => {
     await cluster.job(1).end();
   });
 
-  test('I2: the lease of a fetch counts from when it was sent', async () => {
+  test('I2: has a lease from a fetch that counts from when the fetch was sent', async () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
     await cluster.clock.advance(2 * LEASE_MS);
@@ -76,7 +76,7 @@ describe('a claim that rests', () => {
     await settle();
   });
 
-  test('is renewed with each beat again when the answer that lets it rest comes after an add that has reactivated it', async () => {
+  test('is renewed with each beat again if the response that makes it dormant arrives after an add that has reactivated it', async () => {
     await a.add('1', 0);
     const letThrough = a.store.hold('renew');
     await beat();
@@ -89,7 +89,7 @@ describe('a claim that rests', () => {
     expect(renewed()).toBe(1);
   });
 
-  test('… and likewise after a fetch', async () => {
+  test('is renewed with each beat again if the response that makes it dormant arrives after a fetch that has reactivated it', async () => {
     await a.add('1', 0);
     const letThrough = a.store.hold('renew');
     await beat();
@@ -103,7 +103,7 @@ describe('a claim that rests', () => {
   });
 
   test.each(['add', 'take'] as const)(
-    'I1: … also when the renewal was sent after the %s, and overtook it',
+    'I1: is renewed with each beat again if the renewal that makes it dormant was sent after the %s, and overtook it',
     async method => {
       const b = await cluster.pod('B');
       await a.add('1', 0);
@@ -123,7 +123,7 @@ describe('a claim that rests', () => {
     },
   );
 
-  test('I7: a job whose add has waited for longer than a lease starts with the next renewal', async () => {
+  test('I7: starts a job with the next renewal if the add took longer than a lease', async () => {
     await a.add('1', 0);
     await cluster.clock.advance(2 * LEASE_MS);
     const letThrough = a.store.delay('add');
@@ -135,7 +135,7 @@ describe('a claim that rests', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
   });
 
-  test('I7: a lost wake-up is made good within a lease and a sweep', async () => {
+  test('I7: makes good a lost wake-up within a lease and a sweep', async () => {
     const b = await cluster.pod('B', { producerOnly: true });
     await a.add('1', 0);
     await cluster.clock.advance(2 * LEASE_MS);
@@ -148,7 +148,7 @@ describe('a claim that rests', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
   });
 
-  test('race 16: … also by a pod that has no room for more', async () => {
+  test('race 16: makes good a lost wake-up even on a pod that has no room for more entities', async () => {
     const full = await cluster.pod('B', { maxWorkersPerPod: 1 });
     await full.add('2', 0);
     await cluster.clock.advance(BEAT_MS + 200);
@@ -162,14 +162,14 @@ describe('a claim that rests', () => {
     expect(cluster.starts).toEqual(['B:2:0', 'B:2:1']);
   });
 
-  test('I7: the owner is killed after others have asked it: its work waits for a lease and a sweep, and no longer', async () => {
+  test('I7: delays its work by no more than a lease and a sweep if the owner is killed after other pods have woken it', async () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
     await cluster.clock.advance(BEAT_MS);
     a.store.break('drop');
     cluster.server.wake = () => {};
     await b.add('1', 1);
-    // Its thread keeps it heard.
+    // Its thread keeps its lease alive.
     for (let ms = 0; ms < LEASE_MS; ms += BEAT_MS) {
       cluster.server.alive.set('A', cluster.clock.monotonicMs() + LEASE_MS);
       await beat();
@@ -178,7 +178,7 @@ describe('a claim that rests', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'B:1:1']);
   });
 
-  test('I3: a pod that was not heard for a lease learns at once what it has lost meanwhile', async () => {
+  test('I3: tells a pod at once what it has lost after a lease without renewals', async () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
     await cluster.clock.advance(LEASE_MS);

@@ -1,4 +1,4 @@
-/** Jobs that are about to start when their pod is told to stop. */
+/** Jobs that are about to start when their pod has to stop. */
 import { StaleClaimError } from '../../../../src/core/model/job-errors.js';
 import { Lease, momentOf, NotStarted } from '../../../../src/core/run/lease.js';
 import { ManualClock, settle } from '../../../support/clock.js';
@@ -9,7 +9,7 @@ describe('a job whose payload is checked for longer than its pod waits at shutdo
   test.each([
     ['valid', 0],
     ['over', 10_000],
-  ])('I5: does not start after close(), goes back, and was no try (its lease is %s)', async (_, silentMs) => {
+  ])('I5: does not start after close(), goes back, and uses no attempt (its lease is %s)', async (_, silentMs) => {
     const cluster = new MemoryPods();
     const held = gate();
     let first = true;
@@ -49,7 +49,7 @@ describe('a lease whose handlers were told to stop', () => {
   const leaseOf = (clock: ManualClock) =>
     new Lease({ entity: { type: 'account', id: '1' }, token: '1', epoch: 1 }, clock, 3000, momentOf(clock));
 
-  test('I2: lets nothing start, also when it is renewed', async () => {
+  test('I2: lets nothing start, even if it is renewed', async () => {
     const clock = new ManualClock();
     const lease = leaseOf(clock);
     await lease.untilValid();
@@ -61,7 +61,7 @@ describe('a lease whose handlers were told to stop', () => {
     await expect(lease.untilValid()).rejects.toThrow('the pod shuts down');
   });
 
-  test('I2: lets nothing start when its claim was lost before it had passed', async () => {
+  test('I2: lets nothing start if its claim was lost before it had expired', async () => {
     const lease = leaseOf(new ManualClock());
     lease.stop(new StaleClaimError('lost'));
     await expect(lease.untilValid()).rejects.toBeInstanceOf(StaleClaimError);

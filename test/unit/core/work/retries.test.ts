@@ -1,18 +1,18 @@
 /**
- * Tries that keep the order (I6, races 6, 12 and 33): the core on the memory store and a clock that the test moves.
- * What a store must do for it is in `test/contract/retry-contract.ts`.
+ * Retries that keep the order (I6, races 6, 12 and 33): the core on the store in memory and a clock that the test moves.
+ * What a store must do for them is in `test/contract/retry-contract.ts`.
  */
 import type { EngineOptions } from '../../../../src/core/options/options.js';
 import { settle } from '../../../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
 
 const BACKOFF_MS = 20_000;
-const tries = (attempts: number, delay = 0, more: EngineOptions = {}): EngineOptions => ({
+const withAttempts = (attempts: number, delay = 0, more: EngineOptions = {}): EngineOptions => ({
   defaultJobOptions: { attempts, backoff: { type: 'fixed', delay } },
   ...more,
 });
 
-describe('a job that is tried again', () => {
+describe('a job that is retried', () => {
   let cluster: MemoryPods;
   let a: Pod;
 
@@ -27,8 +27,8 @@ describe('a job that is tried again', () => {
     cluster.server.entity({ type: 'account', id: '1' }).failed.map(({ outcome }) => outcome?.value);
   const ownersOf = (n: number) => cluster.starts.filter(start => start.endsWith(`:${n}`)).map(start => start[0]);
 
-  test('A fails twice: A A A B C, also when B and C are fetched', async () => {
-    a = await cluster.pod('A', tries(3));
+  test('runs before its successors, even if they were fetched: A fails twice, so A A A B C run', async () => {
+    a = await cluster.pod('A', withAttempts(3));
     await a.add('1', ...Array.from({ length: 12 }, (_, n) => n));
     for (const n of [0, 1, 2]) await cluster.job(n).end();
     for (const _ of [1, 2]) await cluster.job(3).fail();
@@ -37,8 +37,8 @@ describe('a job that is tried again', () => {
     expect(a.log.lines.filter(line => line.startsWith('warn'))).toHaveLength(2);
   });
 
-  test('what was fetched is not tried by that: the last of its tries is still its third', async () => {
-    a = await cluster.pod('A', tries(3));
+  test('uses no attempt of the jobs that were fetched behind it', async () => {
+    a = await cluster.pod('A', withAttempts(3));
     await a.add('1', 0, 1, 2, 3, 4, 5);
     for (const n of [0, 1]) await cluster.job(n).end();
     await cluster.job(2).fail();
@@ -53,15 +53,15 @@ describe('a job that is tried again', () => {
     expect(failedReasons()).toEqual(['the handler threw']);
   });
 
-  test('race 6: with the answers to earlier ends under way nothing overtakes it', async () => {
-    a = await cluster.pod('A', tries(2));
+  test('race 6: is not overtaken while responses to earlier ends are under way', async () => {
+    a = await cluster.pod('A', withAttempts(2));
     await a.add('1', ...Array.from({ length: 10 }, (_, n) => n));
     for (const n of [0, 1]) await cluster.job(n).end();
     const answerTheEnd = a.store.hold('finish');
     const answerTheTry = a.store.hold('finish');
     await cluster.job(2).end();
     await cluster.job(3).fail();
-    // What comes with it was fetched before the try failed, and is given back by now.
+    // The jobs that come with it were fetched before the attempt failed, and have been given back by now.
     answerTheEnd();
     await settle();
     expect(cluster.running).toHaveLength(0);
@@ -72,9 +72,9 @@ describe('a job that is tried again', () => {
   });
 
   test.each(['lose', 'drop'] as const)(
-    'the answer to a try that failed does not come (%s): it counts once',
+    'counts a failed attempt once if the response to its end is lost (%s)',
     async fault => {
-      a = await cluster.pod('A', tries(2));
+      a = await cluster.pod('A', withAttempts(2));
       await a.add('1', 0, 1);
       a.store.next('finish', fault);
       await cluster.job(0).fail();
@@ -86,8 +86,8 @@ describe('a job that is tried again', () => {
     },
   );
 
-  test('an error that is marked as unrecoverable is not tried again', async () => {
-    a = await cluster.pod('A', tries(5));
+  test('is not retried if its error is marked as unrecoverable', async () => {
+    a = await cluster.pod('A', withAttempts(5));
     await a.add('1', 0, 1);
     await cluster.job(0).fail(Object.assign(new Error('no such account'), { name: 'UnrecoverableError' }));
     await cluster.job(1).end();
@@ -95,8 +95,8 @@ describe('a job that is tried again', () => {
     expect(failedReasons()).toEqual(['no such account']);
   });
 
-  test('it is told with each try, and as failed with the last', async () => {
-    a = await cluster.pod('A', tries(2, 5));
+  test('is reported with each attempt, and as failed with the last one', async () => {
+    a = await cluster.pod('A', withAttempts(2, 5));
     await a.add('1', 0);
     await cluster.job(0).fail();
     await cluster.clock.advance(5);
@@ -109,19 +109,19 @@ describe('a job that is tried again', () => {
     ]);
   });
 
-  test('relaxed: the others go on', async () => {
-    a = await cluster.pod('A', tries(2, 0, { entities: { account: { ordering: 'relaxed' } } }));
+  test('lets the others go on in relaxed order', async () => {
+    a = await cluster.pod('A', withAttempts(2, 0, { entities: { account: { ordering: 'relaxed' } } }));
     await a.add('1', 0, 1, 2, 3);
     await cluster.job(0).fail();
     for (const n of [1, 2, 3, 0]) await cluster.job(n).end();
     expect(numbers()).toEqual([0, 1, 2, 3, 0]);
   });
 
-  describe('with its tries used up', () => {
-    const block = tries(2, 0, { entities: { account: { onExhausted: 'block' } } });
+  describe('a job with no attempts left', () => {
+    const block = withAttempts(2, 0, { entities: { account: { onExhausted: 'block' } } });
     const one = { type: 'account', id: '1' };
 
-    test('it blocks its entity, and no other, until a person decides', async () => {
+    test('blocks its entity, and no other, until an operator decides', async () => {
       a = await cluster.pod('A', block);
       await a.add('1', 0, 1);
       for (const _ of [1, 2]) await cluster.job(0).fail();
@@ -140,7 +140,7 @@ describe('a job that is tried again', () => {
       expect(numbers()).toEqual([0, 0, 10, 0, 1, 2]);
     });
 
-    test('skipped, it fails without running, and does not block again', async () => {
+    test('fails without running when it is skipped, and does not block again', async () => {
       a = await cluster.pod('A', block);
       await a.add('1', 0, 1);
       for (const _ of [1, 2]) await cluster.job(0).fail();
@@ -152,7 +152,7 @@ describe('a job that is tried again', () => {
     });
   });
 
-  test('a pause: the running job ends, what was fetched waits, and goes on with the resume', async () => {
+  test('a pause lets the running job end, holds the fetched jobs, and ends with the resume', async () => {
     a = await cluster.pod('A');
     const b = await cluster.pod('B');
     const one = { type: 'account', id: '1' };
@@ -169,9 +169,9 @@ describe('a job that is tried again', () => {
     expect(numbers()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
-  describe('through its backoff', () => {
-    test('its successors wait, and what is added; all in order', async () => {
-      a = await cluster.pod('A', tries(2, BACKOFF_MS));
+  describe('during the backoff of a job', () => {
+    test('its successors and added jobs wait, all in order', async () => {
+      a = await cluster.pod('A', withAttempts(2, BACKOFF_MS));
       await a.add('1', 0, 1);
       await cluster.job(0).fail();
       await a.add('1', 2);
@@ -182,9 +182,9 @@ describe('a job that is tried again', () => {
       expect(numbers()).toEqual([0, 0, 1, 2]);
     });
 
-    test('the owner dies: another pod goes on, at its time and not before, and the try counts', async () => {
-      a = await cluster.pod('A', tries(2, BACKOFF_MS));
-      const b = await cluster.pod('B', tries(2, BACKOFF_MS));
+    test('its owner may die: another pod goes on at the due time, not earlier, and the attempt counts', async () => {
+      a = await cluster.pod('A', withAttempts(2, BACKOFF_MS));
+      const b = await cluster.pod('B', withAttempts(2, BACKOFF_MS));
       await a.add('1', 0, 1);
       await cluster.job(0).fail();
       a.store.break('drop');
@@ -198,9 +198,9 @@ describe('a job that is tried again', () => {
       expect(b.log.lines.join()).toContain('failed: the handler threw');
     });
 
-    test('the owner shuts down: so does that', async () => {
-      a = await cluster.pod('A', tries(2, BACKOFF_MS));
-      await cluster.pod('B', tries(2, BACKOFF_MS));
+    test('its owner may shut down: another pod goes on at the due time, and the attempt counts', async () => {
+      a = await cluster.pod('A', withAttempts(2, BACKOFF_MS));
+      await cluster.pod('B', withAttempts(2, BACKOFF_MS));
       await a.add('1', 0, 1);
       await cluster.job(0).fail();
       await cluster.clock.advance(BACKOFF_MS / 2);
@@ -213,9 +213,9 @@ describe('a job that is tried again', () => {
       expect(ownersOf(0)).toEqual(['A', 'B']);
     });
 
-    test('race 12: a pod that shuts down while the try fails hands it over, with its count', async () => {
-      a = await cluster.pod('A', tries(2, 500));
-      await cluster.pod('B', tries(2, 500));
+    test('race 12: a pod that shuts down while the attempt fails hands the job over with its count', async () => {
+      a = await cluster.pod('A', withAttempts(2, 500));
+      await cluster.pod('B', withAttempts(2, 500));
       await cluster.clock.advance(LEASE_MS);
       await a.add('1', 0, 1);
       const closed = a.engine.close();
@@ -229,8 +229,8 @@ describe('a job that is tried again', () => {
       expect(numbers()).toEqual([0, 0, 1]);
     });
 
-    test('race 16: it takes no room from others', async () => {
-      a = await cluster.pod('A', tries(2, BACKOFF_MS, { maxWorkersPerPod: 1 }));
+    test('race 16: the entity takes no room from others', async () => {
+      a = await cluster.pod('A', withAttempts(2, BACKOFF_MS, { maxWorkersPerPod: 1 }));
       await a.add('1', 0, 1);
       await cluster.job(0).fail();
       await a.add('2', 10);
@@ -242,8 +242,8 @@ describe('a job that is tried again', () => {
       expect(numbers()).toEqual([0, 10, 0, 1]);
     });
 
-    test('I8: one that is idle meanwhile goes, and is there again in time', async () => {
-      a = await cluster.pod('A', tries(2, 10 * BACKOFF_MS));
+    test('I8: an idle worker is removed, and is back in time', async () => {
+      a = await cluster.pod('A', withAttempts(2, 10 * BACKOFF_MS));
       await a.add('1', 0);
       await cluster.job(0).fail();
       await cluster.clock.advance(20_000);
@@ -254,8 +254,8 @@ describe('a job that is tried again', () => {
       expect(numbers()).toEqual([0, 0]);
     });
 
-    test('an idle worker is not made to begin anew with each renewal', async () => {
-      a = await cluster.pod('A', tries(2, BACKOFF_MS / 2));
+    test('an idle worker does not resync with each renewal', async () => {
+      a = await cluster.pod('A', withAttempts(2, BACKOFF_MS / 2));
       await a.add('1', 0, 1);
       await cluster.job(0).fail();
       await cluster.clock.advance(BACKOFF_MS / 2);

@@ -1,6 +1,6 @@
 /**
- * Shared reads (I2, I5, I6, I7, races 6, 7, 12, 28, 32): the core on the memory store and a clock that the test moves. Handlers refuse
- * to run beside what they must not: see `MemoryPods.handle`.
+ * Shared reads (I2, I5, I6, I7, races 6, 7, 12, 28, 32): the core on the store in memory and a clock that the test moves.
+ * Handlers throw if they run alongside a job that excludes them: see `MemoryPods.handle`.
  * What a store must do for them is in `test/contract/shared-contract.ts`.
  */
 
@@ -42,7 +42,7 @@ describe('shared reads', () => {
     for (const n of ns) await cluster.job(n).end();
   };
   const status = (on: Pod) => on.engine.control.status({ type: 'account', id: '1' });
-  /** Writes until the window is wide, and so many jobs behind them that are fetched by then. */
+  /** Writes until the prefetch window is wide, and this many jobs behind them, which are fetched by then. */
   const prefetched = async (a: Pod, behind: () => Promise<void>) => {
     await writes(a, 0, 1, 2, 3);
     await behind();
@@ -50,15 +50,15 @@ describe('shared reads', () => {
     expect(running()).toEqual([3]);
   };
 
-  describe('what runs beside what', () => {
-    test('reads run beside each other, under one token', async () => {
+  describe('in parallel', () => {
+    test('run alongside each other, under one token', async () => {
       const a = await pod('A');
       await reads(a, 0, 1, 2);
       expect(running()).toEqual([0, 1, 2]);
       expect(new Set(cluster.running.map(({ context }) => context.fencingToken)).size).toBe(1);
     });
 
-    test('a write waits for all reads before it, and the reads behind it wait for the write', async () => {
+    test('end before a write behind them starts, and the reads behind the write wait for it', async () => {
       const a = await pod('A');
       await reads(a, 0, 1);
       await writes(a, 2);
@@ -77,7 +77,7 @@ describe('shared reads', () => {
       expect(a.store.calls).not.toContain('resync');
     });
 
-    test('reads that come without end do not keep a write from running', async () => {
+    test('that come without end do not keep a write from running', async () => {
       const a = await pod('A');
       await reads(a, 0);
       await writes(a, 1);
@@ -88,7 +88,7 @@ describe('shared reads', () => {
       expect(running()).toHaveLength(16);
     });
 
-    test('at most maxSharedReads at once; one that ends makes room for the next', async () => {
+    test('are at most maxSharedReads at once; one that ends makes room for the next', async () => {
       cluster.mostReads = 2;
       const a = await typed('A', { maxSharedReads: 2 });
       await reads(a, 0, 1, 2, 3);
@@ -99,7 +99,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([2, 3]);
     });
 
-    test('with maxSharedReads 1 they are as any other job', async () => {
+    test('run like any other job with maxSharedReads 1', async () => {
       const a = await typed('A', { maxSharedReads: 1 });
       await reads(a, 0, 1);
       expect(running()).toEqual([0]);
@@ -107,7 +107,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([1]);
     });
 
-    test('reads of a pod that has none are run one by one there', async () => {
+    test('run one by one on a pod that has no handler for shared reads', async () => {
       cluster.shared = [];
       const a = await pod('A');
       await reads(a, 0, 1);
@@ -119,7 +119,7 @@ describe('shared reads', () => {
       expect(settlement).not.toHaveProperty('beside');
     });
 
-    test('a batch waits for the reads before it, and is itself beside nothing', async () => {
+    test('end before a batch behind them starts, and the batch runs alone', async () => {
       const a = await cluster.pod('A', {}, NAMES, { many: { max: 2 } });
       await reads(a, 0, 1);
       await a.addNamed('many', '1', 2, 3);
@@ -132,7 +132,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([4]);
     });
 
-    test('the rate of a type is kept', async () => {
+    test('keep to the rate of their type', async () => {
       const a = await typed('A', { rateLimit: { max: 2, durationMs: SECOND } });
       await reads(a, 0, 1, 2, 3);
       expect(running()).toEqual([0, 1]);
@@ -140,7 +140,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([0, 1, 2, 3]);
     });
 
-    test('I2: none starts under a lease that has run out', async () => {
+    test('I2: do not start under a lease that has expired', async () => {
       const a = await pod('A');
       await reads(a, 0);
       cluster.clock.stall(LEASE_MS);
@@ -152,8 +152,8 @@ describe('shared reads', () => {
     });
   });
 
-  describe('what is enqueued while reads run', () => {
-    test('starts at once, also from another pod, though one runs for long', async () => {
+  describe('enqueued while reads run', () => {
+    test('start at once, also from another pod, though one read runs for long', async () => {
       const a = await pod('A');
       const b = await pod('B');
       await reads(a, 0);
@@ -164,7 +164,7 @@ describe('shared reads', () => {
       expect(cluster.starts.every(start => start.startsWith('A:'))).toBe(true);
     });
 
-    test('starts at once also in the next span of reads, after a write', async () => {
+    test('start at once also in the next group of reads, after a write', async () => {
       const a = await pod('A');
       const b = await pod('B', { producerOnly: true });
       await reads(a, 0);
@@ -176,7 +176,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([2, 3, 4]);
     });
 
-    test('starts at once also after a batch that has waited for jobs', async () => {
+    test('start at once also after a batch that has waited for jobs', async () => {
       const a = await cluster.pod('A', {}, NAMES, { many: { max: 2, maxWaitMs: 100 } });
       const b = await pod('B', { producerOnly: true });
       await reads(a, 0);
@@ -190,7 +190,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([2, 3, 4]);
     });
 
-    test('starts at once where several come together for an idle worker, from its pod or another', async () => {
+    test('start at once if several arrive together for an idle worker, from its pod or another', async () => {
       const a = await pod('A');
       const b = await pod('B', { producerOnly: true });
       await reads(a, 0);
@@ -202,7 +202,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([4, 5, 6]);
     });
 
-    test('starts at once also after the worker has begun anew', async () => {
+    test('start at once also after a resync of the worker', async () => {
       const a = await pod('A');
       const b = await pod('B', { producerOnly: true });
       await reads(a, 0);
@@ -214,7 +214,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([1, 2]);
     });
 
-    test('starts at once also while the answer to an end is owed', async () => {
+    test('start at once also while the response to an end is pending', async () => {
       const a = await pod('A');
       const b = await pod('B', { producerOnly: true });
       await reads(a, 0, 1);
@@ -225,7 +225,7 @@ describe('shared reads', () => {
       release();
     });
 
-    test('I7: of which no wake-up told is found with the next renewal', async () => {
+    test('I7: are found with the next renewal if no wake-up announced them', async () => {
       const a = await pod('A');
       const b = await pod('B', { producerOnly: true });
       await reads(a, 0);
@@ -238,7 +238,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([0, 1]);
     });
 
-    test('costs no more calls than a write, from the second read of a claim on', async () => {
+    test('cost no more calls than a write, from the second read of a claim on', async () => {
       const a = await pod('A');
       await reads(a, 0);
       await end(0);
@@ -253,7 +253,7 @@ describe('shared reads', () => {
       expect(await callsOf(() => writes(a, 3))).toEqual(['add']);
     });
 
-    test('is not fetched one by one in vain while a write is next', async () => {
+    test('are not fetched one by one in vain while a write is next', async () => {
       const a = await pod('A');
       const b = await pod('B', { producerOnly: true });
       await reads(a, 0);
@@ -266,8 +266,8 @@ describe('shared reads', () => {
     });
   });
 
-  describe('ends', () => {
-    test('in any order, each by itself', async () => {
+  describe('that end', () => {
+    test('do so in any order, each by itself', async () => {
       const a = await pod('A');
       await reads(a, 0, 1, 2);
       await end(2);
@@ -278,7 +278,7 @@ describe('shared reads', () => {
       expect(entity().failed.map(({ data }) => JSON.parse(data).n)).toEqual([1]);
     });
 
-    test('I6: the end of a read does not overtake that of an older write', async () => {
+    test('I6: do not overtake the end of an older write', async () => {
       const a = await pod('A');
       await prefetched(a, () => reads(a, 4, 5));
       const release = a.store.delay('finish');
@@ -294,7 +294,7 @@ describe('shared reads', () => {
       expect(started()).toEqual([0, 1, 2, 3, 4, 5, 6]);
     });
 
-    test('I6: a write does not wait for the confirmation of reads, and does not overtake their ends', async () => {
+    test('I6: do not delay a write until they are confirmed, and the write does not overtake their ends', async () => {
       const a = await pod('A');
       await prefetched(a, async () => {
         await reads(a, 4, 5);
@@ -305,13 +305,13 @@ describe('shared reads', () => {
       await end(4);
       expect(running()).toEqual([6]);
       await end(6);
-      // What was refused with the first is made good with it.
+      // The ends that were refused with the first one are made good with it.
       expect([active(), started()]).toEqual([[], [0, 1, 2, 3, 4, 5, 6]]);
       expect(a.store.calls).toContain('resync');
       release();
     });
 
-    test('I6: a crash before the end of a read was confirmed puts it before the write again', async () => {
+    test('I6: run before the write again after a crash, if their end was not confirmed', async () => {
       const a = await pod('A');
       await prefetched(a, async () => {
         await reads(a, 4, 5);
@@ -333,7 +333,7 @@ describe('shared reads', () => {
       expect(cluster.starts.slice(-2)).toEqual(['B:1:4', 'B:1:6']);
     });
 
-    test('race 28: after a lost answer nothing starts until all reads have ended, and none runs twice', async () => {
+    test('race 28: hold back all starts after a lost response until all reads have ended, and none runs twice', async () => {
       const a = await pod('A');
       await reads(a, 0, 1, 2);
       await writes(a, 3);
@@ -350,8 +350,8 @@ describe('shared reads', () => {
     });
   });
 
-  describe('a pod that dies', () => {
-    test('race 7: nobody is blamed; its reads run one at a time, in order, and then beside each other again', async () => {
+  describe('on a pod that dies', () => {
+    test('race 7: cause no suspect; they run one at a time, in order, and then alongside each other again', async () => {
       const a = await pod('A');
       await reads(a, 0, 1, 2);
       await end(1);
@@ -371,7 +371,7 @@ describe('shared reads', () => {
       for (const zombie of dead) await zombie.end();
     });
 
-    test('I1: a lost entity waits for all its reads before anything of it starts here again', async () => {
+    test('I1: must all end before any job of a lost entity starts here again', async () => {
       const a = await pod('A');
       await reads(a, 0, 1);
       const [zero, one] = [cluster.job(0), cluster.job(1)];
@@ -387,10 +387,10 @@ describe('shared reads', () => {
     });
   });
 
-  describe('a read that fails', () => {
+  describe('that fail', () => {
     const twice = (delay: number): JobOptions => ({ attempts: 2, backoff: { type: 'fixed', delay } });
 
-    test('race 6: is the next again; what runs beside it ends, and nothing new starts before it', async () => {
+    test('race 6: come next again; the reads alongside them end, and nothing new starts before them', async () => {
       const a = await pod('A');
       await add(a, 'read', 0, twice(SECOND));
       await reads(a, 1);
@@ -409,7 +409,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([3]);
     });
 
-    test('runs again beside the others, when its time has come', async () => {
+    test('run alongside the others again when their backoff is over', async () => {
       const a = await pod('A');
       await add(a, 'read', 0, twice(SECOND));
       await reads(a, 1);
@@ -421,7 +421,7 @@ describe('shared reads', () => {
       expect(a.store.calls).not.toContain('resync');
     });
 
-    test('without a backoff runs again at once', async () => {
+    test('run again at once without a backoff', async () => {
       const a = await pod('A');
       await add(a, 'read', 0, twice(0));
       await reads(a, 1, 2);
@@ -435,7 +435,7 @@ describe('shared reads', () => {
     test.each([
       [1, 3],
       [3, 1],
-    ])('two wait for the later of their times (%i s, %i s)', async (first, second) => {
+    ])('wait together for the later of their backoffs (%i s, %i s)', async (first, second) => {
       const a = await pod('A');
       await add(a, 'read', 0, twice(first * SECOND));
       await add(a, 'read', 1, twice(second * SECOND));
@@ -451,7 +451,7 @@ describe('shared reads', () => {
       expect(started().filter(n => n < 2)).toHaveLength(4);
     });
 
-    test('counts one try where the answer was lost, and what runs beside it is not given back', async () => {
+    test('count one attempt if the response was lost, and the reads alongside are not given back', async () => {
       const a = await pod('A');
       await add(a, 'read', 0, { ...twice(SECOND), attempts: 3 });
       await reads(a, 1);
@@ -466,13 +466,13 @@ describe('shared reads', () => {
       expect(started()).toEqual([0, 1, 0]);
     });
 
-    test('I6: does not put back what has ended and is not confirmed', async () => {
+    test('I6: do not put back reads that have ended and are not confirmed', async () => {
       const a = await pod('A');
       await add(a, 'read', 0, twice(0));
       await reads(a, 1);
       a.store.next('finish', 'refuse');
       const [zero, one] = [cluster.job(0), cluster.job(1)];
-      // Both end before the first of them is answered.
+      // Both end before the response to the first arrives.
       await Promise.all([one.end(), zero.fail()]);
       expect(running()).toEqual([0]);
       await end(0);
@@ -480,7 +480,7 @@ describe('shared reads', () => {
       expect(a.log.lines.filter(line => line.includes('could not'))).toEqual([]);
     });
 
-    test('is relaxed where its type is: the others go on', async () => {
+    test('let the others go on if their type has relaxed order', async () => {
       const a = await typed('A', { ordering: 'relaxed' });
       await add(a, 'read', 0, twice(SECOND));
       await reads(a, 1);
@@ -491,7 +491,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([0, 1, 2]);
     });
 
-    test('and blocks: those beside it end, and all others wait for a person', async () => {
+    test('block if they have no attempts left: the reads alongside end, and all other jobs wait for an operator', async () => {
       const a = await typed('A', { onExhausted: 'block' });
       await reads(a, 0, 1);
       await writes(a, 2);
@@ -507,7 +507,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([2]);
     });
 
-    test('where two block, a person decides about one after the other, and neither runs again unasked', async () => {
+    test('block one after the other: an operator decides about each, and neither runs again without a decision', async () => {
       const a = await typed('A', { onExhausted: 'block' });
       await reads(a, 0, 1);
       await cluster.job(1).fail(new Error('one'));
@@ -523,7 +523,7 @@ describe('shared reads', () => {
       await end(0);
     });
 
-    test('of two, one to be tried again and one that blocks, both are kept', async () => {
+    test('both stay if one of two is retried and the other blocks', async () => {
       const a = await typed('A', { onExhausted: 'block' });
       await add(a, 'read', 0, twice(SECOND));
       await reads(a, 1);
@@ -541,8 +541,8 @@ describe('shared reads', () => {
     });
   });
 
-  describe('the entity is given up', () => {
-    test('a pause lets the reads end, and gives back the rest', async () => {
+  describe('of an entity that its pod releases', () => {
+    test('end during a pause, and the rest is given back', async () => {
       const a = await pod('A');
       await reads(a, 0, 1);
       await writes(a, 2);
@@ -562,7 +562,7 @@ describe('shared reads', () => {
       expect(running()).toEqual([3]);
     });
 
-    test('race 12: a shutdown hands it over when all reads have ended', async () => {
+    test('race 12: end before a shutdown hands the entity over', async () => {
       const a = await pod('A');
       const b = await pod('B');
       await reads(a, 0, 1);
@@ -578,7 +578,7 @@ describe('shared reads', () => {
       expect(cluster.starts.at(-1)).toBe('B:1:3');
     });
 
-    test('race 32: a job of an unknown name is left once the reads before it have ended', async () => {
+    test('race 32: end before the pod defers a job of an unknown name', async () => {
       const a = await cluster.pod('A', {}, ['read']);
       await reads(a, 0, 1);
       await writes(a, 2);
@@ -592,7 +592,7 @@ describe('shared reads', () => {
       expect(cluster.starts.at(-1)).toBe('B:1:2');
     });
 
-    test('race 16: for room it gives way between reads, and not while others would wait for one that runs for long', async () => {
+    test('race 16: let others have the room between reads, but not while the others would wait for a read that runs for long', async () => {
       cluster.mostReads = 3;
       const small = await pod('S', { maxWorkersPerPod: 1, entities: { account: { maxSharedReads: 3 } } });
       await reads(small, ...Array.from({ length: 100 }, (_, i) => i));

@@ -1,4 +1,4 @@
-/** The phases of a worker: a transition that is not in the table is refused. `house.test.ts` compares the table with the document. */
+/** The phases of a worker: a transition outside the table is refused. `house.test.ts` compares the table with the document. */
 import {
   InvariantError,
   phaseAfter,
@@ -31,7 +31,7 @@ test.each(all.filter(({ isAllowed }) => !isAllowed))(
   },
 );
 
-test('a worker that has ended stays so, and every phase but the last can be left', () => {
+test('a worker that has ended stays ended, and every phase but the last can be left', () => {
   const left = new Set(all.filter(({ isAllowed }) => isAllowed).map(({ phase }) => phase));
   expect(PHASES.filter(phase => !left.has(phase))).toEqual(['ended']);
 });
