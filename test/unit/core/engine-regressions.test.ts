@@ -1,4 +1,4 @@
-/** The core in the corners that reviews have found: each test failed before its cause was mended. */
+/** Regressions of the core: each test failed before its bug was fixed. */
 import type { EntityRef } from '../../../src/core/model/entity.js';
 import { settle } from '../../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
@@ -15,11 +15,11 @@ describe('the engine', () => {
   });
   afterEach(() => cluster.close());
 
-  /** A job that came into the queue without anybody being told. */
+  /** Adds a job to the queue without a wake-up. */
   const plant = (n: number, id = '1') =>
     cluster.server.entity({ type: 'account', id }).wait.push(plantedJob(`planted-${n}`, `{"n":${n}}`));
 
-  test('several enqueues meet a release that is refused: one look, and each job once', async () => {
+  test('claims once when several enqueues meet a refused release, and runs each job once', async () => {
     await a.add('1', 0);
     a.store.before('release', () => plant(1));
     const letThrough = a.store.hold('release');
@@ -31,7 +31,7 @@ describe('the engine', () => {
     expect(a.store.calls.filter(call => call === 'tryClaim')).toHaveLength(1);
   });
 
-  test('a worker that is refused again and again says why once, and goes on when it no longer is', async () => {
+  test('logs once why a worker is refused again and again, and goes on when it no longer is', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1);
     a.store.break('refuse');
@@ -44,7 +44,7 @@ describe('the engine', () => {
     await cluster.job(1).end();
   });
 
-  test('closing twice waits twice: nothing is disconnected while a handler runs', async () => {
+  test('disconnects nothing while a handler runs, even if it is closed twice', async () => {
     cluster.instant = false;
     await a.add('1', 0);
     const closed = Promise.all([a.engine.close(), a.engine.close(), a.engine.drain()]);
@@ -55,7 +55,7 @@ describe('the engine', () => {
     expect(a.store.calls.filter(call => call === 'close')).toHaveLength(1);
   });
 
-  test('a hand-over waits for the ends that are under way', async () => {
+  test('waits at a hand-over for the ends that are under way', async () => {
     cluster.instant = false;
     await a.add('1', 0);
     const letThrough = a.store.hold('finish');
@@ -68,7 +68,7 @@ describe('the engine', () => {
     expect(a.store.calls).toContain('release');
   });
 
-  test('a hand-over makes good the ends that were refused: nobody runs a finished job again', async () => {
+  test('makes good refused ends at a hand-over, so that no pod runs a finished job again', async () => {
     cluster.instant = false;
     await a.add('1', 0);
     await cluster.pod('B');
@@ -80,7 +80,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0']);
   });
 
-  test('I6: a job that waits for a valid lease is not forgotten by an idle release on the renewal that brings it', async () => {
+  test('I6: does not forget a job that waits for a valid lease when an idle release meets the renewal that brings it', async () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
     await a.addForLater('1', 9);
@@ -94,7 +94,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
   });
 
-  test('a claim is deleted and granted again before the first answer has come: each job runs once', async () => {
+  test('runs each job once if a claim is deleted and granted again before the first response arrives', async () => {
     cluster.instant = false;
     const open = [a.store.hold('add'), a.store.hold('add')];
     const first = a.add('1', 0);
@@ -109,7 +109,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
   });
 
-  test('I7: one sweep finds all that is due, however much it is', async () => {
+  test('I7: finds all due entities in one sweep, however many there are', async () => {
     for (let i = 0; i < 350; i++) {
       plant(i, `e${i}`);
       cluster.server.lowerDue(cluster.server.entity({ type: 'account', id: `e${i}` }), cluster.clock.monotonicMs());
@@ -118,7 +118,7 @@ describe('the engine', () => {
     expect(new Set(cluster.starts).size).toBe(350);
   });
 
-  test('a job that is added while a late answer brings nothing is fetched by the end of the running one', async () => {
+  test('fetches a job with the end of the running one if it was added while a late response brought nothing', async () => {
     cluster.instant = false;
     const b = await cluster.pod('B');
     await a.add('1', 0, 1, 2, 3);
@@ -134,7 +134,7 @@ describe('the engine', () => {
     expect(cluster.starts.at(-1)).toBe('A:1:4');
   });
 
-  test('race 7: jobs of a dead owner are fetched one at a time, also after a connection has broken', async () => {
+  test('race 7: fetches jobs of a dead owner one at a time, also after a lost connection', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
     for (const n of [0, 1, 2, 3]) await cluster.job(n).end();
@@ -153,11 +153,11 @@ describe('the engine', () => {
 
   test.each([
     ['no message', Object.assign(new Error(), { message: undefined })],
-    ['a message that is no text', Object.assign(new Error(), { message: { why: 1 } })],
+    ['a message that is not a string', Object.assign(new Error(), { message: { why: 1 } })],
     ['nothing at all', undefined],
     ['an object without a text', Object.create(null)],
     ['half of a surrogate pair', new Error('\ud800')],
-  ])('a handler throws %s: the job is failed with a text, and its successor runs', async (_, thrown) => {
+  ])('fails a job with a text if its handler throws %s, and runs its successor', async (_, thrown) => {
     cluster.instant = false;
     await a.add('1', 0, 1);
     await cluster.job(0).fail(thrown ?? null);

@@ -1,6 +1,6 @@
 /**
- * The core on the memory store and a clock that the test moves: order, leases, and the races of the design, each forced
- * by a barrier. Numbers are those of the design's invariants (I) and races.
+ * The core on the store in memory and a clock that the test moves: order, leases, and races, each forced
+ * by a barrier. The numbers of invariants (I) and races are from `docs/protocol.md`.
  */
 import { settle } from '../../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
@@ -16,7 +16,7 @@ describe('the engine', () => {
   });
   afterEach(() => cluster.close());
 
-  test('jobs of one entity run in order; those of another beside them', async () => {
+  test('runs jobs of one entity in order, and jobs of another entity alongside them', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1, 2);
     await a.add('2', 10);
@@ -26,7 +26,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:2:10', 'A:1:1', 'A:1:2']);
   });
 
-  test('a job that fails is failed with its reason, and its successor runs', async () => {
+  test('fails a job with the reason of its handler, and runs its successor', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1);
     await cluster.job(0).fail();
@@ -38,7 +38,7 @@ describe('the engine', () => {
     expect(a.log.lines.join()).toContain('"withdraw") of account:1 failed: the handler threw');
   });
 
-  test('the window: one job at rest, more only when the end of a job has brought the next', async () => {
+  test('prefetches one job at rest, and more only when the end of a job has brought the next one', async () => {
     cluster.instant = false;
     await a.add('1', ...Array.from({ length: 20 }, (_, n) => n));
     const active = () => cluster.server.entity({ type: 'account', id: '1' }).active.length;
@@ -52,7 +52,7 @@ describe('the engine', () => {
     expect(seen.at(-1)).toBeGreaterThan(3);
   });
 
-  test('I2: after a stall no prefetched job starts before the lease is known to be valid', async () => {
+  test('I2: starts no prefetched job after a stall before the lease is known to be valid', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1, 2, 3);
     await cluster.job(0).end();
@@ -65,7 +65,7 @@ describe('the engine', () => {
     expect(cluster.running.map(({ n }) => n)).toEqual([2]);
   });
 
-  test('I2: the wall clock counts too, since a suspended machine stops the other', async () => {
+  test('I2: counts a lease by the wall clock too, because a suspended machine stops the other clock', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1, 2);
     await cluster.job(0).end();
@@ -77,13 +77,13 @@ describe('the engine', () => {
     expect(cluster.running.map(({ n }) => n)).toEqual([2]);
   });
 
-  test('I1, I3: a pod that is cut off loses the entity; its handler is told, its end does not count, and nothing more starts there', async () => {
+  test('I1, I3: when a pod is cut off, it loses the entity, its handler is told, its end does not count, and nothing more starts there', async () => {
     cluster.instant = false;
     const b = await cluster.pod('B');
     await a.add('1', 0, 1, 2);
     const zombie = cluster.job(0);
     a.store.break('drop');
-    // B must be able to run job 0 beside the zombie: that is what the fencing token is for.
+    // B must be able to run job 0 alongside the zombie: the fencing token exists for this.
     cluster.forget(zombie);
     await cluster.clock.advance(2 * LEASE_MS);
     expect(cluster.starts).toEqual(['A:1:0', 'B:1:0']);
@@ -101,7 +101,7 @@ describe('the engine', () => {
     expect(b.log.lines).toEqual([]);
   });
 
-  test('each run has a signal of its own, which goes with it, under one claim', async () => {
+  test('gives each run a signal of its own, which ends with it, under one claim', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1);
     const first = cluster.job(0).context;
@@ -116,11 +116,11 @@ describe('the engine', () => {
     await cluster.job(1).end();
   });
 
-  test('no job starts on a pod while a lost handler of the entity is unsettled there', async () => {
+  test('starts no job on a pod while a lost handler of the entity is unsettled there', async () => {
     cluster.instant = false;
     await a.add('1', 0);
     const zombie = cluster.job(0);
-    // Somebody deletes the claim: the pod is told so by its next renewal.
+    // The claim is deleted: the pod learns of it with its next renewal.
     cluster.server.entity({ type: 'account', id: '1' }).owner = undefined;
     await cluster.clock.advance(LEASE_MS / 3);
     expect(zombie.context.signal.aborted).toBe(true);
@@ -134,7 +134,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:0', 'A:1:1']);
   });
 
-  test('an end that was never sent counts before that of its successor, which was fetched already', async () => {
+  test('counts an end that was never sent before the end of its prefetched successor', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1, 2, 3);
     await cluster.job(0).end();
@@ -153,7 +153,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2', 'A:1:3']);
   });
 
-  test('race 1: the answer to an end is lost after it was executed: nothing runs twice, nothing is forgotten', async () => {
+  test('race 1: runs nothing twice and forgets nothing if the response to an executed end is lost', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1, 2);
     a.store.next('finish', 'lose');
@@ -163,7 +163,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
   });
 
-  test('race 28: an end that was never executed is made good, and the job does not run again', async () => {
+  test('race 28: makes good an end that was never executed, and does not run the job again', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1, 2, 3);
     await cluster.job(0).end();
@@ -176,7 +176,7 @@ describe('the engine', () => {
     expect(cluster.server.entity({ type: 'account', id: '1' }).active).toEqual([]);
   });
 
-  test('races 2 and 25: the store is away for longer than the lease while a handler runs; it does not run beside itself, nor again', async () => {
+  test('races 2 and 25: runs a handler neither alongside itself nor again if the store is away for longer than the lease', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1);
     a.store.break('drop');
@@ -190,14 +190,14 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
   });
 
-  test('race 26: the answer to a cold claim is lost: the pod finds out, and the job runs once', async () => {
+  test('race 26: runs the job once if the response to a cold claim is lost, which the pod finds out', async () => {
     a.store.next('add', 'lose');
     await expect(a.add('1', 0)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     await settle();
     expect(cluster.starts).toEqual(['A:1:0']);
   });
 
-  test('race 26: … also when nobody but the sweep can find out', async () => {
+  test('race 26: runs the job once if the response to a cold claim is lost and only the sweep can find out', async () => {
     a.store.next('add', 'lose');
     a.store.next('tryClaim', 'drop');
     await expect(a.add('1', 0)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
@@ -205,7 +205,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0']);
   });
 
-  test('race 27: a fetch and a resync whose answers are lost make no difference', async () => {
+  test('race 27: behaves the same if the responses to a fetch and a resync are lost', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1, 2);
     a.store.next('finish', 'lose');
@@ -218,7 +218,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
   });
 
-  test('race 37: jobs that are fetched in the store’s books and unknown to the idle worker are found by the renewal', async () => {
+  test('race 37: finds jobs with the renewal that are fetched in the store but unknown to the idle worker', async () => {
     await a.add('1', 0);
     const entity = cluster.server.entity({ type: 'account', id: '1' });
     entity.active.push({ ...plantedJob('x', '{"n":1}'), attempt: 1 });
@@ -227,7 +227,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
   });
 
-  test('a wake-up that is lost is made good by the renewal', async () => {
+  test('makes good a lost wake-up with the renewal', async () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
     cluster.server.wake = () => {};
@@ -237,7 +237,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
   });
 
-  test('race 4: what is enqueued while the release is under way runs at once', async () => {
+  test('race 4: runs a job at once that is enqueued while the release is under way', async () => {
     await a.add('1', 0);
     const letThrough = a.store.hold('release');
     await cluster.clock.advance(16_000);
@@ -250,7 +250,7 @@ describe('the engine', () => {
     expect(cluster.server.entity({ type: 'account', id: '1' }).owner?.podId).toBe('A');
   });
 
-  test('race 4: … and also when the release is refused because another pod’s job came first', async () => {
+  test('race 4: runs a job at once when the release is refused because another pod’s job came first', async () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
     await cluster.clock.advance(14_900);
@@ -260,7 +260,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
   });
 
-  test('I8: an idle entity is given up after its time, and nothing of it is left', async () => {
+  test('I8: releases an idle entity after its time, and leaves nothing of it', async () => {
     await a.add('1', 0);
     await a.add('2', 1);
     await cluster.clock.advance(17_000);
@@ -270,7 +270,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:2:1', 'A:1:2']);
   });
 
-  test('a delayed job runs when its time has come: on a live worker, and on none', async () => {
+  test('runs a delayed job when it is due, on a live worker or on a new one', async () => {
     const enqueue = (entityId: string, n: number, delay: number) =>
       a.engine.enqueue({ entityType: 'account', entityId, name: 'w', data: { n }, options: { delay } });
     await a.add('1', 0);
@@ -284,7 +284,7 @@ describe('the engine', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:2:2']);
   });
 
-  test('I7: the work of a pod that died is taken over within a lease and a sweep', async () => {
+  test('I7: takes over the work of a dead pod within a lease and a sweep', async () => {
     cluster.instant = false;
     const b = await cluster.pod('B');
     await a.add('1', 0, 1);
@@ -299,7 +299,7 @@ describe('the engine', () => {
     await dead.end();
   });
 
-  test('shutdown: the running job ends, the rest goes to another pod at once, in order', async () => {
+  test('ends the running job at shutdown, and leaves the rest to another pod at once, in order', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1, 2, 3);
     await cluster.job(0).end();
@@ -318,7 +318,7 @@ describe('the engine', () => {
     expect(b.log.lines).toEqual([]);
   });
 
-  test('the line about jobs that did not end counts them all and names five', async () => {
+  test('logs at shutdown how many jobs did not end, and names five of them', async () => {
     cluster.instant = false;
     for (let id = 1; id <= 7; id++) await a.add(`${id}`, id);
     const closed = a.engine.close();
@@ -330,7 +330,7 @@ describe('the engine', () => {
     for (let id = 1; id <= 7; id++) await cluster.job(id).end();
   });
 
-  test('race 12: a shutdown that times out does not give up the claim of a running handler', async () => {
+  test('race 12: keeps the claim of a running handler when a shutdown times out', async () => {
     cluster.instant = false;
     await a.add('1', 0, 1);
     const b = await cluster.pod('B');
@@ -349,7 +349,7 @@ describe('the engine', () => {
     expect(b.log.lines).toEqual([]);
   });
 
-  test('races 15 and 29: claims are renewed as long as any answer comes, and not when none does', async () => {
+  test('races 15 and 29: renews claims as long as any response arrives, and not when none does', async () => {
     cluster.instant = false;
     await a.add('1', 0);
     const renewals = () => a.store.calls.filter(call => call === 'renew').length;
@@ -362,14 +362,14 @@ describe('the engine', () => {
     expect(renewals()).toBe(whenSilent);
   });
 
-  test('a pod without handlers of a type routes its jobs to one that has them', async () => {
+  test('routes jobs from a pod without their handlers to a pod that has them', async () => {
     const request = { entityType: 'order', entityId: 1, name: 'ship', data: {} };
     expect(await a.engine.enqueue(request)).toMatchObject({ entityType: 'order', entityId: '1' });
     expect(cluster.server.entity({ type: 'order', id: '1' }).owner).toBeUndefined();
     expect(cluster.server.due.has('order:1')).toBe(true);
   });
 
-  test('a job that no handler knows fails with a typed reason that names the remedies', async () => {
+  test('fails a job that no handler knows with a typed reason that names the remedies', async () => {
     await a.engine.enqueue({ entityType: 'account', entityId: '9', name: 'w', data: { n: 1 } });
     await settle();
     expect(cluster.starts).toEqual(['A:9:1']);

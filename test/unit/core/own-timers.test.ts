@@ -1,4 +1,4 @@
-/** The library's own timers and clocks, in a test file that has replaced the global ones before it loads the library. */
+/** The library's own timers and clocks, in a test file that replaces the global ones before it loads the library. */
 import { jest } from '@jest/globals';
 
 const realMs = Date.now();
@@ -19,7 +19,7 @@ test.each([
     await new Promise(resolve => setTimeout(resolve, 2));
     await nextTurn();
     expect(monotonicMs()).toBeGreaterThan(startedMs);
-    // The wall clock may be set while the test runs, but not by decades.
+    // The wall clock may be changed while the test runs, but not by decades.
     expect(Math.abs(wallMs() - realMs)).toBeLessThan(365 * 86_400_000);
   } finally {
     jest.useRealTimers();

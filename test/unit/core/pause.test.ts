@@ -1,4 +1,4 @@
-/** Pause and resume as the engine sees them: what starts in between, with one handler and with several. */
+/** Pause and resume in the engine: what starts in between, with one handler and with several. */
 import { settle } from '../../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
 
@@ -23,7 +23,7 @@ describe('a pause', () => {
     await a.engine.control.pause(entity, isPaused);
     await settle();
   };
-  /** Job 2 runs, and what follows is fetched. */
+  /** Job 2 runs, and the jobs behind it are fetched. */
   const withPrefetched = async () => {
     await a.add('1', 0, 1, 2, 3, 4, 5, 6);
     await cluster.job(0).end();
@@ -31,7 +31,7 @@ describe('a pause', () => {
     expect(stored().active.length).toBeGreaterThan(1);
   };
 
-  test('what is fetched goes back while the running job runs on; after a resume all run in their order', async () => {
+  test('gives fetched jobs back while the running job goes on; after a resume all run in order', async () => {
     await withPrefetched();
     await pause();
     expect(stored().active).toHaveLength(1);
@@ -44,7 +44,7 @@ describe('a pause', () => {
     expect(cluster.starts).toEqual(starts(0, 1, 2, 3, 4, 5, 6));
   });
 
-  test('paused and resumed at once, the next job follows the running one, without a pause', async () => {
+  test('has no effect on the next job if the resume follows at once', async () => {
     await withPrefetched();
     await pause();
     await pause(false);
@@ -52,17 +52,17 @@ describe('a pause', () => {
     expect(cluster.running.map(({ n }) => n)).toEqual([3]);
   });
 
-  /** A pause of which no word comes, only the mark in the claim. */
+  /** A pause whose wake-up is lost, so that only the mark in the claim remains. */
   const pauseUnheard = () => {
     stored().paused = true;
     const { owner } = stored();
     if (owner) owner.recall = 'pause';
   };
 
-  test('the word is lost: the end of the running job tells, and at most one more has started', async () => {
+  test('is noticed with the end of the running job if its wake-up is lost, and at most one more job starts', async () => {
     await a.add('1', ...Array(16).keys());
     for (const n of [0, 1, 2, 3, 4]) await cluster.job(n).end();
-    // More are fetched than the two that an end may let start before it tells.
+    // More jobs are prefetched than the two that may start after an end before the pause is noticed.
     expect(stored().active.length).toBeGreaterThan(4);
     const letThrough = a.store.hold('finish');
     pauseUnheard();
@@ -75,7 +75,7 @@ describe('a pause', () => {
     expect(stored().wait.map(({ data }) => JSON.parse(data).n)).toEqual([7, 8, 9, 10, 11, 12, 13, 14, 15]);
   });
 
-  test('several handlers, and the word is lost: one that is free asks, hears it, and works on after the resume', async () => {
+  test('is noticed by a free handler if its wake-up is lost and several handlers run, and work goes on after the resume', async () => {
     cluster.atOnce = 3;
     const b = await cluster.pod('B', { entities: { order: {}, account: { maxWorkersPerEntity: 3 } } });
     await a.engine.close();
@@ -89,7 +89,7 @@ describe('a pause', () => {
     expect(cluster.running.map(({ n }) => n)).toEqual([0, 1, 2]);
   });
 
-  test('a job that waits for no time for its next try, and a pause: it is the first after the resume', async () => {
+  test('keeps a job with a retry due at once as the first after the resume', async () => {
     await a.engine.enqueue({
       entityType: 'account',
       entityId: '1',
@@ -110,7 +110,7 @@ describe('a pause', () => {
     expect(cluster.starts).toEqual(starts(0, 0));
   });
 
-  test('what an earlier call brings after the recall goes back, too', async () => {
+  test('also gives back the jobs that an earlier call brings after the recall', async () => {
     await withPrefetched();
     const answers = [a.store.hold('finish'), a.store.hold('giveBack')];
     await cluster.job(2).end();
@@ -126,7 +126,7 @@ describe('a pause', () => {
     expect(cluster.running.map(({ n }) => n)).toEqual([4]);
   });
 
-  test('the answer to the giving back is lost: it begins anew, and nothing runs that was paused', async () => {
+  test('leads to a resync if the response to the giving back is lost, and nothing paused runs', async () => {
     await withPrefetched();
     a.store.next('giveBack', 'lose');
     await pause();
@@ -138,7 +138,7 @@ describe('a pause', () => {
     expect(cluster.running.map(({ n }) => n)).toEqual([3]);
   });
 
-  test('several handlers: those that run end by themselves, and their ends count at once; a resume goes on beside them', async () => {
+  test('lets the running jobs of several handlers end by themselves; their ends count at once, and a resume goes on alongside them', async () => {
     cluster.atOnce = 3;
     const b = await cluster.pod('B', { entities: { order: {}, account: { maxWorkersPerEntity: 3 } } });
     await a.engine.close();

@@ -1,6 +1,6 @@
 /**
- * Races of time: deadlines that differ from claim to claim, clocks that jump, a machine that stands still. Each clock
- * stands until the test moves it; numbers are those of the design's invariants (I) and races.
+ * Races of time: deadlines that differ from claim to claim, clocks that jump, a suspended machine. Each clock
+ * stands until the test moves it. The numbers of invariants (I) and races are from `docs/protocol.md`.
  */
 import { settle } from '../../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
@@ -29,7 +29,7 @@ describe('races of time', () => {
     expect(stored().active).toHaveLength(2);
   };
 
-  test('race 3: a claim that outlives the last renewal of its dead pod is found when its own time has come', async () => {
+  test('race 3: a claim that outlives the last renewal of its dead pod is found when it expires', async () => {
     await a.add('early', 0);
     await cluster.clock.advance(0.3 * LEASE_MS);
     await a.add('late', 1);
@@ -38,7 +38,7 @@ describe('races of time', () => {
     a.store.break('drop');
     const b = await cluster.pod('B');
     const untilMs = stored('late').owner?.untilMs ?? 0;
-    // At the deadline of the pod's last renewal somebody looks at both: one of them has a live owner still.
+    // At the deadline of the pod's last renewal a sweep looks at both claims: one of them still has a live owner.
     await cluster.clock.advance((stored('early').owner?.untilMs ?? 0) - cluster.clock.monotonicMs());
     for (const id of ['early', 'late']) cluster.server.wake('B', stored(id));
     await settle();
@@ -51,12 +51,12 @@ describe('races of time', () => {
     for (const handler of dead) await handler.end();
   });
 
-  test('race 20: a machine that was suspended starts nothing that it had fetched, although its monotonic clock stood still', async () => {
+  test('race 20: a machine that was suspended starts nothing that it had prefetched, although its monotonic clock stood still', async () => {
     const b = await cluster.pod('B');
     await withPrefetched();
     const zombie = cluster.job(2);
     const before = cluster.clock.monotonicMs();
-    // While A stands still others are heard, its lease runs out in the store, and B takes over.
+    // While A is suspended others are heard, its lease expires in the store, and B takes over.
     cluster.server.heard = { sinceMs: Number.NEGATIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
     stored().owner = { podId: 'A', epoch: stored().owner?.epoch ?? 0, untilMs: 0 };
     cluster.forget(zombie);
@@ -76,7 +76,7 @@ describe('races of time', () => {
     expect(b.log.lines).toEqual([]);
   });
 
-  test('race 20: a wall clock that jumps ahead costs a renewal, and no job', async () => {
+  test('race 20: a wall clock that jumps ahead costs one renewal, and no job', async () => {
     await withPrefetched();
     cluster.clock.jumpWall(HOUR_MS);
     await cluster.job(2).end();
@@ -86,7 +86,7 @@ describe('races of time', () => {
     expect(a.store.calls).not.toContain('resync');
   });
 
-  test('race 20: a wall clock that is set back stops no renewal from counting', async () => {
+  test('race 20: a wall clock that is set back does not make renewals invalid', async () => {
     await withPrefetched();
     cluster.clock.jumpWall(-HOUR_MS);
     await cluster.clock.advance(3 * LEASE_MS);
@@ -96,7 +96,7 @@ describe('races of time', () => {
     letThrough();
   });
 
-  test('race 20: tokens grow although the clock that they come from is set back', async () => {
+  test('race 20: tokens grow even if the clock that they come from is set back', async () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
     const first = BigInt(cluster.job(0).context.fencingToken);

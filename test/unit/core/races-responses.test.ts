@@ -1,11 +1,11 @@
 /**
- * Races of answers: several that come at once, one that comes after the world has moved on, one that says that a job is
- * gone. Barriers and scripted faults only; numbers are those of the design's invariants (I) and races.
+ * Races of responses: several that arrive at once, one that arrives after the state has changed, one that says that a job is
+ * gone. Barriers and scripted faults only. The numbers of invariants (I) and races are from `docs/protocol.md`.
  */
 import { settle } from '../../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod, type Running } from '../../support/memory-pods.js';
 
-describe('races of answers', () => {
+describe('races of responses', () => {
   let cluster: MemoryPods;
   let a: Pod;
 
@@ -33,7 +33,7 @@ describe('races of answers', () => {
     expect(active()).toEqual([2, 3]);
   };
 
-  test('I6: answers that come at once are used in the order of their requests', async () => {
+  test('I6: responses that arrive at once are used in the order of their requests', async () => {
     await withPrefetched(4, 5, 6, 7);
     const answers = [a.store.hold('finish'), a.store.hold('finish')];
     await cluster.job(2).end();
@@ -45,7 +45,7 @@ describe('races of answers', () => {
     expect(cluster.starts).toEqual(starts('A', 0, 1, 2, 3, 4, 5, 6, 7));
   });
 
-  test('a pod that has closed starts nothing, although the claim that it had asked for is granted then', async () => {
+  test('a pod that has closed starts nothing, even if its claim is granted afterwards', async () => {
     const letThrough = a.store.hold('add');
     const added = a.add('1', 0);
     const closed = a.engine.close();
@@ -58,13 +58,13 @@ describe('races of answers', () => {
     expect(cluster.starts).toEqual([]);
   });
 
-  test('I6: a job at hand that waits for a lease is not forgotten by an idle release that comes first', async () => {
+  test('I6: a fetched job that waits for a lease is not forgotten if an idle release comes first', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;
     await a.add('1', 0);
     await a.addForLater('1', 9);
     await cluster.clock.advance(14_500);
-    // By its own clocks A has no lease any more, and none of the next renewals brings one; in the store it is the owner.
+    // By its own clocks A has no lease any more, and none of the next renewals brings one. In the store it is the owner.
     cluster.clock.jumpWall(LEASE_MS);
     a.store.next('renew', 'drop');
     a.store.next('renew', 'drop');
@@ -76,7 +76,7 @@ describe('races of answers', () => {
     expect(cluster.starts).toEqual(starts('A', 0, 1, 2));
   });
 
-  test('race 5: a person removes the running job: its end is refused, and its worker goes on under the same claim', async () => {
+  test('race 5: if an operator removes the running job, its end is refused, and its worker goes on under the same claim', async () => {
     await a.add('1', 0, 1);
     const { token } = stored();
     stored().active = [];
@@ -90,7 +90,7 @@ describe('races of answers', () => {
     expect(a.store.calls).not.toContain('resync');
   });
 
-  test('race 7: the job that killed its pod is blamed, and not the one before it, whose end was under way', async () => {
+  test('race 7: the job that crashed its pod is suspected, not the one before it, whose end was under way', async () => {
     const options = { entities: { account: { workerConfig: { maxStalledCount: 0 } } } };
     await cluster.close();
     cluster = new MemoryPods();
@@ -122,7 +122,7 @@ describe('races of answers', () => {
     for (const handler of dead) await handler.end();
   });
 
-  test('race 4: a wake-up while the answer to an empty look is under way is not forgotten', async () => {
+  test('race 4: a wake-up is not forgotten while the response to an empty claim attempt is under way', async () => {
     const producer = await cluster.pod('P', { producerOnly: true });
     await cluster.clock.advance(LEASE_MS);
     const late = a.store.hold('tryClaim');
@@ -135,7 +135,7 @@ describe('races of answers', () => {
     expect(cluster.starts).toEqual(starts('A', 0));
   });
 
-  test('race 11: what is added while the answer to an empty look is under way is found by the next sweep', async () => {
+  test('race 11: the next sweep finds a job that is added while the response to an empty claim attempt is under way', async () => {
     const producer = a.store.asStore();
     const late = a.store.hold('tryClaim');
     cluster.server.lowerDue(stored(), cluster.clock.monotonicMs());

@@ -1,6 +1,6 @@
 /**
- * Races of the design that `engine.test.ts` does not force: one test for each guard of the core that no other test
- * misses when it is taken out. Barriers and scripted faults only; numbers are those of the design.
+ * Races that `engine.test.ts` does not force: one test for each guard of the core that no other test
+ * misses when it is taken out. Barriers and scripted faults only; their numbers are from `docs/protocol.md`.
  */
 import { settle } from '../../support/clock.js';
 import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
@@ -29,7 +29,7 @@ describe('races of the core', () => {
     expect(active()).toEqual([2, 3]);
   };
 
-  test('races 1 and 28: a pod dies before it could make good an end that was not executed: both run again, in order', async () => {
+  test('races 1 and 28: if a pod dies before it makes good an end that was not executed, both jobs run again, in order', async () => {
     const b = await cluster.pod('B');
     await withPrefetched();
     a.store.next('finish', 'refuse');
@@ -46,7 +46,7 @@ describe('races of the core', () => {
     expect(b.log.lines).toEqual([]);
   });
 
-  test('race 1: an add that certainly was not executed is its caller’s matter alone', async () => {
+  test('race 1: an add that certainly was not executed fails for its caller and has no other effect', async () => {
     await withPrefetched();
     a.store.next('add', 'refuse');
     await expect(a.add('1', 4)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
@@ -54,7 +54,7 @@ describe('races of the core', () => {
     expect(count(a, 'resync')).toBe(0);
   });
 
-  test('race 2: an answer that is lost while a handler runs is looked into when it has ended, and not before', async () => {
+  test('race 2: a response that is lost while a handler runs is followed up when it has ended, and not before', async () => {
     await a.add('1', 0, 1);
     a.store.next('add', 'lose');
     await expect(a.add('1', 2)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
@@ -82,7 +82,7 @@ describe('races of the core', () => {
     expect(a.log.lines.filter(line => line.includes('Lost account:1'))).toHaveLength(1);
   });
 
-  test('race 25: a pod whose claim is gone does not claim anew, beside its own handler, before it has been told', async () => {
+  test('race 25: a pod whose claim is gone does not claim again, alongside its own handler, before it has been told', async () => {
     await a.add('1', 0);
     const zombie = cluster.job(0);
     stored().owner = undefined;
@@ -92,7 +92,7 @@ describe('races of the core', () => {
     expect(zombie.context.signal.aborted).toBe(true);
   });
 
-  test('race 4: the late answer to a release is not one about the claim that came after it', async () => {
+  test('race 4: a late response to a release does not affect the claim that came after it', async () => {
     await a.add('1', 0);
     await cluster.job(0).end();
     const letThrough = a.store.hold('release');
@@ -105,7 +105,7 @@ describe('races of the core', () => {
     expect(stored().owner?.podId).toBe('A');
   });
 
-  test('races 4 and 24: nor is the news that the claim before it is gone', async () => {
+  test('races 4 and 24: a late notice that the earlier claim is gone does not affect the claim that came after it', async () => {
     await a.add('1', 0);
     await cluster.job(0).end();
     const released = a.store.hold('release');
@@ -121,7 +121,7 @@ describe('races of the core', () => {
     expect(active()).toEqual([]);
   });
 
-  test('race 4: a release that is refused takes at once what it was refused for', async () => {
+  test('race 4: a refused release takes the job that it was refused for at once', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;
     cluster.server.wake = () => {};
@@ -137,7 +137,7 @@ describe('races of the core', () => {
     expect(count(a, 'resync')).toBe(0);
   });
 
-  test('race 4: no release while an answer is owed that may have brought a job', async () => {
+  test('race 4: a worker is not released while a response is pending that may have brought a job', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;
     cluster.server.wake = () => {};
@@ -151,7 +151,7 @@ describe('races of the core', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
   });
 
-  test('race 7: what a dead owner had fetched is fetched one at a time, so that a killer is alone next time', async () => {
+  test('race 7: jobs that a dead owner had fetched are fetched one at a time, so that a crashing job is alone next time', async () => {
     const b = await cluster.pod('B');
     await a.add('1', ...Array.from({ length: 9 }, (_, n) => n));
     await cluster.job(0).end();
@@ -171,7 +171,7 @@ describe('races of the core', () => {
     expect(b.log.lines).toEqual([]);
   });
 
-  test('race 12: a pod that shuts down while the answer to its claim is lost finds the claim, and hands it over', async () => {
+  test('race 12: a pod that shuts down while the response to its claim is lost finds the claim, and hands it over', async () => {
     await cluster.pod('B');
     a.store.next('add', 'lose');
     const added = a.add('1', 0);

@@ -1,4 +1,4 @@
-/** Races 13 and 32: pods of an old and a new version side by side, and jobs whose name only one of them knows. */
+/** Races 13 and 32: pods of an old and a new version side by side, and jobs with a name that only one of them knows. */
 import { LEASE_MS, MemoryPods } from '../../support/memory-pods.js';
 
 describe('a rolling deploy', () => {
@@ -10,7 +10,7 @@ describe('a rolling deploy', () => {
 
   const entity = () => cluster.server.entities.get('account:1');
 
-  test('race 13: a job that the old pod does not know is left for the new one, with all behind it', async () => {
+  test('race 13: leaves a job that the old pod does not know for the new one, with all jobs behind it', async () => {
     const old = await cluster.pod('old', {}, ['pay']);
     await old.addNamed('pay', '1', 0);
     await old.addNamed('refund', '1', 1);
@@ -30,7 +30,7 @@ describe('a rolling deploy', () => {
     );
   });
 
-  test('race 32: it does not go back and forth, and its attempts are not burnt', async () => {
+  test('race 32: does not move the job back and forth, and uses none of its attempts', async () => {
     const old = await cluster.pod('old', {}, ['pay']);
     const older = await cluster.pod('older', {}, ['pay']);
     await old.addNamed('refund', '1', 1);
@@ -44,7 +44,7 @@ describe('a rolling deploy', () => {
     expect(cluster.job(1).context.attempt).toBe(1);
   });
 
-  test('a job that nobody has known for the grace period fails, typed, and the entity goes on', async () => {
+  test('fails a job, with a typed error, whose name no pod has known for the grace period, and the entity goes on', async () => {
     const old = await cluster.pod(
       'old',
       { workerDefaults: { heartbeatTTL: LEASE_MS / 1000, unknownJobGraceMs: 20_000 } },
@@ -59,7 +59,7 @@ describe('a rolling deploy', () => {
     expect(entity()?.failed[0]?.outcome?.value).toContain('No handler on this pod for job "refund"');
   });
 
-  test('a mistyped name is told with the one that was meant, in the log and in the failure', async () => {
+  test('reports a mistyped name together with the name that was probably meant, in the log and in the failure', async () => {
     const old = await cluster.pod(
       'old',
       { workerDefaults: { heartbeatTTL: LEASE_MS / 1000, unknownJobGraceMs: 1000 } },
@@ -71,7 +71,7 @@ describe('a rolling deploy', () => {
     expect(entity()?.failed[0]?.outcome?.value).toContain('of entity type "account". Did you mean "withdraw"? Add');
   });
 
-  test('without a grace period it fails at once', async () => {
+  test('fails an unknown job at once if there is no grace period', async () => {
     const old = await cluster.pod('old', { workerDefaults: { heartbeatTTL: LEASE_MS / 1000, unknownJobGraceMs: 0 } }, [
       'pay',
     ]);
@@ -79,7 +79,7 @@ describe('a rolling deploy', () => {
     expect(entity()?.failed).toHaveLength(1);
   });
 
-  test('what is done is confirmed before the rest is left', async () => {
+  test('confirms finished work before the rest is deferred', async () => {
     cluster.instant = false;
     const old = await cluster.pod('old', {}, ['pay']);
     await old.addNamed('pay', '1', 0);
@@ -95,7 +95,7 @@ describe('a rolling deploy', () => {
     expect(cluster.starts).toEqual(['old:1:0', 'new:1:1']);
   });
 
-  test('a pod that has left an entity still adds to it, in order', async () => {
+  test('lets a pod add jobs in order to an entity that it has deferred', async () => {
     const old = await cluster.pod('old', {}, ['pay']);
     await old.addNamed('refund', '1', 1);
     await old.addNamed('pay', '1', 2);
@@ -103,7 +103,7 @@ describe('a rolling deploy', () => {
     expect(old.store.calls.filter(call => call === 'defer')).toHaveLength(1);
   });
 
-  test('an enqueue while it is being left claims the entity anew, and it is left again', async () => {
+  test('claims a deferred entity again for an enqueue, and defers it again', async () => {
     const old = await cluster.pod('old', {}, ['pay']);
     const letThrough = old.store.hold('defer');
     await old.addNamed('refund', '1', 1);
@@ -116,7 +116,7 @@ describe('a rolling deploy', () => {
     expect(cluster.starts).toEqual(['new:1:1', 'new:1:2']);
   });
 
-  test('a stream of enqueues on the old pod does not keep the entity there', async () => {
+  test('does not keep the entity on the old pod under a stream of enqueues', async () => {
     const old = await cluster.pod('old', {}, ['pay']);
     const fresh = await cluster.pod('new', {}, ['pay', 'refund']);
     await cluster.clock.advance(LEASE_MS);
@@ -141,7 +141,7 @@ describe('a rolling deploy', () => {
     expect(fresh.log.lines).toEqual([]);
   });
 
-  test('where several run at once it is left once too, and not looked at without end', async () => {
+  test('defers an entity once with several handlers, and does not inspect it endlessly', async () => {
     cluster.atOnce = 2;
     const old = await cluster.pod('old', { entities: { account: { maxWorkersPerEntity: 2 } } }, ['pay']);
     await old.addNamed('refund', '1', 1);
@@ -149,7 +149,7 @@ describe('a rolling deploy', () => {
     expect(old.store.calls.filter(call => call === 'defer')).toHaveLength(1);
   });
 
-  test('the answer to leaving is lost: the worker begins anew, and leaves it again', async () => {
+  test('resyncs if the response to the deferral is lost, and defers again', async () => {
     const old = await cluster.pod('old', {}, ['pay']);
     old.store.next('defer', 'lose');
     await old.addNamed('refund', '1', 1);

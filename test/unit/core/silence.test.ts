@@ -1,6 +1,6 @@
 /**
- * Silence, as the engine sees it: an outage that all pods share costs no claim, and a pod that was cut off says with its next
- * renewal that its job has not killed it. Neighbour: `contract/silence-contract.ts` says what silence is to a store.
+ * Silence in the engine: an outage that all pods share costs no claim, and a pod that was cut off says with its next
+ * renewal that its job did not crash it. Neighbour: `contract/silence-contract.ts` says what silence is to a store.
  */
 import type { Renewal } from '../../../src/core/ports/claims.js';
 import { settle } from '../../support/clock.js';
@@ -31,7 +31,7 @@ describe('silence', () => {
     for (const pod of pods) pod.store.mend();
   };
 
-  test('I1: an outage of three leases that all pods share: the job goes on, and starts once', async () => {
+  test('I1: an outage of three leases that all pods share lets the job go on, and starts it once', async () => {
     cutOff(a, b);
     await cluster.clock.advance(3 * LEASE_MS);
     reconnect(a, b);
@@ -45,7 +45,7 @@ describe('silence', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
   });
 
-  test('I7: a pod that died in an outage that all pods shared is taken over within two leases after it', async () => {
+  test('I7: a pod that died in an outage that all pods shared is replaced within two leases after it', async () => {
     const dead = cluster.job(0);
     cluster.forget(dead);
     cutOff(a, b);
@@ -57,7 +57,7 @@ describe('silence', () => {
     await dead.end();
   });
 
-  test('race 7: a pod that lost its claim while it was cut off renews it once more, however it learns of that: its job has not stalled', async () => {
+  test('race 7: a pod that lost its claim while it was cut off renews it once more, so that its job does not count as stalled', async () => {
     const zombie = cluster.job(0);
     const { epoch } = stored().owner ?? { epoch: 0 };
     cluster.forget(zombie);
@@ -65,7 +65,7 @@ describe('silence', () => {
     await cluster.clock.advance(2 * LEASE_MS);
     expect(stored().owner?.podId).toBe('B');
     expect(stored().active[0]?.stalled).toBe(1);
-    // Its end is refused, before any renewal gets through.
+    // Its end is refused before any renewal gets through.
     await zombie.end();
     reconnect(a);
     a.store.next('renew', 'drop');

@@ -1,4 +1,4 @@
-/** Waits in a circle: refused while all of them go on, and only then (I10). The memory of a wait that is over proves nothing. */
+/** Waits in a circle are refused while all of them last, and only then (I10). An earlier wait that is over proves nothing. */
 import { DeadlockError } from '../../../../src/core/calls/call-errors.js';
 import { settle } from '../../../support/clock.js';
 import { MemoryPods, type Pod } from '../../../support/memory-pods.js';
@@ -7,10 +7,10 @@ import { gate } from '../../../support/wait.js';
 describe('a handler that calls an entity whose handler had waited for it', () => {
   let cluster: MemoryPods;
   let pods: Pod[];
-  /** What the handler of each job does, by its number. */
+  /** What the handler of each job does, by the job's number. */
   let acts: Record<number, (pod: Pod) => unknown>;
 
-  /** Entities 1 and 2 are worked by pods of their own where there are several. */
+  /** Entities 1 and 2 are worked by pods of their own if there are several. */
   const start = async (names: readonly string[], options = {}) => {
     pods = [];
     for (const name of names) pods.push(await cluster.pod(name, options));
@@ -37,7 +37,7 @@ describe('a handler that calls an entity whose handler had waited for it', () =>
     ['on one pod', ['a']],
     ['on two pods', ['a', 'b']],
   ])('%s', (_, names) => {
-    test('is refused while that waits', async () => {
+    test('is refused while that handler waits', async () => {
       const a = await start(names);
       let thrown: unknown;
       acts = {
@@ -53,7 +53,7 @@ describe('a handler that calls an entity whose handler had waited for it', () =>
       expect(cluster.starts.map(started => started.slice(2))).not.toContain('1:3');
     });
 
-    test('is not refused when that has ended, though one of its calls still waits', async () => {
+    test('is not refused after that handler has ended, though one of its calls still waits', async () => {
       const a = await start(names);
       const held = gate();
       let inner: ReturnType<typeof watch> | undefined;
@@ -76,7 +76,7 @@ describe('a handler that calls an entity whose handler had waited for it', () =>
       expect(inner).toEqual({ result: 'free' });
     });
 
-    test('is not refused when that has given up its call and goes on', async () => {
+    test('is not refused after that handler has given up its call and goes on', async () => {
       const a = await start(names);
       const giveUp = new AbortController();
       const [held, goesOn] = [gate(), gate()];
@@ -103,7 +103,7 @@ describe('a handler that calls an entity whose handler had waited for it', () =>
       expect(results).toEqual(['later']);
     });
 
-    test('and fails with that is tried again, if it has tries left', async () => {
+    test('is retried if it fails with the refusal and has attempts left', async () => {
       const a = await start(names);
       acts = {
         1: pod => pod.call('2', 2, { timeoutMs: 1000 }, { attempts: 2, backoff: 3000 }).catch(error => error.code),
@@ -121,7 +121,7 @@ describe('a handler that calls an entity whose handler had waited for it', () =>
     });
   });
 
-  test('is not refused when the pod of that does not answer: it ends by its timeout', async () => {
+  test('is not refused if the pod of that handler does not respond: the call ends by its timeout', async () => {
     const a = await start(['a', 'b']);
     const thrown: unknown[] = [];
     acts = {
@@ -139,7 +139,7 @@ describe('a handler that calls an entity whose handler had waited for it', () =>
     expect(outer).toEqual({ result: 'over' });
   });
 
-  test('and gives up while the other pod is asked: nothing is enqueued', async () => {
+  test('enqueues nothing if it gives up while the other pod is asked', async () => {
     const a = await start(['a', 'b']);
     const thrown: unknown[] = [];
     acts = {

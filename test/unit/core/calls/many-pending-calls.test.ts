@@ -1,4 +1,4 @@
-/** Many waiting calls of one pod: bounded, and no turn of the event loop is long (I11); an answer is lost to none (I10). */
+/** Many pending calls of one pod: bounded, with no long turn of the event loop (I11), and no reply is lost (I10). */
 import { TooManyWaitingCallsError } from '../../../../src/core/calls/call-errors.js';
 import { PendingCalls } from '../../../../src/core/calls/pending-calls.js';
 import { NotExecutedError } from '../../../../src/core/model/errors.js';
@@ -8,14 +8,14 @@ import type { Replies } from '../../../../src/core/ports/replies.js';
 import { ManualClock, settle } from '../../../support/clock.js';
 import { MemoryPods } from '../../../support/memory-pods.js';
 
-describe('many calls that wait', () => {
+describe('many pending calls', () => {
   let cluster: MemoryPods;
   beforeEach(() => {
     cluster = new MemoryPods();
   });
   afterEach(() => cluster.close());
 
-  /** The codes of calls as they end, and how many have ended in one turn of the event loop at most. */
+  /** The codes of calls as they end, and the largest number of calls that ended in one turn of the event loop. */
   const watch = (calls: readonly Promise<unknown>[]) => {
     const ended: string[] = [];
     const seen = { ended, most: 0 };
@@ -35,7 +35,7 @@ describe('many calls that wait', () => {
     return seen;
   };
 
-  test('one more than a pod may have is refused, and not enqueued; when one has ended there is a place', async () => {
+  test('are limited per pod: one more is refused, and not enqueued, until another has ended', async () => {
     const added: unknown[] = [];
     const never = new Promise<never>(() => {});
     const waiting = new PendingCalls({
@@ -70,7 +70,7 @@ describe('many calls that wait', () => {
   test.each([
     ['time out', (a: { engine: { close(): Promise<void> } }) => void a, 'OUTCOME_UNKNOWN'],
     ['are closed', (a: { engine: { close(): Promise<void> } }) => void a.engine.close(), 'CLOSED'],
-  ])('and %s together end in several turns of the event loop', async (_, act, code) => {
+  ])('that %s together end in several turns of the event loop', async (_, act, code) => {
     const a = await cluster.pod('a', { producerOnly: true });
     a.store.break('drop');
     const seen = watch(Array.from({ length: 1600 }, (_, n) => a.call('1', n)));
@@ -82,7 +82,7 @@ describe('many calls that wait', () => {
     expect(seen.most).toBeLessThanOrEqual(500);
   });
 
-  test('are asked after in their turn, so many a round', async () => {
+  test('are polled in turn, a limited number per round', async () => {
     const a = await cluster.pod('a', { producerOnly: true });
     const asked: string[][] = [];
     const { replies } = a.store.asStore();
@@ -105,11 +105,11 @@ describe('many calls that wait', () => {
     Reflect.deleteProperty(replies, 'find');
   });
 
-  test('and whose answers were dropped, since the mailbox was full, are not told that their jobs were removed', async () => {
+  test('are not told that their jobs were removed if the replies were dropped because the mailbox was full', async () => {
     const a = await cluster.pod('a', { producerOnly: true });
     const b = await cluster.pod('b');
     cluster.returns = (_, n) => n;
-    // Its reader stands still.
+    // Its reader hangs.
     const { replies } = a.store.asStore();
     replies.receive = () => new Promise(() => {});
     const { entries } = cluster.server.mailbox(replies.address);
@@ -136,7 +136,7 @@ describe('many calls that wait', () => {
     await b.engine.drain();
   });
 
-  test('learn from a mailbox whose reader stands still, each with its own answer', async () => {
+  test('receive each its own reply from a mailbox whose reader hangs', async () => {
     const a = await cluster.pod('a', { producerOnly: true });
     await cluster.pod('b');
     cluster.returns = (_, n) => n;

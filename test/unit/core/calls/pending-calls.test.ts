@@ -1,4 +1,4 @@
-/** Calls that wait for the results of their jobs: they settle, whatever happens, once, and leave nothing behind. */
+/** Calls that wait for the results of their jobs: each settles exactly once, in every case, and leaves nothing behind. */
 import { DeadlockError, HandlerError } from '../../../../src/core/calls/call-errors.js';
 import type { FoundJob } from '../../../../src/core/ports/replies.js';
 import { runningJob } from '../../../../src/core/run/running-job.js';
@@ -33,7 +33,7 @@ describe('a call that waits for the result of its job', () => {
     expect(await a.call('1', 3)).toBeNull();
   });
 
-  test('leaves no timer behind: one ear is left, for all that come', async () => {
+  test('leaves no timer behind: one listener remains for all calls to come', async () => {
     const a = await cluster.pod('a');
     await a.call('1', 1);
     await cluster.clock.advance(300);
@@ -43,7 +43,7 @@ describe('a call that waits for the result of its job', () => {
     expect(cluster.clock.pendingTimers).toBe(before);
   });
 
-  test('gets what the handler throws, when no try is left', async () => {
+  test('gets the error of the handler when no attempt is left', async () => {
     const a = await cluster.pod('a');
     const cause = Object.assign(new Error('below'), { code: 7 });
     class Poor extends Error {
@@ -87,7 +87,7 @@ describe('a call that waits for the result of its job', () => {
       { message: 'odd', originalName: 'Error', originalCode: undefined },
     ],
     [new Error('x'.repeat(20_000)), { message: `${'x'.repeat(4095)}…` }],
-  ])('whatever is thrown: %#', async (thrown, expected) => {
+  ])('gets an error for each value that the handler throws: %#', async (thrown, expected) => {
     const a = await cluster.pod('a');
     cluster.returns = () => {
       throw thrown;
@@ -95,7 +95,7 @@ describe('a call that waits for the result of its job', () => {
     await expect(a.call('1', 1)).rejects.toMatchObject({ code: 'HANDLER_FAILED', ...expected });
   });
 
-  test('a result that is too large, or no JSON: the job completes, and the caller is told so', async () => {
+  test('gets an error if the result is too large or not JSON, and the job completes', async () => {
     const a = await cluster.pod('a', { maxResultBytes: 10 });
     cluster.returns = () => 'é'.repeat(4);
     expect(await a.call('1', 1)).toBe('éééé');
@@ -109,17 +109,17 @@ describe('a call that waits for the result of its job', () => {
   });
 
   test.each([
-    ['nothing says for how long', { timeoutMs: undefined }],
-    ['no time', { timeoutMs: 0 }],
-    ['a signal that is none', { signal: {} as AbortSignal }],
-    ['a cancelJob that is none', { cancelJob: 'yes' as never }],
-  ])('is refused at once: %s', async (_, wait) => {
+    ['a missing timeout', { timeoutMs: undefined }],
+    ['a timeout of 0', { timeoutMs: 0 }],
+    ['an invalid signal', { signal: {} as AbortSignal }],
+    ['an invalid cancelJob', { cancelJob: 'yes' as never }],
+  ])('is refused at once with %s', async (_, wait) => {
     const a = await cluster.pod('a');
     await expect(a.call('1', 1, wait)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     expect(a.store.calls).not.toContain('add');
   });
 
-  test('the module says for how long, where the call does not', async () => {
+  test('has the timeout of the module if the call has none', async () => {
     const a = await cluster.pod('a', { replyTimeoutMs: 2000 });
     cluster.instant = false;
     const call = watch(a.call('1', 1, { timeoutMs: undefined }));
@@ -129,7 +129,7 @@ describe('a call that waits for the result of its job', () => {
     expect(call.error).toMatchObject({ code: 'REPLY_TIMEOUT', timeoutMs: 2000 });
   });
 
-  test('what can’t be enqueued is refused as an enqueue is', async () => {
+  test('is refused like an enqueue if the job cannot be enqueued', async () => {
     const a = await cluster.pod('a', { entities: { account: { maxPending: 1 } } });
     cluster.instant = false;
     const first = a.call('1', 1);
@@ -141,7 +141,7 @@ describe('a call that waits for the result of its job', () => {
     await first;
   });
 
-  test('a timeout says what the job is doing: it runs, waits, is for later, or blocks', async () => {
+  test('says at its timeout what the job is doing: it runs, waits, is delayed, or blocks', async () => {
     const a = await cluster.pod('a', { entities: { account: { onExhausted: 'block' } } });
     cluster.instant = false;
     const calls = [a.call('1', 1), a.call('1', 2), a.call('2', 3, {}, { delay: 60_000 }), a.call('3', 4)].map(watch);
@@ -157,12 +157,12 @@ describe('a call that waits for the result of its job', () => {
       ['REPLY_TIMEOUT', 'blocked'],
     ]);
     expect(calls[0]?.error).toMatchObject({ entityType: 'account', entityId: '1', jobId: expect.any(String) });
-    // What is answered now is nobody's.
+    // A reply that arrives now has no caller.
     await cluster.job(1).end();
     await cluster.job(2).end();
   });
 
-  test('a timeout does not wait for a store that does not answer', async () => {
+  test('ends by its timeout without waiting for a store that does not respond', async () => {
     const a = await cluster.pod('a');
     cluster.instant = false;
     a.store.asStore().replies.find = () => new Promise<FoundJob[]>(() => {});
@@ -173,7 +173,7 @@ describe('a call that waits for the result of its job', () => {
     expect(call.error).toMatchObject({ code: 'REPLY_TIMEOUT', state: 'unknown' });
   });
 
-  test('a job that is removed is told so with the next poll, whatever the timeout', async () => {
+  test('learns with the next poll that its job was removed, even with a long timeout', async () => {
     const a = await cluster.pod('a');
     cluster.instant = false;
     const running = a.call('1', 1);
@@ -186,7 +186,7 @@ describe('a call that waits for the result of its job', () => {
     await running;
   });
 
-  test('an answer that the ear has missed is found by the poll', async () => {
+  test('gets a reply that the listener missed with the next poll', async () => {
     const a = await cluster.pod('a');
     const { replies } = a.store.asStore();
     replies.receive = () => Promise.reject(new Error('not connected'));
@@ -196,11 +196,11 @@ describe('a call that waits for the result of its job', () => {
     expect(call).toEqual({});
     await cluster.clock.advance(4000);
     expect(call).toEqual({ result: 'found' });
-    // As long as it can't be heard it is tried again.
+    // The poll repeats as long as the listener fails.
     Reflect.deleteProperty(replies, 'receive');
   });
 
-  test('an enqueue whose answer was lost is settled by that of the job', async () => {
+  test('is settled by the reply of its job if the response to the enqueue was lost', async () => {
     const a = await cluster.pod('a');
     cluster.returns = () => 'done';
     a.store.next('add', 'lose');
@@ -209,7 +209,7 @@ describe('a call that waits for the result of its job', () => {
     expect(call).toEqual({ result: 'done' });
   });
 
-  test('an enqueue that was lost says at the timeout that nobody knows', async () => {
+  test('says at its timeout that the outcome is unknown if the enqueue was lost', async () => {
     const a = await cluster.pod('a');
     a.store.next('add', 'drop');
     const call = watch(a.call('1', 1));
@@ -219,13 +219,13 @@ describe('a call that waits for the result of its job', () => {
     expect(call.error).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
   });
 
-  test('an enqueue that was not sent says so at once', async () => {
+  test('says at once that its enqueue was not sent', async () => {
     const a = await cluster.pod('a');
     a.store.next('add', 'refuse');
     await expect(a.call('1', 1)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
 
-  test('an end whose answer was lost is told once', async () => {
+  test('gets one reply if the response to the end of its job was lost', async () => {
     const a = await cluster.pod('a');
     a.store.next('finish', 'lose');
     cluster.returns = (_, n) => n;
@@ -235,7 +235,7 @@ describe('a call that waits for the result of its job', () => {
     expect(cluster.starts).toEqual(['a:1:1', 'a:1:2']);
   });
 
-  test('the pod that runs the job loses it: who runs it again answers', async () => {
+  test('gets its reply from the next pod that runs the job if the first pod loses it', async () => {
     const a = await cluster.pod('a');
     const caller = await cluster.pod('c', { producerOnly: true });
     cluster.instant = false;
@@ -254,7 +254,7 @@ describe('a call that waits for the result of its job', () => {
   });
 
   describe('that is given up by its signal', () => {
-    test('leaves its job', async () => {
+    test('leaves its job in the queue', async () => {
       const a = await cluster.pod('a');
       cluster.instant = false;
       const giveUp = new AbortController();
@@ -272,7 +272,7 @@ describe('a call that waits for the result of its job', () => {
       expect(cluster.starts).toEqual(['a:1:1']);
     });
 
-    test('with cancelJob removes a job that has not started, and no other', async () => {
+    test('removes, with cancelJob, a job that has not started, and no other', async () => {
       const a = await cluster.pod('a', { workerDefaults: { prefetch: 1 } });
       cluster.instant = false;
       const giveUp = new AbortController();
@@ -287,7 +287,7 @@ describe('a call that waits for the result of its job', () => {
       expect(cluster.starts).toEqual(['a:1:1', 'a:1:3']);
     });
 
-    test('before its enqueue is answered: the job is removed when it is there', async () => {
+    test('removes its job as soon as it is in the queue, if the enqueue is still under way', async () => {
       const a = await cluster.pod('a', { producerOnly: true });
       const open = a.store.hold('add');
       const giveUp = new AbortController();
@@ -302,7 +302,7 @@ describe('a call that waits for the result of its job', () => {
       expect(await a.engine.control.status({ type: 'account', id: '1' })).toMatchObject({ waiting: 0 });
     });
 
-    test('that outlives the call: nothing of the call is left with it', async () => {
+    test('leaves nothing in a signal that outlives it', async () => {
       const a = await cluster.pod('a');
       const { signal } = new AbortController();
       const heard: string[] = [];
@@ -312,7 +312,7 @@ describe('a call that waits for the result of its job', () => {
       expect(heard).toEqual(['added', 'removed']);
     });
 
-    test('before it begins: nothing is enqueued', async () => {
+    test('enqueues nothing if the signal was aborted before', async () => {
       const a = await cluster.pod('a');
       const call = a.call('1', 1, { signal: AbortSignal.abort() });
       await expect(call).rejects.toMatchObject({ code: 'WAIT_ABORTED', isJobRemoved: false });
@@ -320,10 +320,10 @@ describe('a call that waits for the result of its job', () => {
     });
   });
 
-  describe('and whose enqueue adds nothing, since its key is known,', () => {
+  describe('with a known key, whose enqueue adds nothing,', () => {
     const key = { deduplication: { id: 'k', ttl: 60_000 } };
 
-    test('learns that the answer was another’s, when the job is through', async () => {
+    test('learns after the job has finished that another caller got the reply', async () => {
       const a = await cluster.pod('a');
       cluster.instant = false;
       cluster.returns = () => 'first';
@@ -337,7 +337,7 @@ describe('a call that waits for the result of its job', () => {
       expect(cluster.starts).toHaveLength(1);
     });
 
-    test('gets the failure of a job that is kept', async () => {
+    test('gets the failure of a job that is retained', async () => {
       const a = await cluster.pod('a');
       cluster.returns = () => {
         throw new Error('never');
@@ -349,7 +349,7 @@ describe('a call that waits for the result of its job', () => {
     });
   });
 
-  test('of a batch gets what is its own', async () => {
+  test('gets its own result from a batch', async () => {
     const a = await cluster.pod('a', { maxResultBytes: 100 }, ['*'], { withdraw: { max: 4, maxWaitMs: 100 } });
     cluster.instant = false;
     const calls = [1, 2, 3, 4].map(n => watch(a.call('1', n)));
@@ -367,7 +367,7 @@ describe('a call that waits for the result of its job', () => {
     for (const { error } of failing) expect(error).toMatchObject({ message: 'all of it', originalCode: 7 });
   });
 
-  test('a pod that shuts down waits for no answer; the job goes on', async () => {
+  test('is not awaited by a pod that shuts down, and its job goes on', async () => {
     const a = await cluster.pod('a', { producerOnly: true });
     await cluster.pod('b');
     cluster.instant = false;
@@ -395,7 +395,7 @@ describe('a handler that waits', () => {
     cluster.returns = (pod, n) => (n < path.length ? pod.call(path[n] ?? '', n + 1) : 'end');
   };
 
-  test('for another entity gets its result, through as many as there are', async () => {
+  test('for other entities gets their results, through any number of them', async () => {
     const a = await cluster.pod('a');
     await cluster.pod('b');
     follow('1', '2', '3', '4');
@@ -405,13 +405,13 @@ describe('a handler that waits', () => {
 
   test.each([
     ['its own entity', ['1', '1'], ['account:1', 'account:1']],
-    ['one that waits for it', ['1', '2', '1'], ['account:1', 'account:2', 'account:1']],
+    ['an entity that waits for it', ['1', '2', '1'], ['account:1', 'account:2', 'account:1']],
     [
-      'one that waits for it through others',
+      'an entity that waits for it through others',
       ['0', '1', '2', '3', '1'],
       ['account:1', 'account:2', 'account:3', 'account:1'],
     ],
-  ])('for %s would wait for ever: it is told so at once', async (_, path, chain) => {
+  ])('for %s fails at once, because it would wait forever', async (_, path, chain) => {
     const a = await cluster.pod('a');
     let thrown: unknown;
     cluster.returns = async (pod, n) => {
@@ -432,7 +432,7 @@ describe('a handler that waits', () => {
     expect(cluster.starts).toHaveLength(path.length - 1);
   });
 
-  test('in a batch: whoever waits for one of its jobs is in its chain', async () => {
+  test('is in the chain of a call for one job of its batch', async () => {
     const a = await cluster.pod('a', {}, ['*'], { sum: { max: 3, maxWaitMs: 60_000 } });
     const sum = (n: number) => ({ entityType: 'account', entityId: 'b', name: 'sum', data: { n } });
     const wait = { timeoutMs: 10_000 };
@@ -458,15 +458,15 @@ describe('a handler that waits', () => {
     expect(calls).toEqual([{ result: 'first' }, { result: 'second' }]);
   });
 
-  test('in a batch: who waits for several of its jobs is in the chain until the last time is over', async () => {
+  test('is in the chain of several calls for jobs of its batch until the last of them has timed out', async () => {
     const a = await cluster.pod('a', {}, ['*'], { sum: { max: 2, maxWaitMs: 60_000 } });
     const codesOf = ({ code, originalCode }: { code: string; originalCode?: string }) =>
       [code, originalCode].filter(Boolean);
     const sum = (n: number, timeoutMs: number) =>
       a.engine.enqueueAndWait({ entityType: 'account', entityId: 'b', name: 'sum', data: { n } }, { timeoutMs });
-    // Entity 1 waits for two jobs of a batch, which waits for entity 2, which would wait for entity 1 when one time is over.
+    // Entity 1 waits for two jobs of a batch. The batch waits for entity 2, which would wait for entity 1 after one call has timed out.
     cluster.returns = async (pod, n) => {
-      // An error is no result: its code is.
+      // An error is not a result; its code counts.
       if (n === 1) return Promise.all([sum(10, 20_000), sum(11, 5000)].map(call => call.catch(codesOf)));
       await new Promise<void>(resolve => cluster.clock.after(6000, resolve));
       return pod.call('1', 3, { timeoutMs: 1000 });
@@ -479,7 +479,7 @@ describe('a handler that waits', () => {
     expect(cluster.starts).toEqual(['a:1:1', 'a:2:2']);
   });
 
-  test('may enqueue for its own entity, and for those that wait for it, without waiting', async () => {
+  test('may enqueue without waiting for its own entity, and for entities that wait for it', async () => {
     const a = await cluster.pod('a');
     cluster.returns = async (pod, n) => {
       if (n === 1) return pod.call('2', 2);
@@ -491,12 +491,12 @@ describe('a handler that waits', () => {
     expect(cluster.starts).toHaveLength(4);
   });
 
-  test('in a job that was enqueued without waiting is in nobody’s chain', async () => {
+  test('in a job that was enqueued without waiting is in no chain', async () => {
     const a = await cluster.pod('a');
     let inner: Promise<unknown> = Promise.resolve();
     cluster.returns = async (pod, n) => {
       if (n === 1) await pod.add('2', 2);
-      // Entity 1 does not wait for this one.
+      // Entity 1 does not wait for this job.
       if (n === 2) inner = pod.call('1', 3);
       return n === 2 ? inner : n;
     };
@@ -505,7 +505,7 @@ describe('a handler that waits', () => {
     expect(await inner).toBe(3);
   });
 
-  test('whose time is over waits no more: its entity may be waited for again', async () => {
+  test('does not count as waiting after its timeout: other entities may wait for its entity again', async () => {
     const a = await cluster.pod('a');
     const held = gate();
     let inner: Promise<unknown> = Promise.resolve();
@@ -526,7 +526,7 @@ describe('a handler that waits', () => {
     expect(await inner).toBe(3);
   });
 
-  test('that has ended waits no more, whatever it has left running', async () => {
+  test('does not count as waiting after it has ended, even if its calls still run', async () => {
     const a = await cluster.pod('a');
     const held = gate();
     let late: Promise<unknown> = Promise.resolve();
@@ -544,7 +544,7 @@ describe('a handler that waits', () => {
     expect(await late).toBe(2);
   });
 
-  test('without currentJob is not seen: it ends by its timeout', async () => {
+  test('without currentJob is not detected, and ends by its timeout', async () => {
     const a = await cluster.pod('a', { currentJob: false });
     cluster.returns = (pod, n) => {
       expect(runningJob()).toBeUndefined();

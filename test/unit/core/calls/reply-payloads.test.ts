@@ -1,4 +1,4 @@
-/** Answers and payloads: what a call gets is read by the codec of its job, which may be another's; what is not told, and why. */
+/** Replies and payloads: a result is read by the codec of its job, which may differ from the caller's; results that are withheld, and why. */
 import { SuperJSON } from 'superjson';
 import { z } from 'zod';
 import { schemaValidator } from '../../../../src/core/handlers/validation.js';
@@ -18,7 +18,7 @@ describe('a call that waits for a result', () => {
   });
   afterEach(() => cluster.close());
 
-  test('gets it as the handler returned it, on the same pod and from another, with the context of its caller', async () => {
+  test('gets it as the handler returned it, on the same pod and from another, with the context of the caller', async () => {
     const context: EngineOptions['context'] = {
       keys: ['tenant'],
       get: () => ({ tenant: 'one' }),
@@ -38,9 +38,9 @@ describe('a call that waits for a result', () => {
     expect(await a.call('1', 3)).toBeNull();
   });
 
-  describe('of a job that an earlier enqueue has added, and that is kept,', () => {
+  describe('for the result of a job that an earlier enqueue added and that is retained,', () => {
     const kept = { jobId: 'one', removeOnComplete: false };
-    /** The result of a job that a pod with those options has run, to a caller with others. */
+    /** The result of a job that a pod with `first` options has run, for a caller with `second` options. */
     const ask = async (first: EngineOptions, second: EngineOptions) => {
       cluster.returns = () => ({ n: 7 });
       const a = await cluster.pod('a', first);
@@ -55,14 +55,18 @@ describe('a call that waits for a result', () => {
     });
 
     test.each<[string, EngineOptions, EngineOptions]>([
-      ['plain, by who writes another', {}, { codec: rich }],
-      ['of a former codec, by who writes plain', { codec: rich }, { readCodecs: [rich] }],
-      ['of a former codec, by who writes another', { codec: secret }, { codec: rich, readCodecs: [secret] }],
-    ])('it is read by the codec of that: %s', async (_, first, second) => {
+      ['plain, by a pod that writes with a codec', {}, { codec: rich }],
+      ['of a former codec, by a pod that writes plain', { codec: rich }, { readCodecs: [rich] }],
+      [
+        'of a former codec, by a pod that writes with another',
+        { codec: secret },
+        { codec: rich, readCodecs: [secret] },
+      ],
+    ])('reads it by the codec of that job: %s', async (_, first, second) => {
       expect(await ask(first, second)).toEqual({ n: 7 });
     });
 
-    test('by who does not know its codec it is not', async () => {
+    test("fails if the caller's pod does not know its codec", async () => {
       await expect(ask({ codec: rich }, {})).rejects.toMatchObject({
         code: 'RESULT_UNAVAILABLE',
         message: expect.stringMatching(/has completed; its result can't be read: No codec "superjson".*readCodecs/),
@@ -70,7 +74,7 @@ describe('a call that waits for a result', () => {
     });
   });
 
-  test('is told why there is none: the bound is that of its type', async () => {
+  test("learns why a result is withheld, by the bound of the job's type", async () => {
     const a = await cluster.pod('a', { codec: rich, entities: { account: { maxResultBytes: 20 } } });
     cluster.returns = () => 5n;
     await expect(a.call('1', 1)).rejects.toMatchObject({
@@ -86,12 +90,12 @@ describe('a call that waits for a result', () => {
     });
   });
 
-  describe('in a batch', () => {
+  describe('for a job of a batch', () => {
     const validator = schemaValidator(z.object({ n: z.number().refine(n => n % 3 !== 0, 'is a multiple of three') }));
     const start = () =>
       cluster.pod('a', { codec: rich }, ['*'], { withdraw: { max: 3, maxWaitMs: 60_000, validator } });
 
-    test('each gets its own result, and who has asked for what is invalid is told so', async () => {
+    test('gets its own result, and an error if its job is invalid', async () => {
       const a = await start();
       cluster.instant = false;
       const calls = Promise.allSettled([1, 2, 3].map(n => a.call('1', n)));
@@ -105,7 +109,7 @@ describe('a call that waits for a result', () => {
       ]);
     });
 
-    test('whoever waits for one that is invalid waits for all of it: it is in the chain', async () => {
+    test('has the whole batch in its chain, even if its own job is invalid', async () => {
       const a = await start();
       // The handler of entity 2 waits for the invalid job of the batch of entity 1, which waits for entity 2.
       const invalid = { entityType: 'account', entityId: '1', name: 'withdraw', data: { n: 3 } };

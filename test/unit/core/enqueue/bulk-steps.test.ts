@@ -1,9 +1,9 @@
-/** Bulks and flows by their bytes: what is one step is bounded, and a large bulk is encoded in slices (I11). */
+/** Bulks and flows by their size: one step is bounded, and a large bulk is encoded in slices (I11). */
 import { MAX_STEP_BYTES } from '../../../../src/core/model/bounds.js';
 import { settle } from '../../../support/clock.js';
 import { MemoryPods } from '../../../support/memory-pods.js';
 
-describe('what is enqueued together', () => {
+describe('the size of an enqueue', () => {
   let cluster: MemoryPods;
   beforeEach(() => {
     cluster = new MemoryPods();
@@ -24,21 +24,21 @@ describe('what is enqueued together', () => {
     message: expect.stringMatching(/4194304.*Nothing was written/),
   };
 
-  test('a bulk of a type with maxPending that is larger than a step is refused before anything is sent', async () => {
+  test('of a bulk of a type with maxPending is at most one step, or it is refused before anything is sent', async () => {
     const a = await cluster.pod('a', bounded);
     await expect(a.engine.enqueueBulk(many(30, 200_000))).rejects.toMatchObject(tooLarge);
     expect(a.store.calls.filter(call => call.startsWith('add'))).toEqual([]);
     expect(await a.engine.enqueueBulk(many(15, 200_000))).toHaveLength(15);
   });
 
-  test('it is refused also where the job whose type has maxPending is the last', async () => {
+  test("of a bulk is at most one step even if only the last job's type has maxPending", async () => {
     const a = await cluster.pod('a', { entities: { bounded: { maxPending: 10_000 } } });
     const last = { ...request(30, 200_000), entityType: 'bounded' };
     await expect(a.engine.enqueueBulk([...many(30, 200_000), last])).rejects.toMatchObject(tooLarge);
     expect(a.store.calls.filter(call => call.startsWith('add'))).toEqual([]);
   });
 
-  test('a flow that is larger than a step is refused before anything is sent', async () => {
+  test('of a flow is at most one step, or it is refused before anything is sent', async () => {
     const a = await cluster.pod('a');
     const flow = (children: number) => ({
       job: request(0),
@@ -50,7 +50,7 @@ describe('what is enqueued together', () => {
     expect((await a.engine.enqueueFlow(flow(15))).children).toHaveLength(15);
   });
 
-  test('a large bulk leaves the event loop free, keeps its order, and nothing that is enqueued after it overtakes it', async () => {
+  test('of a bulk does not matter for the event loop, which stays free, nor for its order; later enqueues do not overtake it', async () => {
     const a = await cluster.pod('a');
     let turns = 0;
     const ticker = setInterval(() => turns++, 0);
@@ -68,7 +68,7 @@ describe('what is enqueued together', () => {
     expect(cluster.starts).toEqual(Array.from({ length: 74 }, (_, n) => `a:1:${n}`));
   });
 
-  test('a large bulk of which one job is wrong is refused, and what waits behind it goes on', async () => {
+  test('of a bulk does not matter for the enqueues behind it, which go on if one job is invalid and the bulk is refused', async () => {
     const a = await cluster.pod('a');
     const bulk = a.engine.enqueueBulk([...many(20, 200_000), { ...request(20), data: { bad: 1n } }]);
     const next = a.engine.enqueue(request(21));
@@ -78,14 +78,14 @@ describe('what is enqueued together', () => {
     expect(cluster.starts).toEqual(['a:1:21']);
   });
 
-  test('a small bulk is sent in the turn of its call', async () => {
+  test('of a small bulk causes no delay: it is sent in the turn of its call', async () => {
     const a = await cluster.pod('a');
     const bulk = a.engine.enqueueBulk(many(3, 10));
     expect(a.store.calls.filter(call => call === 'add')).toHaveLength(3);
     await bulk;
   });
 
-  test('what a payload, or a result, may have at most is bounded itself', async () => {
+  test('is bounded by maxPayloadBytes and maxResultBytes, which are bounded themselves', async () => {
     for (const name of ['maxPayloadBytes', 'maxResultBytes']) {
       await expect(cluster.pod('a', { [name]: 8 * 1024 * 1024 + 1 })).rejects.toMatchObject({
         code: 'INVALID_OPTION',
@@ -94,7 +94,7 @@ describe('what is enqueued together', () => {
     }
   });
 
-  test('names and ids of jobs are bounded', async () => {
+  test('is bounded for names and ids of jobs', async () => {
     const a = await cluster.pod('a');
     const enqueue = (asked: object) => a.engine.enqueue({ ...request(1), ...asked });
     await expect(enqueue({ name: 'x'.repeat(257) })).rejects.toMatchObject({

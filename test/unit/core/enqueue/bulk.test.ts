@@ -33,7 +33,7 @@ describe('a bulk', () => {
     expect(a.store.calls).not.toContain('add');
   });
 
-  test('may give one id to jobs of different entities, and different ids to jobs of one', async () => {
+  test('may use one id for jobs of different entities, and different ids for jobs of one entity', async () => {
     const a = await cluster.pod('a', { producerOnly: true });
     const added = await a.engine.enqueueBulk([
       request('1', 1, { jobId: 'x' }),
@@ -47,7 +47,7 @@ describe('a bulk', () => {
     expect(await a.engine.control.status({ type: 'account', id: '1' })).toMatchObject({ waiting: 5 });
   });
 
-  test('answers a job whose id is known from before with that of the earlier job', async () => {
+  test('returns the earlier job for a job whose id is already known', async () => {
     const a = await cluster.pod('a', { producerOnly: true });
     const [first] = await a.engine.enqueueBulk([request('1', 1, { idempotencyKey: 'x' })]);
     const [again, other] = await a.engine.enqueueBulk([request('1', 2, { idempotencyKey: 'x' }), request('1', 3, {})]);
@@ -56,7 +56,7 @@ describe('a bulk', () => {
   });
 });
 
-test.each([{ jobId: 'x' }, { deduplication: { id: 'x' } }])('defaultJobOptions can’t have %p', defaultJobOptions => {
+test.each([{ jobId: 'x' }, { deduplication: { id: 'x' } }])('defaultJobOptions cannot have %p', defaultJobOptions => {
   const refused = { code: 'INVALID_OPTION', message: expect.stringMatching(/defaultJobOptions.*duplicates/) };
   expect(() => resolveOptions({ defaultJobOptions })).toThrow(expect.objectContaining(refused));
   expect(() => resolveOptions({ entities: { account: { defaultJobOptions } } })).toThrow(

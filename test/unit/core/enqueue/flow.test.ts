@@ -1,4 +1,4 @@
-/** What a flow may be, and what its jobs are called: before any store is asked. */
+/** Which flows are valid, and the ids of their jobs, before any store call. */
 
 import { asTree, type FlowOf, planFlow } from '../../../../src/core/enqueue/flow.js';
 import { InvalidCommandError, InvalidOptionError } from '../../../../src/core/model/errors.js';
@@ -23,7 +23,7 @@ const check = ({ name, options }: Asked): NewJob => ({
   name,
 });
 
-test('parents come before their children, whose ids are made from the first one', () => {
+test("parents come before their children, whose ids are made from the parent's id", () => {
   const plan = planFlow(flow('a', [flow('b', [flow('c')]), flow('d')], { jobId: 'x' }), check);
   expect(plan.id).toBe('x');
   expect(plan.jobs.map(({ job, path, parent, isParent }) => [job.name, path, parent, isParent])).toEqual([
@@ -54,7 +54,7 @@ test('parents come before their children, whose ids are made from the first one'
   });
 });
 
-test('without an id of its own each flow gets another', () => {
+test('each flow without an id of its own gets a new one', () => {
   expect(planFlow(flow('a'), check).id).not.toBe(planFlow(flow('a'), check).id);
 });
 
@@ -65,23 +65,23 @@ test.each([
   [{ ...flow('a'), onFailure: 'tellParent' } as const, InvalidOptionError],
   [flow('a', [{ ...flow('b'), onFailure: 'other' as 'tellParent' }]), InvalidOptionError],
   [flow('a', Array(1000).fill(flow('b'))), InvalidCommandError],
-])('what no flow can be is refused (%#)', (asked, error) => {
+])('an invalid flow is refused (%#)', (asked, error) => {
   expect(() => planFlow(asked, check)).toThrow(error);
 });
 
-test('a flow that contains itself ends at the bound', () => {
+test('a flow that contains itself is refused at the bound', () => {
   const endless: FlowOf<Asked> = { job: { name: 'a', options: {} }, children: () => [endless, endless] };
   expect(() => planFlow(endless, check)).toThrow(/more than 1000 jobs/);
 });
 
-describe('on a pod', () => {
+describe('a flow on a pod', () => {
   let pods: MemoryPods;
   beforeEach(() => {
     pods = new MemoryPods();
   });
   afterEach(() => pods.close());
 
-  test('of an entity whose only job waits for its children no worker is held; it is worked when the last has ended', async () => {
+  test('needs no worker for an entity whose only job waits for children, and gets one when the last child has ended', async () => {
     const a = await pods.pod('a');
     pods.instant = false;
     const job = (entityId: string, n: number) => ({ entityType: 'account', entityId, name: 'withdraw', data: { n } });
@@ -99,7 +99,7 @@ describe('on a pod', () => {
     expect(await a.engine.control.status({ type: 'account', id: 'up' })).toMatchObject({ waiting: 0, active: 0 });
   });
 
-  test('a flow that is refused holds no workers', async () => {
+  test('holds no workers if it is refused', async () => {
     const a = await pods.pod('a', { entities: { account: { maxPending: 1 } } });
     const leaf = (entityId: string) => ({
       job: { entityType: 'account', entityId, name: 'withdraw', data: { n: 0 } },

@@ -1,4 +1,4 @@
-/** Misspelt options: the error names the one that was probably meant. */
+/** Misspelt options: the error names the option that was probably meant. */
 
 import { checkSchedule } from '../../../../src/core/enqueue/schedule-checks.js';
 import { checkJobOptions } from '../../../../src/core/options/job-options.js';
@@ -13,69 +13,73 @@ const engine = (options: object) => () => void resolveOptions(options as EngineO
 const module_ = (options: object) => () => checkModuleOptions({ redis, ...options } as never);
 
 test.each<[string, () => void, string]>([
-  ['a letter too few', engine({ entities: { account: { maxPendng: 5 } } }), 'entities.account.maxPending'],
-  ['another case', engine({ workerDefaults: { heartbeatTtl: 5 } }), 'workerDefaults.heartbeatTTL'],
+  ['a missing letter', engine({ entities: { account: { maxPendng: 5 } } }), 'entities.account.maxPending'],
+  ['a wrong case', engine({ workerDefaults: { heartbeatTtl: 5 } }), 'workerDefaults.heartbeatTTL'],
   [
-    'without its unit',
+    'a missing unit',
     engine({ entities: { account: { idleTimeout: 5 } } }),
     'entities.account.idleTimeoutSeconds (in seconds) or entities.account.idleTimeoutMs (in milliseconds)',
   ],
   [
-    'misspelt, of two units',
+    'a misspelt option with two units',
     engine({ workerDefaults: { heartbeatTTLs: 5 } }),
     'workerDefaults.heartbeatTTL (in seconds) or workerDefaults.heartbeatTtlMs (in milliseconds)',
   ],
-  ['of the workers, at the top', module_({ heartbeatTTL: 3 }), 'workerDefaults.heartbeatTTL'],
-  ['of the workers, at the top', module_({ handlerTimeoutMs: 2000 }), 'workerDefaults.handlerTimeoutMs'],
-  ['of the workers, at the top and misspelt', module_({ handlerTimeout: 2000 }), 'workerDefaults.handlerTimeoutMs'],
-  ['of an entity type, at the top', module_({ maxPending: 5 }), 'entities.<type>.maxPending'],
-  ['of an entity type, among the workers', engine({ workerDefaults: { maxPending: 5 } }), 'entities.<type>.maxPending'],
+  ['a worker option at the top', module_({ heartbeatTTL: 3 }), 'workerDefaults.heartbeatTTL'],
+  ['a worker timeout at the top', module_({ handlerTimeoutMs: 2000 }), 'workerDefaults.handlerTimeoutMs'],
+  ['a misspelt worker option at the top', module_({ handlerTimeout: 2000 }), 'workerDefaults.handlerTimeoutMs'],
+  ['an entity option at the top', module_({ maxPending: 5 }), 'entities.<type>.maxPending'],
+  ['an entity option in workerDefaults', engine({ workerDefaults: { maxPending: 5 } }), 'entities.<type>.maxPending'],
   [
-    'of the module, among the workers',
+    'a module option in workerDefaults',
     engine({ workerDefaults: { shutdownTimeoutMs: 5 } }),
     'AtomicQueuesModule.shutdownTimeoutMs',
   ],
   [
-    'of the workers of a type, above them',
+    'a worker option directly in an entity type',
     engine({ entities: { account: { handlerTimeoutMs: 5 } } }),
     'entities.account.workerConfig.handlerTimeoutMs',
   ],
-  ['of all workers, in a type', engine({ entities: { account: { heartbeatTTL: 5 } } }), 'workerDefaults.heartbeatTTL'],
   [
-    'of a type, among its workers',
+    'an option of all workers in an entity type',
+    engine({ entities: { account: { heartbeatTTL: 5 } } }),
+    'workerDefaults.heartbeatTTL',
+  ],
+  [
+    'an entity option in its workerConfig',
     engine({ entities: { account: { workerConfig: { maxPending: 5 } } } }),
     'entities.account.maxPending',
   ],
-  ['of Redis, at the top', module_({ host: 'x' }), 'redis.host'],
-  ['of the module, of Redis', module_({ redis: { keyPrefix: 'x' } }), 'AtomicQueuesModule.keyPrefix'],
+  ['a Redis option at the top', module_({ host: 'x' }), 'redis.host'],
+  ['a module option in redis', module_({ redis: { keyPrefix: 'x' } }), 'AtomicQueuesModule.keyPrefix'],
   ["BullMQ's word for redis", module_({ redis: undefined, connection: { host: 'x' } }), 'AtomicQueuesModule.redis'],
   ["BullMQ's word for keyPrefix", module_({ prefix: 'x' }), 'AtomicQueuesModule.keyPrefix'],
-  ['of the module', module_({ commandTimeout: 5 }), 'AtomicQueuesModule.commandTimeoutMs'],
-  ['two letters that changed places', module_({ redis: { hots: 'x' } }), 'redis.host'],
+  ['a module option', module_({ commandTimeout: 5 }), 'AtomicQueuesModule.commandTimeoutMs'],
+  ['two swapped letters', module_({ redis: { hots: 'x' } }), 'redis.host'],
   [
-    'of a decorator',
+    'an option of a decorator',
     () => QueueEntity('account', { nmae: 'x' } as never)(class Deposit {}),
     '@QueueEntity of Deposit.name',
   ],
   [
-    'of a batch',
+    'an option of a batch',
     () => void BatchHandler('x', { max: 5, maxWait: 5 } as never)({}, 'method', {}),
     '@BatchHandler of Object.method.maxWaitMs',
   ],
-  ['of a job', () => checkJobOptions({ dealy: 5 }, 'Job "x"'), '"delay"'],
-  ['of this library, of a job', () => checkJobOptions({ idempotencykey: 'x' }, 'Job "x"'), '"idempotencyKey"'],
-  ['of a schedule', () => checkSchedule({ id: 'x', evry: 5 } as never, {}, 'Job "x"'), '"every"'],
-])('%s', (_, check, meant) => {
+  ['an option of a job', () => checkJobOptions({ dealy: 5 }, 'Job "x"'), '"delay"'],
+  ['a job option of this library', () => checkJobOptions({ idempotencykey: 'x' }, 'Job "x"'), '"idempotencyKey"'],
+  ['an option of a schedule', () => checkSchedule({ id: 'x', evry: 5 } as never, {}, 'Job "x"'), '"every"'],
+])('an error names the option that was meant: %s', (_, check, meant) => {
   expect(check).toThrow(
     expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(`Did you mean ${meant}?`) }),
   );
 });
 
-test('a name that is like no other is told without a guess', () => {
+test('an unknown name that resembles no option is reported without a guess', () => {
   expect(module_({ zzzzzz: 5 })).toThrow(/^(?!.*Did you mean)/);
 });
 
-test('a name of any length is told in short, and compared with none', () => {
+test('a name of any length is shortened in the error, and a long one is not compared', () => {
   const name = 'maxPending'.repeat(100_000);
   const error = (() => {
     try {

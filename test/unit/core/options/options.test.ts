@@ -1,4 +1,4 @@
-/** Options of the engine and of jobs: what is unknown, wrong, or not there yet, each with a typed error. */
+/** Options of the engine and of jobs: unknown, invalid or unsupported ones, each with a typed error. */
 
 import type { FetchedJob, JobOptions } from '../../../../src/core/model/job.js';
 import { HandlerNotFoundError, JobAbandonedError } from '../../../../src/core/model/job-errors.js';
@@ -11,7 +11,7 @@ import { retryDelayMs } from '../../../../src/core/run/retry.js';
 import { PrefetchWindow } from '../../../../src/core/work/prefetch-window.js';
 
 describe('options of the engine', () => {
-  test('defaults', () => {
+  test('have defaults', () => {
     const config = resolveOptions({});
     expect(config).toMatchObject({
       leaseMs: 3000,
@@ -29,13 +29,13 @@ describe('options of the engine', () => {
     });
   });
 
-  test('a blocked event loop is borne for as long as is said; 0 means not at all', () => {
+  test('set how long a blocked event loop is tolerated; 0 means not at all', () => {
     for (const eventLoopBlockLimitMs of [0, 5000]) {
       expect(resolveOptions({ workerDefaults: { eventLoopBlockLimitMs } })).toMatchObject({ eventLoopBlockLimitMs });
     }
   });
 
-  test('a failed try is logged with as many frames as is said: 0 to 50, by default 3', () => {
+  test('set how many frames are logged with a failed attempt: 0 to 50, by default 3', () => {
     expect(resolveOptions({}).failureStackFrames).toBe(3);
     for (const failureStackFrames of [0, 50])
       expect(resolveOptions({ failureStackFrames })).toMatchObject({ failureStackFrames });
@@ -45,7 +45,7 @@ describe('options of the engine', () => {
       );
   });
 
-  test('an entity type overrides the defaults of workers and of jobs', () => {
+  test('of an entity type override the defaults of workers and of jobs', () => {
     const config = resolveOptions({
       workerDefaults: { lockDuration: 1000, prefetch: 5 },
       defaultJobOptions: { removeOnFail: 7 },
@@ -66,7 +66,7 @@ describe('options of the engine', () => {
     expect(config.entityType('constructor').idleTimeoutMs).toBe(15_000);
   });
 
-  test('several workers of an entity, each with several handlers: that many at once, without order', () => {
+  test('with several workers of an entity and several handlers each give up order for their product', () => {
     const entities = { game: { maxWorkersPerEntity: 3, workerConfig: { concurrency: 2 } } };
     const type = resolveOptions({ entities }).entityType('game');
     expect(type).toMatchObject({ handlersAtStart: 6, isOrdered: false });
@@ -76,7 +76,7 @@ describe('options of the engine', () => {
     expect(scaled.entityType('game').handlersAtStart).toBe(2);
   });
 
-  test('a wait of 0 switches off', () => {
+  test('switch a wait off with 0', () => {
     const config = resolveOptions({ discoveryIntervalMs: 0, workerDefaults: { unknownJobGraceMs: 0 } });
     expect([config.discoveryMs, config.entityType('any').unknownJobGraceMs]).toEqual([0, 0]);
   });
@@ -95,38 +95,38 @@ describe('options of the engine', () => {
       /entities\.account\.idleTimeout/,
     ],
     [
-      'a per-type lease',
+      'a lease per type',
       { entities: { account: { workerConfig: { heartbeatTTL: 9 } } } },
       'INVALID_OPTION',
       /workerConfig\.heartbeatTTL/,
     ],
     [
-      'a name that is no function',
+      'an entity name function of another type',
       { entities: { account: { queueName: 'x' } } },
       'INVALID_OPTION',
       /must be a function/,
     ],
     ['a negative time', { workerDefaults: { stalledInterval: -1 } }, 'INVALID_OPTION', /above 0/],
     [
-      'a time no timer can wait',
+      'a time longer than a timer can wait',
       { shutdownTimeoutMs: Infinity },
       'INVALID_OPTION',
       /shutdownTimeoutMs.*at most 2147483647/,
     ],
     [
-      'a lease no timer can wait',
+      'a lease longer than a timer can wait',
       { workerDefaults: { heartbeatTTL: 1e7 } },
       'INVALID_OPTION',
       /seconds.*at most 2147483/,
     ],
     [
-      'half a millisecond of a block',
+      'half a millisecond of a blocked event loop',
       { workerDefaults: { eventLoopBlockLimitMs: 0.5 } },
       'INVALID_OPTION',
       /eventLoopBlockLimitMs.*whole number/,
     ],
     [
-      'a block of no number',
+      'a blocked event loop that is not a number',
       { workerDefaults: { eventLoopBlockLimitMs: Number.NaN } },
       'INVALID_OPTION',
       /eventLoopBlockLimitMs/,
@@ -141,7 +141,7 @@ describe('options of the engine', () => {
       'INVALID_OPTION',
       /account: maxWorkersPerEntity times concurrency is 400; it must be at most 256/,
     ],
-    ['half a handler', { workerDefaults: { concurrency: 1.5 } }, 'INVALID_OPTION', /whole number from 1/],
+    ['a fraction of a handler', { workerDefaults: { concurrency: 1.5 } }, 'INVALID_OPTION', /whole number from 1/],
     ['no backlog', { entities: { account: { maxPending: 0 } } }, 'INVALID_OPTION', /maxPending.*whole number from 1/],
     ['no rate', { entities: { account: { rateLimit: 5 } } }, 'INVALID_OPTION', /rateLimit must be/],
     [
@@ -151,13 +151,13 @@ describe('options of the engine', () => {
       /rateLimit.max must be a whole number/,
     ],
     [
-      'a rate without a time',
+      'a rate without a duration',
       { entities: { account: { rateLimit: { max: 1 } } } },
       'INVALID_OPTION',
       /rateLimit.durationMs must be/,
     ],
     [
-      'a rate in other words',
+      'a rate with other names',
       { entities: { account: { rateLimit: { max: 1, durationMs: 1, duration: 1 } } } },
       'INVALID_OPTION',
       /rateLimit.duration;/,
@@ -165,9 +165,19 @@ describe('options of the engine', () => {
     ['no room', { maxWorkersPerPod: 0 }, 'INVALID_OPTION', /maxWorkersPerPod must be a whole number from 1/],
     ['a negative interval', { cronInterval: -1 }, 'INVALID_OPTION', /cronInterval/],
     ['a negative grace', { workerDefaults: { unknownJobGraceMs: -1 } }, 'INVALID_OPTION', /unknownJobGraceMs/],
-    ['an answer in no time', { replyTimeoutMs: 0 }, 'INVALID_OPTION', /replyTimeoutMs/],
-    ['a result of no size', { maxResultBytes: 0.5 }, 'INVALID_OPTION', /maxResultBytes must be a whole number from 1/],
-    ['a search without pause', { discoveryIntervalMs: 0.5 }, 'INVALID_OPTION', /discoveryIntervalMs/],
+    ['a reply timeout of 0', { replyTimeoutMs: 0 }, 'INVALID_OPTION', /replyTimeoutMs/],
+    [
+      'a result of half a byte',
+      { maxResultBytes: 0.5 },
+      'INVALID_OPTION',
+      /maxResultBytes must be a whole number from 1/,
+    ],
+    [
+      'a discovery interval of half a millisecond',
+      { discoveryIntervalMs: 0.5 },
+      'INVALID_OPTION',
+      /discoveryIntervalMs/,
+    ],
   ])('%s is refused', (_, options, code, message) => {
     expect(() => resolveOptions(options as EngineOptions)).toThrow(
       expect.objectContaining({ code, message: expect.stringMatching(message) }),
@@ -183,7 +193,7 @@ describe('options of the engine', () => {
 });
 
 describe('options of a job', () => {
-  test('those of BullMQ that keep the order pass', () => {
+  test('of BullMQ pass if they keep the order', () => {
     const options = {
       jobId: 'x',
       delay: 5,
@@ -216,7 +226,7 @@ describe('options of a job', () => {
     [{ removeOnComplete: { count: 'x' } }, 'INVALID_OPTION'],
     [{ removeOnFail: 'never' }, 'INVALID_OPTION'],
     [{ removeOnFail: { days: 3 } }, 'INVALID_OPTION'],
-  ])('%j is refused', (options, code) => {
+  ])('with %j are refused', (options, code) => {
     expect(() => checkJobOptions(options as Record<string, unknown>, 'Job "x"')).toThrow(
       expect.objectContaining({ code }),
     );
@@ -227,7 +237,7 @@ describe('the order of an entity', () => {
   const config = (ordering?: 'strict' | 'relaxed', rest: EntityOptions = {}) =>
     resolveOptions({ entities: { account: { ...(ordering && { ordering }), ...rest } } }).entityType('account');
 
-  test('is kept unless several handlers run at once, or the type gives it up', () => {
+  test('is kept unless several handlers run at once, or the type has relaxed order', () => {
     expect(config().ordering).toBe('strict');
     expect(config('relaxed').ordering).toBe('relaxed');
     expect(config(undefined, { maxWorkersPerEntity: 2 }).ordering).toBe('relaxed');
@@ -237,14 +247,14 @@ describe('the order of an entity', () => {
     expect(() => config(undefined, { onExhausted: 'block', maxWorkersPerEntity: 2 })).toThrow(/may run at once/);
   });
 
-  test.each([{ priority: 1 }, { lifo: true }])('%j is for types that give it up', options => {
+  test.each([{ priority: 1 }, { lifo: true }])('must be relaxed for the option %j', options => {
     expect(() => checkOrder(options, config(), 'Job "x"')).toThrow(/"account".*order.*ordering 'relaxed'/);
     expect(() => checkOrder(options, config('relaxed'), 'Job "x"')).not.toThrow();
     expect(() => config('strict', { defaultJobOptions: options })).toThrow(/defaultJobOptions/);
   });
 });
 
-describe('the next try', () => {
+describe('the next attempt', () => {
   const job = (attemptsMade: number, options: object): FetchedJob => ({
     id: '1',
     name: 'x',
@@ -259,34 +269,52 @@ describe('the next try', () => {
   const unrecoverable = Object.assign(new Error('never'), { name: 'UnrecoverableError' });
 
   test.each<[string, number, object, unknown, number | undefined]>([
-    ['none without attempts', 0, {}, error, undefined],
-    ['none with those of BullMQ’s default', 0, { attempts: 0 }, error, undefined],
-    ['at once', 0, { attempts: 2 }, error, 0],
-    ['none after the last', 1, { attempts: 2 }, error, undefined],
-    ['after a fixed time', 1, { attempts: 3, backoff: 50 }, error, 50],
-    ['after a fixed time, as an object', 1, { attempts: 3, backoff: { type: 'fixed', delay: 50 } }, error, 50],
-    ['twice as late each time', 2, { attempts: 9, backoff: { type: 'exponential', delay: 50 } }, error, 200],
+    ['never comes without attempts', 0, {}, error, undefined],
+    ['never comes with the attempts of BullMQ’s default', 0, { attempts: 0 }, error, undefined],
+    ['comes at once without a backoff', 0, { attempts: 2 }, error, 0],
+    ['never comes after the last one', 1, { attempts: 2 }, error, undefined],
+    ['comes after a fixed time', 1, { attempts: 3, backoff: 50 }, error, 50],
     [
-      'not later than a timer can wait',
+      'comes after a fixed time, given as an object',
+      1,
+      { attempts: 3, backoff: { type: 'fixed', delay: 50 } },
+      error,
+      50,
+    ],
+    ['comes twice as late each time', 2, { attempts: 9, backoff: { type: 'exponential', delay: 50 } }, error, 200],
+    [
+      'comes no later than a timer can wait',
       40,
       { attempts: 99, backoff: { type: 'exponential', delay: 50 } },
       error,
       2 ** 31 - 1,
     ],
-    ['earlier by up to its jitter', 0, { attempts: 3, backoff: { type: 'fixed', delay: 100, jitter: 0.5 } }, error, 75],
-    ['none when the error says so', 0, { attempts: 3 }, unrecoverable, undefined],
-    ['none when the job must not run', 0, { attempts: 3 }, new JobAbandonedError('gone'), undefined],
-    ['none where nobody knows the name', 0, { attempts: 3 }, new HandlerNotFoundError('unknown'), undefined],
-    ['at once where the backoff is no time', 0, { attempts: 3, backoff: 'exponential' }, error, 0],
-    ['nor where its delay is none', 0, { attempts: 3, backoff: { type: 'fixed', delay: '5s' } }, error, 0],
-    ['whatever was thrown', 0, { attempts: 3 }, undefined, 0],
+    [
+      'comes earlier by up to its jitter',
+      0,
+      { attempts: 3, backoff: { type: 'fixed', delay: 100, jitter: 0.5 } },
+      error,
+      75,
+    ],
+    ['never comes if the error is unrecoverable', 0, { attempts: 3 }, unrecoverable, undefined],
+    ['never comes if the job must not run', 0, { attempts: 3 }, new JobAbandonedError('gone'), undefined],
+    ['never comes if the job name is unknown', 0, { attempts: 3 }, new HandlerNotFoundError('unknown'), undefined],
+    ['comes at once if the backoff has no time', 0, { attempts: 3, backoff: 'exponential' }, error, 0],
+    [
+      'comes at once if the delay of the backoff is not a number',
+      0,
+      { attempts: 3, backoff: { type: 'fixed', delay: '5s' } },
+      error,
+      0,
+    ],
+    ['comes after any thrown value', 0, { attempts: 3 }, undefined, 0],
   ])('%s', (_, made, options, thrown, expected) => {
     expect(retryDelayMs(job(made, options), thrown, () => 0.5)).toBe(expected);
   });
 });
 
 describe('data of a job', () => {
-  test('plain data becomes JSON; undefined is left out, a date becomes text', () => {
+  test('becomes JSON if it is plain: undefined is left out, and a date becomes a string', () => {
     expect(encodePayload(jsonCodec, { a: 1, b: undefined, c: [null], d: new Date(0) }, 'x')).toBe(
       '{"a":1,"c":[null],"d":"1970-01-01T00:00:00.000Z"}',
     );
@@ -305,7 +333,7 @@ describe('data of a job', () => {
     ['a map', { map: new Map() }],
     ['a set', [new Set()]],
     ['an object that hides from JSON', { toJSON: () => undefined }],
-  ])('%s is refused with the culprit, not lost', (_, data) => {
+  ])('with %s is refused with an error that names it, and not lost', (_, data) => {
     expect(() => encodePayload(jsonCodec, data, 'Job "withdraw"')).toThrow(
       expect.objectContaining({
         code: 'UNSERIALIZABLE_DATA',
@@ -315,7 +343,7 @@ describe('data of a job', () => {
   });
 });
 
-test('data above the sizeLimit of its job is refused, by its bytes', () => {
+test('is refused above the sizeLimit of its job, counted in bytes', () => {
   const check =
     (sizeLimit: number, maxPayloadBytes = 100) =>
     () =>
@@ -337,7 +365,7 @@ describe('the prefetch window', () => {
     expect([window.wanted(0, 0), window.wanted(1, 0)]).toEqual([1, 0]);
   });
 
-  test('stays at one until the jobs of a dead owner are through', () => {
+  test('stays at one until the jobs of a dead owner have finished', () => {
     const window = new PrefetchWindow(4);
     window.enterRecoveryMode(2);
     window.onSuccessor();
@@ -348,7 +376,7 @@ describe('the prefetch window', () => {
     expect(window.wanted(1, 0)).toBe(1);
   });
 
-  test('asks for one at least when none is at hand, whatever is owed: the answer may bring none', () => {
+  test('asks for at least one job when none is at hand, despite pending responses, because they may bring none', () => {
     expect(new PrefetchWindow(4).wanted(0, 2)).toBe(1);
   });
 });

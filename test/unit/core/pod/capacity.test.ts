@@ -1,4 +1,4 @@
-/** A pod with room for few entities: who gives way for what waits, and that nothing waits for ever (races 16 and 35). */
+/** A pod with room for few entities: which entity is released for a waiting one, so that none waits forever (races 16 and 35). */
 import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
 
 describe('a pod with room for two entities', () => {
@@ -13,7 +13,7 @@ describe('a pod with room for two entities', () => {
 
   const owned = () => [...cluster.server.entities.values()].flatMap(({ owner, ref }) => (owner ? [ref.id] : [])).sort();
 
-  test('an idle one gives way, the longest idle first', async () => {
+  test('releases an idle entity for a new one, the longest idle first', async () => {
     await a.add('1', 0);
     await cluster.clock.advance(100);
     await a.add('2', 1);
@@ -24,7 +24,7 @@ describe('a pod with room for two entities', () => {
     expect(owned()).toEqual(['2', '3']);
   });
 
-  test('race 16: busy ones give way after a slice, so that nobody starves', async () => {
+  test('race 16: releases busy entities after a slice of time, so that none starves', async () => {
     cluster.instant = false;
     for (const id of ['1', '2', '3', '4']) await a.add(id, ...[0, 1, 2, 3].map(n => 10 * Number(id) + n));
     const started = () => new Set(cluster.starts.map(start => start.split(':')[1]));
@@ -43,7 +43,7 @@ describe('a pod with room for two entities', () => {
     }
   });
 
-  test('a job that runs is not given up for room', async () => {
+  test('does not interrupt a running job for room', async () => {
     cluster.instant = false;
     await a.add('1', 0);
     await a.add('2', 1);
@@ -55,7 +55,7 @@ describe('a pod with room for two entities', () => {
     expect(cluster.running.map(({ n }) => n)).toEqual([1, 2]);
   });
 
-  test('race 35: nobody gives way for an entity that nobody here can serve', async () => {
+  test('race 35: releases nothing for an entity that no handler here can serve', async () => {
     const b = await cluster.pod('B', { maxWorkersPerPod: 1 }, ['pay']);
     await b.addNamed('pay', '1', 0);
     await b.addNamed('refund', '9', 9);
@@ -63,7 +63,7 @@ describe('a pod with room for two entities', () => {
     expect(b.store.calls.filter(call => call === 'defer').length).toBeLessThanOrEqual(13);
   });
 
-  test('race 16: a handler that runs for hours does not keep the busy one beside it from giving way', async () => {
+  test('race 16: releases the other busy entity while one handler runs for hours', async () => {
     cluster.instant = false;
     await a.add('long', 0);
     await a.add('hot', ...Array.from({ length: 100 }, (_, i) => 100 + i));
@@ -75,7 +75,7 @@ describe('a pod with room for two entities', () => {
     expect(cluster.starts).toContain('A:third:9');
   });
 
-  test('race 16: an entity that rests for a moment between its jobs has its slice all the same', async () => {
+  test('race 16: lets an entity that pauses between its jobs use its whole slice', async () => {
     cluster.instant = false;
     await a.add('long', 0);
     await a.add('1', 100);
@@ -89,7 +89,7 @@ describe('a pod with room for two entities', () => {
     expect(cluster.starts).toContain('A:2:7');
   });
 
-  test('race 16: enqueues without end, each owed an answer, keep neither the room of who gives way nor the work from others', async () => {
+  test('race 16: releases an entity and its work despite endless enqueues with pending responses', async () => {
     const one = await cluster.pod('one', { maxWorkersPerPod: 1 });
     await a.engine.close();
     const later = () => ({ hold: new Promise<void>(resolve => void cluster.clock.after(20, resolve)) });
@@ -110,7 +110,7 @@ describe('a pod with room for two entities', () => {
     expect(of('hot')).toBeGreaterThan(400);
   });
 
-  test('enqueues to entities of other pods make nobody give way', async () => {
+  test('releases nothing for enqueues to entities of other pods', async () => {
     const b = await cluster.pod('B');
     for (let id = 10; id < 17; id++) await b.add(String(id), id);
     cluster.instant = false;
@@ -126,7 +126,7 @@ describe('a pod with room for two entities', () => {
     expect(cluster.starts.filter(start => start.startsWith('A:'))).toEqual(['A:1:0', 'A:2:2', 'A:1:1', 'A:2:3']);
   });
 
-  test('a store that refuses is not asked without pause for want of room', async () => {
+  test('does not call a store that refuses without pause, even if it has no room', async () => {
     const one = await cluster.pod('one', { maxWorkersPerPod: 1 });
     await a.engine.close();
     const producer = await cluster.pod('P', { producerOnly: true });
@@ -143,7 +143,7 @@ describe('a pod with room for two entities', () => {
     expect(looks).toBeLessThan(200);
   });
 
-  test('race 16: paused entities that are due make no busy one give way', async () => {
+  test('race 16: releases no busy entity for paused entities that are due', async () => {
     for (let id = 10; id < 30; id++) cluster.server.entity({ type: 'account', id: String(id) }).paused = true;
     const producer = await cluster.pod('P', { producerOnly: true });
     for (let id = 10; id < 30; id++) await producer.add(String(id), id);
@@ -160,7 +160,7 @@ describe('a pod with room for two entities', () => {
     for (let id = 10; id < 30; id++) cluster.server.entity({ type: 'account', id: String(id) }).paused = false;
   });
 
-  test('giving way is no attempt of what was fetched', async () => {
+  test('uses no attempt of the fetched jobs of a released entity', async () => {
     cluster.instant = false;
     for (const id of ['1', '2', '3']) await a.add(id, ...Array.from({ length: 20 }, (_, i) => 100 * Number(id) + i));
     const attempts = new Set<number>();
@@ -174,7 +174,7 @@ describe('a pod with room for two entities', () => {
     expect([...attempts]).toEqual([1]);
   });
 
-  test('race 16: one that is paused takes no room', async () => {
+  test('race 16: keeps no room for a paused entity', async () => {
     const refs = ['1', '2'].map(id => ({ type: 'account', id }));
     for (const ref of refs) cluster.server.entity(ref).paused = true;
     await a.add('1', 0);
@@ -190,7 +190,7 @@ describe('a pod with room for two entities', () => {
     expect(cluster.starts.slice(1).sort()).toEqual(['A:1:0', 'A:2:1']);
   });
 
-  test('what it has no room for is taken by a pod that has, at once', async () => {
+  test('leaves an entity for which it has no room to a pod that has room, at once', async () => {
     cluster.instant = false;
     await cluster.pod('B');
     await a.add('1', 0);
@@ -201,7 +201,7 @@ describe('a pod with room for two entities', () => {
 });
 
 describe('pods that share the load', () => {
-  test('new entities go to others once a pod has more than its share; no pod has more than 1.5 of the mean', async () => {
+  test('leave new entities to others when they have more than their share: no pod has more than 1.5 times the mean', async () => {
     const cluster = new MemoryPods();
     const pods = [];
     for (const name of ['A', 'B', 'C', 'D', 'E']) pods.push(await cluster.pod(name));
@@ -218,7 +218,7 @@ describe('pods that share the load', () => {
     await cluster.close();
   });
 
-  test('a pod alone takes all', async () => {
+  test('take everything if there is only one', async () => {
     const cluster = new MemoryPods();
     const a = await cluster.pod('A');
     await cluster.clock.advance(LEASE_MS);
@@ -229,7 +229,7 @@ describe('pods that share the load', () => {
     await cluster.close();
   });
 
-  test('a producer works nothing, and asks those that do', async () => {
+  test('do not include a producer, which works nothing and wakes the others', async () => {
     const cluster = new MemoryPods();
     const producer = await cluster.pod('P', { producerOnly: true });
     await producer.add('1', 0);

@@ -1,4 +1,4 @@
-/** Whether any pod works an entity type, who is told where none does, and pods of others under the same prefix. */
+/** Whether any pod works an entity type, which caller is warned if none does, and pods of other applications under the same prefix. */
 
 import { Engine } from '../../../../src/core/engine.js';
 import { HandlerTable } from '../../../../src/core/handlers/handler-table.js';
@@ -23,25 +23,28 @@ describe('a type that no live pod works', () => {
     /^warn No live pod has handlers for entity type "account" at this moment; its jobs wait until one has\. Start/,
   );
 
-  test('is warned of with the first job of it that this process enqueues, and no more', async () => {
+  test('causes a warning with the first job that this process enqueues for it, and no further one', async () => {
     const pod = await producer();
     await pod.add('1', 1, 2);
     await pod.add('2', 3);
     expect(pod.log.lines).toEqual([warning]);
   });
 
-  test.each(['bulk', 'flow', 'schedule', 'call'])('is warned of when a %s is the first', async how => {
-    const pod = await producer();
-    const job = { entityType: 'account', entityId: '1', name: 'withdraw', data: {} };
-    if (how === 'bulk') await pod.engine.enqueueBulk([job]);
-    else if (how === 'flow') await pod.engine.enqueueFlow({ job, children: () => [] });
-    else if (how === 'schedule') await pod.engine.schedule(job, { id: 's', every: 1000 });
-    else await Promise.all([pod.call('1', 1, { timeoutMs: 10 }).catch(() => {}), cluster.clock.advance(1000)]);
-    await settle();
-    expect(pod.log.lines).toEqual([warning]);
-  });
+  test.each(['bulk', 'flow', 'schedule', 'call'])(
+    'causes a warning with its first job, also if that is a %s',
+    async how => {
+      const pod = await producer();
+      const job = { entityType: 'account', entityId: '1', name: 'withdraw', data: {} };
+      if (how === 'bulk') await pod.engine.enqueueBulk([job]);
+      else if (how === 'flow') await pod.engine.enqueueFlow({ job, children: () => [] });
+      else if (how === 'schedule') await pod.engine.schedule(job, { id: 's', every: 1000 });
+      else await Promise.all([pod.call('1', 1, { timeoutMs: 10 }).catch(() => {}), cluster.clock.advance(1000)]);
+      await settle();
+      expect(pod.log.lines).toEqual([warning]);
+    },
+  );
 
-  test('is none while a pod works it, here or elsewhere, also one that takes no more entities', async () => {
+  test('causes no warning while a pod works it, here or elsewhere, even a pod that takes no more entities', async () => {
     const worker = await cluster.pod('worker', { maxWorkersPerPod: 1 });
     cluster.instant = false;
     await worker.add('1', 1);
@@ -51,7 +54,7 @@ describe('a type that no live pod works', () => {
     expect([...worker.log.lines, ...pod.log.lines]).toEqual([]);
   });
 
-  test('is one again three leases after its last pod has shut down', async () => {
+  test('is reported again three leases after its last pod has shut down', async () => {
     const worker = await cluster.pod('worker');
     const pod = await producer();
     await worker.engine.close();
@@ -60,7 +63,7 @@ describe('a type that no live pod works', () => {
     expect(pod.log.lines).toEqual([warning]);
   });
 
-  test('is none while a full pod works it, when another one of the same version has shut down', async () => {
+  test('causes no warning while a full pod works it, after another pod of the same version has shut down', async () => {
     const worker = await cluster.pod('worker', { maxWorkersPerPod: 1 });
     await worker.add('1', 1);
     const leaving = await cluster.pod('leaving');
@@ -71,14 +74,14 @@ describe('a type that no live pod works', () => {
     expect(pod.log.lines).toEqual([]);
   });
 
-  test('is told with the type of this pod that was meant', async () => {
+  test('is reported together with the type of this pod that was probably meant', async () => {
     const pod = await cluster.pod('pod');
     await pod.engine.enqueue({ entityType: 'acount', entityId: '1', name: 'withdraw', data: {} });
     await settle();
     expect(pod.log.lines).toEqual([expect.stringMatching(/type "acount" .* Did you mean "account"\? Start/)]);
   });
 
-  test('is asked about again with the next job, if Redis did not say', async () => {
+  test('is checked again with the next job if Redis did not answer', async () => {
     const pod = await producer();
     const { hosts } = pod.store.asStore();
     const { areHosted } = hosts;
@@ -92,7 +95,7 @@ describe('a type that no live pod works', () => {
     expect(pod.log.lines).toEqual([warning]);
   });
 
-  test('is in the error of a call that has waited for it in vain; of one that a pod works, the error says that', async () => {
+  test('is named in the error of a call that timed out; for a type with a pod, the error says that a pod works it', async () => {
     const pod = await producer();
     const failed = (call: Promise<unknown>) =>
       call.then(
@@ -119,7 +122,7 @@ describe('a type that no live pod works', () => {
     await cluster.job(2).end();
   });
 
-  test('does not delay a timeout where Redis does not say, which is in the error, too', async () => {
+  test('does not delay a timeout if Redis does not answer, and the error says so', async () => {
     const pod = await producer();
     pod.store.asStore().hosts.areHosted = () => new Promise(() => {});
     let error: { isHosted?: boolean } | undefined;
@@ -131,7 +134,7 @@ describe('a type that no live pod works', () => {
   });
 });
 
-describe('pods of others under the same prefix', () => {
+describe('pods of other applications under the same prefix', () => {
   let cluster: MemoryPods;
   let engines: Engine[];
   beforeEach(() => {
@@ -162,7 +165,7 @@ describe('pods of others under the same prefix', () => {
   };
   const wait = () => cluster.clock.advance(LEASE_MS * 5);
 
-  test('with other handlers of a type are warned of by the pod that starts, once, when they have lived on for some leases', async () => {
+  test('with other handlers of a type cause one warning on the pod that starts, when they are still alive after some leases', async () => {
     const old = await pod(['account:audit', 'account:withdraw', 'order:ship']);
     await wait();
     const fresh = await pod(['order:ship', 'account:withdraw']);
@@ -178,7 +181,7 @@ describe('pods of others under the same prefix', () => {
     expect(old.log.lines).toEqual([]);
   });
 
-  test('are not warned of where the handlers are the same, in any order, or the types are others', async () => {
+  test('cause no warning if the handlers are equal, in any order, or the types differ', async () => {
     await pod(['account:audit', 'account:withdraw']);
     const same = await pod(['account:withdraw', 'account:audit']);
     const others = await pod(['order:ship']);
@@ -186,10 +189,10 @@ describe('pods of others under the same prefix', () => {
     expect([...same.log.lines, ...others.log.lines]).toEqual([]);
   });
 
-  test('are not warned of where they have died since, as this application has when it is started again', async () => {
+  test('cause no warning if they have died since, like the previous run of a restarted application', async () => {
     const old = await pod(['account:audit']);
     await cluster.clock.advance(LEASE_MS);
-    // It says nothing any more, and takes nothing back.
+    // It sends nothing any more, and withdraws nothing.
     old.store.hosts.announce = async () => [];
     old.store.hosts.withdraw = async () => {};
     const fresh = await pod(['account:withdraw']);
@@ -198,7 +201,7 @@ describe('pods of others under the same prefix', () => {
     expect(fresh.log.lines).toEqual([]);
   });
 
-  test('that are test processes are warned of at once, also with the same handlers; those of one process are not', async () => {
+  test('cause a warning at once if they are test processes, even with equal handlers, but not within one process', async () => {
     await pod(['account:audit'], 'host:1');
     const beside = await pod(['account:withdraw'], 'host:1');
     expect(beside.log.lines).toEqual([]);
@@ -212,7 +215,7 @@ describe('pods of others under the same prefix', () => {
     expect(deployed.log.lines).toEqual([expect.stringContaining('The test process host:')]);
   });
 
-  test('that are test processes and have ended are not warned of', async () => {
+  test('cause no warning if they are test processes that have ended', async () => {
     const first = await pod(['account:audit'], 'host:1');
     await first.engine.close();
     const next = await pod(['account:audit'], 'host:2');
@@ -220,7 +223,7 @@ describe('pods of others under the same prefix', () => {
     expect(next.log.lines).toEqual([]);
   });
 
-  test('are read with care: what is damaged is passed over, and what is long is cut', async () => {
+  test('are read with care: damaged entries are skipped, and long ones are cut', async () => {
     const others = new Map<string, number>();
     const long = JSON.stringify({
       handlers: Array.from({ length: 100 }, () => 'x\n'.repeat(1000)),
@@ -235,7 +238,7 @@ describe('pods of others under the same prefix', () => {
     expect(fresh.log.lines[0]?.length).toBeLessThan(2048);
   });
 
-  test('that have many handlers are told apart, and one with nothing to say is heard', async () => {
+  test('are told apart even with many handlers, and a pod with no handlers is seen', async () => {
     const many = Array.from({ length: 30 }, (_, n) => `account:job${n + 10}`);
     const said: Parameters<Hosts['announce']>[0][] = [];
     const a = await pod(many);
@@ -251,7 +254,7 @@ describe('pods of others under the same prefix', () => {
     expect(b.log.lines).toEqual([expect.stringContaining('and 10 more')]);
   });
 
-  test('say nothing where they only enqueue', async () => {
+  test('cause no warning if they only enqueue', async () => {
     await pod(['account:audit'], undefined, { producerOnly: true });
     await wait();
     expect(cluster.server.hosts.size).toBe(0);
