@@ -1,6 +1,6 @@
 /**
  * Names and payloads that the compiler knows: what an application says of its entity types, and what follows from it. Types only.
- * Neighbours: `queue-bus.ts`, `entity-queues.ts`, `decorators.ts` and `module-options.ts` ask for these names.
+ * Neighbours: `queue-bus.ts`, `entity-queues.ts`, `queue-entity.decorator.ts` and `module-options.ts` ask for these names.
  */
 import type { EntityId } from '../core/model/entity.js';
 

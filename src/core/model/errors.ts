@@ -1,3 +1,9 @@
+/**
+ * The errors of this library that belong to no subject of their own, and their base class.
+ *
+ * Neighbours: `job-errors.ts`, `payload-errors.ts`, `store-errors.ts` and `../calls/call-errors.ts` have the errors of their subjects;
+ * `failure-text.ts` writes what was thrown.
+ */
 export { messageOf, stackOf } from './failure-text.js';
 
 /** Why an error was made. TypeScript's own type of this is in no `lib` before ES2022. */

@@ -1,6 +1,6 @@
 /**
  * The command classes of this process: those with `@QueueEntity`, `@JobCommand` or `@JobQuery`. Nothing else names a class for which
- * there is no handler. Neighbours: `decorators.ts` adds to them, `boot-report.ts` compares them with the handlers.
+ * there is no handler. Neighbours: `queue-entity.decorator.ts` and `job-command.decorator.ts` add to them, `boot-report.ts` compares them with the handlers.
  */
 import type { Class } from './metadata.js';
 

@@ -4,7 +4,7 @@
  *
  * Owns: what counts as the property. A wrong answer would send jobs to another entity without an error, so the text is
  * parsed, and only code that always runs and stores the parameter itself counts.
- * Neighbours: `decorators.ts` makes an error of "not found"; `command-class.ts` checks the property on each instance.
+ * Neighbours: `queue-entity.decorator.ts` makes an error of "not found"; `command-class.ts` checks the property on each instance.
  */
 import {
   type AnyNode,

@@ -1,6 +1,6 @@
 /**
  * How errors name a call and its Redis: in the words of the caller, not by the step of the script.
- * Owns the words and the errors of calls that were not sent. Neighbours: `channel.ts` asks; `scripts/` has the steps.
+ * Owns the words and the errors of calls that were not sent. Neighbours: `channel.ts` sends the calls; `../lua/` has their ops.
  */
 import type { RedisOptions } from 'ioredis';
 import { asLine } from '../../../core/model/error-text.js';
