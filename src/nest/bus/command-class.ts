@@ -1,6 +1,6 @@
 /**
- * How instances of one class become jobs: read from its metadata once, then applied to each instance.
- * Neighbour: `queue-bus.ts` asks for every command.
+ * How instances of a command class become jobs. Owns: reading the class's metadata, once, and the entity id of an instance.
+ * Neighbour: `job-requests.ts` calls this for every command.
  */
 
 import type { Validator } from '../../core/handlers/validation.js';
@@ -11,34 +11,34 @@ import type { Validators } from '../handlers/validators.js';
 export interface CommandClass {
   readonly target: Class;
   readonly name: string;
-  /** Where instances go of themselves; undefined where only a scope says so. */
+  /** Entity type of the class; undefined if only the scope of a bus names one. */
   readonly entityType: string | undefined;
   readonly entityIdProperty: string | undefined;
-  /** Its jobs are shared reads, of its own entity type. */
+  /** Whether its jobs are shared reads of its own entity type. */
   readonly isShared: boolean;
   readonly validator: Validator | undefined;
 }
 
 /**
  * The class of a command.
- * @throws InvalidCommandError when it is not an instance of a class of one's own.
+ * @throws InvalidCommandError when it is no instance of a class of the application.
  */
 export function classOf(command: unknown): Class {
   const target = typeof command === 'object' && command !== null ? command.constructor : undefined;
   if (typeof target !== 'function' || target === Object || Array.isArray(command)) {
     throw new InvalidCommandError(
-      `enqueue() needs an instance of a class decorated with @QueueEntity, not ${describe(command)}. For plain data use enqueueJob().`,
+      `enqueue() needs an instance of a class with @QueueEntity, not ${describe(command)}. Nothing was enqueued. For plain data use enqueueJob().`,
     );
   }
   return target as Class;
 }
 
-/** @throws InvalidCommandError when instances could not be told from others by name. */
+/** @throws InvalidCommandError when the class has no name: a worker would not know the handler of its jobs. */
 export function readCommandClass(target: Class, validators: Validators): CommandClass {
   const name = jobNameOf(target);
   if (name === '')
     throw new InvalidCommandError(
-      "A class without a name was enqueued; give it one: @QueueEntity(type, { name: '…' }).",
+      "The class of the command has no name. Nothing was enqueued. Give it one: @QueueEntity(type, { name: '…' }).",
     );
   return {
     target,
@@ -51,8 +51,8 @@ export function readCommandClass(target: Class, validators: Validators): Command
 }
 
 /**
- * The entity id that an instance holds: in the decorated property, else in the default one.
- * @throws InvalidCommandError where neither is declared, InvalidEntityError where the instance has no such property.
+ * The entity id of an instance, from the decorated property, else from the default one.
+ * @throws InvalidCommandError when neither is declared, InvalidEntityError when the instance has no such property.
  */
 export function entityIdOf(
   command: object,
@@ -62,15 +62,15 @@ export function entityIdOf(
   const property = entityIdProperty ?? defaultProperty;
   if (property === undefined) {
     throw new InvalidCommandError(
-      `${target.name} does not say which property holds its entity id; decorate one with @QueueEntityId(), or set defaultEntityId of its entity type.`,
+      `${target.name} does not declare which property holds its entity id. Nothing was enqueued. Decorate one with @QueueEntityId(), or set defaultEntityId of its entity type.`,
     );
   }
   if (!(property in command)) {
     throw new InvalidEntityError(
       `An instance of ${target.name} has no property "${property}", which should hold its entity id` +
         (entityIdProperty === undefined
-          ? ' (defaultEntityId of its entity type).'
-          : '; set it, or, if a minifier renamed it, decorate a plain property.'),
+          ? ' (defaultEntityId of its entity type). Nothing was enqueued.'
+          : '. Nothing was enqueued. Set it, or, if a minifier renamed it, decorate a plain property.'),
     );
   }
   return (command as Record<string, unknown>)[property];

@@ -1,6 +1,6 @@
 /**
- * The exception filter that gives an HTTP client the answer which the handler of a job asked for, when a controller has waited for it.
- * Neighbour: `core/model/http-response.ts` says what of an `HttpException` travels.
+ * The exception filter that answers an HTTP request with the `HttpException` of a job's handler, if a controller waited for the job.
+ * Neighbour: `core/model/http-response.ts` decides which parts of an `HttpException` travel.
  */
 import { STATUS_CODES } from 'node:http';
 import { type ArgumentsHost, Catch, HttpException } from '@nestjs/common';
@@ -8,13 +8,13 @@ import { BaseExceptionFilter } from '@nestjs/core';
 import { type Observable, throwError } from 'rxjs';
 import { HandlerError } from '../../core/calls/call-errors.js';
 
-/** What Nest answers outside of HTTP to an error that it does not know. */
+/** Nest's reply outside of HTTP to an unknown error. */
 const UNKNOWN_ERROR = { status: 'error', message: 'Internal server error' };
 
 /**
- * Answers an HTTP request with the status and body of the `HttpException` that the handler of a job has thrown: as Nest would, had the
- * controller thrown it. A `HandlerError` without a `status` gets Nest's 500. Works on Express and Fastify. Outside of HTTP it changes
- * nothing: a `HandlerError` is there what any unknown error is.
+ * Answers an HTTP request with the status and body of the `HttpException` that a job's handler threw, as if the controller had thrown
+ * it. A `HandlerError` without a `status` gets Nest's 500. Works on Express and Fastify. Outside of HTTP it changes nothing: there a
+ * `HandlerError` counts as any unknown error.
  *
  * @example
  * ```ts
@@ -25,14 +25,14 @@ const UNKNOWN_ERROR = { status: 'error', message: 'Internal server error' };
  */
 @Catch(HandlerError)
 export class HandlerErrorFilter extends BaseExceptionFilter<HandlerError> {
-  /** @throws the error itself in a context of another kind, such as GraphQL or the handler of a job: its caller deals with it. */
+  /** @throws the error itself in another kind of context, such as GraphQL or the handler of a job: its caller handles it. */
   override catch(error: HandlerError, host: ArgumentsHost): Observable<never> | undefined {
     const kind = host.getType<string>();
     if (kind === 'http') {
       super.catch((asHttpException(error) ?? error) as HandlerError, host);
       return undefined;
     }
-    // What a filter throws would crash a gateway, or an older microservice.
+    // An error thrown by a filter would crash a gateway, or an older microservice.
     if (kind === 'rpc') return throwError(() => UNKNOWN_ERROR);
     if (kind !== 'ws') throw error;
     host.switchToWs().getClient().emit('exception', UNKNOWN_ERROR);

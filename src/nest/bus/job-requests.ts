@@ -1,6 +1,6 @@
 /**
- * What a bus is given becomes a request to the engine: a command by what its class says, a named job as it is.
- * Owns: how the entity of a command is found, and which classes were enqueued under which names.
+ * Turns the commands and named jobs of a bus into requests to the engine.
+ * Owns: the entity type and id of a command, and which class was enqueued under which name.
  * Neighbours: `sender.ts` sends requests; `command-class.ts` reads a class, `valid-data.ts` validates.
  */
 
@@ -16,7 +16,7 @@ import type { EnqueueOptions, FlowNode } from './bus-options.js';
 import { type CommandClass, classOf, entityIdOf, readCommandClass } from './command-class.js';
 import { type Schemas, validCommand, validData } from './valid-data.js';
 
-/** A named job whose type the scope may know. */
+/** A named job. The scope of a bus may supply its entity type. */
 export interface UnscopedJob {
   readonly entityType?: string;
   readonly entityId: EntityId;
@@ -29,7 +29,7 @@ export type Given =
   | { readonly command: object; readonly job?: never }
   | { readonly job: UnscopedJob; readonly command?: never };
 
-/** What a bus for one entity type knows beforehand. */
+/** The entity type of a scoped bus, and its processor. */
 export interface Scope {
   readonly entityType: string;
   readonly processor?: {
@@ -53,12 +53,13 @@ export class JobRequests {
   ofFlow(ready: Started, node: FlowNode): FlowOf<JobRequest> {
     if (typeof node !== 'object' || node === null || (node.command === undefined) === (node.job === undefined)) {
       throw new InvalidCommandError(
-        'A job of a flow needs { command } or { job: { entityType, entityId, name, data } }.',
+        'A job of a flow needs { command } or { job: { entityType, entityId, name, data } }. Nothing was enqueued.',
       );
     }
     checkKnown('A job of a flow:', node, ['command', 'job', 'options', 'onFailure', 'children']);
     const { options, onFailure, children = [] } = node;
-    if (!Array.isArray(children)) throw new InvalidCommandError('The children of a job of a flow must be an array.');
+    if (!Array.isArray(children))
+      throw new InvalidCommandError('The children of a job of a flow must be an array. Nothing was enqueued.');
     return {
       job: this.of(ready, node as Given, options),
       onFailure,
@@ -76,12 +77,12 @@ export class JobRequests {
     const entityType = scope?.entityType ?? known.entityType;
     if (entityType === undefined) {
       throw new InvalidCommandError(
-        `${known.target.name} is not decorated with @QueueEntity('…'); decorate it, or name its type: forEntity('…').enqueue(…).`,
+        `${known.target.name} has no @QueueEntity('…'). Nothing was enqueued. Decorate it, or name its type: forEntity('…').enqueue(…).`,
       );
     }
     const defaultEntityId =
       scope?.processor?.options.defaultEntityId ?? ready.config.entityType(entityType).defaultEntityId;
-    // What the schema makes of a command is what is enqueued: its entity, too.
+    // The output of the schema is enqueued, so it also decides the entity.
     const valid = known.validator ? validCommand(ready, command, { ...known, entityType }) : command;
     return {
       entityType,
@@ -96,11 +97,11 @@ export class JobRequests {
     let known = this.classes.get(target);
     if (!known) {
       known = readCommandClass(target, validators);
-      // The name is all that a worker has: were it another class's, the wrong handler would run.
+      // A worker knows a class only by its name: with two classes of one name, the wrong handler could run.
       const other = handlers.commandClass(known.name) ?? this.names.get(known.name);
       if (other && other !== target) {
         throw new HandlerConflictError(
-          `Two command classes are named "${known.name}"; give one another name: @QueueEntity(type, { name: '…' }).`,
+          `Two command classes are named "${known.name}", so a job could run the wrong handler. Nothing was enqueued. Give one of them another name: @QueueEntity(type, { name: '…' }).`,
         );
       }
       const { entityType, isShared, name } = known;
@@ -119,7 +120,7 @@ function named(
   scope: Scope | undefined,
 ): JobRequest {
   if (typeof job !== 'object' || job === null) {
-    throw new InvalidCommandError('A job by name needs { entityType, entityId, name, data }.');
+    throw new InvalidCommandError('A named job needs { entityType, entityId, name, data }. Nothing was enqueued.');
   }
   const entityType = scope?.entityType ?? (job.entityType as string);
   const data = validData(ready, { ...job, entityType }, scope?.processor?.schemas);
@@ -127,14 +128,14 @@ function named(
 }
 
 /**
- * A processor that is no provider here has told no worker of its `queueName`: jobs would wait in queues that its workers don't
- * read. The names for one id tell.
+ * Refuses a bus of a processor whose `queueName` no worker knows, since the class is no provider here: its jobs would wait in queues
+ * that no worker reads. Compares the names for one id.
  * @throws InvalidOptionError
  */
 export function checkQueueName({ entityType, processor }: Scope, { config }: Started): void {
   const own = processor?.options.queueName;
   if (!own || own('1') === config.entityType(entityType).queueName?.('1')) return;
   throw new InvalidOptionError(
-    `${processor.name} has a queueName that this application does not know, as the class is none of its providers; give the same function in entities.${entityType}.queueName.`,
+    `${processor.name} has a queueName that this application does not know, since the class is not among its providers. Nothing was enqueued. Set entities.${entityType}.queueName to the same function.`,
   );
 }

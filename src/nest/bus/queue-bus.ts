@@ -1,6 +1,6 @@
 /**
- * The bus of an application: commands, or named jobs, to the queues of their entities.
- * Neighbours: `sender.ts` sends what is given here; `bus-options.ts` has the types.
+ * The API for enqueueing: commands and named jobs go to the queues of their entities.
+ * Neighbours: `sender.ts` sends them; `bus-options.ts` has the types of the options.
  */
 import { Inject, Injectable } from '@nestjs/common';
 import type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from '../../core/enqueue/requests.js';
@@ -14,12 +14,13 @@ import type { Scope, UnscopedJob } from './job-requests.js';
 import { Sender } from './sender.js';
 
 /**
- * Enqueues commands. Inject it where you would have executed them.
+ * Enqueues commands. Inject it in place of the command bus.
  *
- * All methods reject with a subclass of {@link AtomicQueuesError}: `InvalidCommandError`, `InvalidEntityError`,
- * `ValidationError`, `UnserializableDataError`, `PayloadTooLargeError`, `InvalidOptionError`, `UnsupportedError`, `BacklogFullError`, `StoreUnavailableError` (nothing
- * was added), `OutcomeUnknownError` (the job may have been added), `ClosedError`; those of a bulk also with `BulkEnqueueError`,
- * which tells which of its jobs were not added.
+ * All methods reject with a subclass of {@link AtomicQueuesError}. Nothing was added after `InvalidCommandError`,
+ * `InvalidEntityError`, `ValidationError`, `UnserializableDataError`, `PayloadTooLargeError`, `InvalidOptionError`,
+ * `UnsupportedError`, `BacklogFullError`, `StepTooLargeError`, `StoreRefusedError`, `StoreUnavailableError` and `ClosedError`. After
+ * `OutcomeUnknownError` the job may have been added. A bulk also rejects with `BulkEnqueueError`, which tells which jobs were not
+ * added. `docs/errors.md` has all of them.
  */
 @Injectable()
 export class QueueBus {
@@ -30,44 +31,50 @@ export class QueueBus {
   }
 
   /**
-   * Adds a command to the queue of its entity. Resolves when the queue has it: from then on it runs at least once, after
-   * everything that was enqueued for the entity before.
-   * @param options BullMQ's job options; those that would break the order are refused.
+   * Adds a command to the queue of its entity. Resolves when the job is in Redis. From then on it runs at least once, after all
+   * jobs that were enqueued for the entity before.
+   * @param options BullMQ's job options. Those that would break the order are refused.
    */
   enqueue(command: object, options?: EnqueueOptions): Promise<EnqueuedJob> {
     return this.sender.send({ command }, options);
   }
 
   /**
-   * Adds commands in one go. All are checked first; the order within an entity is that of the array.
+   * Adds commands in the order of the array. All are checked before any is sent.
    *
    * @example
    * ```ts
    * await bus.enqueueBulk(deposits, deposit => ({ idempotencyKey: deposit.requestId }));
    * ```
-   * @param options of all commands, or a function that returns those of each. Two commands of one entity with the same `jobId`,
-   * `idempotencyKey` or `deduplication` are refused (`InvalidOptionError`): nothing is added.
+   * @param options one object for all commands, or a function that returns the options of each. Two commands of one entity with the
+   * same `jobId`, `idempotencyKey` or `deduplication` are refused (`InvalidOptionError`): nothing is added.
    */
   enqueueBulk<C extends object>(commands: readonly C[], options?: BulkOptions<C>): Promise<EnqueuedJob[]> {
     return this.sender.sendBulk(commands, options as BulkOptions);
   }
 
-  /** Adds a job by name, without a class. */
+  /** Adds a named job, without a class. */
   enqueueJob(job: NamedJob, options?: EnqueueOptions): Promise<EnqueuedJob> {
     return this.sender.send({ job }, options);
   }
 
   /**
-   * Enqueues a command and resolves with what its handler returns, as its codec carries it (`undefined` comes as `null`), wherever it
-   * runs. The type is that of `Command<R>` or `Query<R>`; for other commands name it: `enqueueAndWait<Receipt>(…)`.
+   * Enqueues a command and resolves with the result of its handler, as its codec carries it (`undefined` arrives as `null`), on
+   * whichever pod it runs. The type is that of `Command<R>` or `Query<R>`. For other commands name it: `enqueueAndWait<Receipt>(…)`.
    *
-   * Beside the errors of {@link enqueue} it rejects with `HandlerError` (it threw, and no try is left), `ReplyTimeoutError`,
-   * `JobRemovedError`, `ResultUnavailableError`, `WaitAbortedError`, `AnswerGivenError` (the key was known, and the job is
-   * through), `TooManyWaitingCallsError` (nothing was enqueued), `ClosedError`, and while the application starts with `NotStartedError`. An enqueue whose outcome is unknown is waited for all the same: if it was added, its answer
-   * comes; if not, the call rejects with `OutcomeUnknownError` at its timeout.
+   * In addition to the errors of {@link enqueue} it rejects with:
+   * - `HandlerError`: the handler threw, and no attempt is left;
+   * - `ReplyTimeoutError`, `WaitAbortedError`: the wait ended before the job;
+   * - `JobRemovedError`, `ResultUnavailableError`: the job has left no result;
+   * - `AnswerGivenError`: the key was known, and its job has already finished;
+   * - `TooManyWaitingCallsError`, `NotStartedError`: nothing was enqueued;
+   * - `ClosedError`: this pod has shut down; the job continues.
    *
-   * A handler that waits holds its entity meanwhile: all that is enqueued for it waits, too. One that would wait for its own
-   * entity, directly or through others that wait for it, gets a `DeadlockError` at once (not with `currentJob: false`).
+   * If the outcome of the enqueue is unknown, the call still waits. It resolves if the job was added, and otherwise rejects with
+   * `OutcomeUnknownError` at its timeout.
+   *
+   * A handler that waits holds its entity: other jobs of the entity wait, too. A handler that would wait for its own entity, directly or
+   * through other handlers, gets a `DeadlockError` at once (not with `currentJob: false`).
    *
    * @example
    * ```ts
@@ -81,8 +88,8 @@ export class QueueBus {
   }
 
   /**
-   * As {@link enqueueAndWait}, by name, without a class. The type is what {@link EntityTypes} says of jobs of that name; else name
-   * it: `enqueueJobAndWait<Receipt>(…)`.
+   * Like {@link enqueueAndWait}, for a named job. The type is the one that {@link EntityTypes} declares for the name. Otherwise name it:
+   * `enqueueJobAndWait<Receipt>(…)`.
    */
   enqueueJobAndWait<J extends NamedJob>(job: J, options?: WaitOptions): Promise<JobResult<J['entityType'], J['name']>>;
   enqueueJobAndWait<R>(job: NamedJob, options?: WaitOptions): Promise<R>;
@@ -91,10 +98,10 @@ export class QueueBus {
   }
 
   /**
-   * Adds a command that runs on its entity after others, its children, have run on theirs; these may have children, too. All of
-   * it is added in one step, or nothing: 1,000 jobs at most. A job with children joins the end of its entity's queue when the last
-   * of them has ended; until then its entity needs no worker for it. Its handler reads what they returned: `context.children()`, or
-   * `currentJob().children()`. They are BullMQ flows; `job.getChildrenValues()` works, too.
+   * Adds a command that runs on its entity after its children have run on theirs. Children may have children. All jobs, 1,000 at most,
+   * are added in one step, or none. A job with children joins the end of its entity's queue when the last of them has ended. Until then
+   * its entity needs no worker for it. Its handler reads their results with `context.children()` or `currentJob().children()`. Flows
+   * are BullMQ's, so `job.getChildrenValues()` works, too.
    *
    * With the `idempotencyKey` of an earlier flow, or the `jobId` of one whose first job has not ended, nothing is added.
    *
@@ -105,47 +112,47 @@ export class QueueBus {
    *   children: [{ command: new Reserve('item-7', 2) }, { command: new Charge('customer-3', 80), onFailure: 'tellParent' }],
    * });
    * ```
-   * @returns the ids of all its jobs, as the tree that was given.
+   * @returns the ids of all jobs, in the same tree.
    */
   enqueueFlow(flow: FlowNode): Promise<EnqueuedFlow> {
     return this.sender.sendFlow(flow);
   }
 
   /**
-   * Enqueues a command again and again, by an interval or a cron pattern, on BullMQ's Job Schedulers. A schedule has one job at
-   * a time: it joins the queue of its entity when it is due, and the next one is made when it has ended, so runs that fell due
-   * meanwhile are left out. It goes on until {@link EntityQueue.unschedule}; between its runs the entity needs no worker. To
-   * schedule the same `id` again, as each pod does when it starts, is harmless.
+   * Repeats a command, by an interval or a cron pattern, on BullMQ's Job Schedulers. A schedule has one job at a time. It joins the
+   * queue of its entity when it is due, and the next one is made when it has ended, so runs that fall due in the meantime are left out.
+   * The schedule lasts until {@link EntityQueue.unschedule}. Between its runs the entity needs no worker. It is safe to schedule the same
+   * `id` again, for example at the start of each pod.
    *
    * @example
    * ```ts
    * await bus.schedule(new AddInterest('42'), { id: 'interest', pattern: '0 3 * * *', tz: 'Europe/Vienna' });
    * ```
-   * @param options BullMQ's job options, of each run; those of one job alone (`jobId`, `delay`, keys) are refused.
+   * @param options BullMQ's job options of each run. Options of one job alone (`jobId`, `delay`, keys) are refused.
    */
   schedule(command: object, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob> {
     return this.sender.schedule({ command }, schedule, options);
   }
 
-  /** As {@link schedule}, by name, without a class. */
+  /** Like {@link schedule}, for a named job. */
   scheduleJob(job: NamedJob, schedule: Schedule, options?: EnqueueOptions): Promise<ScheduledJob> {
     return this.sender.schedule({ job }, schedule, options);
   }
 
-  /** A bus for one entity type. */
+  /** Returns a bus for one entity type. */
   forEntity<T extends EntityTypeName>(entityType: T): ScopedQueueBus<T> {
     return this.scoped<T>({ entityType });
   }
 
   /**
-   * A bus for the entity type of a `@WorkerProcessor`, which need not be a provider of this application.
-   * @throws InvalidOptionError when the class is none.
+   * Returns a bus for the entity type of a `@WorkerProcessor`, which need not be a provider of this application.
+   * @throws InvalidOptionError when the class has no `@WorkerProcessor`.
    */
   forProcessor(processor: Class): ScopedQueueBus<string> {
     const options = typeof processor === 'function' ? getMetadata(processor, 'processor') : undefined;
     if (!options) {
       throw new InvalidOptionError(
-        `${typeof processor === 'function' ? processor.name : typeof processor} is no @WorkerProcessor; forEntity(type) needs none.`,
+        `${typeof processor === 'function' ? processor.name : typeof processor} has no @WorkerProcessor. Decorate it, or use forEntity(type), which needs none.`,
       );
     }
     const schemas = getMetadata(processor, 'jobSchemas') ?? new Map();

@@ -1,7 +1,7 @@
 /**
- * The one way from a bus to the engine, for all buses: the unscoped one, and those for one entity type.
- * Owns: when a call waits for the start of the application, and what becomes of payloads that are refused.
- * Neighbours: `queue-bus.ts` is what users call; `job-requests.ts` makes the requests.
+ * The one way from a bus to the engine, for the unscoped bus and for those of one entity type.
+ * Owns: when a call waits for the start of the application, and the promises in refused payloads.
+ * Neighbours: `queue-bus.ts` is the API; `job-requests.ts` makes the requests.
  */
 import type { EnqueuedFlow, EnqueuedJob, ScheduledJob } from '../../core/enqueue/requests.js';
 import { InvalidCommandError, rejecting } from '../../core/model/errors.js';
@@ -61,8 +61,8 @@ export class Sender {
   }
 
   /**
-   * Waits only where it must: calls of one tick keep their order, whichever methods they use.
-   * @param payloads what holds them: dropped when it is refused before the engine has it.
+   * Waits only if the application is still starting, so calls of one tick keep their order, whichever methods they use.
+   * @param payloads the payloads of the call. If it is refused before the engine has them, their rejections are ignored.
    */
   private through<T>(payloads: unknown, use: (ready: Started) => Promise<T>): Promise<T> {
     const send = (ready: Started) => {
@@ -80,7 +80,7 @@ export class Sender {
 
 const payloadOf = ({ command, job }: Given): unknown => command ?? job;
 
-/** For a call that has failed: some of its payloads may not have been looked at. */
+/** For a failed call, some of whose payloads may not have been inspected. */
 function dropping(payloads: unknown): (error: unknown) => never {
   return error => {
     // guards: sender.dropping

@@ -1,6 +1,5 @@
 /**
- * What is enqueued, checked by what its class or its handler wants. Neighbours: `queue-bus.ts` asks; `validators.ts` knows which
- * validator a class has.
+ * Validation of payloads at the enqueue. Neighbours: `job-requests.ts` calls it; `validators.ts` knows the validator of a class.
  */
 
 import {
@@ -18,7 +17,7 @@ interface RoutedClass extends CommandClass {
 }
 
 /**
- * A command as its class's validator has it.
+ * The command that the validator of its class returns.
  * @throws ValidationError, InvalidCommandError
  */
 export function validCommand(ready: Started, command: object, routed: RoutedClass): object {
@@ -27,18 +26,18 @@ export function validCommand(ready: Started, command: object, routed: RoutedClas
   const valid = validAtEnqueue(command, validation(ready, { validator, culprit: target.name, entityType }));
   if (typeof valid !== 'object' || valid === null || Array.isArray(valid)) {
     throw new InvalidCommandError(
-      `The schema of ${target.name} makes no object of a command; what it gives must have the command's properties.`,
+      `The schema of ${target.name} does not return an object. Nothing was enqueued. It must return an object with the command's properties.`,
     );
   }
   if (entityIdProperty !== undefined && entityIdProperty in command && !(entityIdProperty in valid)) {
     throw new InvalidCommandError(
-      `The schema of ${target.name} drops "${entityIdProperty}", which holds the entity id; add it to the schema.`,
+      `The schema of ${target.name} drops "${entityIdProperty}", which holds the entity id. Nothing was enqueued. Add it to the schema.`,
     );
   }
   return valid;
 }
 
-/** Those of the handlers of a processor, by the names of their jobs; nothing where a handler has none. */
+/** Schemas of a processor's handlers, by job name; undefined for a handler without one. */
 export type Schemas = ReadonlyMap<string, StandardSchema | undefined>;
 
 interface Named {
@@ -48,8 +47,8 @@ interface Named {
 }
 
 /**
- * The data of a job by name, as its handler's validator has it: that of this pod's handler, else that of a processor which is none
- * of its providers.
+ * The data of a named job that the validator of its handler returns: of this pod's handler, else of a processor that is no provider
+ * of this pod.
  * @throws ValidationError
  */
 export function validData(ready: Started, { entityType, name, data }: Named, others: Schemas | undefined): unknown {
