@@ -1,4 +1,4 @@
-/** The public door: named exports, nothing else. */
+/** The public API: named exports, nothing else. */
 export {
   AnswerGivenError,
   DeadlockError,

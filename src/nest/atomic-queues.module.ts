@@ -1,4 +1,4 @@
-/** The Nest module: options in, `QueueBus` out. Everything else is `runtime.ts`. */
+/** The Nest module: options in, services out. Neighbour: `runtime.ts` builds and runs the engine. */
 import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
 import { QueueBus } from './bus/queue-bus.js';
 import { AtomicQueuesEvents } from './events.js';
@@ -21,11 +21,11 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
 const services = [QueueBus, EntityQueues, AtomicQueuesEvents, SpawnQueueService, CronManagerService];
 
 /**
- * One queue and one worker per entity.
+ * The module: one queue and one worker per entity.
  *
- * `forRoot(options)` or `forRootAsync({ imports, inject, useFactory | useClass | useExisting })`; global unless
- * `isGlobal: false`. Import it once in an application: a second one is refused. Rejects at start with an `InvalidOptionError` for an unknown option, a `HandlerConflictError` for
- * contradicting handlers, an `AuthenticationError` when Redis refuses the credentials.
+ * Import `forRoot(options)` or `forRootAsync({ imports, inject, useFactory | useClass | useExisting })` once, in the root module. It is
+ * global unless `isGlobal` is false. A second import is refused. The start fails with an `InvalidOptionError` for an invalid option, a
+ * `HandlerConflictError` for contradicting handlers, and an `AuthenticationError` when Redis refuses the credentials.
  *
  * @example
  * ```ts
@@ -39,20 +39,20 @@ const services = [QueueBus, EntityQueues, AtomicQueuesEvents, SpawnQueueService,
     ...services,
     Runtime,
     { provide: STORE_FACTORY, useValue: redisStoreFactory },
-    // forRoot() puts the options in its place; without it, the start fails with an error that says so.
+    // forRoot() replaces this. Without it, the start fails with an error that names the remedy.
     { provide: MODULE_OPTIONS, useValue: null },
   ],
   exports: services,
 })
 export class AtomicQueuesModule extends ConfigurableModuleClass {
-  /** @throws InvalidOptionError if there are no options: an untyped configuration that is undefined, say. */
+  /** Options as an object. @throws InvalidOptionError if there are none, such as an untyped configuration that is undefined. */
   static override forRoot(options: typeof OPTIONS_TYPE): DynamicModule {
     checkGiven(options);
     // biome-ignore lint/complexity/noThisInStatic: Nest's method reads `this`, which is the module that is imported.
     return super.forRoot(options);
   }
 
-  /** @throws InvalidOptionError if there is no object that says how the options are made. */
+  /** Options from a factory. @throws InvalidOptionError if the argument is no object. */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     checkGiven(options);
     // biome-ignore lint/complexity/noThisInStatic: Nest's method reads `this`, which is the module that is imported.

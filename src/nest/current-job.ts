@@ -1,35 +1,35 @@
-/** What runs, with the types of BullMQ. Neighbour: `core/run/running-job.ts` keeps it. */
+/** `currentJob()` and `currentEntity()`, with BullMQ's types. Neighbour: `core/run/running-job.ts` keeps the running job. */
 import type { Job } from 'bullmq';
 import { UnsupportedError } from '../core/model/errors.js';
 import type { JobContext as CoreJobContext, EntityContext } from '../core/model/job.js';
 import { runningEntity, runningJob } from '../core/run/running-job.js';
 
 /**
- * What a handler may know of its job and its entity: its third argument, {@link currentJob} below it, and `REQUEST` in what is
- * request-scoped.
+ * The context of a running job: the handler's third argument, the result of {@link currentJob}, and `REQUEST` in request-scoped
+ * providers.
  */
 export type JobContext = CoreJobContext<Job>;
 
 /**
- * The job that is running, wherever this is called below its handler (a repository, say); `undefined` outside of one.
+ * Returns the context of the running job, anywhere below its handler, such as in a repository. Undefined outside of one.
  *
  * @example
  * ```ts
  * const { attempt } = currentJob() ?? {};
  * ```
- * @throws UnsupportedError below a batch handler, where there are several jobs: {@link currentEntity} serves both.
+ * @throws UnsupportedError below a batch handler, which has several jobs. {@link currentEntity} works below both.
  */
 export function currentJob(): JobContext | undefined {
   const job = runningJob();
   if (job || !runningEntity()) return job as JobContext | undefined;
   throw new UnsupportedError(
-    'currentJob() was called below a @BatchHandler, which has several jobs; currentEntity() gives their entity, fencing token and signal.',
+    'currentJob() was called below a @BatchHandler, which has several jobs. Call currentEntity() for their entity, fencing token and signal.',
   );
 }
 
 /**
- * The entity whose job or batch is running, with its fencing token and signal, wherever this is called below the handler;
- * `undefined` outside of one.
+ * Returns the entity of the running job or batch, with its fencing token and signal, anywhere below the handler. Undefined outside of
+ * one.
  *
  * @example
  * ```ts

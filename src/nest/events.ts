@@ -1,12 +1,12 @@
-/** The lifecycle of workers and jobs as a stream. Neighbour: `core/model/events.ts` says what is told. */
+/** The stream of lifecycle events. Neighbour: `core/model/events.ts` declares them. */
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type Observable, Subject } from 'rxjs';
 import { detached } from '../core/model/detached.js';
 import type { EventSink, LifecycleEvent } from '../core/model/events.js';
 
 /**
- * What happens on this pod. Costs nothing until somebody subscribes; completes when the application has shut down.
- * Events come while jobs run: subscribers should be quick, and an error in one is thrown to the process by RxJS.
+ * The events of this pod. The stream costs nothing without a subscriber, and completes when the application has shut down. Events come
+ * while jobs run, so subscribers must be quick. RxJS throws an error of a subscriber to the process.
  *
  * @example
  * ```ts
@@ -20,7 +20,7 @@ export class AtomicQueuesEvents implements OnApplicationShutdown {
   private readonly subject = new Subject<LifecycleEvent>();
   readonly stream: Observable<LifecycleEvent> = this.subject.asObservable();
 
-  /** @internal What the engine tells. */
+  /** @internal The engine emits here. */
   readonly sink: EventSink = sinkOf(this.subject);
 
   onApplicationShutdown(): void {
@@ -33,7 +33,7 @@ function sinkOf(subject: Subject<LifecycleEvent>): EventSink {
     get observed() {
       return subject.observed;
     },
-    // A subscriber is not in the context of a job, nor of the code that has woken a worker.
+    // A subscriber runs neither in the context of a job nor in that of the code that woke the worker.
     // guards: events.sinkOf
     emit: event => detached(() => subject.next(event)),
   };

@@ -1,12 +1,13 @@
 /**
- * The engine within a Nest application: built when the application has its providers, connected as it starts, at work
- * once all of it has started, drained and closed through Nest's hooks.
+ * The engine within a Nest application, and its place in the application's life:
  *
- * Is built before all `onModuleInit` hooks, works after all `onApplicationBootstrap` hooks and drains before all
- * `onModuleDestroy` hooks (`hook-order.ts`), while what handlers need lives. Connects when a hook enqueues, in
- * `onApplicationBootstrap` at the latest (`lazyConnect`: with the first call); disconnects in `onApplicationShutdown`, the last
- * one, so that handlers and requests can enqueue until then.
- * Neighbours: calls wait in `start-gate.ts`; `first-connection.ts` says how long the start waits for Redis.
+ * - built before all `onModuleInit` hooks, when all providers exist (`hook-order.ts`);
+ * - connected when a hook enqueues, in `onApplicationBootstrap` at the latest (`lazyConnect`: with the first call);
+ * - at work after all `onApplicationBootstrap` hooks;
+ * - drained before all `onModuleDestroy` hooks, while the resources of handlers are still open;
+ * - disconnected in `onApplicationShutdown`, the last hook, so that handlers and requests can enqueue until then.
+ *
+ * Neighbours: calls wait in `start-gate.ts`; `first-connection.ts` decides how long the start waits for Redis.
  */
 import { randomBytes } from 'node:crypto';
 import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
@@ -41,7 +42,7 @@ import { openTracer } from './tracing.js';
 
 /** Injection token of the module's options. */
 export const MODULE_OPTIONS = Symbol.for('atomic-queues:options');
-/** Injection token of what makes the store; tests put another in its place. */
+/** Injection token of the store's factory. Tests replace it. */
 export const STORE_FACTORY = Symbol.for('atomic-queues:store');
 
 export type StoreFactory = (
@@ -68,7 +69,7 @@ export const redisStoreFactory: StoreFactory = (options, config, events) =>
     podId: randomBytes(6).toString('hex'),
   });
 
-/** What {@link Runtime} is once the application has its providers. */
+/** The parts of {@link Runtime} once all providers exist. */
 export interface Started {
   readonly engine: Engine;
   readonly config: EngineConfig;
@@ -78,7 +79,7 @@ export interface Started {
 
 type State =
   | { readonly name: 'new' }
-  /** Everything has been found and checked; connects with the first call. */
+  /** All handlers and options are found and checked. The first call connects. */
   | { readonly name: 'built'; readonly parts: Started }
   | { readonly name: 'started'; readonly parts: Started };
 
@@ -89,7 +90,7 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
   private state: State = { name: 'new' };
   private readonly gate = new StartGate<Started>();
   private connecting: Promise<void> | undefined;
-  /** All hooks of the start have been called. */
+  /** Whether all hooks of the start have been called. */
   private hasBootstrapped = false;
   private readonly closing = new AbortController();
   private hooksCheck: Timer | undefined;
@@ -113,8 +114,8 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   /**
-   * The engine. The first call connects; what comes before the application has its providers waits for them, `commandTimeoutMs` at most:
-   * a factory that waits for an enqueue keeps the application from ever starting.
+   * The engine. The first call connects. A call before all providers exist waits for them, for `commandTimeoutMs` at most: a factory that
+   * awaits an enqueue would otherwise keep the application from starting.
    */
   get started(): Started | Promise<Started> {
     if (this.state.name === 'started') return this.state.parts;
@@ -126,8 +127,8 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
 
   /**
    * Called before a call waits for jobs of a type.
-   * @throws NotStartedError if they run here, and not before the hooks of the start are through: a hook that waits for them would wait
-   * in vain.
+   * @throws NotStartedError if this pod runs these jobs and the hooks of the start have not finished: a hook that waits for them would
+   * wait in vain.
    */
   checkWorks(entityType: string): void {
     // guards: runtime.checkWorks
@@ -151,7 +152,7 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
     });
     const entities = mergeEntities(this.options.entities, processorOptions);
     const config = resolveOptions({ ...this.options, entities }, handlers.sharedTypes());
-    // What is wrong with a type is told at start, not when its first job comes.
+    // Reports invalid options of a type at start, and not with its first job.
     for (const type of handlers.hostedTypes()) config.entityType(type);
     handlers.checkBatches(config);
     const tracer = this.options.tracing ? await openTracer(this.log) : undefined;
@@ -181,7 +182,7 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
     return this.state.name === 'new' ? undefined : this.state.parts.engine;
   }
 
-  /** Once. Calls go on when Redis answers, or cannot be reached for now; they learn what no retry can mend. */
+  /** Connects once. Waiting calls continue when Redis responds or is unreachable for now, and reject with errors that no retry can fix. */
   private connect(parts: Started): Promise<void> {
     if (this.connecting) return this.connecting;
     const { commandTimeoutMs: timeoutMs, log } = this;
@@ -200,8 +201,8 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private start(parts: Started): void {
     this.gate.open(parts);
-    // After the calls that have waited, and those that come until then through the open gate: a call that waits no more must not overtake
-    // one whose turn among the microtasks is still to come.
+    // Only after all calls that waited, and later ones that come through the open gate. Otherwise a direct call could overtake one whose
+    // microtask is still queued.
     // guards: runtime.start
     setImmediate(() => {
       this.state = { name: 'started', parts };
@@ -216,7 +217,7 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
     else if (canWork(parts)) this.log.info('lazyConnect: this pod connects, and works jobs, from its first call on.');
   }
 
-  /** From now on, or from when Redis is there. */
+  /** Starts to work now, or as soon as Redis is there. */
   private beginWork(parts: Started): void {
     parts.engine.work();
     if (canWork(parts)) this.hooksCheck = systemClock.after(SHUTDOWN_HOOKS_CHECK_MS, () => this.checkShutdownHooks());
@@ -225,15 +226,15 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
   private checkShutdownHooks(): void {
     if (process.listenerCount('SIGTERM') > 0) return;
     this.log.warn(
-      'Nothing listens to SIGTERM: a deploy kills running jobs, and others wait for their leases to run out. Call app.enableShutdownHooks().',
+      'Nothing listens to SIGTERM: a deploy kills running jobs, and their entities wait until their leases run out. Call app.enableShutdownHooks().',
     );
   }
 
   private whyNotStarted(): string {
-    const within = `within ${this.commandTimeoutMs} ms; nothing was enqueued.`;
+    const within = `within ${this.commandTimeoutMs} ms. Nothing was enqueued.`;
     return this.state.name === 'new'
-      ? `The application has not started ${within} In a constructor or a factory enqueue without awaiting; await it from onModuleInit on.`
-      : `Redis has not answered ${within}`;
+      ? `The application has not started ${within} In a constructor or a factory, enqueue without awaiting. Await from onModuleInit on.`
+      : `Redis has not responded ${within} Try again later.`;
   }
 }
 
@@ -241,7 +242,7 @@ function canWork({ handlers, config }: Started): boolean {
   return handlers.hostedTypes().length > 0 && !config.producerOnly;
 }
 
-/** Options of a processor win over those of its type in `entities`, one by one. */
+/** Options of a processor take precedence over those of its type in `entities`, one by one. */
 function mergeEntities(
   entities: EntitiesOptions = {},
   processors: ReadonlyMap<string, EntityOptions>,

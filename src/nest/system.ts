@@ -1,4 +1,4 @@
-/** The core's ports onto this process: its clocks, and Nest's logger; and whether it is one of a test run. */
+/** The core's ports to this process: its clocks and Nest's logger, and whether a test runner has started it. */
 import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
 import { asLine } from '../core/model/error-text.js';
@@ -10,14 +10,14 @@ export const systemClock: Clock = {
   monotonicMs,
   wallMs,
   after(ms, callback) {
-    // Beyond the longest wait of a timer it would fire at once; whoever is called too early looks and waits again.
+    // A timer above the maximum would fire at once. A callback that is called too early checks the time and waits again.
     const timer = setTimeout(callback, Math.min(ms, MAX_TIMER_MS));
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
 };
 
-/** Each message is one bounded line, whatever names and errors of users are in it. */
+/** Each message is one bounded line, also with names and errors of the application in it. */
 export function nestLog(): Log {
   const logger = new Logger('AtomicQueues');
   return {
@@ -28,7 +28,7 @@ export function nestLog(): Log {
   };
 }
 
-/** What test runners set for the processes that they start: Jest, Vitest, and Node's own. */
+/** Environment variables that test runners set: Jest, Vitest and Node's own. */
 const TEST_RUNNERS = ['JEST_WORKER_ID', 'VITEST_WORKER_ID', 'NODE_TEST_CONTEXT'];
 
 /** The name of this process, `host:pid`, if a test runner has started it. */

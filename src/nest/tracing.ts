@@ -1,10 +1,10 @@
 /**
- * The trace of a caller goes on in the handler of its job: by whatever propagator the application has given OpenTelemetry, W3C's
- * `traceparent`, `tracestate` and `baggage` by default.
+ * Continues the caller's trace in the handler, through the propagator that the application has given OpenTelemetry. By default that is
+ * W3C's `traceparent`, `tracestate` and `baggage`.
  *
- * `@opentelemetry/api` is an optional peer, imported only for the option `tracing`. A trace is no reason to refuse a job, or to
- * fail one: what can't travel is left out, with one warning.
- * Neighbour: `core/payload/caller-context.ts` says when a trace is captured and restored.
+ * `@opentelemetry/api` is an optional peer, imported only for the option `tracing`. A trace never refuses or fails a job: a field that
+ * cannot travel is left out, with one warning.
+ * Neighbour: `core/payload/caller-context.ts` captures and restores traces.
  */
 
 import type { TraceFields } from '../core/model/envelope.js';
@@ -12,7 +12,7 @@ import { InvalidOptionError, messageOf } from '../core/model/errors.js';
 import type { Tracer } from '../core/payload/caller-context.js';
 import type { Log } from '../core/ports/log.js';
 
-/** What is used of `@opentelemetry/api`. */
+/** The parts of `@opentelemetry/api` that this file uses. */
 export interface OpenTelemetry {
   readonly ROOT_CONTEXT: unknown;
   readonly context: { active(): unknown; with<T>(context: unknown, run: () => T): T };
@@ -22,10 +22,10 @@ export interface OpenTelemetry {
   };
 }
 
-/** W3C's bound on `baggage`; the other fields are far shorter. */
+/** W3C's bound on `baggage`, in bytes. The other fields are far shorter. */
 const MAX_BYTES = 8192;
 
-/** @throws InvalidOptionError when the package is not there. */
+/** @throws InvalidOptionError when the package cannot be imported. */
 export async function openTracer(
   log: Log,
   load: () => Promise<unknown> = () => import('@opentelemetry/api'),
@@ -34,7 +34,7 @@ export async function openTracer(
     return new OpenTelemetryTracer((await load()) as OpenTelemetry, log);
   } catch (error) {
     throw new InvalidOptionError(
-      `AtomicQueuesModule.tracing needs @opentelemetry/api, which can't be imported (${messageOf(error)}); install it.`,
+      `AtomicQueuesModule.tracing needs @opentelemetry/api, which can't be imported (${messageOf(error)}). Install it.`,
     );
   }
 }
@@ -53,20 +53,22 @@ class OpenTelemetryTracer implements Tracer {
     try {
       propagation.inject(context.active(), fields);
     } catch (error) {
-      this.tellOnce(`A propagator can't inject the trace of a caller: ${messageOf(error)}`);
+      this.tellOnce(`A propagator failed to inject the caller's trace, so the job has none: ${messageOf(error)}`);
       return undefined;
     }
     for (const [name, value] of Object.entries(fields)) {
       if (typeof value === 'string' && Buffer.byteLength(value) <= MAX_BYTES) continue;
       delete fields[name];
-      this.tellOnce(`"${name}" does not travel with jobs where it is longer than ${MAX_BYTES} bytes, or no string.`);
+      this.tellOnce(
+        `The trace field "${name}" is longer than ${MAX_BYTES} bytes or no string, so it does not travel with the job.`,
+      );
     }
     return Object.keys(fields).length > 0 ? fields : undefined;
   }
 
   within<T>(fields: TraceFields, run: () => T): T {
     const { ROOT_CONTEXT, context } = this.api;
-    // Not the active one: that is of whatever has woken the worker.
+    // Not the active context: that belongs to the code that woke the worker.
     // guards: tracing.within
     return context.with(this.extract(ROOT_CONTEXT, fields), run);
   }
@@ -75,7 +77,7 @@ class OpenTelemetryTracer implements Tracer {
     try {
       return this.api.propagation.extract(root, fields);
     } catch (error) {
-      this.tellOnce(`A propagator can't read the trace that a job brings: ${messageOf(error)}`);
+      this.tellOnce(`A propagator failed to read the trace of a job, so its handler runs without: ${messageOf(error)}`);
       return root;
     }
   }

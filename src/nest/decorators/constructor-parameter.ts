@@ -1,10 +1,10 @@
 /**
- * Finds the property that a constructor parameter becomes. A parameter decorator is told only an index. The class's own text
- * tells the rest: `constructor(accountId) { this.accountId = accountId }`, in the output of every compiler, minified or not.
+ * Finds the property that gets a constructor parameter. A parameter decorator knows only an index. The class's own text has the rest:
+ * `constructor(accountId) { this.accountId = accountId }`, in the output of every compiler, minified or not.
  *
- * Owns: what counts as the property. A wrong answer would send jobs to another entity without an error, so the text is
- * parsed, and only code that always runs and stores the parameter itself counts.
- * Neighbours: `queue-entity.decorator.ts` makes an error of "not found"; `command-class.ts` checks the property on each instance.
+ * Owns: which property counts. A wrong one would silently send jobs to another entity, so the text is parsed, and only code that
+ * always runs and stores the parameter itself counts.
+ * Neighbours: `queue-entity.decorator.ts` throws if no property is found; `command-class.ts` checks the property on each instance.
  */
 import {
   type AnyNode,
@@ -16,7 +16,7 @@ import {
   type SpreadElement,
 } from 'acorn';
 
-/** A class may stand in code that allows more than its own text shows. */
+/** The code around a class may allow syntax that its own text does not. */
 const SYNTAX: Options = {
   ecmaVersion: 'latest',
   allowSuperOutsideMethod: true,
@@ -33,7 +33,7 @@ interface Found {
   readonly isGuess: boolean;
 }
 
-/** The property that the parameter at `index` is stored in, or undefined if the class's text does not say. */
+/** The property that stores the parameter at `index`, or undefined if the class's text does not show it. */
 export function parameterProperty(
   target: abstract new (...args: never[]) => object,
   index: number,
@@ -47,12 +47,12 @@ export function parameterProperty(
     node.type === 'ThisExpression' || (node.type === 'Identifier' && instances.includes(node.name));
   const found = body.flatMap(node => storing(node, parameter, isInstance));
   const first = found[0];
-  // A call may be anything. If other code names another property, nothing tells which of them is meant.
+  // An unknown function may store the parameter or not. If other code names another property, the right one is unclear.
   const isUnclear = first?.isGuess && found.some(({ property }) => property !== first.property);
   return isUnclear ? undefined : first?.property;
 }
 
-/** Compilers for ES5 make a function of a class: then it is its own constructor. */
+/** Compilers for ES5 turn a class into a function, which is its own constructor. */
 function readConstructor(text: string): Constructor | undefined {
   const made = parseClass(text);
   if (made?.type === 'FunctionExpression') return made;
@@ -65,7 +65,7 @@ function readConstructor(text: string): Constructor | undefined {
 
 function parseClass(text: string): AnyNode | undefined {
   try {
-    // Within a function that allows `await`, `yield` and `new.target` in a heritage clause and in computed names.
+    // The outer function allows `await`, `yield` and `new.target` in a heritage clause and in computed names.
     const [outer] = parse(`(async function* () { (${text}) })`, SYNTAX).body;
     const around = outer?.type === 'ExpressionStatement' ? outer.expression : undefined;
     const inner = around?.type === 'FunctionExpression' ? around.body.body[0] : undefined;
@@ -76,13 +76,13 @@ function parseClass(text: string): AnyNode | undefined {
   }
 }
 
-/** A pattern takes a value apart, and a rest parameter is an array: neither is the parameter itself. */
+/** A pattern destructures its value, and a rest parameter is an array: neither is the parameter itself. */
 function nameOf(parameter: Pattern | undefined): string | undefined {
   if (parameter?.type === 'AssignmentPattern') return nameOf(parameter.left);
   return parameter?.type === 'Identifier' ? parameter.name : undefined;
 }
 
-/** The expressions of a statement that run whenever it does, in their order; minifiers move them to unexpected places. */
+/** The expressions that run whenever a statement does, in order. Minifiers move them to unexpected places. */
 function alwaysRun(node: AnyNode | null | undefined): AnyNode[] {
   switch (node?.type) {
     case 'ExpressionStatement':
@@ -104,7 +104,7 @@ function alwaysRun(node: AnyNode | null | undefined): AnyNode[] {
     case 'SwitchStatement':
       return alwaysRun(node.discriminant);
     case 'ForStatement':
-      // A variable that is declared there may have the parameter's name.
+      // A variable declared there may shadow the parameter.
       return node.init?.type === 'VariableDeclaration' ? [] : alwaysRun(node.init);
     case 'AssignmentExpression':
       return [...alwaysRun(node.right), node];
@@ -115,7 +115,7 @@ function alwaysRun(node: AnyNode | null | undefined): AnyNode[] {
   }
 }
 
-/** esbuild moves all that follows `super()` into a function with it, if the call is not a statement of its own. */
+/** esbuild moves `super()` and all code after it into a function, if the call is no statement of its own. */
 function whatCallsSuper(node: AnyNode | null | undefined): AnyNode[] {
   if (node?.type !== 'ArrowFunctionExpression') return [];
   const { body } = node;

@@ -1,21 +1,21 @@
-/** `@JobCommand` and `@JobQuery`: CQRS messages that belong to no entity type of their own. They only write metadata, which `cqrs-bridge.ts` reads. */
+/** `@JobCommand` and `@JobQuery`: CQRS messages without an entity type of their own. Neighbour: `cqrs-bridge.ts` reads their metadata. */
 import { checkSchema, type SchemaOptions } from '../../core/handlers/validation.js';
 import { InvalidCommandError } from '../../core/model/errors.js';
 import { rememberCommandClass } from './command-classes.js';
 import { type Class, getOwnMetadata, setMetadata } from './metadata.js';
 
 /**
- * Lets jobs added by name run a CQRS command that belongs to no entity type of its own: `enqueueJob({ entityType,
- * entityId, name, data })`, or `forEntity(type).enqueue(command)`. Classes with `@QueueEntity` don't need it.
- * A command without a type may be worked by every type that this pod's options name in `entities`.
- * @param name the job's name; the class name by default.
- * @throws InvalidCommandError (at import) when the name is empty, or the class has another.
+ * Lets named jobs run a CQRS command without an entity type of its own: `enqueueJob({ entityType, entityId, name, data })`, or
+ * `forEntity(type).enqueue(command)`. Classes with `@QueueEntity` do not need it. Every type in this pod's option `entities` may run the
+ * command.
+ * @param name job name. @default the class name
+ * @throws InvalidCommandError (at import) when the name is empty, or the class has another one.
  */
 export function JobCommand(name?: string, options: SchemaOptions = {}): ClassDecorator {
   return target => route(target, name, options);
 }
 
-/** As {@link JobCommand}, for a CQRS query. */
+/** Like {@link JobCommand}, for a CQRS query. */
 export function JobQuery(name?: string, options: SchemaOptions = {}): ClassDecorator {
   return target => route(target, name, options);
 }
@@ -33,7 +33,7 @@ export function route(target: { readonly name: string }, name: string | undefine
   }
   const other = getOwnMetadata(target, 'jobName');
   if (other !== undefined && other !== name) {
-    throw new InvalidCommandError(`${target.name} has two job names, "${other}" and "${name}"; leave one.`);
+    throw new InvalidCommandError(`${target.name} has two job names, "${other}" and "${name}". Remove one.`);
   }
   setMetadata(target, 'jobName', name);
 }

@@ -1,7 +1,4 @@
-/**
- * `@JobHandler` and `@BatchHandler`: the methods of a processor that handle jobs of a name. They only write metadata, which
- * `explorer.ts` reads.
- */
+/** `@JobHandler` and `@BatchHandler`: methods of a processor that handle jobs of one name. Neighbour: `explorer.ts` reads their metadata. */
 
 import type { Observable } from 'rxjs';
 import { type BatchOptions, checkBatchOptions } from '../../core/handlers/batch-options.js';
@@ -19,11 +16,11 @@ export interface JobHandlerOptions extends SchemaOptions {
 }
 
 /**
- * Handles jobs of one name, or with `'*'` every job of the type that nothing else handles, on a `@WorkerProcessor`.
- * The method gets BullMQ's job, the entity id and a {@link JobContext}; what it returns is the job's result. A method
- * may have several names; a subclass inherits the handlers of the class that it extends.
+ * Handles jobs of one name, on a `@WorkerProcessor`. With `'*'` it handles all jobs of the type that have no other handler. The
+ * method gets BullMQ's job, the entity id and a {@link JobContext}, and its result is the job's result. A method may have several
+ * names. A subclass inherits handlers.
  *
- * @param options `shared: true` where its jobs only read, and may run beside each other: see {@link JobHandlerOptions}.
+ * @param options see {@link JobHandlerOptions}. `shared: true` lets jobs that only read run alongside each other.
  * @example
  * ```ts
  * @JobHandler('balance', { shared: true })
@@ -31,9 +28,9 @@ export interface JobHandlerOptions extends SchemaOptions {
  *   return this.accounts.balanceOf(accountId);
  * }
  * ```
- * @throws HandlerConflictError (at import) when another method of the class handles the name, InvalidCommandError when
- * the name is not a non-empty string or the method is static, InvalidOptionError for an unknown option, what is no schema, or for
- * `'*'` with `shared`: what else may come is not known to be a read.
+ * @throws HandlerConflictError (at import) when another method of the class handles the name, InvalidCommandError when the name is
+ * empty or the method is static, InvalidOptionError for an unknown option, an invalid schema, or `'*'` with `shared`: jobs of any name
+ * may write.
  */
 export function JobHandler(jobName: string, options: JobHandlerOptions = {}): MethodDecorator {
   return (target, method) => {
@@ -45,7 +42,7 @@ export function JobHandler(jobName: string, options: JobHandlerOptions = {}): Me
     const isShared = readShared(where, options);
     if (isShared && jobName === '*') {
       throw new InvalidOptionError(
-        `${where}: jobs of any name can't all be shared reads; give the names of those that are.`,
+        `${where}: '*' can't be shared, since jobs of any name may write. Name the jobs that only read.`,
       );
     }
     const cls = classOfHandler(target, where);
@@ -55,25 +52,24 @@ export function JobHandler(jobName: string, options: JobHandlerOptions = {}): Me
   };
 }
 
-/** What a {@link BatchHandler} may return: nothing, or a result for each job, in their order. An Observable ends with that. */
-// biome-ignore lint/suspicious/noConfusingVoidType: what a method without a return statement has
+/** Result of a {@link BatchHandler}: nothing, or a result for each job, in order. The last value of an Observable counts. */
+// biome-ignore lint/suspicious/noConfusingVoidType: the type of a method without a return statement
 type BatchResults = void | readonly unknown[];
 
 // biome-ignore lint/suspicious/noExplicitAny: parameters are contravariant; only any accepts jobs of every type of data
 type BatchMethodOf = (...args: any[]) => BatchResults | Promise<BatchResults> | Observable<BatchResults>;
 
 /**
- * Handles jobs of one name together, on a `@WorkerProcessor`: consecutive jobs of one entity, in their order, `max` at most.
- * The method gets BullMQ's jobs, the entity id and an {@link EntityContext}. It returns nothing, or an array with the result of
- * each job. If it throws a {@link BatchFailure}, the jobs that it names have failed, and the others have completed, also those
- * behind one that has failed; whatever else it throws, all have failed. Each that has tries left is tried again, in order, before
- * what is behind it.
+ * Handles consecutive jobs of one name and one entity together, in order, on a `@WorkerProcessor`. The method gets BullMQ's jobs, the
+ * entity id and an {@link EntityContext}. It returns nothing, or an array with the result of each job.
  *
- * After a crash the jobs of a batch run one at a time: so one that kills its process is found.
+ * If it throws a {@link BatchFailure}, the named jobs have failed, and all others have completed, also later ones. If it throws any
+ * other error, all have failed. Each failed job with attempts left is retried, in order, before later jobs.
  *
- * With a `schema`, a job that is invalid fails by itself, and so does one whose payload can't be read: the method gets the others.
+ * After a crash the jobs of a batch run one at a time, so a job that kills its process is found. An invalid job, or one with an
+ * unreadable payload, fails on its own: the method gets the others.
  *
- * @param options `max` jobs at most; `maxWaitMs` (default 0) is how long a batch waits for more, see {@link BatchOptions}.
+ * @param options see {@link BatchOptions}.
  * @example
  * ```ts
  * @BatchHandler('reading', { max: 100, maxWaitMs: 50 })
@@ -81,9 +77,9 @@ type BatchMethodOf = (...args: any[]) => BatchResults | Promise<BatchResults> | 
  *   await this.readings.insertAll(meterId, jobs.map(job => job.data), fencingToken);
  * }
  * ```
- * @throws InvalidOptionError (at import) for an option that is unknown or out of range, or what is no schema, and at start where `max` is more than a pod may fetch;
- * HandlerConflictError when the name has another handler; InvalidCommandError when the name is not a non-empty string, is `'*'`,
- * or the method is static.
+ * @throws InvalidOptionError (at import) for an option that is unknown or out of range, or an invalid schema, and at start when `max` is
+ * more than a pod may fetch; HandlerConflictError when the name has another handler; InvalidCommandError when the name is empty or
+ * `'*'`, or the method is static.
  */
 export function BatchHandler(jobName: string, options: BatchOptions) {
   return <T extends BatchMethodOf>(
@@ -93,7 +89,7 @@ export function BatchHandler(jobName: string, options: BatchOptions) {
   ): void => {
     const where = `@BatchHandler of ${methodName(target, method)}`;
     if (typeof jobName !== 'string' || jobName === '' || jobName === '*') {
-      throw new InvalidCommandError(`${where} needs the name of its jobs; a batch is of one name.`);
+      throw new InvalidCommandError(`${where} needs the name of its jobs: a batch has jobs of one name.`);
     }
     const limits = checkBatchOptions(where, options);
     const cls = classOfHandler(target, where);
@@ -108,7 +104,7 @@ function checkedSchema(where: string, { schema }: SchemaOptions): StandardSchema
   return schema;
 }
 
-/** Without one, too: the handler of a subclass has none of the class that it extends. */
+/** Also sets `undefined`, so that the handler of a subclass does not inherit a schema. */
 function setSchema(cls: Class, jobName: string, schema: StandardSchema | undefined): void {
   setMetadata(cls, 'jobSchemas', new Map(getMetadata(cls, 'jobSchemas')).set(jobName, schema));
 }
@@ -120,10 +116,10 @@ function methodName(target: object, method: string | symbol): string {
 
 function classOfHandler(target: object, where: string): Class {
   if (typeof target !== 'function') return target.constructor as Class;
-  throw new InvalidCommandError(`${where} is on a static method, which no provider has; drop static.`);
+  throw new InvalidCommandError(`${where} is on a static method, which no provider has. Remove static.`);
 }
 
-/** @throws HandlerConflictError when the class handles the jobs of that name elsewhere, or in another way. */
+/** @throws HandlerConflictError when the class has another handler for jobs of that name. */
 function checkNotHandled(
   cls: Class,
   jobName: string,
@@ -135,6 +131,6 @@ function checkNotHandled(
   const other = otherKind ?? (same === method ? undefined : same);
   if (other === undefined) return;
   throw new HandlerConflictError(
-    `${cls.name} handles job "${jobName}" twice, in ${String(other)} and ${String(method)}; leave one.`,
+    `${cls.name} handles job "${jobName}" twice, in ${String(other)} and ${String(method)}. Remove one.`,
   );
 }

@@ -36,11 +36,11 @@ export interface QueueEntityOptions extends SchemaOptions {
  *   constructor(@QueueEntityId() readonly accountId: string, readonly amount: number) {}
  * }
  * ```
- * A class without a schema whose properties are decorated with class-validator is checked by that. A subclass inherits the type,
- * not the name and not the schema.
+ * A class without a schema, but with decorators of class-validator, is checked by those. A subclass inherits the type, and neither the
+ * name nor the schema.
  *
- * @throws InvalidCommandError (at import) when the type or the name is not a non-empty string, InvalidOptionError for an
- * unknown option, or what is no schema.
+ * @throws InvalidCommandError (at import) when the type or the name is empty, InvalidOptionError for an unknown option or an invalid
+ * schema.
  */
 export function QueueEntity(entityType: EntityTypeName, options: QueueEntityOptions = {}): ClassDecorator {
   return target => {
@@ -56,11 +56,11 @@ export function QueueEntity(entityType: EntityTypeName, options: QueueEntityOpti
 }
 
 /**
- * Marks what holds the entity id: a constructor parameter property, or a plain property or accessor. One per class; a
- * subclass inherits it.
+ * Marks the property with the entity id: a constructor parameter property, a plain property or an accessor. One per class. A subclass
+ * inherits it.
  *
- * @throws InvalidCommandError (at import) when the class or one that it extends has another, when it is on a method, or
- * when the code of the class shows no property that gets the constructor parameter; the form on a plain property always works.
+ * @throws InvalidCommandError (at import) when the class or its base has another one, when it is on a method, or when the code of the
+ * class shows no property that gets the constructor parameter. The form on a plain property always works.
  */
 export function QueueEntityId(): PropertyDecorator & ParameterDecorator {
   return (target: object, property: string | symbol | undefined, place?: unknown) => {
@@ -69,7 +69,7 @@ export function QueueEntityId(): PropertyDecorator & ParameterDecorator {
     const other = getMetadata(cls, 'entityIdProperty');
     if (other !== undefined && other !== name) {
       throw new InvalidCommandError(
-        `${cls.name} has two @QueueEntityId, "${other}" and "${name}" (its own, or inherited); leave one.`,
+        `${cls.name} has two @QueueEntityId, "${other}" and "${name}" (its own, or inherited). Remove one.`,
       );
     }
     setMetadata(cls, 'entityIdProperty', name);
@@ -78,7 +78,7 @@ export function QueueEntityId(): PropertyDecorator & ParameterDecorator {
 
 interface Decorated {
   readonly property: string | symbol | undefined;
-  /** What a decorator is told third: the index of a parameter, or the descriptor of a method or an accessor. */
+  /** Third argument of a decorator: the index of a parameter, or the descriptor of a method or an accessor. */
   readonly place: unknown;
   readonly isStatic: boolean;
 }
@@ -94,12 +94,14 @@ function idProperty(cls: Class, { property, place, isStatic }: Decorated): strin
     );
   }
   if (typeof property === 'symbol') {
-    throw new InvalidCommandError(`@QueueEntityId of ${cls.name} is on a symbol, which no JSON carries; use a string.`);
+    throw new InvalidCommandError(
+      `@QueueEntityId of ${cls.name} is on a symbol, which JSON cannot carry. Use a string.`,
+    );
   }
   const isMethod = typeof place === 'number' || typeof (place as PropertyDescriptor | undefined)?.value === 'function';
   if (isStatic || isMethod) {
     throw new InvalidCommandError(
-      `@QueueEntityId of ${cls.name} is on "${property}", a method or static member; decorate a property of its instances.`,
+      `@QueueEntityId of ${cls.name} is on "${property}", a method or static member. Decorate a property of its instances.`,
     );
   }
   return property;

@@ -1,12 +1,12 @@
-/** `@WorkerProcessor`: a provider that handles jobs of an entity type. It only writes metadata, which `explorer.ts` reads. */
+/** `@WorkerProcessor`: a provider that handles jobs of an entity type. Neighbour: `explorer.ts` reads its metadata. */
 import { InvalidCommandError, InvalidOptionError } from '../../core/model/errors.js';
 import { checkEntityOptions } from '../../core/options/checks.js';
 import { markAsEntryProvider, setMetadata, type WorkerProcessorOptions } from './metadata.js';
 import { isName } from './option-checks.js';
 
 /**
- * Makes a provider handle jobs of an entity type, beside or instead of CQRS handlers. Its options win over those of
- * the type in `entities`.
+ * Makes a provider handle jobs of an entity type, in addition to CQRS handlers or instead of them. Its options take precedence over
+ * those of the type in `entities`.
  *
  * @example
  * ```ts
@@ -17,7 +17,7 @@ import { isName } from './option-checks.js';
  *   async audit(job: Job, entityId: string) {}
  * }
  * ```
- * @throws InvalidCommandError (at import) when there is no entity type, InvalidOptionError or UnsupportedError for an option.
+ * @throws InvalidCommandError (at import) when there is no entity type, InvalidOptionError or UnsupportedError for a refused option.
  */
 export function WorkerProcessor(options: WorkerProcessorOptions): ClassDecorator {
   return target => {

@@ -1,8 +1,8 @@
 /**
- * The bridge to `@nestjs/cqrs`, an optional peer: jobs whose name is that of a command or query class run its handler.
+ * The bridge to `@nestjs/cqrs`, an optional peer: a job with the name of a command or query class runs the handler of that class.
  *
- * The package is imported only where a handler of it is found, so it need not be installed. Neighbour: `nest/handlers/explorer.ts`
- * does the same for `@JobHandler` methods.
+ * The package is imported only if one of its handlers is found, so it need not be installed. Neighbour: `nest/handlers/explorer.ts` does
+ * the same for `@JobHandler` methods.
  */
 import type { ModuleRef } from '@nestjs/core';
 import type { HandlerTable } from '../../core/handlers/handler-table.js';
@@ -17,7 +17,7 @@ import { rebuild } from './rebuild-command.js';
 import { openScope } from './scope.js';
 import type { Validators } from './validators.js';
 
-/** Metadata that the decorators of cqrs leave on a handler: the class it handles. A test fails when they change. */
+/** Keys under which the decorators of cqrs store the class that a handler handles. A test fails when they change. */
 export const HANDLER_METADATA = { command: '__commandHandler__', query: '__queryHandler__' } as const;
 
 type Kind = keyof typeof HANDLER_METADATA;
@@ -26,7 +26,7 @@ interface Bus {
   execute(message: object, context?: object): Promise<unknown>;
 }
 
-/** What cqrs makes the request of a handler, from version 11 on. */
+/** The class of a handler's request in cqrs, from version 11 on. */
 type AsyncContextClass = new () => object;
 
 interface CqrsModule {
@@ -45,12 +45,12 @@ export interface BridgeParts {
   readonly log: Log;
 }
 
-/** Whether a class says that it handles commands or queries which jobs may carry. */
+/** Whether a class handles commands or queries that jobs may carry. */
 export function isCqrsHandler(target: Class): boolean {
   return routedMessages(target).length > 0;
 }
 
-/** @throws HandlerConflictError when two classes travel under one name, InvalidCommandError when cqrs has no bus here. */
+/** @throws HandlerConflictError when two classes have one job name, InvalidCommandError when the application has no bus of cqrs. */
 export async function registerCqrsHandlers({
   providers,
   handlers,
@@ -59,7 +59,7 @@ export async function registerCqrsHandlers({
   validators,
   log,
 }: BridgeParts): Promise<void> {
-  // A class that two modules provide is found twice, and still is one handler; its own instances come before what stands in.
+  // A class that two modules provide is found twice and is one handler. Its own instances come before stand-ins.
   const inOrder = [...providers.filter(({ madeOf }) => madeOf), ...providers.filter(({ madeOf }) => !madeOf)];
   const classes = [...new Map(inOrder.map(provider => [provider.target, provider])).values()];
   const found = classes.flatMap(provider => routedMessages(provider.target).map(routed => ({ provider, ...routed })));
@@ -68,7 +68,9 @@ export async function registerCqrsHandlers({
   for (const { provider, message, kind } of found) {
     const { name } = provider.target;
     if (provider.madeOf && !hasMethod(provider, 'execute')) {
-      log.warn(`What stands in for ${name} has no execute: this pod does not work jobs "${jobNameOf(message)}".`);
+      log.warn(
+        `The stand-in for ${name} has no method execute, so this pod does not work jobs "${jobNameOf(message)}". Add the method to it.`,
+      );
       continue;
     }
     const runner = runnerOf({ cqrs, provider, message, kind, moduleRef });
@@ -91,7 +93,7 @@ interface HandlerParts {
 
 function runnerOf({ cqrs, provider, message, kind, moduleRef }: HandlerParts): JobRunner {
   if (provider.madeOf) {
-    // The bus does not know it: cqrs finds handlers by the class of their instance.
+    // The bus does not know a stand-in: cqrs finds handlers by the class of their instance.
     const call = bindPlain(provider, 'execute');
     return (job, context) => call([rebuild(message, job)], context);
   }
@@ -106,23 +108,21 @@ function findBus(moduleRef: ModuleRef, token: Class<Bus>, handler: string): Bus 
     return moduleRef.get<Bus>(token as never, { strict: false });
   } catch {
     throw new InvalidCommandError(
-      `${handler} handles jobs through the ${token.name} of @nestjs/cqrs, which this application has none of; import CqrsModule.`,
+      `${handler} handles jobs through the ${token.name} of @nestjs/cqrs, which this application does not have. Import CqrsModule.`,
     );
   }
 }
 
-/**
- * @throws UnsupportedError where cqrs itself has no way to run such a handler.
- */
+/** @throws UnsupportedError when cqrs itself cannot run the handler. */
 function asyncContextOf({ AsyncContext }: CqrsModule, { target, wrapper }: Provider): AsyncContextClass {
   if (AsyncContext === undefined) {
     throw new UnsupportedError(
-      `${target.name} is request-scoped or transient, which @nestjs/cqrs can run from version 11 on; update it, or make the handler a singleton.`,
+      `${target.name} is request-scoped or transient, which @nestjs/cqrs supports from version 11 on. Update it, or make the handler a singleton.`,
     );
   }
   if (wrapper?.isTransient && wrapper.isDependencyTreeStatic()) {
     throw new UnsupportedError(
-      `${target.name} is transient: @nestjs/cqrs would run it without what is injected into it; make it request-scoped, or a singleton.`,
+      `${target.name} is transient: @nestjs/cqrs would run it without its injected dependencies. Make it request-scoped, or a singleton.`,
     );
   }
   return AsyncContext;
@@ -135,7 +135,7 @@ interface ScopedParts {
   readonly moduleRef: ModuleRef;
 }
 
-/** Each job is a request of its own: cqrs makes the handler in the scope of its context, and injects that as `REQUEST`. */
+/** Each job is a request of its own: cqrs creates the handler in the scope of the job's context, and injects that as `REQUEST`. */
 function runScoped({ bus, message, AsyncContext, moduleRef }: ScopedParts): JobRunner {
   return (job, context) => {
     const request = Object.defineProperties(new AsyncContext(), jobProperties(context));
@@ -155,7 +155,7 @@ const JOB_CONTEXT: readonly string[] = Object.keys({
   children: true,
 } satisfies Record<keyof JobContext, true>);
 
-/** The job's context as properties of the request: what is not asked for is not built. */
+/** The job's context as properties of the request. They are getters, so parts that are not read are not built. */
 function jobProperties(context: JobContext): PropertyDescriptorMap {
   const read = (name: keyof JobContext) => {
     const value: unknown = context[name];

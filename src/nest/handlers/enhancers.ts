@@ -1,7 +1,7 @@
 /**
- * Nest's guards, interceptors and filters around a handler, where its processor asks for them (`enhancers: true`).
+ * Nest's guards, interceptors and filters around a handler, if its processor has `enhancers: true`.
  *
- * Owns: what they decide about a job. Neighbour: `handler-method.ts` says on which instance the handler is called.
+ * Owns: the effect of their decisions on a job. Neighbour: `handler-method.ts` chooses the instance.
  */
 import { type ContextId, ExternalContextCreator } from '@nestjs/core';
 import { isKindOf } from '../../core/model/error-text.js';
@@ -13,7 +13,7 @@ import { stoppable } from './observable.js';
 import type { BoundMethod, Provider } from './provider.js';
 import { moduleRefOf } from './scope.js';
 
-/** What `ExecutionContext.getType()` says around a handler. */
+/** The value of `ExecutionContext.getType()` around a handler. */
 const CONTEXT_TYPE = 'atomic-queues';
 
 /** Metadata of Nest's decorators; tests fail when they change. */
@@ -31,9 +31,10 @@ const DECORATORS: Readonly<Record<string, string>> = {
 type Method = (...args: unknown[]) => unknown;
 
 /**
- * Whether a handler is to be called through Nest's enhancers. What Nest would leave out without a word is refused: a guard that
- * does not stand where somebody believes it does is worse than none.
- * @throws InvalidOptionError where it has some and nobody has said whether they are meant, UnsupportedError where Nest has no way.
+ * Whether calls of a handler go through Nest's enhancers. Enhancers that Nest would silently ignore are refused: a guard that never
+ * runs is worse than none.
+ * @throws InvalidOptionError when the handler has enhancers and the processor no option `enhancers`, UnsupportedError when Nest cannot
+ * apply them.
  */
 export function hasEnhancers({ target, wrapper }: Provider, method: string | symbol): boolean {
   const isAsked = getMetadata(target, 'processor')?.enhancers;
@@ -43,16 +44,16 @@ export function hasEnhancers({ target, wrapper }: Provider, method: string | sym
   // guards: enhancers.hasEnhancers
   if (isAsked === undefined && own.length > 0) {
     throw new InvalidOptionError(
-      `${where} has ${own.map(([, name]) => name).join(' and ')}, which no job passes through; say enhancers: true in the ` +
-        `@WorkerProcessor of ${target.name}, or false if it is not meant for jobs.`,
+      `${where} has ${own.map(([, name]) => name).join(' and ')}, which have no effect on jobs. Set enhancers: true in the ` +
+        `@WorkerProcessor of ${target.name}, or false if they are not meant for jobs.`,
     );
   }
   if (!isAsked) return false;
   if (own.some(([key]) => key === PIPES)) {
-    throw new UnsupportedError(`${where} has @UsePipes, and no parameter that a pipe could change; drop it.`);
+    throw new UnsupportedError(`${where} has @UsePipes, but no parameter that a pipe could change. Remove it.`);
   }
   if (typeof method === 'symbol') {
-    throw new UnsupportedError(`${where} is named by a symbol, which Nest's enhancers can't have; give it a name.`);
+    throw new UnsupportedError(`${where} is named by a symbol, which Nest's enhancers do not support. Give it a name.`);
   }
   const injectables = wrapper?.host?.injectables;
   const isPlain = wrapper?.host?.hasProvider(target) && wrapper.token === target;
@@ -61,7 +62,7 @@ export function hasEnhancers({ target, wrapper }: Provider, method: string | sym
     .find(enhancer => typeof enhancer === 'function' && !injectables?.has(enhancer as never));
   if (!isPlain || unknown) {
     throw new UnsupportedError(
-      `${target.name} has enhancers: true, but Nest finds those of a provider only where its class itself is listed: providers: [${target.name}].`,
+      `${target.name} has enhancers: true, but Nest finds the enhancers of a provider only if its class itself is listed: providers: [${target.name}].`,
     );
   }
   return true;
@@ -73,8 +74,8 @@ function enhancersOf(key: string, target: object, code: unknown): unknown[] {
 }
 
 /**
- * A method of an instance behind its enhancers: those of the class that declares it, also where another one stands in for it.
- * @param contextId where request-scoped ones are made; the application's without.
+ * A method of an instance behind the enhancers of the class that declares it. A stand-in has the enhancers of the class it replaces.
+ * @param contextId scope in which Nest creates request-scoped enhancers. @default the application's
  */
 export function throughEnhancers(
   { target, wrapper, madeOf }: Provider & { readonly wrapper: NonNullable<Provider['wrapper']> },
@@ -97,7 +98,7 @@ export function throughEnhancers(
       { guards: !filters, interceptors: !filters, filters },
       CONTEXT_TYPE,
     );
-  // Looked up at each call, as a test may have put a spy in its place. Nest reads the metadata of the declared method from it.
+  // Looked up at each call, since a test may have replaced it with a spy. Nest reads the metadata of the declared method from it.
   const present: Method = (...args) =>
     stoppable((instance as Record<string, Method>)[method]?.(...args), args.at(-1) as EntityContext);
   Object.defineProperty(present, 'name', { value: declared.name });
@@ -112,7 +113,7 @@ export function throughEnhancers(
     }
   };
 
-  /** By itself, as Nest takes the promise of a filter for an answer. One that answers nothing has dealt with nothing. */
+  /** Runs the filters in a call of their own, since Nest takes the promise of a filter for its response. A filter without one has handled nothing. */
   async function filtered(error: unknown, args: readonly unknown[]): Promise<unknown> {
     const rethrow = () => {
       throw error;
@@ -125,11 +126,11 @@ export function throughEnhancers(
   }
 }
 
-/** To be tried again changes nothing about a refusal. */
+/** Another attempt would be refused again. */
 function refusal(where: string): (error: unknown) => never {
   return error => {
     if (!isKindOf(error, 'ForbiddenException')) throw error;
-    throw new JobRefusedError(`${where} refused the job: ${messageOf(error)}. It is not tried again.`, {
+    throw new JobRefusedError(`${where} refused the job: ${messageOf(error)}. The job is not retried.`, {
       cause: error,
     });
   };

@@ -1,7 +1,6 @@
 /**
- * Finds what this pod can do: `@WorkerProcessor` providers and their `@JobHandler` and `@BatchHandler` methods, filled into
- * the core's table.
- * Neighbours: `handler-method.ts` says how a method is called; `nest/handlers/cqrs-bridge.ts` does the same for CQRS handlers.
+ * Handler lookup: finds `@WorkerProcessor` providers and registers their `@JobHandler` and `@BatchHandler` methods in the core's table.
+ * Neighbours: `handler-method.ts` calls a method; `nest/handlers/cqrs-bridge.ts` registers CQRS handlers.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { BatchHandling } from '../../core/handlers/batch-options.js';
@@ -16,17 +15,17 @@ import { type Class, getMetadata, type WorkerProcessorOptions } from '../decorat
 import { bindMethod, hasMethod } from './handler-method.js';
 import type { Provider } from './provider.js';
 
-/** Methods that one line of the log names. */
+/** Maximum number of methods that one log line names. */
 const MAX_TOLD = 10;
 
-/** Whether a class says that it handles jobs by methods. */
+/** Whether a class has `@WorkerProcessor`. */
 export function isProcessor(target: Class): boolean {
   return getMetadata(target, 'processor') !== undefined;
 }
 
 /**
  * Registers all handlers of processors.
- * @returns the entity options that processors declare, by entity type.
+ * @returns the entity options of the processors, by entity type.
  * @throws HandlerConflictError, InvalidCommandError, InvalidOptionError, UnsupportedError: see each message.
  */
 export function exploreProcessors(
@@ -41,7 +40,7 @@ export function exploreProcessors(
     if (!processor) {
       if (getMetadata(target, 'jobHandlers') || getMetadata(target, 'batchHandlers')) {
         throw new InvalidCommandError(
-          `${target.name} has @JobHandler or @BatchHandler methods but no @WorkerProcessor({ entityType }); add it.`,
+          `${target.name} has @JobHandler or @BatchHandler methods, but no @WorkerProcessor({ entityType }). Add it.`,
         );
       }
       continue;
@@ -55,13 +54,13 @@ export function exploreProcessors(
   return options;
 }
 
-/** A test may mean it, so it is no error. */
+/** A warning and no error, since a test may intend it. */
 function lacks({ name }: Class, entityType: string, missing: readonly string[]): string {
   const told = missing.slice(0, MAX_TOLD).join(', ') + (missing.length > MAX_TOLD ? ' …' : '');
-  return `What stands in for ${name} has no ${told}: this pod does not work those jobs of "${entityType}".`;
+  return `The stand-in for ${name} lacks ${told}, so this pod does not work those jobs of "${entityType}". Add the methods to it.`;
 }
 
-/** @returns the methods that what stands in for the processor lacks. */
+/** @returns the methods that the stand-in for the processor lacks. */
 function registerMethods(provider: Provider, entityType: string, handlers: HandlerTable): string[] {
   const { target, madeOf } = provider;
   const missing = new Set<string>();
@@ -102,7 +101,7 @@ function mergeOptions(
     if (value === undefined) continue;
     if (merged[name] !== undefined && !isDeepStrictEqual(merged[name], value)) {
       throw new HandlerConflictError(
-        `Two @WorkerProcessor of "${entityType}" differ in "${name}"; set it in one of them.`,
+        `Two @WorkerProcessor of "${entityType}" differ in "${name}". Set it in one of them.`,
       );
     }
     merged[name] = value;

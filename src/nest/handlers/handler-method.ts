@@ -1,10 +1,10 @@
 /**
- * How a method of a provider is called for a job: on the one instance that the application has of it; on one made for the job,
- * where the provider is request-scoped or transient; and through Nest's enhancers, where its processor asks for them. The method is
- * looked up at each call: a test may have put a spy in its place.
+ * Calls a method of a provider for a job: on the application's one instance, or on a new one if the provider is request-scoped or
+ * transient, and through Nest's enhancers if its processor has them. The method is looked up at each call, since a test may have replaced
+ * it with a spy. A static provider without enhancers is called directly.
  *
- * A static provider without enhancers is called directly. Neighbours: `explorer.ts` and `nest/handlers/cqrs-bridge.ts` find providers, `scope.ts`
- * makes instances, `enhancers.ts` wraps a call, `observable.ts` waits for what it returns.
+ * Neighbours: `explorer.ts` and `nest/handlers/cqrs-bridge.ts` find providers, `scope.ts` creates instances, `enhancers.ts` wraps a call,
+ * `observable.ts` waits for its result.
  */
 import { InvalidCommandError, UnsupportedError } from '../../core/model/errors.js';
 import { hasEnhancers, throughEnhancers } from './enhancers.js';
@@ -25,7 +25,7 @@ export function bindMethod(provider: Provider, method: string | symbol): BoundMe
   const { target, instance, isStatic, wrapper } = provider;
   if (!hasMethod(provider, method)) {
     throw new InvalidCommandError(
-      `${target.name}.${String(method)} has @JobHandler or @BatchHandler, and is no method of its instance.`,
+      `${target.name}.${String(method)} has @JobHandler or @BatchHandler, but is no method of its instance. Make it a method.`,
     );
   }
   if (!wrapper || !hasEnhancers(provider, method)) return bindPlain(provider, method);
@@ -40,7 +40,7 @@ export function bindMethod(provider: Provider, method: string | symbol): BoundMe
   };
 }
 
-/** Without enhancers, even if the class has some. */
+/** Binds a method without its enhancers. */
 export function bindPlain({ instance, isStatic, wrapper, target }: Provider, method: string | symbol): BoundMethod {
   const call = (owner: object, args: readonly unknown[]) => (owner as Instance)[method]?.(...args);
   if (!wrapper || isStatic) return async (args, context) => lastValue(call(instance as object, args), context);
@@ -51,7 +51,7 @@ export function bindPlain({ instance, isStatic, wrapper, target }: Provider, met
 function scopeOf({ target, wrapper }: Required<Pick<Provider, 'target' | 'wrapper'>>): ProviderScope {
   if (wrapper.host?.controllers.has(wrapper.token as never)) {
     throw new UnsupportedError(
-      `${target.name} is a controller that is made for each request; give its jobs a @WorkerProcessor among the providers.`,
+      `${target.name} is a request-scoped controller, which cannot handle jobs. Handle them in a @WorkerProcessor among the providers.`,
     );
   }
   return new ProviderScope(wrapper);

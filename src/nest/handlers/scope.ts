@@ -1,21 +1,21 @@
 /**
- * A job as what a request is to Nest: request-scoped providers are made for it, and get its context as `REQUEST`.
+ * The scope of a job, which is a request to Nest: request-scoped providers are created for it and get its context as `REQUEST`.
  *
- * Each try of a job has a sub-tree of its own. A strategy of the application (`ContextIdFactory.apply`) sees the job's context, and
- * may give it the durable providers of its tenant.
- * Neighbours: `handler-method.ts` and `nest/handlers/cqrs-bridge.ts` open a scope for handlers that need one; no other job pays for it.
+ * Each attempt has a sub-tree of its own. A strategy of the application (`ContextIdFactory.apply`) sees the job's context, and may give
+ * it the durable providers of its tenant.
+ * Neighbours: `handler-method.ts` and `nest/handlers/cqrs-bridge.ts` open a scope only for handlers that need one.
  */
 import { type ContextId, ContextIdFactory, ModuleRef } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constants.js';
 
 /**
- * Does for a job what Nest's router does for a request.
- * @param isDurable whether all that is made for it is durable, and so gets what the strategy calls the payload.
+ * Opens a scope for a job, as Nest's router does for a request.
+ * @param isDurable whether all providers of the scope are durable. They then get the payload of the strategy as `REQUEST`.
  */
 export function openScope(context: object, moduleRef: ModuleRef, isDurable: boolean): ContextId {
   const contextId = ContextIdFactory.getByRequest(context as Record<string, unknown>);
-  // Whoever asks for the context id of `REQUEST` gets this one again.
+  // A later lookup by `REQUEST` returns the same context id.
   // guards: scope.openScope
   Object.defineProperty(context, REQUEST_CONTEXT_ID, { value: contextId });
   const { payload } = contextId;
@@ -26,13 +26,13 @@ export function openScope(context: object, moduleRef: ModuleRef, isDurable: bool
   return contextId;
 }
 
-/** Where a provider that is not static is made for a job. */
+/** Creates instances of a provider that is not static, one for each job. */
 export class ProviderScope {
   private readonly moduleRef: ModuleRef;
   private readonly isDurable: boolean;
 
   constructor(private readonly wrapper: InstanceWrapper) {
-    // Its own module's: another module may have something else under the same token.
+    // The reference of the provider's own module: another module may have another provider under the token.
     this.moduleRef = moduleRefOf(wrapper);
     this.isDurable = wrapper.isDependencyTreeDurable();
   }
@@ -47,7 +47,7 @@ export class ProviderScope {
   }
 }
 
-/** That of the module which has the provider. */
+/** The module reference of the module that has the provider. */
 export function moduleRefOf({ host }: InstanceWrapper): ModuleRef {
   return host?.getProviderByKey<ModuleRef>(ModuleRef).instance as ModuleRef;
 }

@@ -1,7 +1,7 @@
 /**
- * Which validator a class has: its schema, else its decorators of class-validator, an optional peer, which is imported only where the
- * application has imported it.
- * Neighbour: `core/handlers/validation.ts` says when a validator is asked, and what becomes of its verdict.
+ * The validator of a class: its schema, else its decorators of class-validator. That package is an optional peer, and is imported only if
+ * the application has imported it.
+ * Neighbour: `core/handlers/validation.ts` calls validators and acts on their verdicts.
  */
 
 import { type StandardSchema, schemaValidator, type Validator, type Verdict } from '../../core/handlers/validation.js';
@@ -10,7 +10,7 @@ import { type ValidationIssue } from '../../core/model/payload-errors.js';
 import { type Class, getOwnMetadata } from '../decorators/metadata.js';
 import { rebuild } from './rebuild-command.js';
 
-/** What class-validator tells of one property. */
+/** A complaint of class-validator about one property. */
 interface Complaint {
   readonly property?: string;
   readonly constraints?: Readonly<Record<string, string>>;
@@ -26,7 +26,7 @@ interface ClassValidator {
   validate(instance: object, options?: Options): Promise<readonly Complaint[]>;
 }
 
-/** Where its decorators write, there as soon as anything has imported class-validator: one for all copies of it. */
+/** The storage of its decorators, shared by all copies of class-validator. It exists as soon as one copy is imported. */
 interface DecoratorStorage {
   readonly classValidatorMetadataStorage?: {
     getTargetValidationMetadatas(
@@ -44,7 +44,7 @@ export class Validators {
   /** @param classValidator see {@link loadClassValidator}. */
   constructor(private readonly classValidator?: ClassValidator) {}
 
-  /** @throws InvalidCommandError where class-validator has come too late. */
+  /** @throws InvalidCommandError when class-validator was imported too late. */
   of(target: Class): Validator | undefined {
     // guards: validators.of
     const schema: StandardSchema | undefined = getOwnMetadata(target, 'schema');
@@ -52,7 +52,7 @@ export class Validators {
     if (!isDecorated(target)) return undefined;
     if (this.classValidator) return classValidation(this.classValidator, target);
     throw new InvalidCommandError(
-      `${target.name} has decorators of class-validator, which was imported only after this module had started; import it before.`,
+      `${target.name} has decorators of class-validator, which was imported after this module had started. Import it before.`,
     );
   }
 }
@@ -67,8 +67,8 @@ function isDecorated(target: Class): boolean {
 }
 
 /**
- * Before the run only the command itself is an instance again: what it holds (`@ValidateNested`) was checked at enqueue. Constraints
- * that are asynchronous are asked before the run only.
+ * Before the run only the command itself is an instance again. Its nested objects (`@ValidateNested`) were checked at the enqueue.
+ * Asynchronous constraints are checked before the run only.
  */
 function classValidation({ validate, validateSync }: ClassValidator, target: Class): Validator {
   const rebuilt = { forbidUnknownValues: false };

@@ -1,4 +1,4 @@
-/** The dead letters of one entity type, for whoever operates it: {@link EntityQueues.deadLetters}. */
+/** The API for the dead letters of one entity type: {@link EntityQueues.deadLetters}. Neighbour: `core/ports/operator.ts` declares the steps. */
 import type { Queue } from 'bullmq';
 import { InvalidOptionError } from '../../core/model/errors.js';
 import type { DeadLetter, DeadLetters } from '../../core/ports/operator.js';
@@ -6,27 +6,26 @@ import type { RedisConnectionOptions } from '../../store/redis/connection/option
 import { openQueue } from '../../store/redis/operator/open-queue.js';
 
 /**
- * Jobs of all entities of a type that have used up their tries (`onExhausted: 'deadLetter'`), with their history. They stay until
- * somebody replays or removes them.
+ * Jobs of all entities of a type that have used up their attempts (`onExhausted: 'deadLetter'`), with their history. They stay until
+ * the operator replays or removes them.
  */
 export interface DeadLetterQueue {
   /**
-   * The oldest first.
-   * @param from the first one's position, from 0. Default 0.
-   * @param limit Default 100, at most 1000.
+   * Returns dead letters, the oldest first.
+   * @param from position of the first one, from 0. @default 0
+   * @param limit maximum number, at most 1000. @default 100
    */
   list(options?: { from?: number; limit?: number }): Promise<DeadLetter[]>;
   /**
-   * The job joins the queue of its entity, behind all that waits, with all its tries and under a new id, in the one step that
-   * removes the letter.
-   * @returns the new id; nothing when there is no such letter.
+   * Moves a job to the end of its entity's queue, with all its attempts and a new id, and removes the letter, in one step.
+   * @returns the new id, or undefined when there is no such letter.
    */
   replay(letterId: string): Promise<string | undefined>;
-  /** Replays all letters that there are now, the oldest first, so that those of an entity keep their order. @returns how many. */
+  /** Replays all present letters, the oldest first, so that those of an entity keep their order. @returns their number. */
   replayAll(): Promise<number>;
-  /** @returns whether there was one. */
+  /** Removes a letter. @returns whether there was one. */
   remove(letterId: string): Promise<boolean>;
-  /** BullMQ's own `Queue`, in which the letters are failed jobs; close it when you are done. A retry there goes nowhere. */
+  /** Returns BullMQ's own `Queue`, in which the letters are failed jobs. Close it after use. A retry in it has no effect. */
   getQueue(): Promise<Queue>;
 }
 
@@ -47,7 +46,7 @@ export function deadLetterQueue(
   };
 }
 
-/** First the ids of all that there are are read: what dies again meanwhile is none of them. */
+/** Reads the ids of all letters first, so that a job which dies again in the meantime is not replayed twice. */
 async function replayAll(letters: DeadLetters, type: string): Promise<number> {
   const ids: string[] = [];
   let page: readonly string[];
@@ -57,21 +56,23 @@ async function replayAll(letters: DeadLetters, type: string): Promise<number> {
   } while (page.length === MAX_LISTED);
   let count = 0;
   while (ids.length > 0) {
-    // Their steps travel together, in their order.
+    // The steps travel together, in order.
     const replayed = await Promise.all(ids.splice(0, REPLAYED_TOGETHER).map(id => letters.replay(type, id)));
     count += replayed.filter(jobId => jobId !== undefined).length;
   }
   return count;
 }
 
-/** Each copies its payload within Redis. */
+/** Each replay copies a payload within Redis. */
 const REPLAYED_TOGETHER = 32;
 
-/** While a list is read, Redis does nothing else. */
+/** Redis does nothing else while it reads a list. */
 const MAX_LISTED = 1000;
 
 /** @throws InvalidOptionError */
 export function checkPage(from: number, limit: number): void {
   if (Number.isSafeInteger(from) && from >= 0 && Number.isInteger(limit) && limit >= 1 && limit <= MAX_LISTED) return;
-  throw new InvalidOptionError(`list() needs a whole number "from" from 0, and a "limit" from 1 to ${MAX_LISTED}.`);
+  throw new InvalidOptionError(
+    `list() needs "from", a whole number from 0, and "limit", a whole number from 1 to ${MAX_LISTED}.`,
+  );
 }

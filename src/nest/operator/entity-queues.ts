@@ -1,4 +1,4 @@
-/** The queues of entities, for whoever operates them. Neighbour: `core/ports/operator.ts` says what each verb does. */
+/** The API for operating queues. Neighbour: `core/ports/operator.ts` declares the steps in the store. */
 import { Inject, Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { type EntityId, type EntityRef, entityKey, entityRef } from '../../core/model/entity.js';
@@ -20,76 +20,77 @@ import { systemClock } from '../system.js';
 import { checkPage, type DeadLetterQueue, deadLetterQueue } from './dead-letter-queue.js';
 
 /**
- * The queue of one entity: {@link EntityQueues.of}. What changes it is one step, takes effect wherever the entity is worked,
- * and outlives restarts. All reject with `StoreUnavailableError` (nothing was done) or `OutcomeUnknownError`.
+ * The queue of one entity: {@link EntityQueues.of}. Each change is one step, takes effect on the owner wherever it is, and outlives
+ * restarts. All methods reject with `StoreUnavailableError` (nothing was changed) or `OutcomeUnknownError`.
  */
 export interface EntityQueue {
   /**
-   * Lets nothing more start; what is enqueued waits, and the running job ends. The pod that works the entity hears of it
-   * within a round trip; what it has fetched and starts until then still runs.
+   * Lets no further job start. Enqueued jobs wait, and the running job ends. The owner learns of the pause within a round trip. A job
+   * that it starts until then still runs.
    */
   pause(): Promise<void>;
-  /** Takes a {@link EntityQueue.pause} back. */
+  /** Ends a {@link EntityQueue.pause}. */
   resume(): Promise<void>;
   /**
-   * Removes all jobs that wait, however many, also those for later or for their children, but not those of schedules. The parent of a
-   * removed job sees it as failed; the children of a removed parent still run. The running job ends, with its retries.
+   * Removes all jobs that wait, any number of them, also delayed jobs and parents in flows, but no jobs of schedules. The parent of a
+   * removed job sees it as failed. The children of a removed parent still run. The running job ends, with its retries.
    *
-   * Resolves when no job that had not started by then will ever start, on any pod, and all are removed: when the pod that works the
-   * entity has told which of its prefetched jobs it had started (a round trip). If that pod is dead or hung, its lease has to run out
-   * first; then all that it had prefetched is removed, **also a job that it was running**, which does not run again. What is enqueued
-   * after the call began runs, also under the `jobId` or the key of a removed job. If this process dies meanwhile, other pods finish.
+   * Resolves when all are removed, and no job that had not started by then can start on any pod. For that, the owner reports which of its
+   * prefetched jobs it had started (a round trip). If the owner is dead or hung, its lease must run out first. Then all its prefetched
+   * jobs are removed, **also the job that it was running**, which does not run again. A job that is enqueued after `drop()` has resolved
+   * runs, even under the `jobId` or the key of a removed job. If this process dies in the meantime, other pods finish the removal.
    */
   drop(): Promise<void>;
   /**
-   * Resolves when the entity has no job left that waits, for its children too, runs or is for later, as far as can be seen from one moment to the next.
-   * Of a paused or blocked entity it resolves after somebody has decided, of one with schedules after they have been removed.
-   * @param timeoutMs how long to wait at most, in ms. Default: as long as it takes.
-   * @throws DrainTimeoutError, and NotStartedError for jobs that run here while the application starts.
+   * Resolves when a look at the entity finds no job that waits, runs, is delayed or waits for its children. A paused or blocked entity
+   * is drained only after the operator has resumed or decided, and one with schedules only after they have been removed.
+   * @param timeoutMs maximum time to wait, in ms. @default no limit
+   * @throws DrainTimeoutError, and NotStartedError for jobs of this pod while the application starts.
    */
   drain(options?: { timeoutMs?: number }): Promise<void>;
   /**
-   * Jobs in one state: those that are next first, and of those that have ended the latest.
-   * @param from the first one's position, from 0. Default 0.
-   * @param limit Default 100.
+   * Returns jobs in one state: those that wait in their order, those that have ended from the latest on.
+   * @param from position of the first one, from 0. @default 0
+   * @param limit maximum number, at most 1000. @default 100
    */
   list(state: JobState, options?: { from?: number; limit?: number }): Promise<JobView[]>;
   /**
-   * BullMQ's own `Queue`, for whatever works on one. Close it when you are done: it has a connection of its own. What it adds,
-   * retries or promotes comes past this library, and is found within `discoveryIntervalMs`; a `Worker` must not be attached.
+   * Returns BullMQ's own `Queue`, for tools that need one. Close it after use: it has a connection of its own. Jobs that it adds,
+   * retries or promotes are found within `discoveryIntervalMs`. Never attach a `Worker` to it.
    */
   getQueue(): Promise<Queue>;
   /**
-   * Its schedules, the next to run first; see {@link QueueBus.schedule}.
-   * @param from the first one's position, from 0. Default 0.
-   * @param limit Default 100, at most 1000.
+   * Returns its schedules, the next to run first; see {@link QueueBus.schedule}.
+   * @param from position of the first one, from 0. @default 0
+   * @param limit maximum number, at most 1000. @default 100
    */
   schedules(options?: { from?: number; limit?: number }): Promise<ScheduleView[]>;
-  /** Ends a schedule; a run of it that is due already, or is tried again, still runs. @returns whether there was one. */
+  /** Ends a schedule. A run that is already due, or is retried, still runs. @returns whether there was one. */
   unschedule(scheduleId: string): Promise<boolean>;
-  /** How many jobs there are, whether it is paused, and which job blocks it. */
+  /** Returns the numbers of its jobs, whether it is paused, and which job blocks it. */
   status(): Promise<EntityStatus>;
   /**
-   * The job that blocks the entity (`onExhausted: 'block'`) gets all its tries again, before all that waits.
-   * @param jobId only if it is this one, as {@link status} has told; another may block the entity by now.
-   * @returns whether it was.
+   * Gives the job that blocks the entity (`onExhausted: 'block'`) all its attempts again, ahead of all jobs that wait.
+   * @param jobId id of the job, as {@link status} returned it. If another job blocks the entity by now, nothing changes.
+   * @returns whether the job blocked the entity.
    */
   retryBlocked(jobId?: string): Promise<boolean>;
-  /** The job that blocks the entity goes to the failed ones, and the next one runs; otherwise as {@link retryBlocked}. */
+  /** Moves the job that blocks the entity to the failed jobs, and the next one runs. Otherwise like {@link retryBlocked}. */
   skipBlocked(jobId?: string): Promise<boolean>;
-  /** The job that blocks the entity is removed, and the next one runs; otherwise as {@link retryBlocked}. */
+  /** Removes the job that blocks the entity, and the next one runs. Otherwise like {@link retryBlocked}. */
   dropBlocked(jobId?: string): Promise<boolean>;
 }
 
 /** The queues of all entities of a type: {@link EntityQueues.ofType}. */
 export interface EntityTypeQueues {
-  /** As {@link EntityQueue.pause}; an entity that is paused by itself stays so when the type is resumed. */
+  /** Like {@link EntityQueue.pause}, for all entities of the type, also later ones. */
   pause(): Promise<void>;
+  /** Ends that pause. An entity that was paused on its own stays paused. */
   resume(): Promise<void>;
 }
 
 /**
- * Operates the queue of an entity, from any pod.
+ * Operates queues, from any pod.
  *
  * @example
  * ```ts
@@ -104,7 +105,7 @@ export class EntityQueues {
     @Inject(MODULE_OPTIONS) private readonly options: AtomicQueuesModuleOptions,
   ) {}
 
-  /** @throws InvalidEntityError when the type or the id can't name an entity. */
+  /** Returns the queue of one entity. @throws InvalidEntityError when the type or the id is invalid. */
   of(entityType: EntityTypeName, entityId: EntityId): EntityQueue {
     const entity = entityRef(entityType, entityId, 'EntityQueues.of()');
     const control = () => this.control();
@@ -132,8 +133,8 @@ export class EntityQueues {
   }
 
   /**
-   * All entities of a type, those that come later among them.
-   * @throws InvalidEntityError when the type can't name one.
+   * Returns the queues of all entities of a type, also later ones.
+   * @throws InvalidEntityError when the type is invalid.
    */
   ofType(entityType: EntityTypeName): EntityTypeQueues {
     const { type } = entityRef(entityType, 'any', 'EntityQueues.ofType()');
@@ -145,8 +146,8 @@ export class EntityQueues {
   }
 
   /**
-   * The dead letters of a type.
-   * @throws InvalidEntityError when the type can't name one.
+   * Returns the dead letters of a type.
+   * @throws InvalidEntityError when the type is invalid.
    */
   deadLetters(entityType: EntityTypeName): DeadLetterQueue {
     const { type } = entityRef(entityType, 'any', 'EntityQueues.deadLetters()');
@@ -166,7 +167,7 @@ export class EntityQueues {
 const FIRST_LOOK_MS = 20;
 const LAST_LOOK_MS = 500;
 
-/** Asks until the owner has told what it had started, or has lost its lease. */
+/** Polls until the owner has reported its started jobs, or its lease has run out. */
 async function dropped(control: EntityControl, entity: EntityRef): Promise<void> {
   await control.drop(entity);
   for (let pauseMs = FIRST_LOOK_MS; await control.isDropping(entity); pauseMs = Math.min(2 * pauseMs, LAST_LOOK_MS)) {
@@ -174,7 +175,7 @@ async function dropped(control: EntityControl, entity: EntityRef): Promise<void>
   }
 }
 
-/** Asks again and again: an event may be lost, a queue can't. */
+/** Polls the status: an event may be lost, the state of a queue is not. */
 async function drained(
   control: EntityControl,
   entity: EntityRef,
@@ -189,7 +190,7 @@ async function drained(
     const leftMs = timeoutMs === undefined ? pauseMs : startedAtMs + timeoutMs - systemClock.monotonicMs();
     if (leftMs <= 0) {
       throw new DrainTimeoutError(
-        `${entityKey(entity)} is not drained after ${timeoutMs} ms: ${waiting} jobs wait, ${active} run or are fetched, ${delayed} are for later, ${waitingForChildren} wait for their children.`,
+        `${entityKey(entity)} is not drained after ${timeoutMs} ms: ${waiting} jobs wait, ${active} run or are fetched, ${delayed} are delayed, ${waitingForChildren} wait for their children. Nothing was changed. Wait again, or raise timeoutMs.`,
       );
     }
     await new Promise<void>(resolve => systemClock.after(Math.min(pauseMs, leftMs), resolve));

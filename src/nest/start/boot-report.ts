@@ -1,9 +1,9 @@
 /**
- * What an application says of its entity types when it starts: one line that lists their handlers, and warnings about what looks
- * forgotten or mistyped. It throws nothing: each of these may be meant.
+ * The report at the start of an application: one line with its entity types and their handlers, and warnings about names that look
+ * forgotten or mistyped. It throws nothing, since each of them may be intended.
  *
- * Owns the texts and their bounds. Neighbours: `command-classes.ts` knows the decorated classes; `core/pod/host-lookup.ts` warns of
- * types that no other pod works either, once a job of one is enqueued.
+ * Owns the texts and their bounds. Neighbours: `command-classes.ts` knows the decorated classes; `core/pod/host-lookup.ts` warns when
+ * a job of a type without a live pod is enqueued.
  */
 
 import type { HandlerTable } from '../../core/handlers/handler-table.js';
@@ -22,13 +22,13 @@ export interface BootReportParts {
   readonly log: Log;
 }
 
-/** Bounds of a list within a line, and of a name within a list; a line of the log has 2,048 characters. */
+/** Bounds of a list within a line, and of a name within a list. A log line has 2,048 characters. */
 const MAX_LISTED = 20;
 const MAX_LIST_LENGTH = 1000;
 const MAX_NAMES_LENGTH = 400;
 const MAX_NAME_LENGTH = 64;
 
-/** Logs it, once. */
+/** Logs the report, once. */
 export function reportAtStart(parts: BootReportParts, classes: readonly Class[] = commandClasses()): void {
   const { config, handlers, configuredTypes, log } = parts;
   const ofClasses = classes.flatMap(target => typeOf(target) ?? []);
@@ -55,7 +55,7 @@ function handlersOf(handlers: HandlerTable, type: string): string {
   return names.length === 0 ? 'no handler' : listed(names.map(word), ', ', MAX_NAMES_LENGTH);
 }
 
-/** A class whose jobs no handler here runs. One that others extend is no command itself, if one of those has a handler. */
+/** Classes whose jobs no handler of this pod runs. A base class is left out if a class that extends it has a handler. */
 function unhandledClasses(handlers: HandlerTable, classes: readonly Class[]): string | undefined {
   const isHandled = (target: Class) => {
     const name = jobNameOf(target);
@@ -71,12 +71,12 @@ function unhandledClasses(handlers: HandlerTable, classes: readonly Class[]): st
   if (unhandled.length === 0) return undefined;
   return (
     `No handler on this pod for ${listed(unhandled.map(described))}. Jobs of these classes wait for a pod that has one; ` +
-    'where this pod works their entity type, they hold up their entity, and fail after unknownJobGraceMs. Add a handler of each (@CommandHandler, @QueryHandler or @JobHandler) ' +
-    'to the providers, or set producerOnly: true if this application only enqueues. If another service runs them, nothing is to be done.'
+    'if this pod works their entity type, they hold up their entity, and fail after unknownJobGraceMs. Add a handler for each (@CommandHandler, @QueryHandler or @JobHandler) ' +
+    'to the providers, or set producerOnly: true if this application only enqueues. If another service runs them, ignore this warning.'
   );
 }
 
-/** Commands without a type may be of every type in the options: they name none. */
+/** Commands without a type belong to every type in the options, so they name none. */
 function isNamed(handlers: HandlerTable, type: string): boolean {
   const names = handlers.namesOf(type);
   const ofAnyType = names.filter(name => {
@@ -93,21 +93,21 @@ function unusedTypes(
   const unused = configuredTypes.flatMap(type => {
     if (namedTypes.has(type)) return [];
     const meant = closest(type, namedTypes);
-    // A pod that only enqueues may do so by name, and one with a handler of any type may have it for this one.
+    // A producer may enqueue by name, and a pod with a handler for any type may run jobs of this one.
     if (meant === undefined && (config.producerOnly || handlers.hosts(type))) return [];
     return [meant === undefined ? quoted(type) : `${quoted(type)} (did you mean ${quoted(meant)}?)`];
   });
   if (unused.length === 0) return undefined;
   return (
     `The option entities names types that no handler and no @QueueEntity class of this application names: ${listed(unused)}. ` +
-    'What it says of them applies to nothing but jobs that are enqueued by the name of their type.'
+    'Their options apply only to jobs that are enqueued by the name of their type.'
   );
 }
 
-/** What bundlers make of class names: `e`, `po`, `a1`, `cBe`, or nothing at all. `Pay` is a word. */
+/** Class names of minifiers: `e`, `po`, `a1`, `cBe`, or none at all. `Pay` is a word. */
 const MINIFIED = /^(?:\(no name\)|[\w$]{1,2}|(?![A-Z][a-z]{2}$)[\w$]{3})$/;
 
-/** Classes whose jobs would be stored under the name that a bundler has chosen. */
+/** Classes whose jobs would be stored under a name chosen by a bundler. */
 function minifiedNames(classes: readonly Class[]): string | undefined {
   const minified = classes.filter(
     target => getOwnMetadata(target, 'jobName') === undefined && MINIFIED.test(nameOf(target)),
@@ -115,7 +115,7 @@ function minifiedNames(classes: readonly Class[]): string | undefined {
   if (minified.length === 0) return undefined;
   return (
     `Names of command classes look minified: ${listed(minified.map(described))}. Jobs are stored under these names. After the next build ` +
-    'another class may have the name, and waiting jobs fail, or run the handler of that class. Give each class a name that stays, ' +
+    'another class may have the name. Waiting jobs then fail, or run the handler of that class. Give each class a fixed name, ' +
     "as in @QueueEntity('account', { name: 'WithdrawCommand' }), or let the bundler keep class names (esbuild: keepNames, terser: keep_classnames)."
   );
 }
@@ -137,7 +137,7 @@ function word(name: string): string {
   return asLine(name, MAX_NAME_LENGTH);
 }
 
-/** As many as fit, and how many others there are. */
+/** As many texts as fit, and the number of the others. */
 function listed(texts: readonly string[], separator = ', ', maxLength = MAX_LIST_LENGTH): string {
   let length = 0;
   const fitting = texts.slice(0, MAX_LISTED).filter(text => {

@@ -1,6 +1,6 @@
 /**
- * How long the start of an application, or the first call of one that connects lazily, waits for Redis.
- * Neighbours: `runtime.ts` says when; `core/engine.ts` goes on connecting after the wait.
+ * How long the start of an application waits for Redis, or with `lazyConnect` its first call.
+ * Neighbours: `runtime.ts` calls this; `core/engine.ts` keeps connecting after the wait.
  */
 import type { Engine } from '../../core/engine.js';
 import { messageOf } from '../../core/model/errors.js';
@@ -9,7 +9,7 @@ import { holdingTimer } from './start-gate.js';
 
 export interface FirstConnectionOptions {
   readonly timeoutMs: number;
-  /** Waits on when an attempt has failed: something is to be asked of Redis before the application starts. */
+  /** Whether to wait after a failed attempt: the application must ask Redis something before it starts. */
   readonly waitsForRetries: boolean;
   readonly log: Log;
   /** Aborted when the application shuts down. */
@@ -17,13 +17,14 @@ export interface FirstConnectionOptions {
 }
 
 /**
- * Resolves when Redis answers, and also, with a warning, when the first attempt has failed or `timeoutMs` have passed: then an
- * application comes up without Redis, and works as soon as it is there. Rejects with what no retry can mend, such as wrong credentials.
+ * Resolves when Redis responds. Also resolves, with a warning, when the first attempt has failed or `timeoutMs` have passed: the
+ * application then starts without Redis and works as soon as it is there. Rejects with errors that no retry can fix, such as wrong
+ * credentials.
  */
 export async function firstConnection(engine: Engine, options: FirstConnectionOptions): Promise<void> {
   const { timeoutMs, waitsForRetries, log, closing } = options;
   const lack = await new Promise<string | undefined>((resolve, reject) => {
-    const timer = holdingTimer(timeoutMs, () => end(`no answer within ${timeoutMs} ms`));
+    const timer = holdingTimer(timeoutMs, () => end(`no response within ${timeoutMs} ms`));
     const end = (why?: string) => {
       timer.cancel();
       resolve(why);
@@ -33,7 +34,7 @@ export async function firstConnection(engine: Engine, options: FirstConnectionOp
     const connecting = engine.connect(reason => waitsForRetries || end(reason));
     connecting.then(
       () => end(),
-      // However late it fails, no connection may go on trying.
+      // No connection may keep trying, however late this fails.
       error => {
         timer.cancel();
         void engine.close().finally(() => reject(error));
@@ -41,6 +42,8 @@ export async function firstConnection(engine: Engine, options: FirstConnectionOp
     );
   });
   if (lack === undefined) return;
-  log.warn(`Redis can't be reached (${lack}); the application goes on without it, and the library keeps trying.`);
-  engine.connect().catch(error => closing.aborted || log.error(`Not connected: ${messageOf(error)}`));
+  log.warn(`Redis can't be reached (${lack}). The application starts without it, and the library keeps trying.`);
+  engine
+    .connect()
+    .catch(error => closing.aborted || log.error(`Connecting to Redis failed and is not retried: ${messageOf(error)}`));
 }

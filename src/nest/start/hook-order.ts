@@ -1,12 +1,12 @@
 /**
- * When this library begins and ends among the hooks of an application: it is ready for calls before any other `onModuleInit`, works
- * nothing before every other `onApplicationBootstrap` is through (`@nestjs/cqrs` registers its handlers in one), and drains before any
- * other `onModuleDestroy`, in which an application closes what its handlers need.
+ * The place of this library among the hooks of an application. It is ready for calls before any other `onModuleInit`. It works nothing
+ * before every other `onApplicationBootstrap` has finished (`@nestjs/cqrs` registers its handlers in one). It drains before any other
+ * `onModuleDestroy`, in which an application closes the resources of its handlers.
  *
- * Nest has no hooks for that. It calls those of modules by their distance from the root: at start the farthest first;
- * at the end the nearest first since Nest 11, and the farthest first in Nest 10. Hence one module at either end;
- * whichever is called first drains, and the second finds nothing left to do.
- * Neighbour: `runtime.ts` says what working and draining are.
+ * Nest has no hooks for that. It calls the hooks of modules by their distance from the root: at start the farthest first, at the end
+ * the nearest first since Nest 11, and the farthest first in Nest 10. So there is one module at either end. The first one that is
+ * called drains, and the second one has nothing left to do.
+ * Neighbour: `runtime.ts` works and drains.
  */
 import {
   Inject,
@@ -25,21 +25,21 @@ const NEAREST = -1;
 const FARTHEST = Number.POSITIVE_INFINITY;
 
 export interface Hooks {
-  /** Called when all providers are there, before any other module is initialised. */
+  /** Called when all providers exist, before any other module is initialised. */
   prepare(): Promise<void>;
   /** Called after all other modules have been started. */
   work(): void;
-  /** Called before any other module is destroyed, and once more; may be called without `work` before. */
+  /** Called before any other module is destroyed, and a second time later. May be called without `work` before. */
   drain(): Promise<void>;
 }
 
-/** One for the whole application, however often the library's module is imported. */
+/** One instance for the whole application, even if the library's module is imported several times. */
 @Injectable()
 export class HookOrder implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly all: Hooks[] = [];
 
   constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
-    // Instances are made after Nest has measured distances, and before it sorts by them.
+    // Nest creates instances after it has measured distances, and before it sorts by them.
     for (const module of modules.values()) {
       if (module.metatype === AtomicQueuesLastHooks) module.distance = NEAREST;
       if (module.metatype === AtomicQueuesFirstHooks) module.distance = FARTHEST;
@@ -76,7 +76,7 @@ class FirstHooks implements OnModuleInit, OnModuleDestroy {
   }
 }
 
-/** Nest logs the names of these two modules at start. `First` and `Last` are meant among the hooks of a start. */
+/** Nest logs the names of these two modules at start. `First` and `Last` refer to the order of the hooks of a start. */
 @Module({ providers: [HookOrder], exports: [HookOrder] })
 class AtomicQueuesLastHooks {}
 

@@ -1,9 +1,9 @@
 /**
- * Where calls wait that come before the application has started. They go on in their order when it has.
+ * Holds calls that come before the application has started, and continues them in their order afterwards.
  *
- * A call that waits keeps the process alive, unlike all other timers of this library: a hook or a factory that awaits the call may be all
- * that is left to do, and the process would end without a word.
- * Neighbour: `runtime.ts` opens it.
+ * A waiting call keeps the process alive, unlike all other timers of this library. If a hook or a factory awaits the call, nothing else
+ * may be pending, and the process would end silently.
+ * Neighbour: `runtime.ts` opens the gate.
  */
 
 import type { Timer } from '../../core/ports/clock.js';
@@ -23,12 +23,12 @@ export class StartGate<T> {
     return this.waiting.size > 0;
   }
 
-  /** Whether it was opened or closed. */
+  /** Whether the gate was opened or closed. */
   get isSettled(): boolean {
     return this.outcome !== undefined;
   }
 
-  /** Resolves when the gate opens; rejects when it closes, or with what `tooLate` returns after `timeoutMs`. */
+  /** Resolves when the gate opens. Rejects when it closes, and after `timeoutMs` with the error of `tooLate`. */
   wait(timeoutMs: number, tooLate: () => Error): Promise<T> {
     if (this.outcome) return this.outcome;
     return new Promise((resolve, reject) => {
@@ -49,7 +49,7 @@ export class StartGate<T> {
   close(error: unknown): void {
     if (!this.outcome) {
       this.outcome = Promise.reject(error);
-      // There may be no call: an unhandled rejection would hide the error that Nest itself reports.
+      // If no call waits, an unhandled rejection would hide the error that Nest itself reports.
       this.outcome.catch(() => {});
     }
     for (const { reject } of this.emptied()) reject(error);

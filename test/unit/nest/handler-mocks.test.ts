@@ -193,13 +193,13 @@ describe('a provider that stands in for a handler', () => {
 
   test('without some of its methods is told of at start, and runs the other jobs', async () => {
     await start(builder => builder.overrideProvider(Plain).useValue({ one: () => 'mock' }));
-    expect(lines).toEqual([expect.stringMatching(/stands in for Plain has no other, several: .* jobs of "plain"/)]);
+    expect(lines).toEqual([expect.stringMatching(/stand-in for Plain lacks other, several, so .* jobs of "plain"/)]);
     expect(await run('plain', 'one')).toBe('mock');
   });
 
   test.each([[{}], [null], [5]])('without any (%p) leaves the type to other pods', async mock => {
     await start(builder => builder.overrideProvider(Plain).useValue(mock));
-    expect(lines).toEqual([expect.stringMatching(/stands in for Plain has no one, other, several/)]);
+    expect(lines).toEqual([expect.stringMatching(/stand-in for Plain lacks one, other, several/)]);
     const { handlers } = await app.get(Runtime).started;
     expect(handlers.hostedTypes()).toEqual(['guarded', 'account']);
   });
@@ -220,7 +220,9 @@ describe('a provider that stands in for a handler', () => {
 
   test('of a command handler without execute is told of at start', async () => {
     await start(builder => builder.overrideProvider(WithdrawHandler).useValue({}));
-    expect(lines).toContainEqual(expect.stringMatching(/stands in for WithdrawHandler has no execute: .* "Withdraw"/));
+    expect(lines).toContainEqual(
+      expect.stringMatching(/stand-in for WithdrawHandler has no method execute, so .* "Withdraw"/),
+    );
   });
 
   class FakeBalance {

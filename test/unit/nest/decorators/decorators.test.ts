@@ -59,7 +59,7 @@ describe('a command class', () => {
     }
     expect(entityIdOf(new Close(), readCommandClass(Close, validators), 'accountId')).toBe(9);
     expect(() => entityIdOf(new Close(), readCommandClass(Close, validators), undefined)).toThrow(
-      /Close does not say.*@QueueEntityId.*defaultEntityId/,
+      /Close does not declare which property holds its entity id\. Nothing was enqueued.*@QueueEntityId.*defaultEntityId/,
     );
     expect(() => entityIdOf(new Close(), readCommandClass(Close, validators), 'id')).toThrow(
       expect.objectContaining({ code: 'INVALID_ENTITY' }),

@@ -120,7 +120,7 @@ describe('registration', () => {
     const app = await application([WithdrawHandler]);
     await expect(app.init()).rejects.toMatchObject({
       code: 'INVALID_COMMAND',
-      message: expect.stringMatching(/WithdrawHandler.*CommandBus.*import CqrsModule/),
+      message: expect.stringMatching(/WithdrawHandler.*CommandBus.*Import CqrsModule/),
     });
   });
 });

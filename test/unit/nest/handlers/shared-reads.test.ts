@@ -123,7 +123,7 @@ describe('shared reads', () => {
   test.each([
     ['a shared that is no boolean', 'x', { shared: 1 }, /Some\.read: shared must be a boolean/],
     ['a typo', 'x', { share: true }, /Some\.read\.share; known here: schema, shared/],
-    ["'*'", '*', { shared: true }, /Some\.read: jobs of any name/],
+    ["'*'", '*', { shared: true }, /Some\.read: '\*' can't be shared, since jobs of any name may write/],
   ])('%s on a method: refused at import', (_, name, options, message) => {
     class Some {
       read() {}

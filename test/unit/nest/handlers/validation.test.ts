@@ -293,7 +293,7 @@ describe('validation', () => {
     expect(() => validators.of(Deposit)).toThrow(
       expect.objectContaining({
         code: 'INVALID_COMMAND',
-        message: expect.stringMatching(/^Deposit .*import it before/),
+        message: expect.stringMatching(/^Deposit .*Import it before/),
       }),
     );
     expect(validators.of(Accounts)).toBeUndefined();

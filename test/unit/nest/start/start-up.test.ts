@@ -239,7 +239,7 @@ describe('an application without Redis', () => {
     app.useLogger({ log() {}, error() {}, warn: line => lines.push(String(line)) });
     await app.init();
     expect(lines).toEqual([
-      "Redis can't be reached (refused); the application goes on without it, and the library keeps trying.",
+      "Redis can't be reached (refused). The application starts without it, and the library keeps trying.",
     ]);
     await app.close();
   });
