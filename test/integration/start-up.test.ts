@@ -40,7 +40,7 @@ describe('a process whose only activity is', () => {
   test('an enqueue that a factory awaits: it rejects in the factory, and the start continues', async () => {
     const { code, lines } = await run('enqueue in a factory', { COMMAND_TIMEOUT_MS: '200' });
     expect(lines[0]).toMatch(
-      /^factory: STORE_UNAVAILABLE: The application has not started within 200 ms; nothing was enqueued/,
+      /^factory: STORE_UNAVAILABLE: The application has not started within 200 ms\. Nothing was enqueued/,
     );
     expect(lines).toEqual(expect.arrayContaining(['started', 'enqueue: fulfilled', 'closed']));
     expect(code).toBe(0);
@@ -100,7 +100,7 @@ describe('a process whose only activity is', () => {
     const settings = { REDIS_URL: CLOSED_PORT, COMMAND_TIMEOUT_MS: '60000' };
     const { code, lines } = await run('nothing but start and end', settings);
     expect(lines).toContainEqual(
-      expect.stringMatching(/Redis can't be reached \(.*ECONNREFUSED.*\); the application goes on/),
+      expect.stringMatching(/Redis can't be reached \(.*ECONNREFUSED.*\)\. The application starts without it/),
     );
     expect(lines).toEqual(expect.arrayContaining(['started', 'closed']));
     expect(code).toBe(0);
