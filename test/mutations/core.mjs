@@ -68,11 +68,11 @@ export const coreGuards = [
     tests: LEASE,
   },
   {
-    guard: 'answers are used in the order of their requests',
+    guard: 'responses are used in the order of their requests',
     cites: 'I6',
     at: 'pending-responses.track',
-    from: 'answer',
-    to: '(this.pending % 2 === 1 ? answer.then(value => value) : answer)',
+    from: 'response',
+    to: '(this.pending % 2 === 1 ? response.then(value => value) : response)',
     tests: ANSWERS,
   },
   {

@@ -1,28 +1,29 @@
 /**
- * The batch that the jobs at the head of an entity's line form: whether it starts, needs a fetch, or waits for more.
+ * Decides about the batch that the jobs at the head of the local queue form: it starts, needs a fetch, or waits for more jobs.
  *
- * Owns: until when it waits, its timer, and whether the store may have more for it.
- * Neighbours: `local-queue.ts` has the jobs, and runs the batch; `next-step.ts` does what is decided here.
+ * Owns: how long a batch waits, its timer, and whether the store may have more jobs for it.
+ * Neighbours: `local-queue.ts` has the jobs and runs the batch. `next-step.ts` carries out the decision.
  */
 import type { BatchLimits } from '../handlers/batch-options.js';
 import type { FetchedJob } from '../model/job.js';
 import type { Clock, Timer } from '../ports/clock.js';
 
-/** What is to be done about a batch whose first job is the next one. */
+/** The decision about a batch whose first job is the next one. */
 export type BatchStep =
+  /** Run that many jobs as one batch. */
   | { readonly start: number }
-  /** So many more are to be fetched; others are to call this pod for what comes within `forMs`, if that is above 0. */
+  /** Fetch that many more jobs. If `forMs` is above 0, other pods call this pod for the jobs that they add within that time. */
   | { readonly fetch: number; readonly forMs: number }
   | 'wait';
 
 export class BatchCollector {
-  /** The batch that waits is the one that begins with this job. */
+  /** Id of the first job of the batch that waits. */
   private first: string | undefined;
   private untilMs = 0;
   private timer: Timer | undefined;
-  /** The last fetch has brought all there was. */
+  /** Whether the last fetch has brought all jobs that the store had. */
   private isDry = false;
-  /** A batch waits for so many jobs, also for those that are yet to come. */
+  /** Number of jobs that the waiting batch may have; 0 if no batch waits for jobs that are still to be added. */
   waitsFor = 0;
 
   /** @param isReadable whether this pod can read the payload of a job. */
@@ -31,27 +32,30 @@ export class BatchCollector {
     private readonly isReadable: (job: FetchedJob) => boolean,
   ) {}
 
-  /** The store may have more than the last fetch has brought. */
+  /** The store may have jobs that the last fetch did not bring. */
   moreMayWait(): void {
     this.isDry = false;
   }
 
-  /** A fetch of so many jobs has brought so many. */
+  /** A fetch asked for `askedFor` jobs and brought `brought`. */
   onFetched(askedFor: number, brought: number): void {
     this.isDry = brought < askedFor;
   }
 
-  /** @param wake called when the batch has waited for long enough. */
+  /**
+   * @param ready fetched jobs that have not started.
+   * @param wake called when the batch has waited long enough.
+   */
   step(ready: readonly FetchedJob[], { max, maxWaitMs }: BatchLimits, wake: () => void): BatchStep {
     const jobs = this.countAlike(ready, max);
     const now = this.clock.monotonicMs();
-    // What comes next is of another kind: no more can join it (I6).
+    // The batch is full, or the job behind it can't join it. No later job may overtake that one (I6).
     // guards: batch-collector.step
     if (jobs === max || jobs < ready.length) return this.start(jobs);
     if (this.first !== ready[0]?.id) {
       this.first = ready[0]?.id;
       this.untilMs = now + maxWaitMs;
-      // Others do not know yet that it waits.
+      // Other pods do not know yet that this batch waits. The fetch tells them.
       if (maxWaitMs > 0) this.isDry = false;
     }
     const leftMs = this.untilMs - now;
@@ -65,7 +69,7 @@ export class BatchCollector {
     return 'wait';
   }
 
-  /** No batch waits any more. */
+  /** Stops waiting, and forgets the batch. */
   close(): void {
     this.timer?.cancel();
     this.timer = undefined;
@@ -79,7 +83,7 @@ export class BatchCollector {
     return { start: jobs };
   }
 
-  /** How many jobs at the head run together, at most so many. One that must fail, or that this pod can't read, is by itself. */
+  /** Number of jobs at the head that may run together, at most `max`. A job that must fail, or that this pod can't read, joins no batch. */
   private countAlike(ready: readonly FetchedJob[], max: number): number {
     const name = ready[0]?.name;
     const end = ready.findIndex(

@@ -1,10 +1,10 @@
 /**
- * The worker of one entity on this pod: runs its jobs strictly one after the other, in order; or, where a type gives up
- * order, several at once under the one claim.
+ * The worker of one entity on this pod. It runs the jobs of the entity one after the other, in order. For a type that gives up order
+ * it runs several at once under one claim.
  *
- * Owns: what others may ask of a worker.
- * Neighbours: `worker-manager.ts` decides that it exists, `heartbeat.ts` renews its claim; `worker-state.ts` is what its parts share,
- * `next-step.ts` decides what comes next; the store decides everything else.
+ * Owns: the requests that the rest of the pod may make of a worker.
+ * Neighbours: `worker-manager.ts` creates workers, and `heartbeat.ts` renews their claims. `worker-state.ts` is the state that the
+ * parts of a worker share, and `next-step.ts` decides what the worker does next. The store decides about claims and jobs.
  */
 
 import type { Claim } from '../model/claim.js';
@@ -23,7 +23,7 @@ import type { WorkerEnvironment } from './worker-environment.js';
 import { WorkerState } from './worker-state.js';
 
 export interface WorkerContext extends WorkerEnvironment {
-  /** The worker has ended; the entity is no longer worked here. */
+  /** The worker has ended, and this pod no longer works the entity. */
   ended(worker: EntityWorker): void;
 }
 
@@ -62,19 +62,19 @@ export class EntityWorker {
 
   // ── its queue ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Adds a job of this pod, in the one call that may also bring the claim, or the job itself. */
+  /** Adds a job of this pod. The same call may grant the claim and fetch the job. */
   add(job: NewJob): Promise<IntakeResult> {
     return this.calls.add(job);
   }
 
-  /** What an enqueue of this pod asks for; never believed for safety: the store decides. */
+  /** The request that an enqueue of this pod sends along with its job. It is a hint: the store decides. */
   intakeHint(): IntakeHint {
     return this.calls.intakeHint();
   }
 
-  /** The answer to an add of this pod that was sent at that moment, with a hint of this worker. */
-  trackIntake(entered: Promise<IntakeResult>, sentAt: Moment): Promise<IntakeResult> {
-    return this.calls.trackIntake(entered, sentAt);
+  /** Tracks the response to an add of this pod that was sent at `sentAt` with a hint of this worker. */
+  trackIntake(response: Promise<IntakeResult>, sentAt: Moment): Promise<IntakeResult> {
+    return this.calls.trackIntake(response, sentAt);
   }
 
   /** Claims the entity if it has work and no owner. */
@@ -82,22 +82,22 @@ export class EntityWorker {
     this.calls.tryClaim();
   }
 
-  /** Something may be waiting: a wake-up, or a sweep. */
+  /** A wake-up or a sweep says that jobs may be waiting. */
   wake(): void {
     this.state.noteWork();
     this.steps.advance();
   }
 
-  /** The store says that the queue of this idle worker has something to do, so something was missed: resync (race 37). */
+  /** A renewal found jobs in the queue of this idle worker, so the worker missed them. It resyncs (race 37). */
   kick(): void {
     const { state, calls } = this;
     // guards: entity-worker.kick
     if (state.phase !== 'idle' || state.responses.count > 0 || calls.isLimited) return;
-    state.fail(new Error('its queue has jobs that no wake-up told of'));
+    state.fail(new Error('the queue has jobs, and this pod received no wake-up for them'));
     this.steps.advance();
   }
 
-  /** The operator has paused the queue: what is fetched and has not started goes back. */
+  /** The operator has paused or emptied the queue. The worker gives back the fetched jobs that have not started. */
   recall(): void {
     this.state.recall();
     this.wake();
@@ -108,30 +108,34 @@ export class EntityWorker {
   renewal(): Renewal | undefined {
     const { lease, phase, responses, jobs } = this.state;
     if (!lease || phase === 'lost' || phase === 'ended') return undefined;
-    // While an answer is owed it may be reactivated at any moment: that renewal must not let it rest.
+    // A pending response may reactivate the claim at any moment, so this renewal must not make it dormant.
     // guards: entity-worker.renewal
     const idle = phase === 'idle' && responses.count === 0;
     if (!lease.isToRenew(idle)) return undefined;
     return { claim: lease.claim, idle, runningJobIds: jobs.runs.ids, longRuns: jobs.runs.long };
   }
 
-  /** Its claim rests: it has no renewal of its own at the moment. */
+  /** Whether its claim is dormant: the heartbeat does not renew it at present. */
   get isDormant(): boolean {
     return this.state.lease?.isDormant ?? false;
   }
 
-  /** Its claim is renewed with the next beat, also if it rests. */
+  /** Renews its claim with the next heartbeat, even if it is dormant. */
   reactivate(): void {
     this.state.lease?.reactivate();
   }
 
-  /** The renewal of `claim`, sent at `sentAt`, was granted, perhaps as one that rests. */
-  renewed(claim: Claim, sentAt: Moment, isToRest: boolean): void {
+  /**
+   * The store has renewed `claim`.
+   * @param sentAt when this pod sent the renewal.
+   * @param isDormant whether the store has made the claim dormant.
+   */
+  renewed(claim: Claim, sentAt: Moment, isDormant: boolean): void {
     const { state } = this;
     if (claim !== state.claim) return;
     state.lease?.renew(sentAt);
-    if (isToRest) state.lease?.becomeDormant();
-    // A handler is free, and a wake-up may have been lost; an idle worker is told by the renewal itself.
+    if (isDormant) state.lease?.becomeDormant();
+    // A wake-up for the free handler may have been lost. For an idle worker, the renewal itself reports jobs (`kick`).
     // guards: entity-worker.renewed
     if (this.isRunning && state.jobs.plan.hasFreeHandler) state.noteWork();
     this.steps.advance();
@@ -148,32 +152,32 @@ export class EntityWorker {
     return this.state.jobs.isRunning;
   }
 
-  /** The jobs that run here, the longest running first. */
+  /** The jobs that are running, the longest-running first. */
   get runningJobs(): readonly FetchedJob[] {
     return this.state.jobs.runs.jobs;
   }
 
-  /** A handler has run for a second or more, so the worker can't give way soon. */
+  /** Whether a handler has run for a second or longer. Such a worker can't give way soon. */
   get runsForLong(): boolean {
     return this.state.jobs.runs.hasLong;
   }
 
-  /** Slow runs to report now. None under a lost claim: the entity does not wait for them. */
+  /** The slow runs to report now. There are none under a lost claim: the entity does not wait for those runs. */
   slowRuns(): readonly Run[] {
     return this.phase === 'lost' ? [] : this.state.jobs.runs.takeSlow();
   }
 
-  /** Shared reads run: until the last of them has ended, others may start alongside them. */
+  /** Whether shared reads are running. Until the last one has ended, further reads may start alongside them. */
   get isReading(): boolean {
     return this.state.jobs.plan.areReading;
   }
 
-  /** Tells the running handlers to stop. The claim stays: no other pod may run their jobs at the same time (race 12). */
+  /** Tells the running handlers to stop. The worker keeps its claim, so no other pod runs their jobs meanwhile (race 12). */
   stopHandlers(reason: Error): void {
     if (this.isRunning) this.state.lease?.stop(reason);
   }
 
-  /** From now on that many handlers may run at once. */
+  /** Sets how many handlers may run at once from now on. */
   scale(handlers: number): void {
     this.state.jobs.plan.handlers = handlers;
     this.wake();
@@ -181,19 +185,19 @@ export class EntityWorker {
 
   // ── its end ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** For how long it has been idle. */
+  /** How long the worker has been idle, in ms. */
   get idleForMs(): number {
     return this.state.idleForMs;
   }
 
-  /** For how long the entity has been worked here. */
+  /** How long this worker has existed, in ms. */
   get heldForMs(): number {
     return this.context.clock.monotonicMs() - this.createdAtMs;
   }
 
   /**
-   * Gives the claim up if the worker has been idle for that long. A job at hand that waits for a valid lease is no idleness.
-   * @returns whether the store was asked to.
+   * Releases the claim if the worker has been idle for `ms`. A worker with a fetched job that waits for a valid lease is not idle.
+   * @returns whether the worker has asked the store to release the claim.
    */
   releaseIfIdleFor(ms: number): boolean {
     const { phase, responses, jobs } = this.state;
@@ -204,7 +208,7 @@ export class EntityWorker {
     return true;
   }
 
-  /** Leaves the entity as it is, once the running handler has ended: the store is gone. */
+  /** Ends the worker without a call to the store, once the running handlers have ended: the pod has disconnected. */
   abandon(): void {
     const { state } = this;
     if (state.phase === 'ended') return;
@@ -212,7 +216,7 @@ export class EntityWorker {
     this.steps.advance();
   }
 
-  /** Starts no further job; resolves when the running ones have ended and the entity is handed over. */
+  /** Starts no further job. Resolves when the running jobs have ended and the worker has handed the entity over. */
   drain(): Promise<void> {
     this.state.askToRelease('shutdown');
     this.steps.advance();
@@ -222,19 +226,19 @@ export class EntityWorker {
     });
   }
 
-  /** Hands the entity over as soon as no handler runs, since others wait for its room. */
+  /** Hands the entity over as soon as no handler runs, since other entities wait for its place on this pod. */
   giveWay(): void {
-    this.state.askToRelease('room');
+    this.state.askToRelease('give way');
     this.steps.advance();
   }
 
-  /** It was asked to give way and could not, as a handler runs for long: it goes on. */
+  /** Withdraws the request to give way: a handler of this worker runs for too long. */
   stay(): void {
     this.state.stay();
     this.steps.advance();
   }
 
-  /** What is enqueued for it now is for the next owner. */
+  /** Whether the worker is giving its entity up. The next owner runs the jobs that are enqueued from now on. */
   get isToRelease(): boolean {
     return this.state.isToRelease;
   }

@@ -1,9 +1,9 @@
 /**
- * How many jobs of one entity this pod asks the store for, and when more may wait there.
+ * The plan of fetches: how many jobs of one entity this pod asks the store for, and whether more may wait there.
  *
- * Owns: how many handlers may run at once, the prefetch window, the batch that collects its jobs, and what is fetched alongside
- * shared reads.
- * Neighbours: `local-queue.ts` holds the jobs and runs them; `next-step.ts` and `store-calls.ts` send what is planned here.
+ * Owns: the number of handlers that may run at once, the prefetch window, the batch that collects jobs, and the fetches for shared
+ * reads.
+ * Neighbours: `local-queue.ts` holds the jobs and runs them. `next-step.ts` and `store-calls.ts` send the fetches that this file plans.
  */
 import type { BatchHandling } from '../handlers/batch-options.js';
 import type { FetchedJob } from '../model/job.js';
@@ -15,9 +15,9 @@ import { PrefetchWindow } from './prefetch-window.js';
 import type { Runs } from './runs.js';
 import { SharedReads } from './shared-reads.js';
 
-/** What the plan reads of the local queue. */
+/** The part of the local queue that the plan reads. */
 export interface PlannedQueue {
-  /** Fetched and not started. */
+  /** Jobs that are fetched and have not started. */
   readonly ready: readonly FetchedJob[];
   readonly isBarred: boolean;
   readonly runs: Runs;
@@ -25,11 +25,11 @@ export interface PlannedQueue {
 
 export class FetchPlan {
   readonly window: PrefetchWindow;
-  /** Only of a type that allows several reads at once. */
+  /** Undefined unless the type allows several reads at once. */
   readonly reads: SharedReads | undefined;
   /** Created with the first batch. */
   private collector: BatchCollector | undefined;
-  /** How many handlers may run at once, unless jobs are recovered or reads run. */
+  /** Maximum number of handlers that run at once, except in recovery mode and while shared reads run. */
   handlers: number;
 
   constructor(
@@ -41,7 +41,7 @@ export class FetchPlan {
     if (type.maxReads > 1) this.reads = new SharedReads(type.maxReads);
   }
 
-  /** How many handlers may run at once now. */
+  /** Maximum number of handlers that run at once now. */
   get limit(): number {
     // guards: fetch-plan.limit
     if (this.window.isRecovering) return 1;
@@ -58,36 +58,36 @@ export class FetchPlan {
 
   // ── what the store has ──────────────────────────────────────────────────────────────────────────────────────────
 
-  /** A fetch asked for `askedFor` jobs and brought `brought`: fewer are all there were. */
+  /** A fetch asked for `askedFor` jobs and brought `brought`. If it brought fewer, the store had no more. */
   onFetched(askedFor: number, brought: number): void {
     this.collector?.onFetched(askedFor, brought);
     this.reads?.onFetched(askedFor, brought);
   }
 
-  /** Jobs may wait in the store that the last fetch did not bring. */
+  /** The store may have jobs that the last fetch did not bring. */
   moreMayWait(): void {
     this.collector?.moreMayWait();
     this.reads?.moreMayWait();
   }
 
-  /** This pod added a job. The add brings one job at most, so a batch that has stopped waiting may find more behind it. */
+  /** This pod added a job. An add brings one job at most, so a batch that has stopped waiting may find more jobs in the store. */
   onAdded({ jobs: { length: brought }, againInMs }: Fetched): void {
     if (brought === 0 || this.collector?.waitsFor === 0) this.collector?.moreMayWait();
     // guards: fetch-plan.onAdded
     if (brought === 0 && againInMs === undefined) this.reads?.moreMayWait();
   }
 
-  /** The claim is a new one, or the responses under way are ignored. */
+  /** Forgets what is known of the store: the claim is a new one, or pending responses are ignored. */
   reset(): void {
     this.collector?.close();
     this.reads?.forget();
   }
 
-  // ── what is asked for ───────────────────────────────────────────────────────────────────────────────────────────
+  // ── what to fetch ───────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * How many to fetch with the end of a run; one at most before it is known what is fetched. After a batch: the next one, which is
-   * likely to be as large.
+   * Number of jobs to fetch with the end of a run. Behind a start barrier it is one: the worker does not know yet which jobs it
+   * keeps. After a batch it is the size of another batch, since the next one is probably as large.
    */
   wanted(askedFor: number, batchMax?: number): number {
     const { ready, isBarred } = this.queue;
@@ -97,31 +97,34 @@ export class FetchPlan {
     return Math.max(wanted, this.window.ahead(batchMax) - ready.length - askedFor);
   }
 
-  /** Whether a handler would stay free after all that is fetched and asked for has started. */
+  /** Whether a handler would stay free after all fetched and requested jobs have started. */
   lacks(askedFor: number): boolean {
     const { ready, runs } = this.queue;
     return !this.isReadBlocked && runs.count + ready.length + askedFor < this.limit;
   }
 
-  /** An add brings a job while fewer are fetched: those that run, plus one for each free handler, or as many as a batch waits for. */
+  /**
+   * Number of fetched jobs below which an add of this pod also fetches a job. It counts the running jobs, plus one for each free handler,
+   * or plus the jobs that a batch waits for.
+   */
   get room(): number {
     const { runs } = this.queue;
     if (this.isReadBlocked) return runs.jobCount;
     return runs.jobCount + (this.collector?.waitsFor || this.limit - runs.count);
   }
 
-  /** Reads run, and the next job must wait for their end: it is no read, or is being given back. */
+  /** Whether shared reads run and the next job must wait for their end, since it is no read or is being given back. */
   private get isReadBlocked(): boolean {
     // guards: fetch-plan.isReadBlocked
     return this.areReading && (this.queue.isBarred || this.queue.ready.length > 0);
   }
 
-  /** Whether the store may have more reads for free handlers while reads run. */
+  /** Whether shared reads run and the store may have more of them for the free handlers. */
   get seeksReads(): boolean {
     return this.reads?.areSought ?? false;
   }
 
-  /** What a fetch asks for: by an idle worker, or for free handlers while reads run, with what other pods are told then. */
+  /** The arguments of a fetch: one job for an idle worker; while reads run, a job for each free handler and a note for other pods. */
   toTake(askedFor: number): [count?: number, gathering?: Gathering] {
     if (!this.areReading) return [];
     return [Math.min(this.type.prefetch, this.limit - this.queue.runs.count - askedFor), this.reads?.onTake()];
@@ -129,16 +132,16 @@ export class FetchPlan {
 
   // ── batches ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** No batch may start from what is fetched. */
+  /** Stops collecting: the store gives back the fetched jobs, so no batch may start from them. */
   closeBatch(): void {
     this.collector?.close();
   }
 
-  /** The next step of the batch that begins with the next job. Jobs of a dead owner run one at a time. */
+  /** Decides about the batch that begins with the next job. In recovery mode each batch has one job (race 7). */
   batchStep(handling: BatchHandling, clock: Clock, { isReadable, wake }: BatchCallbacks): BatchStep {
     const { ready } = this.queue;
     this.collector ??= new BatchCollector(clock, isReadable);
-    // The grace of a job that this pod can't read is over: it fails on its own, and holds up no others.
+    // This pod can't read the job, and its `unknownJobGraceMs` has passed. It fails by itself, without the jobs behind it.
     const [first] = ready;
     // guards: fetch-plan.batchStep
     const isAlone = this.window.isRecovering || (first !== undefined && !isReadable(first));
@@ -152,6 +155,6 @@ export class FetchPlan {
 export interface BatchCallbacks {
   /** Whether this pod can read the payload of a job. */
   isReadable(job: FetchedJob): boolean;
-  /** Called when the batch has waited for long enough. */
+  /** Called when the batch has waited long enough. */
   wake(): void;
 }

@@ -1,6 +1,8 @@
 /**
- * The lifecycle events of a worker and its jobs. Nothing is made while no listener is there.
- * Neighbours: `events.ts` says what an event looks like; the parts of a worker tell here.
+ * The lifecycle events of a worker and its jobs. Without a listener no event object is created.
+ *
+ * Owns: which event a claim or an end of a job becomes.
+ * Neighbours: `model/events.ts` has the types of the events. The parts of a worker call this file.
  */
 
 import type { Claim } from '../model/claim.js';
@@ -16,7 +18,7 @@ export function emitWorkerEvent(
   if (events.observed && claim) events.emit({ type, ...ofEntity(claim.entity, claim.token) });
 }
 
-/** A resync, which keeps the token, is no event. */
+/** Emits no event for a resync, which keeps the token. */
 export function emitClaimed(events: EventSink, previous: Claim | undefined, { claim, recovered, jobs }: Claimed): void {
   if (!events.observed || previous?.token === claim.token) return;
   const of = ofEntity(claim.entity, claim.token);
@@ -49,7 +51,7 @@ export function emitSlowJob(events: EventSink, claim: Claim, job: FetchedJob, du
 }
 
 export function emitJobEnd(events: EventSink, claim: Claim, { job, outcome }: Settlement, durationMs: number): void {
-  // What is postponed is told when its turn comes.
+  // A postponed job has its event when its turn comes.
   if (!events.observed || outcome.kind === 'postponed') return;
   const of = { ...ofJob(claim, job), durationMs };
   if (outcome.kind === 'completed') events.emit({ type: 'job.completed', ...of });

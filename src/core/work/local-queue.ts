@@ -1,9 +1,9 @@
 /**
- * The jobs of one entity on this pod, in their order: fetched, running, and ended without a confirmation.
+ * The jobs of one entity that this pod has fetched and whose ends are not confirmed, in their order.
  *
  * Owns: the fetched jobs, the start barrier before them, and the start of a run.
- * Neighbours: `worker-state.ts` has the claim, and `next-step.ts` says what may start now; `fetch-plan.ts` says how many to fetch,
- * `runs.ts` and `unconfirmed-ends.ts` keep what has started and what has ended; `run-job.ts` runs a job, `run-batch.ts` a batch, and
+ * Neighbours: `worker-state.ts` has the claim, and `next-step.ts` decides which job may start. `fetch-plan.ts` says how many jobs to
+ * fetch. `runs.ts` keeps the running jobs, and `unconfirmed-ends.ts` the ended ones. `run-job.ts` runs a job, `run-batch.ts` a batch.
  * `on-exhausted.ts` decides about jobs without attempts left.
  */
 import type { BatchHandling } from '../handlers/batch-options.js';
@@ -30,22 +30,22 @@ export interface QueueEnvironment {
   readonly events: EventSink;
 }
 
-/** What runs as one: the next job, or so many of the next ones as a batch. */
+/** The jobs that run in one call of a handler: the next job, or the next `size` jobs as a batch. */
 export interface NextRun {
   readonly size: number;
   readonly handling?: BatchHandling | undefined;
 }
 
 export interface RunEnd {
-  /** @param mayStillRun the run was over its time limit, and something that its handler began may still run. */
+  /** @param mayStillRun whether the run exceeded its time limit, so that code of its handler may still run. */
   ended(settlements: readonly Settlement[], durationMs: number, mayStillRun: boolean): void;
-  /** With NotStarted, or with a fault of this library: an error of a handler is an end. */
+  /** Called with `NotStarted`, or with a fault of this library. An error that a handler throws is an end, not a crash. */
   crashed(error: unknown): void;
 }
 
 export class LocalQueue implements PlannedQueue {
   private fetched: FetchedJob[] = [];
-  /** Number of pending responses that forbid a start: until each is here, the store gives back what is fetched. */
+  /** Number of pending responses before which no job may start: their calls make the store give back all fetched jobs. */
   private barriers = 0;
   private readonly execution: TypedExecution;
   readonly runs: Runs;
@@ -76,7 +76,7 @@ export class LocalQueue implements PlannedQueue {
     this.fetched.push(...jobs);
   }
 
-  /** The store gives back what is fetched, and pending responses are ignored. */
+  /** Forgets the fetched jobs and the barriers: the store gives the jobs back, and pending responses are ignored. */
   clear(): void {
     this.fetched = [];
     this.barriers = 0;
@@ -87,14 +87,14 @@ export class LocalQueue implements PlannedQueue {
     return this.barriers > 0;
   }
 
-  /** The store is asked to give back what is fetched: none of it starts any more. */
+  /** The worker asks the store to give back the fetched jobs. None of them may start any more. */
   raiseBarrier(): void {
     // guards: local-queue.raiseBarrier
     this.barriers++;
     this.plan.closeBatch();
   }
 
-  /** The store has responded: what came before is given back, except `kept`, which may have been fetched again. */
+  /** The store has given back all jobs that arrived before this response, except `kept`, which may have been fetched again. */
   lowerBarrier(kept: readonly string[] = []): void {
     // guards: local-queue.lowerBarrier
     this.barriers--;
@@ -103,7 +103,7 @@ export class LocalQueue implements PlannedQueue {
     this.plan.window.reset();
   }
 
-  /** Jobs that the store must not give back: they run here, or their ends are not confirmed. */
+  /** Ids of the jobs that the store must not give back: they are running, or their ends are not confirmed. */
   get keptIds(): readonly string[] {
     return [...this.ends.ids, ...this.runs.ids];
   }
@@ -115,7 +115,7 @@ export class LocalQueue implements PlannedQueue {
     return this.runs.count > 0;
   }
 
-  /** Whether a handler is free for this job: while reads run, only for another read. */
+  /** Whether a handler is free for this job. While shared reads run, it is free only for another read. */
   mayStart(job: FetchedJob): boolean {
     // guards: local-queue.mayStart
     return this.plan.hasFreeHandler && (!this.plan.areReading || this.isRead(job));
@@ -125,18 +125,21 @@ export class LocalQueue implements PlannedQueue {
     return this.plan.reads !== undefined && this.context.execution.handlers.isShared(this.type.type, name);
   }
 
-  /** The next step of the batch that begins with the next job. */
+  /**
+   * Decides about the batch that begins with the next job.
+   * @param wake called when the batch has waited long enough.
+   */
   batchStep(handling: BatchHandling, wake: () => void): BatchStep {
     const isReadable = ({ envelope }: FetchedJob) => this.execution.codecs.knows(envelope);
     return this.plan.batchStep(handling, this.context.clock, { isReadable, wake });
   }
 
-  /** Starts the next run, under a lease that is valid. */
+  /** Starts the next run. The caller has checked that the lease is valid (I2). */
   start({ size, handling }: NextRun, lease: Lease, { ended, crashed }: RunEnd): void {
     const { execution } = this;
     const jobs = this.fetched.splice(0, size);
     const [first] = jobs;
-    if (!first) throw new InvariantError(`A run of ${size} jobs was started, and none is fetched`);
+    if (!first) throw new InvariantError(`A worker started a run of ${size} jobs without a fetched job`);
     const reads = !handling && this.isRead(first) ? this.plan.reads : undefined;
     const limit = this.limitOfRun();
     const run = this.runs.begin(jobs);
@@ -167,7 +170,7 @@ export class LocalQueue implements PlannedQueue {
     return handlerTimeoutMs > 0 ? new TimeLimit(this.context.clock, handlerTimeoutMs) : NO_LIMIT;
   }
 
-  /** Reads that run alongside one that has ended end later, and are not given back with it. */
+  /** Names the reads that run alongside the ended one: it may overtake their ends, and the store must not give them back with it. */
   private withReadsAlongside(settlements: readonly Settlement[]): readonly Settlement[] {
     return settlements.map(settlement => ({
       ...settlement,
@@ -178,14 +181,17 @@ export class LocalQueue implements PlannedQueue {
 
   // ── ended ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Ends of one job, or of a batch, that the store is about to be told. */
+  /** Notes the ends of a job or a batch, just before the worker sends them. */
   trackEnds(settlements: readonly Settlement[]): void {
     this.ends.add(settlements);
     // guards: local-queue.trackEnds
     if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.raiseBarrier();
   }
 
-  /** @param successors number of jobs that came with the confirmation. */
+  /**
+   * The store has confirmed the ends of a job or a batch.
+   * @param successors number of jobs that the same response has brought.
+   */
   confirmed(settlements: readonly Settlement[], successors: number): void {
     this.ends.confirm(settlements);
     if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.lowerBarrier();

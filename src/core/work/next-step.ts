@@ -1,10 +1,10 @@
 /**
- * What a worker does next. Each change of its phase leads to `advance()`, which does what can be done now.
+ * The next step of a worker. Each change of the worker's state leads to `advance()`, which takes all steps that are possible now.
  *
- * Owns: the order in which things are looked at, and that nothing is done during a resync.
- * Neighbours: `store-calls.ts`, `resync.ts` and `release.ts` do what is decided here; `local-queue.ts` runs the jobs.
+ * Owns: the order of the decisions, and the rule that a worker does nothing else during a resync.
+ * Neighbours: `store-calls.ts`, `resync.ts` and `release.ts` carry out what this file decides. `local-queue.ts` runs the jobs.
  *
- * A failure is looked at only when no handler runs, so a resync never finds one.
+ * A worker resyncs only when none of its handlers runs (race 2).
  */
 import type { BatchHandling } from '../handlers/batch-options.js';
 import type { Claim } from '../model/claim.js';
@@ -20,14 +20,14 @@ import { resync } from './resync.js';
 import type { StoreCalls } from './store-calls.js';
 import type { WorkerState } from './worker-state.js';
 
-/** The pause after what should not happen. */
+/** Pause before the resync after a fault of this library. */
 const CRASH_PAUSE_MS = 1000;
 
 export interface WorkerParts {
   readonly state: WorkerState;
   readonly calls: StoreCalls;
   readonly release: Release;
-  /** The worker has ended; the entity is no longer worked here. */
+  /** The worker has ended, and this pod no longer works the entity. */
   ended(): void;
 }
 
@@ -37,7 +37,7 @@ export class NextStep {
 
   constructor(private readonly parts: WorkerParts) {}
 
-  /** Does what can be done now; called after every change. No promise of its own: a job costs few of them. */
+  /** Takes all steps that are possible now. Called after every change. It is synchronous, since each promise adds to the cost of a job. */
   advance(): void {
     if (this.advancing) return;
     this.advancing = true;
@@ -55,7 +55,7 @@ export class NextStep {
     }
   }
 
-  /** @returns whether there may be more to do at once. */
+  /** @returns whether another step may be possible at once. */
   private step(): boolean {
     const { state, calls, release } = this.parts;
     const { jobs, phase } = state;
@@ -68,13 +68,13 @@ export class NextStep {
       calls.take(...jobs.plan.toTake(state.responses.fetches));
     else if (state.responses.count > 0 || jobs.isRunning) return false;
     else if (state.claim) this.becomeIdle();
-    // A wake-up while the look was under way may be of a job that it did not see.
+    // A wake-up that came during the last `tryClaim` may be about a job which that call did not see.
     else if (state.mayHaveWork && !state.releaseReason) calls.tryClaim();
     else this.end();
     return false;
   }
 
-  /** What waits until no handler runs. */
+  /** Takes a step that must wait until no handler runs: it ends the worker, resyncs, or hands the entity over. */
   private stop(): boolean {
     const { state, release } = this.parts;
     if (state.phase === 'lost') this.end();
@@ -84,8 +84,8 @@ export class NextStep {
   }
 
   /**
-   * One after the other: only when nothing is owed that may bring a job. Several at once, as shared reads are: while there are
-   * free handlers.
+   * A worker that runs one job at a time fetches only when no response is pending, since that response may bring a job. One that runs
+   * several at once, such as shared reads, fetches while handlers are free.
    */
   private get canFetch(): boolean {
     const { claim, phase, responses, type, jobs } = this.parts.state;
@@ -125,7 +125,7 @@ export class NextStep {
     { durationMs, batchMax }: { durationMs: number; batchMax: number | undefined },
   ): void {
     const { state, calls } = this.parts;
-    // If the entity is lost, this end does not count.
+    // The end of a run under a lost claim does not count: the new owner runs the job again (I3).
     if (state.phase !== 'lost') {
       for (const settlement of settlements) emitJobEnd(state.context.events, claim, settlement, durationMs);
       calls.finish(claim, settlements, batchMax);
@@ -133,11 +133,14 @@ export class NextStep {
     this.advance();
   }
 
-  /** The next job is of a batch. @returns how many jobs start with it; 0 while it waits for more, which are fetched if need be. */
+  /**
+   * Decides about the batch that begins with the next job, and fetches more jobs for it if necessary.
+   * @returns the number of jobs that start together, or 0 while the batch waits.
+   */
   private sizeOfBatch(handling: BatchHandling): number {
     const { state, calls } = this.parts;
     const { jobs, responses } = state;
-    // The fetch that is under way may have come before what the wake-up tells of.
+    // A fetch that is under way may have run before the job was added that the wake-up is about. So the wake-up stays noted.
     // guards: next-step.sizeOfBatch
     if (state.mayHaveWork && responses.fetches === 0) {
       state.clearWork();
@@ -146,7 +149,7 @@ export class NextStep {
     const step = jobs.batchStep(handling, () => this.advance());
     if (step === 'wait') return 0;
     if ('start' in step) return step.start;
-    // What is asked for already may be what the batch needs.
+    // A pending fetch may bring the jobs that the batch needs.
     if (responses.fetches > 0) return 0;
     const { forMs } = step;
     calls.take(step.fetch, forMs > 0 ? { upTo: jobs.plan.room, forMs } : undefined);
@@ -173,8 +176,9 @@ export class NextStep {
   }
 
   /**
-   * Nothing here throws, but for a job that was told not to start: a resync gives it back, and no try of it is counted. If
-   * something else does after all, the entity must not stand still under a claim of ours.
+   * `NotStarted` is the one expected error: handlers were told to stop before the job had started. The resync gives the job back
+   * without counting an attempt. Any other error is a fault of this library. The worker then resyncs, too: it must never leave its
+   * entity claimed but idle (I7).
    */
   private onCrash(error: unknown): void {
     const { state } = this.parts;
@@ -184,7 +188,9 @@ export class NextStep {
       this.advance();
       return;
     }
-    log.error(`The worker of ${entityKey(state.entity)} failed, and resyncs: ${stackOf(error)}`);
+    log.error(
+      `The worker of ${entityKey(state.entity)} failed unexpectedly. It resyncs in ${CRASH_PAUSE_MS} ms and then continues; no job is lost. Please report this error: ${stackOf(error)}`,
+    );
     state.fail(new Error(messageOf(error)));
     this.isResyncing = true;
     clock.after(CRASH_PAUSE_MS, () => {

@@ -1,6 +1,8 @@
 /**
- * What becomes of a job that has used up its tries, as its type says (`onExhausted`), and which ends let it keep its place.
- * Neighbours: `run-job.ts` and `run-batch.ts` say how a try ended, `local-queue.ts` keeps the ends.
+ * Applies `onExhausted` to the jobs that have used up their attempts.
+ *
+ * Owns: what such an end becomes, and which ends let a job keep its place at the head of the queue.
+ * Neighbours: `run-job.ts` and `run-batch.ts` say how an attempt ended. `local-queue.ts` keeps the ends.
  */
 
 import type { Claim } from '../model/claim.js';
@@ -16,20 +18,20 @@ export interface Circumstances {
   readonly log: Log;
 }
 
-/** Unless a person has given it up, a job that has failed for good blocks its entity, or becomes a dead letter, if its type says so. */
+/** A job without attempts left fails, blocks its entity, or becomes a dead letter. A job that the operator has skipped always fails. */
 function exhausted(end: Settlement, { type: { onExhausted }, claim, log }: Circumstances): Settlement {
   const { job, outcome } = end;
   if (outcome.kind !== 'failed' || onExhausted === 'skip' || job.isSkipped) return end;
   if (onExhausted === 'deadLetter') return { job, outcome: { ...outcome, kind: 'dead' } };
   log.warn(
-    `Job ${job.id} (${quoted(job.name)}) has used up its tries, and blocks ${entityKey(claim.entity)} until somebody decides: EntityQueues.of(…), retryBlocked(), skipBlocked() or dropBlocked().`,
+    `Job ${job.id} (${quoted(job.name)}) has used up its attempts and blocks ${entityKey(claim.entity)}: no further job of the entity runs. Decide with EntityQueues.of(…): retryBlocked(), skipBlocked() or dropBlocked().`,
   );
   return { job, outcome: { ...outcome, kind: 'blocked' } };
 }
 
 /**
- * Settles the ends of jobs that have run as one. One job blocks at a time: one that would do so behind another that comes back does
- * so when its turn comes.
+ * Settles the ends of the jobs of one run. Only one job can block an entity at a time. If a job in front of it keeps its place, a job
+ * that would block is postponed: it blocks when its turn comes.
  */
 export function settleExhausted(ends: readonly Settlement[], circumstances: Circumstances): Settlement[] {
   const { type } = circumstances;
@@ -44,7 +46,7 @@ export function settleExhausted(ends: readonly Settlement[], circumstances: Circ
   });
 }
 
-/** Whether the job is the next one again, and what was fetched after it is given back (I6, race 6). */
+/** Whether the job goes back to the head of the queue, and all jobs that were fetched after it go back, too (I6, race 6). */
 export function keepsPlace({ outcome: { kind } }: Settlement, { ordering }: EntityTypeConfig): boolean {
   return kind === 'blocked' || kind === 'postponed' || (kind === 'retrying' && ordering === 'strict');
 }

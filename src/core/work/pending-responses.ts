@@ -1,14 +1,16 @@
 /**
- * The answers that the store owes one worker, used in the order of their requests: the store settles its promises in
- * that order, and each gets its one continuation at the moment it is made.
+ * The pending responses of the store to one worker. They are used in the order of their calls: the store settles its promises in that
+ * order, and each promise gets its only continuation as soon as it exists.
  *
- * Owns: how many are owed, how many fetches are among them, and which are ignored because of a resync. Neighbour: `store-calls.ts` says what an answer means.
+ * Owns: the number of pending responses and of the jobs that they may bring, and which responses are ignored after a resync.
+ * Neighbours: `store-calls.ts` and `release.ts` say what a response means.
  */
+
 export interface Tracked<T> {
-  /** Jobs that the answer may bring. */
+  /** Maximum number of jobs that the response may bring. */
   readonly fetches?: number;
-  readonly use: (value: T) => void;
-  /** Errors that say nothing about the worker: they are their caller's matter alone. */
+  readonly use: (response: T) => void;
+  /** Whether an error says nothing about the state of the worker. Such an error concerns only the caller. */
   readonly tolerates?: (error: Error) => boolean;
 }
 
@@ -17,33 +19,33 @@ export class PendingResponses {
   private pending = 0;
   private pendingFetches = 0;
 
-  /** @param changed told after each answer that was owed; with the error, if it is unknown what is fetched here now. */
+  /** @param changed called after each pending response; with the error, if the worker no longer knows which jobs it has fetched. */
   constructor(private readonly changed: (failure?: Error) => void) {}
 
   get count(): number {
     return this.pending;
   }
 
-  /** Jobs that were asked for and have not come. */
+  /** Number of jobs that were requested and whose responses are pending. */
   get fetches(): number {
     return this.pendingFetches;
   }
 
-  track<T>(answer: Promise<T>, { fetches = 0, use, tolerates }: Tracked<T>): void {
+  track<T>(response: Promise<T>, { fetches = 0, use, tolerates }: Tracked<T>): void {
     const { generation } = this;
     this.pending++;
     this.pendingFetches += fetches;
-    const isOwed = () => {
+    const arrived = () => {
       // guards: pending-responses.track
       if (generation !== this.generation) return false;
       this.pending--;
       this.pendingFetches -= fetches;
       return true;
     };
-    answer.then(
+    response.then(
       value => {
-        if (!isOwed()) return;
-        // A fault of ours: what is fetched here now is as unknown as if the response had not come.
+        if (!arrived()) return;
+        // An error here is a fault of this library. As after a lost response, the worker no longer knows which jobs it has fetched.
         let fault: Error | undefined;
         try {
           use(value);
@@ -53,12 +55,12 @@ export class PendingResponses {
         this.changed(fault);
       },
       (error: Error) => {
-        if (isOwed()) this.changed(tolerates?.(error) ? undefined : error);
+        if (arrived()) this.changed(tolerates?.(error) ? undefined : error);
       },
     );
   }
 
-  /** The response to what is under way is ignored. */
+  /** Ignores all responses that are pending now. */
   forget(): void {
     this.generation++;
     this.pending = 0;

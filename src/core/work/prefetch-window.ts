@@ -1,20 +1,28 @@
 /**
- * How many jobs of an entity are fetched ahead. One at rest and for slow handlers; wider only when the end of a job has
- * brought the next one, since a fetch that finds nothing costs Redis as much as one that finds a job.
+ * The prefetch window: how many jobs of an entity a worker fetches before their turn. It is 1 for an idle worker and for slow
+ * handlers. It grows only while ends of jobs bring successors: a fetch that finds nothing costs Redis as much as one that finds a job.
+ *
+ * Owns: the size of the window, and recovery mode.
+ * Neighbours: `fetch-plan.ts` asks it how many jobs to fetch, and `local-queue.ts` reports the ends of runs.
  */
 
-/** From this duration on a round trip is a small part of a job, and fetching ahead gains nothing. */
+/** From this duration on, a round trip is a small part of a job, so prefetching gains nothing. */
 const SLOW_JOB_MS = 20;
-/** With each end; four times as many in each round trip, until the window is full. */
-const MAX_AT_ONCE = 4;
+/** Maximum number of jobs that one end fetches. So a full window needs several round trips. */
+const MAX_PER_END = 4;
 
 export class PrefetchWindow {
   private size = 1;
   private recovering = 0;
 
+  /** @param max maximum size of the window (`prefetch`). */
   constructor(private readonly max: number) {}
 
-  /** Jobs of a dead owner: one at a time until they are through, so that one that kills its pod is alone next time. */
+  /**
+   * Fetches one job at a time until the jobs of a dead owner have ended. So a job that kills its pod is the only fetched one the next
+   * time (race 7).
+   * @param jobs number of jobs that the dead owner had fetched.
+   */
   enterRecoveryMode(jobs: number): void {
     this.recovering = jobs;
     if (jobs > 0) this.size = 1;
@@ -37,17 +45,19 @@ export class PrefetchWindow {
     if (this.recovering === 0) this.size = Math.min(this.max, 2 * this.size);
   }
 
-  /** How many are at hand, or asked for, at best, where so many run as one. */
+  /** Number of jobs that should be fetched or requested, if batches may have `batchMax` jobs. */
   ahead(batchMax: number): number {
     return Math.max(this.size, batchMax);
   }
 
   /**
-   * How many to fetch with the end of a job: from 0 to 4. One at least if none is at hand, whatever is asked for already:
-   * an answer that is late may bring nothing, and who has added a job meanwhile counts on this fetch.
+   * Number of jobs to fetch with the end of a job: 0 to 4. If no job is ready it is at least 1, even if a fetch is under way. That
+   * fetch may bring nothing, and a pod that has added a job meanwhile relies on this one.
+   * @param ready number of fetched jobs that have not started.
+   * @param askedFor number of requested jobs whose responses are pending.
    */
-  wanted(atHand: number, askedFor: number): number {
-    const least = atHand === 0 ? 1 : 0;
-    return Math.max(least, Math.min(MAX_AT_ONCE, this.size - atHand - askedFor));
+  wanted(ready: number, askedFor: number): number {
+    const least = ready === 0 ? 1 : 0;
+    return Math.max(least, Math.min(MAX_PER_END, this.size - ready - askedFor));
   }
 }

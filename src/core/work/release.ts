@@ -1,8 +1,9 @@
 /**
- * How a worker gives its entity up: handed over, released as idle, or left for pods that can run its next job.
+ * The ways in which a worker gives up its entity: it hands it over, releases it as idle, or defers it to pods that can run its next
+ * job.
  *
- * Owns: the calls that give up the claim, and what their answers mean.
- * Neighbours: `next-step.ts` says when; `worker-state.ts` notes why.
+ * Owns: the calls that give up the claim, and what their responses mean.
+ * Neighbours: `next-step.ts` decides when to call, and `worker-state.ts` notes the reason.
  */
 
 import type { Claim } from '../model/claim.js';
@@ -13,7 +14,7 @@ import type { StoreCalls } from './store-calls.js';
 import type { WorkerState } from './worker-state.js';
 
 export class Release {
-  /** A job of a name, or a codec, unknown here that was left for others long enough: it is to fail. */
+  /** Id of a job that this pod can't run, and that has been deferred for longer than `unknownJobGraceMs`. It fails here. */
   private overdue: string | undefined;
 
   constructor(
@@ -22,21 +23,24 @@ export class Release {
   ) {}
 
   /**
-   * The pod shuts down, others wait for its room, or the time of a run was over: the entity is claimed again, by any pod, as soon as no
-   * handler runs that was not given up.
+   * Whether the worker must hand its entity over as soon as no handler runs: at a shutdown, to give way to other entities, or
+   * because the token is spent (race 39).
    */
   get isToHandOver(): boolean {
     const { releaseReason, claim, phase, isSpent } = this.state;
     // guards: release.isToHandOver
-    const isHandedOver = releaseReason === 'shutdown' || releaseReason === 'room' || isSpent;
+    const isHandedOver = releaseReason === 'shutdown' || releaseReason === 'give way' || isSpent;
     return isHandedOver && claim !== undefined && phase !== 'releasing';
   }
 
-  /** Every end is confirmed first, or made good: what is done must not be given back. */
+  /**
+   * Hands the entity over, once all ends are confirmed: the store must not give back jobs that have ended (I5).
+   * @returns whether the store was asked to.
+   */
   handOver(): boolean {
     // guards: release.handOver
     if (!this.state.jobs.ends.isEmpty) return false;
-    this.release(this.state.releaseReason === 'room' ? 'give-way' : 'hand-over');
+    this.release(this.state.releaseReason === 'give way' ? 'give-way' : 'hand-over');
     return true;
   }
 
@@ -59,24 +63,24 @@ export class Release {
   }
 
   /**
-   * A rolling deploy: the next job has a name, or a codec, that only other pods know. It is left for them, and all behind it;
-   * too long left, it fails here, so that an entity does not wait for ever (races 13, 32).
+   * Leaves the entity to other pods, since only they know the name or the codec of its next job, as in a rolling deploy
+   * (races 13, 32). A job that has been deferred for too long fails here instead, so that its entity does not wait forever.
    */
   defer(claim: Claim, job: FetchedJob): boolean {
     const { state } = this;
-    // As with a hand-over, what is done is confirmed first.
+    // As in a hand-over, all ends are confirmed first.
     if (state.jobs.isRunning || !state.jobs.ends.isEmpty) return false;
     this.calls.forget();
     state.release();
     state.askToRelease('unknown job');
     state.responses.track(state.context.store.defer(claim, job, state.type.unknownJobGraceMs), {
-      use: isLeft => {
-        if (isLeft) {
+      use: isDeferred => {
+        if (isDeferred) {
           state.context.deferred(state, job);
           this.onReleased(claim);
         } else {
           this.overdue = job.id;
-          state.fail(new Error('the next job was left for long enough'));
+          state.fail(new Error('the next job has been deferred for longer than unknownJobGraceMs'));
         }
       },
     });

@@ -1,7 +1,9 @@
 /**
- * A worker's resync with the store, after a response that did not come: what is fetched goes back, what has ended is ended again,
- * and every call under way becomes stale (races 1, 25–28). It tries until the store responds; STALE means that the entity has a
- * new owner. Neighbour: `next-step.ts` calls it only when no handler runs.
+ * The resync of a worker with the store, after a response that did not come or cannot be true (races 1, 25–28). Fetched jobs go
+ * back, unconfirmed ends are sent again, and all calls under way become stale.
+ *
+ * Owns: the repetition until the store responds. The response STALE means that the entity has a new owner.
+ * Neighbours: `next-step.ts` calls it only when no handler runs (race 2), and `unconfirmed-ends.ts` keeps the ends.
  */
 import { entityKey } from '../model/entity.js';
 import { messageOf } from '../model/errors.js';
@@ -10,13 +12,13 @@ import { momentOf } from '../run/lease.js';
 import type { StoreCalls } from './store-calls.js';
 import type { WorkerState } from './worker-state.js';
 
-/** Pauses between tries while the store is away. */
+/** Shortest and longest pause between two attempts while the store does not respond. */
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
 
 export async function resync(state: WorkerState, calls: StoreCalls): Promise<void> {
   const { context, entity } = state;
-  let told: string | undefined;
+  let loggedReason: string | undefined;
   for (let pauseMs = FIRST_RETRY_MS; mustResync(state); pauseMs = Math.min(2 * pauseMs, LAST_RETRY_MS)) {
     calls.forget();
     state.resync();
@@ -38,9 +40,13 @@ export async function resync(state: WorkerState, calls: StoreCalls): Promise<voi
         state.lose(claim);
         return;
       }
-      const why = messageOf(error);
-      if (why !== told) context.log.warn(`Resync of ${entityKey(entity)} failed (${why}); retrying.`);
-      told = why;
+      const reason = messageOf(error);
+      if (reason !== loggedReason) {
+        context.log.warn(
+          `Resync of ${entityKey(entity)} failed; retrying. This pod runs no job of the entity until Redis responds. Reason: ${reason}`,
+        );
+      }
+      loggedReason = reason;
       await new Promise<void>(resolve => context.clock.after(pauseMs, resolve));
     }
   }

@@ -1,7 +1,8 @@
 /**
- * The runs of one entity on this pod, and since when each takes: a job on its own, or a batch.
+ * The runs of one entity on this pod, with the time at which each started. A run is a single job or a batch.
  *
- * Owns: which run counts as long or slow. Neighbours: `local-queue.ts` begins and ends runs, `slow-runs.ts` reports slow ones.
+ * Owns: which run counts as long or slow.
+ * Neighbours: `local-queue.ts` begins and ends runs. `slow-runs.ts` reports slow ones.
  */
 import type { FetchedJob } from '../model/job.js';
 import type { LongRun } from '../ports/claims.js';
@@ -11,11 +12,11 @@ import type { Clock } from '../ports/clock.js';
 export interface Run {
   readonly jobs: readonly FetchedJob[];
   readonly startedAtMs: number;
-  /** When it is reported as slow next. */
+  /** When the run is next reported as slow, in ms of the monotonic clock. */
   slowAtMs: number;
 }
 
-/** From this duration on, a run shows in the status of its entity. */
+/** From this duration on, the status of the entity shows the run. */
 const LONG_RUN_MS = 1000;
 const MAX_LONG_RUNS = 16;
 /** Longest time between two reports of one slow run. */
@@ -25,18 +26,18 @@ export class Runs {
   private readonly byId = new Map<string, Run>();
   private runs = 0;
 
-  /** @param slowMs how long a run may take before it is reported; 0 turns the reports off. */
+  /** @param slowMs duration in ms from which a run is reported as slow. 0 turns the reports off. */
   constructor(
     private readonly clock: Clock,
     private readonly slowMs: number,
   ) {}
 
-  /** Number of handlers that run. */
+  /** Number of running handlers. */
   get count(): number {
     return this.runs;
   }
 
-  /** Number of jobs that run: a batch has several. */
+  /** Number of running jobs. A batch has several. */
   get jobCount(): number {
     return this.byId.size;
   }
@@ -59,7 +60,7 @@ export class Runs {
     this.runs--;
   }
 
-  /** All jobs that run, the longest running first. */
+  /** All running jobs, the longest-running first. */
   get jobs(): readonly FetchedJob[] {
     return [...new Set(this.byId.values())].flatMap(({ jobs }) => jobs);
   }
@@ -69,7 +70,7 @@ export class Runs {
     return first !== undefined && this.clock.monotonicMs() - first.startedAtMs >= LONG_RUN_MS;
   }
 
-  /** The jobs of long runs, the longest running first, with their start by the wall clock. */
+  /** The jobs of long runs, the longest-running first, with their start by the wall clock. At most {@link MAX_LONG_RUNS}. */
   get long(): readonly LongRun[] {
     const nowMs = this.clock.monotonicMs();
     const long: LongRun[] = [];
@@ -81,7 +82,7 @@ export class Runs {
     return long;
   }
 
-  /** The runs to report now: after `slowMs`, and again each time a run has taken twice as long. */
+  /** The runs to report now. A run is reported after `slowMs`, and again each time its duration has doubled. */
   takeSlow(): readonly Run[] {
     const nowMs = this.clock.monotonicMs();
     const slow = new Set<Run>();

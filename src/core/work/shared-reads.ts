@@ -1,20 +1,20 @@
 /**
- * The shared reads of an entity: jobs that run alongside each other, and nothing else. While one runs, all that run are reads,
- * and the next job may start if it is one, too.
+ * The shared reads of an entity, which run alongside each other. While one runs, all running jobs are reads, and the next job may
+ * start if it is a read, too.
  *
- * Owns: how many run, whether there may be more to fetch for them, and that others know of it: they call this pod for what they
- * add. So nothing is asked for in vain, and no read waits for the end of another.
- * Neighbours: `local-queue.ts` runs them; `next-step.ts` fetches what is sought here.
+ * Owns: the number of running reads, whether the store may have more jobs for the free handlers, and whether other pods know that
+ * they must call this pod for jobs that they add. So the worker fetches only what may exist, and no read waits for another.
+ * Neighbours: `local-queue.ts` runs the reads, and `next-step.ts` fetches more.
  */
 import { type Gathering, WHILE_CLAIMED_MS } from '../ports/work.js';
 
 export class SharedReads {
   private running = 0;
-  /** The last fetch has brought all there was, and who has added more since has brought it, or calls. */
+  /** The last fetch has brought all jobs that the store had. An add after it has brought its job, or calls this pod. */
   private isDry = false;
   private areOthersTold = false;
 
-  /** @param max how many may run at once. */
+  /** @param max maximum number of reads that run at once. */
   constructor(readonly max: number) {}
 
   get areRunning(): boolean {
@@ -29,12 +29,12 @@ export class SharedReads {
     this.running--;
   }
 
-  /** Whether there may be one for a handler that is free. */
+  /** Whether the store may have a read for a free handler. */
   get areSought(): boolean {
     return this.running > 0 && !(this.isDry && this.areOthersTold);
   }
 
-  /** What a fetch for free handlers tells others; nothing if they know. */
+  /** A fetch for free handlers is about to be sent. @returns what it tells other pods; undefined if they know. */
   onTake(): Gathering | undefined {
     this.isDry = true;
     if (this.areOthersTold) return undefined;
@@ -43,23 +43,23 @@ export class SharedReads {
     return { upTo: this.max, forMs: WHILE_CLAIMED_MS };
   }
 
-  /** The store may have more than the last fetch has brought. */
+  /** The store may have jobs that the last fetch did not bring. */
   moreMayWait(): void {
     this.isDry = false;
   }
 
-  /** A fetch of so many jobs has brought so many. */
+  /** A fetch asked for `askedFor` jobs and brought `brought`. */
   onFetched(askedFor: number, brought: number): void {
     // guards: shared-reads.onFetched
     if (askedFor > 0) this.isDry = brought < askedFor;
   }
 
-  /** A batch has told others something else. */
+  /** A batch has replaced the note for other pods by its own. */
   onGathering(): void {
     this.areOthersTold = false;
   }
 
-  /** The claim is a new one. */
+  /** Forgets what is known of the store and of other pods: the claim is a new one. */
   forget(): void {
     // guards: shared-reads.forget
     this.isDry = false;

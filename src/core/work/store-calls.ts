@@ -1,8 +1,9 @@
 /**
- * What a worker asks of the store while it works, and what each answer means: adds, looks, fetches, ends of jobs.
+ * The calls of a worker to the store while it works, and what each response means: adds, claims, fetches and ends of jobs.
  *
- * Owns: that at most one look is under way, and the timer of a fetch that is to be asked for again.
- * Neighbours: `worker-state.ts` is what the answers change; `next-step.ts` says when something is asked for.
+ * Owns: the rule that at most one `tryClaim` is under way, and the timer after which the worker fetches again.
+ * Neighbours: `next-step.ts` decides when to call, `worker-state.ts` keeps what a response has changed, and `pending-responses.ts`
+ * keeps the responses in order. `release.ts` and `resync.ts` make the calls that give up or restore the claim.
  */
 
 import type { Claim } from '../model/claim.js';
@@ -17,32 +18,32 @@ import { emitClaimed } from './lifecycle-events.js';
 import type { WorkerState } from './worker-state.js';
 
 export class StoreCalls {
-  /** A look is under way that may bring the claim; a second one would take from the first what it has fetched. */
+  /** A `tryClaim` is under way. A second one would give back the jobs that the first one has fetched. */
   private isClaiming = false;
   private againTimer: Timer | undefined;
-  /** The timer is one of the rate of its type: until then nothing can be missed. */
+  /** Whether the timer waits for the rate limit of the type. Until then no job can start, so the worker cannot miss one. */
   isLimited = false;
 
   constructor(private readonly state: WorkerState) {}
 
-  /** Adds a job of this pod, in the one call that may also bring the claim, or the job itself. */
+  /** Adds a job of this pod. The same call may grant the claim and fetch the job. */
   add(job: NewJob): Promise<IntakeResult> {
     const { store, clock } = this.state.context;
     const sentAt = momentOf(clock);
     return this.trackIntake(store.add(job, this.intakeHint()), sentAt);
   }
 
-  /** The answer to an add of this pod that was sent at that moment, with a hint of this worker. */
-  trackIntake(entered: Promise<IntakeResult>, sentAt: Moment): Promise<IntakeResult> {
-    this.state.responses.track(entered, {
-      use: answer => {
-        if (answer.route === 'claimed') this.onGranted(answer.claimed, sentAt);
-        else if (answer.route === 'local') this.onAdded(answer.fetched, sentAt);
-        else if (answer.route === 'unknown-claim') this.onUnknownClaim(answer.why);
+  /** Tracks the response to an add of this pod that was sent at `sentAt` with a hint of this worker. */
+  trackIntake(response: Promise<IntakeResult>, sentAt: Moment): Promise<IntakeResult> {
+    this.state.responses.track(response, {
+      use: result => {
+        if (result.route === 'claimed') this.onGranted(result.claimed, sentAt);
+        else if (result.route === 'local') this.onAdded(result.fetched, sentAt);
+        else if (result.route === 'unknown-claim') this.onUnknownClaim(result.why);
       },
       tolerates: isNotExecuted,
     });
-    return entered;
+    return response;
   }
 
   private onUnknownClaim(why: string | undefined): void {
@@ -51,13 +52,13 @@ export class StoreCalls {
     else if (why !== undefined) state.fail(new Error(why));
   }
 
-  /** What an enqueue of this pod asks for; never believed for safety: the store decides. */
+  /** The request that an enqueue of this pod sends along with its job. It is a hint: the store decides. */
   intakeHint(): IntakeHint {
     const { state } = this;
     // guards: store-calls.intakeHint
     state.lease?.reactivate();
     if (state.phase === 'lost' || state.phase === 'ended') return 'route-only';
-    // However the release under way ends, what is enqueued after it claims again (race 4).
+    // However the pending release ends, a job that is enqueued after it may claim again (race 4).
     if (state.phase === 'releasing') this.beginClaiming();
     return { epoch: state.epoch, mayClaim: state.claim === undefined, atOnce: state.jobs.plan.room };
   }
@@ -71,15 +72,19 @@ export class StoreCalls {
     state.clearWork();
     const sentAt = momentOf(clock);
     state.responses.track(store.tryClaim(state.entity, epoch), {
-      use: answer => {
+      use: result => {
         this.isClaiming = false;
-        if (typeof answer !== 'string') this.onGranted(answer, sentAt);
+        if (typeof result !== 'string') this.onGranted(result, sentAt);
       },
       tolerates: isNotExecuted,
     });
   }
 
-  /** @param gathering where jobs that others add are waited for. */
+  /**
+   * Fetches jobs.
+   * @param count maximum number of jobs. @default 1
+   * @param gathering tells other pods that the worker waits for the jobs that they add.
+   */
   take(count = 1, gathering?: Gathering): void {
     const { claim, lease, responses, context } = this.state;
     if (!claim) return;
@@ -96,11 +101,14 @@ export class StoreCalls {
     });
   }
 
-  /** @param batchMax how many jobs the next batch may have, if the handler takes batches. */
+  /**
+   * Sends the ends of one run, and fetches the next jobs in the same call.
+   * @param batchMax maximum size of a batch, if the handler takes batches.
+   */
   finish(claim: Claim, settlements: readonly Settlement[], batchMax?: number): void {
     const { jobs, responses, failure, isToRelease, context } = this.state;
     jobs.trackEnds(settlements);
-    // An end before this one may not have been executed; this one must not overtake it, and goes with it.
+    // An earlier end may not have been executed, and this one must not overtake it (I6). The resync sends both.
     // guards: store-calls.finish
     if (failure) return;
     const fetches = isToRelease ? 0 : jobs.plan.wanted(responses.fetches, batchMax);
@@ -114,7 +122,7 @@ export class StoreCalls {
     });
   }
 
-  /** Nothing starts before the answer; what earlier calls bring until then is given back, too. */
+  /** Gives back the jobs that have not started. No job starts before the response; jobs that arrive until then go back, too. */
   giveBack(claim: Claim): void {
     const { state } = this;
     const { jobs } = state;
@@ -129,18 +137,18 @@ export class StoreCalls {
     });
   }
 
-  /** The response to what is under way is ignored. */
+  /** Ignores the responses to all calls that are under way. */
   forget(): void {
     this.state.forgetResponses();
     this.isClaiming = false;
   }
 
-  /** Nothing is asked for again. */
+  /** Cancels the next fetch: the worker ends. */
   stop(): void {
     this.againTimer?.cancel();
   }
 
-  /** A claim was granted, for the first time or again. */
+  /** The store has granted the claim, or confirmed it after a resync. */
   onClaimed(claimed: Claimed, sentAt: Moment): void {
     const { state } = this;
     const previous = state.claim;
@@ -152,11 +160,11 @@ export class StoreCalls {
   }
 
   /**
-   * A grant in addition to a claim that this pod holds: the claim was deleted between the two calls. What the first has brought may
-   * be running, and the second has fetched it again: resync.
+   * The store has granted a claim. If this pod holds one already, that claim was deleted between the two calls. The second grant has
+   * then fetched again what the first one brought and what may be running, so the worker resyncs.
    */
   private onGranted(claimed: Claimed, sentAt: Moment): void {
-    if (this.state.claim) this.state.fail(new Error('its claim was deleted, and granted again'));
+    if (this.state.claim) this.state.fail(new Error('the claim was deleted in Redis, and granted again'));
     else this.onClaimed(claimed, sentAt);
   }
 
@@ -165,7 +173,7 @@ export class StoreCalls {
     this.onTaken(fetched, sentAt);
   }
 
-  /** What an idle worker has asked for. */
+  /** A fetch of an idle worker also renews its lease if it has reactivated the claim. */
   private onTaken(fetched: Fetched, sentAt: Moment): void {
     // guards: store-calls.onTaken
     if (fetched.isReactivated) this.state.lease?.renew(sentAt);
@@ -178,7 +186,7 @@ export class StoreCalls {
     // guards: store-calls.onFetched
     if (fetched.isPartial) state.jobs.plan.moreMayWait();
     if (fetched.isRecalled && !state.jobs.isBarred) state.recall();
-    // Where one was, there may be one more for a handler that is free.
+    // If this response brought a job, the queue may have another one for a free handler.
     if (fetched.jobs.length > 0 && !state.type.isOrdered) state.noteWork();
     this.againTimer?.cancel();
     this.againTimer = undefined;
@@ -201,7 +209,7 @@ export class StoreCalls {
   }
 }
 
-/** What was certainly not executed changed nothing here. */
+/** A call that was certainly not executed has changed nothing, so the worker need not resync. */
 function isNotExecuted(error: Error): boolean {
   return error instanceof NotExecutedError;
 }

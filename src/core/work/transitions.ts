@@ -1,6 +1,8 @@
 /**
- * The phases of a worker, and every way from one to another. `docs/protocol.md` has the same table, and a test compares the two.
- * Neighbour: `worker-state.ts` makes the transitions, and no others.
+ * The phases of a worker, and all transitions between them. `docs/protocol.md` has the same table, and a test compares the two.
+ *
+ * Owns: the table of transitions, and the error for any other.
+ * Neighbours: `worker-state.ts` makes the transitions.
  */
 import { AtomicQueuesError } from '../model/errors.js';
 
@@ -26,7 +28,7 @@ export const TRANSITIONS = {
 
 export type TransitionName = keyof typeof TRANSITIONS;
 
-/** A fault of this library. The worker that finds it resyncs. */
+/** A fault of this library. The worker that finds one resyncs. */
 export class InvariantError extends AtomicQueuesError {
   constructor(what: string) {
     super('INVARIANT_BROKEN', `${what}. This is a fault of atomic-queues: please report it.`);
@@ -37,7 +39,7 @@ export function mayMove(phase: WorkerPhase, transition: TransitionName): boolean
   return (TRANSITIONS[transition].from as readonly WorkerPhase[]).includes(phase);
 }
 
-/** @throws InvariantError when there is no such way. */
+/** @throws InvariantError if there is no such transition. */
 export function phaseAfter(phase: WorkerPhase, transition: TransitionName): WorkerPhase {
   // guards: transitions.phaseAfter
   if (!mayMove(phase, transition))

@@ -1,8 +1,8 @@
 /**
- * The ends of jobs that the store has not confirmed, in their order: a resync sends them again.
+ * The ends of jobs that the store has not confirmed yet, in their order. A resync sends them again (I5).
  *
- * Owns: the number that the ends of one batch share. Neighbours: `store-calls.ts` sends ends and learns of confirmations,
- * `resync.ts` repeats them.
+ * Owns: the unconfirmed ends, and the number that marks the ends of one batch.
+ * Neighbours: `store-calls.ts` sends ends and receives their confirmations. `resync.ts` sends them again.
  */
 import type { Settlement } from '../model/job.js';
 
@@ -22,7 +22,7 @@ export class UnconfirmedEnds {
     return this.byId.size === 0;
   }
 
-  /** Ends of one job, or of a batch. */
+  /** Adds the ends of a job or a batch. */
   add(settlements: readonly Settlement[]): void {
     const isBatch = settlements.length > 1;
     if (isBatch) this.batches++;

@@ -1,6 +1,8 @@
 /**
- * What the worker of one entity gets from its pod.
- * Neighbours: `worker-manager.ts` provides it; the parts of the worker reach it through `worker-state.ts`.
+ * The environment of a worker: the parts of the pod that it uses.
+ *
+ * Owns: the interface of a pod towards its workers.
+ * Neighbours: `worker-manager.ts` provides it. The parts of a worker reach it through `worker-state.ts`.
  */
 import type { Claim } from '../model/claim.js';
 import type { EntityRef } from '../model/entity.js';
@@ -19,12 +21,12 @@ export interface WorkerEnvironment {
   readonly leaseMs: number;
   readonly execution: JobExecution;
   readonly events: EventSink;
-  /** A number that this pod has not used before (I4). */
+  /** Returns a number that this pod has not used before, so that a late call of an earlier claim is recognized (I3). */
   nextEpoch(): number;
-  /** Asks for a renewal now: the lease ran out while the worker has work. */
+  /** Asks for a renewal now: the lease has expired while the worker has work. */
   requestRenewal(): void;
-  /** Reports that the claim is lost while this pod lives: the next renewal says so. */
+  /** Reports a lost claim. The next renewal tells Redis that this pod lives, so the job that it ran has not killed it. */
   lost(claim: Claim): void;
-  /** Reports that the next job needs a handler or a codec that this pod lacks, and was left to other pods. */
+  /** Reports that the worker has deferred its entity: this pod lacks the handler or the codec of the next job. */
   deferred(worker: { readonly entity: EntityRef; readonly type: EntityTypeConfig }, job: FetchedJob): void;
 }

@@ -1,13 +1,12 @@
 /**
- * The state of one worker, which its parts share: its phase, the claim and its lease, the jobs at hand, the responses that are
- * pending, and what was noted for the next step.
+ * The state of one worker, which its parts share: the phase, the claim and its lease, the local queue, the pending responses, and
+ * the notes for the next step.
  *
- * Owns: every change of it. Other parts read, and call a method that names what has happened.
- * Neighbours: `next-step.ts` decides what comes next, and each of `store-calls.ts`, `resync.ts` and `release.ts`
- * does one thing of it; `local-queue.ts` keeps and runs the jobs, `pending-responses.ts` keeps the answers in order.
+ * Owns: every change of that state. The other parts read it, and call a method that names what has happened.
+ * Neighbours: `next-step.ts` decides what the worker does next; `store-calls.ts`, `resync.ts` and `release.ts` carry it out.
+ * `local-queue.ts` keeps and runs the jobs, `pending-responses.ts` keeps the responses in order, and `transitions.ts` has the phases.
  *
- * `transitions.ts` has the phases. In `lost` the worker waits for the handlers that are running; while it does, no job of the entity
- * may start on this pod (I1).
+ * In the phase `lost` the worker waits for its running handlers. Until they have ended, no job of the entity may start on this pod (I1).
  */
 
 import type { Claim } from '../model/claim.js';
@@ -21,7 +20,7 @@ import { PendingResponses } from './pending-responses.js';
 import { mayMove, phaseAfter, type TransitionName, type WorkerPhase } from './transitions.js';
 import type { WorkerEnvironment } from './worker-environment.js';
 
-export type ReleaseReason = 'shutdown' | 'room' | 'unknown job';
+export type ReleaseReason = 'shutdown' | 'give way' | 'unknown job';
 
 export class WorkerState {
   private currentPhase: WorkerPhase = 'claiming';
@@ -32,7 +31,7 @@ export class WorkerState {
   private hasNews = false;
   private wasRecalled = false;
   private becameIdleAtMs = 0;
-  /** A run was over time under this token, and what it has begun may still write under it. */
+  /** A run exceeded its time limit under this token, and code that it has begun may still write under it (race 39). */
   private spentToken: string | undefined;
   readonly jobs: LocalQueue;
   readonly responses = new PendingResponses(failure => {
@@ -40,7 +39,7 @@ export class WorkerState {
     this.advance();
   });
 
-  /** @param advance does what can be done now; called after every change. */
+  /** @param advance takes all steps that are possible now. Called after every change. */
   constructor(
     readonly entity: EntityRef,
     readonly type: EntityTypeConfig,
@@ -73,13 +72,13 @@ export class WorkerState {
     return this.currentEpoch;
   }
 
-  /** What is asked for from now on carries it; earlier calls that the store has not executed are stale. */
+  /** Takes a new epoch for the calls from now on. Earlier calls that the store has not executed yet become stale. */
   newEpoch(): number {
     this.currentEpoch = this.context.nextEpoch();
     return this.currentEpoch;
   }
 
-  /** The store has granted the claim, or confirmed it after a resync. What was fetched before the grant is given back by it. */
+  /** The store has granted the claim, or confirmed it after a resync. The grant has given back all that was fetched before it. */
   claimed(claim: Claim, sentAt: Moment): void {
     this.move('claimed');
     // guards: worker-state.claimed
@@ -98,35 +97,35 @@ export class WorkerState {
     this.becameIdleAtMs = this.context.clock.monotonicMs();
   }
 
-  /** For how long it has been idle. */
+  /** How long the worker has been idle, in ms. */
   get idleForMs(): number {
     return this.context.clock.monotonicMs() - this.becameIdleAtMs;
   }
 
-  /** The store is asked to take the claim back. */
+  /** The worker asks the store to take the claim back. */
   release(): void {
     this.move('release');
   }
 
-  /** The store has not: there is work. */
+  /** The store refused to take the claim back, since the entity has work. */
   keepClaim(): void {
     this.move('keepClaim');
     this.noteWork();
   }
 
-  /** The store has. */
+  /** The store has taken the claim back. */
   released(): void {
     this.currentLease = undefined;
   }
 
-  /** A job is added while the claim is being released: the add may claim, however the release ends (race 4). */
+  /** This pod adds a job during the release. The add may claim the entity, however the release ends (race 4). */
   claimAgain(): void {
     this.move('claimAgain');
     this.currentLease = undefined;
     this.newEpoch();
   }
 
-  /** The store says that `claim` is not the current one. A response about an earlier claim of this pod says nothing. */
+  /** The store says that `claim` is not the current one. A response about an earlier claim of this pod changes nothing. */
   lose(claim: Claim): void {
     // guards: worker-state.lose
     if (claim !== this.claim || !mayMove(this.currentPhase, 'lose')) return;
@@ -134,22 +133,26 @@ export class WorkerState {
     emitWorkerEvent(this.context.events, 'worker.lost', claim);
     this.context.lost(claim);
     this.jobs.clear();
-    this.lease?.stop(new StaleClaimError(`This pod has lost ${entityKey(this.entity)}: stop, and write nothing more.`));
+    this.lease?.stop(
+      new StaleClaimError(
+        `This pod has lost its claim of ${entityKey(this.entity)}. The handler must stop and write nothing more: its end does not count, and the new owner runs the job again.`,
+      ),
+    );
     for (const id of this.jobs.runs.ids) {
       this.context.log.warn(
-        `Lost ${entityKey(this.entity)} while job ${id} runs; its end will not count, and the new owner runs it again.`,
+        `This pod lost its claim of ${entityKey(this.entity)} while job ${id} was running. The end of this run does not count: the new owner runs the job again.`,
       );
     }
     this.advance();
   }
 
-  /** The store is gone: the entity is left as it is. */
+  /** The pod has disconnected: the entity stays as it is in the store. */
   abandon(): void {
     this.move('abandon');
     this.currentFailure = undefined;
   }
 
-  /** Responses that are still pending change nothing any more. */
+  /** Ends the worker. Responses that are still pending change nothing any more. */
   end(): void {
     this.move('end');
     this.forgetResponses();
@@ -157,17 +160,17 @@ export class WorkerState {
 
   // ── resync ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Why the worker has to resync: a response did not come, or cannot be true. */
+  /** Why the worker must resync: a response did not come, or cannot be true. */
   get failure(): Error | undefined {
     return this.currentFailure;
   }
 
-  /** The first failure is kept until the resync. */
+  /** Notes that the worker must resync. The first failure is kept until then. */
   fail(failure: Error): void {
     this.currentFailure ??= failure;
   }
 
-  /** Calls that are under way become stale; {@link forgetResponses} comes before it. */
+  /** Makes all calls that are under way stale. Call {@link forgetResponses} first. */
   resync(): void {
     // guards: worker-state.resync
     this.newEpoch();
@@ -178,7 +181,7 @@ export class WorkerState {
     this.currentFailure = undefined;
   }
 
-  /** What is under way is ignored, and what is fetched is given back by the store. */
+  /** Ignores all pending responses, and forgets the fetched jobs: the next call makes the store give them back. */
   forgetResponses(): void {
     this.responses.forget();
     this.jobs.clear();
@@ -187,7 +190,7 @@ export class WorkerState {
 
   // ── notes for the next step ─────────────────────────────────────────────────────────────────────────────────────
 
-  /** Something may be waiting in the queue that no pending response will bring. */
+  /** Whether the queue may have jobs that no pending response will bring. */
   get mayHaveWork(): boolean {
     return this.hasNews;
   }
@@ -196,12 +199,12 @@ export class WorkerState {
     this.hasNews = true;
   }
 
-  /** The store is asked for it. */
+  /** The worker asks the store for those jobs. */
   clearWork(): void {
     this.hasNews = false;
   }
 
-  /** The operator has paused the queue, or emptied it: what is fetched goes back. */
+  /** Whether the operator has paused or emptied the queue, so that fetched jobs must go back. */
   get isRecalled(): boolean {
     return this.wasRecalled;
   }
@@ -220,24 +223,24 @@ export class WorkerState {
     return this.reasonToRelease;
   }
 
-  /** A shutdown overrides every other reason. */
+  /** Asks the worker to give up its entity. A shutdown overrides every other reason. */
   askToRelease(reason: ReleaseReason): void {
     if (reason === 'shutdown') this.reasonToRelease = reason;
     else this.reasonToRelease ??= reason;
   }
 
-  /** It was asked to make room, and could not soon. */
+  /** Withdraws the request to give way to other entities. */
   stay(): void {
-    if (this.reasonToRelease === 'room') this.reasonToRelease = undefined;
+    if (this.reasonToRelease === 'give way') this.reasonToRelease = undefined;
   }
 
-  /** A run was over time: nothing more starts under the token of its claim, also after a resync, which keeps it (race 39). */
+  /** A run exceeded its time limit. No job starts under this token any more, not even after a resync, which keeps the token (race 39). */
   spend(claim: Claim): void {
     // guards: worker-state.spend
     this.spentToken = claim.token;
   }
 
-  /** The entity is to be given up, so that the next job runs under a newer token. */
+  /** Whether the worker must give up the entity, so that the next job runs under a newer token. */
   get isSpent(): boolean {
     return this.claim !== undefined && this.claim.token === this.spentToken;
   }

@@ -97,7 +97,7 @@ describe('the engine', () => {
     await cluster.clock.advance(LEASE_MS);
     for (const n of [0, 1, 2, 3]) await cluster.job(n).end();
     expect(cluster.starts).toEqual(['A:1:0', 'B:1:0', 'B:1:1', 'B:1:2', 'B:1:3']);
-    expect(a.log.lines.join()).toContain('its end will not count');
+    expect(a.log.lines.join()).toContain('The end of this run does not count');
     expect(b.log.lines).toEqual([]);
   });
 

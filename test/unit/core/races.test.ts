@@ -79,7 +79,7 @@ describe('races of the core', () => {
     await cluster.clock.advance(LEASE_MS);
     await zombie.end();
     expect(cluster.starts).toEqual(['A:1:0', 'B:1:0', 'B:1:1']);
-    expect(a.log.lines.filter(line => line.includes('Lost account:1'))).toHaveLength(1);
+    expect(a.log.lines.filter(line => line.includes('lost its claim of account:1'))).toHaveLength(1);
   });
 
   test('race 25: a pod whose claim is gone does not claim again, alongside its own handler, before it has been told', async () => {

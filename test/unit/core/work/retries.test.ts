@@ -129,7 +129,9 @@ describe('a job that is retried', () => {
       await a.add('2', 10);
       await cluster.clock.advance(60_000);
       expect(numbers()).toEqual([0, 0, 10]);
-      expect(a.log.lines.join()).toContain('has used up its tries, and blocks account:1 until somebody decides');
+      expect(a.log.lines.join()).toContain(
+        'has used up its attempts and blocks account:1: no further job of the entity runs. Decide with EntityQueues.of',
+      );
       expect(a.events).toContainEqual(expect.objectContaining({ type: 'job.blocked', jobId: '1', attempt: 2 }));
       await a.engine.control.unblock(one, 'retry');
       await cluster.clock.advance(5000);
