@@ -71,8 +71,8 @@ export const coreGuards = [
     guard: 'responses are used in the order of their requests',
     cites: 'I6',
     at: 'pending-responses.track',
-    from: 'response',
-    to: '(this.pending % 2 === 1 ? response.then(value => value) : response)',
+    from: 'response.then(',
+    to: '(this.pending % 2 === 1 ? response.then(value => value) : response).then(',
     tests: ANSWERS,
   },
   {
