@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 const MARK = /^\s*(?:\/\/|--) guards: (\S+)$/gm;
 
-/** All guards, each with the file that its place is in. */
+/** All guards, each with the file that its place is in, and the paths of its tests. */
 export async function loadGuards() {
   const files = fileByMark();
   const lists = readdirSync('test/mutations').filter(name => name.endsWith('.mjs'));
@@ -15,7 +15,12 @@ export async function loadGuards() {
       const exported = await import(`../test/mutations/${name}`);
       return Object.values(exported)
         .flat()
-        .map(guard => ({ ...guard, file: files.get(guard.at), list: name.replace('.mjs', '') }));
+        .map(guard => ({
+          ...guard,
+          file: files.get(guard.at),
+          tests: guard.tests.map(test => `test/${test}.test.ts`),
+          list: name.replace('.mjs', ''),
+        }));
     }),
   );
   return modules.flat();

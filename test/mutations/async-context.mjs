@@ -1,6 +1,4 @@
 // Guards of the engine's own asynchronous context; for `scripts/mutation-check.mjs`.
-const TESTS = ['test/integration/async-context.test.ts'];
-const UNIT = ['test/unit/core/model/detached.test.ts'];
 
 export const asyncContextGuards = [
   {
@@ -9,7 +7,7 @@ export const asyncContextGuards = [
     at: 'detached.detached',
     from: 'ROOT.runInAsyncScope(runInOwn, undefined, run',
     to: 'runInOwn(run',
-    tests: TESTS,
+    tests: ['integration/async-context'],
   },
   {
     guard: 'what is entered in it ends with it',
@@ -17,7 +15,7 @@ export const asyncContextGuards = [
     at: 'detached.runInOwn',
     from: 'new AsyncResource(NAME).runInAsyncScope(run',
     to: 'run(',
-    tests: UNIT,
+    tests: ['unit/core/model/detached'],
   },
   {
     guard: 'a handler is in no context that another has left behind',
@@ -25,7 +23,7 @@ export const asyncContextGuards = [
     at: 'local-queue.start',
     from: 'detached(() => runJob(execution, first, lease, limit)',
     to: 'runJob(execution, first, lease, limit',
-    tests: TESTS,
+    tests: ['integration/async-context'],
   },
   {
     guard: 'a worker does not keep the context of the caller whose job it has fetched',
@@ -33,7 +31,7 @@ export const asyncContextGuards = [
     at: 'enqueuer.enqueue',
     from: 'detached(() => this.send(job)',
     to: 'this.send(job',
-    tests: TESTS,
+    tests: ['integration/async-context'],
   },
   {
     guard: 'what waits for answers does not keep the context of its first caller',
@@ -41,7 +39,7 @@ export const asyncContextGuards = [
     at: 'pending-calls.call',
     from: 'detached(() => {\n      this.listen();\n      this.inquiry.schedule();\n    }',
     to: 'this.listen();\n    this.inquiry.schedule(',
-    tests: TESTS,
+    tests: ['integration/async-context'],
   },
   {
     guard: 'loops and timers of the engine are not in the context in which the application was started',
@@ -49,7 +47,7 @@ export const asyncContextGuards = [
     at: 'engine.work',
     from: 'detached(() => this.workOnceConnected()',
     to: 'this.workOnceConnected(',
-    tests: TESTS,
+    tests: ['integration/async-context'],
   },
   {
     guard: 'connections are not in the context in which the application was started',
@@ -57,7 +55,7 @@ export const asyncContextGuards = [
     at: 'engine.connect',
     from: 'detached(() => this.parts.store.start(onUnreachable)',
     to: 'this.parts.store.start(onUnreachable',
-    tests: TESTS,
+    tests: ['integration/async-context'],
   },
   {
     guard: 'a subscriber to events is in no context',
@@ -65,7 +63,7 @@ export const asyncContextGuards = [
     at: 'events.sinkOf',
     from: 'detached(() => subject.next(event)',
     to: 'subject.next(event',
-    tests: TESTS,
+    tests: ['integration/async-context'],
   },
   {
     guard: 'a batch of calls is in the context of none of its callers',
@@ -73,6 +71,6 @@ export const asyncContextGuards = [
     at: 'channel.schedule',
     from: 'detached(() => this.flushNow()',
     to: 'this.flushNow(',
-    tests: UNIT,
+    tests: ['unit/core/model/detached'],
   },
 ];

@@ -1,9 +1,4 @@
 // Guards of batches, in Redis and in the core; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const CORE = ['test/unit/core/work/batches.test.ts'];
-
-const _FINISH = 'src/store/redis/lua/finish.lua';
-const _GATHERING = 'src/core/work/batch-collector.ts';
 
 export const batchGuards = [
   {
@@ -12,7 +7,7 @@ export const batchGuards = [
     at: 'finish.finishTogether',
     from: 'COMES_BACK[status] and cjson.decode(value).strict',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'batches: those that go back do so in their order',
@@ -20,7 +15,7 @@ export const batchGuards = [
     at: 'finish.finishTogether',
     from: '#back, 1, -1',
     to: '1, #back',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'batches: one does not overtake an older job',
@@ -28,7 +23,7 @@ export const batchGuards = [
     at: 'finish.OPS.finishAll',
     from: "if ordered == '1' and overtakeTogether(B, isEnding) then return {'EARLY'} end",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'batches: a stale claim ends none',
@@ -36,7 +31,7 @@ export const batchGuards = [
     at: 'finish.OPS.finishAll',
     from: "if not owns(B, epoch) then return {'STALE'} end\n  local",
     to: 'local',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'batches: what blocks behind another does not run again',
@@ -44,7 +39,7 @@ export const batchGuards = [
     at: 'retry-job.postpone',
     from: "  redis.call('HSET', B .. ':' .. jobId, 'defa', reason)\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'batches: what blocks behind another counts one try',
@@ -52,7 +47,7 @@ export const batchGuards = [
     at: 'retry-job.postpone',
     from: "  redis.call('HINCRBY', B .. ':' .. jobId, 'atm', -1)\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'batches: an owner that waits for more is called',
@@ -60,7 +55,7 @@ export const batchGuards = [
     at: 'route.route',
     from: '(fetched >= tonumber(handlers) and not isGathering(claim, fetched)',
     to: 'fetched >= tonumber(handlers',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'batches: a wait that is over calls nobody',
@@ -68,7 +63,7 @@ export const batchGuards = [
     at: 'claim.isGathering',
     from: ' and nowUs < tonumber(untilUs)',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'batches: a new claim does not wait for more',
@@ -76,7 +71,7 @@ export const batchGuards = [
     at: 'grant.grant',
     from: ", 'gathers'",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'batches: jobs of a dead owner run one at a time',
@@ -84,7 +79,7 @@ export const batchGuards = [
     at: 'fetch-plan.batchStep',
     from: 'this.window.isRecovering || ',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/batches'],
   },
   {
     guard: 'batches: what comes next under another name ends the wait',
@@ -92,7 +87,7 @@ export const batchGuards = [
     at: 'batch-collector.step',
     from: 'max || jobs < ready.length',
     to: 'max',
-    tests: CORE,
+    tests: ['unit/core/work/batches'],
   },
   {
     guard: 'batches: one that must fail is in none',
@@ -100,7 +95,7 @@ export const batchGuards = [
     at: 'batch-collector.countAlike',
     from: ' || job.mustFail !== undefined',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/batches'],
   },
   {
     guard: 'batches: a wake-up while a fetch is under way is not forgotten',
@@ -108,7 +103,7 @@ export const batchGuards = [
     at: 'next-step.sizeOfBatch',
     from: 'mayHaveWork && responses.fetches === 0',
     to: 'mayHaveWork',
-    tests: CORE,
+    tests: ['unit/core/work/batches'],
   },
   {
     guard: 'batches: nothing starts while some of one are to be tried again',
@@ -116,7 +111,7 @@ export const batchGuards = [
     at: 'local-queue.trackEnds',
     from: '    if (settlements.some(settlement => keepsPlace(settlement, this.type))) this.raiseBarrier();\n',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/batches'],
   },
   {
     guard: 'batches: one that waits is no idleness',
@@ -124,7 +119,7 @@ export const batchGuards = [
     at: 'next-step.startNext',
     from: 'state.startJob();\n    const',
     to: 'const',
-    tests: CORE,
+    tests: ['unit/core/work/batches'],
   },
   {
     guard: 'batches: a failure that names another job fails all',
@@ -132,7 +127,7 @@ export const batchGuards = [
     at: 'run-batch.failuresIn',
     from: 'job) {\n',
     to: 'job) continue;\n    if (!job) {\n',
-    tests: CORE,
+    tests: ['unit/core/work/batches'],
   },
   {
     guard: 'batches: a wait ends with what is given back',
@@ -140,6 +135,6 @@ export const batchGuards = [
     at: 'local-queue.raiseBarrier',
     from: '    this.plan.closeBatch();\n',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/batches'],
   },
 ];

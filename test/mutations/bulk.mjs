@@ -1,5 +1,4 @@
 // Guards of bulks; for `scripts/mutation-check.mjs`.
-const BULK = ['test/unit/core/enqueue/bulk.test.ts'];
 
 export const bulkGuards = [
   {
@@ -8,7 +7,7 @@ export const bulkGuards = [
     at: 'enqueuer.enqueueBulk',
     from: 'refuseDuplicate(this.check(request, context)',
     to: 'this.check(request, context',
-    tests: BULK,
+    tests: ['unit/core/enqueue/bulk'],
   },
   {
     guard: 'ids of jobs are compared within an entity only',
@@ -16,7 +15,7 @@ export const bulkGuards = [
     at: 'job-options.duplicateCheck',
     from: 'entity.id, idOf',
     to: 'idOf',
-    tests: BULK,
+    tests: ['unit/core/enqueue/bulk'],
   },
   {
     guard: 'default options have no id that all jobs would share',
@@ -24,6 +23,6 @@ export const bulkGuards = [
     at: 'job-options.checkJobOptions',
     from: 'if (name === undefined) return',
     to: 'return',
-    tests: BULK,
+    tests: ['unit/core/enqueue/bulk'],
   },
 ];

@@ -1,13 +1,4 @@
 // Guards of claims, and of what brings an entity to a pod, in Redis; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const PROTOCOL = ['test/integration/redis-protocol.test.ts'];
-const CLAIMS = ['test/integration/races-claims.test.ts'];
-const WIRE = ['test/integration/races-wire.test.ts'];
-const CLOCK = ['test/integration/races-clock.test.ts'];
-const KEEPER = ['test/unit/store/redis/renewal/lease-keeper.test.ts'];
-const _MINE = "if not owns(B, epoch) then return {'STALE'} end\n";
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const claimGuards = [
   {
@@ -16,7 +7,7 @@ export const claimGuards = [
     at: 'take.OPS.take',
     from: "if not owns(B, epoch) then return {'STALE'} end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'finish: the claim is mine',
@@ -24,7 +15,7 @@ export const claimGuards = [
     at: 'finish.OPS.finish',
     from: "if not owns(B, epoch) then return {'STALE'} end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'renew: the claim is mine',
@@ -32,7 +23,7 @@ export const claimGuards = [
     at: 'renewal.isBlamed',
     from: 'c[1] ~= pod or tonumber',
     to: 'tonumber',
-    tests: WIRE,
+    tests: ['integration/races-wire'],
   },
   {
     guard: 'release: the claim is mine',
@@ -40,7 +31,7 @@ export const claimGuards = [
     at: 'release.OPS.release',
     from: "if not owns(B, epoch) then return {'STALE'} end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a claim that is granted is read anew',
@@ -48,7 +39,7 @@ export const claimGuards = [
     at: 'grant.grant',
     from: 'claims[B] = nil\n  local',
     to: 'local',
-    tests: ['test/integration/races-claims.test.ts'],
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'a queue whose entity has become known is read anew',
@@ -56,7 +47,7 @@ export const claimGuards = [
     at: 'claim.keepQueueAlive',
     from: 'claims[B] = nil\n  redis',
     to: 'redis',
-    tests: ['test/integration/redis-protocol.test.ts'],
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'a claim that is given up is read anew',
@@ -64,11 +55,7 @@ export const claimGuards = [
     at: 'settle.giveUp',
     from: 'claims[B] = nil\n  redis',
     to: 'redis',
-    tests: [
-      'test/integration/redis-protocol.test.ts',
-      'test/contract/redis.test.ts',
-      'test/integration/races-claims.test.ts',
-    ],
+    tests: ['integration/redis-protocol', 'contract/redis', 'integration/races-claims'],
   },
   {
     guard: 'the guard compares the epoch',
@@ -76,7 +63,7 @@ export const claimGuards = [
     at: 'claim.owns',
     from: 'pod and claim[EPOCH] == epoch',
     to: 'pod',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'the guard compares the owner',
@@ -84,7 +71,7 @@ export const claimGuards = [
     at: 'claim.owns',
     from: 'OWNER] == pod and claim[EPOCH',
     to: 'EPOCH',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'resync: the entity has had no other owner',
@@ -92,7 +79,7 @@ export const claimGuards = [
     at: 'resync.OPS.settle',
     from: 'claim[OWNER] == pod and epochOf',
     to: 'epochOf',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'resync: one that arrives late is stale',
@@ -100,7 +87,7 @@ export const claimGuards = [
     at: 'resync.OPS.settle',
     from: 'or known >= tonumber(newEpoch) then',
     to: 'then',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'resync: an epoch from before a failover is not ours',
@@ -108,7 +95,7 @@ export const claimGuards = [
     at: 'resync.OPS.settle',
     from: 'or known < tonumber(epoch) or',
     to: 'or',
-    tests: CLAIMS,
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'resync: what is settled is ended first',
@@ -116,7 +103,7 @@ export const claimGuards = [
     at: 'resync.OPS.settle',
     from: '  finishTogether(B, stillOpen(B, {...}))\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'nobody is blamed where several were fetched',
@@ -124,7 +111,7 @@ export const claimGuards = [
     at: 'grant.grant',
     from: '== 1',
     to: '> 0',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a holder that begins anew is no dead owner',
@@ -132,7 +119,7 @@ export const claimGuards = [
     at: 'grant.grant',
     from: 'owner ~= pod and ',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'keepsToken: who adopts a claim gets a new token',
@@ -140,7 +127,7 @@ export const claimGuards = [
     at: 'grant.grant',
     from: 'not keepsToken or not token',
     to: 'owner ~= pod',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'keepsToken: who begins anew keeps its token',
@@ -148,7 +135,7 @@ export const claimGuards = [
     at: 'grant.grant',
     from: 'not keepsToken or not token',
     to: 'true',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a token grows also where Redis’s clock went back',
@@ -156,7 +143,7 @@ export const claimGuards = [
     at: 'grant.grant',
     from: "math.max(tonumber(token or '0') + 1, nowUs)",
     to: 'nowUs',
-    tests: CLAIMS,
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'an add puts its entity in `due`',
@@ -164,7 +151,7 @@ export const claimGuards = [
     at: 'route.route',
     from: '  inspectBy(T, I, atUs)\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an add only lowers the time in `due`',
@@ -172,7 +159,7 @@ export const claimGuards = [
     at: 'due.inspectBy',
     from: "'LT', ",
     to: '',
-    tests: CLAIMS,
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'a grant puts its entity in `due`',
@@ -180,7 +167,7 @@ export const claimGuards = [
     at: 'grant.grant',
     from: "\n  redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'the late look settles nothing',
@@ -188,7 +175,7 @@ export const claimGuards = [
     at: 'try-claim.OPS.tryClaim',
     from: 'claim[OWNER] == pod and (tonumber(epoch) or 0) <= epochOf(claim)',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a look leaves a live owner alone',
@@ -196,7 +183,7 @@ export const claimGuards = [
     at: 'try-claim.OPS.tryClaim',
     from: 'isOthers(claim)',
     to: 'false',
-    tests: CLAIMS,
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'a look that finds work removes nothing',
@@ -204,7 +191,7 @@ export const claimGuards = [
     at: 'try-claim.OPS.tryClaim',
     from: 'not hasWork(B)',
     to: "redis.call('EXISTS', B .. ':wait') == 0",
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an idle release is refused while there is work',
@@ -212,7 +199,7 @@ export const claimGuards = [
     at: 'release.OPS.release',
     from: "if mode == 'idle' and waitsUs == 0 then return {'OK', '0'} end",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a renewal does not revive a claim that is gone',
@@ -220,7 +207,7 @@ export const claimGuards = [
     at: 'renewal.isBlamed',
     from: '  -- a',
     to: "  if not c[1] then\n    redis.call('HSET', B .. ':$:worker', 'owner', pod, 'epoch', epoch)\n    c = {pod, epoch}\n  end\n  -- a",
-    tests: WIRE,
+    tests: ['integration/races-wire'],
   },
   {
     guard: 'a renewal says which idle workers have work',
@@ -228,7 +215,7 @@ export const claimGuards = [
     at: 'renewal.isBlamed',
     from: "idle == '1'",
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'the guard holds whatever the lease says',
@@ -236,7 +223,7 @@ export const claimGuards = [
     at: 'claim.owns',
     from: 'return claim',
     to: "return tonumber(claim[UNTIL] or '0') > nowUs and claim",
-    tests: WIRE,
+    tests: ['integration/races-wire'],
   },
   {
     guard: 'an add gives its own pod no second claim',
@@ -244,7 +231,7 @@ export const claimGuards = [
     at: 'route.route',
     from: 'pod then',
     to: "pod and tonumber(claim[UNTIL] or '0') > nowUs then",
-    tests: WIRE,
+    tests: ['integration/races-wire'],
   },
   {
     guard: 'a look, and the removal that follows from it, are one step',
@@ -252,7 +239,7 @@ export const claimGuards = [
     at: 'claims.sendTryClaim',
     from: "return channel.call('tryClaim', args, response =>",
     to: "const key = keySpace.system + 'due:' + type;\n    return channel.call('tryClaim', args, response => response[0] === 'LATER' && channel['options'].redis.zrem(key, id) ? 'later' :",
-    tests: WIRE,
+    tests: ['integration/races-wire'],
   },
   {
     guard: 'a look at a live owner’s entity keeps it in `due`',
@@ -260,7 +247,7 @@ export const claimGuards = [
     at: 'try-claim.OPS.tryClaim',
     from: "ZADD', sys .. 'due:' .. T, string.format('%.0f', liveUntil(claim))",
     to: "ZREM', sys .. 'due:' .. T",
-    tests: CLOCK,
+    tests: ['integration/races-clock'],
   },
   {
     guard: 'a renewal moves the time in `due` on',
@@ -268,7 +255,7 @@ export const claimGuards = [
     at: 'renewal.isEmpty',
     from: "redis.call('ZADD', sys .. 'due:' .. T, unpack(moved))",
     to: '',
-    tests: CLOCK,
+    tests: ['integration/races-clock'],
   },
   {
     guard: 'a renewal tells idle workers that have work from those that have none',
@@ -276,7 +263,7 @@ export const claimGuards = [
     at: 'renewal.isKicked',
     from: 'not hasWork(B) or isTypePaused',
     to: 'isTypePaused',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a claim does not expire, whatever expiry its fence had',
@@ -284,7 +271,7 @@ export const claimGuards = [
     at: 'grant.grant',
     from: "if claim[ENTITY] then redis.call('PERSIST', fence(B)) end",
     to: '',
-    tests: CLAIMS,
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'a wake-up that is repeated keeps its place',
@@ -292,7 +279,7 @@ export const claimGuards = [
     at: 'wake-ups.tell',
     from: "'NX', ",
     to: '',
-    tests: CLAIMS,
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'no wait for wake-ups is without end',
@@ -300,7 +287,7 @@ export const claimGuards = [
     at: 'wake-ups.WAKE_UP_WAIT_SECONDS',
     from: '= 5;',
     to: '= 0;',
-    tests: CLAIMS,
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'wake-ups of a dead pod expire',
@@ -308,7 +295,7 @@ export const claimGuards = [
     at: 'wake-ups.tell',
     from: "  redis.call('PEXPIRE', key, 60000)\n",
     to: '',
-    tests: PROTOCOL,
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'a hung process is not kept its claims',
@@ -316,7 +303,7 @@ export const claimGuards = [
     at: 'lease-keeper.keep',
     from: '\n      return;',
     to: '',
-    tests: KEEPER,
+    tests: ['unit/store/redis/renewal/lease-keeper'],
   },
   {
     guard: 'claims that are to run out are forgotten',
@@ -324,7 +311,7 @@ export const claimGuards = [
     at: 'lease-keeper.forget',
     from: '    this.known = [];\n',
     to: '',
-    tests: KEEPER,
+    tests: ['unit/store/redis/renewal/lease-keeper'],
   },
   {
     guard: 'what was granted when the last list was made is kept',
@@ -332,6 +319,6 @@ export const claimGuards = [
     at: 'lease-keeper.keep',
     from: '...this.freshBefore, ',
     to: '',
-    tests: KEEPER,
+    tests: ['unit/store/redis/renewal/lease-keeper'],
   },
 ];

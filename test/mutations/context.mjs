@@ -1,9 +1,4 @@
 // Guards of what surrounds a handler: the context of its caller, scopes, enhancers; for `scripts/mutation-check.mjs`.
-const CORE = ['test/unit/core/payload/caller-context.test.ts'];
-const APPLICATION = ['test/unit/nest/context-propagation.test.ts'];
-const ENHANCERS = ['test/unit/nest/handlers/enhancers.test.ts'];
-const SCOPES = ['test/unit/nest/handlers/scopes.test.ts'];
-const _CONTEXT = 'src/core/payload/caller-context.ts';
 
 export const contextGuards = [
   {
@@ -12,7 +7,7 @@ export const contextGuards = [
     at: 'caller-context.runOnce',
     from: 'await state.handler',
     to: "end.status === 'fulfilled' ? end.value : undefined",
-    tests: CORE,
+    tests: ['unit/core/payload/caller-context'],
   },
   {
     guard: 'a job has not ended before its hook has',
@@ -20,7 +15,7 @@ export const contextGuards = [
     at: 'caller-context.runOnce',
     from: "if (end.status === 'rejected') throw end.reason;\n  return",
     to: 'return',
-    tests: CORE,
+    tests: ['unit/core/payload/caller-context'],
   },
   {
     guard: 'a hook runs the handler once',
@@ -28,7 +23,7 @@ export const contextGuards = [
     at: 'caller-context.runOnce',
     from: 'handler || state.isOver',
     to: 'isOver',
-    tests: CORE,
+    tests: ['unit/core/payload/caller-context'],
   },
   {
     guard: 'a hook runs no handler after the job has failed',
@@ -36,7 +31,7 @@ export const contextGuards = [
     at: 'caller-context.runOnce',
     from: 'handler || state.isOver',
     to: 'handler',
-    tests: CORE,
+    tests: ['unit/core/payload/caller-context'],
   },
   {
     guard: 'only declared keys leave',
@@ -44,7 +39,7 @@ export const contextGuards = [
     at: 'caller-context.present',
     from: 'pick(keys,',
     to: 'pick(Object.keys(context),',
-    tests: CORE,
+    tests: ['unit/core/payload/caller-context'],
   },
   {
     guard: 'only declared keys come in',
@@ -52,7 +47,7 @@ export const contextGuards = [
     at: 'caller-context.valuesOf',
     from: 'this.options.keys',
     to: 'Object.keys(ctx)',
-    tests: CORE,
+    tests: ['unit/core/payload/caller-context'],
   },
   {
     guard: 'a context is no object of the job’s, nor one for all',
@@ -60,7 +55,7 @@ export const contextGuards = [
     at: 'caller-context.restore',
     from: '{ ...common(jobs.map(job => this.valuesOf(job))) }',
     to: 'common(jobs.map(job => this.valuesOf(job)))',
-    tests: APPLICATION,
+    tests: ['unit/nest/context-propagation'],
   },
   {
     guard: 'the runs of a schedule are in no trace',
@@ -68,7 +63,7 @@ export const contextGuards = [
     at: 'enqueuer.schedule',
     from: 'captureValues',
     to: 'capture',
-    tests: APPLICATION,
+    tests: ['unit/nest/context-propagation'],
   },
   {
     guard: 'a job without a trace is not in that of whoever has woken its worker',
@@ -76,7 +71,7 @@ export const contextGuards = [
     at: 'tracing.within',
     from: 'ROOT_CONTEXT',
     to: 'ROOT_CONTEXT && context.active()',
-    tests: CORE,
+    tests: ['unit/core/payload/caller-context'],
   },
   {
     guard: 'a refused job is not tried again',
@@ -84,7 +79,7 @@ export const contextGuards = [
     at: 'retry.FINAL',
     from: "  'JOB_REFUSED',\n",
     to: '',
-    tests: ENHANCERS,
+    tests: ['unit/nest/handlers/enhancers'],
   },
   {
     guard: 'a filter that answers nothing has dealt with nothing',
@@ -92,7 +87,7 @@ export const contextGuards = [
     at: 'enhancers.filtered',
     from: '    if (answer === undefined) throw error;\n',
     to: '',
-    tests: ENHANCERS,
+    tests: ['unit/nest/handlers/enhancers'],
   },
   {
     guard: 'a guard that no job passes through is refused at start',
@@ -100,7 +95,7 @@ export const contextGuards = [
     at: 'enhancers.hasEnhancers',
     from: 'isAsked === undefined && own.length > 0',
     to: 'false',
-    tests: ENHANCERS,
+    tests: ['unit/nest/handlers/enhancers'],
   },
   {
     guard: 'global enhancers that are request-scoped are made for a job',
@@ -108,7 +103,7 @@ export const contextGuards = [
     at: 'worker-processor.decorator.WorkerProcessor',
     from: '    if (enhancers) markAsEntryProvider(target);\n',
     to: '',
-    tests: ENHANCERS,
+    tests: ['unit/nest/handlers/enhancers'],
   },
   {
     guard: 'the context id of a job is found by its request',
@@ -116,7 +111,7 @@ export const contextGuards = [
     at: 'scope.openScope',
     from: '  Object.defineProperty(context, REQUEST_CONTEXT_ID, { value: contextId });\n',
     to: '',
-    tests: SCOPES,
+    tests: ['unit/nest/handlers/scopes'],
   },
   {
     guard: 'what a strategy gives does not hide what the job says',
@@ -124,7 +119,7 @@ export const contextGuards = [
     at: 'scope.openScope',
     from: 'if (!(name in context)) Object',
     to: 'Object',
-    tests: SCOPES,
+    tests: ['unit/nest/handlers/scopes'],
   },
   {
     guard: 'a processor is resolved in its own module',
@@ -132,6 +127,6 @@ export const contextGuards = [
     at: 'scope.instance',
     from: 'true',
     to: 'false',
-    tests: SCOPES,
+    tests: ['unit/nest/handlers/scopes'],
   },
 ];

@@ -1,14 +1,4 @@
 // Guards of the core; for `scripts/mutation-check.mjs`.
-const ENGINE = ['test/unit/core/engine.test.ts'];
-const FAULTS = ['test/unit/core/engine-regressions.test.ts'];
-const LEASE = ['test/unit/core/run/lease.test.ts'];
-const ANSWERS = ['test/unit/core/races-responses.test.ts'];
-const CLOCKS = ['test/unit/core/races-clocks.test.ts'];
-const RACES = ['test/unit/core/races.test.ts'];
-const _WORKER = 'src/core/work/entity-worker.ts';
-const _STEPS = 'src/core/work/next-step.ts';
-const _REQUESTS = 'src/core/work/store-calls.ts';
-const _LEAVING = 'src/core/work/release.ts';
 
 export const coreGuards = [
   {
@@ -17,7 +7,7 @@ export const coreGuards = [
     at: 'run-batch.runBatch',
     from: '      await lease.untilValid();\n',
     to: '',
-    tests: ['test/unit/core/run/slow-validation.test.ts', 'test/unit/core/run/lease.test.ts'],
+    tests: ['unit/core/run/slow-validation', 'unit/core/run/lease'],
   },
   {
     guard: 'no job starts without a valid lease',
@@ -25,7 +15,7 @@ export const coreGuards = [
     at: 'next-step.startNext',
     from: 'lease?.isValid()',
     to: 'lease',
-    tests: ENGINE,
+    tests: ['unit/core/engine'],
   },
   {
     guard: 'a lease is measured by the wall clock too',
@@ -33,7 +23,7 @@ export const coreGuards = [
     at: 'lease.mayHavePassed',
     from: ', clock.wallMs() - since.wallMs',
     to: '',
-    tests: CLOCKS,
+    tests: ['unit/core/races-clocks'],
   },
   {
     guard: 'a lease is measured by the monotonic clock too',
@@ -41,7 +31,7 @@ export const coreGuards = [
     at: 'lease.mayHavePassed',
     from: 'clock.monotonicMs() - since.monotonicMs, ',
     to: '',
-    tests: LEASE,
+    tests: ['unit/core/run/lease'],
   },
   {
     guard: 'the last part of a lease is not used',
@@ -49,7 +39,7 @@ export const coreGuards = [
     at: 'lease.mayHavePassed',
     from: 'leaseMs * (1 - MARGIN)',
     to: 'leaseMs',
-    tests: LEASE,
+    tests: ['unit/core/run/lease'],
   },
   {
     guard: 'a lease counts from the sending of its renewal',
@@ -57,7 +47,7 @@ export const coreGuards = [
     at: 'heartbeat.renew',
     from: ' sentAt,',
     to: ' momentOf(clock),',
-    tests: LEASE,
+    tests: ['unit/core/run/lease'],
   },
   {
     guard: 'forgotten answers are not used',
@@ -65,7 +55,7 @@ export const coreGuards = [
     at: 'pending-responses.track',
     from: '      if (generation !== this.generation) return false;\n',
     to: '',
-    tests: LEASE,
+    tests: ['unit/core/run/lease'],
   },
   {
     guard: 'responses are used in the order of their requests',
@@ -73,7 +63,7 @@ export const coreGuards = [
     at: 'pending-responses.track',
     from: 'response.then(',
     to: '(this.pending % 2 === 1 ? response.then(value => value) : response).then(',
-    tests: ANSWERS,
+    tests: ['unit/core/races-responses'],
   },
   {
     guard: 'an end that was not confirmed is made good by the resync',
@@ -81,7 +71,7 @@ export const coreGuards = [
     at: 'resync.resync',
     from: 'state.jobs.ends.all',
     to: '[]',
-    tests: ENGINE,
+    tests: ['unit/core/engine'],
   },
   {
     guard: 'no end is sent behind one that failed',
@@ -89,7 +79,7 @@ export const coreGuards = [
     at: 'store-calls.finish',
     from: 'if (failure) return;\n    const',
     to: 'const',
-    tests: ENGINE,
+    tests: ['unit/core/engine'],
   },
   {
     guard: 'a failure is looked at only when no handler runs',
@@ -97,7 +87,7 @@ export const coreGuards = [
     at: 'next-step.step',
     from: "phase === 'lost' || state.failure",
     to: "state.failure) return this.stop();\n    if (phase === 'lost'",
-    tests: RACES,
+    tests: ['unit/core/races'],
   },
   {
     guard: 'each new start has a new epoch',
@@ -105,7 +95,7 @@ export const coreGuards = [
     at: 'worker-state.resync',
     from: 'this.newEpoch();\n    if',
     to: 'if',
-    tests: ENGINE,
+    tests: ['unit/core/engine'],
   },
   {
     guard: 'a worker that has lost its entity stays until its handler has ended',
@@ -113,7 +103,7 @@ export const coreGuards = [
     at: 'next-step.step',
     from: ' || state',
     to: ') return this.stop();\n    if (state',
-    tests: ENGINE,
+    tests: ['unit/core/engine'],
   },
   {
     guard: 'what is enqueued behind a release claims anew',
@@ -121,7 +111,7 @@ export const coreGuards = [
     at: 'store-calls.intakeHint',
     from: "    if (state.phase === 'releasing') this.beginClaiming();\n",
     to: '',
-    tests: ENGINE,
+    tests: ['unit/core/engine'],
   },
   {
     guard: 'news of an earlier claim says nothing of this one',
@@ -129,7 +119,7 @@ export const coreGuards = [
     at: 'worker-state.lose',
     from: 'claim !== this.claim || ',
     to: '',
-    tests: RACES,
+    tests: ['unit/core/races'],
   },
   {
     guard: 'a kick is no matter to a worker that works',
@@ -137,7 +127,7 @@ export const coreGuards = [
     at: 'entity-worker.kick',
     from: "if (state.phase !== 'idle' || state.responses.count > 0 || calls.isLimited) return;\n",
     to: '',
-    tests: LEASE,
+    tests: ['unit/core/run/lease'],
   },
   {
     guard: 'no release while an answer is owed',
@@ -145,7 +135,7 @@ export const coreGuards = [
     at: 'entity-worker.releaseIfIdleFor',
     from: ' responses.count === 0 &&',
     to: '',
-    tests: RACES,
+    tests: ['unit/core/races'],
   },
   {
     guard: 'no release while a job at hand waits for a lease',
@@ -153,7 +143,7 @@ export const coreGuards = [
     at: 'entity-worker.releaseIfIdleFor',
     from: ' && !jobs.next',
     to: '',
-    tests: ANSWERS,
+    tests: ['unit/core/races-responses'],
   },
   {
     guard: 'a hand-over waits for the ends that are under way',
@@ -161,7 +151,7 @@ export const coreGuards = [
     at: 'release.handOver',
     from: '    if (!this.state.jobs.ends.isEmpty) return false;\n',
     to: '',
-    tests: FAULTS,
+    tests: ['unit/core/engine-regressions'],
   },
   {
     guard: 'a pod that shuts down starts no prefetched job',
@@ -169,7 +159,7 @@ export const coreGuards = [
     at: 'next-step.step',
     from: 'failure || release.isToHandOver',
     to: 'failure) return !jobs.isRunning && this.stop();\n    if (release.isToHandOver && !jobs.next',
-    tests: RACES,
+    tests: ['unit/core/races'],
   },
   {
     guard: 'a claim outlives the shutdown while its handler runs',
@@ -177,7 +167,7 @@ export const coreGuards = [
     at: 'engine.drainAndDisconnect',
     from: 'length === 0',
     to: 'length >= 0',
-    tests: ENGINE,
+    tests: ['unit/core/engine'],
   },
   {
     guard: 'jobs of a dead owner are fetched one at a time',
@@ -185,7 +175,7 @@ export const coreGuards = [
     at: 'store-calls.onClaimed',
     from: 'if (claimed.recovered > 0) state.jobs.plan.window.enterRecoveryMode(claimed.recovered);',
     to: '',
-    tests: RACES,
+    tests: ['unit/core/races'],
   },
   {
     guard: 'no renewal while the work gets no answers',
@@ -193,7 +183,7 @@ export const coreGuards = [
     at: 'heartbeat.renew',
     from: 'if (store.isSilentFor(config.leaseMs)) return;',
     to: '',
-    tests: ENGINE,
+    tests: ['unit/core/engine'],
   },
   {
     guard: 'jobs of a dead owner run one at a time where several may',
@@ -201,7 +191,7 @@ export const coreGuards = [
     at: 'fetch-plan.limit',
     from: 'if (this.window.isRecovering) return 1;',
     to: '',
-    tests: ['test/unit/core/work/concurrency.test.ts'],
+    tests: ['unit/core/work/concurrency'],
   },
   {
     guard: 'a lost entity waits for all its handlers',
@@ -209,7 +199,7 @@ export const coreGuards = [
     at: 'local-queue.isRunning',
     from: '> 0;',
     to: '> 1;',
-    tests: ['test/unit/core/work/concurrency.test.ts'],
+    tests: ['unit/core/work/concurrency'],
   },
   {
     guard: 'a job of an unknown name is left for pods that know it',
@@ -217,7 +207,7 @@ export const coreGuards = [
     at: 'next-step.startNext',
     from: 'if (isLacking && !release.isOverdue(job)) return release.defer(lease.claim, job);',
     to: '',
-    tests: ['test/unit/core/rolling-deploy.test.ts'],
+    tests: ['unit/core/rolling-deploy'],
   },
   {
     guard: 'a pod does not come back at once to what it has left',
@@ -225,7 +215,7 @@ export const coreGuards = [
     at: 'admission.hasLeft',
     from: 'if (untilMs > this.clock.monotonicMs()) return true;',
     to: '',
-    tests: ['test/unit/core/rolling-deploy.test.ts'],
+    tests: ['unit/core/rolling-deploy'],
   },
   {
     guard: 'idle workers give way for what waits',
@@ -233,7 +223,7 @@ export const coreGuards = [
     at: 'capacity.askIdle',
     from: 'worker.releaseIfIdleFor(0)',
     to: '!worker',
-    tests: ['test/unit/core/pod/capacity.test.ts'],
+    tests: ['unit/core/pod/capacity'],
   },
   {
     guard: 'busy workers give way after a slice',
@@ -241,7 +231,7 @@ export const coreGuards = [
     at: 'capacity.sweepEnds',
     from: 'worker.giveWay();',
     to: '',
-    tests: ['test/unit/core/pod/capacity.test.ts'],
+    tests: ['unit/core/pod/capacity'],
   },
   {
     guard: 'a pod that has its share sends new entities to others',
@@ -249,7 +239,7 @@ export const coreGuards = [
     at: 'worker-manager.forEnqueue',
     from: 'isShort || this.admission.hasItsShare(entity.type, this.workers.size)',
     to: 'isShort',
-    tests: ['test/unit/core/pod/capacity.test.ts'],
+    tests: ['unit/core/pod/capacity'],
   },
   {
     guard: 'a worker makes no transition but those of the table',
@@ -257,7 +247,7 @@ export const coreGuards = [
     at: 'transitions.phaseAfter',
     from: '!mayMove(phase, transition)',
     to: 'false',
-    tests: ['test/unit/core/work/transitions.test.ts'],
+    tests: ['unit/core/work/transitions'],
   },
   {
     guard: 'a wake-up during an empty look is not forgotten',
@@ -265,7 +255,7 @@ export const coreGuards = [
     at: 'next-step.step',
     from: 'else if (state.mayHaveWork && !state.releaseReason) calls.tryClaim();',
     to: '',
-    tests: ANSWERS,
+    tests: ['unit/core/races-responses'],
   },
   {
     guard: 'what waits for room comes before what is enqueued',
@@ -273,7 +263,7 @@ export const coreGuards = [
     at: 'worker-manager.forEnqueue',
     from: 'capacity.isShort || this.admission',
     to: 'admission',
-    tests: ['test/unit/core/pod/capacity.test.ts'],
+    tests: ['unit/core/pod/capacity'],
   },
   {
     guard: 'enqueues do not go through a worker that gives its entity up',
@@ -281,7 +271,7 @@ export const coreGuards = [
     at: 'worker-manager.forEnqueue',
     from: 'present.isToRelease ? undefined : present',
     to: 'present',
-    tests: ['test/unit/core/rolling-deploy.test.ts'],
+    tests: ['unit/core/rolling-deploy'],
   },
   {
     guard: 'one that runs for long is not asked before the others',
@@ -289,7 +279,7 @@ export const coreGuards = [
     at: 'capacity.sweepEnds',
     from: 'held.filter(({ runsForLong }) => !runsForLong)',
     to: 'held',
-    tests: ['test/unit/core/pod/capacity.test.ts'],
+    tests: ['unit/core/pod/capacity'],
   },
   {
     guard: 'a sweep for room is not made without pause',
@@ -297,7 +287,7 @@ export const coreGuards = [
     at: 'claim-sources.LEAST_PAUSE_MS',
     from: '= 20;',
     to: '= 0;',
-    tests: ['test/unit/core/pod/capacity.test.ts'],
+    tests: ['unit/core/pod/capacity'],
   },
   {
     guard: 'of several handlers those that are free look for work that nobody told of',
@@ -305,7 +295,7 @@ export const coreGuards = [
     at: 'entity-worker.renewed',
     from: 'if (this.isRunning && state.jobs.plan.hasFreeHandler) state.noteWork();',
     to: '',
-    tests: ['test/unit/core/work/concurrency.test.ts'],
+    tests: ['unit/core/work/concurrency'],
   },
   {
     guard: 'an add fetches no more than run at once now',
@@ -313,6 +303,6 @@ export const coreGuards = [
     at: 'store-calls.intakeHint',
     from: 'room',
     to: 'handlers',
-    tests: ['test/unit/core/work/concurrency.test.ts'],
+    tests: ['unit/core/work/concurrency'],
   },
 ];

@@ -1,7 +1,4 @@
 // Guards of records that others have written or damaged; for `scripts/mutation-check.mjs`.
-const TESTS = ['test/integration/damage.test.ts'];
-const FIELDS = ['test/unit/store/redis/bullmq/job-fields.test.ts'];
-const _SCRIPTS = 'src/store/redis/lua/';
 
 export const damagedRecordGuards = [
   {
@@ -10,7 +7,7 @@ export const damagedRecordGuards = [
     at: 'job-fields.checkOptions',
     from: ", fault: 'is no JSON object'",
     to: '',
-    tests: FIELDS,
+    tests: ['unit/store/redis/bullmq/job-fields'],
   },
   {
     guard: 'an option that BullMQ would calculate with is checked',
@@ -18,7 +15,7 @@ export const damagedRecordGuards = [
     at: 'job-fields.checkOptions',
     from: '=== undefined || isValid(value)',
     to: '!== null',
-    tests: FIELDS,
+    tests: ['unit/store/redis/bullmq/job-fields'],
   },
   {
     guard: 'a fetch that fails over a damaged job mends it',
@@ -26,7 +23,7 @@ export const damagedRecordGuards = [
     at: 'mend.mend',
     from: 'for _, id in ipairs(ids) do mendJob(B, id) end',
     to: '',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
   {
     guard: 'a damaged meta is mended',
@@ -34,7 +31,7 @@ export const damagedRecordGuards = [
     at: 'mend.mend',
     from: 'mendMeta(B)\n  local',
     to: 'local',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
   {
     guard: 'a claim that is no hash is none',
@@ -42,7 +39,7 @@ export const damagedRecordGuards = [
     at: 'claim.readClaim',
     from: "redis.call('DEL', fence(B))\n    return {}",
     to: 'error(claim, 0)',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
   {
     guard: 'a token that is damaged is not there',
@@ -50,7 +47,7 @@ export const damagedRecordGuards = [
     at: 'grant.grant',
     from: 'whole(claim[TOKEN])',
     to: 'claim[TOKEN]',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
   {
     guard: 'an end of a claim that is damaged is not there',
@@ -58,7 +55,7 @@ export const damagedRecordGuards = [
     at: 'claim.liveUntil',
     from: 'whole(claim[UNTIL])',
     to: 'claim[UNTIL]',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
   {
     guard: 'an epoch that is damaged is not there',
@@ -66,7 +63,7 @@ export const damagedRecordGuards = [
     at: 'claim.epochOf',
     from: 'whole(claim[EPOCH], MAX_EPOCH)',
     to: 'claim[EPOCH]',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
   {
     guard: 'a last id that is damaged is not there',
@@ -74,7 +71,7 @@ export const damagedRecordGuards = [
     at: 'add-job.restoreIdCounter',
     from: 'whole(claimOf(B)[LAST_ID])',
     to: 'claimOf(B)[LAST_ID]',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
   {
     guard: 'the damaged claim of one entity does not fail the renewals of all',
@@ -82,7 +79,7 @@ export const damagedRecordGuards = [
     at: 'renewal.isBlamed',
     from: "whole(c[2]) or '0'",
     to: 'c[2]',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
   {
     guard: 'the parent of a job that is damaged is none',
@@ -90,7 +87,7 @@ export const damagedRecordGuards = [
     at: 'parent.parentIn',
     from: "    if json then redis.call('HDEL', child, 'parent') end\n",
     to: '',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
   {
     guard: 'an end that fails half-way is made again',
@@ -98,7 +95,7 @@ export const damagedRecordGuards = [
     at: 'end-job.endJob',
     from: "if not redis.call('LPOS', B .. ':active', jobId) then redis.call('RPUSH', B .. ':active', jobId) end",
     to: '',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
   {
     guard: 'a claim that ends later than any is live only while its owner is heard',
@@ -106,6 +103,6 @@ export const damagedRecordGuards = [
     at: 'claim.liveUntil',
     from: '(claim[DORMANT] or isDamaged)',
     to: 'claim[DORMANT]',
-    tests: TESTS,
+    tests: ['integration/damage'],
   },
 ];

@@ -1,10 +1,4 @@
 // Guards of claims that rest, and of what a person does to an entity; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const REST = ['test/unit/core/work/dormant.test.ts'];
-const PAUSE = ['test/unit/core/pause.test.ts'];
-const KEEPER = ['test/unit/store/redis/renewal/lease-keeper.test.ts'];
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const dormantGuards = [
   {
@@ -13,7 +7,7 @@ export const dormantGuards = [
     at: 'claim.liveUntil',
     from: '(claim[DORMANT] or isDamaged)',
     to: 'isDamaged',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a claim that is granted does not rest, and is not recalled',
@@ -21,7 +15,7 @@ export const dormantGuards = [
     at: 'grant.grant',
     from: "  if claim[DORMANT] or claim[RECALL] or claim[GATHERS] then redis.call('HDEL', fence(B), 'rests', 'recall', 'gathers') end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'of a claim that is given up the fence is left',
@@ -29,7 +23,7 @@ export const dormantGuards = [
     at: 'settle.giveUp',
     from: ", 'rests', 'recall', 'gathers', 'runs'",
     to: '',
-    tests: ['test/integration/races-claims.test.ts'],
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'a fetch reactivates a claim that rests',
@@ -37,7 +31,7 @@ export const dormantGuards = [
     at: 'take.OPS.take',
     from: 'reactivate(B, T, I)',
     to: "'0'",
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an add of its own pod reactivates a claim that rests',
@@ -45,7 +39,7 @@ export const dormantGuards = [
     at: 'route.route',
     from: 'reactivate(B, T, I)',
     to: "'0'",
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a claim that is reactivated rests no longer',
@@ -53,7 +47,7 @@ export const dormantGuards = [
     at: 'grant.reactivate',
     from: "  redis.call('HDEL', fence(B), 'rests')\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a claim that is reactivated is due with its lease',
@@ -61,7 +55,7 @@ export const dormantGuards = [
     at: 'grant.reactivate',
     from: "\n  redis.call('ZADD', sys .. 'due:' .. T, untilUs, I)",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'work cuts the rest of a claim short',
@@ -69,7 +63,7 @@ export const dormantGuards = [
     at: 'wake-ups.callOwner',
     from: "  redis.call('HSET', fence(B), 'until', string.format('%.0f', untilUs))\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a claim that rests is due when its rest is cut short',
@@ -77,7 +71,7 @@ export const dormantGuards = [
     at: 'wake-ups.callOwner',
     from: '  inspectBy(T, I, untilUs)\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'more work makes no rest longer',
@@ -85,7 +79,7 @@ export const dormantGuards = [
     at: 'wake-ups.callOwner',
     from: 'math.min(tonumber(whole(claim[UNTIL]) or MAX_WHOLE), nowUs + leaseUs)',
     to: 'nowUs + leaseUs',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an add under a claim that its pod does not know cuts the rest short',
@@ -93,7 +87,7 @@ export const dormantGuards = [
     at: 'route.route',
     from: '      if claim[DORMANT] then callOwner(B, T, I) end\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'only an empty queue lets a claim rest',
@@ -101,7 +95,7 @@ export const dormantGuards = [
     at: 'renewal.isEmpty',
     from: 'areEmpty or isEmpty(B)',
     to: 'true',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a renewal of a worker that is not idle ends the rest',
@@ -109,7 +103,7 @@ export const dormantGuards = [
     at: 'renewal.keep',
     from: "  if rested then redis.call('HDEL', B .. ':$:worker', 'rests') end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a renewal lets its pod be heard',
@@ -117,7 +111,7 @@ export const dormantGuards = [
     at: 'renewal.alive',
     from: '1000)',
     to: '10000)',
-    tests: ['test/integration/redis-protocol.test.ts'],
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'a search finds work before a claim that rests',
@@ -125,7 +119,7 @@ export const dormantGuards = [
     at: 'discover.isForgotten',
     from: 'claim[DORMANT] and hasWork(B)',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a renewal lets nothing rest while an answer is owed',
@@ -133,7 +127,7 @@ export const dormantGuards = [
     at: 'entity-worker.renewal',
     from: ' && responses.count === 0',
     to: '',
-    tests: REST,
+    tests: ['unit/core/work/dormant'],
   },
   {
     guard: 'what is sent after a renewal outweighs its answer: an add',
@@ -141,7 +135,7 @@ export const dormantGuards = [
     at: 'store-calls.intakeHint',
     from: '    state.lease?.reactivate();\n',
     to: '',
-    tests: REST,
+    tests: ['unit/core/work/dormant'],
   },
   {
     guard: 'what is sent after a renewal outweighs its answer: a fetch',
@@ -149,7 +143,7 @@ export const dormantGuards = [
     at: 'store-calls.take',
     from: 'lease?.reactivate();\n    responses',
     to: 'responses',
-    tests: REST,
+    tests: ['unit/core/work/dormant'],
   },
   {
     guard: 'the step that reactivates a claim renews its lease',
@@ -157,7 +151,7 @@ export const dormantGuards = [
     at: 'store-calls.onTaken',
     from: '    if (fetched.isReactivated) this.state.lease?.renew(sentAt);\n',
     to: '',
-    tests: REST,
+    tests: ['unit/core/work/dormant'],
   },
   {
     guard: 'a claim that rests is renewed now and then only',
@@ -165,7 +159,7 @@ export const dormantGuards = [
     at: 'lease.isToRenew',
     from: '    if (isIdle && this.isDormant && !this.isDue) return false;\n',
     to: '',
-    tests: REST,
+    tests: ['unit/core/work/dormant'],
   },
   {
     guard: 'a claim that rests is renewed in good time',
@@ -173,7 +167,7 @@ export const dormantGuards = [
     at: 'lease.isDue',
     from: '(this.leaseMs * DORMANT_LEASES) /',
     to: 'this.leaseMs * DORMANT_LEASES *',
-    tests: REST,
+    tests: ['unit/core/work/dormant'],
   },
   {
     guard: 'a pod that was not heard asks after its claims',
@@ -181,7 +175,7 @@ export const dormantGuards = [
     at: 'heartbeat.renew',
     from: 'if (!renewed.wasHeard || this.isUnsure) this.reactivateAll();',
     to: '',
-    tests: REST,
+    tests: ['unit/core/work/dormant'],
   },
   {
     guard: 'a pod that is full wakes its own workers for what is due',
@@ -189,7 +183,7 @@ export const dormantGuards = [
     at: 'worker-manager.peek',
     from: '    present?.wake();\n',
     to: '',
-    tests: REST,
+    tests: ['unit/core/work/dormant'],
   },
   {
     guard: 'the thread lets the pod be heard while all its claims rest',
@@ -197,7 +191,7 @@ export const dormantGuards = [
     at: 'lease-keeper.keep',
     from: '+ this.workers ',
     to: '',
-    tests: KEEPER,
+    tests: ['unit/store/redis/renewal/lease-keeper'],
   },
   {
     guard: 'what the thread finds out about silence the main thread is told',
@@ -205,7 +199,7 @@ export const dormantGuards = [
     at: 'lease-keeper.renew',
     from: 'wasHeard && !this.wasSilent',
     to: 'wasHeard',
-    tests: KEEPER,
+    tests: ['unit/store/redis/renewal/lease-keeper'],
   },
   {
     guard: 'the end of a job tells of a pause whose word was lost',
@@ -213,7 +207,7 @@ export const dormantGuards = [
     at: 'take.take',
     from: "claimOf(B)[RECALL] and 'recalled' or ",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a pause leaves its mark in the claim',
@@ -221,7 +215,7 @@ export const dormantGuards = [
     at: 'wake-ups.recall',
     from: "  redis.call('HSET', fence(B), 'recall', claim[RECALL] == 'drop' and 'drop' or why)\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'who gives back is recalled no longer',
@@ -229,7 +223,7 @@ export const dormantGuards = [
     at: 'release.OPS.giveBack',
     from: "  redis.call('HDEL', fence(B), 'recall')\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'only the owner gives back',
@@ -237,7 +231,7 @@ export const dormantGuards = [
     at: 'release.OPS.giveBack',
     from: "if not owns(B, epoch) then return {'STALE'} end\n  local",
     to: 'local',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'what has started is not given back',
@@ -245,7 +239,7 @@ export const dormantGuards = [
     at: 'give-back.giveBack',
     from: 'elseif not (kept and kept[id]) then',
     to: 'else',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a worker that is recalled gives back what it has fetched',
@@ -253,6 +247,6 @@ export const dormantGuards = [
     at: 'next-step.step',
     from: "    if (state.isRecalled && state.claim && phase !== 'releasing') calls.giveBack(state.claim);\n",
     to: '',
-    tests: PAUSE,
+    tests: ['unit/core/pause'],
   },
 ];

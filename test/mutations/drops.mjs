@@ -1,9 +1,4 @@
 // Guards of drops, pauses and bounded steps (I11); for `scripts/mutation-check.mjs`.
-const DROPS = ['test/contract/redis.test.ts'];
-const STEPS = ['test/integration/bounded-steps.test.ts'];
-const MEMORY = ['test/contract/memory.test.ts'];
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const dropGuards = [
   {
@@ -12,7 +7,7 @@ export const dropGuards = [
     at: 'give-back.recover',
     from: ' drop,',
     to: ' nil,',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'dropped: so does one in memory',
@@ -20,7 +15,7 @@ export const dropGuards = [
     at: 'server.grant',
     from: "if (entity.owner?.recall === 'drop') this.drop(entity, entity.active);\n    const",
     to: 'const',
-    tests: MEMORY,
+    tests: ['contract/memory'],
   },
   {
     guard: 'dropped: an owner whose lease has passed can give nothing of it back',
@@ -28,7 +23,7 @@ export const dropGuards = [
     at: 'drop-jobs.dropFetched',
     from: '  disown(B)\n',
     to: '',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'dropped: the present job of a schedule that was fetched is kept',
@@ -36,7 +31,7 @@ export const dropGuards = [
     at: 'give-back.dropOne',
     from: '  if DROPS.isPresent(B, id) then return false end\n',
     to: '',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'dropped: a job that was added again under its id is kept',
@@ -44,7 +39,7 @@ export const dropGuards = [
     at: 'drop.DROPS.clearOne',
     from: "not (after and redis.call('LPOS', B .. ':$:dropped', after))",
     to: 'true',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'dropped: a job that was added again, and dropped again, goes',
@@ -52,7 +47,7 @@ export const dropGuards = [
     at: 'drop.DROPS.clearOne',
     from: "(after and redis.call('LPOS', B .. ':$:dropped', after))",
     to: 'after',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'dropped: an idempotency key of a job that was dropped is free at once',
@@ -60,7 +55,7 @@ export const dropGuards = [
     at: 'known-jobs.knownBy',
     from: 'wasDropped(B, id)',
     to: 'false',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'dropped: two drops of one step have two names',
@@ -68,7 +63,7 @@ export const dropGuards = [
     at: 'drop.DROPS.begin',
     from: "math.max(nowUs, tonumber(DROPS.last(B) or '0') + 1)",
     to: 'nowUs',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'dropped: one step removes a page',
@@ -76,7 +71,7 @@ export const dropGuards = [
     at: 'drop',
     from: 'room = 500,',
     to: 'room = 1000000000,',
-    tests: STEPS,
+    tests: ['integration/bounded-steps'],
   },
   {
     guard: 'dropped: while jobs are left, their ids are not given again',
@@ -84,7 +79,7 @@ export const dropGuards = [
     at: 'drop-jobs.OPS.drop',
     from: "  if isMore then redis.call('PERSIST', fence(B)) end\n",
     to: '',
-    tests: STEPS,
+    tests: ['integration/bounded-steps'],
   },
   {
     guard: 'dropped: the fence expires once all are removed',
@@ -92,7 +87,7 @@ export const dropGuards = [
     at: 'drop-jobs.OPS.clear',
     from: '  if not isMore and not claimOf(B)[OWNER] and not isParked(B) then expireIdleFence(B) end\n',
     to: '',
-    tests: STEPS,
+    tests: ['integration/bounded-steps'],
   },
   {
     guard: 'dropped: another pod goes on where the caller is gone',
@@ -100,7 +95,7 @@ export const dropGuards = [
     at: 'wake-ups.leftovers',
     from: "      while (await this.context.channel.call('clear', [base, type, id], ([more]) => more === '1'));\n",
     to: '',
-    tests: STEPS,
+    tests: ['integration/bounded-steps'],
   },
   {
     guard: 'dropped: the owner is told again as long as the drop is pending',
@@ -108,7 +103,7 @@ export const dropGuards = [
     at: 'drop-jobs.OPS.isDropping',
     from: "dropFetched(B, T, I)\n  if isLive(claimOf(B)) then return {'1'} end",
     to: "if isLive(claimOf(B)) then return {'1'} end\n  dropFetched(B, T, I)",
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
 ];
 
@@ -119,7 +114,7 @@ export const parkedGuards = [
     at: 'try-claim.OPS.tryClaim',
     from: 'park(B, T, I',
     to: 'inspectAfter(T, I, 5000000',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'parked: the search for work does not find what is paused or blocked',
@@ -127,7 +122,7 @@ export const parkedGuards = [
     at: 'discover.isForgotten',
     from: 'or isParked(B) then',
     to: 'then',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'parked: any pod goes on with the resume of a type',
@@ -135,7 +130,7 @@ export const parkedGuards = [
     at: 'drop-jobs.OPS.leftovers',
     from: '    for _, I in ipairs(resumed) do inspectBy(T, I, nowUs) end\n',
     to: '',
-    tests: STEPS,
+    tests: ['integration/bounded-steps'],
   },
   {
     guard: 'parked: what waits for the end of the pause of its type is remembered',
@@ -143,7 +138,7 @@ export const parkedGuards = [
     at: 'settle.park',
     from: 'isTypePaused(T) and not isPausedByItself(B)',
     to: 'false',
-    tests: STEPS,
+    tests: ['integration/bounded-steps'],
   },
 ];
 
@@ -154,7 +149,7 @@ export const boundedGuards = [
     at: 'give-back.giveBackUnstarted',
     from: '1000',
     to: '1000000',
-    tests: STEPS,
+    tests: ['integration/bounded-steps'],
   },
   {
     guard: 'bounded: nothing is fetched before all of it is back',
@@ -162,7 +157,7 @@ export const boundedGuards = [
     at: 'grant.grant',
     from: 'disown(B)\n    inspectBy',
     to: 'inspectBy',
-    tests: STEPS,
+    tests: ['integration/bounded-steps'],
   },
   {
     guard: 'bounded: one end removes a part of what is kept beyond the count',
@@ -170,7 +165,7 @@ export const boundedGuards = [
     at: 'end-job.endJob',
     from: '  opts = boundCount(B, status, opts)\n',
     to: '',
-    tests: STEPS,
+    tests: ['integration/bounded-steps'],
   },
   {
     guard: 'bounded: what is kept without an end keeps nothing behind it',
@@ -178,7 +173,7 @@ export const boundedGuards = [
     at: 'retention.expirePage',
     from: 'isKept and',
     to: 'isKept then return nil end\n    if isKept and',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'bounded: what is known to be kept without an end is looked at once',
@@ -186,7 +181,7 @@ export const boundedGuards = [
     at: 'retention.expirePage',
     from: "  if behind and claimOf(B)[ENTITY] then redis.call('HSET', fence(B), 'kept:' .. state, behind) end\n",
     to: '',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'bounded: a heavy list comes in several steps',
@@ -194,7 +189,7 @@ export const boundedGuards = [
     at: 'job-views.idsIn',
     from: '4194304',
     to: '4194304000',
-    tests: STEPS,
+    tests: ['integration/bounded-steps'],
   },
   {
     guard: 'dropped: an add is not answered with a job that may be dropped',
@@ -202,7 +197,7 @@ export const boundedGuards = [
     at: 'intake.OPS.add',
     from: 'refuseDropping(B, customId, dedupKey)\n  if',
     to: 'if',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'dropped: nor is one of a bulk that is one step',
@@ -210,7 +205,7 @@ export const boundedGuards = [
     at: 'intake.MANY.addAll',
     from: '      refuseDropping(B, customId, dedupKey)\n',
     to: '',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
   {
     guard: 'dropped: nor is one in memory',
@@ -218,7 +213,7 @@ export const boundedGuards = [
     at: 'intake.knownId',
     from: '!== undefined',
     to: "=== ''",
-    tests: MEMORY,
+    tests: ['contract/memory'],
   },
   {
     guard: 'dropped: nor is a flow',
@@ -226,6 +221,6 @@ export const boundedGuards = [
     at: 'flow.knownRoot',
     from: '  refuseDropping(B, id, dedupKey)\n',
     to: '',
-    tests: DROPS,
+    tests: ['contract/redis'],
   },
 ];

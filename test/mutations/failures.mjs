@@ -1,8 +1,4 @@
 // Guards of what is told of a failure, and of what may not be thrown; for `scripts/mutation-check.mjs`.
-const FAILURE_TEXTS = ['test/unit/core/model/failure-texts.test.ts'];
-const FLOW_CONTROL = ['test/unit/core/run/flow-control.test.ts'];
-const STACK_FRAMES = ['test/unit/core/model/stack-frames.test.ts'];
-const HTTP_ERRORS = ['test/unit/nest/bus/http-errors.test.ts'];
 
 export const failureGuards = [
   {
@@ -11,7 +7,7 @@ export const failureGuards = [
     at: 'error-text.isKindOf',
     from: 'prototype = Object.getPrototypeOf(prototype)',
     to: 'break',
-    tests: FAILURE_TEXTS,
+    tests: ['unit/core/model/failure-texts'],
   },
   {
     guard: 'a code alone makes no error of this library',
@@ -19,7 +15,7 @@ export const failureGuards = [
     at: 'retry.isUnrecoverable',
     from: "  if (!isInstance(error, AtomicQueuesError) && !isKindOf(error, 'AtomicQueuesError')) return false;\n",
     to: '',
-    tests: FAILURE_TEXTS,
+    tests: ['unit/core/model/failure-texts'],
   },
   {
     guard: 'errors within errors are told to a depth',
@@ -27,7 +23,7 @@ export const failureGuards = [
     at: 'failure-text.wordsOf',
     from: 'MAX_DEPTH',
     to: '8',
-    tests: FAILURE_TEXTS,
+    tests: ['unit/core/model/failure-texts'],
   },
   {
     guard: 'related errors travel in a bounded number',
@@ -35,7 +31,7 @@ export const failureGuards = [
     at: 'reply.describeThrown',
     from: 'left -= within.length',
     to: 'left--',
-    tests: FAILURE_TEXTS,
+    tests: ['unit/core/model/failure-texts'],
   },
   {
     guard: 'work on JSON ends with its bound',
@@ -43,7 +39,7 @@ export const failureGuards = [
     at: 'bounded-json.jsonWithin',
     from: 'if (left < 0) throw TOO_LARGE;',
     to: '',
-    tests: FAILURE_TEXTS,
+    tests: ['unit/core/model/failure-texts'],
   },
   {
     guard: 'a handler is told that flow control is not obeyed',
@@ -51,7 +47,7 @@ export const failureGuards = [
     at: 'run-job.runJob',
     from: 'failureOf(thrown)',
     to: 'thrown',
-    tests: FLOW_CONTROL,
+    tests: ['unit/core/run/flow-control'],
   },
   {
     guard: 'a batch handler is told that flow control is not obeyed',
@@ -59,7 +55,7 @@ export const failureGuards = [
     at: 'run-batch.runBatch',
     from: 'failureOf(why)',
     to: 'why',
-    tests: FLOW_CONTROL,
+    tests: ['unit/core/run/flow-control'],
   },
   {
     guard: 'frames fit on the line of their message',
@@ -67,7 +63,7 @@ export const failureGuards = [
     at: 'run-job.failed',
     from: 'asLine(failure.reason, MAX_LOGGED_REASON)',
     to: 'failure.reason',
-    tests: STACK_FRAMES,
+    tests: ['unit/core/model/stack-frames'],
   },
   {
     guard: 'the body of an exception is bounded',
@@ -75,7 +71,7 @@ export const failureGuards = [
     at: 'http-response.httpAnswerOf',
     from: 'jsonWithin(answer.response, MAX_RESPONSE_LENGTH',
     to: 'JSON.stringify(answer.response',
-    tests: HTTP_ERRORS,
+    tests: ['unit/nest/bus/http-errors'],
   },
   {
     guard: 'the body of an exception is no secret',
@@ -83,7 +79,7 @@ export const failureGuards = [
     at: 'http-response.httpAnswerOf',
     from: 'isSecret ? undefined : ',
     to: '',
-    tests: HTTP_ERRORS,
+    tests: ['unit/nest/bus/http-errors'],
   },
   {
     guard: 'the status of an exception is one of a failure',
@@ -91,6 +87,6 @@ export const failureGuards = [
     at: 'http-response.isStatus',
     from: '(value as number) >= 400',
     to: 'true',
-    tests: HTTP_ERRORS,
+    tests: ['unit/nest/bus/http-errors'],
   },
 ];

@@ -1,8 +1,4 @@
 // Guards of flows, in Redis; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const FLOWS = ['test/integration/flows.test.ts'];
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const flowGuards = [
   {
@@ -11,7 +7,7 @@ export const flowGuards = [
     at: 'parent.tellParent',
     from: "redis.call('LINDEX', Q .. ':wait', -1) == parent.id",
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a parent keeps its delay where its last child was removed',
@@ -19,7 +15,7 @@ export const flowGuards = [
     at: 'parent.putInPlace',
     from: 'delayMs > 0',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'who works the entity of a parent is called when its last child ends',
@@ -27,7 +23,7 @@ export const flowGuards = [
     at: 'parent.tellParent',
     from: '  onParentJoined(Q, parent.of)\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'only a parent that has joined its queue is called, and moved',
@@ -35,7 +31,7 @@ export const flowGuards = [
     at: 'parent.tellParent',
     from: "or redis.call('ZSCORE', Q .. ':waiting-children', parent.id) then",
     to: 'then',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'to a parent that has gone on without it nothing is told of a child',
@@ -43,7 +39,7 @@ export const flowGuards = [
     at: 'parent.tellParent',
     from: 'parent.counted',
     to: 'false',
-    tests: FLOWS,
+    tests: ['integration/flows'],
   },
   {
     guard: 'a parent that is to fail with its child is told why',
@@ -51,7 +47,7 @@ export const flowGuards = [
     at: 'parent.tellParent',
     from: 'failParent(parent.key)\n  onParentJoined',
     to: 'onParentJoined',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a child that was removed has failed',
@@ -59,7 +55,7 @@ export const flowGuards = [
     at: 'parent.tellParent',
     from: 'removed and parent.of',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a child that is removed tells its parent',
@@ -67,7 +63,7 @@ export const flowGuards = [
     at: 'parent.removeJob',
     from: "  tellParent(parent, 'it was removed')\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a child that ends tells its parent',
@@ -75,7 +71,7 @@ export const flowGuards = [
     at: 'finish.finishJob',
     from: '  tellParent(parent)\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'nothing is fetched before the parent of a child has its place',
@@ -83,7 +79,7 @@ export const flowGuards = [
     at: 'finish.OPS.finish',
     from: 'and not isChild(nextMs) and',
     to: 'and',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'the end of a job that has a parent says so',
@@ -91,7 +87,7 @@ export const flowGuards = [
     at: 'job-end.sequelOf',
     from: 'job.parent !== undefined',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a drop tells the parents of what it removes',
@@ -99,7 +95,7 @@ export const flowGuards = [
     at: 'drop.DROPS.remove',
     from: "  if isRead then tellParent(parent, 'it was removed') end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a drop removes parents that wait',
@@ -107,7 +103,7 @@ export const flowGuards = [
     at: 'drop',
     from: ", 'waiting-children'",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'it is known whose queue a parent is in when its fence has expired',
@@ -115,7 +111,7 @@ export const flowGuards = [
     at: 'inspect.onParentJoined',
     from: "type(word) == 'string' and word or ",
     to: '',
-    tests: FLOWS,
+    tests: ['integration/flows'],
   },
   {
     guard: 'an add that fails half-way takes the rest of its flow back',
@@ -123,7 +119,7 @@ export const flowGuards = [
     at: 'flow.addNodes',
     from: '        undo(nodes[k][2][1], nodes[k][2][9])\n',
     to: '',
-    tests: FLOWS,
+    tests: ['integration/flows'],
   },
   {
     guard: 'an add that fails half-way takes its idempotency key back',
@@ -131,7 +127,7 @@ export const flowGuards = [
     at: 'flow.addNodes',
     from: "        if nodes[k][2][10] ~= '' then redis.call('DEL', nodes[k][2][10]) end\n",
     to: '',
-    tests: FLOWS,
+    tests: ['integration/flows'],
   },
   {
     guard: 'a parent whose add is taken back waits no more',
@@ -139,7 +135,7 @@ export const flowGuards = [
     at: 'add-job.undo',
     from: "  pcall(redis.call, 'ZREM', B .. ':waiting-children', id)\n",
     to: '',
-    tests: FLOWS,
+    tests: ['integration/flows'],
   },
   {
     guard: 'a flow for which an entity has no room adds nothing',
@@ -147,7 +143,7 @@ export const flowGuards = [
     at: 'flow.obstacle',
     from: "      if room[B] < 0 then return {'FULL', i} end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'parents that wait take room',
@@ -155,7 +151,7 @@ export const flowGuards = [
     at: 'intake.pendingOf',
     from: " + redis.call('ZCARD', B .. ':waiting-children')",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an id that another job has is refused',
@@ -163,7 +159,7 @@ export const flowGuards = [
     at: 'flow.obstacle',
     from: 'inSomeState(B, id)',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a flow of a known root adds nothing',
@@ -171,7 +167,7 @@ export const flowGuards = [
     at: 'flow.MANY.addFlow',
     from: "  if known then return {'KNOWN', known} end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a job that is no flow is no known root',
@@ -179,7 +175,7 @@ export const flowGuards = [
     at: 'flow.MANY.addFlow',
     from: "  if isOther then return {'TAKEN', 1} end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a parent does not wait for a child that is tried again after it has joined its queue',
@@ -187,7 +183,7 @@ export const flowGuards = [
     at: 'end-job.endJob',
     from: "r == -4 and childrenOf(B .. ':' .. jobId)",
     to: 'false',
-    tests: FLOWS,
+    tests: ['integration/flows'],
   },
   {
     guard: 'what children have brought is told under the claim only',
@@ -195,7 +191,7 @@ export const flowGuards = [
     at: 'flow.OPS.children',
     from: "  if not owns(B, epoch) then return {'STALE'} end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a dead letter keeps what its children have brought',
@@ -203,7 +199,7 @@ export const flowGuards = [
     at: 'move-to-dead-letters.Letters.remains',
     from: "    Letters.moveBrought(B .. ':' .. id, Letters.base(T) .. ':ending')\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a letter that is replayed has its results again',
@@ -211,7 +207,7 @@ export const flowGuards = [
     at: 'dead-letters.OPS.replay',
     from: "  Letters.moveBrought(Letters.base(T) .. ':' .. letter, B .. ':' .. id)\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a job that could not end as a dead letter keeps what its children have brought',
@@ -219,6 +215,6 @@ export const flowGuards = [
     at: 'move-to-dead-letters.Letters.moveToDeadLetters',
     from: "Letters.moveBrought(S .. ':ending', B .. ':' .. id) end",
     to: 'end',
-    tests: ['test/integration/sizes.test.ts'],
+    tests: ['integration/sizes'],
   },
 ];

@@ -1,11 +1,4 @@
 // Guards of what pods say of the types that they work; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const CORE = ['test/unit/core/pod/hosts.test.ts'];
-const RIGHTS = ['test/unit/store/redis/connection/rights.test.ts'];
-
-const _HOSTS = 'src/store/redis/lua/hosts.lua';
-const _ANNOUNCER = 'src/core/pod/announcer.ts';
-const _LOOKUP = 'src/core/pod/host-lookup.ts';
 
 export const hostsGuards = [
   {
@@ -14,7 +7,7 @@ export const hostsGuards = [
     at: 'hosts.OPS.announce',
     from: "redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', nowUs))",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a pod that takes more of a type hosts it',
@@ -22,7 +15,7 @@ export const hostsGuards = [
     at: 'hosts.OPS.areHosted',
     from: '+ #pods ',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a type that no pod works is told once',
@@ -30,7 +23,7 @@ export const hostsGuards = [
     at: 'host-lookup.onAdded',
     from: 'has(type) || this.asked.size',
     to: 'size',
-    tests: CORE,
+    tests: ['unit/core/pod/hosts'],
   },
   {
     guard: 'what Redis did not say is asked again',
@@ -38,7 +31,7 @@ export const hostsGuards = [
     at: 'host-lookup.check',
     from: '    if (isHosted === undefined) this.asked.delete(type);\n',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/pod/hosts'],
   },
   {
     guard: 'a pod that is gone is not taken for another application',
@@ -46,7 +39,7 @@ export const hostsGuards = [
     at: 'announcer.isStranger',
     from: 'times === COMPARISONS',
     to: 'true',
-    tests: CORE,
+    tests: ['unit/core/pod/hosts'],
   },
   {
     guard: 'a test process that shuts down takes back what it said, and another pod does not: living pods say the same',
@@ -54,7 +47,7 @@ export const hostsGuards = [
     at: 'announcer.stop',
     from: 'if (this.parts.testProcess !== undefined) this',
     to: 'this',
-    tests: CORE,
+    tests: ['unit/core/pod/hosts'],
   },
   {
     guard: 'a command that Redis refuses is told once',
@@ -62,6 +55,6 @@ export const hostsGuards = [
     at: 'rights.onError',
     from: ' || this.refused.has(command)',
     to: '',
-    tests: RIGHTS,
+    tests: ['unit/store/redis/connection/rights'],
   },
 ];

@@ -1,7 +1,4 @@
 // Guards of what comes in, of dead letters and of a type's pause, in Redis; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const intakeGuards = [
   {
@@ -10,7 +7,7 @@ export const intakeGuards = [
     at: 'add-job.restoreIdCounter',
     from: "  if lastId then redis.call('SET', B .. ':id', lastId) end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a fence outlives the idempotency keys of its entity',
@@ -18,7 +15,7 @@ export const intakeGuards = [
     at: 'claim.expireFence',
     from: 'moreMs, keysMs',
     to: 'moreMs',
-    tests: ['test/integration/redis-protocol.test.ts'],
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'the fence is made to outlive a key also where nobody works the entity',
@@ -26,7 +23,7 @@ export const intakeGuards = [
     at: 'add-job.extendFence',
     from: '  if not claimOf(B)[OWNER] then expireIdleFence(B) end\n',
     to: '',
-    tests: ['test/integration/redis-protocol.test.ts'],
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'ids go on where a queue was emptied between two adds of one script',
@@ -34,7 +31,7 @@ export const intakeGuards = [
     at: 'settle.noteLastId',
     from: ', lastIds[B] = nil,',
     to: ' =',
-    tests: ['test/integration/redis-protocol.test.ts'],
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'ids go on where a schedule makes the first job of a queue',
@@ -42,7 +39,7 @@ export const intakeGuards = [
     at: 'schedules.OPS.schedule',
     from: "  if redis.call('EXISTS', B .. ':id') == 0 then restoreIdCounter(B) end\n",
     to: '',
-    tests: ['test/integration/redis-protocol.test.ts'],
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'a fence that is new where an entity is settled expires',
@@ -50,7 +47,7 @@ export const intakeGuards = [
     at: 'settle.noteLastId',
     from: '  if not isFenced then expireFence(B, 0) end\n',
     to: '',
-    tests: ['test/integration/redis-protocol.test.ts'],
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'the next run of a schedule takes no room',
@@ -58,7 +55,7 @@ export const intakeGuards = [
     at: 'intake.pendingOf',
     from: " - redis.call('ZCARD', B .. ':repeat')",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an add beyond the bound is refused',
@@ -66,7 +63,7 @@ export const intakeGuards = [
     at: 'intake.OPS.add',
     from: 'pendingOf(B) >= tonumber(maxPending)',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'what is known already needs no room',
@@ -74,7 +71,7 @@ export const intakeGuards = [
     at: 'intake.OPS.add',
     from: 'and isNew(B, customId, dedupKey) then',
     to: 'then',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'jobs for later count as a backlog',
@@ -82,7 +79,7 @@ export const intakeGuards = [
     at: 'intake.pendingOf',
     from: " + redis.call('ZCARD', B .. ':delayed')",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a bulk for which there is no room adds nothing',
@@ -90,7 +87,7 @@ export const intakeGuards = [
     at: 'intake.MANY.addAll',
     from: "      if room[B] < 0 then return {'FULL', i} end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a job that is buried leaves a letter',
@@ -98,7 +95,7 @@ export const intakeGuards = [
     at: 'finish.finishJob',
     from: "    if was then Letters.moveToDeadLetters(B, jobId, was, ok and (type(r) ~= 'number' or r >= 0)) end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a job is buried once',
@@ -106,7 +103,7 @@ export const intakeGuards = [
     at: 'finish.finishJob',
     from: "ok and (type(r) ~= 'number' or r >= 0)",
     to: 'true',
-    tests: ['test/integration/resent-ends.test.ts'],
+    tests: ['integration/resent-ends'],
   },
   {
     guard: 'a letter is replayed once',
@@ -114,7 +111,7 @@ export const intakeGuards = [
     at: 'dead-letters.OPS.replay',
     from: 'Letters.remove(T, letter)\n  keepQueueAlive',
     to: 'keepQueueAlive',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a replay wakes the owner, or calls for one',
@@ -122,7 +119,7 @@ export const intakeGuards = [
     at: 'dead-letters.OPS.replay',
     from: '  inspectNow(B, T, I)\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a replayed job has none of the ids it came with',
@@ -130,7 +127,7 @@ export const intakeGuards = [
     at: 'dead-letters.OPS.replay',
     from: 'opts.de,',
     to: 'opts.none,',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'nothing is fetched of a type that is paused',
@@ -138,7 +135,7 @@ export const intakeGuards = [
     at: 'take.take',
     from: ' or isPausedByType(B)',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a look leaves an entity of a type that is paused',
@@ -146,7 +143,7 @@ export const intakeGuards = [
     at: 'settle.isPaused',
     from: 'or isPausedByType(B) end',
     to: 'end',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a renewal wakes nobody of a type that is paused',
@@ -154,7 +151,7 @@ export const intakeGuards = [
     at: 'renewal.isKicked',
     from: 'or isTypePaused(T) or',
     to: 'or',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a resume of a type wakes its owners, and calls for others',
@@ -162,7 +159,7 @@ export const intakeGuards = [
     at: 'control.OPS.tellOfType',
     from: 'else inspectNow(all[k], T, all[k + 1]) end',
     to: 'end',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a pause of a type recalls its owners',
@@ -170,7 +167,7 @@ export const intakeGuards = [
     at: 'control.OPS.tellOfType',
     from: "recall(all[k], T, all[k + 1], 'pause') else",
     to: 'else',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'who drops what waits recalls the owner',
@@ -178,7 +175,7 @@ export const intakeGuards = [
     at: 'drop-jobs.dropFetched',
     from: "recall(B, T, I, 'drop') end",
     to: 'end',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'what was fetched before a drop is not put back',
@@ -186,7 +183,7 @@ export const intakeGuards = [
     at: 'give-back.pendingDrop',
     from: "claim[RECALL] ~= 'drop' or redis.call('EXISTS', B .. ':active') == 0",
     to: 'true',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a pause does not take a drop back',
@@ -194,7 +191,7 @@ export const intakeGuards = [
     at: 'wake-ups.recall',
     from: "claim[RECALL] == 'drop' and 'drop' or why",
     to: 'why',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a recalled owner is given nothing new',
@@ -202,7 +199,7 @@ export const intakeGuards = [
     at: 'take.take',
     from: 'or claimOf(B)[RECALL] or',
     to: 'or',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'the end of a job brings a recalled owner nothing new',
@@ -210,6 +207,6 @@ export const intakeGuards = [
     at: 'finish.OPS.finish',
     from: ' and not claimOf(B)[RECALL]',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
 ];

@@ -1,6 +1,4 @@
 // Guards of steps that are stopped half-way, and of texts and fields that would stop one; for `scripts/mutation-check.mjs`.
-const INTERRUPTED_STEPS = ['test/integration/interrupted-steps.test.ts'];
-const HALF_SURROGATES = ['test/unit/core/model/half-surrogates.test.ts'];
 
 export const interruptedStepGuards = [
   {
@@ -9,7 +7,7 @@ export const interruptedStepGuards = [
     at: 'outcome.refusalOf',
     from: 'half\n',
     to: 'half && false\n',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'a write of ours counts as one',
@@ -17,7 +15,7 @@ export const interruptedStepGuards = [
     at: 'sources.notingWrites',
     from: 'READS.has(command)',
     to: 'true',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'a body of BullMQ counts as one that writes',
@@ -25,7 +23,7 @@ export const interruptedStepGuards = [
     at: 'compose.composeDispatcher',
     from: 'nhasWritten = true\\n',
     to: 'n',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'what Redis refuses before its first write was not executed',
@@ -33,7 +31,7 @@ export const interruptedStepGuards = [
     at: 'head.attempt',
     from: 'hasWritten and not isRefused(why)',
     to: 'hasWritten',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'an add that was taken back has not written',
@@ -41,7 +39,7 @@ export const interruptedStepGuards = [
     at: 'add-job.addOnce',
     from: '  hasWritten = hadWritten\n',
     to: '',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'an end that was stopped half-way calls the parent when it comes again',
@@ -49,7 +47,7 @@ export const interruptedStepGuards = [
     at: 'parent.tellParent',
     from: '    if not removed then tellAgain(parent) end\n',
     to: '',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'an end that comes again knows its parent where its hash is gone',
@@ -57,7 +55,7 @@ export const interruptedStepGuards = [
     at: 'finish.finishJob',
     from: 'jobId, string.sub(nextMs, 7)',
     to: 'jobId',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'an end that comes again tells nothing to a parent that has started',
@@ -65,7 +63,7 @@ export const interruptedStepGuards = [
     at: 'parent.tellAgain',
     from: " or redis.call('HEXISTS', parent.key, 'ats') == 1",
     to: '',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'a child whose field of its parent is damaged has it mended',
@@ -73,7 +71,7 @@ export const interruptedStepGuards = [
     at: 'parent.parentIn',
     from: '    if key then return mendParent(child, key) end\n',
     to: '',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'half a surrogate pair in what is stored is read',
@@ -81,7 +79,7 @@ export const interruptedStepGuards = [
     at: 'head.tableOf',
     from: 'not ok',
     to: 'false',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'what is no JSON is an empty table',
@@ -89,7 +87,7 @@ export const interruptedStepGuards = [
     at: 'head.tableOf',
     from: "ok and type(value) == 'table' and value or {}",
     to: 'value',
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'what is buried says whose it is where its claim does not',
@@ -97,7 +95,7 @@ export const interruptedStepGuards = [
     at: 'move-to-dead-letters.Letters.remains',
     from: 'entityOf(B',
     to: "string.match(claimOf(B)[ENTITY], '^([^:]+):(.+)$'",
-    tests: INTERRUPTED_STEPS,
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'an entity id with half a surrogate pair is refused',
@@ -105,7 +103,7 @@ export const interruptedStepGuards = [
     at: 'entity.entityId',
     from: '!text.isWellFormed()',
     to: 'false',
-    tests: HALF_SURROGATES,
+    tests: ['unit/core/model/half-surrogates'],
   },
   {
     guard: 'the name of a job with half a surrogate pair is refused',
@@ -113,7 +111,7 @@ export const interruptedStepGuards = [
     at: 'enqueuer.encoded',
     from: '!name.isWellFormed()',
     to: 'false',
-    tests: HALF_SURROGATES,
+    tests: ['unit/core/model/half-surrogates'],
   },
   {
     guard: 'the id of a schedule with half a surrogate pair is refused',
@@ -121,7 +119,7 @@ export const interruptedStepGuards = [
     at: 'schedule-checks.checkSchedule',
     from: '!id.isWellFormed()',
     to: 'false',
-    tests: HALF_SURROGATES,
+    tests: ['unit/core/model/half-surrogates'],
   },
   {
     guard: 'an envelope is well-formed before it is sent',
@@ -129,6 +127,6 @@ export const interruptedStepGuards = [
     at: 'envelope.writeEnvelope',
     from: 'wellFormedJson(JSON.stringify(envelope)',
     to: 'JSON.stringify(envelope',
-    tests: HALF_SURROGATES,
+    tests: ['unit/core/model/half-surrogates'],
   },
 ];

@@ -1,9 +1,4 @@
 // Guards of keys and schedules whose job has lost its hash, and of what meets seldom; for `scripts/mutation-check.mjs`.
-const LOST = ['test/integration/lost-hashes.test.ts'];
-const EDGES = ['test/contract/edges.test.ts'];
-const LATE = ['test/unit/core/work/late-start.test.ts'];
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const lostHashGuards = [
   {
@@ -12,7 +7,7 @@ export const lostHashGuards = [
     at: 'known-jobs.knownBy',
     from: 'isLost(B, id, dedupKey)',
     to: 'false',
-    tests: LOST,
+    tests: ['integration/lost-hashes'],
   },
   {
     guard: 'the key of a job that has ended stays',
@@ -20,7 +15,7 @@ export const lostHashGuards = [
     at: 'known-jobs.isLost',
     from: 'Lost.has(B, id)',
     to: 'true',
-    tests: LOST,
+    tests: ['integration/lost-hashes'],
   },
   {
     guard: 'a lost job that has failed is remembered',
@@ -28,7 +23,7 @@ export const lostHashGuards = [
     at: 'finish.finishJob',
     from: '    Lost.add(B, jobId)\n',
     to: '',
-    tests: LOST,
+    tests: ['integration/lost-hashes'],
   },
   {
     guard: 'a lost job that was given back is remembered',
@@ -36,7 +31,7 @@ export const lostHashGuards = [
     at: 'give-back.giveBack',
     from: '        Lost.add(B, id)\n',
     to: '',
-    tests: LOST,
+    tests: ['integration/lost-hashes'],
   },
   {
     guard: 'a lost job whose key has made way is forgotten',
@@ -44,7 +39,7 @@ export const lostHashGuards = [
     at: 'known-jobs.knownBy',
     from: '  Lost.forget(B, id)\n',
     to: '',
-    tests: LOST,
+    tests: ['integration/lost-hashes'],
   },
   {
     guard: 'a run without a hash tells when its schedule runs next',
@@ -52,7 +47,7 @@ export const lostHashGuards = [
     at: 'advance-schedule.asRun',
     from: "string.sub(jobId, 1, 7) ~= 'repeat:'",
     to: 'true',
-    tests: LOST,
+    tests: ['integration/lost-hashes'],
   },
   {
     guard: 'the end of a run without a hash is of its schedule',
@@ -60,7 +55,7 @@ export const lostHashGuards = [
     at: 'advance-schedule.advance',
     from: '  id = id or scheduleOf(jobId)\n',
     to: '',
-    tests: LOST,
+    tests: ['integration/lost-hashes'],
   },
   {
     guard: 'a schedule keeps its envelope without its run',
@@ -68,7 +63,7 @@ export const lostHashGuards = [
     at: 'advance-schedule.advance',
     from: "  envelope = envelope or redis.call('HGET', key, 'aq')\n",
     to: '',
-    tests: LOST,
+    tests: ['integration/lost-hashes'],
   },
   {
     guard: 'looks for a free time of a schedule grow',
@@ -76,7 +71,7 @@ export const lostHashGuards = [
     at: 'advance-schedule.skipTaken',
     from: '+ 1\n',
     to: '+ 1\n    if looks > 32 then break end\n',
-    tests: LOST,
+    tests: ['integration/lost-hashes'],
   },
   {
     guard: 'a parent whose last child was removed keeps its priority',
@@ -84,7 +79,7 @@ export const lostHashGuards = [
     at: 'parent.putInPlace',
     from: 'rank > 0',
     to: 'false',
-    tests: EDGES,
+    tests: ['contract/edges'],
   },
   {
     guard: 'only a look gives up a claim that has lapsed',
@@ -92,7 +87,7 @@ export const lostHashGuards = [
     at: 'inspect.inspectNow',
     from: 'claim[OWNER]',
     to: 'false',
-    tests: EDGES,
+    tests: ['contract/edges'],
   },
   {
     guard: 'in memory only a look gives up a claim that has lapsed',
@@ -100,7 +95,7 @@ export const lostHashGuards = [
     at: 'server.lookNow',
     from: 'if (entity.owner) this.lowerDue(entity, this.now());\n      else this',
     to: 'this',
-    tests: EDGES,
+    tests: ['contract/edges'],
   },
   {
     guard: 'what was given back has used up no start',
@@ -108,7 +103,7 @@ export const lostHashGuards = [
     at: 'give-back.giveBackUnstarted',
     from: '  if #back > 0 then refund(B, back) end\n',
     to: '',
-    tests: EDGES,
+    tests: ['contract/edges'],
   },
   {
     guard: 'what a job that blocks has failed with goes with it',
@@ -116,7 +111,7 @@ export const lostHashGuards = [
     at: 'job-end.withoutReply',
     from: "'thrown' in outcome",
     to: 'false',
-    tests: EDGES,
+    tests: ['contract/edges'],
   },
   {
     guard: 'what a job has failed with is forgotten when it is tried again',
@@ -124,7 +119,7 @@ export const lostHashGuards = [
     at: 'control.OPS.unblock',
     from: ", 'thrown'",
     to: '',
-    tests: EDGES,
+    tests: ['contract/edges'],
   },
   {
     guard: 'a key that is never known makes no fence that lasts',
@@ -132,7 +127,7 @@ export const lostHashGuards = [
     at: 'add-job.addOnce',
     from: '= id end\n',
     to: "= id end\n    if dedupKey ~= '' then extendFence(B, opts) end\n",
-    tests: ['test/integration/interrupted-steps.test.ts'],
+    tests: ['integration/interrupted-steps'],
   },
   {
     guard: 'nothing starts once handlers were told to stop',
@@ -140,7 +135,7 @@ export const lostHashGuards = [
     at: 'lease.untilValid',
     from: '!this.reason)',
     to: '!(this.reason instanceof StaleClaimError))',
-    tests: LATE,
+    tests: ['unit/core/work/late-start'],
   },
   {
     guard: 'a job that was told not to start is no try',
@@ -148,7 +143,7 @@ export const lostHashGuards = [
     at: 'run-batch.runBatch',
     from: '    if (isInstance(error, NotStarted)) throw error;\n',
     to: '',
-    tests: LATE,
+    tests: ['unit/core/work/late-start'],
   },
   {
     guard: 'in memory a job for later makes way for one that replaces it',
@@ -156,6 +151,6 @@ export const lostHashGuards = [
     at: 'intake.takeIn',
     from: ' && !this.replaces(job, entity, known)',
     to: '',
-    tests: EDGES,
+    tests: ['contract/edges'],
   },
 ];

@@ -1,11 +1,4 @@
 // Guards of mailboxes, of many waiting calls and of deadlocks; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const MEMORY = ['test/contract/memory.test.ts'];
-const MANY = ['test/unit/core/calls/many-pending-calls.test.ts'];
-const DEADLOCKS = ['test/unit/core/calls/deadlocks.test.ts'];
-
-const _CALLS = 'src/core/calls/pending-calls.ts';
-const _INQUIRY = 'src/core/calls/inquiry.ts';
 
 export const mailboxGuards = [
   {
@@ -14,7 +7,7 @@ export const mailboxGuards = [
     at: 'pending-calls.call',
     from: 'this.calls.size >= MAX_WAITING_CALLS',
     to: 'false',
-    tests: MANY,
+    tests: ['unit/core/calls/many-pending-calls'],
   },
   {
     guard: 'calls that end together do so in several turns of the event loop',
@@ -22,7 +15,7 @@ export const mailboxGuards = [
     at: 'pending-calls.inTurns',
     from: 'index > 0 && index % MAX_ENDS_PER_TURN === 0',
     to: 'false',
-    tests: MANY,
+    tests: ['unit/core/calls/many-pending-calls'],
   },
   {
     guard: 'a round asks after so many calls',
@@ -30,7 +23,7 @@ export const mailboxGuards = [
     at: 'inquiry.due',
     from: ' && due.push(call) === MAX_PER_ROUND) break',
     to: ') due.push(call)',
-    tests: MANY,
+    tests: ['unit/core/calls/many-pending-calls'],
   },
   {
     guard: 'those are asked after first that were asked after longest ago',
@@ -38,7 +31,7 @@ export const mailboxGuards = [
     at: 'inquiry.putLast',
     from: '    calls.delete(call.id);\n    calls.set(call.id, call);\n',
     to: '',
-    tests: MANY,
+    tests: ['unit/core/calls/many-pending-calls'],
   },
   {
     guard: 'an answer that was dropped is no removed job',
@@ -46,7 +39,7 @@ export const mailboxGuards = [
     at: 'pending-calls.deliver',
     from: 'for (const other of this.calls.values()) other.onOverflow()',
     to: 'void 0',
-    tests: MANY,
+    tests: ['unit/core/calls/many-pending-calls'],
   },
   {
     guard: 'a full mailbox says so',
@@ -54,7 +47,7 @@ export const mailboxGuards = [
     at: 'reply-mailbox.post',
     from: 'entries == CORE.MAX_UNREAD',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a full mailbox takes no more',
@@ -62,7 +55,7 @@ export const mailboxGuards = [
     at: 'reply-mailbox.post',
     from: '  if entries > CORE.MAX_UNREAD then return end\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a text that has no room in a mailbox is left out',
@@ -70,7 +63,7 @@ export const mailboxGuards = [
     at: 'reply-mailbox.post',
     from: '#text * (entries + 1) > CORE.MAX_MAILBOX_BYTES',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'the bounds of a mailbox hold in memory, too',
@@ -78,7 +71,7 @@ export const mailboxGuards = [
     at: 'mailbox.isTooLong',
     from: 'bytes > SHORT_TEXT && bytes * (entries + 1) > MAX_MAILBOX_BYTES',
     to: 'false',
-    tests: MEMORY,
+    tests: ['contract/memory'],
   },
   {
     guard: 'a call is refused only where each wait of the circle goes on',
@@ -86,7 +79,7 @@ export const mailboxGuards = [
     at: 'deadlock.refuseCircle',
     from: 'over.length === 0',
     to: 'over',
-    tests: DEADLOCKS,
+    tests: ['unit/core/calls/deadlocks'],
   },
   {
     guard: 'a call whose handler has ended is no wait',
@@ -94,7 +87,7 @@ export const mailboxGuards = [
     at: 'pending-calls.isHeld',
     from: 'handler?.hasEnded === false',
     to: 'handler !== undefined',
-    tests: DEADLOCKS,
+    tests: ['unit/core/calls/deadlocks'],
   },
   {
     guard: 'a pod that does not answer does not wait',
@@ -102,7 +95,7 @@ export const mailboxGuards = [
     at: 'liveness.ask',
     from: ' () => answered(false))',
     to: ' () => answered(true))',
-    tests: DEADLOCKS,
+    tests: ['unit/core/calls/deadlocks'],
   },
   {
     guard: 'a call that ends while others are asked enqueues nothing',
@@ -110,6 +103,6 @@ export const mailboxGuards = [
     at: 'pending-calls.send',
     from: 'this.calls.has(call.id) ? added() : undefined',
     to: 'added()',
-    tests: DEADLOCKS,
+    tests: ['unit/core/calls/deadlocks'],
   },
 ];

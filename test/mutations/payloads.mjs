@@ -1,15 +1,6 @@
 // Guards of payloads: codecs, validation, bounds; for `scripts/mutation-check.mjs`.
-const CODECS = ['test/unit/core/payload/codecs.test.ts'];
-const PAYLOADS = ['test/unit/core/payload/payloads.test.ts'];
-const VALIDATION = ['test/unit/nest/handlers/validation.test.ts'];
-const FLOWS = ['test/unit/core/payload/flow-payloads.test.ts'];
-const ANSWERS = ['test/unit/core/calls/reply-payloads.test.ts'];
-const BATCHES = ['test/unit/core/payload/batch-payloads.test.ts'];
-const REDIS = ['test/integration/payloads.test.ts'];
 
-const VALUES = ['test/unit/core/payload/json-values.test.ts'];
-const IGNORED = ['test/unit/core/payload/ignored-rejections.test.ts'];
-const RULE = { cites: 'payloads, values', file: 'src/core/payload/json-values.ts', tests: VALUES };
+const RULE = { cites: 'payloads, values', tests: ['unit/core/payload/json-values'] };
 
 export const payloadGuards = [
   {
@@ -102,7 +93,7 @@ export const payloadGuards = [
     at: 'ignored-rejections.ignoreRejection',
     from: 'Promise.prototype.then.call(value, undefined, () => {});',
     to: '',
-    tests: IGNORED,
+    tests: ['unit/core/payload/ignored-rejections'],
   },
   {
     ...RULE,
@@ -110,7 +101,7 @@ export const payloadGuards = [
     at: 'json-values.jsonText',
     from: 'ignoreRejections([value, refusal.holders]);',
     to: '',
-    tests: IGNORED,
+    tests: ['unit/core/payload/ignored-rejections'],
   },
   {
     guard: 'values: a payload behind the one that is refused is dropped, too',
@@ -118,7 +109,7 @@ export const payloadGuards = [
     at: 'sender.dropping',
     from: '    ignoreRejections(payloads);\n',
     to: '',
-    tests: IGNORED,
+    tests: ['unit/core/payload/ignored-rejections'],
   },
   {
     guard: 'values: a result that comes too late is dropped',
@@ -126,7 +117,7 @@ export const payloadGuards = [
     at: 'run-limit.within',
     from: 'running?.then(ignoreRejections, () => {});',
     to: '',
-    tests: IGNORED,
+    tests: ['unit/core/payload/ignored-rejections'],
   },
   {
     guard: 'values: a result follows the rule of payloads',
@@ -134,7 +125,7 @@ export const payloadGuards = [
     at: 'open-payload.encodeResult',
     from: 'storedText(codec, result',
     to: 'JSON.stringify(result',
-    tests: VALUES,
+    tests: ['unit/core/payload/json-values'],
   },
   {
     guard: 'values: no payload is null',
@@ -142,7 +133,7 @@ export const payloadGuards = [
     at: 'payload.encodePayload',
     from: "data === null ? 'null' : ",
     to: '',
-    tests: VALUES,
+    tests: ['unit/core/payload/json-values'],
   },
   {
     guard: 'values: what a handler reports of its progress follows the rule of payloads',
@@ -150,7 +141,7 @@ export const payloadGuards = [
     at: 'native-job.guardedBackend',
     from: 'JSON.parse(encodeProgress(progress',
     to: '(((value: object, _: string) => value)(progress as object',
-    tests: ['test/integration/values.test.ts'],
+    tests: ['integration/values'],
   },
   {
     guard: 'the error of a codec within one that is secret has no cause',
@@ -158,7 +149,7 @@ export const payloadGuards = [
     at: 'payload.encodedText',
     from: 'new UnserializableDataError(error.message)',
     to: 'error',
-    tests: CODECS,
+    tests: ['unit/core/payload/codecs'],
   },
   {
     guard: 'a job of a codec that this pod does not know is left for those that do',
@@ -166,7 +157,7 @@ export const payloadGuards = [
     at: 'run-job.missingCapability',
     from: 'job.envelope',
     to: '{}',
-    tests: PAYLOADS,
+    tests: ['unit/core/payload/payloads'],
   },
   {
     guard: 'what a codec has written carries its name',
@@ -174,7 +165,7 @@ export const payloadGuards = [
     at: 'enqueuer.encoded',
     from: 'sealedBy(codec, context)',
     to: 'context',
-    tests: PAYLOADS,
+    tests: ['unit/core/payload/payloads'],
   },
   {
     guard: 'a job is read by the codec it was written with',
@@ -182,7 +173,7 @@ export const payloadGuards = [
     at: 'open-payload.openJob',
     from: 'decodePayload(parts.codecs, job.envelope, job.data)',
     to: 'job.data',
-    tests: PAYLOADS,
+    tests: ['unit/core/payload/payloads'],
   },
   {
     guard: 'a result is written by the codec of its job',
@@ -190,7 +181,7 @@ export const payloadGuards = [
     at: 'open-payload.resultAsText',
     from: 'codecs.of(envelope)',
     to: 'jsonCodec',
-    tests: PAYLOADS,
+    tests: ['unit/core/payload/payloads'],
   },
   {
     guard: 'what can’t be read is not tried again',
@@ -198,7 +189,7 @@ export const payloadGuards = [
     at: 'retry.FINAL',
     from: "  'PAYLOAD_UNREADABLE',\n",
     to: '',
-    tests: PAYLOADS,
+    tests: ['unit/core/payload/payloads'],
   },
   {
     guard: 'what is invalid before the run is not tried again',
@@ -206,7 +197,7 @@ export const payloadGuards = [
     at: 'retry.isUnrecoverable',
     from: " || (code === 'VALIDATION_FAILED' && readProperty(error, 'stage') === 'run')",
     to: '',
-    tests: VALIDATION,
+    tests: ['unit/nest/handlers/validation'],
   },
   {
     guard: 'what a handler enqueues is its own matter',
@@ -214,7 +205,7 @@ export const payloadGuards = [
     at: 'retry.isUnrecoverable',
     from: " && readProperty(error, 'stage') === 'run'",
     to: '',
-    tests: VALIDATION,
+    tests: ['unit/nest/handlers/validation'],
   },
   {
     guard: 'a schema that waits is refused at enqueue',
@@ -222,7 +213,7 @@ export const payloadGuards = [
     at: 'validation.schemaValidator',
     from: 'if (!isPromise(result)) return verdictOf(result',
     to: 'return verdictOf(result as SchemaResult',
-    tests: VALIDATION,
+    tests: ['unit/nest/handlers/validation'],
   },
   {
     guard: 'a job is checked before the run',
@@ -230,7 +221,7 @@ export const payloadGuards = [
     at: 'open-payload.openJob',
     from: 'return validator',
     to: 'return !validator',
-    tests: VALIDATION,
+    tests: ['unit/nest/handlers/validation'],
   },
   {
     guard: 'a subclass has no schema of its class',
@@ -238,7 +229,7 @@ export const payloadGuards = [
     at: 'validators.of',
     from: "getOwnMetadata(target, 'schema'",
     to: "Reflect.getMetadata('atomic-queues:schema', target",
-    tests: VALIDATION,
+    tests: ['unit/nest/handlers/validation'],
   },
   {
     guard: 'under a codec that is secret only paths are told',
@@ -246,7 +237,7 @@ export const payloadGuards = [
     at: 'validation.accepted',
     from: '? verdict.issues',
     to: '&& !verdict.issues ? []',
-    tests: VALIDATION,
+    tests: ['unit/nest/handlers/validation'],
   },
   {
     guard: 'of what a codec throws only the kind is told',
@@ -254,7 +245,7 @@ export const payloadGuards = [
     at: 'payload.decodeBy',
     from: 'kindOfThrown(error)',
     to: 'error',
-    tests: CODECS,
+    tests: ['unit/core/payload/codecs'],
   },
   {
     guard: 'the error of a codec that is secret has no cause',
@@ -262,7 +253,7 @@ export const payloadGuards = [
     at: 'payload.encodedText',
     from: 'codec.isSecret ? undefined : ',
     to: '',
-    tests: CODECS,
+    tests: ['unit/core/payload/codecs'],
   },
   {
     guard: 'what a codec gives is JSON, and no date that becomes text',
@@ -270,7 +261,7 @@ export const payloadGuards = [
     at: 'payload.encodedText',
     from: "encoded, 'onlyJson'",
     to: 'encoded',
-    tests: CODECS,
+    tests: ['unit/core/payload/codecs'],
   },
   {
     guard: 'what a handler puts in place of its data is written by its codec',
@@ -278,7 +269,7 @@ export const payloadGuards = [
     at: 'native-job.guardedBackend',
     from: 'JSON.parse(payload.encode(data))',
     to: 'data',
-    tests: REDIS,
+    tests: ['integration/payloads'],
   },
   {
     guard: 'a payload is bounded',
@@ -286,7 +277,7 @@ export const payloadGuards = [
     at: 'payload.checkSize',
     from: 'maxPayloadBytes,',
     to: 'maxPayloadBytes * 1000,',
-    tests: PAYLOADS,
+    tests: ['unit/core/payload/payloads'],
   },
   {
     guard: 'a result is bounded',
@@ -294,7 +285,7 @@ export const payloadGuards = [
     at: 'open-payload.resultAsText',
     from: '!isLargerThan(value, Math.min(maxResultBytes, left))',
     to: 'maxResultBytes',
-    tests: PAYLOADS,
+    tests: ['unit/core/payload/payloads'],
   },
   {
     guard: 'a codec and a context share an envelope',
@@ -302,7 +293,7 @@ export const payloadGuards = [
     at: 'codec.sealedBy',
     from: '...envelope, codec',
     to: 'codec',
-    tests: FLOWS,
+    tests: ['unit/core/payload/flow-payloads'],
   },
   {
     guard: 'a parent remembers the codecs of its children',
@@ -310,7 +301,7 @@ export const payloadGuards = [
     at: 'flow.withChildren',
     from: 'envelope?.codec === undefined',
     to: 'envelope',
-    tests: FLOWS,
+    tests: ['unit/core/payload/flow-payloads'],
   },
   {
     guard: 'what a child has returned is read by its codec',
@@ -318,7 +309,7 @@ export const payloadGuards = [
     at: 'payload.decodeResult',
     from: "if (child === undefined || outcome.kind === 'failed') return",
     to: 'return',
-    tests: FLOWS,
+    tests: ['unit/core/payload/flow-payloads'],
   },
   {
     guard: 'a parent is left for pods that can read what its children have returned',
@@ -326,7 +317,7 @@ export const payloadGuards = [
     at: 'codec.unknownOf',
     from: 'children === undefined || !Array.isArray(children)',
     to: 'true',
-    tests: FLOWS,
+    tests: ['unit/core/payload/flow-payloads'],
   },
   {
     guard: 'an answer is read by the codec of its job, which may be another’s',
@@ -334,7 +325,7 @@ export const payloadGuards = [
     at: 'pending-call.onFound',
     from: 'isOwn ? this.request.codec : codec',
     to: 'this.request.codec',
-    tests: ANSWERS,
+    tests: ['unit/core/calls/reply-payloads'],
   },
   {
     guard: 'an answer is read by the codec that its call has written with',
@@ -342,7 +333,7 @@ export const payloadGuards = [
     at: 'pending-calls.check',
     from: 'sealedBy(codec, undefined)?.codec',
     to: 'undefined && codec',
-    tests: ANSWERS,
+    tests: ['unit/core/calls/reply-payloads'],
   },
   {
     guard: 'whoever waits for an invalid job of a batch is in its chain',
@@ -350,7 +341,7 @@ export const payloadGuards = [
     at: 'run-batch.runBatch',
     from: ' batch.jobs)',
     to: ' opened)',
-    tests: ANSWERS,
+    tests: ['unit/core/calls/reply-payloads'],
   },
   {
     guard: 'batches: what can’t be read, or is invalid, does not fail the others',
@@ -358,7 +349,7 @@ export const payloadGuards = [
     at: 'run-batch.openAll',
     from: 'failures.set(job.id, end.reason);\n    return []',
     to: 'throw end.reason',
-    tests: BATCHES,
+    tests: ['unit/core/payload/batch-payloads'],
   },
   {
     guard: 'batches: what is invalid has failed',
@@ -366,7 +357,7 @@ export const payloadGuards = [
     at: 'run-batch.openAll',
     from: '    failures.set(job.id, end.reason);\n',
     to: '',
-    tests: BATCHES,
+    tests: ['unit/core/payload/batch-payloads'],
   },
   {
     guard: 'batches: a job of a codec that this pod does not know is in none',
@@ -374,7 +365,7 @@ export const payloadGuards = [
     at: 'batch-collector.countAlike',
     from: ' || !this.isReadable(job)',
     to: '',
-    tests: BATCHES,
+    tests: ['unit/core/payload/batch-payloads'],
   },
   {
     guard: 'batches: one that can’t be read waits for no others',
@@ -382,6 +373,6 @@ export const payloadGuards = [
     at: 'fetch-plan.batchStep',
     from: 'isRecovering || (first !== undefined && !isReadable(first))',
     to: 'isRecovering',
-    tests: BATCHES,
+    tests: ['unit/core/payload/batch-payloads'],
   },
 ];

@@ -1,12 +1,4 @@
 // Guards of jobs and of the calls that carry them, in Redis; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const PROTOCOL = ['test/integration/redis-protocol.test.ts'];
-const CLAIMS = ['test/integration/races-claims.test.ts'];
-const QUEUE = ['test/integration/races-queue.test.ts'];
-const CHANNEL = ['test/unit/store/redis/connection/channel.test.ts'];
-const _MINE = "if not owns(B, epoch) then return {'STALE'} end\n";
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const queueGuards = [
   {
@@ -15,7 +7,7 @@ export const queueGuards = [
     at: 'touch.OPS.touch',
     from: "if not owns(B, epoch) then return {'STALE'} end\n",
     to: '',
-    tests: PROTOCOL,
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'EARLY: no end overtakes an older one',
@@ -23,7 +15,7 @@ export const queueGuards = [
     at: 'finish.OPS.finish',
     from: "if ordered == '1' and overtakes(B, jobId, kept) then return {'EARLY'} end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a lock that expired or was stolen is set anew',
@@ -31,7 +23,7 @@ export const queueGuards = [
     at: 'end-job.endJob',
     from: 'r == -2 or r == -6',
     to: 'false',
-    tests: PROTOCOL,
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'the end of a job that is gone leaves nothing in active',
@@ -39,7 +31,7 @@ export const queueGuards = [
     at: 'finish.finishJob',
     from: "type(r) == 'number' and (r == -1 or r == -3)",
     to: 'false',
-    tests: PROTOCOL,
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'giveBack keeps the order',
@@ -47,7 +39,7 @@ export const queueGuards = [
     at: 'give-back.giveBack',
     from: 'RPUSH',
     to: 'LPUSH',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'giveBack keeps the order, also of jobs with a priority',
@@ -55,7 +47,7 @@ export const queueGuards = [
     at: 'give-back.giveBack',
     from: '#active - position',
     to: 'position',
-    tests: PROTOCOL,
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'giveBack leaves jobs of a plain BullMQ worker alone',
@@ -63,7 +55,7 @@ export const queueGuards = [
     at: 'give-back.isForeign',
     from: "holder and string.sub(holder, 1, 3) ~= 'aq:'",
     to: 'false',
-    tests: PROTOCOL,
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'a grant keeps the events from expiring',
@@ -71,7 +63,7 @@ export const queueGuards = [
     at: 'claim.keepQueueAlive',
     from: "  redis.call('PERSIST', B .. ':events')\n",
     to: '',
-    tests: CLAIMS,
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'the events of a queue that is left without an owner do not expire',
@@ -79,7 +71,7 @@ export const queueGuards = [
     at: 'claim.keepQueueAlive',
     from: "  redis.call('PERSIST', B .. ':events')\n",
     to: '',
-    tests: CLAIMS,
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'a wreck of a job is no duplicate',
@@ -87,7 +79,7 @@ export const queueGuards = [
     at: 'add-job.addOnce',
     from: 'existed and not inSomeState(B, customId)',
     to: 'false',
-    tests: PROTOCOL,
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'an add that fails half-way is undone',
@@ -95,7 +87,7 @@ export const queueGuards = [
     at: 'add-job.addOnce',
     from: "if customId ~= '' and not existed then",
     to: 'if false then',
-    tests: QUEUE,
+    tests: ['integration/races-queue'],
   },
   {
     guard: 'an error of a call is its own',
@@ -103,7 +95,7 @@ export const queueGuards = [
     at: 'head.attempt',
     from: 'pcall(f, ',
     to: 'true, f(',
-    tests: PROTOCOL,
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'a release keeps the ids of a queue that holds jobs',
@@ -111,7 +103,7 @@ export const queueGuards = [
     at: 'settle.settle',
     from: 'kept == 0 and metaIsOurs',
     to: 'metaIsOurs',
-    tests: QUEUE,
+    tests: ['integration/races-queue'],
   },
   {
     guard: 'a release keeps what a person has set',
@@ -119,7 +111,7 @@ export const queueGuards = [
     at: 'settle.settle',
     from: 'and metaIsOurs(B) then',
     to: 'then',
-    tests: PROTOCOL,
+    tests: ['integration/redis-protocol'],
   },
   {
     guard: 'answers settle in the order of their calls',
@@ -127,7 +119,7 @@ export const queueGuards = [
     at: 'channel.onExecuted',
     from: 'batch.calls.entries',
     to: '[...batch.calls.entries()].reverse',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'what was sent on a connection that broke is not sent again',
@@ -135,7 +127,7 @@ export const queueGuards = [
     at: 'channel.onFailure',
     from: 'rejectAll(batch, meaningOf(error)',
     to: 'this.waiting.unshift(...batch.calls',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'nothing overtakes what Redis had no script for',
@@ -143,7 +135,7 @@ export const queueGuards = [
     at: 'channel.flushNow',
     from: ' || this.inFlight.some(({ refusal }) => refusal !== undefined)',
     to: '',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'a connection that is only slow does not hang',
@@ -151,7 +143,7 @@ export const queueGuards = [
     at: 'channel.watch',
     from: 'heard || this.inFlight',
     to: 'inFlight',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'numbers are written with all their digits',
@@ -159,7 +151,7 @@ export const queueGuards = [
     at: 'grant.grant',
     from: "string.format('%.0f', math.max(tonumber(token or '0') + 1, nowUs)",
     to: "'' .. math.max(tonumber(token or '0') + 1, nowUs",
-    tests: CLAIMS,
+    tests: ['integration/races-claims'],
   },
   {
     guard: 'leaving is guarded',
@@ -167,7 +159,7 @@ export const queueGuards = [
     at: 'release.OPS.defer',
     from: "  if not owns(B, epoch) then return {'STALE'} end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'what is left has not been attempted',
@@ -175,7 +167,7 @@ export const queueGuards = [
     at: 'give-back.giveBackUnstarted',
     from: "    if not pcall(write, 'HINCRBY', B .. ':' .. id, 'ats', -1) then mendJob(B, id) end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'where no pod has room a request is left for the first that has some',
@@ -183,7 +175,7 @@ export const queueGuards = [
     at: 'route.route',
     from: 'if not callAnother(T, I) then requestWorker(T, I) end',
     to: 'callAnother(T, I)',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a search leaves alone what is due already',
@@ -191,7 +183,7 @@ export const queueGuards = [
     at: 'discover.isForgotten',
     from: 'not score or tonumber(score) > nowUs + 10000000',
     to: 'true',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a search finds what is to be looked at only later',
@@ -199,7 +191,7 @@ export const queueGuards = [
     at: 'discover.isForgotten',
     from: 'score or tonumber(score) > nowUs + 10000000',
     to: 'score',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'giving way asks for nobody',
@@ -207,7 +199,7 @@ export const queueGuards = [
     at: 'release.OPS.release',
     from: "and mode == 'hand-over' then",
     to: 'then',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a job of a plain BullMQ worker is overtaken by nobody',
@@ -215,7 +207,7 @@ export const queueGuards = [
     at: 'finish.overtakes',
     from: 'and not isForeign(B, id) then return',
     to: 'then return',
-    tests: ['test/integration/races-queue.test.ts'],
+    tests: ['integration/races-queue'],
   },
   {
     guard: 'a job that BullMQ does not complete fails',
@@ -223,6 +215,6 @@ export const queueGuards = [
     at: 'end-job.endJob',
     from: 'r == -4 or r == -9',
     to: 'false',
-    tests: ['test/integration/races-queue.test.ts'],
+    tests: ['integration/races-queue'],
   },
 ];

@@ -1,13 +1,4 @@
 // Guards of answers and of calls that wait for them; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const CORE = ['test/unit/core/calls/pending-calls.test.ts'];
-const MANY = ['test/unit/core/calls/many-pending-calls.test.ts'];
-const ON_REDIS = ['test/integration/replies.test.ts'];
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
-const _CALL = 'src/core/calls/pending-call.ts';
-const _CALLS = 'src/core/calls/pending-calls.ts';
-const _INQUIRY = 'src/core/calls/inquiry.ts';
 
 export const replyGuards = [
   {
@@ -16,7 +7,7 @@ export const replyGuards = [
     at: 'finish.finishJob',
     from: "and (type(r) ~= 'number' or r >= 0) then",
     to: 'then',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an end that is made good is answered',
@@ -24,7 +15,7 @@ export const replyGuards = [
     at: 'finish.finishTogether',
     from: "nextMs, reply, '0",
     to: "nextMs, '', '0",
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an answer that was not read is found',
@@ -32,7 +23,7 @@ export const replyGuards = [
     at: 'inquiry.ask',
     from: '      for await (const page of this.parts.replies.unread()) this.parts.deliver(page);\n',
     to: '',
-    tests: MANY,
+    tests: ['unit/core/calls/many-pending-calls'],
   },
   {
     guard: 'a mailbox expires',
@@ -40,7 +31,7 @@ export const replyGuards = [
     at: 'reply-mailbox.post',
     from: "  redis.call('PEXPIRE', box, ANSWERS_KEPT_MS)\n",
     to: '',
-    tests: ON_REDIS,
+    tests: ['integration/replies'],
   },
   {
     guard: 'a call cancels its own job only',
@@ -48,7 +39,7 @@ export const replyGuards = [
     at: 'replies.OPS.cancel',
     from: 'not isFor(envelope, call) or ',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'what has started is not cancelled',
@@ -56,7 +47,7 @@ export const replyGuards = [
     at: 'replies.OPS.cancel',
     from: "or (tonumber(starts or '0') or 1) > 0 then",
     to: 'then',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an entity whose last job is cancelled is looked at',
@@ -64,7 +55,7 @@ export const replyGuards = [
     at: 'replies.OPS.cancel',
     from: '  if not isLive(claimOf(B)) then inspectNow(B, T, I) end\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'what was read is removed from the mailbox',
@@ -72,7 +63,7 @@ export const replyGuards = [
     at: 'replies.readMailbox',
     from: '...(this.read.length > 0 ? this.read : [NO_ENTRY])',
     to: 'NO_ENTRY',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a job that has not ended for good is not answered',
@@ -80,7 +71,7 @@ export const replyGuards = [
     at: 'reply-of.replyOf',
     from: ' || COMES_BACK.includes(outcome.kind)',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an enqueue of which nobody knows is settled by its answer',
@@ -88,7 +79,7 @@ export const replyGuards = [
     at: 'pending-call.onNotAdded',
     from: 'if (error instanceof OutcomeUnknownError) this.unsure = error;\n    else this',
     to: 'this',
-    tests: CORE,
+    tests: ['unit/core/calls/pending-calls'],
   },
   {
     guard: 'a call that has timed out does not wait for the state of its job',
@@ -96,7 +87,7 @@ export const replyGuards = [
     at: 'pending-calls.within',
     from: 'this.parts.clock.after(ms, resolve)',
     to: '{ cancel: () => {} }',
-    tests: CORE,
+    tests: ['unit/core/calls/pending-calls'],
   },
   {
     guard: 'whose key was known learns that the answer was another’s',
@@ -104,7 +95,7 @@ export const replyGuards = [
     at: 'pending-call.constructor',
     from: 'request.mayBeKnown',
     to: 'false',
-    tests: CORE,
+    tests: ['unit/core/calls/pending-calls'],
   },
   {
     guard: 'a call that has settled listens to no signal',
@@ -112,7 +103,7 @@ export const replyGuards = [
     at: 'pending-call.settle',
     from: "    this.request.signal?.removeEventListener('abort', this.onAbort);\n",
     to: '',
-    tests: CORE,
+    tests: ['unit/core/calls/pending-calls'],
   },
   {
     guard: 'a call that has settled has no timer',
@@ -120,7 +111,7 @@ export const replyGuards = [
     at: 'pending-call.settle',
     from: '    this.timer.cancel();\n',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/calls/pending-calls'],
   },
   {
     guard: 'jobs of which no answer tells are asked after',
@@ -128,7 +119,7 @@ export const replyGuards = [
     at: 'inquiry.round',
     from: '    await this.ask(this.due());\n',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/calls/pending-calls'],
   },
   {
     guard: 'a pod that closes lets nobody wait',
@@ -136,7 +127,7 @@ export const replyGuards = [
     at: 'engine.drainAndDisconnect',
     from: '    await this.calls.close();\n',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/calls/pending-calls'],
   },
   {
     guard: 'the chain of who waits travels on',
@@ -144,7 +135,7 @@ export const replyGuards = [
     at: 'pending-calls.send',
     from: '...links, link',
     to: 'link',
-    tests: CORE,
+    tests: ['unit/core/calls/pending-calls'],
   },
   {
     guard: 'a handler that has ended waits no more',
@@ -152,7 +143,7 @@ export const replyGuards = [
     at: 'deadlock.waitingHandler',
     from: 'context?.hasEnded ? undefined : context',
     to: 'context',
-    tests: CORE,
+    tests: ['unit/core/calls/pending-calls'],
   },
   {
     guard: 'a result that is too large is withheld',
@@ -160,6 +151,6 @@ export const replyGuards = [
     at: 'run-job.completed',
     from: 'value, withheld',
     to: 'value',
-    tests: CORE,
+    tests: ['unit/core/calls/pending-calls'],
   },
 ];

@@ -1,5 +1,4 @@
 // Guards of codecs that are required; for `scripts/mutation-check.mjs`.
-const TESTS = ['test/integration/required-codec.test.ts'];
 
 export const requiredCodecGuards = [
   {
@@ -8,7 +7,7 @@ export const requiredCodecGuards = [
     at: 'codec.checkRequired',
     from: 'if (used === codec || used.isSecret) return',
     to: 'return',
-    tests: TESTS,
+    tests: ['integration/required-codec'],
   },
   {
     guard: 'a plain job is none of a type that requires a codec',
@@ -16,7 +15,7 @@ export const requiredCodecGuards = [
     at: 'open-payload.openJob',
     from: 'if (parts.type.requireCodec) checkRequired(parts, job);\n  else if',
     to: 'if',
-    tests: TESTS,
+    tests: ['integration/required-codec'],
   },
   {
     guard: 'what is secret is not null',
@@ -24,7 +23,7 @@ export const requiredCodecGuards = [
     at: 'open-payload.checkRequired',
     from: 'data === null && codecs.of(envelope).isSecret',
     to: 'false',
-    tests: TESTS,
+    tests: ['integration/required-codec'],
   },
   {
     guard: 'a codec that is secret is required, where nothing else is said',
@@ -32,7 +31,7 @@ export const requiredCodecGuards = [
     at: 'resolve.codecOf',
     from: 'codec.isSecret ?? false',
     to: 'false',
-    tests: TESTS,
+    tests: ['integration/required-codec'],
   },
   {
     guard: 'the former key of a required codec is read',
@@ -40,7 +39,7 @@ export const requiredCodecGuards = [
     at: 'codec.checkRequired',
     from: 'codec || used.isSecret',
     to: 'codec',
-    tests: TESTS,
+    tests: ['integration/required-codec'],
   },
   {
     guard: 'a planted result of a child is not read',
@@ -48,7 +47,7 @@ export const requiredCodecGuards = [
     at: 'payload.decodeResult',
     from: "if (outcome.value !== null) codecs.checkRequired(child.type, { codec: child.codec }, 'it');",
     to: '',
-    tests: TESTS,
+    tests: ['integration/required-codec'],
   },
   {
     guard: 'a planted result is not told to who waits',
@@ -56,6 +55,6 @@ export const requiredCodecGuards = [
     at: 'payload.readResult',
     from: "if (stored !== null) codecs.checkRequired(entityType, { codec }, 'it');",
     to: '',
-    tests: TESTS,
+    tests: ['integration/required-codec'],
   },
 ];

@@ -1,7 +1,4 @@
 // Guards of what a job has beside its payload, and of jobs that have ended; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const retentionGuards = [
   {
@@ -10,7 +7,7 @@ export const retentionGuards = [
     at: 'add-job.addOnce',
     from: 'and not existed and id ~= known and',
     to: 'and',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a job that takes the place of a delayed one has an envelope of its own',
@@ -18,7 +15,7 @@ export const retentionGuards = [
     at: 'add-job.addOnce',
     from: 'id ~= known and',
     to: 'not known and',
-    tests: ['test/integration/payloads.test.ts'],
+    tests: ['integration/payloads'],
   },
   {
     guard: 'a dead letter keeps the envelope of its job',
@@ -26,7 +23,7 @@ export const retentionGuards = [
     at: 'move-to-dead-letters.Letters.remains',
     from: "    was.fields[#was.fields + 1] = 'aq'\n    was.fields[#was.fields + 1] = envelope\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'the next run of a schedule has the envelope of the last',
@@ -34,7 +31,7 @@ export const retentionGuards = [
     at: 'advance-schedule.advance',
     from: "  if envelope and nextId then redis.call('HSET', B .. ':' .. nextId, 'aq', envelope) end\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'jobs that are kept for a time go where none ends any more',
@@ -42,7 +39,7 @@ export const retentionGuards = [
     at: 'settle.settle',
     from: 'hasEndedJobs(B) and expireKept(B) or nil',
     to: 'nil',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an idempotency key outlives a job that was kept for less long',
@@ -50,7 +47,7 @@ export const retentionGuards = [
     at: 'retention.expel',
     from: "  redis.call('HDEL', B .. ':' .. id, 'deid')\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'of jobs that are kept only those go that are old enough',
@@ -58,6 +55,6 @@ export const retentionGuards = [
     at: 'retention.expirePage',
     from: '> nowUs',
     to: '< 0',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
 ];

@@ -1,9 +1,4 @@
 // Guards of tries that keep the order, in Redis and in the core; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const TRIES = ['test/integration/retries.test.ts'];
-const CORE = ['test/unit/core/work/retries.test.ts'];
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const retryGuards = [
   {
@@ -12,7 +7,7 @@ export const retryGuards = [
     at: 'take.take',
     from: 'if held then',
     to: 'if false then',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a claim with a hold is read anew',
@@ -20,7 +15,7 @@ export const retryGuards = [
     at: 'hold.setHold',
     from: 'claims[B] = nil\n  if',
     to: 'if',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a hold that has ended is forgotten',
@@ -28,7 +23,7 @@ export const retryGuards = [
     at: 'take.take',
     from: '  forgetHold(B)\n',
     to: '',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'a hold holds its own job only',
@@ -36,7 +31,7 @@ export const retryGuards = [
     at: 'queue.holds',
     from: "or redis.call('LINDEX', B .. ':wait', -1) ~= hold.id then",
     to: 'then',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'a try whose answer was lost counts once',
@@ -44,7 +39,7 @@ export const retryGuards = [
     at: 'retry-job.retryJob',
     from: "if tonumber(redis.call('HGET', job, 'ats') or retry.attempt) ~= retry.attempt then return 0 end",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an end that is sent again ends no other job that has its id since',
@@ -52,7 +47,7 @@ export const retryGuards = [
     at: 'resync.stillOpen',
     from: 'not isOther(B, ends[e + 2], ends[e], ends[e + 1])',
     to: 'true',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a hash that was mended is no other job',
@@ -60,7 +55,7 @@ export const retryGuards = [
     at: 'resync.isOther',
     from: '  if not name then return false end\n',
     to: '',
-    tests: ['test/integration/resent-ends.test.ts'],
+    tests: ['integration/resent-ends'],
   },
   {
     guard: 'a birth that is damaged tells nothing',
@@ -68,7 +63,7 @@ export const retryGuards = [
     at: 'resync.differ',
     from: 'whole(one) and whole(other) and one',
     to: 'one',
-    tests: ['test/integration/resent-ends.test.ts'],
+    tests: ['integration/resent-ends'],
   },
   {
     guard: 'two jobs of one number are told apart by their times',
@@ -76,7 +71,7 @@ export const retryGuards = [
     at: 'resync.isOther',
     from: ' or differ(wasAdded, added)',
     to: '',
-    tests: ['test/integration/resent-ends.test.ts'],
+    tests: ['integration/resent-ends'],
   },
   {
     guard: 'an add that is known writes no number',
@@ -84,7 +79,7 @@ export const retryGuards = [
     at: 'add-job.addOnce',
     from: 'and id ~= known then',
     to: 'then',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'two jobs of one id are told apart within a millisecond',
@@ -92,7 +87,7 @@ export const retryGuards = [
     at: 'add-job.addOnce',
     from: "      redis.call('HSET', B .. ':' .. id, 'nth', redis.call('GET', B .. ':id') or '')\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'what was fetched after a job that is tried again goes back',
@@ -100,7 +95,7 @@ export const retryGuards = [
     at: 'retry-job.retryJob',
     from: 'if retry.strict then giveBackUnstarted(B, kept or {[jobId] = true}) end',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a job that is tried again is the head',
@@ -108,7 +103,7 @@ export const retryGuards = [
     at: 'retry-job.retryJob',
     from: "retry.strict and 'RPUSH' or ",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a job that came past us with a priority keeps its place too',
@@ -116,7 +111,7 @@ export const retryGuards = [
     at: 'retry-job.retryJob',
     from: "if redis.call('ZREM', B .. ':prioritized', jobId) == 1 then redis.call('RPUSH', B .. ':wait', jobId) end",
     to: '',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'a hold is of one try',
@@ -124,7 +119,7 @@ export const retryGuards = [
     at: 'queue.holds',
     from: 'ok and made == hold.made',
     to: 'true',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'a hold that seems longer than it is has ended',
@@ -132,7 +127,7 @@ export const retryGuards = [
     at: 'queue.isOver',
     from: '0 or hold.left > hold.delayMs',
     to: '0',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'a hold whose job still waits is kept',
@@ -140,7 +135,7 @@ export const retryGuards = [
     at: 'hold.forgetHold',
     from: "isOver(hold) or not redis.call('LPOS', B .. ':wait', hold.id, 'RANK', -1)",
     to: 'true',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'how long a job was left is of one try',
@@ -148,7 +143,7 @@ export const retryGuards = [
     at: 'retry-job.retryJob',
     from: "  redis.call('HDEL', job, 'left')\n",
     to: '',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'what waits for its next try is not taken for work that came past us',
@@ -156,7 +151,7 @@ export const retryGuards = [
     at: 'discover.isForgotten',
     from: 'if score and heldForLongMs(B) then return false end',
     to: '',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'a block ends only by a person',
@@ -164,7 +159,7 @@ export const retryGuards = [
     at: 'take.take',
     from: 'not isBlocked(held)',
     to: 'true',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a pause recalls the owner',
@@ -172,7 +167,7 @@ export const retryGuards = [
     at: 'control.OPS.pause',
     from: "recall(B, T, I, 'pause'",
     to: 'wake(claim[OWNER], T, I',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a decision about what blocks an entity wakes its owner, or calls a pod',
@@ -180,7 +175,7 @@ export const retryGuards = [
     at: 'control.OPS.unblock',
     from: '  inspectNow(B, T, I)\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a try counts without the lock of its job',
@@ -188,7 +183,7 @@ export const retryGuards = [
     at: 'retry-job.retryJob',
     from: "  redis.call('SET', job .. ':lock', lockToken, 'PX', lockMs)\n",
     to: '',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'an end does not fetch around a hold',
@@ -196,7 +191,7 @@ export const retryGuards = [
     at: 'finish.OPS.finish',
     from: ' and not claimOf(B)[HOLD]',
     to: '',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'a look leaves an entity with a long hold',
@@ -204,7 +199,7 @@ export const retryGuards = [
     at: 'try-claim.OPS.tryClaim',
     from: "    inspectAfter(T, I, held * 1000)\n    return {'LATER'}\n",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a release with a long hold calls nobody before its time',
@@ -212,7 +207,7 @@ export const retryGuards = [
     at: 'release.OPS.release',
     from: '(heldForLongMs(B) or 0) * 1000',
     to: '0',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'the fence lives for as long as its hold',
@@ -220,7 +215,7 @@ export const retryGuards = [
     at: 'claim.expireFence',
     from: 'moreMs, keysMs',
     to: 'keysMs',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'a drained entity keeps no hold',
@@ -228,7 +223,7 @@ export const retryGuards = [
     at: 'settle.settle',
     from: 'if claimOf(B)[HOLD] then setHold(B, nil) end',
     to: '',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'a renewal wakes nobody for what waits for its next try',
@@ -236,7 +231,7 @@ export const retryGuards = [
     at: 'renewal.isKicked',
     from: "not holds(B, parseHold(redis.call('HGET', B .. ':$:worker', 'hold')))",
     to: 'true',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an add calls nobody while the head waits for its next try',
@@ -244,7 +239,7 @@ export const retryGuards = [
     at: 'route.route',
     from: ' or heldForMs(B)',
     to: '',
-    tests: TRIES,
+    tests: ['integration/retries'],
   },
   {
     guard: 'nothing starts between a failed try and its answer',
@@ -252,7 +247,7 @@ export const retryGuards = [
     at: 'local-queue.next',
     from: 'isBarred ? undefined : this.fetched',
     to: 'fetched',
-    tests: CORE,
+    tests: ['unit/core/work/retries'],
   },
   {
     guard: 'what was fetched before a failed try is forgotten with its answer',
@@ -260,7 +255,7 @@ export const retryGuards = [
     at: 'local-queue.lowerBarrier',
     from: '\n    this.fetched = this.fetched.filter(({ id }) => kept.includes(id));',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/retries'],
   },
   {
     guard: 'an error that is marked as unrecoverable is not tried again',
@@ -268,6 +263,6 @@ export const retryGuards = [
     at: 'retry.isUnrecoverable',
     from: "  if (isKindOf(error, 'UnrecoverableError')) return true;\n",
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/retries'],
   },
 ];

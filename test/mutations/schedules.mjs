@@ -1,8 +1,4 @@
 // Guards of schedules; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const TIMES = ['test/integration/schedule-times.test.ts'];
-
-const _script = name => `src/store/redis/lua/${name}.lua`;
 
 export const scheduleGuards = [
   {
@@ -11,7 +7,7 @@ export const scheduleGuards = [
     at: 'advance-schedule.advance',
     from: 'jobId ~=',
     to: 'not',
-    tests: TIMES,
+    tests: ['integration/schedule-times'],
   },
   {
     guard: 'a run that has started is not removed when its schedule is put anew, or removed',
@@ -19,7 +15,7 @@ export const scheduleGuards = [
     at: 'schedules.sparingStarted',
     from: 'not run or not hasStarted(B, run)',
     to: 'true',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a run that is due stays due when its schedule is put anew',
@@ -27,7 +23,7 @@ export const scheduleGuards = [
     at: 'schedules.OPS.schedule',
     from: 'dueMs(B, id, what)',
     to: 'nil',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a clock that is behind makes no second run of a time',
@@ -35,7 +31,7 @@ export const scheduleGuards = [
     at: 'schedules.OPS.schedule',
     from: "(tonumber(nextMs) <= tonumber(nowMs) or hasStarted(B, 'repeat:' .. id .. ':' .. nextMs))",
     to: 'false',
-    tests: TIMES,
+    tests: ['integration/schedule-times'],
   },
   {
     guard: 'a schedule by a pattern goes past a run of its time that was moved before it',
@@ -43,7 +39,7 @@ export const scheduleGuards = [
     at: 'advance-schedule.advance',
     from: "while nextMs ~= '0' and",
     to: 'while false and',
-    tests: TIMES,
+    tests: ['integration/schedule-times'],
   },
   {
     guard: 'a schedule by an interval goes past a run of its time that was moved before it',
@@ -51,7 +47,7 @@ export const scheduleGuards = [
     at: 'advance-schedule.advance',
     from: ' or every and update(skipTaken(B, id, every))',
     to: '',
-    tests: TIMES,
+    tests: ['integration/schedule-times'],
   },
   {
     guard: 'no two runs of a schedule in memory have one id',
@@ -59,7 +55,7 @@ export const scheduleGuards = [
     at: 'schedules.put',
     from: 'this.firstFree(entity, next, next.nextAtMs) ?? now',
     to: 'next.nextAtMs',
-    tests: ['test/contract/memory.test.ts'],
+    tests: ['contract/memory'],
   },
   {
     guard: 'a queue that is emptied keeps the runs of its schedules, wherever they wait',
@@ -67,7 +63,7 @@ export const scheduleGuards = [
     at: 'drop-jobs.OPS.drop',
     from: '  if drop then spare(B, drop) end\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a schedule that is put anew finds its run in a paused queue',
@@ -75,7 +71,7 @@ export const scheduleGuards = [
     at: 'recorder.recordKeyNames',
     from: ".map(name => (name === 'paused' ? 'wait' : name))",
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a time is found across a change of the clocks',
@@ -83,6 +79,6 @@ export const scheduleGuards = [
     at: 'schedule-times.nextByPattern',
     from: '= MAX_HOURS',
     to: ' 1',
-    tests: ['test/unit/store/schedule-times.test.ts'],
+    tests: ['unit/store/schedule-times'],
   },
 ];

@@ -1,8 +1,4 @@
 // Guards of how Redis is found and of what it refuses, for `scripts/mutation-check.mjs`.
-const CHANNEL = ['test/unit/store/redis/connection/channel.test.ts'];
-const CONNECTION = ['test/unit/store/redis/connection/connection.test.ts'];
-const SENTINELS = ['test/integration/sentinels.test.ts'];
-const _store = name => `src/store/redis/${name}.ts`;
 
 export const sentinelGuards = [
   {
@@ -11,7 +7,7 @@ export const sentinelGuards = [
     at: 'channel.onFailure',
     from: 'isRefusal(error.message) || isNeverSent',
     to: 'isUnknownScript',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'refusals: nothing overtakes what was refused',
@@ -19,7 +15,7 @@ export const sentinelGuards = [
     at: 'channel.flushNow',
     from: ' || this.inFlight.some(({ refusal }) => refusal !== undefined)',
     to: '',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'refusals: nothing is sent again while anything is under way',
@@ -27,7 +23,7 @@ export const sentinelGuards = [
     at: 'channel.takeBack',
     from: ' || this.inFlight.some(({ refusal }) => refusal === undefined)',
     to: '',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'refusals: where one call of a batch was refused its write, the whole batch is held',
@@ -35,7 +31,7 @@ export const sentinelGuards = [
     at: 'channel.onAnswers',
     from: 'batch.calls.length > 0 ? refusalIn(answers) :',
     to: 'undefined as string |',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'refusals: also in place of one job of a bulk',
@@ -43,7 +39,7 @@ export const sentinelGuards = [
     at: 'refusals.refusalIn',
     from: ' ?? (Array.isArray(reply) ? errorOf(reply[0]) : undefined)',
     to: '',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'refusals: a call is held no longer than its deadline',
@@ -51,7 +47,7 @@ export const sentinelGuards = [
     at: 'channel.watch',
     from: '!this.isOpen || redis',
     to: 'redis',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'refusals: a new connection is asked before it gets calls',
@@ -59,7 +55,7 @@ export const sentinelGuards = [
     at: 'channel.schedule',
     from: 'isOpen = false;\n    this.isAsking',
     to: 'isAsking',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'refusals: a new connection is not cut for what the one before it said',
@@ -67,7 +63,7 @@ export const sentinelGuards = [
     at: 'channel.schedule',
     from: 'askTimer?.cancel();\n    this.askTimer = undefined;\n    this.flush',
     to: 'flush',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'refusals: a replica is left for another connection',
@@ -75,7 +71,7 @@ export const sentinelGuards = [
     at: 'channel.shut',
     from: "if (isFromReplica(refusal) && redis.status === 'ready') redis.disconnect(true);\n      else this",
     to: 'this',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'refusals: the question is a write',
@@ -83,7 +79,7 @@ export const sentinelGuards = [
     at: 'loop.run',
     from: "if #ARGV == 3 then redis.call('DEL', KEYS[2]) end",
     to: '',
-    tests: ['test/integration/script-keys.test.ts'],
+    tests: ['integration/script-keys'],
   },
   {
     guard: 'answers: a mailbox that cannot be emptied is not read without end',
@@ -91,7 +87,7 @@ export const sentinelGuards = [
     at: 'replies.readMailbox',
     from: 'removed;',
     to: 'removed.catch(() => {});',
-    tests: ['test/integration/script-keys.test.ts'],
+    tests: ['integration/script-keys'],
   },
   {
     guard: 'connection: no ready check, which asks INFO',
@@ -100,7 +96,7 @@ export const sentinelGuards = [
     from: '  enableReadyCheck: false,\n',
     to: '',
     // Of the first not one test passes without it.
-    tests: ['test/integration/script-keys.test.ts', 'test/unit/store/redis/connection/connection.test.ts'],
+    tests: ['integration/script-keys', 'unit/store/redis/connection/connection'],
   },
   {
     guard: 'sentinels: connections leave a primary that was replaced',
@@ -108,7 +104,7 @@ export const sentinelGuards = [
     at: 'connection.BY_SENTINELS',
     from: '  failoverDetector: true,\n',
     to: '',
-    tests: SENTINELS,
+    tests: ['integration/sentinels'],
   },
   {
     guard: 'sentinels: one that does not answer is passed over',
@@ -116,7 +112,7 @@ export const sentinelGuards = [
     at: 'connection.BY_SENTINELS',
     from: '  sentinelCommandTimeout: SENTINEL_ANSWER_MS,\n',
     to: '',
-    tests: CONNECTION,
+    tests: ['unit/store/redis/connection/connection'],
   },
   {
     guard: 'sentinels: one that was away is listened to again',
@@ -124,7 +120,7 @@ export const sentinelGuards = [
     at: 'sentinel-connector.connectToSentinel',
     from: 'commandTimeout: undefined, ',
     to: '',
-    tests: SENTINELS,
+    tests: ['integration/sentinels'],
   },
   {
     guard: 'sentinels: they are asked without end',
@@ -132,6 +128,6 @@ export const sentinelGuards = [
     at: 'connection.OURS',
     from: ' backoff,',
     to: ' () => null,',
-    tests: CONNECTION,
+    tests: ['unit/store/redis/connection/connection'],
   },
 ];

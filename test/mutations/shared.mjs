@@ -1,11 +1,4 @@
 // Guards of shared reads, in Redis, in the core and where they are declared; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const CORE = ['test/unit/core/work/shared-reads.test.ts'];
-const NEST = ['test/unit/nest/handlers/shared-reads.test.ts'];
-
-const _FINISH = 'src/store/redis/lua/finish.lua';
-const _LINE = 'src/core/work/local-queue.ts';
-const _READS = 'src/core/work/shared-reads.ts';
 
 export const sharedGuards = [
   {
@@ -14,7 +7,7 @@ export const sharedGuards = [
     at: 'finish.overtakes',
     from: 'not (beside and beside[id]) and ',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'shared reads: an end overtakes none but those beside it',
@@ -22,7 +15,7 @@ export const sharedGuards = [
     at: 'finish.OPS.finish',
     from: 'overtakes',
     to: 'not kept and overtakes',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'shared reads: what runs beside one that comes back is not given back',
@@ -30,7 +23,7 @@ export const sharedGuards = [
     at: 'finish.OPS.finish',
     from: "0', kept)",
     to: "0')",
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'shared reads: one that comes back does not end the hold of another',
@@ -38,7 +31,7 @@ export const sharedGuards = [
     at: 'retry-job.retryJob',
     from: 'retry.shared and select(2, heldForMs(B))',
     to: 'nil',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'shared reads: two that come back wait for the later of their times',
@@ -46,7 +39,7 @@ export const sharedGuards = [
     at: 'retry-job.waitBehind',
     from: 'retry.delayMs > hold.left',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'shared reads: the second that blocks does not run again',
@@ -54,7 +47,7 @@ export const sharedGuards = [
     at: 'retry-job.waitBehind',
     from: '    postpone(B, jobId, retry.shared)\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'shared reads: no other job starts beside them',
@@ -62,7 +55,7 @@ export const sharedGuards = [
     at: 'local-queue.mayStart',
     from: '&& (!this.plan.areReading || this.isRead(job))',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: they run beside each other',
@@ -70,7 +63,7 @@ export const sharedGuards = [
     at: 'fetch-plan.limit',
     from: 'areReading ? this.type.maxReads : this.handlers',
     to: 'handlers',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: nothing is fetched while a write is the next',
@@ -78,7 +71,7 @@ export const sharedGuards = [
     at: 'fetch-plan.isReadBlocked',
     from: 'this.areReading && (this.queue.isBarred || this.queue.ready.length > 0)',
     to: 'false',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: what has ended and is not confirmed is not given back with one that comes back',
@@ -86,7 +79,7 @@ export const sharedGuards = [
     at: 'local-queue.withReadsAlongside',
     from: 'keepsPlace(settlement, this.type) ? this.keptIds : this',
     to: 'this',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: what the answer to an add did not bring is fetched',
@@ -94,7 +87,7 @@ export const sharedGuards = [
     at: 'fetch-plan.onAdded',
     from: 'if (brought === 0 && againInMs === undefined) this.reads?.moreMayWait();',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: a batch has told others something else',
@@ -102,7 +95,7 @@ export const sharedGuards = [
     at: 'fetch-plan.batchStep',
     from: "if (typeof step === 'object' && 'fetch' in step && step.forMs > 0) this.reads?.onGathering();",
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: others call for what they add',
@@ -110,7 +103,7 @@ export const sharedGuards = [
     at: 'shared-reads.onTake',
     from: '{ upTo: this.max, forMs: WHILE_CLAIMED_MS }',
     to: 'undefined',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: where a fetch has brought all it asked for, there may be more',
@@ -118,7 +111,7 @@ export const sharedGuards = [
     at: 'shared-reads.onFetched',
     from: 'if (askedFor > 0) this.isDry = brought < askedFor;',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: a new claim is told to others anew',
@@ -126,7 +119,7 @@ export const sharedGuards = [
     at: 'shared-reads.forget',
     from: '\n    this.areOthersTold = false;',
     to: '',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: fetched while other answers are owed',
@@ -134,7 +127,7 @@ export const sharedGuards = [
     at: 'next-step.canFetch',
     from: 'isOrdered || jobs.plan.areReading',
     to: 'isOrdered',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: a worker gives way not while one runs for long',
@@ -142,7 +135,7 @@ export const sharedGuards = [
     at: 'capacity.sweepEnds',
     from: '!isReading && type',
     to: 'type',
-    tests: CORE,
+    tests: ['unit/core/work/shared-reads'],
   },
   {
     guard: 'shared reads: none where several jobs run at once',
@@ -150,7 +143,7 @@ export const sharedGuards = [
     at: 'resolve.withReads',
     from: '!config.isOrdered',
     to: 'false',
-    tests: NEST,
+    tests: ['unit/nest/handlers/shared-reads'],
   },
   {
     guard: 'shared reads: a handler that says otherwise is told',
@@ -158,6 +151,6 @@ export const sharedGuards = [
     at: 'handler-table.checkShared',
     from: 'if (!handler || this.isShared(type, name)) return',
     to: 'return',
-    tests: NEST,
+    tests: ['unit/nest/handlers/shared-reads'],
   },
 ];

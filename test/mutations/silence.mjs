@@ -1,8 +1,4 @@
 // Guards of what a silence means for claims; for `scripts/mutation-check.mjs`.
-const CONTRACT = ['test/contract/redis.test.ts'];
-const MEMORY = ['test/contract/memory.test.ts'];
-const _script = name => `src/store/redis/lua/${name}.lua`;
-const _server = 'src/store/memory/server.ts';
 
 export const silenceGuards = [
   {
@@ -11,7 +7,7 @@ export const silenceGuards = [
     at: 'claim.liveUntil',
     from: 'graceUntil() > nowUs and graceUntil() or nil',
     to: 'nil',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'the grace ends',
@@ -19,7 +15,7 @@ export const silenceGuards = [
     at: 'claim.liveUntil',
     from: ' > nowUs and graceUntil() or nil',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a clock that has stepped back does not prolong the grace beyond a lease (look)',
@@ -27,7 +23,7 @@ export const silenceGuards = [
     at: 'claim.graceUntil',
     from: 'math.min(since, nowUs)',
     to: 'since',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a clock that has stepped back does not prolong the grace beyond a lease (renewal)',
@@ -35,7 +31,7 @@ export const silenceGuards = [
     at: 'renewal.alive',
     from: 'math.min(since, nowUs)',
     to: 'since',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a renewal does not begin the grace again',
@@ -43,7 +39,7 @@ export const silenceGuards = [
     at: 'renewal.alive',
     from: 'math.min(since, nowUs)',
     to: 'nowUs',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'who finds a claim that is in its grace looks again when that ends',
@@ -51,7 +47,7 @@ export const silenceGuards = [
     at: 'try-claim.OPS.tryClaim',
     from: 'liveUntil(claim)',
     to: 'nowUs + 10 * leaseUs',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a pod that renews a claim that it has lost was not killed',
@@ -59,7 +55,7 @@ export const silenceGuards = [
     at: 'renewal.isBlamed',
     from: '    if ok and not isBlamed(position) then clearSuspicion(B, c[4]) end\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a pod clears only itself',
@@ -67,7 +63,7 @@ export const silenceGuards = [
     at: 'suspect.clearSuspicion',
     from: 'from then return end\n',
     to: 'from then from, to = 1, 0 end\n',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a job of which a pod was not killed is not to fail for it',
@@ -75,7 +71,7 @@ export const silenceGuards = [
     at: 'suspect.clearSuspicion',
     from: 'mustFail == STALLED_TOO_OFTEN',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'memory: no claim lapses for a lease after a silence of all pods',
@@ -83,7 +79,7 @@ export const silenceGuards = [
     at: 'server.liveUntil',
     from: 'graceUntilMs > this.now() ? graceUntilMs : undefined',
     to: 'undefined',
-    tests: MEMORY,
+    tests: ['contract/memory'],
   },
   {
     guard: 'memory: a pod that is heard was not killed',
@@ -91,7 +87,7 @@ export const silenceGuards = [
     at: 'server.clearSuspicion',
     from: 'suspect?.pods.includes(podId)',
     to: 'suspect || podId',
-    tests: MEMORY,
+    tests: ['contract/memory'],
   },
   {
     guard: 'a pod whose event loop was blocked is not cleared',
@@ -99,7 +95,7 @@ export const silenceGuards = [
     at: 'lease-keeper.keep',
     from: 'for (const claim of claims.values()) this.blamed.add(nameOf(claim));',
     to: '',
-    tests: ['test/unit/store/redis/renewal/lease-keeper.test.ts'],
+    tests: ['unit/store/redis/renewal/lease-keeper'],
   },
   {
     guard: 'a claim under which the main thread was hung is blamed in the renewal after it was lost, too',
@@ -107,7 +103,7 @@ export const silenceGuards = [
     at: 'lease-keeper.renew',
     from: 'blamed = new Set(renewals.filter(this.isBlamed).map(nameOf)',
     to: 'blamed.clear(',
-    tests: ['test/unit/store/redis/renewal/lease-keeper.test.ts'],
+    tests: ['unit/store/redis/renewal/lease-keeper'],
   },
   {
     guard: 'what was due for nobody while it was paused is due again, also while its claim is in its grace',
@@ -115,7 +111,7 @@ export const silenceGuards = [
     at: 'inspect.inspectNow',
     from: '    inspectBy(T, I, untilUs)\n',
     to: '',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a claim that was lost is in the next renewal',
@@ -123,7 +119,7 @@ export const silenceGuards = [
     at: 'worker-state.lose',
     from: '    this.context.lost(claim);\n',
     to: '',
-    tests: ['test/unit/core/silence.test.ts'],
+    tests: ['unit/core/silence'],
   },
   {
     guard: 'a claim that was lost is told until a renewal gets through, and once',
@@ -131,6 +127,6 @@ export const silenceGuards = [
     at: 'heartbeat.renew',
     from: '    this.lost = this.lost.slice(lostBefore.length);\n',
     to: '',
-    tests: ['test/unit/core/silence.test.ts'],
+    tests: ['unit/core/silence'],
   },
 ];

@@ -1,12 +1,4 @@
 // Guards of sizes, and of what handlers throw and return; for `scripts/mutation-check.mjs`.
-const ERROR_TEXT = ['test/unit/core/model/error-text.test.ts'];
-const HOSTILE_HANDLERS = ['test/unit/core/run/hostile-handlers.test.ts'];
-const SIZES = ['test/integration/sizes.test.ts'];
-const LOG_LINES = ['test/unit/core/model/log-lines.test.ts'];
-const BULK_STEPS = ['test/unit/core/enqueue/bulk-steps.test.ts'];
-const CHANNEL = ['test/unit/store/redis/connection/channel.test.ts'];
-const CONTRACT = ['test/contract/redis.test.ts'];
-const LARGE_BATCHES = ['test/unit/core/work/large-batches.test.ts'];
 
 export const sizeGuards = [
   {
@@ -15,7 +7,7 @@ export const sizeGuards = [
     at: 'failure-text.messageOf',
     from: 'shorten(wordsOf(error, 0), MAX_REASON_LENGTH',
     to: 'wordsOf(error, 0',
-    tests: ERROR_TEXT,
+    tests: ['unit/core/model/error-text'],
   },
   {
     guard: 'size: a stack is bounded',
@@ -23,7 +15,7 @@ export const sizeGuards = [
     at: 'failure-text.stackOf',
     from: 'shorten(stack, MAX_STACK_LENGTH)',
     to: 'stack',
-    tests: ERROR_TEXT,
+    tests: ['unit/core/model/error-text'],
   },
   {
     guard: 'size: no pair is cut',
@@ -31,7 +23,7 @@ export const sizeGuards = [
     at: 'error-text.shorten',
     from: 'isSplit ? end - 1 : end',
     to: 'end',
-    tests: ERROR_TEXT,
+    tests: ['unit/core/model/error-text'],
   },
   {
     guard: 'size: a property is read with care',
@@ -39,7 +31,7 @@ export const sizeGuards = [
     at: 'error-text.readProperty',
     from: '{\n    return undefined',
     to: '(error) {\n    throw error',
-    tests: HOSTILE_HANDLERS,
+    tests: ['unit/core/run/hostile-handlers'],
   },
   {
     guard: 'size: a class is asked for with care',
@@ -47,7 +39,7 @@ export const sizeGuards = [
     at: 'error-text.isInstance',
     from: 'kind;\n  } catch {\n    return false;',
     to: 'kind;\n  } catch (error) {\n    throw error;',
-    tests: HOSTILE_HANDLERS,
+    tests: ['unit/core/run/hostile-handlers'],
   },
   {
     guard: 'size: stacks are bounded together',
@@ -55,7 +47,7 @@ export const sizeGuards = [
     at: 'error-text.latestStacks',
     from: "if (typeof text !== 'string' || left <= 0 || (kept.length > 0 && text.length > left)) break;",
     to: '',
-    tests: ERROR_TEXT,
+    tests: ['unit/core/model/error-text'],
   },
   {
     guard: 'size: jobs of a step share what stacks may have',
@@ -63,7 +55,7 @@ export const sizeGuards = [
     at: 'job-end.withoutReply',
     from: 'ends',
     to: 'ends: 1',
-    tests: SIZES,
+    tests: ['integration/sizes'],
   },
   {
     guard: 'size: control characters are escaped',
@@ -71,7 +63,7 @@ export const sizeGuards = [
     at: 'error-text.asLine',
     from: '.replace(CONTROL, escapeControl)',
     to: '',
-    tests: ERROR_TEXT,
+    tests: ['unit/core/model/error-text'],
   },
   {
     guard: 'size: a log line is one line',
@@ -79,7 +71,7 @@ export const sizeGuards = [
     at: 'system.nestLog',
     from: 'warn(asLine(message))',
     to: 'warn(message)',
-    tests: LOG_LINES,
+    tests: ['unit/core/model/log-lines'],
   },
   {
     guard: 'size: reported names are bounded',
@@ -87,7 +79,7 @@ export const sizeGuards = [
     at: 'admission.leave',
     from: ' || this.reported.size >= MAX_REPORTED',
     to: '',
-    tests: LOG_LINES,
+    tests: ['unit/core/model/log-lines'],
   },
   {
     guard: 'size: the name of a job is bounded',
@@ -95,7 +87,7 @@ export const sizeGuards = [
     at: 'enqueuer.encoded',
     from: 'name.length > MAX_JOB_NAME_LENGTH',
     to: 'false',
-    tests: BULK_STEPS,
+    tests: ['unit/core/enqueue/bulk-steps'],
   },
   {
     guard: 'size: ids are bounded',
@@ -103,7 +95,7 @@ export const sizeGuards = [
     at: 'job-options.checkIdLength',
     from: 'id.length <= MAX_ID_LENGTH',
     to: 'true',
-    tests: BULK_STEPS,
+    tests: ['unit/core/enqueue/bulk-steps'],
   },
   {
     guard: 'size: a bulk in one step is bounded',
@@ -111,7 +103,7 @@ export const sizeGuards = [
     at: 'bulk-enqueue.enqueueBulk',
     from: 'isBounded && bytes > MAX_STEP_BYTES',
     to: 'false',
-    tests: BULK_STEPS,
+    tests: ['unit/core/enqueue/bulk-steps'],
   },
   {
     guard: 'size: a flow is bounded',
@@ -119,7 +111,7 @@ export const sizeGuards = [
     at: 'enqueuer.enqueueFlow',
     from: 'bytes > MAX_STEP_BYTES',
     to: 'false',
-    tests: BULK_STEPS,
+    tests: ['unit/core/enqueue/bulk-steps'],
   },
   {
     guard: 'size: a large bulk is not overtaken',
@@ -127,7 +119,7 @@ export const sizeGuards = [
     at: 'bulk-enqueue.enqueueBulk',
     from: 'held ??= parts.order.hold();',
     to: '',
-    tests: BULK_STEPS,
+    tests: ['unit/core/enqueue/bulk-steps'],
   },
   {
     guard: 'size: what waits behind a large bulk goes on',
@@ -135,7 +127,7 @@ export const sizeGuards = [
     at: 'bulk-enqueue.enqueueBulk',
     from: '    held?.release();\n',
     to: '',
-    tests: BULK_STEPS,
+    tests: ['unit/core/enqueue/bulk-steps'],
   },
   {
     guard: 'size: results of a batch are bounded together',
@@ -143,7 +135,7 @@ export const sizeGuards = [
     at: 'run-batch.settle',
     from: 'left -= Buffer.byteLength(end.outcome.value);',
     to: '',
-    tests: HOSTILE_HANDLERS,
+    tests: ['unit/core/run/hostile-handlers'],
   },
   {
     guard: 'size: what a call may have is bounded',
@@ -151,7 +143,7 @@ export const sizeGuards = [
     at: 'channel.call',
     from: 'size > MAX_CALL_BYTES',
     to: 'false',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'size: what is in flight is bounded',
@@ -159,7 +151,7 @@ export const sizeGuards = [
     at: 'channel.sendWaiting',
     from: ' && this.bytesInFlight < MAX_BYTES_IN_FLIGHT',
     to: '',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'size: a large call goes alone',
@@ -167,7 +159,7 @@ export const sizeGuards = [
     at: 'batch.nextBatch',
     from: 'if (count > 0 && bytes > MAX_BYTES) break;',
     to: '',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'size: a write that throws rejects its calls',
@@ -175,7 +167,7 @@ export const sizeGuards = [
     at: 'channel.send',
     from: 'rejectAll(batch, why);\n      return',
     to: 'throw why',
-    tests: CHANNEL,
+    tests: ['unit/store/redis/connection/channel'],
   },
   {
     guard: 'size: a fetch of large jobs ends early',
@@ -183,7 +175,7 @@ export const sizeGuards = [
     at: 'take.take',
     from: 'bytes >= MAX_FETCH_BYTES and i < n',
     to: 'false',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'size: old stacks are not read',
@@ -191,7 +183,7 @@ export const sizeGuards = [
     at: 'take.weigh',
     from: 'size > MAX_KEPT_BYTES',
     to: 'false',
-    tests: SIZES,
+    tests: ['integration/sizes'],
   },
   {
     guard: 'size: nor with the end of a job',
@@ -199,7 +191,7 @@ export const sizeGuards = [
     at: 'finish.OPS.finish',
     from: '    weigh(r[1])\n',
     to: '',
-    tests: SIZES,
+    tests: ['integration/sizes'],
   },
   {
     guard: 'size: a worker asks again after a partial fetch',
@@ -207,7 +199,7 @@ export const sizeGuards = [
     at: 'store-calls.onFetched',
     from: 'if (fetched.isPartial) state.jobs.plan.moreMayWait();',
     to: '',
-    tests: LARGE_BATCHES,
+    tests: ['unit/core/work/large-batches'],
   },
   {
     guard: 'size: beginning anew ends much in steps',
@@ -215,7 +207,7 @@ export const sizeGuards = [
     at: 'job-end.pages',
     from: 'bytes >= MAX_STEP_BYTES && !isSameBatch',
     to: 'false',
-    tests: SIZES,
+    tests: ['integration/sizes'],
   },
   {
     guard: 'size: no batch ends in two steps',
@@ -223,6 +215,6 @@ export const sizeGuards = [
     at: 'job-end.pages',
     from: ' && !isSameBatch',
     to: '',
-    tests: SIZES,
+    tests: ['integration/sizes'],
   },
 ];

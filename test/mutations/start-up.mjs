@@ -1,6 +1,4 @@
 // Guards of the start of an application and of its options; for `scripts/mutation-check.mjs`.
-const UNIT = ['test/unit/nest/start/start-up.test.ts'];
-const DURATIONS = ['test/unit/nest/options/durations.test.ts'];
 
 export const startUpGuards = [
   {
@@ -9,7 +7,7 @@ export const startUpGuards = [
     at: 'start-gate.holdingTimer',
     from: 'ms);',
     to: 'ms).unref();',
-    tests: UNIT,
+    tests: ['unit/nest/start/start-up'],
   },
   {
     guard: 'calls are taken before any other onModuleInit',
@@ -17,7 +15,7 @@ export const startUpGuards = [
     at: 'hook-order.FARTHEST',
     from: 'POSITIVE_INFINITY',
     to: 'MAX_VALUE',
-    tests: UNIT,
+    tests: ['unit/nest/start/start-up'],
   },
   {
     guard: 'a call that comes as the connection is there does not overtake those that waited for it',
@@ -25,7 +23,7 @@ export const startUpGuards = [
     at: 'runtime.start',
     from: 'setImmediate',
     to: '[0].forEach',
-    tests: UNIT,
+    tests: ['unit/nest/start/start-up'],
   },
   {
     guard: 'a call that comes right after the connection is there does not overtake those that came before it',
@@ -33,7 +31,7 @@ export const startUpGuards = [
     at: 'runtime.start',
     from: 'setImmediate',
     to: 'queueMicrotask',
-    tests: UNIT,
+    tests: ['unit/nest/start/start-up'],
   },
   {
     guard: 'a hook that would wait for jobs of its own pod is told so',
@@ -41,7 +39,7 @@ export const startUpGuards = [
     at: 'runtime.checkWorks',
     from: 'if (this.hasBootstrapped ',
     to: 'if (!this.hasBootstrapped ',
-    tests: UNIT,
+    tests: ['unit/nest/start/start-up'],
   },
   {
     guard: 'nothing connects once the application has closed',
@@ -49,7 +47,7 @@ export const startUpGuards = [
     at: 'runtime.started',
     from: ' && !this.gate.isSettled',
     to: '',
-    tests: UNIT,
+    tests: ['unit/nest/start/start-up'],
   },
   {
     guard: 'a second module is refused',
@@ -57,7 +55,7 @@ export const startUpGuards = [
     at: 'one-module.checkOneModule',
     from: '= 1) return',
     to: '= 9) return',
-    tests: UNIT,
+    tests: ['unit/nest/start/start-up'],
   },
   {
     guard: 'the start does not wait for Redis when the first attempt has failed',
@@ -65,7 +63,7 @@ export const startUpGuards = [
     at: 'first-connection.firstConnection',
     from: 'reason => waitsForRetries || end(reason)',
     to: '() => {}',
-    tests: UNIT,
+    tests: ['unit/nest/start/start-up'],
   },
   {
     guard: 'the start waits for Redis where it may have to refuse it',
@@ -73,7 +71,7 @@ export const startUpGuards = [
     at: 'first-connection.firstConnection',
     from: 'waitsForRetries || end',
     to: 'end',
-    tests: UNIT,
+    tests: ['unit/nest/start/start-up'],
   },
   {
     guard: 'a connection that ioredis has given up fails the start',
@@ -81,7 +79,7 @@ export const startUpGuards = [
     at: 'connection.connected',
     from: 'onFailure',
     to: '() => {}',
-    tests: ['test/unit/store/redis/connection/connection.test.ts'],
+    tests: ['unit/store/redis/connection/connection'],
   },
   {
     guard: 'a duration in a wrong unit is refused',
@@ -89,7 +87,7 @@ export const startUpGuards = [
     at: 'durations.withDurationsInMs',
     from: '    checkUnit(path, duration, ms);\n',
     to: '',
-    tests: DURATIONS,
+    tests: ['unit/nest/options/durations'],
   },
   {
     guard: 'an alias of a processor wins over the other name of its type',
@@ -97,6 +95,6 @@ export const startUpGuards = [
     at: 'runtime.mergeEntities',
     from: 'entityWithDurationsInMs',
     to: '((_: string, same: EntityOptions) => same)',
-    tests: DURATIONS,
+    tests: ['unit/nest/options/durations'],
   },
 ];

@@ -1,9 +1,4 @@
 // Guards of handlers that take long, are given up, return Observables, or are stood in for; for `scripts/mutation-check.mjs`.
-const TIMEOUTS = ['test/unit/core/run/handler-timeouts.test.ts'];
-const SLOW = ['test/unit/core/run/slow-handlers.test.ts'];
-const CONTRACT = ['test/contract/redis.test.ts'];
-const OBSERVABLES = ['test/unit/nest/handlers/observables.test.ts'];
-const MOCKS = ['test/unit/nest/handler-mocks.test.ts'];
 
 export const timeoutGuards = [
   {
@@ -12,7 +7,7 @@ export const timeoutGuards = [
     at: 'worker-state.spend',
     from: '    this.spentToken = claim.token;\n',
     to: '',
-    tests: TIMEOUTS,
+    tests: ['unit/core/run/handler-timeouts'],
   },
   {
     guard: 'an entity whose token is spent is given up before anything starts',
@@ -20,7 +15,7 @@ export const timeoutGuards = [
     at: 'release.isToHandOver',
     from: ' || isSpent',
     to: '',
-    tests: TIMEOUTS,
+    tests: ['unit/core/run/handler-timeouts'],
   },
   {
     guard: 'a resync keeps the token, and so it stays spent',
@@ -28,7 +23,7 @@ export const timeoutGuards = [
     at: 'worker-state.claimed',
     from: '    this.currentLease = new',
     to: '    this.spentToken = undefined;\n    this.currentLease = new',
-    tests: TIMEOUTS,
+    tests: ['unit/core/run/handler-timeouts'],
   },
   {
     guard: 'a handler that was told to stop may settle for itself',
@@ -36,7 +31,7 @@ export const timeoutGuards = [
     at: 'run-limit.within',
     from: 'STOP_GRACE_MS',
     to: '0',
-    tests: TIMEOUTS,
+    tests: ['unit/core/run/handler-timeouts'],
   },
   {
     guard: 'what a handler has begun that settles after its time may still run',
@@ -44,7 +39,7 @@ export const timeoutGuards = [
     at: 'run-limit.within',
     from: 'this.isOver = true;\n        timer = this.clock.after(STOP_GRACE_MS, () => {',
     to: 'timer = this.clock.after(STOP_GRACE_MS, () => {\n          this.isOver = true;',
-    tests: TIMEOUTS,
+    tests: ['unit/core/run/handler-timeouts'],
   },
   {
     guard: 'one run alone is told to stop, also when its signal is asked for later',
@@ -52,7 +47,7 @@ export const timeoutGuards = [
     at: 'running-job.signal',
     from: '      if (this.reason) this.run.abort(this.reason);\n',
     to: '',
-    tests: TIMEOUTS,
+    tests: ['unit/core/run/handler-timeouts'],
   },
   {
     guard: 'a run that is slow is told of less and less often',
@@ -60,7 +55,7 @@ export const timeoutGuards = [
     at: 'runs.takeSlow',
     from: 'Math.min(nowMs - run.startedAtMs, MAX_PAUSE_MS)',
     to: '0',
-    tests: SLOW,
+    tests: ['unit/core/run/slow-handlers'],
   },
   {
     guard: 'lines about slow runs are bounded',
@@ -68,7 +63,7 @@ export const timeoutGuards = [
     at: 'slow-runs.look',
     from: 'if (++lines <= MAX_LINES)',
     to: '++lines;\n       ',
-    tests: SLOW,
+    tests: ['unit/core/run/slow-handlers'],
   },
   {
     guard: 'what a former owner has told of its runs says nothing',
@@ -76,7 +71,7 @@ export const timeoutGuards = [
     at: 'job-views.longRunsOf',
     from: 'or string.sub(c[3], 1, #told) ~= told then',
     to: 'then',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'a run that has ended is not in the status',
@@ -84,7 +79,7 @@ export const timeoutGuards = [
     at: 'job-views.longRunsOf',
     from: "and redis.call('LPOS', B .. ':active', id) then",
     to: 'then',
-    tests: CONTRACT,
+    tests: ['contract/redis'],
   },
   {
     guard: 'an Observable ends when its run is to stop',
@@ -92,7 +87,7 @@ export const timeoutGuards = [
     at: 'observable.untilAborted',
     from: 'takeUntil(aborted)(stream)',
     to: 'stream',
-    tests: OBSERVABLES,
+    tests: ['unit/nest/handlers/observables'],
   },
   {
     guard: 'an Observable does not fail its job when the pod shuts down',
@@ -100,7 +95,7 @@ export const timeoutGuards = [
     at: 'observable.untilAborted',
     from: 'if (!(signal.reason instanceof ClosedError)) subscriber',
     to: 'subscriber',
-    tests: OBSERVABLES,
+    tests: ['unit/nest/handlers/observables'],
   },
   {
     guard: 'guards see the method that is declared, not a spy',
@@ -108,7 +103,7 @@ export const timeoutGuards = [
     at: 'enhancers.throughEnhancers',
     from: 'Object.setPrototypeOf(present, declared)',
     to: 'present',
-    tests: MOCKS,
+    tests: ['unit/nest/handler-mocks'],
   },
   {
     guard: 'what stands in for a processor runs its jobs',
@@ -116,6 +111,6 @@ export const timeoutGuards = [
     at: 'provider.providersOf',
     from: 'isStandIn ? token : own',
     to: 'own',
-    tests: MOCKS,
+    tests: ['unit/nest/handler-mocks'],
   },
 ];
