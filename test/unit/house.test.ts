@@ -1,4 +1,4 @@
-/** The layout of the house, read from its imports, and the code of its documents, read by the compiler. */
+/** The layout of the code, read from its imports, and the code of its documents, checked by the compiler. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, normalize, relative } from 'node:path';
@@ -21,7 +21,7 @@ const inside = (folder: string) => imports.filter(({ from }) => from.startsWith(
 
 test('the core imports only the core', () => {
   expect(files.length).toBeGreaterThan(30);
-  // The asynchronous context of a running job is Node's alone to give, and so are timers.
+  // Only Node has asynchronous contexts and timers.
   const allowed = ({ from, to }: Import) =>
     to.startsWith('core/') ||
     to === 'node:async_hooks' ||
@@ -31,10 +31,10 @@ test('the core imports only the core', () => {
 
 const OWN_TIMERS = 'core/ports/own-timers.ts';
 
-/** From the ground up: the files of a folder import those of their own folder and of the folders before it. */
+/** From the bottom up: the files of a folder import files of their own folder and of earlier folders. */
 const FLOORS = ['model', 'payload', 'ports', 'options', 'handlers', 'run', 'work', 'pod', 'enqueue', 'calls'];
 
-test('the folders of the core stand on one another in one order, the engine on top', () => {
+test('the folders of the core import each other in one order, with the engine on top', () => {
   const floorOf = (file: string) => {
     const [, folder = '', ...rest] = file.split('/');
     return rest.length === 0 ? FLOORS.length : FLOORS.indexOf(folder);
@@ -46,7 +46,7 @@ test('the folders of the core stand on one another in one order, the engine on t
   expect(within.filter(({ from, to }) => floorOf(from) < floorOf(to))).toEqual([]);
 });
 
-test('CONTRIBUTING.md lists every folder of the sources, those of the core in their order, and names no file that is not there', () => {
+test('CONTRIBUTING.md lists every folder of the sources, those of the core in their order, and names no missing file', () => {
   const text = readFileSync('CONTRIBUTING.md', 'utf8');
   const listed = [...text.matchAll(/^\| `(src\/[\w/]+)\/` /gm)].map(([, folder = '']) => folder);
   const folders = new Set(files.map(file => dirname(join('src', file))).filter(folder => folder !== 'src'));
@@ -57,7 +57,7 @@ test('CONTRIBUTING.md lists every folder of the sources, those of the core in th
   expect(named.map(([, path = '']) => path).filter(path => !existsSync(path))).toEqual([]);
 });
 
-test('timers and clocks are taken from one file, which a test of an application can not fake', () => {
+test("timers and clocks come from one file, so that an application's tests cannot fake them", () => {
   const names =
     'setTimeout|setInterval|setImmediate|clearTimeout|clearInterval|clearImmediate|queueMicrotask|performance';
   const uses = new RegExp(
@@ -78,7 +78,7 @@ test('timers and clocks are taken from one file, which a test of an application 
 
 /** BullMQ's rule for patterns, which both stores follow. */
 const PATTERNS = 'store/schedule-times.ts';
-/** What both stores use. */
+/** Used by both stores. */
 const SHARED = [PATTERNS, 'store/assembled-store.ts'];
 
 test('a store imports the core and itself, and only the Redis store knows BullMQ', () => {
@@ -91,7 +91,7 @@ test('a store imports the core and itself, and only the Redis store knows BullMQ
   const clients = imports.filter(
     ({ from, to }) => ['bullmq', 'ioredis', 'msgpackr'].includes(to) && !from.startsWith('store/redis/'),
   );
-  // Their types are part of what a user writes.
+  // Their types are part of the public API.
   expect(clients.map(({ from }) => from).sort()).toEqual([
     'nest/bus/bus-options.ts',
     'nest/current-job.ts',
@@ -102,7 +102,7 @@ test('a store imports the core and itself, and only the Redis store knows BullMQ
   ]);
 });
 
-test('nobody imports the public door, and nothing imports itself by a detour', () => {
+test('no file imports the public entry point or itself', () => {
   expect(imports.filter(({ to }) => to === 'index.ts')).toEqual([]);
   const targets = new Map(files.map(file => [file, inside(file).map(({ to }) => to)]));
   const free = new Set<string>();
@@ -119,7 +119,7 @@ test('nobody imports the public door, and nothing imports itself by a detour', (
   expect(files.map(file => cycle(file, [])).filter(found => found.length > 0)).toEqual([]);
 });
 
-test('the table of transitions in docs/protocol.md is that of the code', () => {
+test('the table of transitions in docs/protocol.md equals the table in the code', () => {
   const rows = readFileSync('docs/protocol.md', 'utf8').matchAll(
     /^\| `(\w+)` +\| ([a-z, ]+?) +\| ([a-z]+) +\| .+ \|$/gm,
   );

@@ -1,4 +1,4 @@
-/** The package on its own: what it holds, where its documents lead, and whether its scripts run on every system. */
+/** The package on its own: its files, the links of its documents, and whether its scripts run on every system. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { satisfies } from 'semver';
@@ -24,7 +24,7 @@ const documents = [
     .map(file => join('docs', file)),
 ];
 
-/** The text without code, in which brackets are no links. */
+/** The text without code, because brackets in code are not links. */
 const prose = (document: string) =>
   readFileSync(document, 'utf8')
     .replace(/^```[\s\S]*?^```/gm, '')
@@ -48,7 +48,7 @@ function anchorsOf(document: string): string[] {
   });
 }
 
-/** Links and images that lead to no file of the package, or to no heading of it. */
+/** Links and images whose target is not a file of the package, or a heading in it. */
 function deadEndsOf(document: string): string[] {
   const targets = [...prose(document).matchAll(/\]\(([^)\s]+)[^)]*\)/g)].map(([, target = '']) => target);
   return targets.filter(target => {
@@ -60,13 +60,13 @@ function deadEndsOf(document: string): string[] {
   });
 }
 
-test.each(documents)('each link and image of %s leads to a file that the package holds', document => {
+test.each(documents)('each link and image of %s leads to a file of the package', document => {
   expect(shipped).toContain(document);
   expect(deadEndsOf(document)).toEqual([]);
 });
 
 test.each(documents)(
-  'each file of the repository that %s names is there, and in the package if the README names it',
+  'each file of the repository that %s names exists, and is in the package if the README names it',
   document => {
     const named = readFileSync(document, 'utf8').matchAll(
       /`((?:src|test|docs|examples|scripts|benchmarks)\/[\w./-]*\w)`/g,
@@ -78,27 +78,27 @@ test.each(documents)(
   },
 );
 
-test('the links of the README are found by this test, those to its pages and to its chart', () => {
+test('this test finds the links of the README to its pages and to its chart', () => {
   const links = prose('README.md').match(/\]\((docs|examples)\//g) ?? [];
   expect(links.length).toBeGreaterThanOrEqual(10);
   expect(anchorsOf('docs/operating.md')).toContain('sentinel');
 });
 
-test('nothing of the workshop is in the package', () => {
+test('the package has no development files', () => {
   const strangers = [...shipped].filter(
     file => !/^(dist\/|docs\/|examples\/banking\/|(package\.json|README\.md|CHANGELOG\.md|LICENSE)$)/.test(file),
   );
   expect(strangers).toEqual([]);
 });
 
-test('npm scripts run on every system: they start programs of Node alone, and set no variables', () => {
+test('npm scripts run on every system: they start only programs of Node, and set no variables', () => {
   const commands = Object.values(manifest.scripts).flatMap(script => script.split(' && '));
   const programs = new Set(commands.map(command => command.split(' ')[0]));
   expect([...programs].sort()).toEqual(['biome', 'node', 'npm', 'tsc']);
   for (const command of commands) expect(command).not.toMatch(/[|;<>'$%]|(?<!&)&(?!&)/);
 });
 
-test('no script of the workshop needs a shell', () => {
+test('no development script needs a shell', () => {
   const folders = ['scripts', 'test/compat', 'examples/banking/demo', 'benchmarks'];
   const files = folders.flatMap(folder =>
     readdirSync(folder, { encoding: 'utf8' })
@@ -114,7 +114,7 @@ test('no script of the workshop needs a shell', () => {
   expect(needy).toEqual([]);
 });
 
-test('what `npm ci` installs runs on the oldest Node that the package supports, so that it warns of no engine', () => {
+test('the packages that `npm ci` installs run on the oldest supported Node, so that npm prints no engine warning', () => {
   const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
     packages: Record<string, { engines?: { node?: string }; optional?: boolean }>;
   };

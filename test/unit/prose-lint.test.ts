@@ -1,5 +1,5 @@
 /**
- * The lint of our prose, tested on texts with one fault each: a rule that is dropped, or that matches nothing any more, fails here.
+ * The lint of our prose, tested on texts with one fault each: a rule that is removed, or that no longer matches, fails here.
  * Neighbour: `npm run check` runs the lint on the repository.
  */
 import { spawnSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { ENFORCED, listOf, NOT_YET, proseFiles } from '../../scripts/prose-lint.
 import { faultsOf, LONG_SENTENCE, MAX_WORDS, RULES } from '../../scripts/prose-rules.mjs';
 import { type Block, proseOf } from '../../scripts/prose-text.mjs';
 
-/** By rule: texts that break it, and texts that are close and do not. */
+/** By rule: texts that break it, and similar texts that do not. */
 const TEXTS: Readonly<Record<string, { readonly bad: readonly string[]; readonly good: readonly string[] }>> = {
   nobody: {
     bad: [
@@ -71,13 +71,13 @@ test('each rule of the lint is tested here, and each test has a rule', () => {
   expect(RULES.map(({ id }) => id).sort()).toEqual(Object.keys(TEXTS).sort());
 });
 
-test.each(Object.entries(TEXTS))('the lint finds "%s" and nothing that is only similar', (rule, { bad, good }) => {
+test.each(Object.entries(TEXTS))('the lint finds "%s" and no similar text', (rule, { bad, good }) => {
   const kind = rule === 'title and' ? 'title' : 'comment';
   expect(bad.filter(text => !rulesBroken(text, kind).includes(rule))).toEqual([]);
   expect(good.filter(text => rulesBroken(text, kind).includes(rule))).toEqual([]);
 });
 
-test('the lint finds words of all alternatives of a rule, not only of the first', () => {
+test('the lint finds the words of all alternatives of a rule, not only of the first', () => {
   const words = [
     'whatever',
     'whoever',
@@ -93,7 +93,7 @@ test('the lint finds words of all alternatives of a rule, not only of the first'
   expect(words.filter(word => rulesBroken(`The pod, ${word}.`).length === 0)).toEqual([]);
 });
 
-test('the lint finds a sentence with too many words, and tells its line', () => {
+test('the lint finds a sentence with too many words, and reports its line', () => {
   const words = (count: number) => `${Array.from({ length: count }, () => 'word').join(' ')}.`;
   expect(rulesBroken(words(MAX_WORDS))).toEqual([]);
   expect(rulesBroken(words(MAX_WORDS + 1))).toEqual([LONG_SENTENCE]);
@@ -172,7 +172,7 @@ test('the prose of Lua is its comments', () => {
   ]);
 });
 
-test('every file with prose is in one list, and every page of the documents must keep the rules', () => {
+test('every file with prose is in one list, and the lint is enforced for every page of the documents', () => {
   const files = proseFiles();
   expect(files.length).toBeGreaterThan(400);
   expect(files.filter(file => listOf(file) === 'in no list')).toEqual([]);

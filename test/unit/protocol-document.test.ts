@@ -1,4 +1,4 @@
-/** `docs/protocol.md` against the code: the numbers that are cited, the operations of the scripts, the files, and the length of paragraphs. */
+/** `docs/protocol.md` compared with the code: cited numbers, operations of the scripts, files, and the length of paragraphs. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -22,7 +22,7 @@ function numbersIn(list: string): number[] {
 
 const LIST = String.raw`\d+(?:(?:, | and |[–-]| to )\d+)*`;
 
-/** What the code cites, with one file each. */
+/** The numbers that the code cites, with one file each. */
 function cited(find: (text: string) => readonly number[]): Map<number, string> {
   const found = new Map<number, string>();
   for (const file of sources) for (const number of find(readFileSync(file, 'utf8'))) found.set(number, file);
@@ -75,7 +75,7 @@ test('docs/protocol.md cites only invariants and races that it defines', () => {
   expect(racesIn(document).filter(number => !races.includes(number))).toEqual([]);
 });
 
-/** The document says why it has no row. */
+/** Operations without a row. The document says why they have none. */
 const OF_CLUSTER = 23;
 
 test('the table of operations in docs/protocol.md has the operations of the Lua scripts, and no others', () => {

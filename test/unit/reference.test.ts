@@ -1,6 +1,6 @@
 /**
- * The reference pages (`docs/api.md`, `docs/configuration.md`, `docs/errors.md`) against the code: an export, an option or an error
- * that a page lacks, or that the code no longer has, fails here. So does a type, a default or a code that differs.
+ * The reference pages (`docs/api.md`, `docs/configuration.md`, `docs/errors.md`) compared with the code: an export, an option or an error
+ * that is missing in a page or in the code fails here. So does a type, a default or a code that differs.
  */
 import { readFileSync } from 'node:fs';
 import { BELOW_MODULE, ENGINE_KEYS } from '../../src/core/options/checks.js';
@@ -10,7 +10,7 @@ import * as library from '../../src/index.js';
 import { AtomicQueuesError } from '../../src/index.js';
 import { errorClasses, exportsOf, membersOf } from '../support/declarations.js';
 
-/** The rows of a page's tables below a heading, or of all its tables, as texts of their cells. */
+/** The rows of a page's tables below a heading, or of all its tables, as the texts of their cells. */
 function rowsOf(page: string, heading?: string): readonly (readonly string[])[] {
   const text = readFileSync(page, 'utf8').replace(/^```[\s\S]*?^```/gm, '');
   const [, section] = heading === undefined ? ['', text] : text.split(new RegExp(`^#+ ${heading}$`, 'm'));
@@ -90,7 +90,7 @@ describe('docs/configuration.md', () => {
     expect(sorted(namesIn(told))).toEqual(sorted(overridable));
   });
 
-  test('tells the defaults that the engine uses', () => {
+  test('lists the defaults that the engine uses', () => {
     const { codecs: _, entityType, ...config } = resolveOptions({ enableCronManager: true });
     const type = entityType('account');
     const used: Readonly<Record<string, unknown>> = {
@@ -133,7 +133,7 @@ describe('docs/configuration.md', () => {
     });
   });
 
-  test('lists the options of an enqueue: those of this library, and the job options of BullMQ that are honoured or refused', () => {
+  test('lists the options of an enqueue: those of this library, and the job options of BullMQ that it supports or refuses', () => {
     const source = readFileSync('src/core/options/job-options.ts', 'utf8');
     const listed = (from: string) =>
       [...(source.split(from)[1]?.split(/\n[\])}]/)[0] ?? '').matchAll(/^ {2}'?(\w+)'?[,:]/gm)].map(([, name]) => name);
@@ -185,7 +185,7 @@ describe('docs/api.md', () => {
   const isOfMember = ([, of = '']: readonly string[]) => /^`\w+`$/.test(of);
   const rows = rowsOf(page);
 
-  test('lists every export of the package but the errors, once each, and nothing else', () => {
+  test('lists every export of the package except errors, once each, and nothing else', () => {
     const listed = namesIn(rows.filter(cells => !isOfMember(cells)));
     const expected = exported.filter(name => name !== 'AtomicQueuesError' && !isExportedError(name));
     expect(expected.length).toBeGreaterThan(70);
@@ -233,14 +233,14 @@ describe('docs/errors.md', () => {
     expect(rows.filter(cells => cells.includes(''))).toEqual([]);
   });
 
-  test('says of each class that is not exported that it is not', () => {
+  test('says which error classes are not exported', () => {
     const hidden = concrete.filter(({ name }) => !exported.includes(name)).map(({ name }) => name);
     const told = rows.filter(cells => cells.at(-1)?.includes('Not exported')).map(([name]) => plain(name));
     expect(told).toEqual(hidden);
     for (const { name } of concrete) if (!hidden.includes(name)) expect(library).toHaveProperty(name);
   });
 
-  test('says that nothing was written of each error whose base is NotExecutedError', () => {
+  test('says for each error derived from NotExecutedError that nothing was written', () => {
     const sure = concrete.filter(({ base }) => base === 'NotExecutedError').map(({ name }) => name);
     expect(sure.length).toBeGreaterThan(5);
     const invalid = new Set(namesIn(rowsOf(page, 'Invalid calls')));
@@ -252,7 +252,7 @@ describe('docs/errors.md', () => {
     expect(unsure).toEqual([]);
   });
 
-  test('says of each reason of a failed job whether its attempts apply, as the engine decides', () => {
+  test('says for each reason of a failed job whether its attempts apply, as the engine decides', () => {
     const told = rowsOf(page, 'Reasons of failed jobs').slice(2);
     expect(told.length).toBeGreaterThan(8);
     const job = { attemptsMade: 0, options: { attempts: 2 } } as unknown as Parameters<typeof retryDelayMs>[0];

@@ -1,10 +1,10 @@
-/** The benchmark's judge: a contender that breaks order, overlaps, loses or repeats is found out. */
+/** The benchmark's judge finds a contender that breaks order, overlaps, loses or repeats jobs. */
 import { compare } from '../../../benchmarks/bars.js';
 import { lossesSince } from '../../../benchmarks/baseline.js';
 import { judge, newRecord, type PodRecord } from '../../../benchmarks/records.js';
 import type { Results, Row } from '../../../benchmarks/results.js';
 
-/** Of one entity: when each job was called, accepted, started and ended. */
+/** When each job of one entity was called, accepted, started and ended. */
 function recordOf(...jobs: readonly (readonly [number, number, number, number])[]): PodRecord {
   const record = newRecord(jobs.length);
   for (const [k, [called, accepted, started, ended]] of jobs.entries()) {
@@ -25,18 +25,18 @@ describe("the benchmark's judge", () => {
     expect(judge([record], 1)).toEqual({ ...FINE, jobsPerSecond: 200, p50Ms: 4, p99Ms: 4 });
   });
 
-  test('two runs of an entity at once overlap; of two entities they do not', () => {
+  test('counts two runs of an entity at once as an overlap, but not of two entities', () => {
     const record = recordOf([0, 1, 2, 5], [1, 2, 4, 6]);
     expect(judge([record], 1)).toMatchObject({ ...FINE, overlaps: 1 });
     expect(judge([record], 2)).toMatchObject(FINE);
   });
 
-  test('out of order is what was called after another was accepted and starts before it; called together, they may swap', () => {
+  test('counts a job as out of order if it was called after another was accepted and starts before it; concurrent calls may swap', () => {
     expect(judge([recordOf([0, 1, 5, 6], [2, 3, 3, 4])], 1)).toMatchObject({ ...FINE, disorder: 1 });
     expect(judge([recordOf([0, 3, 5, 6], [2, 3, 3, 4])], 1)).toMatchObject(FINE);
   });
 
-  test('a job that is lost, and one that runs on two pods, count', () => {
+  test('counts a job that is lost, and one that runs on two pods', () => {
     const sender = recordOf([0, 1, 2, 3], [1, 2, 4, 5], [2, 3, 6, 7]);
     sender.times[1] = 0;
     const other = newRecord(3);
@@ -52,12 +52,12 @@ describe('the bars of the benchmark', () => {
     ({ workload: 'hot', contender, jobsPerSecond: { median: jobsPerSecond } }) as unknown as Row;
   const results = (...rows: Row[]) => ({ ours: 'atomic-queues', rows }) as unknown as Results;
 
-  test('the best of a kind counts, and what was not measured is no bar', () => {
+  test('show the best of a kind, and no bar for a missing measurement', () => {
     const held = compare(results(row('atomic-queues', 3000), row('groupmq at 1', 1000), row('groupmq at 8', 1500)));
     expect(held).toEqual([{ workload: 'hot', against: 'groupmq at 8', figure: 'jobsPerSecond', least: 2, ratio: 2 }]);
   });
 
-  test('a ratio that has fallen by more than a quarter is a loss, and what was not measured is none', () => {
+  test('report a ratio that has fallen by more than a quarter as a loss, but not a missing measurement', () => {
     const now = results(row('atomic-queues', 1490), row('groupmq at 1', 1000), row('groupmq at 8', 993));
     const then = {
       'hot / groupmq at 1': 2,

@@ -1,4 +1,4 @@
-/** The demo's bar, in a terminal and in a log. */
+/** The demo's progress bar, in a terminal and in a log. */
 import { Progress } from '../../../examples/banking/demo/progress.js';
 
 function watched(isTTY: boolean) {
@@ -8,7 +8,7 @@ function watched(isTTY: boolean) {
   return {
     progress,
     written,
-    /** So many are done at a time, in ms. */
+    /** How many orders are done at a time, in ms. */
     update: (ms: number, done: number) => {
       at = ms;
       progress.update(done);
@@ -16,10 +16,10 @@ function watched(isTTY: boolean) {
   };
 }
 
-test('in a log it is a line every 5 s with the percentage, what is done, and the time left by the last pace', () => {
+test('in a log it is a line every 5 s with the percentage, the number done, and the time left at the recent pace', () => {
   const { progress, written, update } = watched(false);
   for (let second = 1; second <= 10; second++) update(second * 1000, second * 2);
-  // From here on it is ten times as fast; ten seconds later the slow start is forgotten.
+  // From here on it is ten times as fast. Ten seconds later the slow start is forgotten.
   for (let second = 11; second <= 20; second++) update(second * 1000, 20 + (second - 10) * 16);
   progress.announce('pod-1 KILLED');
   update(20_500, 190);
@@ -37,7 +37,7 @@ test('in a log it is a line every 5 s with the percentage, what is done, and the
   for (const control of ['\r', '\u001b']) expect(written.join('')).not.toContain(control);
 });
 
-test('in a terminal it is drawn over itself, and what is announced stays above it', () => {
+test('in a terminal it is redrawn in place, and announcements stay above it', () => {
   const { progress, written, update } = watched(true);
   update(1000, 100);
   progress.announce('pod-1 KILLED');

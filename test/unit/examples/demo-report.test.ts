@@ -1,4 +1,4 @@
-/** The demo's table: what is wrong comes first and is marked, and each row says what it means. */
+/** The demo's table: faults come first and are marked, and each row says what it means. */
 import { isCorrect, report } from '../../../examples/banking/demo/report.js';
 import type { Result } from '../../../examples/banking/demo/run.js';
 
@@ -15,7 +15,7 @@ const right: Result = {
 };
 const wrong: Result = { ...right, refused: 0, perSecond: 900, takeoverMs: undefined, drift: 8000, wrongPayments: 250 };
 
-test('drift and wrong payments are the first rows, and the only ones that are marked; the speed is the last', () => {
+test('drift and wrong payments are the first rows, and the only marked ones; the speed is the last row', () => {
   const lines = report(right, wrong, false)
     .split('\n')
     .map(line => line.trim().replace(/ {2,}/g, ' | '));
@@ -33,7 +33,7 @@ test('drift and wrong payments are the first rows, and the only ones that are ma
   expect(lines.join('\n')).toMatch(/Every acknowledged order was done.*although a pod was killed/);
 });
 
-test('a fault with queues fails the run, whichever of the three it is; colours are for terminals', () => {
+test('any of the three faults fails the run with queues, and only terminals get colours', () => {
   expect(isCorrect(right)).toBe(true);
   for (const fault of ['drift', 'wrongPayments', 'missing'] as const) {
     const result = { ...right, [fault]: 1 };

@@ -1,4 +1,4 @@
-/** The engine's own asynchronous context, and that a batch of calls to Redis is in it. */
+/** The engine's own asynchronous context, in which calls to Redis are batched and sent. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { ManualClock } from '../../../support/clock.js';
 const callers = new AsyncLocalStorage<string>();
 const caller = () => callers.getStore();
 
-test('what runs detached is in no context, and so is what it starts; whoever waits for it is in his own again', async () => {
+test('detached code and all code that it starts run in no context, and its caller is in its own context again afterwards', async () => {
   const found: unknown[] = [];
   const run = async () => {
     found.push(caller());
@@ -29,7 +29,7 @@ test('what runs detached is in no context, and so is what it starts; whoever wai
   expect(found).toEqual([undefined, undefined, 'result', 'a']);
 });
 
-test('a context that is entered in it ends with it', () => {
+test('a context that is entered in detached code ends with it', () => {
   callers.run('a', () => {
     detached(() => callers.enterWith('left behind'));
     expect(detached(caller)).toBeUndefined();
@@ -41,7 +41,7 @@ test('a context that is entered in it ends with it', () => {
   });
 });
 
-test('a batch of calls to Redis, and the timer that watches it, are in the context of no caller', async () => {
+test("a batch of calls to Redis, and the timer that watches it, are in no caller's context", async () => {
   const found: unknown[] = [];
   class Clock extends ManualClock {
     override after(...args: Parameters<ManualClock['after']>) {

@@ -1,4 +1,4 @@
-/** The codec of entities, and the check of what comes in. */
+/** The codec of entities, and the check of their types and ids. */
 import fc from 'fast-check';
 import {
   decodeSegment,
@@ -12,7 +12,7 @@ import { resolveOptions } from '../../../../src/core/options/resolve.js';
 import { KeySpace } from '../../../../src/store/redis/keys.js';
 
 const anyText = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 });
-/** Also what is no valid text: lone surrogates. */
+/** Includes strings that are not valid text: lone surrogates. */
 const anyUnits = fc
   .array(fc.integer({ min: 0, max: 0xffff }), { minLength: 1, maxLength: 8 })
   .map(u => String.fromCharCode(...u));
@@ -23,13 +23,13 @@ const nasty = fc.oneof(
 );
 
 describe('entities', () => {
-  test('a segment decodes to what it was made of, and holds nothing that means something in a key', () => {
+  test('a segment decodes to its origin, and has no character with a meaning in a key', () => {
     fc.assert(
       fc.property(nasty, text => {
         const segment = encodeSegment(text);
         expect(decodeSegment(segment)).toBe(text);
         expect(segment).not.toMatch(/[:{}$\s]/);
-        // as Redis stores it: a lone surrogate would become U+FFFD, the same for all
+        // as Redis stores it: every lone surrogate would become U+FFFD
         expect(Buffer.from(segment).toString()).toBe(segment);
       }),
     );
@@ -52,7 +52,7 @@ describe('entities', () => {
     );
   });
 
-  test('ids are strings, finite numbers or bigints; 42, 42n and "42" are one', () => {
+  test('ids are strings, finite numbers or bigints, and 42, 42n and "42" are the same id', () => {
     for (const id of ['42', 42, 42n]) expect(entityRef('account', id)).toEqual({ type: 'account', id: '42' });
   });
 
@@ -65,7 +65,7 @@ describe('entities', () => {
     ['Infinity', Number.POSITIVE_INFINITY, /kind Infinity/],
     ['an empty string', '', /empty id/],
     ['a long string', 'x'.repeat(257), /257 characters/],
-  ])('an id that is %s is refused, with the culprit and the remedy', (_, id, message) => {
+  ])('an id that is %s is refused with an error that names it and the remedy', (_, id, message) => {
     expect(() => entityRef('account', id, 'Command Withdraw')).toThrow(InvalidEntityError);
     expect(() => entityRef('account', id, 'Command Withdraw')).toThrow(message);
     expect(() => entityRef('account', id, 'Command Withdraw')).toThrow(/Command Withdraw.*account/);

@@ -1,4 +1,4 @@
-/** Anything that was thrown, as bounded and well-formed text. */
+/** Thrown values of any kind, as bounded and well-formed text. */
 import fc from 'fast-check';
 import {
   asLine,
@@ -15,7 +15,7 @@ import { BatchFailure } from '../../../../src/core/model/job-errors.js';
 import { describeThrown } from '../../../../src/core/model/reply.js';
 import { thrown } from '../../../support/hostile.js';
 
-test('whatever is thrown has a reason, a stack and a description within their bounds', () => {
+test('any thrown value has a reason, a stack and a description within their bounds', () => {
   fc.assert(
     fc.property(thrown, make => {
       const error = make();
@@ -59,14 +59,14 @@ test('a cut text is well-formed, no longer than its bound, and says that it was 
   expect(shorten('\ud83d', 4)).toBe('\ufffd');
 });
 
-test('a text in a line breaks no line, and a name in a sentence is short', () => {
+test('a text in a log line never breaks the line, and a name in a sentence is short', () => {
   expect(asLine('a\nb\r\t\u0000\u001b[31m\u2028c')).toBe('a\\nb\\r\\t\\u0000\\u001b[31m\\u2028c');
   expect(asLine('\n'.repeat(5000)).length).toBeLessThanOrEqual(MAX_LINE_LENGTH);
   expect(quoted(`pay\n${'x'.repeat(2000)}`)).toMatch(/^"pay\\nx+…"$/);
   expect(quoted('x'.repeat(2000)).length).toBeLessThan(200);
 });
 
-test('of many attempts the latest stacks are kept, bounded together, and by how many jobs share a step', () => {
+test('the latest stacks of many attempts are kept, bounded together, and by the number of jobs in a step', () => {
   expect(latestStacks(['1', '2'], '3', 10)).toEqual(['1', '2', '3']);
   expect(latestStacks(['1', '2'], '3', 2)).toEqual(['2', '3']);
   expect(latestStacks(['1'], '2', 0)).toEqual([]);

@@ -1,5 +1,5 @@
 /**
- * What is told of a failure: in the reason of the job, in the log, and by the error of its caller. No failure is without words, and
+ * The texts of a failure: in the reason of the job, in the log, and in the error of its caller. Each failure has a text, and
  * errors of another realm are errors.
  */
 import vm from 'node:vm';
@@ -12,7 +12,7 @@ import { JobRefusedError } from '../../../../src/core/model/job-errors.js';
 import { describeThrown } from '../../../../src/core/model/reply.js';
 import { MemoryPods } from '../../../support/memory-pods.js';
 
-/** What Node rejects with when a host has two addresses, and nothing listens at either. */
+/** Node rejects with this error when a host has two addresses, and both refuse the connection. */
 function refusedTwice(): unknown {
   const refused = (address: string) =>
     Object.assign(new Error(`connect ECONNREFUSED ${address}`), { code: 'ECONNREFUSED' });
@@ -25,42 +25,46 @@ const CONNECTIONS = 'AggregateError [ECONNREFUSED]: connect ECONNREFUSED ::1:543
 class InsufficientFunds extends Error {}
 class Plain {}
 
-describe('the words of what was thrown', () => {
+describe('the text of a thrown value', () => {
   test.each<[string, unknown, string]>([
-    ['an ordinary error: its message, and nothing else', new Error('x'), 'x'],
+    ['an ordinary error: its message only', new Error('x'), 'x'],
     ['an error with a name and a code: its message', Object.assign(new RangeError('x'), { code: 'E_X' }), 'x'],
     ['a message with spaces around it', new Error(' x '), ' x '],
-    ['a text', 'no money', 'no money'],
+    ['a string', 'no money', 'no money'],
     ['the AggregateError of a connection', refusedTwice(), CONNECTIONS],
     ['an error with a code only', Object.assign(new Error(), { code: 'ECONNRESET' }), 'Error [ECONNRESET]'],
-    ['an error without anything', new Error(), 'Error'],
+    ['an empty error', new Error(), 'Error'],
     ['a class without a message', new InsufficientFunds(), 'InsufficientFunds'],
-    ['a class that was thrown itself', InsufficientFunds, 'InsufficientFunds'],
+    ['a thrown class', InsufficientFunds, 'InsufficientFunds'],
     ['an object with a message and a code', { message: 'no money', code: 'POOR' }, 'POOR: no money'],
     ['an object with a message', { message: 'no money' }, 'no money'],
     ['an object with a code', { code: 7 }, '7'],
-    ['an object with a name, too', { name: 'Poor', message: 'no money', code: 7 }, 'Poor [7]: no money'],
+    [
+      'an object with a name, a message and a code',
+      { name: 'Poor', message: 'no money', code: 7 },
+      'Poor [7]: no money',
+    ],
     ['a list of messages', { message: ['too short', 'no number'], statusCode: 400 }, '["too short","no number"]'],
     ['a list of errors', [new Error('first'), new Error('second')], 'first; second'],
     ['an object of a class', new Plain(), 'Plain'],
-    ['an object that has a text', new URL('redis://somewhere/'), 'redis://somewhere/'],
-    ['an empty text', '', 'something that has no text was thrown'],
+    ['an object with a toString of its own', new URL('redis://somewhere/'), 'redis://somewhere/'],
+    ['an empty string', '', 'something that has no text was thrown'],
     ['an empty object', {}, 'something that has no text was thrown'],
     ['nothing', undefined, 'undefined'],
     [
-      'a cause, if the message is that of every call',
+      'a cause, if the message is the same for all calls',
       new TypeError('fetch failed', { cause: refusedTwice() }),
       `fetch failed: ${CONNECTIONS}`,
     ],
     [
-      'a cause that has a code, and is in the message already',
+      'a cause with a code that is in the message already',
       new Error('no answer: getaddrinfo', { cause: Object.assign(new Error('getaddrinfo'), { code: 'ENOTFOUND' }) }),
       'no answer: getaddrinfo',
     ],
-    ['a cause in words of its own', new Error('not paid', { cause: new Error('no money') }), 'not paid'],
-    ['a cause without a message above it', new Error('', { cause: new Error('no money') }), 'Error: no money'],
+    ['a cause with another message', new Error('not paid', { cause: new Error('no money') }), 'not paid'],
+    ['a cause below an empty message', new Error('', { cause: new Error('no money') }), 'Error: no money'],
     [
-      'a bulk of which some were added',
+      'a bulk that was partly added',
       new BulkEnqueueError('1 of 2 jobs were not added; the first: full', [undefined, new Error('full')]),
       'BulkEnqueueError [BULK_ENQUEUE_FAILED]: 1 of 2 jobs were not added; the first: full',
     ],
@@ -72,16 +76,16 @@ describe('the words of what was thrown', () => {
       ),
       'AggregateError: none: no 1; no 2; no 3; and more',
     ],
-  ])('%s', (_, thrown, words) => {
+  ])('is right for %s', (_, thrown, words) => {
     expect(messageOf(thrown)).toBe(words);
   });
 
-  test('Promise.any: its name, and what each promise was rejected with', async () => {
+  test('names the class of an error from Promise.any, and the rejection of each promise', async () => {
     const any = Promise.any([Promise.reject(new Error('first')), Promise.reject({ message: 'second', code: 'TWO' })]);
     await expect(any.catch(messageOf)).resolves.toBe('AggregateError: All promises were rejected: first; TWO: second');
   });
 
-  test('errors within errors, to any depth and in any number: bounded work and bounded words', () => {
+  test('needs bounded work and has bounded length for errors within errors, to any depth and in any number', () => {
     const endless: { errors: unknown[] } = { errors: [] };
     let reads = 0;
     const errors = new Proxy([], {
@@ -97,7 +101,7 @@ describe('the words of what was thrown', () => {
     expect(reads).toBeLessThan(2000);
   });
 
-  test('JSON of a value that is too large ends with its bound', () => {
+  test('ends at its bound for JSON of a large value', () => {
     let reads = 0;
     const wide = Array.from({ length: 1000 }, () => ({
       get some() {
@@ -114,7 +118,7 @@ describe('the words of what was thrown', () => {
   });
 });
 
-/** Errors that another realm has made: in Jest, those of Node itself are such. */
+/** Errors made by another realm. In Jest, Node's own errors are among them. */
 const realm = (code: string): unknown => vm.runInNewContext(code);
 
 describe('a job that fails', () => {
@@ -136,7 +140,7 @@ describe('a job that fails', () => {
     return { error: (await call) as HandlerError, line: a.log.lines.find(text => text.includes('failed: ')) ?? '' };
   }
 
-  test('tells the same words in its reason and in the log, and their parts to its caller', async () => {
+  test("has the same text in its reason and in the log, and the parts of the text in its caller's error", async () => {
     const { error, line } = await fail(refusedTwice());
     expect(failed()[0]?.outcome?.value).toBe(CONNECTIONS);
     expect(line).toContain(`failed: ${CONNECTIONS}`);
@@ -153,13 +157,13 @@ describe('a job that fails', () => {
     expect(error.errors?.every(one => one instanceof Error)).toBe(true);
   });
 
-  test('keeps name and code of what is no Error', async () => {
+  test('keeps name and code of a thrown object that is not an Error', async () => {
     const { error } = await fail({ name: 'Poor', message: 'no money', code: 'POOR' });
     expect(failed()[0]?.outcome?.value).toBe('Poor [POOR]: no money');
     expect(error).toMatchObject({ message: 'no money', originalName: 'Poor', originalCode: 'POOR' });
   });
 
-  test('tells of causes and errors within five in all, the nearest first', async () => {
+  test('names five causes and inner errors in all, the nearest first', async () => {
     const deep = (n: number): Error => new Error(`${n}`, n < 9 ? { cause: deep(n + 1) } : {});
     const { error } = await fail(new AggregateError([deep(0), new Error('second')], 'both', { cause: deep(5) }));
     expect(error).toMatchObject({
@@ -171,7 +175,7 @@ describe('a job that fails', () => {
     expect(messages).toHaveLength(6);
   });
 
-  test('with an error of another realm: its name, its code and its cause', async () => {
+  test('with an error of another realm has its name, its code and its cause', async () => {
     const thrown = realm(`Object.assign(new RangeError('too far', { cause: new Error('why') }), { code: 'E_FAR' })`);
     expect(thrown).not.toBeInstanceOf(Error);
     const { error } = await fail(thrown);
@@ -204,18 +208,18 @@ describe('a job that fails', () => {
       realm(`class AtomicQueuesError extends Error {}
         Object.assign(new (class JobRefusedError extends AtomicQueuesError {})('x'), { code: 'JOB_REFUSED' })`),
     ],
-  ])('is final: %s', async (_, thrown) => {
+  ])('is final with %s', async (_, thrown) => {
     await fail(thrown, 3);
     expect(cluster.starts).toHaveLength(1);
   });
 
-  test('is tried again with an error that only has the code of one of this library', async () => {
+  test('is retried with an error that only has the code of one of this library', async () => {
     await fail(Object.assign(new Error('mine'), { code: 'JOB_REFUSED' }), 3);
     expect(cluster.starts).toHaveLength(3);
   });
 });
 
-test('a call that waits takes an AbortSignal of another realm', async () => {
+test('a call that waits accepts an AbortSignal of another realm', async () => {
   const cluster = new MemoryPods();
   try {
     const a = await cluster.pod('a');

@@ -1,4 +1,4 @@
-/** Halves of surrogate pairs: what names something is refused with one, and what is only carried is made well-formed. */
+/** Halves of surrogate pairs: names with one are refused, and values with one are made well-formed. */
 
 import { checkSchedule } from '../../../../src/core/enqueue/schedule-checks.js';
 import { entityRef } from '../../../../src/core/model/entity.js';
@@ -10,13 +10,13 @@ import { MemoryPods } from '../../../support/memory-pods.js';
 
 const HALF = 'Anna 😀'.slice(0, 6);
 
-test('I10: an entity, or its type, is refused', () => {
+test('I10: an entity or entity type with half a surrogate pair is refused', () => {
   expect(() => entityRef('account', HALF)).toThrow(expect.objectContaining({ code: 'INVALID_ENTITY' }));
   expect(() => entityRef(HALF, '1')).toThrow(expect.objectContaining({ code: 'INVALID_ENTITY' }));
   expect(entityRef('account', 'Anna 😀')).toEqual({ type: 'account', id: 'Anna 😀' });
 });
 
-test('I10: the name of a job is refused', async () => {
+test('I10: a job name with half a surrogate pair is refused', async () => {
   const cluster = new MemoryPods();
   const pod = await cluster.pod('a');
   const request = { entityType: 'account', entityId: '1', name: HALF, data: {} };
@@ -28,16 +28,16 @@ test.each([{ jobId: HALF }, { deduplication: { id: HALF } }])('I10: the option %
   expect(() => checkJobOptions(options, 'It')).toThrow(/half a surrogate pair/);
 });
 
-test('I10: the id of a schedule is refused', () => {
+test('I10: a schedule id with half a surrogate pair is refused', () => {
   expect(() => checkSchedule({ id: HALF, every: 1000 }, {}, 'It')).toThrow(/half a surrogate pair/);
 });
 
-test('a value of the context arrives with U+FFFD in its place', () => {
+test('a context value with half a surrogate pair arrives with U+FFFD in its place', () => {
   const context = { keys: ['user'], get: () => ({ user: HALF }), run: <T>(_: unknown, run: () => T) => run() };
   expect(new Propagation(context, undefined).capture()).toEqual({ ctx: { user: 'Anna \ufffd' } });
 });
 
-test('an envelope holds none, also in its keys; what only looks like one stays', () => {
+test('an envelope has no half surrogate pair, not even in its keys; similar text stays', () => {
   const text = writeEnvelope({ [HALF]: [HALF, '\\ud83d', '\\\\ud83d', '😀'] });
   expect(text.isWellFormed()).toBe(true);
   expect(JSON.parse(text)).toEqual({ 'Anna \ufffd': ['Anna \ufffd', '\\ud83d', '\\\\ud83d', '😀'] });

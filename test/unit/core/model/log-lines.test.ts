@@ -1,4 +1,4 @@
-/** What names and errors of users become in the log: one bounded line each, and a bounded number of them. */
+/** Names and errors of users in the log: one bounded line each, and a bounded number of lines. */
 import { Logger } from '@nestjs/common';
 import { BatchFailure } from '../../../../src/core/model/job-errors.js';
 import { Admission } from '../../../../src/core/pod/admission.js';
@@ -25,7 +25,7 @@ test('each message is one bounded line', () => {
   }
 });
 
-test('names that nobody here knows are quoted, and reported 256 times at most', () => {
+test('names that this pod does not know are quoted, and reported 256 times at most', () => {
   const log = new RecordingLog();
   const admission = new Admission(new ManualClock(), log);
   for (let n = 0; n < 1000; n++) admission.leave({ type: 'account', id: `${n}` }, `handler for job ${n}`, 5);
@@ -34,7 +34,7 @@ test('names that nobody here knows are quoted, and reported 256 times at most', 
   expect(log.lines.at(-1)).toContain('What else this pod lacks is not logged.');
 });
 
-test('the name of a job that others have added is short and escaped in what is told of it', async () => {
+test('the name of a job added by another library is short and escaped in log lines', async () => {
   const cluster = new MemoryPods();
   try {
     const a = await cluster.pod('a', {}, ['pay'], { many: { max: 2 } });
@@ -52,6 +52,6 @@ test('the name of a job that others have added is short and escaped in what is t
   }
 });
 
-test('a BatchFailure tells of its first error what can be told', () => {
+test('a BatchFailure is reported with as much of its first error as is readable', () => {
   expect(new BatchFailure([{ job: {}, error: new Error('x'.repeat(1e6)) }]).message.length).toBeLessThan(5000);
 });

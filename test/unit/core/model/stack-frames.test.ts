@@ -16,7 +16,7 @@ const STACK = `Error: no money
     at Array.map (<anonymous>)
     at async /srv/app/dist/main.js:40:7`;
 
-test('frames are those of the application, with the end of their path', () => {
+test('frames are only from the application, with the end of their path', () => {
   expect(framesOf(STACK, 3)).toBe(
     ' (at Account.withdraw dist/bank/account.js:12:9, new Ledger dist/bank/ledger.js:3:1, app/dist/main.js:40:7)',
   );
@@ -24,7 +24,7 @@ test('frames are those of the application, with the end of their path', () => {
   expect(framesOf(STACK, 0)).toBe('');
 });
 
-test('what has no frame of the application adds nothing', () => {
+test('an error without a frame of the application adds none', () => {
   expect(framesOf('just a text', 3)).toBe('');
   expect(framesOf('Error: x\n    at TCP.onread (node:net:1:1)\n    at a (/x/node_modules/b/c.js:1:1)', 3)).toBe('');
 });
@@ -35,7 +35,7 @@ test('frames are bounded in number and in length', () => {
   expect(framesOf(long, 1).length).toBeLessThan(180);
 });
 
-describe('a try that failed', () => {
+describe('a failed attempt', () => {
   let cluster: MemoryPods;
   beforeEach(() => {
     cluster = new MemoryPods();
@@ -61,7 +61,7 @@ describe('a try that failed', () => {
     expect(await lineOf('no money', { failureStackFrames: 0 })).toMatch(/failed: no money$/);
   });
 
-  test('is one line, with its frames, whatever its message is', async () => {
+  test('is logged in one line with its frames, even if its message has several lines', async () => {
     const line = await lineOf(`a\n    at fake (x.js:1:1)\r${'x'.repeat(3000)}`);
     expect(line.length).toBeLessThan(MAX_LINE_LENGTH);
     expect(line).not.toMatch(/[\r\n]/);

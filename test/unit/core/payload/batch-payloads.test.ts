@@ -1,5 +1,5 @@
 /**
- * Payloads of batches: a job that is invalid, or can't be read, fails by itself; one of a codec that a pod does not know is in none
+ * Payloads of batches: a job that is invalid, or can't be read, fails by itself. A job with a codec that a pod does not know is in none
  * of its batches (races 13, 32).
  */
 import { SuperJSON } from 'superjson';
@@ -15,7 +15,7 @@ import { settle } from '../../../support/clock.js';
 import { type Batches, LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
 
 const rich = superjsonCodec(new SuperJSON());
-/** Takes no multiples of three. */
+/** Refuses multiples of three. */
 const checked = schemaValidator(
   z
     .object({ n: z.number().refine(n => n % 3 !== 0, 'is a multiple of three') })
@@ -39,7 +39,7 @@ describe('payloads of batches', () => {
     settled(a).map(({ outcome }) => (outcome.kind === 'completed' ? outcome.value : outcome.kind));
   const finishes = (a: Pod) => a.store.calls.filter(call => call === 'finish').length;
 
-  test('an invalid one fails by itself; the handler gets the others, as the schema has them; all end in one step, in order', async () => {
+  test('an invalid one fails by itself: the handler gets the others as validated, and all end in one step, in order', async () => {
     const a = await pod('A', { max: 10, validator: checked }, { defaultJobOptions: { attempts: 5 } });
     await a.add('1', 1, 2, 3, 4, 5);
     expect(cluster.batch.ns).toEqual([1, 2, 4, 5]);
@@ -52,7 +52,7 @@ describe('payloads of batches', () => {
     expect(failedReasons()).toEqual(['Job "withdraw" has invalid data: n: is a multiple of three.']);
   });
 
-  test('where all are invalid no handler is called, and the entity goes on', async () => {
+  test('all invalid cause no call of the handler, and the entity goes on', async () => {
     const a = await pod('A', { max: 10, validator: checked });
     await a.add('1', 3, 6);
     expect(finishes(a)).toBe(1);
@@ -62,7 +62,7 @@ describe('payloads of batches', () => {
     expect(cluster.batch.ns).toEqual([7]);
   });
 
-  test('what can’t be read fails by itself, too, as its type says', async () => {
+  test('unreadable by their codec fail by themselves, as their type says', async () => {
     const picky: PayloadCodec = {
       ...jsonCodec,
       name: 'picky',
@@ -82,7 +82,7 @@ describe('payloads of batches', () => {
     expect(a.log.lines.join()).not.toContain('hunter2');
   });
 
-  test('the handler’s own failures are those of the others: what is invalid is not tried again with them', async () => {
+  test('that are invalid are not retried when the handler fails: only the jobs that it got are', async () => {
     const options = { defaultJobOptions: { attempts: 2 } };
     const a = await pod('A', { max: 10, validator: checked }, options);
     await a.add('1', 1, 2, 3, 4);
@@ -93,7 +93,7 @@ describe('payloads of batches', () => {
     expect(failedReasons()).toEqual([expect.stringContaining('invalid data'), 'all', 'all']);
   });
 
-  test('a failure that names one that the handler did not get is of another batch: all that it got have failed', async () => {
+  test('not given to the handler cannot be named in its failure: all jobs that it got fail', async () => {
     const a = await pod('A', { max: 10, validator: checked });
     await a.add('1', 1, 3);
     const invalid = entity()?.active[1]?.id as string;
@@ -105,7 +105,7 @@ describe('payloads of batches', () => {
     ]);
   });
 
-  test('each is read, and its result written, by its own codec', async () => {
+  test('are each read, and their results written, by their own codec', async () => {
     const old = await cluster.pod('old', { producerOnly: true });
     await old.add('1', 0, 1);
     const producer = await cluster.pod('producer', { producerOnly: true, codec: rich });
@@ -119,7 +119,7 @@ describe('payloads of batches', () => {
     expect(a.log.lines.join()).toMatch(/completed, but its result has 62 bytes, more than maxResultBytes/);
   });
 
-  test('a result that is refused is withheld from its own caller: the job has completed, and the others get theirs', async () => {
+  test('whose result is refused complete, the caller gets an error, and the others get their results', async () => {
     const a = await pod('A', { max: 10 });
     const calls = Promise.allSettled([1, 2, 3].map(n => a.call('1', n)));
     await settle();
@@ -138,7 +138,7 @@ describe('payloads of batches', () => {
     expect(a.log.lines.join()).not.toContain('hunter2');
   });
 
-  test('the context of a batch is that of the jobs that its handler gets', async () => {
+  test('share the context of the jobs that the handler gets', async () => {
     let tenant = '';
     const ran: ContextValues[] = [];
     const context: EngineOptions['context'] = {
@@ -160,8 +160,8 @@ describe('payloads of batches', () => {
     expect(ran).toEqual([{ tenant: 'one' }]);
   });
 
-  describe('of a codec that a pod does not know', () => {
-    /** Plain 0 and 1, a rich 2, a plain 3. */
+  describe('with a codec that a pod does not know', () => {
+    /** Plain jobs 0 and 1, job 2 in the rich codec, and a plain job 3. */
     const fill = async () => {
       const plain = await cluster.pod('plain', { producerOnly: true });
       const producer = await cluster.pod('producer', { producerOnly: true, codec: rich });
@@ -170,7 +170,7 @@ describe('payloads of batches', () => {
       await plain.add('1', 3);
     };
 
-    test('race 13: it is in no batch, and left for pods that do, with all behind it', async () => {
+    test('race 13: are in no batch, and are left for pods that know it, with all jobs behind them', async () => {
       await fill();
       const old = await pod('old', { max: 10 });
       await cluster.clock.advance(2000);
@@ -187,7 +187,7 @@ describe('payloads of batches', () => {
       await cluster.batch.end();
     });
 
-    test('left for too long it fails alone and at once, whatever a batch waits for, and the entity goes on', async () => {
+    test('fail alone and at once after a time, even if a batch waits, and the entity goes on', async () => {
       await fill();
       const unknownJobGraceMs = 20_000;
       const workerDefaults = { heartbeatTTL: LEASE_MS / 1000, unknownJobGraceMs };

@@ -1,4 +1,4 @@
-/** The context of a caller: what may travel with a job, and that its handler runs once whatever the hook does. */
+/** The context of a caller: which values travel with a job, and that its handler runs once with any hook. */
 
 import type { ContextValues, Envelope } from '../../../../src/core/model/envelope.js';
 import type { FetchedJob } from '../../../../src/core/model/job.js';
@@ -24,8 +24,8 @@ const job = (envelope: Envelope): FetchedJob => ({
   native: () => undefined,
 });
 
-describe('what leaves', () => {
-  test('is what is declared, by its value; undefined and null are none, and none at all is no envelope', () => {
+describe('a captured context', () => {
+  test('has the declared values only, without undefined and null; an empty one gives no envelope', () => {
     const context = { tenant: 'a', user: 7, isAdmin: false, password: 'secret', request: {} };
     expect(of(() => context).capture()).toEqual({ ctx: { tenant: 'a', user: 7, isAdmin: false } });
     expect(of(() => ({ tenant: undefined, user: null, isAdmin: '' })).capture()).toEqual({ ctx: { isAdmin: '' } });
@@ -39,10 +39,10 @@ describe('what leaves', () => {
     ['a bigint', 5n, /it is a bigint/],
     ['a function', () => 'secret', /it is a function/],
     ['a symbol', Symbol('secret'), /it is a symbol/],
-    ['no number', Number.NaN, /it is NaN/],
-    ['no finite number', Number.POSITIVE_INFINITY, /it is Infinity/],
-    ['too much', 'secret'.repeat(1000), /6013 bytes, more than 4096.*tenant/],
-  ])('%s can’t; the error names the key and not the value', (_, tenant, message) => {
+    ['NaN', Number.NaN, /it is NaN/],
+    ['Infinity', Number.POSITIVE_INFINITY, /it is Infinity/],
+    ['a value of more than 4096 bytes', 'secret'.repeat(1000), /6013 bytes, more than 4096.*tenant/],
+  ])('cannot have %s, and the error names the key but not the value', (_, tenant, message) => {
     const capture = () => of(() => ({ tenant })).capture();
     expect(capture).toThrow(
       expect.objectContaining({ code: 'INVALID_CONTEXT', message: expect.stringMatching(message) }),
@@ -50,7 +50,7 @@ describe('what leaves', () => {
     expect(capture).not.toThrow(/secret/);
   });
 
-  test('a getter that throws is told without its words', () => {
+  test('has a getter that throws: the error does not have its text', () => {
     const context = {
       get tenant() {
         throw new Error('secret');
@@ -60,14 +60,14 @@ describe('what leaves', () => {
     expect(() => of(() => context).capture()).toThrow(expect.objectContaining({ code: 'INVALID_CONTEXT', message }));
   });
 
-  test('4096 bytes are the most, of all values together', () => {
+  test('has at most 4096 bytes, of all values together', () => {
     const bytes = (length: number) => () => of(() => ({ tenant: 'x'.repeat(length), user: 1 })).capture();
     const frame = JSON.stringify({ tenant: '', user: 1 }).length;
     expect(bytes(4096 - frame)).not.toThrow();
     expect(bytes(4097 - frame)).toThrow(/4097 bytes/);
   });
 
-  test('a hook that fails is told, with what it threw', () => {
+  test('comes from a hook that fails: the error has the thrown value', () => {
     const cause = new Error('no store');
     const capture = () =>
       of(() => {
@@ -77,8 +77,8 @@ describe('what leaves', () => {
   });
 });
 
-describe('what comes', () => {
-  test('is what is declared here, of the right kind; whatever somebody wrote by hand is none', () => {
+describe('a restored context', () => {
+  test('has only declared values of the right kind, even if a hand-written envelope has others', () => {
     const propagation = of(() => undefined);
     const read = (ctx: unknown) => propagation.valuesOf(job({ ctx } as Envelope));
     expect(read({ tenant: 'a', user: 7, password: 'secret' })).toEqual({ tenant: 'a', user: 7 });
@@ -89,7 +89,7 @@ describe('what comes', () => {
     expect(read(JSON.parse('{"__proto__":{"tenant":"x"}}'))).toEqual({});
   });
 
-  test('of several jobs is what all of them have', async () => {
+  test('of several jobs has the values that all of them share', async () => {
     const seen: unknown[] = [];
     const propagation = of(
       () => undefined,
@@ -106,11 +106,11 @@ describe('what comes', () => {
   });
 });
 
-describe('the handler runs once, and its end is the job’s', () => {
+describe('the handler runs once, and its end is the end of the job,', () => {
   const restore = async (run: ContextOptions['run'], handler: () => unknown = () => 'done') =>
     of(() => undefined, run).restore([job({ ctx: { tenant: 'a' } })], handler);
 
-  test('where run forgets to return what its callback returns, it is waited for all the same', async () => {
+  test('if run does not return the result of its callback', async () => {
     const end = gate();
     let isOver = false;
     const restored = restore(
@@ -127,7 +127,7 @@ describe('the handler runs once, and its end is the job’s', () => {
     expect(await restored).toBe('late');
   });
 
-  test('where run waits before it calls, and after it', async () => {
+  test('if run waits before its callback and after it', async () => {
     const seen: string[] = [];
     const run = async (values: object, callback: () => Promise<unknown>) => {
       await null;
@@ -141,7 +141,7 @@ describe('the handler runs once, and its end is the job’s', () => {
     expect(seen).toEqual(['{"tenant":"a"}', 'handled', 'committed']);
   });
 
-  test('the handler’s failure comes first; that of run after it counts too', async () => {
+  test("if the handler fails and then run fails: the handler's failure comes first, and a later one of run counts too", async () => {
     const failing = () => Promise.reject(new Error('handler'));
     await expect(restore(passing, failing)).rejects.toThrow('handler');
     await expect(
@@ -159,7 +159,7 @@ describe('the handler runs once, and its end is the job’s', () => {
     await expect(restore(swallowing as never, failing)).rejects.toThrow('handler');
   });
 
-  test('a run that does not call fails the job; one that calls twice, or late, runs no second handler', async () => {
+  test('if run calls its callback never, twice, or late: without a call the job fails, and no second handler runs', async () => {
     let calls = 0;
     const handler = () => ++calls;
     const invalid = (message: RegExp) =>
@@ -192,7 +192,7 @@ test.each<[string, object, RegExp]>([
   ['nothing', { context: null }, /context must be \{ keys, get, run \}/],
   ['no keys', { context: { keys: [], get: () => ({}), run: passing } }, /context\.keys.*at least one/],
   ['a key that is empty', { context: { keys: [''], get: () => ({}), run: passing } }, /context\.keys/],
-  ['a key that is none', { context: { keys: ['__proto__'], get: () => ({}), run: passing } }, /context\.keys/],
+  ['a forbidden key', { context: { keys: ['__proto__'], get: () => ({}), run: passing } }, /context\.keys/],
   ['no get', { context: { keys: ['a'], run: passing } }, /context\.get must be a function/],
   ['no run', { context: { keys: ['a'], get: () => ({}) } }, /context\.run must be a function/],
   ['a typo', { context: { keys: ['a'], get: () => ({}), run: passing, key: 1 } }, /context\.key; known here/],
@@ -202,7 +202,7 @@ test.each<[string, object, RegExp]>([
   );
 });
 
-describe('a trace is no reason to refuse a job, or to fail one', () => {
+describe('a trace that fails', () => {
   const api = (
     inject: (context: unknown, carrier: Record<string, string>) => void,
     extract = (): unknown => 'trace',
@@ -216,7 +216,7 @@ describe('a trace is no reason to refuse a job, or to fail one', () => {
     return { log, tracer: await openTracer(log, async () => parts) };
   };
 
-  test('without the package the option is refused', async () => {
+  test('because its package is missing refuses the option', async () => {
     const load = () => Promise.reject(new Error('Cannot find package'));
     await expect(openTracer(new RecordingLog(), load)).rejects.toMatchObject({
       code: 'INVALID_OPTION',
@@ -224,7 +224,7 @@ describe('a trace is no reason to refuse a job, or to fail one', () => {
     });
   });
 
-  test('a field that is too long stays, with one warning; the others go', async () => {
+  test('on a field that is too long leaves that field out, with one warning, and keeps the others', async () => {
     const { log, tracer } = await opened(
       api((_, carrier) => Object.assign(carrier, { traceparent: 't', baggage: 'b'.repeat(8193), x: 'x'.repeat(8192) })),
     );
@@ -234,7 +234,7 @@ describe('a trace is no reason to refuse a job, or to fail one', () => {
     expect(outside.inject()).toBeUndefined();
   });
 
-  test('a propagator that fails leaves the trace out; the job goes on', async () => {
+  test('in a propagator is left out, and the job goes on', async () => {
     const failing = () => {
       throw new Error('broken');
     };
@@ -244,7 +244,7 @@ describe('a trace is no reason to refuse a job, or to fail one', () => {
     expect(log.lines.filter(line => line.includes('broken'))).toHaveLength(2);
   });
 
-  test('a job without one runs in none, and not in that of whoever woke its worker', async () => {
+  test('does not exist for a job without one: its handler is not in the trace that woke its worker', async () => {
     const { tracer } = await opened(api(() => {}, ((root: unknown) => root) as never));
     expect(tracer.within({}, () => 'handled')).toEqual(['root', 'handled']);
   });

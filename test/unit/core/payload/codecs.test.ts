@@ -1,4 +1,4 @@
-/** Codecs: what they carry, what they refuse, and that nothing of a secret payload gets into an error. */
+/** Codecs: what they carry, what they refuse, and that no part of a secret payload gets into an error. */
 import { inspect } from 'node:util';
 import { SuperJSON } from 'superjson';
 import type { ChildRef } from '../../../../src/core/model/envelope.js';
@@ -17,14 +17,14 @@ const thrown = (call: () => unknown): Error => {
   throw new Error('nothing was thrown');
 };
 
-/** What a payload is after it has been through the store. */
+/** A payload after it has been through the store. */
 const through = (codec: PayloadCodec, value: unknown): unknown => {
   const codecs = new Codecs();
   if (codec !== jsonCodec) codecs.add(codec);
   return decodePayload(codecs, sealedBy(codec, undefined) ?? {}, JSON.parse(encodePayload(codec, value, 'Job "x"')));
 };
 
-/** Not a cipher, but no text shows through it. */
+/** This is not a cipher, but no plain text shows through it. */
 const flip = (bytes: Buffer) => Buffer.from(bytes.map(byte => byte ^ 1));
 const rot: Encryption = {
   keyId: 'one',
@@ -54,7 +54,7 @@ describe('a codec that is asynchronous', () => {
   test.each([
     ['encode', () => encodePayload(late, {}, 'Job "x"')],
     ['decode', () => decodePayload(codecs, { codec: 'late' }, {})],
-  ])('is refused, and its promise is nobody’s unhandled one: %s', async (method, call) => {
+  ])('is refused, and its promise causes no unhandled rejection: %s', async (method, call) => {
     const message = expect.stringMatching(`^${method}\\(\\) of the codec "late" gave a promise`);
     expect(thrown(call)).toMatchObject({ code: 'UNSUPPORTED', message });
     await new Promise(setImmediate);
@@ -64,7 +64,7 @@ describe('a codec that is asynchronous', () => {
 describe('superjson', () => {
   const rich = superjsonCodec(new SuperJSON());
 
-  test('carries what JSON does not, and is JSON', () => {
+  test('carries values that JSON does not, and its output is JSON', () => {
     const value = {
       date: new Date(0),
       map: new Map<string, unknown>([['k', new Set([1n])]]),
@@ -82,18 +82,18 @@ describe('superjson', () => {
     expect(through(rich, undefined)).toEqual({});
   });
 
-  test('a command of any class is its properties; so is an object without a class', () => {
+  test('treats a command of any class, and an object without a class, as its properties', () => {
     const command = new Command();
     expect(through(rich, command)).toEqual({ ...command });
     expect(through(rich, Object.assign(Object.create(null), { at: new Date(1) }))).toEqual({ at: new Date(1) });
   });
 
   test.each<[string, unknown, RegExp]>([
-    ['an instance within', { deep: { price: new Money(5n) } }, /json\.deep\.price is an instance of Money/],
+    ['a nested instance', { deep: { price: new Money(5n) } }, /json\.deep\.price is an instance of Money/],
     ['a function', { callback: () => 1 }, /json\.callback is a function/],
     ['a promise', Promise.resolve(1), /json is a promise that was not awaited: await it/],
-    ['a promise within', { later: Promise.resolve(1) }, /json\.later is a promise that was not awaited: await it/],
-  ])('%s is refused, not lost', (_, value, why) => {
+    ['a nested promise', { later: Promise.resolve(1) }, /json\.later is a promise that was not awaited: await it/],
+  ])('refuses %s instead of losing it', (_, value, why) => {
     const error = thrown(() => encodePayload(rich, value, 'Job "pay"'));
     expect(error).toMatchObject({
       code: 'UNSERIALIZABLE_DATA',
@@ -102,7 +102,7 @@ describe('superjson', () => {
     expect(error.message).toMatch(why);
   });
 
-  test('a class that it was told of is carried, also within', () => {
+  test('carries instances of a registered class, also nested ones', () => {
     const superjson = new SuperJSON();
     superjson.registerClass(Money);
     const read = through(superjsonCodec(superjson), { price: new Money(5n) }) as { price: Money };
@@ -114,7 +114,7 @@ describe('superjson', () => {
     ['text', 'x'],
     ['a plain object', { n: 1 }],
     ['a list', []],
-  ])('what it has not written is no payload: %s', (_, stored) => {
+  ])('refuses a payload that it has not written: %s', (_, stored) => {
     const codecs = new Codecs();
     codecs.add(rich);
     expect(thrown(() => decodePayload(codecs, { codec: 'superjson' }, stored))).toMatchObject({
@@ -127,7 +127,7 @@ describe('superjson', () => {
 describe('encryption', () => {
   const secret = encryptedCodec(rot);
 
-  test('carries what the codec within carries; each key, and each codec within, has a name of its own', () => {
+  test('carries the values of its inner codec, and has a name for each pair of key and inner codec', () => {
     expect(through(secret, { n: 1, text: 'é' })).toEqual({ n: 1, text: 'é' });
     const both = encryptedCodec(rot, superjsonCodec(new SuperJSON()));
     expect(through(both, { at: new Date(1) })).toEqual({ at: new Date(1) });
@@ -135,7 +135,7 @@ describe('encryption', () => {
     expect(encodePayload(secret, { card: '4111' }, 'x')).not.toContain('4111');
   });
 
-  test('nothing of the payload gets into an error, nor into what it was caused by', () => {
+  test('lets no part of the payload into an error or its causes', () => {
     const told = (error: Error) => inspect(error, { depth: null, showHidden: true });
     class Secret {
       toJSON() {
@@ -172,13 +172,13 @@ describe('encryption', () => {
       expect(error).toHaveProperty('code');
       expect(told(error)).not.toContain('hunter2');
     }
-    // But which property it was is told.
+    // The error names the property.
     expect(thrown(() => encodePayload(secret, { f: () => 'hunter2' }, 'Job "x"')).message).toMatch(
       /^Job "x".*: f is a function\./,
     );
   });
 
-  test('functions that are asynchronous, or give no text, are refused', () => {
+  test('refuses functions that are asynchronous, or do not return a string', () => {
     for (const encrypt of [async () => 'x', () => undefined]) {
       const codec = encryptedCodec({ ...rot, encrypt: encrypt as never });
       expect(thrown(() => encodePayload(codec, {}, 'x'))).toMatchObject({ code: 'UNSUPPORTED' });
@@ -191,13 +191,13 @@ describe('encryption', () => {
     ['no key', { ...rot, keyId: '' }, undefined],
     ['no encrypt', { ...rot, encrypt: undefined }, undefined],
     ['nothing', undefined, undefined],
-    ['no codec within', rot, { name: 'x' }],
-  ])('%s is an invalid option', (_, encryption, inner) => {
+    ['no inner codec', rot, { name: 'x' }],
+  ])('refuses options with %s', (_, encryption, inner) => {
     expect(thrown(() => encryptedCodec(encryption as never, inner as never))).toMatchObject({ code: 'INVALID_OPTION' });
   });
 });
 
-test('what a codec gives must be JSON: a date would become text without a word', () => {
+test('the output of a codec must be JSON: a date would silently become a string', () => {
   const lazy: PayloadCodec = { name: 'lazy', encode: value => value as JsonValue, decode: encoded => encoded };
   expect(encodePayload(lazy, { a: [1, { b: null }], c: undefined }, 'x')).toBe('{"a":[1,{"b":null}]}');
   for (const value of [{ at: new Date(0) }, [1n], [undefined], { n: Number.NaN }, new Command(), { toJSON: () => 1 }])
@@ -208,16 +208,16 @@ test('what a codec gives must be JSON: a date would become text without a word',
   );
 });
 
-test('null is null under every codec: it stands for a result that there is none of', () => {
+test('null is null under every codec, because it stands for a missing result', () => {
   const codecs = new Codecs();
   codecs.add(encryptedCodec(rot));
   expect(decodePayload(codecs, { codec: 'encrypted:one' }, null)).toBeNull();
 });
 
-describe('options', () => {
+describe('options of codecs', () => {
   const other: PayloadCodec = { ...jsonCodec, name: 'other' };
 
-  test('a type has its codec, else that of the module, else JSON; all can be read', () => {
+  test("give a type its own codec, or the module's, or JSON, and all can be read", () => {
     const read = { ...jsonCodec, name: 'read' };
     const config = resolveOptions({ codec: other, readCodecs: [read], entities: { plain: { codec: jsonCodec } } });
     expect(config.entityType('plain').codec).toBe(jsonCodec);
@@ -233,7 +233,7 @@ describe('options', () => {
     ]);
   });
 
-  test('what a job needs: its own codec, and those of what its children return', () => {
+  test("tell which codecs a job needs: its own, and those of its children's results", () => {
     const { codecs } = resolveOptions({ codec: other });
     const children = (...names: unknown[]) => names.map(codec => ({ ...ref, codec })) as ChildRef[];
     const ref = { type: 'item', id: '7', jobId: 'a.0', name: 'price', failsParent: true };
@@ -245,7 +245,7 @@ describe('options', () => {
       expect(codecs.unknownOf({ children: odd as never })).toBeUndefined();
   });
 
-  test('two codecs of one name are refused, and so is what is none', () => {
+  test('refuse two codecs with one name, and invalid codecs', () => {
     for (const options of [
       { codec: other, readCodecs: [{ ...other }] },
       { codec: other, entities: { account: { codec: { ...other } } } },
@@ -263,7 +263,7 @@ describe('options', () => {
     expect(() => resolveOptions({ codec: other, readCodecs: [other] })).not.toThrow();
   });
 
-  test('bounds: of the type, of the module, or 256 KB', () => {
+  test('set bounds per type, or per module, or 256 KB', () => {
     const config = resolveOptions({
       maxPayloadBytes: 5,
       entities: { account: { maxPayloadBytes: 7, maxResultBytes: 8 } },

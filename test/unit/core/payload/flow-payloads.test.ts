@@ -1,4 +1,4 @@
-/** What the children of a flow have returned, by their codecs; and all that an envelope carries at once: codec, context, children. */
+/** The results of a flow's children, read by their codecs; and an envelope with codec, context and children at once. */
 import { SuperJSON } from 'superjson';
 import type { FlowOf } from '../../../../src/core/enqueue/flow.js';
 import type { JobRequest } from '../../../../src/core/enqueue/requests.js';
@@ -39,7 +39,7 @@ describe('payloads of flows', () => {
   };
   const outcomes = async (n: number) => (await cluster.job(n).context.children()).map(({ outcome }) => outcome);
 
-  test('a parent reads what its children have returned, and why they have failed', async () => {
+  test('a parent reads the results of its children, and why they have failed', async () => {
     const a = await cluster.pod('A', { codec: rich });
     const told = { ...node(request('5', 4)), onFailure: 'tellParent' as const };
     const children = ['2', '3', '4'].map((id, at) => node(request(id, at + 1)));
@@ -59,7 +59,7 @@ describe('payloads of flows', () => {
     await ends(0, undefined);
   });
 
-  test('also as a dead letter that is put into the queue again', async () => {
+  test('a parent reads the results of its children also after it was a dead letter and was replayed', async () => {
     const a = await cluster.pod('A', { codec: rich, entities: { account: { onExhausted: 'deadLetter' } } });
     await a.engine.enqueueFlow(node(request('1', 0), node(request('2', 1))));
     await ends(1, 5n);
@@ -72,7 +72,7 @@ describe('payloads of flows', () => {
     await ends(0, undefined);
   });
 
-  test('a parent that waits for its children is listed with its data as it was given', async () => {
+  test('a parent that waits for its children is listed with its original data', async () => {
     const a = await cluster.pod('A', { codec: rich });
     await a.engine.enqueueFlow(node(request('1', 0, { cents: 7n }), node(request('2', 1))));
     const [waiting] = await a.engine.control.list({ type: 'account', id: '1' }, 'waiting-children', 0, 9);
@@ -81,9 +81,9 @@ describe('payloads of flows', () => {
     await ends(0, undefined);
   });
 
-  describe('of another codec than the parent’s', () => {
+  describe("a child with another codec than its parent's", () => {
     const item = (n: number): JobRequest => ({ ...request('7', n), entityType: 'item' });
-    /** A plain parent, of which a pod that knows only JSON has the handler, and a rich child that has ended with that result. */
+    /** A plain parent, handled by a pod that knows only JSON, and a child in the rich codec that has ended with this result. */
     const childOf = async (codec: PayloadCodec, result: unknown, options: EngineOptions = {}) => {
       cluster.types = ['item'];
       const items = await cluster.pod('items', { entities: { item: { codec } } });
@@ -94,13 +94,13 @@ describe('payloads of flows', () => {
       return accounts;
     };
 
-    test('its result is read by its own', async () => {
+    test('has its result read by its own codec', async () => {
       await childOf(rich, new Date(5), { readCodecs: [rich] });
       expect(await outcomes(0)).toEqual([{ kind: 'completed', value: new Date(5) }]);
       await ends(0, undefined);
     });
 
-    test('race 13: a pod that does not know it leaves the parent to one that does', async () => {
+    test('race 13: makes a pod that does not know its codec leave the parent to a pod that does', async () => {
       const accounts = await childOf(rich, new Date(5));
       await cluster.clock.advance(20_000);
       expect(cluster.running).toEqual([]);
@@ -116,7 +116,7 @@ describe('payloads of flows', () => {
       await ends(0, undefined);
     });
 
-    test('left for too long it runs all the same, and may do without', async () => {
+    test('does not keep the parent from running after a time, and the parent may work without the result', async () => {
       const workerDefaults = { heartbeatTTL: LEASE_MS / 1000, unknownJobGraceMs: 20_000 };
       await childOf(rich, new Date(5), { workerDefaults });
       await cluster.clock.advance(30_000);
@@ -129,7 +129,7 @@ describe('payloads of flows', () => {
       await ends(0, undefined);
     });
 
-    test('what its codec can’t read is told, without its words, and without further tries', async () => {
+    test("fails its parent without further attempts if its codec cannot read the result, and the error hides the codec's text", async () => {
       const broken: PayloadCodec = {
         ...jsonCodec,
         name: 'broken',
@@ -161,7 +161,7 @@ describe('payloads of flows', () => {
     };
     const at = new Date(5);
 
-    test('one envelope has both: of a job, of each of a bulk, and of the jobs of a flow', async () => {
+    test('share one envelope with it, for a job, each job of a bulk, and the jobs of a flow', async () => {
       tenant = 'one';
       const a = await start();
       await a.engine.enqueue(request('1', 0, { at }));
@@ -183,7 +183,7 @@ describe('payloads of flows', () => {
       await ends(3, undefined);
     });
 
-    test('each run of a schedule has both, and is listed with its data as it was given', async () => {
+    test('are, with it, in each run of a schedule, which is listed with its original data', async () => {
       tenant = 'two';
       const a = await start();
       await a.engine.schedule(request('1', 0, { at }), { id: 's', every: 1000 });

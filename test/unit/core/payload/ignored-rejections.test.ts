@@ -1,6 +1,6 @@
 /**
- * Promises in values that are refused or dropped: their rejections are handled. Jest fails a test in which one is not. Each promise
- * rejects at once, so it is reported in the turn in which it was made if nothing handles it.
+ * Promises in values that are refused or dropped: their rejections are handled. Jest fails a test with an unhandled one. Each promise
+ * rejects at once, so it would be reported in the turn in which it was made.
  */
 
 import { runInNewContext } from 'node:vm';
@@ -29,29 +29,29 @@ const throwing = (): never => {
 };
 const refused = { code: 'UNSERIALIZABLE_DATA' };
 
-// The report of a rejection that nothing handles comes when the microtasks of a turn are through.
+// Node reports an unhandled rejection after the microtasks of a turn.
 afterEach(nextTurn);
 
-describe('a value that is refused', () => {
+describe('the rejections in a refused value', () => {
   test.each<[string, () => unknown]>([
-    ['is a promise', rejecting],
-    ['holds several', () => ({ items: [1, 2, 3].map(rejecting), at: { last: rejecting() } })],
-    ['holds one behind what it is refused for', () => [1n, rejecting()]],
-    ['holds one in a map and a set', () => [new Map([['a', { in: rejecting() }]]), new Set([rejecting()])]],
-    ['holds one of another realm', () => [runInNewContext('Promise.reject(new Error("no"))')]],
+    ['a promise', rejecting],
+    ['several promises', () => ({ items: [1, 2, 3].map(rejecting), at: { last: rejecting() } })],
+    ['a promise behind the invalid part', () => [1n, rejecting()]],
+    ['promises in a map and a set', () => [new Map([['a', { in: rejecting() }]]), new Set([rejecting()])]],
+    ['a promise of another realm', () => [runInNewContext('Promise.reject(new Error("no"))')]],
     [
-      'holds itself',
+      'a promise in a cycle',
       () => {
         const value: Record<string, unknown> = { p: rejecting() };
         value['self'] = value;
         return { self: value, last: rejecting() };
       },
     ],
-    ['has one of a toJSON', () => ({ toJSON: rejecting })],
-    ['has several of a toJSON', () => ({ toJSON: () => ({ list: [rejecting(), rejecting()] }) })],
-    ['has one of a getter', () => Object.defineProperty({}, 'a', { get: rejecting, enumerable: true })],
+    ['a promise of a toJSON', () => ({ toJSON: rejecting })],
+    ['several promises of a toJSON', () => ({ toJSON: () => ({ list: [rejecting(), rejecting()] }) })],
+    ['a promise of a getter', () => Object.defineProperty({}, 'a', { get: rejecting, enumerable: true })],
     [
-      'holds hostile ones before it',
+      'a promise behind hostile objects',
       () => [
         1n,
         new Proxy({}, { ownKeys: throwing, get: throwing, getPrototypeOf: throwing }),
@@ -62,12 +62,12 @@ describe('a value that is refused', () => {
         rejecting(),
       ],
     ],
-    ['is too deep', () => [nested(100_000), rejecting()]],
-  ])('and %s', (_, make) => {
+    ['a promise behind a value that is too deep', () => [nested(100_000), rejecting()]],
+  ])('are handled for %s', (_, make) => {
     expect(() => jsonText(make())).toThrow(expect.objectContaining(refused));
   });
 
-  test('is not asked again: no getter, no toJSON and no then is called', () => {
+  test('are handled without a second read: no getter, no toJSON and no then is called again', () => {
     const called: string[] = [];
     const note = (name: string) => () => void called.push(name);
     ignoreRejections([
@@ -78,7 +78,7 @@ describe('a value that is refused', () => {
     expect(called).toEqual([]);
   });
 
-  test('is searched within bounds', () => {
+  test('are searched within bounds', () => {
     const endless = (): object =>
       new Proxy(
         {},
@@ -91,19 +91,19 @@ describe('a value that is refused', () => {
   });
 });
 
-describe('payloads and results', () => {
+describe('the rejections in payloads and results', () => {
   const throws: PayloadCodec = { ...jsonCodec, name: 'throws', encode: throwing };
   const leaves: PayloadCodec = { ...jsonCodec, name: 'leaves', encode: () => 'xxx' };
   const { type, codecs } = { type: resolveOptions({}).entityType('account'), codecs: resolveOptions({}).codecs };
 
-  test('by a codec that throws or gives what is no JSON, and of progress', () => {
+  test('are handled if a codec throws or returns no JSON, and in progress', () => {
     const secret = encryptedCodec({ keyId: '1', encrypt: text => text, decrypt: text => text });
     for (const codec of [throws, secret, { ...jsonCodec, name: 'itself' }])
       expect(() => encodePayload(codec, { p: rejecting() }, 'x')).toThrow(expect.objectContaining(refused));
     expect(() => encodeProgress([rejecting()], 'x')).toThrow(expect.objectContaining(refused));
   });
 
-  test('a result that is refused, that its codec can not write, or that is too large', () => {
+  test('are handled in a result that is refused, that its codec cannot write, or that is too large', () => {
     for (const codec of [throws, leaves]) codecs.add(codec);
     const lost = (codec: string | undefined) =>
       resultAsText([rejecting(), rejecting()], { envelope: { codec } } as never, {
@@ -117,7 +117,7 @@ describe('payloads and results', () => {
     ]);
   });
 
-  test('what a handler gives after it was given up', async () => {
+  test('are handled in the result of a handler that was given up', async () => {
     const clock = new ManualClock();
     let end: (value: unknown) => void = () => {};
     const run = new TimeLimit(clock, 10).within(
@@ -133,7 +133,7 @@ describe('payloads and results', () => {
     await settle();
   });
 
-  describe('of an engine', () => {
+  describe('in an engine', () => {
     let cluster: MemoryPods;
     beforeEach(() => {
       cluster = new MemoryPods();
@@ -141,7 +141,7 @@ describe('payloads and results', () => {
     afterEach(() => cluster.close());
     const request = (data: unknown, name = 'withdraw') => ({ entityType: 'account', entityId: '1', name, data });
 
-    test('an enqueue that is refused, for whatever reason', async () => {
+    test('are handled if an enqueue is refused for any reason', async () => {
       const { engine } = await cluster.pod('a', { codec: leaves, entities: { account: { maxPayloadBytes: 2 } } });
       for (const [name, code] of [
         ['', 'INVALID_COMMAND'],
@@ -150,7 +150,7 @@ describe('payloads and results', () => {
         await expect(engine.enqueue(request({ p: rejecting() }, name))).rejects.toMatchObject({ code });
     });
 
-    test('a job completes with a result that holds one, alone and in a batch', async () => {
+    test('are handled in results, alone and in a batch, and the jobs complete', async () => {
       const a = await cluster.pod('a');
       cluster.returns = () => ({ saved: [rejecting(), rejecting()] });
       await a.add('1', 0);
@@ -183,7 +183,7 @@ class Accounts {
   any() {}
 }
 
-test('of a bulk, a flow, a schedule and a call each payload, also behind the one that is refused', async () => {
+test('the rejections in each payload of a bulk, a flow, a schedule and a call are handled, also behind the refused payload', async () => {
   const app = await application([Accounts]);
   await app.init();
   const bus = app.get(QueueBus);
@@ -199,7 +199,7 @@ test('of a bulk, a flow, a schedule and a call each payload, also behind the one
     () => bus.scheduleJob(job(), { id: 's', every: 60_000 }),
   ];
   for (const call of calls) await expect(call()).rejects.toMatchObject(refused);
-  // Refused before the engine has them.
+  // They are refused before the engine has them.
   await expect(bus.forEntity('account').enqueue({ amount: rejecting() })).rejects.toThrow();
   await expect(bus.scheduleJob(job(), { id: '', every: 60_000 })).rejects.toThrow();
   await expect(bus.enqueueJobAndWait(job(), { timeoutMs: -1 })).rejects.toThrow();

@@ -1,4 +1,4 @@
-/** The rule of what JSON carries: whole values, other realms, hostile ones, and any values by property. */
+/** The rule of which values JSON carries: whole values, other realms, hostile objects, and generated values. */
 import { inspect } from 'node:util';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
@@ -24,15 +24,15 @@ describe('a value as a whole', () => {
   const parts = { codecs: resolveOptions({}).codecs, type: resolveOptions({}).entityType('account') };
   const stored = (result: unknown) => resultAsText(result, { envelope: {} } as never, parts);
 
-  test('a payload that is undefined is an empty object, and a result that is undefined or null is null', () => {
+  test('is an empty object for an undefined payload, and null for an undefined or null result', () => {
     expect(encodePayload(jsonCodec, undefined, 'Job "x"')).toBe('{}');
     expect([undefined, null].map(stored)).toEqual(Array(2).fill({ value: 'null' }));
   });
 
   test.each<[string, unknown]>([
     ['null', null],
-    ['what its toJSON makes null', { toJSON: () => null }],
-  ])('a payload that is %s is refused, plain or encrypted', (_, data) => {
+    ['null by its toJSON', { toJSON: () => null }],
+  ])('is refused as a payload if it is %s, plain or encrypted', (_, data) => {
     const plain: Encryption = { keyId: '1', encrypt: text => text, decrypt: text => text };
     for (const codec of [jsonCodec, encryptedCodec(plain)]) {
       if (codec !== jsonCodec && data !== null) continue;
@@ -48,18 +48,18 @@ describe('a value as a whole', () => {
     ['a map', new Map(), 'it is an instance of Map, whose content is not in its own properties: use [...map]'],
     ['a function', () => SECRET, 'it is a function'],
     [
-      'what its toJSON makes undefined',
+      'an object with a toJSON that returns undefined',
       { toJSON: () => undefined },
       'it is undefined, or has a toJSON that gives undefined',
     ],
-  ])('%s is refused on both sides', (_, value, why) => {
+  ])('is refused as a payload and as a result if it is %s', (_, value, why) => {
     expect(refusalOf(() => encodePayload(jsonCodec, value, 'Job "x"')).message).toContain(
       `: ${why}. Nothing was written`,
     );
     expect(stored(value)).toEqual({ value: 'null', lost: `its result can't be stored (${why})` });
   });
 
-  test('an encrypted one follows the same table', () => {
+  test('follows the same table if it is encrypted', () => {
     const codec = encryptedCodec({ keyId: '1', encrypt: text => text, decrypt: text => text });
     for (const row of CARRIED)
       expect(JSON.parse(encodePayload(codec, placed(row.make()), 'x'))).toBe(jsonText(placed(row.make())));
@@ -73,7 +73,7 @@ describe('a value as a whole', () => {
   });
 });
 
-test('kinds are told apart in another realm, too', () => {
+test('kinds are told apart also for values of another realm', () => {
   const other = (code: string) => runInNewContext(code) as unknown;
   expect(jsonText(other('({ a: [1, { b: new Date(0) }], c: Object.create(null), d: new (class Ping {})() })'))).toBe(
     '{"a":[1,{"b":"1970-01-01T00:00:00.000Z"}],"c":{},"d":{}}',
@@ -92,16 +92,16 @@ test('kinds are told apart in another realm, too', () => {
     expect(clause(other(code))).toMatch(why);
 });
 
-describe('the path', () => {
+describe('the path in an error', () => {
   test.each<[string, unknown, string]>([
     ['names properties and positions', { items: [0, { when: 1n }] }, 'items[1].when is a bigint'],
     ['begins at an array', [[1n]], '[0][0] is a bigint'],
-    ['quotes names that are none of code', { 'a b\n"c"': { '': 1n } }, '["a b\\n"c""][""] is a bigint'],
+    ['quotes names that are not identifiers', { 'a b\n"c"': { '': 1n } }, '["a b\\n"c""][""] is a bigint'],
   ])('%s', (_, value, expected) => {
     expect(clause(value)).toBe(expected);
   });
 
-  test('of a cycle ends where it turns back', () => {
+  test('ends, for a cycle, where the cycle closes', () => {
     const a: Record<string, unknown> = {};
     a['b'] = { c: [a] };
     expect(clause({ a })).toBe('a.b.c[0] refers to itself (a cycle)');
@@ -116,8 +116,8 @@ describe('the path', () => {
   });
 });
 
-describe('a class', () => {
-  test('is named, by what its code says, and never by the value', () => {
+describe('a class in an error', () => {
+  test('is named after its code, and never after the value', () => {
     const named = (name: string) =>
       Object.defineProperty(
         class {
@@ -137,7 +137,7 @@ describe('a class', () => {
     expect(clause(tagged)).toMatch(/^it is an instance of Map,/);
   });
 
-  test('that only has a tag is what its properties are', () => {
+  test('is not believed if it is only a tag: the object is its properties', () => {
     class Money {
       readonly amount = 1;
       get [Symbol.toStringTag]() {
@@ -150,7 +150,7 @@ describe('a class', () => {
     expect(clause(tagged('Number'))).toBe("it can't be read: that throws (TypeError)");
   });
 
-  test('whose chain has no end is not followed for ever', () => {
+  test('is not searched forever if the prototype chain has no end', () => {
     const endless = (): object => new Proxy({}, { getPrototypeOf: endless });
     expect(clause(endless())).toMatch(/whose content is not in its own properties$/);
   });
@@ -166,16 +166,16 @@ test('a toJSON is called once, and a copy has all other properties', () => {
   expect(jsonText(own)).toBe('{"__proto__":{"a":1},"at":"1970-01-01T00:00:00.000Z"}');
 });
 
-test('the deepest value that is carried is carried by every codec, and read again', () => {
+test('the deepest value that is carried is carried by every codec, and can be read again', () => {
   const deepest = nested(MAX_DEPTH - 1);
   expect(JSON.parse(jsonText([deepest]))).toEqual([deepest]);
   expect(clause([[deepest]])).toMatch(/^\[0\].*… is nested in more than 500 levels$/);
 });
 
-describe('by property', () => {
+describe('generated values', () => {
   interface Sample {
     readonly value: unknown;
-    /** What is read again; nothing where it is refused. */
+    /** The value as it is read again, or undefined if it is refused. */
     readonly carried?: { readonly as: unknown };
   }
   const carried = (value: unknown, as: unknown): Sample => ({ value, carried: { as } });
@@ -221,7 +221,7 @@ describe('by property', () => {
     ),
   }));
 
-  test('what is accepted is read again as it was; what is refused is told without its content', () => {
+  test('that are accepted are read again unchanged, and the error of a refused value hides its content', () => {
     fc.assert(
       fc.property(tree, ({ value, carried }) => {
         const data = { value };
@@ -240,7 +240,7 @@ describe('by property', () => {
     );
   });
 
-  test('whatever it is, a value is text that can be read, or is refused with the type for it', () => {
+  test('become text that can be read, or are refused with the typed error', () => {
     const anything = fc.anything({
       withBigInt: true,
       withBoxedValues: true,

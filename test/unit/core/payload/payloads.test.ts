@@ -1,4 +1,4 @@
-/** Payloads through the engine: read by the codec they were written with, wherever and whenever; bounds; what can't be read. */
+/** Payloads through the engine: read by the codec that wrote them, on any pod and at any time; bounds; unreadable payloads. */
 import { SuperJSON } from 'superjson';
 import type { Settlement } from '../../../../src/core/model/job.js';
 import type { EngineOptions } from '../../../../src/core/options/options.js';
@@ -19,7 +19,7 @@ describe('payloads', () => {
 
   const entity = () => cluster.server.entities.get('account:1');
   const failedReasons = () => entity()?.failed.map(({ outcome }) => outcome?.value);
-  /** What a result becomes in the store. */
+  /** How a result is stored. */
   const stored = async (options: EngineOptions, result: unknown) => {
     const pod = await cluster.pod('a', options);
     cluster.returns = () => result;
@@ -31,7 +31,7 @@ describe('payloads', () => {
     return { value, log: pod.log.lines.join() };
   };
 
-  test('a job is read by the codec it was written with, whatever its type has by then', async () => {
+  test('are read by the codec that wrote them, even if their type has another codec by now', async () => {
     const old = await cluster.pod('old', { producerOnly: true });
     const producer = await cluster.pod('producer', PRODUCER);
     await old.add('1', 0);
@@ -42,7 +42,7 @@ describe('payloads', () => {
     expect(cluster.starts).toEqual(['worker:1:0', 'worker:1:1']);
   });
 
-  test('race 13: a job of a codec that the old pod does not know is left for the new one, with all behind it', async () => {
+  test('race 13: with a codec that the old pod does not know are left for the new one, with all jobs behind them', async () => {
     const producer = await cluster.pod('producer', PRODUCER);
     await producer.add('1', 1, 2);
     const old = await cluster.pod('old');
@@ -60,7 +60,7 @@ describe('payloads', () => {
     expect(cluster.starts).toEqual(['new:1:1', 'new:1:2']);
   });
 
-  test('left for too long it fails, typed and once, and the entity goes on', async () => {
+  test('left for too long fail the job once, with a typed error, and the entity goes on', async () => {
     const producer = await cluster.pod('producer', PRODUCER);
     const options = { attempts: 5 };
     await producer.engine.enqueue({ entityType: 'account', entityId: '1', name: 'withdraw', data: { n: 1 }, options });
@@ -74,7 +74,7 @@ describe('payloads', () => {
     expect(old.events.filter(({ type }) => type === 'job.retried')).toEqual([]);
   });
 
-  test('what its codec can’t read fails without further tries, and as its type says', async () => {
+  test('that their codec cannot read fail the job without further attempts, as its type says', async () => {
     const broken: PayloadCodec = {
       ...jsonCodec,
       name: 'broken',
@@ -94,36 +94,36 @@ describe('payloads', () => {
     expect([...pod.log.lines, JSON.stringify(letters)].join()).not.toContain('hunter2');
   });
 
-  test('a result is written by the codec of its job', async () => {
+  test('have the same codec as their results', async () => {
     const at = new Date(0);
     expect((await stored({ codec: rich }, { at })).value).toBe(
       JSON.stringify({ json: { at }, meta: { values: { at: ['Date'] }, v: 1 } }),
     );
   });
 
-  test('a result that its codec can’t write is none, and nothing at all is null', async () => {
+  test('have results that are lost if their codec cannot write them, and null stays null', async () => {
     const { value, log } = await stored({ codec: rich }, () => 1);
     expect(value).toBe('null');
     expect(log).toMatch(/completed, but its result can't be stored/);
   });
 
-  test('a job without a result has null, and so has one that returns null', async () => {
+  test('have the result null if the job has no result, or returns null', async () => {
     expect((await stored({ codec: rich }, undefined)).value).toBe('null');
     await cluster.pods.pop()?.engine.close();
     expect((await stored({ codec: rich }, null)).value).toBe('null');
   });
 
-  test('a result above its bound is none; the job has completed', async () => {
+  test('have no result above its bound, but the job completes', async () => {
     const { value, log } = await stored({ maxResultBytes: 10 }, 'ééééé');
     expect(value).toBe('null');
     expect(log).toMatch(/completed, but its result has 12 bytes, more than maxResultBytes \(10\); null is stored/);
   });
 
-  test('a result of just as many bytes is kept', async () => {
+  test('have a result of exactly as many bytes as its bound', async () => {
     expect((await stored({ maxResultBytes: 12 }, 'ééééé')).value).toBe('"ééééé"');
   });
 
-  test('a payload above its bound is not enqueued, of a bulk nothing', async () => {
+  test('above their bound are not enqueued, and neither is the rest of their bulk', async () => {
     const pod = await cluster.pod('a', { producerOnly: true, entities: { account: { maxPayloadBytes: 40 } } });
     const request = (text: string) => ({ entityType: 'account', entityId: '1', name: 'x', data: { text } });
     const refused = {

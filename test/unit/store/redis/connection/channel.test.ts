@@ -1,5 +1,5 @@
 /**
- * The command channel on a Redis that answers when the test says so: what is sent again and what never is, in which
+ * The command channel on a Redis that responds when the test says so: which calls are sent again and which never, in which
  * order, and when a connection counts as hanging (races 1, 15, 17, 19, 29).
  */
 import { EventEmitter } from 'node:events';
@@ -10,7 +10,7 @@ import { ManualClock, settle } from '../../../../support/clock.js';
 import { type Gate, gate } from '../../../../support/wait.js';
 
 interface Sent extends Gate<Buffer> {
-  /** `EVALSHA a,b`: how it was sent, and the calls in it. */
+  /** `EVALSHA a,b`: the command, and the calls in it. */
   readonly what: string;
 }
 
@@ -19,7 +19,7 @@ class FakeRedis extends EventEmitter {
   options: RedisOptions = {};
   readonly sent: Sent[] = [];
   readonly cuts: boolean[] = [];
-  /** What is answered to a batch without calls, which asks whether Redis takes any. */
+  /** The response to a batch without calls, which checks whether Redis accepts calls. */
   readiness: () => Promise<Buffer> = async () => packed([]);
   asked = 0;
 
@@ -41,7 +41,7 @@ class FakeRedis extends EventEmitter {
 }
 
 const packr = new Packr({ useRecords: false });
-/** As the script answers: an array for each call, or the error in its place. */
+/** A response of the script: an array for each call, or the error in its place. */
 const packed = (answers: unknown[]) =>
   packr.pack(answers.map(answer => (answer instanceof Error ? { err: answer.message } : [answer])));
 
@@ -104,21 +104,21 @@ describe('the command channel', () => {
   };
   const sent = () => redis.sent.map(({ what }) => what);
 
-  test('tells that a batch has been read before any caller goes on', async () => {
+  test('reports that a batch has been read before any caller goes on', async () => {
     onRead = () => outcomes.push('read');
     await send('a', 'b');
     await answer(0, 1, 2);
     expect(outcomes).toEqual(['read', 'a: 1', 'b: 2']);
   });
 
-  test('a full batch does not wait for the end of the tick; what is over goes with the tick', async () => {
+  test('does not delay a full batch until the end of the tick; the remaining calls go with the tick', async () => {
     for (let n = 1; n <= 65; n++) make(`${n}`);
     expect(redis.sent).toHaveLength(1);
     await settle();
     expect(sent()).toEqual([`EVALSHA ${Array.from({ length: 64 }, (_, at) => at + 1)}`, 'EVALSHA 65']);
   });
 
-  test('race 17: what Redis had no script for is sent again in its order, once nothing is under way, and nothing overtakes it', async () => {
+  test('race 17: sends calls for which Redis had no script again in order, once nothing is under way, and nothing overtakes them', async () => {
     await send('a', 'b');
     await send('c');
     await fail(0, NOSCRIPT);
@@ -130,7 +130,7 @@ describe('the command channel', () => {
     expect(outcomes).toEqual(['a: 1', 'b: 2', 'c: 3', 'd: 4']);
   });
 
-  test('race 17: … but never when a later one ran', async () => {
+  test('race 17: never sends a call without a script again if a later call was executed', async () => {
     await send('a');
     await send('b');
     await fail(0, NOSCRIPT);
@@ -139,7 +139,7 @@ describe('the command channel', () => {
     expect(sent()).toEqual(['EVALSHA a', 'EVALSHA b']);
   });
 
-  test('race 17: … and when the connection breaks meanwhile, before all that waits', async () => {
+  test('race 17: sends calls for which Redis had no script again if the connection breaks meanwhile, before all waiting calls', async () => {
     await send('a');
     await send('b');
     await fail(0, NOSCRIPT);
@@ -153,7 +153,7 @@ describe('the command channel', () => {
     expect(sent().slice(2)).toEqual(['EVALSHA a,c']);
   });
 
-  test('race 1: what was sent on a connection that broke is never sent again', async () => {
+  test('race 1: never sends a call again that was sent on a connection that broke', async () => {
     await send('a');
     await fail(0, new Error('Connection is closed.'));
     redis.emit('ready');
@@ -163,13 +163,13 @@ describe('the command channel', () => {
     expect(sent()).toEqual(['EVALSHA a']);
   });
 
-  test('race 1: a call whose error Redis answers is known not to have been executed', async () => {
+  test('race 1: treats a call whose error Redis returns as not executed', async () => {
     await send('a');
     await fail(0, Object.assign(new Error('OOM command not allowed'), { name: 'ReplyError' }));
     expect(outcomes).toEqual(['a: STORE_REFUSED']);
   });
 
-  test('race 1: a call that was never written, since the connection was closing, is sent on the next one', async () => {
+  test('race 1: sends a call on the next connection if it was never written because the connection was closing', async () => {
     await send('a');
     await fail(0, new Error("Stream isn't writeable and enableOfflineQueue options is false"));
     redis.emit('ready');
@@ -178,7 +178,7 @@ describe('the command channel', () => {
     expect([sent(), outcomes]).toEqual([['EVALSHA a', 'EVALSHA a'], ['a: 1']]);
   });
 
-  test('while Redis is away calls wait, in order, and no longer than their deadline', async () => {
+  test('holds calls while Redis is away, in order, and no longer than their deadline', async () => {
     redis.status = 'reconnecting';
     await send('a');
     await clock.advance(TIMEOUT_MS - 500);
@@ -193,7 +193,7 @@ describe('the command channel', () => {
     expect(outcomes.slice(1)).toEqual(['b: 1']);
   });
 
-  test('race 17: … also several of them, in their order, when the connection is gone before they could be sent again', async () => {
+  test('race 17: sends several calls again in order if the connection breaks before it could do so', async () => {
     await send('a');
     await send('b');
     redis.status = 'reconnecting';
@@ -205,7 +205,7 @@ describe('the command channel', () => {
     expect(sent().slice(2)).toEqual(['EVALSHA a,b']);
   });
 
-  test('what Redis had no script for is rejected when the channel has been closed meanwhile', async () => {
+  test('rejects a call for which Redis had no script if the channel has been closed meanwhile', async () => {
     await send('a');
     redis.status = 'end';
     channel.close();
@@ -213,7 +213,7 @@ describe('the command channel', () => {
     expect(outcomes).toEqual(['a: STORE_UNAVAILABLE']);
   });
 
-  test('races 15 and 29: a connection hangs when answers are owed and none at all comes, however old what is owed', async () => {
+  test('races 15 and 29: considers a connection hung when responses are pending and none arrives, at any age of the calls', async () => {
     await send('a');
     await clock.advance(500);
     await send('b');
@@ -232,7 +232,7 @@ describe('the command channel', () => {
     expect(channel.isSilentFor(1000)).toBe(false);
   });
 
-  test('race 29: a process that was blocked has not been silent: what has arrived is read first', async () => {
+  test('race 29: does not count the time that the process was blocked as silence, but first reads the responses that arrived', async () => {
     await send('a');
     clock.stall(10 * TIMEOUT_MS);
     await clock.advance(0);
@@ -241,7 +241,7 @@ describe('the command channel', () => {
     expect([redis.cuts, outcomes]).toEqual([[], ['a: 1']]);
   });
 
-  test('race 15: a connection that hangs is cut and made anew', async () => {
+  test('race 15: cuts a hung connection and replaces it', async () => {
     await send('a');
     await clock.advance(TIMEOUT_MS - WATCH_MS);
     expect(redis.cuts).toEqual([]);
@@ -249,7 +249,7 @@ describe('the command channel', () => {
     expect(redis.cuts).toEqual([true]);
   });
 
-  test('an argument that is none is its caller’s error, and that of no other call of the tick', async () => {
+  test('rejects an invalid argument for its own caller, and no other call of the tick', async () => {
     make('a');
     make('b', undefined as never);
     make('c');
@@ -259,7 +259,7 @@ describe('the command channel', () => {
     expect(outcomes.filter(outcome => !outcome.startsWith('b'))).toEqual(['a: 1', 'c: 3']);
   });
 
-  test('race 19: a batch is bounded in calls and in bytes, since Redis does nothing else meanwhile', async () => {
+  test('race 19: bounds a batch in calls and in bytes, because Redis does nothing else meanwhile', async () => {
     await send(...Array.from({ length: 130 }, () => 'x'));
     expect(redis.sent.map(({ what }) => what.split('x').length - 1)).toEqual([64, 64, 2]);
     for (let i = 0; i < 3; i++) make('y', 'z'.repeat(300 * 1024));
@@ -267,7 +267,7 @@ describe('the command channel', () => {
     expect(sent().slice(3)).toEqual(['EVALSHA y', 'EVALSHA y', 'EVALSHA y']);
   });
 
-  test('I11: a large call goes by itself, and its size is that of its bytes', async () => {
+  test('I11: sends a large call by itself, and measures it in bytes', async () => {
     make('a');
     make('large', '€'.repeat(200 * 1024));
     make('b');
@@ -275,18 +275,18 @@ describe('the command channel', () => {
     expect(sent()).toEqual(['EVALSHA a', 'EVALSHA large', 'EVALSHA b']);
   });
 
-  test('I11: what is not answered is bounded in bytes; the rest follows in its order, some with each turn', async () => {
+  test('I11: bounds the bytes without a response; the rest follows in order, some with each turn', async () => {
     const ops = Array.from({ length: 40 }, (_, at) => `${at}`);
     for (const op of ops) make(op, 'z'.repeat(300 * 1024));
     await settle();
-    // 4 MB and what made it more.
+    // 4 MB, and the call that exceeds it.
     expect(sent()).toHaveLength(14);
     for (let at = 0; at < ops.length; at++) await answer(at, at);
     expect(sent()).toEqual(ops.map(op => `EVALSHA ${op}`));
     expect(outcomes).toEqual(ops.map(op => `${op}: ${op}`));
   });
 
-  test('I11: what can not be written rejects its calls as not executed, and nothing else', async () => {
+  test('I11: rejects calls that cannot be written as not executed, and no others', async () => {
     const { sendCommand } = redis;
     redis.sendCommand = () => {
       throw new RangeError('Invalid string length');
@@ -298,20 +298,20 @@ describe('the command channel', () => {
     expect([sent(), outcomes]).toEqual([['EVALSHA c'], ['a: STORE_REFUSED', 'b: STORE_REFUSED', 'c: 1']]);
   });
 
-  test('I11: a call that is larger than any may be is refused before it is sent', async () => {
+  test('I11: refuses a call above the largest size before it is sent', async () => {
     make('a', 'z'.repeat(17 * 1024 * 1024));
     await send('b');
     expect([sent(), outcomes]).toEqual([['EVALSHA b'], ['a: STEP_TOO_LARGE']]);
   });
 
-  test('an answer that is none is that call’s own error', async () => {
+  test('reports an invalid response as the error of its own call', async () => {
     await send('a', 'b');
     redis.sent[0]?.open(packr.pack([[1]]));
     await settle();
     expect(outcomes).toEqual(['a: 1', 'b: STORE_REFUSED']);
   });
 
-  test('race 19: an error in the place of an answer, or in reading it, is that call’s own', async () => {
+  test('race 19: reports an error in place of a response, or in reading it, to its own call', async () => {
     await send('a', 'b');
     const unreadable = channel.call('c', [], () => {
       throw new TypeError('not what was expected');
@@ -327,7 +327,7 @@ describe('the command channel', () => {
     });
   });
 
-  describe('a call that waited too long says what failed, why, and that nothing was written', () => {
+  describe('a call that timed out says what failed, why, and that nothing was written,', () => {
     const late = async (op: string) => {
       const call = channel
         .call(op, [], () => {})
@@ -340,7 +340,7 @@ describe('the command channel', () => {
       return call;
     };
 
-    test('Redis is away: the address without credentials, and the last error of the connection', async () => {
+    test('while Redis is away: with the address, without credentials, and the last error of the connection', async () => {
       redis.options = { host: 'redis.internal', port: 6398, username: 'me', password: 'secret' };
       redis.status = 'reconnecting';
       const cause = new Error('connect ECONNREFUSED 10.0.0.1:6398');
@@ -353,7 +353,7 @@ describe('the command channel', () => {
       });
     });
 
-    test('the error of an earlier outage is no reason', async () => {
+    test('without the error of an earlier outage', async () => {
       redis.emit('error', new Error('connect ECONNREFUSED'));
       redis.emit('ready');
       await settle();
@@ -363,7 +363,7 @@ describe('the command channel', () => {
       expect(error?.cause).toBeUndefined();
     });
 
-    test('the channel was closed: the error does not speak of time', async () => {
+    test('after the channel was closed, without a time', async () => {
       redis.status = 'reconnecting';
       const call = channel.call('add', [], () => {});
       channel.close();
@@ -378,7 +378,7 @@ describe('the command channel', () => {
   const reject = (error: Error) => Promise.reject<Buffer>(error);
   const accept = async () => packed([]);
 
-  describe('Redis refuses a call and has certainly not executed it', () => {
+  describe('a call that Redis refuses and has certainly not executed', () => {
     const codes = [
       'LOADING',
       'BUSY',
@@ -391,29 +391,26 @@ describe('the command channel', () => {
       'MASTERDOWN',
     ];
 
-    test.each(codes)(
-      '%s: it is held in its order, with all that comes after it, until Redis takes calls',
-      async code => {
-        redis.readiness = () => reject(refused(code));
-        await send('a', 'b');
-        await send('c');
-        await fail(0, refused(code));
-        await send('d');
-        expect(sent()).toEqual(['EVALSHA a,b', 'EVALSHA c']);
-        await fail(1, refused(code));
-        await clock.advance(TIMEOUT_MS / 4);
-        expect(sent()).toHaveLength(2);
-        redis.readiness = accept;
-        // Redis takes calls again, or a new connection has reached the primary.
-        redis.emit('ready');
-        await settle();
-        await answer(2, 1, 2, 3, 4);
-        expect(sent().slice(2)).toEqual(['EVALSHA a,b,c,d']);
-        expect(outcomes).toEqual(['a: 1', 'b: 2', 'c: 3', 'd: 4']);
-      },
-    );
+    test.each(codes)('is held in its order, with all later calls, until Redis accepts calls (%s)', async code => {
+      redis.readiness = () => reject(refused(code));
+      await send('a', 'b');
+      await send('c');
+      await fail(0, refused(code));
+      await send('d');
+      expect(sent()).toEqual(['EVALSHA a,b', 'EVALSHA c']);
+      await fail(1, refused(code));
+      await clock.advance(TIMEOUT_MS / 4);
+      expect(sent()).toHaveLength(2);
+      redis.readiness = accept;
+      // Redis accepts calls again, or a new connection has reached the primary.
+      redis.emit('ready');
+      await settle();
+      await answer(2, 1, 2, 3, 4);
+      expect(sent().slice(2)).toEqual(['EVALSHA a,b,c,d']);
+      expect(outcomes).toEqual(['a: 1', 'b: 2', 'c: 3', 'd: 4']);
+    });
 
-    test('Redis is asked again every 100 ms, and with a question that costs it nothing', async () => {
+    test('is held while Redis is checked every 100 ms, with a call that costs it nothing', async () => {
       const before = redis.asked;
       redis.readiness = () => reject(refused('LOADING'));
       await send('a');
@@ -425,7 +422,7 @@ describe('the command channel', () => {
       expect(sent()).toEqual(['EVALSHA a', 'EVALSHA a']);
     });
 
-    test('no longer than its deadline: then it rejects as not executed, in the words of Redis', async () => {
+    test('is held until its deadline, and then rejects as not executed, with the error of Redis', async () => {
       redis.readiness = () => reject(refused('NOREPLICAS'));
       const call = channel.call('a', [], () => undefined).catch((error: Error) => error);
       await settle();
@@ -437,7 +434,7 @@ describe('the command channel', () => {
       });
     });
 
-    test('race 17: it rejects where a later one was executed', async () => {
+    test('race 17: rejects if a later call was executed', async () => {
       await send('a');
       await send('b');
       await fail(0, refused('LOADING'));
@@ -447,7 +444,7 @@ describe('the command channel', () => {
       expect(sent()).toEqual(['EVALSHA a', 'EVALSHA b', 'EVALSHA c']);
     });
 
-    test('race 17: it is held until what is under way is answered', async () => {
+    test('race 17: is held until the calls under way have responses', async () => {
       await send('a');
       await send('b');
       await fail(0, refused('LOADING'));
@@ -455,7 +452,7 @@ describe('the command channel', () => {
       expect([sent(), outcomes]).toEqual([['EVALSHA a', 'EVALSHA b'], []]);
     });
 
-    test('on a closed channel it rejects, and nothing is asked again', async () => {
+    test('rejects on a closed channel, and nothing is sent again', async () => {
       await send('a');
       channel.close();
       await fail(0, refused('LOADING'));
@@ -468,7 +465,7 @@ describe('the command channel', () => {
     ['READONLY of Redis 6', "@user_script: 8: -READONLY You can't write against a read only replica."],
     ['MASTERDOWN', "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."],
     ['NOREPLICAS', 'NOREPLICAS Not enough good replicas to write.'],
-  ])('%s in place of one answer: nothing of the batch was written, and all of it is held', async (code, text) => {
+  ])('%s in place of one response: nothing of the batch was written, and all of it is held', async (code, text) => {
     redis.readiness = () => reject(refused('LOADING'));
     await send('a', 'b');
     await send('c');
@@ -494,7 +491,7 @@ describe('the command channel', () => {
     expect(sent()).toEqual(['EVALSHA bulk', 'EVALSHA bulk']);
   });
 
-  test('on each new connection Redis is asked whether it takes calls before it gets any', async () => {
+  test('each new connection is checked for whether Redis accepts calls before it gets any', async () => {
     const first = gate<Buffer>();
     redis.readiness = () => first.promise;
     redis.emit('ready');
@@ -505,7 +502,7 @@ describe('the command channel', () => {
     expect(sent()).toEqual(['EVALSHA a']);
   });
 
-  test('a new connection is not cut for what the one before it answered', async () => {
+  test('a new connection is not cut for a response to the one before it', async () => {
     await send('a');
     await fail(0, refused('READONLY'));
     redis.emit('ready');
@@ -514,7 +511,7 @@ describe('the command channel', () => {
     expect([redis.cuts, sent()]).toEqual([[], ['EVALSHA a', 'EVALSHA a']]);
   });
 
-  test('race 15: a server that does not answer the question counts as silent', async () => {
+  test('race 15: a server that does not respond to the check counts as silent', async () => {
     redis.readiness = () => gate<Buffer>().promise;
     redis.emit('ready');
     await settle();
@@ -522,7 +519,7 @@ describe('the command channel', () => {
     expect([channel.isSilentFor(TIMEOUT_MS), redis.cuts]).toEqual([true, [true]]);
   });
 
-  test('a question that fails for a reason of its own keeps nothing back: each call is told why', async () => {
+  test('a check that fails for another reason holds no calls back: each gets its own error', async () => {
     redis.readiness = () => reject(refused('NOPERM'));
     redis.emit('ready');
     await send('a');

@@ -1,4 +1,4 @@
-/** What our connections take from an ioredis instance of the caller's, and what they don't. */
+/** Which settings our connections take from an ioredis instance of the caller's, and which they do not. */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { NO_EVENTS } from '../../../../../src/core/model/events.js';
@@ -12,7 +12,7 @@ import {
 import { RecordingLog } from '../../../../support/log.js';
 import { eventually } from '../../../../support/wait.js';
 
-test('where Redis is comes from the instance; what would change the meaning of answers does not', () => {
+test('the address of Redis comes from the instance; settings that would change the meaning of responses do not', () => {
   const theirs = new Redis({
     lazyConnect: true,
     host: 'somewhere',
@@ -43,7 +43,7 @@ test('where Redis is comes from the instance; what would change the meaning of a
   expect(theirs.status).toBe('wait');
 });
 
-test('an instance can be sent to a thread as its options, unless a function of it says how Redis is reached', () => {
+test('an instance can be sent to a thread as its options, unless a function of it determines how Redis is reached', () => {
   const sentinels = [{ host: 'sentinel', port: 26_379 }];
   const settings = { lazyConnect: true, sentinels, name: 'primary', password: 'secret', retryStrategy: () => 1 };
   const sent = structuredClone(sendable(new Redis(settings)));
@@ -68,7 +68,7 @@ const SAFE = {
   sentinelCommandTimeout: 1000,
 };
 
-test('sentinels can be sent to a thread, and are asked without end by it, too', () => {
+test('sentinels can be sent to a thread, and the thread also keeps asking them without end', () => {
   const natMap = { '10.0.0.5:6379': { host: 'outside', port: 7000 } };
   const given = {
     sentinels: [{ host: 'sentinel', port: 26_379 }],
@@ -87,12 +87,12 @@ test.each([
   ["READONLY You can't write against a read only replica.", true],
   ["MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", true],
   ['ERR unknown command', false],
-])('an answer that says %s: %s, a new connection', (message, expected) => {
+])('the response "%s" leads to a new connection: %s', (message, expected) => {
   const { reconnectOnError } = createConnection({ host: 'somewhere' }, 'commands', 'pod').options;
   expect(reconnectOnError?.(new Error(message))).toBe(expected);
 });
 
-test('race 15: a connection that is accepted and gets no answer is replaced, again and again', async () => {
+test('race 15: a connection that is accepted and gets no response is replaced, again and again', async () => {
   const sockets: Socket[] = [];
   const server = createServer(socket => sockets.push(socket.on('error', () => {})));
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
@@ -106,7 +106,7 @@ test('race 15: a connection that is accepted and gets no answer is replaced, aga
   await new Promise(resolve => server.close(resolve));
 });
 
-test('a connection that Node can not even begin to make is told as one, without a promise to try again', async () => {
+test('a connection that Node cannot even attempt is reported once, without the promise to try again', async () => {
   const redis = createConnection({ host: '127.0.0.1', tls: { minVersion: 'none' as never } }, 'commands', 'pod');
   redis.on('error', () => {});
   const unreachable: string[] = [];
@@ -118,7 +118,7 @@ test('a connection that Node can not even begin to make is told as one, without 
   expect(unreachable).toEqual([]);
 });
 
-test('refused credentials at the first connection are logged without the promise to try again; later ones with it', () => {
+test('refused credentials are logged without the promise to try again at the first connection, and with it later', () => {
   const redis = createConnection({ host: 'somewhere' }, 'commands', 'pod');
   redis.removeAllListeners('ready');
   const log = new RecordingLog();
@@ -142,11 +142,11 @@ test.each([
     { sentinels: [{ host: 'sentinel', port: 1 }], name: 'main', password: 'secret' },
     'the primary "main" of the sentinels',
   ],
-])('where Redis is, in an error: %j is %s', (target, expected) => {
+])('the address of Redis in an error is right: %j is %s', (target, expected) => {
   expect(addressOf(createConnection(target, 'commands', 'pod').options)).toBe(expected);
 });
 
-test('each attempt that failed and is repeated is told, with its reason', async () => {
+test('each failed attempt that is repeated is logged with its reason', async () => {
   const redis = createConnection({ host: '127.0.0.1', port: 1 }, 'commands', 'pod');
   redis.on('error', () => {});
   const unreachable: string[] = [];

@@ -1,4 +1,4 @@
-/** Connections of our own: what must hold whatever the timers do. Fake timers: `test/integration/fake-timers.test.ts`. */
+/** Connections of our own: what must hold with any timers. Fake timers: `test/integration/fake-timers.test.ts`. */
 import { createServer, type Server } from 'node:net';
 import { OwnRedis } from '../../../../../src/store/redis/connection/own-redis.js';
 import { eventually } from '../../../../support/wait.js';
@@ -28,7 +28,7 @@ function open(port: number): OwnRedis {
   return redis;
 }
 
-test('a connection that was opened again by two timers at once is closed as any other', async () => {
+test('a connection that was opened twice by two timers at once is closed completely', async () => {
   const [closed, kept] = [new DroppingServer(), new DroppingServer()];
   const first = open(await closed.listen());
   const lost = () => new Promise<void>(resolve => first.once('reconnecting', () => resolve()));
@@ -46,7 +46,7 @@ test('a connection that was opened again by two timers at once is closed as any 
 test('a connection that is closed at the moment of its loss is not opened again', async () => {
   const [closed, kept] = [new DroppingServer(), new DroppingServer()];
   const first = open(await closed.listen());
-  // The event of the loss comes first, and that of the next try is still to come.
+  // The event of the loss comes first, and the next connection attempt has not started yet.
   await new Promise<void>(resolve => first.once('close', () => resolve(first.disconnect())));
   const second = open(await kept.listen());
   await eventually('another connection is opened again', () => kept.connections >= 5);

@@ -1,4 +1,4 @@
-/** What is said of a command that Redis refuses. `integration/restricted-user.test.ts` has a real user without rights. */
+/** Log lines about a command that Redis refuses. `integration/restricted-user.test.ts` has a real user without rights. */
 import { Rights, remedyOf } from '../../../../../src/store/redis/connection/rights.js';
 import { RecordingLog } from '../../../../support/log.js';
 
@@ -34,13 +34,13 @@ describe('a command that Redis refuses', () => {
     'READONLY You cannot write',
     'UNBLOCKED force unblock',
     'Connection is closed.',
-  ])('is not logged where time mends it: %s', async message => {
+  ])('is not logged if the refusal is temporary: %s', async message => {
     await refuse(message);
     expect(log.lines).toEqual([]);
   });
 
   test.each(['WRONGTYPE Operation against a key', "ERR unknown command 'XREAD'"])(
-    'is logged without a word of rights where none is missing: %s',
+    'is logged without a hint about rights if none is missing: %s',
     async message => {
       await refuse(message);
       expect(log.lines).toEqual([expect.stringContaining(message)]);
@@ -54,6 +54,6 @@ test.each([
   ["ERR ACL failure in script: User worker has no permissions to run the 'zadd' command", true],
   ["ERR The user executing the script can't run this command or subcommand", true],
   ['OOM command not allowed', false],
-])('the remedy of "%s" is to give rights: %s', (message, isDenied) => {
+])('the remedy for "%s" is to grant rights: %s', (message, isDenied) => {
   expect(remedyOf(message).includes('docs/operating.md')).toBe(isDenied);
 });

@@ -1,9 +1,9 @@
-/** Which helpers leave a body, and which body stays in one piece. */
+/** Which helpers are moved out of a body, and which body stays in one piece. */
 import { hoistDefinitions } from '../../../../../src/store/redis/lua/hoist.js';
 
 const body = (...lines: string[]) => lines.join('\n');
 
-test('helpers go before the body, wherever they stand in it, and share redis.call', () => {
+test('helpers are moved before the body, from any place in it, and share redis.call', () => {
   const { definitions, rest } = hoistDefinitions(
     body(
       '--[[ what it does',
@@ -39,12 +39,12 @@ test.each([
   ['a variable declared without a value', body('local a, key', 'local function f() return key end', 'return f()')],
   ['KEYS', body('local function f() return KEYS[1] end', 'return f()')],
   ['ARGV', body('local function f()', '  return #ARGV', 'end', 'return f()')],
-  ['an end that is not where it should be', body('local function f()', '  return 1', '  end', 'return f()', 'end')],
+  ['a misplaced end', body('local function f()', '  return 1', '  end', 'return f()', 'end')],
 ])('a body whose helper means %s stays in one piece', (_, text) => {
   expect(hoistDefinitions(text)).toEqual({ definitions: '', rest: text });
 });
 
-test('a field or a text of the same name is not a variable of the body', () => {
+test('a field or a string of the same name is not a variable of the body', () => {
   const { rest } = hoistDefinitions(
     body('local key = KEYS[1]', "local function f(o) return o.key .. 'key' end", 'return f(key)'),
   );

@@ -1,4 +1,4 @@
-/** Constants of our Lua, and the bound that they are kept away from. */
+/** Constants of our Lua, and the limit of Lua's local variables. */
 
 import { inlineConstants } from '../../../../../scripts/lua/constants.mjs';
 import { lint } from '../../../../../scripts/lua/lint.mjs';
@@ -8,7 +8,7 @@ import { Bull } from '../../../../../src/store/redis/bullmq/encode.js';
 import { composeDispatcher } from '../../../../../src/store/redis/lua/compose.js';
 import { spellNumbers } from '../../../../../src/store/redis/lua/numbers.js';
 
-test('constants are written where their names stand, and their definitions go', () => {
+test('constants replace their names, and their definitions are removed', () => {
   const lua = [
     'local PAGE = 100',
     'local FIRST, LAST = 1, 2.5',
@@ -17,14 +17,14 @@ test('constants are written where their names stand, and their definitions go', 
   expect(inlineConstants(lua.join('\n')).trim()).toBe("local function f(a) return a[1] + 2.5 * 100, 'PAGE' end");
 });
 
-test('what is computed, a field, and a longer name are no constants', () => {
+test('computed values, fields and longer names are not constants', () => {
   const lua = ['local PAGE = 100', 'local SIZE = PAGE * 2', 'local PAGES = {}', 'return T.PAGE, PAGES, SIZE'];
   expect(inlineConstants(lua.join('\n')).trim()).toBe(
     'local SIZE = 100 * 2\nlocal PAGES = {}\nreturn T.PAGE, PAGES, SIZE',
   );
 });
 
-test('what other files use of a file is declared before it; all else is its own', () => {
+test('the names of a file that other files use are declared before it, and all others are its own', () => {
   const one = [
     'local a, b = 1, 2',
     'local c',
@@ -54,7 +54,7 @@ test('what other files use of a file is declared before it; all else is its own'
   expect(countLocals(composeSections({ always: [one, two], rare: [] }, 'local z = t'))).toBe(7);
 });
 
-test('a rare file is made later, may use the others, and is used by none of them', () => {
+test('a rare file is made later, may use the others, and none of them uses it', () => {
   const one = 'local function f() return 1 end';
   const two = 'local x = f()\nlocal y = x';
   expect(
@@ -79,7 +79,7 @@ test('a rare file is made later, may use the others, and is used by none of them
   );
 });
 
-test('numbers that are arguments of a command are spelled as texts; nothing that is calculated with is', () => {
+test('numbers that are arguments of a command are written as strings, but not numbers in calculations', () => {
   const lua =
     'rcall("ZADD", key, 0, n - 1, f(a, 1), {2, 3}, "x, 5, y", -7)\nredis.call(\'A\', redis.call(\'B\', 8), 9)\nf(1, 2, 3)';
   expect(spellNumbers(lua)).toBe(
@@ -87,14 +87,14 @@ test('numbers that are arguments of a command are spelled as texts; nothing that
   );
 });
 
-test('the dispatcher has room for more functions than Lua’s 200 local variables allow now', async () => {
+test('the dispatcher has room for more functions within Lua’s 200 local variables', async () => {
   const { scripts } = await Bull.load('aq:pod');
   expect(countLocals('local a, b = 1\nlocal function c() end\nlocal d\n  local e')).toBe(4);
   // BullMQ's bodies are functions of their own.
   expect(countLocals(composeDispatcher({ ...scripts, bodies: {} }))).toBeLessThanOrEqual(190);
 });
 
-/** The sources as they are, with changes by file. */
+/** The sources, with changes by file. */
 function sourcesWith(changes: Record<string, (text: string) => string>): Map<string, string> {
   const sources = readSources();
   for (const [name, change] of Object.entries(changes)) sources.set(name, change(sources.get(name) ?? ''));
@@ -107,33 +107,23 @@ test('the Lua of the store has no faults, and neither script keeps its comments'
 });
 
 test.each([
-  [
-    'a name that nothing defines',
-    'spawn',
-    'local function planted() return tenure() end\nplanted()',
-    '"tenure" is not defined',
-  ],
+  ['an undefined name', 'spawn', 'local function planted() return tenure() end\nplanted()', '"tenure" is not defined'],
   [
     'a name of a later file',
     'queue',
     'local function planted() return isLive() end\nplanted()',
     '"isLive" is not defined',
   ],
-  [
-    'a local that nothing uses',
-    'spawn',
-    'local function planted() local x = 1 return 2 end\nplanted()',
-    '"x" is not used',
-  ],
-  ['a function that nothing uses', 'spawn', 'local function planted() return 1 end', '"planted" is not used'],
+  ['an unused local', 'spawn', 'local function planted() local x = 1 return 2 end\nplanted()', '"x" is not used'],
+  ['an unused function', 'spawn', 'local function planted() return 1 end', '"planted" is not used'],
   ['a name that hides another', 'spawn', 'local function planted(x) for x = 1, 2 do f(x) end end', '"x" hides another'],
-  ['a text that is no Lua', 'spawn', 'local function', 'expected near'],
+  ['a syntax error', 'spawn', 'local function', 'expected near'],
 ])('the linter finds %s', (_, file, planted, fault) => {
   const faults = lint(sourcesWith({ [file]: text => `${text}\n${planted}\n` }));
   expect(faults.join('\n')).toMatch(new RegExp(`^${file}\\.lua.*${fault}`, 'm'));
 });
 
-test('a file that is missing, in a circle, or in no script is refused', () => {
+test('a file that is missing, included in a circle, or in no script is refused', () => {
   expect(() => composeScripts(sourcesWith({ claim: text => `${text}--- include nothing\n` }))).toThrow(
     'nothing.lua does not exist; claim.lua includes it',
   );

@@ -1,4 +1,4 @@
-/** When the thread for renewals renews of its own accord, what, and for how long. */
+/** When the renewal thread renews by itself, which claims, and for how long. */
 
 import type { PodState } from '../../../../../src/core/ports/claims.js';
 import { LeaseKeeper } from '../../../../../src/store/redis/renewal/lease-keeper.js';
@@ -26,7 +26,7 @@ const NOTHING = { lost: [], kicked: [], dormant: [], wasHeard: true, loads: [] }
 describe('the lease keeper', () => {
   let clock: ManualClock;
   let keeper: LeaseKeeper;
-  /** `at: ids`, of the renewals that the keeper made; those of the main thread are left out. */
+  /** `at: ids` of the renewals that the keeper sent. Those of the main thread are left out. */
   let renewed: {
     readonly atMs: number;
     readonly renewals: readonly RenewalArguments[];
@@ -74,12 +74,12 @@ describe('the lease keeper', () => {
     await clock.advance(0);
   };
 
-  test('passes on what the main thread renews, and its answer', async () => {
+  test('passes on the renewals of the main thread, and their responses', async () => {
     expect(await keeper.renew([claim('1', 1)], POD)).toEqual(NOTHING);
     expect(renewed).toEqual([{ atMs: 0, renewals: [claim('1', 1)], pod: POD, blamed: [] }]);
   });
 
-  test('leaves renewing to a main thread that beats', async () => {
+  test('leaves renewals to a main thread that beats', async () => {
     await start();
     for (let i = 0; i < 20; i++) {
       beat(claim('1'));
@@ -88,7 +88,7 @@ describe('the lease keeper', () => {
     expect(renewed).toEqual([]);
   });
 
-  test('renews from five twelfths of a lease of silence on, each beat, without a gap of a lease', async () => {
+  test('renews after five twelfths of a lease of silence, with each beat, without a gap of a lease', async () => {
     await start();
     beat(claim('1'), claim('2'));
     await clock.advance(2 * LEASE_MS);
@@ -96,7 +96,7 @@ describe('the lease keeper', () => {
     expect(ids().every(list => String(list) === '1,2')).toBe(true);
   });
 
-  test('stops when the main thread counts as hung, and begins again when it is heard', async () => {
+  test('stops when the main thread counts as hung, and starts again when it is heard', async () => {
     await start();
     beat(claim('1'));
     await clock.advance(10 * BLOCK_LIMIT_MS);
@@ -109,7 +109,7 @@ describe('the lease keeper', () => {
     expect(ids()).toEqual([['1']]);
   });
 
-  test('idle ones as idle, so that they go on to rest; no types: a blocked pod takes on nothing new', async () => {
+  test('renews idle claims as idle, so that they become dormant, and no types, because a blocked pod accepts nothing new', async () => {
     await start();
     beat(claim('1', 1), claim('2'));
     await clock.advance(LEASE_MS / 2);
@@ -117,7 +117,7 @@ describe('the lease keeper', () => {
     expect(renewed).toMatchObject([{ renewals: [claim('1', 1), claim('2')], pod }]);
   });
 
-  test('lets the pod be heard while all its claims rest, and none is in its list', async () => {
+  test('keeps the pod alive while all its claims are dormant and its list is empty', async () => {
     await start();
     void keeper.renew([], { ...POD, workers: 3 });
     renewed.pop();
@@ -128,7 +128,7 @@ describe('the lease keeper', () => {
     expect(renewed).toHaveLength(1);
   });
 
-  test('what it finds out about a silence of the pod the main thread is told with its next renewal', async () => {
+  test('reports a silence of the pod to the main thread with its next renewal', async () => {
     await start();
     beat(claim('1'));
     wasHeard = false;
@@ -138,7 +138,7 @@ describe('the lease keeper', () => {
     expect(await keeper.renew([claim('1')], POD)).toMatchObject({ wasHeard: true });
   });
 
-  test('renews what was granted since the last beat', async () => {
+  test('renews claims that were granted since the last beat', async () => {
     await start();
     beat(claim('1'));
     keeper.granted([claim('2')]);
@@ -146,7 +146,7 @@ describe('the lease keeper', () => {
     expect(ids()).toEqual([['1', '2']]);
   });
 
-  test('renews what was granted before the last beat, whose list may lack it; after one more beat, only if it is listed', async () => {
+  test('renews claims granted before the last beat, whose list may lack them; after one more beat, only listed claims', async () => {
     await start();
     keeper.granted([claim('2')]);
     beat(claim('1'));
@@ -156,7 +156,7 @@ describe('the lease keeper', () => {
     expect(ids()).toEqual([['2', '1'], ['1']]);
   });
 
-  test('renews a claim once, under the epoch heard last', async () => {
+  test('renews a claim once, under the last epoch', async () => {
     await start();
     beat(claim('1'));
     keeper.granted([claim('1', 0, 2)]);
@@ -164,7 +164,7 @@ describe('the lease keeper', () => {
     expect(renewed).toMatchObject([{ renewals: [claim('1', 0, 2)] }]);
   });
 
-  test('race 15: forgets all claims when the main thread lets them run out; those granted later are new', async () => {
+  test('race 15: forgets all claims when the main thread lets them expire; claims granted later are new', async () => {
     await start();
     beat(claim('1'));
     keeper.granted([claim('2')]);
@@ -177,14 +177,14 @@ describe('the lease keeper', () => {
     expect(ids()).toEqual([['3']]);
   });
 
-  test('what waited for the thread to start is renewed at once', async () => {
+  test('renews at once if renewals waited for the thread to start', async () => {
     beat();
     keeper.granted([claim('1')]);
     await clock.advance(0);
     expect(ids()).toEqual([['1']]);
   });
 
-  test('grants say that the main thread lives, and do not put off the renewal of the others', async () => {
+  test('counts grants as life of the main thread, but they do not delay the renewal of other claims', async () => {
     await start();
     beat(claim('1'));
     for (let i = 0; i < 12; i++) {
@@ -204,7 +204,7 @@ describe('the lease keeper', () => {
     expect(times()).toEqual([1250, 2250]);
   });
 
-  test('blames the claims under which the main thread was hung, until a renewal without them has got through', async () => {
+  test('suspects the claims under which the main thread hung, until a renewal without them has succeeded', async () => {
     await start();
     beat(claim('1'), claim('2'));
     await clock.advance(BLOCK_LIMIT_MS - BEAT_MS);
@@ -214,7 +214,7 @@ describe('the lease keeper', () => {
     fails = true;
     await expect(keeper.renew([claim('1'), claim('2')], POD)).rejects.toThrow('not connected');
     fails = false;
-    // The first renewal that gets through tells that claim 1 is lost; the next one has it once more.
+    // The first successful renewal reports that claim 1 is lost. The next one has it once more.
     await keeper.renew([claim('1'), claim('2')], POD);
     await keeper.renew([claim('1'), claim('3')], POD);
     await keeper.renew([claim('3')], POD);
@@ -222,7 +222,7 @@ describe('the lease keeper', () => {
     expect(renewed.map(({ blamed }) => blamed)).toEqual([['1', '2'], ['1', '2'], ['1'], [], []]);
   });
 
-  test('blames no claim of a later epoch', async () => {
+  test('suspects no claim of a later epoch', async () => {
     await start();
     beat(claim('1'));
     await clock.advance(BLOCK_LIMIT_MS + BEAT_MS);
