@@ -79,8 +79,8 @@ describe('values', () => {
     const withheld = await failureOf(bus.enqueueJobAndWait(job('give', { row: row.label }), wait));
     expect(withheld).toMatchObject({ code: 'RESULT_UNAVAILABLE' });
     expect(withheld.message).toContain(`has completed; its result can't be stored (`);
-    expect(withheld.message).toContain(`${clauseOf(row)});`);
-    expect(warnings()).toEqual([expect.stringContaining(`${clauseOf(row)}); null is stored.`)]);
+    expect(withheld.message).toContain(`${clauseOf(row)}), so null is stored instead.`);
+    expect(warnings()).toEqual([expect.stringContaining(`${clauseOf(row)}), so null is stored as its result.`)]);
     expect(seen).toEqual([]);
   });
 

@@ -1,7 +1,10 @@
 /**
- * Errors by which a processor of BullMQ tells its own worker what to do with the job. The worker of an entity can't obey them: the try
- * fails, as with any other error, with a reason that says what to do instead.
- * Neighbours: `retry.ts` says whether there is another try, `store/redis/bullmq/native-job.ts` refuses calls that would move the job.
+ * BullMQ's flow-control errors. With them a BullMQ processor tells BullMQ's own worker what to do with its job. The worker of an entity
+ * can't obey them, so the attempt fails as with any other error. The reason says what to do instead.
+ *
+ * Owns: the list of these errors, and the advice for each.
+ * Neighbours: `retry.ts` decides whether there is another attempt. `store/redis/bullmq/native-job.ts` refuses calls that would move the
+ * job.
  */
 import { isKindOf } from '../model/error-text.js';
 import { UnsupportedError } from '../model/errors.js';
@@ -15,12 +18,12 @@ const REMEDIES: Readonly<Record<string, string>> = {
   WaitingChildrenError: 'enqueue the job and its children with enqueueFlow',
 };
 
-/** What a try has failed with: what the handler has thrown, or an UnsupportedError in place of an error of BullMQ's flow control. */
+/** The failure of an attempt: the error that the handler threw, or an `UnsupportedError` in place of a flow-control error of BullMQ. */
 export function failureOf(thrown: unknown): unknown {
   const name = Object.keys(REMEDIES).find(known => isKindOf(thrown, known));
   if (name === undefined) return thrown;
   return new UnsupportedError(
-    `The handler threw BullMQ's ${name}, which only BullMQ's own worker obeys: this try has failed. Instead, ${REMEDIES[name]}.`,
+    `The handler threw BullMQ's ${name}, which only BullMQ's own worker obeys, so this attempt has failed. Instead, ${REMEDIES[name]}.`,
     { cause: thrown },
   );
 }

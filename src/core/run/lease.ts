@@ -1,12 +1,12 @@
 /**
- * One claim as its pod holds it: how long it may still start jobs under it (I2), when to renew it, and the signal by which
- * handlers learn that it is lost. Valid for less time than Redis grants, by two clocks.
+ * The lease of a claim, as the owner counts it by two clocks.
  *
- * Counted from *sending* the renewal that was granted, so never longer than Redis counts. The larger age of the two
- * clocks wins: a suspended machine stops the monotonic one, a person sets the other back.
+ * - It begins when the pod *sent* the renewal that was granted, so it never ends later than Redis counts.
+ * - The larger age of the two clocks counts. A suspended machine stops the monotonic clock; an operator may set the wall clock back.
+ * - A dormant claim is renewed only seldom. Nothing starts under it until a fetch that finds work has reactivated it.
  *
- * The claim of an idle worker whose queue is empty *rests*: it lasts as long as its pod's renewals are heard, and is renewed
- * itself only now and then. It is reactivated by the fetch that finds work, which renews the lease; nothing starts before that.
+ * Owns: how long jobs may start under the claim (I2), when it must be renewed, and the signals by which handlers learn to stop.
+ * Neighbours: `heartbeat.ts` renews it, `next-step.ts` asks it before each start, and `running-job.ts` has the signal of a run.
  */
 
 import type { Claim } from '../model/claim.js';
@@ -23,38 +23,38 @@ export function momentOf(clock: Clock): Moment {
   return { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
 }
 
-/** Part of a lease that is not used: clocks of two machines run at slightly different speeds. */
+/** Fraction of a lease that the owner does not use: the clocks of two machines run at slightly different speeds. */
 const MARGIN = 0.05;
 
-/** Whether a lease that began then may have passed. */
+/** Whether a lease that began at `since` may have passed. */
 export function mayHavePassed(clock: Clock, leaseMs: number, since: Moment): boolean {
   // guards: lease.mayHavePassed
   const ageMs = Math.max(clock.monotonicMs() - since.monotonicMs, clock.wallMs() - since.wallMs);
   return ageMs >= leaseMs * (1 - MARGIN);
 }
 
-/** How many leases long a claim rests, unless its pod falls silent; it is renewed in the first third of that. */
+/** Duration of a dormant claim, in leases, unless its pod falls silent. It is renewed after a third of that time. */
 export const DORMANT_LEASES = 10;
 
-/** A job was about to start when handlers were told to stop: it goes back as it was. */
+/** Handlers were told to stop while a job was about to start. The job goes back, and no attempt is counted. */
 export class NotStarted extends Error {}
 
 /**
- * The part of a lease without any renewal that counts as a silence of all pods. A renewal comes every third of a lease, and a blocked
- * pod's thread renews before half of one has passed, so a pod that lives is not silent for as long. After an outage of two thirds
- * of a lease the first claims have passed, so that is recognized as a silence with a margin of a twelfth.
+ * Fraction of a lease without any renewal that counts as a silence of all pods. A pod renews every third of a lease, and the thread
+ * of a blocked pod before half a lease has passed. So a live pod is never silent for that long. The first claims lapse after an outage
+ * of two thirds of a lease, which is a twelfth of a lease longer than a silence.
  */
 export const SILENCE_OF_LEASE = 7 / 12;
 
 export class Lease {
-  /** Of the runs under this claim that have asked for a signal. */
+  /** The signals of the runs under this claim. */
   private readonly followers = new Set<AbortController>();
   private reason: Error | undefined;
   private renewedAt: Moment;
-  /** Who waits for a renewal, or for word that there will be none. */
+  /** Callbacks of the jobs that wait for a renewal, or for the end of the claim. */
   private waiting: (() => void)[] = [];
-  /** `asked`: a renewal is under way that may let it rest, and nothing that could reactivate it was sent since. */
-  private rest: 'awake' | 'asked' | 'dormant' = 'awake';
+  /** `requested`: a renewal is under way that may make the claim dormant, and the worker has sent no call since. */
+  private dormancy: 'awake' | 'requested' | 'dormant' = 'awake';
 
   constructor(
     readonly claim: Claim,
@@ -70,21 +70,24 @@ export class Lease {
     this.tellWaiting();
   }
 
-  /** Whether the claim belongs into the renewal that is about to be sent, for a worker that is idle or not. */
+  /**
+   * Whether the next renewal must contain this claim.
+   * @param isIdle whether the worker is idle, so that its claim may become dormant.
+   */
   isToRenew(isIdle: boolean): boolean {
     // guards: lease.isToRenew
     if (isIdle && this.isDormant && !this.isDue) return false;
-    this.rest = isIdle ? 'asked' : 'awake';
+    this.dormancy = isIdle ? 'requested' : 'awake';
     return true;
   }
 
-  /** The store has let the claim rest, in answer to the last renewal. */
+  /** The last renewal has made the claim dormant. */
   becomeDormant(): void {
-    if (this.rest === 'asked') this.rest = 'dormant';
+    if (this.dormancy === 'requested') this.dormancy = 'dormant';
   }
 
   get isDormant(): boolean {
-    return this.rest === 'dormant';
+    return this.dormancy === 'dormant';
   }
 
   private get isDue(): boolean {
@@ -92,23 +95,23 @@ export class Lease {
     return mayHavePassed(this.clock, (this.leaseMs * DORMANT_LEASES) / 3, this.renewedAt);
   }
 
-  /** Something is sent that may reactivate the claim, or nobody knows whether it still rests: the next renewal takes it along. */
+  /** The worker sends a call that may reactivate the claim, or its state in Redis is unknown. The next renewal contains the claim. */
   reactivate(): void {
-    this.rest = 'awake';
+    this.dormancy = 'awake';
   }
 
-  /** Aborts it when handlers under this claim are to stop; at once, if they were told already. */
+  /** Aborts `run` when the handlers under this claim must stop, or at once if they were told already. */
   follow(run: AbortController): void {
     if (this.reason) run.abort(this.reason);
     else this.followers.add(run);
   }
 
-  /** The run has ended: what listens to its signal is not kept for as long as the claim lasts. */
+  /** Forgets the signal of a run that has ended, with its listeners: the claim may last much longer. */
   letGo(run: AbortController): void {
     this.followers.delete(run);
   }
 
-  /** Tells the handlers under this claim to stop: it is lost, or the pod shuts down and waits no longer. */
+  /** Tells the handlers under this claim to stop: the claim is lost, or a shutdown waits no longer. */
   stop(reason: Error): void {
     this.reason ??= reason;
     for (const run of this.followers) run.abort(this.reason);
@@ -117,8 +120,8 @@ export class Lease {
   }
 
   /**
-   * Resolves when a job may start under it (I2): what is done before its handler runs may take long.
-   * @throws StaleClaimError when it is lost, NotStarted when its handlers were told to stop.
+   * Resolves when the lease is valid (I2). The validation before a handler may take longer than the lease.
+   * @throws StaleClaimError if the claim is lost, NotStarted if its handlers were told to stop.
    */
   async untilValid(): Promise<void> {
     // guards: lease.untilValid

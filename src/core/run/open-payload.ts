@@ -1,8 +1,9 @@
 /**
- * The payload and the result of a job, for its handler: read and checked before the run, written after it.
+ * The payload and the result of a job. The payload is decoded and validated before the run; the result is encoded after it.
  *
- * Neighbours: `payload.ts` turns values into text and back, `validation.ts` has the verdict on them; `run-job.ts` and
- * `run-batch.ts` run handlers.
+ * Owns: the checks of payloads that only the pod with the handler can make, and the text that is stored of a result.
+ * Neighbours: `payload.ts` encodes and decodes values, and `validation.ts` calls validators. `run-job.ts` and `run-batch.ts` run
+ * handlers.
  */
 
 import { type Validator, validBeforeRun } from '../handlers/validation.js';
@@ -15,16 +16,16 @@ import type { Codecs, PayloadCodec } from '../payload/codec.js';
 import { ignoreRejections } from '../payload/ignored-rejections.js';
 import { checkSize, decodePayload, encodePayload, isLargerThan, storedText } from '../payload/payload.js';
 
-/** What reading and writing needs, for jobs of one entity type. */
+/** What it takes to read payloads and to write results of one entity type. */
 export interface PayloadParts {
   readonly codecs: Codecs;
   readonly type: EntityTypeConfig;
 }
 
 /**
- * A job with its data as the handler is to see it: at once, unless a validator takes its time. One that is plain JSON, and whose
- * handler wants nothing of it, is the job itself.
- * @throws PayloadUnreadableError, ValidationError: it fails without further tries, which would find the same.
+ * Decodes and validates the payload of a job. Returns a promise only if the handler has a validator. A job whose payload is plain JSON
+ * and has no validator is returned as it is.
+ * @throws PayloadUnreadableError, ValidationError: the job fails without further attempts, since each would fail in the same way.
  */
 export function openJob(
   parts: PayloadParts,
@@ -38,12 +39,14 @@ export function openJob(
   return validator ? validJob(parts, { ...job, data }, validator) : { ...job, data };
 }
 
-/** A codec that is secret writes no null, which would be read without it. */
+/** A secret codec never writes `null`. Accepting it would let a job in that the codec has not written. */
 function checkRequired({ codecs, type }: PayloadParts, { envelope, data }: FetchedJob): void {
   codecs.checkRequired(type.type, envelope, 'the payload');
   // guards: open-payload.checkRequired
   if (data === null && codecs.of(envelope).isSecret) {
-    throw new PayloadUnreadableError('The payload is null, which no codec has written; it is not read.');
+    throw new PayloadUnreadableError(
+      'The payload is null, and the required codec never writes null. The job was not added by a caller with that codec, so it fails and its handler does not run.',
+    );
   }
 }
 
@@ -53,14 +56,14 @@ async function validJob(parts: PayloadParts, job: FetchedJob, validator: Validat
   return { ...job, data };
 }
 
-/** Whether nothing of the payload of a job may be told. */
+/** Whether error messages and logs must not quote the payload of a job. */
 export function isSecret({ codecs, type }: PayloadParts, { envelope }: FetchedJob): boolean {
   return type.codec.isSecret || !codecs.knows(envelope) || codecs.of(envelope).isSecret || false;
 }
 
-/** What a handler writes to its job is encoded as what it has read. */
+/** The payload as the handler reads and rewrites it. A rewrite uses the codec that the job was written with. */
 export class OpenedPayload implements HandlerPayload {
-  /** @param job what {@link openJob} has made of it. */
+  /** @param job the job that {@link openJob} has returned. */
   constructor(
     private readonly parts: PayloadParts,
     private readonly job: FetchedJob,
@@ -79,16 +82,16 @@ export class OpenedPayload implements HandlerPayload {
   }
 }
 
-/** What is stored of a result; `lost` says why that is null, and not what the handler has returned. */
+/** The stored text of a result. `lost` says why `null` is stored instead of the value that the handler returned. */
 export interface ResultText {
   readonly value: string;
   readonly lost?: string;
 }
 
 /**
- * The one place where a result becomes text: by the codec of its job, which whoever reads it knows from the same envelope.
- * The handler has done its work: a result that can't be stored is no reason to fail the job.
- * @param left how many bytes the results of its batch may still have.
+ * Encodes a result by the codec of its job. All readers of the result know that codec from the envelope of the job. This function is
+ * the only place that encodes results. It never throws: the handler has done its work, so a result that can't be stored fails no job.
+ * @param left number of bytes that the results of the batch may still have.
  */
 export function resultAsText(
   result: unknown,
@@ -109,11 +112,11 @@ export function resultAsText(
   const bound =
     bytes > maxResultBytes
       ? `maxResultBytes (${maxResultBytes})`
-      : `what is left of the ${MAX_BATCH_RESULT_BYTES} that all results of a batch may have together`;
+      : `the bytes that are left of the ${MAX_BATCH_RESULT_BYTES} for all results of a batch`;
   return { value: 'null', lost: `its result has ${bytes} bytes, more than ${bound}` };
 }
 
-/** Nothing is null under every codec. */
+/** `undefined` and `null` are stored as `null`, whichever codec the job has. */
 function encodeResult(codec: PayloadCodec, result: unknown): string {
   // guards: open-payload.encodeResult
   return result === undefined || result === null ? 'null' : storedText(codec, result);

@@ -1,13 +1,16 @@
 /**
- * Whether a job that has failed is tried again, and when. BullMQ's rules: `attempts`, `backoff`, and errors that are marked
- * as unrecoverable.
+ * Decides whether and when a failed job has another attempt. The rules are BullMQ's: `attempts`, `backoff` and unrecoverable errors.
+ *
+ * Owns: the backoff of an attempt, and the list of this library's errors that are final.
+ * Neighbours: `run-job.ts` and `run-batch.ts` ask it after each failure. `options/job-options.ts` checks the options when a job is
+ * enqueued.
  */
 import { codeOf, isInstance, isKindOf, readProperty } from '../model/error-text.js';
 import { AtomicQueuesError } from '../model/errors.js';
 import { type FetchedJob, type JobOptions } from '../model/job.js';
 import { MAX_TIMER_MS } from '../ports/clock.js';
 
-/** Stacks of its tries that a job keeps where nothing else is said. */
+/** Maximum number of stacks of failed attempts that a job keeps, unless its option `stackTraceLimit` says otherwise. */
 export const MAX_STACKS = 10;
 
 interface Backoff {
@@ -16,7 +19,7 @@ interface Backoff {
   readonly jitter?: number;
 }
 
-/** In how many ms a job is to be tried again that has failed with `error`, 24 days at most; undefined when it has failed for good. */
+/** Time in ms until the next attempt of a job that failed with `error`: at most 24 days. Undefined if there is no further attempt. */
 export function retryDelayMs(
   { attemptsMade, options }: FetchedJob,
   error: unknown,
@@ -26,7 +29,7 @@ export function retryDelayMs(
   const { type, delay = 0, jitter = 0 } = backoffOf(options);
   const longest = type === 'exponential' ? delay * 2 ** attemptsMade : delay;
   const ms = Math.round(longest * (1 - jitter * random()));
-  // Options of a job that came past this library are nobody's: what is no time is none.
+  // No code has checked the options of jobs that were added outside this library. A backoff that is no number counts as 0.
   return Number.isNaN(ms) ? 0 : Math.min(MAX_TIMER_MS, Math.max(0, ms));
 }
 
@@ -35,7 +38,7 @@ function backoffOf({ backoff }: JobOptions): Backoff {
   return { type: 'fixed', delay: Number(backoff ?? 0) };
 }
 
-/** The codes of errors of this library that another try would only repeat. */
+/** Codes of this library's errors that another attempt would only repeat. */
 const FINAL: readonly unknown[] = [
   'CHILD_FAILED',
   'JOB_ABANDONED',
@@ -45,12 +48,12 @@ const FINAL: readonly unknown[] = [
   'PAYLOAD_UNREADABLE',
 ];
 
-/** By the names of classes: this library and BullMQ may be there twice, and what a handler throws may come from another realm. */
+/** Compares names of classes: the process may have loaded this library or BullMQ twice, and errors may come from another realm. */
 function isUnrecoverable(error: unknown): boolean {
   // guards: retry.isUnrecoverable
   if (isKindOf(error, 'UnrecoverableError')) return true;
   if (!isInstance(error, AtomicQueuesError) && !isKindOf(error, 'AtomicQueuesError')) return false;
   const code = codeOf(error);
-  // What a handler enqueues may be invalid, too: that is its own matter.
+  // The same code says that a handler has tried to enqueue an invalid payload. Such an error may be retried.
   return FINAL.includes(code) || (code === 'VALIDATION_FAILED' && readProperty(error, 'stage') === 'run');
 }

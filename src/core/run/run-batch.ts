@@ -1,7 +1,9 @@
 /**
- * Running a batch to its end: one call of its handler, and an end for each of its jobs. Throws nothing but NotStarted.
- * A job whose payload can't be read, or is invalid, fails by itself; the handler gets the others.
- * Neighbour: `run-job.ts` does the same for one job.
+ * Runs a batch: one call of its handler, and an end for each of its jobs. A job whose payload is unreadable or invalid fails by itself;
+ * the handler gets the others. The only error that it throws is `NotStarted`.
+ *
+ * Owns: which jobs of a batch have failed, and the results of the others.
+ * Neighbours: `run-job.ts` does the same for one job. `handlers/batch-options.ts` has the options of batches.
  */
 import type { BatchHandling } from '../handlers/batch-options.js';
 import { MAX_BATCH_RESULT_BYTES } from '../model/bounds.js';
@@ -25,12 +27,14 @@ export interface Batch {
   readonly handling: BatchHandling;
 }
 
-/** By the ids of jobs. */
+/** The reasons of failures, by job id. */
 type Failures = Map<string, unknown>;
 
 /**
- * @param lease the one under which the batch may start now.
- * @param limit how long its handler may run.
+ * Runs a batch and returns how each of its jobs ended, in their order.
+ * @param lease a lease that was valid just now (I2).
+ * @param limit the time limit of the handler.
+ * @throws NotStarted if handlers were told to stop before this one had started.
  */
 export async function runBatch(
   execution: TypedExecution,
@@ -41,7 +45,7 @@ export async function runBatch(
   const failures: Failures = new Map();
   const results = new Map<string, unknown>();
   const opened = await openAll(execution, batch, { entity: lease.claim.entity, failures, limit });
-  // All end together: whoever waits for one that the handler does not get waits for it, too.
+  // All jobs end together. So a caller that waits for a job which failed before the handler ran also waits for the handler.
   // guards: run-batch.runBatch
   const context = new RunningEntity(lease, batch.jobs);
   try {
@@ -63,7 +67,7 @@ export async function runBatch(
   return settle(execution, batch.jobs, { failures, results, lease });
 }
 
-/** Those that the handler is to get, in their order; why the others are not among them is put down. */
+/** Opens all payloads. Returns the jobs that the handler gets, in their order, and notes the failures of the others. */
 async function openAll(
   execution: TypedExecution,
   { jobs }: Batch,
@@ -85,7 +89,7 @@ async function openAll(
   });
 }
 
-/** The job as its handler is to see it, also in the store's own form. */
+/** The job that the handler gets: with the decoded payload, also in BullMQ's `Job`. */
 function handed(execution: TypedExecution, job: FetchedJob, opened: FetchedJob): FetchedJob {
   const payload = new OpenedPayload(execution, opened);
   return { ...opened, native: () => job.native(payload) };
@@ -97,7 +101,7 @@ function run({ currentJob, propagation }: TypedExecution, { jobs, handling }: Ba
   return currentJob ? runAsCurrent(context, inContext) : inContext();
 }
 
-/** Each job has its own result, or none has one. */
+/** The results of the jobs, in their order. Unless the handler returned one for each job, no job has a result. */
 function resultsOf(
   { log }: TypedExecution,
   jobs: readonly FetchedJob[],
@@ -107,14 +111,14 @@ function resultsOf(
   if (isArray(result) && lengthOf(result) === jobs.length) return jobs.map((_, at) => readProperty(result, at));
   if (result !== undefined) {
     log.warn(
-      `A batch of ${jobs.length} jobs ${quoted(jobs[0]?.name ?? '')} of ${entityKey(claim.entity)} completed, but its handler returned something else than nothing, or an array with a result for each; null is stored.`,
+      `A batch of ${jobs.length} jobs ${quoted(jobs[0]?.name ?? '')} of ${entityKey(claim.entity)} completed, but its handler did not return an array with one result for each job, so null is stored as the result of each. Return such an array, or nothing.`,
     );
     ignoreRejections(result);
   }
   return [];
 }
 
-/** Those that have failed, and why. What can't be told apart has failed as a whole: nothing counts as done that may not be. */
+/** The failed jobs with their reasons. If the error does not say which jobs failed, all of them count as failed. */
 function failuresIn(error: unknown, jobs: readonly FetchedJob[]): Failures {
   const all = (why: unknown) => new Map(jobs.map(({ id }) => [id, why]));
   if (!BatchFailure.is(error)) return all(error);
@@ -128,7 +132,7 @@ function failuresIn(error: unknown, jobs: readonly FetchedJob[]): Failures {
     if (!job) {
       return all(
         new InvalidCommandError(
-          `A BatchFailure names job ${named === undefined ? named : quoted(messageOf(named))}, which is not one of its batch; so all of them count as failed.`,
+          `A BatchFailure names job ${named === undefined ? named : quoted(messageOf(named))}, which is not part of its batch, so all jobs of the batch count as failed. Throw a BatchFailure that names only jobs of the batch.`,
         ),
       );
     }
@@ -137,7 +141,7 @@ function failuresIn(error: unknown, jobs: readonly FetchedJob[]): Failures {
   return failures;
 }
 
-/** How each has ended. In strict order those that are tried again are so together, when all their backoffs are over. */
+/** Settles each job. In strict order all retries of a batch start together, when the longest of their backoffs has passed. */
 function settle(
   execution: TypedExecution,
   jobs: readonly FetchedJob[],

@@ -1,6 +1,10 @@
 /**
- * Running one job to its end: finds its handler, has its payload opened, runs it, and says how it ended. Throws nothing but NotStarted.
- * Neighbours: `open-payload.ts` opens payloads and writes results; `run-batch.ts` does the same for several jobs.
+ * Runs one job: finds its handler, opens its payload, calls the handler, and says how the attempt ended. The only error that it throws
+ * is `NotStarted`.
+ *
+ * Owns: the order of these steps, the end of an attempt, and the log lines about it.
+ * Neighbours: `handler-table.ts` finds handlers, `open-payload.ts` opens payloads and encodes results, and `retry.ts` decides about
+ * further attempts. `run-batch.ts` does the same for several jobs.
  */
 
 import type { HandlerTable } from '../handlers/handler-table.js';
@@ -27,25 +31,25 @@ export interface JobExecution {
   readonly handlers: HandlerTable;
   readonly codecs: Codecs;
   readonly log: Log;
-  /** Whether code below a handler can ask for its job. */
+  /** Whether code that a handler calls can read the running job. */
   readonly currentJob: boolean;
-  /** Brings the context of the code that enqueued a job. */
+  /** Restores the context of the code that enqueued a job. */
   readonly propagation?: Propagation | undefined;
-  /** How many frames of the stack of a try that failed are logged. */
+  /** Number of stack frames that are logged for a failed attempt. */
   readonly failureStackFrames: number;
 }
 
-/** For jobs of one entity type. */
+/** The execution of jobs of one entity type. */
 export interface TypedExecution extends JobExecution {
   readonly type: EntityTypeConfig;
 }
 
-/** Longest id of a job, or name of a codec, that others have written, as it stands in a sentence. */
+/** Maximum length, in a message, of a job id or a codec name that was written outside this pod. */
 const MAX_WORD = 256;
-/** Longest reason in the log: the first frames of its stack are to fit on the line, too. */
+/** Maximum length of a reason in the log. The first frames of its stack must fit on the same line. */
 const MAX_LOGGED_REASON = 1024;
 
-/** What this pod lacks to run a job, in words; nothing if it can, or if the job is to fail anyhow. */
+/** The handler or the codec that this pod lacks to run a job, in words. Undefined if it can run the job, or if the job must fail. */
 export function missingCapability(
   { handlers, codecs }: JobExecution,
   entity: EntityRef,
@@ -60,20 +64,22 @@ export function missingCapability(
     : `codec ${shorten(JSON.stringify(unknown), MAX_WORD)} on this pod for job ${quoted(job.name)}`;
 }
 
-/** What to do about that, as sentences with a space before each. */
+/** Advice about a missing handler or codec, as sentences with a space before each. */
 export function remedyFor({ handlers }: JobExecution, entity: EntityRef, { name }: FetchedJob): string {
   if (handlers.knows(entity, name)) return ' Add the codec to readCodecs.';
   return `${didYouMean(name, handlers.namesOf(entity.type))} Add a handler of that name to the providers, or correct the name where the job is enqueued.`;
 }
 
-/** A job within a sentence. */
+/** Names a job in a message. */
 export function jobWord({ id, name }: FetchedJob, entity: EntityRef): string {
   return `Job ${asLine(id, MAX_WORD)} (${quoted(name)}) of ${entityKey(entity)}`;
 }
 
 /**
- * @param lease the one under which the job may start now.
- * @param limit how long its handler may run.
+ * Runs a job and returns how it ended.
+ * @param lease a lease that was valid just now (I2).
+ * @param limit the time limit of the handler.
+ * @throws NotStarted if handlers were told to stop before this one had started.
  */
 export async function runJob(
   execution: TypedExecution,
@@ -113,7 +119,10 @@ export async function runJob(
   }
 }
 
-/** What a try that failed leads to. Without `delayMs` it was the last one. */
+/**
+ * The end of an attempt that failed.
+ * @param delayMs time until the next attempt; undefined after the last one.
+ */
 export function failed(
   job: FetchedJob,
   {
@@ -125,7 +134,9 @@ export function failed(
 ): Settlement {
   const failure = failureTextOf(error);
   const again =
-    delayMs === undefined ? '' : ` (try ${job.attemptsMade + 1} of ${job.options['attempts']}; again in ${delayMs} ms)`;
+    delayMs === undefined
+      ? ''
+      : ` (attempt ${job.attemptsMade + 1} of ${job.options['attempts']}; retry in ${delayMs} ms)`;
   const frames = framesOf(failure, execution.failureStackFrames);
   // guards: run-job.failed
   execution.log.warn(`${what} failed${again}: ${asLine(failure.reason, MAX_LOGGED_REASON)}${frames}`);
@@ -135,7 +146,7 @@ export function failed(
   return { job, outcome: { kind: 'failed', ...failure, ...thrown } };
 }
 
-/** What a handler leads to that has returned: its work is done, and a result that can't be stored is no reason to fail the job. */
+/** The end of an attempt whose handler returned. The work is done, so a result that can't be stored does not fail the job. */
 export function completed(
   job: FetchedJob,
   {
@@ -147,15 +158,17 @@ export function completed(
     returned: unknown;
     what: () => string;
     execution: TypedExecution;
-    /** How many bytes the results of its batch may still have. */
+    /** Number of bytes that the results of the batch may still have. */
     left?: number;
   },
 ): Settlement {
   const { value, lost } = resultAsText(returned, job, execution, left);
   if (lost === undefined) return { job, outcome: { kind: 'completed', value } };
-  execution.log.warn(`${what()} completed, but ${lost}; null is stored.`);
-  // Whoever waits must not take that for what was returned.
-  const withheld = `${lost}; answer with what can be stored, such as an id.`;
+  execution.log.warn(
+    `${what()} completed, but ${lost}, so null is stored as its result. Return a value that can be stored, such as an id.`,
+  );
+  // A caller that waits must not take that null for the result.
+  const withheld = `${lost}, so null is stored instead. Return a value that can be stored, such as an id.`;
   // guards: run-job.completed
   return { job, outcome: { kind: 'completed', value, withheld } };
 }

@@ -1,33 +1,35 @@
 /**
- * How long a handler may run (`handlerTimeoutMs`): then its signal aborts, and if it has not settled a moment later it is given up.
+ * The time limit of a run (`handlerTimeoutMs`). When it has passed, the signal of the run aborts. If the handler has not settled a second
+ * later, the run is given up and its attempt has failed.
  *
- * Owns that moment, and the timers: none for a type without the option. Neighbours: `run-job.ts` and `run-batch.ts` run
- * handlers within it; a worker whose run had to be told to stop starts nothing more under its token (`worker-state.ts`, race 39).
+ * Owns: that grace of a second, and the timers. A type without the option has no timers.
+ * Neighbours: `run-job.ts` and `run-batch.ts` run handlers within the limit. After a run that exceeded it, `worker-state.ts` starts
+ * no job under the same token (race 39).
  */
 import { HandlerTimeoutError } from '../model/job-errors.js';
 import { ignoreRejections } from '../payload/ignored-rejections.js';
 import type { Clock, Timer } from '../ports/clock.js';
 
-/** How long a handler that was told to stop has for it. */
+/** Time that a handler has to settle after its signal aborted. */
 export const STOP_GRACE_MS = 1000;
 
 export interface RunLimit {
   /**
-   * Its time was over. Something of it may still run, also if it has settled since: an Observable that is unsubscribed, or a race with
-   * the signal, only stops waiting for what it has begun.
+   * Whether the run has exceeded the limit. Code of its handler may still run, even if the handler has settled since: unsubscribing an
+   * Observable, or a race with the signal, only stops the wait (race 39).
    */
   readonly isOver: boolean;
   /**
-   * Settles as `work` does, unless it takes too long.
-   * @param stop tells it to stop.
-   * @throws HandlerTimeoutError when it was given up.
+   * Runs `work`, and settles as it does unless the run is given up.
+   * @param stop called when the limit has passed; it aborts the signal of the run.
+   * @throws HandlerTimeoutError if the run was given up.
    */
   within<T>(work: () => T, stop?: (reason: Error) => void): T | Promise<Awaited<T>>;
 }
 
 export const NO_LIMIT: RunLimit = { isOver: false, within: work => work() };
 
-/** Of one run. */
+/** The limit of one run. */
 export class TimeLimit implements RunLimit {
   isOver = false;
 
@@ -46,7 +48,7 @@ export class TimeLimit implements RunLimit {
         this.isOver = true;
         timer = this.clock.after(STOP_GRACE_MS, () => {
           reject(error);
-          // What it gives later is dropped.
+          // A result that the handler returns later is dropped, with the promises in it.
           running?.then(ignoreRejections, () => {});
         });
         stop(error);

@@ -1,7 +1,8 @@
 /**
- * The job or the batch that runs here, for code anywhere below its handler.
+ * The running job or batch, for the handler and for all code that it calls.
  *
- * Owns the asynchronous context. Neighbour: `run-job.ts` runs handlers within it.
+ * Owns: the asynchronous context of a run, its signal, and what a handler can read of its job.
+ * Neighbours: `run-job.ts` and `run-batch.ts` run handlers within that context. `lease.ts` says when the signal aborts.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type ContextValues, type Envelope, NO_VALUES } from '../model/envelope.js';
@@ -16,32 +17,32 @@ export function runAsCurrent<T>(context: RunningEntity, run: () => T): T {
   return storage.run(context, run);
 }
 
-/** Of the job or the batch that runs here. */
+/** The run that the calling code belongs to: a job or a batch. Undefined outside a handler. */
 export function runningEntity(): RunningEntity | undefined {
   return storage.getStore();
 }
 
-/** Nothing in a batch, which has several. */
+/** The job that the calling code belongs to. Undefined in a batch, which has several. */
 export function runningJob(): RunningJob | undefined {
   const context = storage.getStore();
   return context instanceof RunningJob ? context : undefined;
 }
 
-/** A batch, or a job, under the lease under which it was started. */
+/** A running batch or job, with the lease under which it was started. */
 export class RunningEntity implements EntityContext {
   private ended = false;
-  /** Made when first asked for: most handlers never do. */
+  /** Created when the handler first reads its signal: most handlers never do. */
   private run: AbortController | undefined;
-  /** Why this run alone was told to stop. */
+  /** Why this run, and no other run under its claim, was told to stop. */
   private reason: Error | undefined;
 
-  /** @param jobs those of a batch */
+  /** @param jobs the jobs of a batch. */
   constructor(
     private readonly lease: Lease,
     private readonly jobs: readonly FetchedJob[] = [],
   ) {}
 
-  /** What a handler has left behind, a timer say, still runs in its context. */
+  /** Whether the run has ended. Code that a handler left behind, such as a timer, still runs in its context. */
   get hasEnded(): boolean {
     return this.ended;
   }
@@ -51,7 +52,7 @@ export class RunningEntity implements EntityContext {
     if (this.run) this.lease.letGo(this.run);
   }
 
-  /** Tells this run to stop, and none of the others under its claim. */
+  /** Tells this run to stop, but no other run under its claim. */
   abort(reason: Error): void {
     this.reason ??= reason;
     this.run?.abort(reason);
@@ -85,10 +86,10 @@ export class RunningEntity implements EntityContext {
   }
 }
 
-/** What a job brings to its handler. */
+/** The parts of a job that its handler can read. */
 export interface JobParts {
   readonly payload: HandlerPayload;
-  /** Of the results of its children. */
+  /** The codecs of the results of its children. */
   readonly codecs: Codecs;
   readonly contextValues: ContextValues | undefined;
 }

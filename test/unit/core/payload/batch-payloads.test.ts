@@ -100,7 +100,7 @@ describe('payloads of batches', () => {
     await cluster.batch.fail(new BatchFailure([{ job: { id: invalid }, error: new Error('mine') }]));
     expect(endsOf(a)).toEqual(['failed', 'failed']);
     expect(failedReasons()).toEqual([
-      expect.stringMatching(/not one of its batch/),
+      expect.stringMatching(/not part of its batch/),
       expect.stringMatching(/invalid data/),
     ]);
   });

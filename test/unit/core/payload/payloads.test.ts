@@ -116,7 +116,7 @@ describe('payloads', () => {
   test('have no result above its bound, but the job completes', async () => {
     const { value, log } = await stored({ maxResultBytes: 10 }, 'ééééé');
     expect(value).toBe('null');
-    expect(log).toMatch(/completed, but its result has 12 bytes, more than maxResultBytes \(10\); null is stored/);
+    expect(log).toMatch(/completed, but its result has 12 bytes, more than maxResultBytes \(10\), so null is stored/);
   });
 
   test('have a result of exactly as many bytes as its bound', async () => {

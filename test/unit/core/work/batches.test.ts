@@ -108,7 +108,9 @@ describe('batches', () => {
         ['null', 'null'],
         ['null', 'null'],
       ]);
-      expect(a.log.lines.filter(line => line.includes('something else than nothing'))).toHaveLength(2);
+      expect(
+        a.log.lines.filter(line => line.includes('did not return an array with one result for each job')),
+      ).toHaveLength(2);
     });
 
     test('keep to the rate of their type: a batch has only as many jobs as the rate allows', async () => {
@@ -302,7 +304,7 @@ describe('batches', () => {
     });
 
     test.each([
-      ['names a job of another batch', { 77: new Error('no such') }, 'not one of its batch'],
+      ['names a job of another batch', { 77: new Error('no such') }, 'not part of its batch'],
       ['names no job', {}, 'names no job'],
     ])('with a BatchFailure that %s fail as a whole', async (_, failures, reason) => {
       const a = await pod('A', { max: 3 });
