@@ -220,7 +220,7 @@ describe('a trace that fails', () => {
     const load = () => Promise.reject(new Error('Cannot find package'));
     await expect(openTracer(new RecordingLog(), load)).rejects.toMatchObject({
       code: 'INVALID_OPTION',
-      message: expect.stringMatching(/tracing needs @opentelemetry\/api.*install it/),
+      message: expect.stringMatching(/tracing needs @opentelemetry\/api.*Install it\./),
     });
   });
 
