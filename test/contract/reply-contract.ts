@@ -47,7 +47,7 @@ export function replyContract(name: string, createCluster: () => Promise<Cluster
       for await (const page of of.replies.unread()) all.push(...page);
       return all;
     };
-    /** What has become of the job, as a call that waits for it asks. */
+    /** The state of the job, as a call that waits for it asks. */
     const found = async (jobId: string, call: string, of = entity) =>
       (await caller.replies.find([{ entity: of, jobId, call }]))[0];
 

@@ -121,7 +121,7 @@ describe.each(FAKES)('%s', (_, useFakeTimers) => {
     expect(await bus.enqueueJobAndWait(note('1'))).toBe('1:1');
     useFakeTimers();
     proxy.reset();
-    // What is on its way when a connection breaks may fail; the library then connects again.
+    // A call under way when a connection breaks may fail. The library then connects again.
     await bus.enqueueJob(note('1')).catch(() => {});
     expect(await bus.enqueueJobAndWait(note('2'))).toBe('2:1');
     jest.useRealTimers();

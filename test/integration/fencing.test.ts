@@ -216,7 +216,7 @@ function itFences(create: () => Promise<Sink>): void {
     expect(await sink.balance('a')).toBe(10);
     await sink.save('a', (await sink.take('a', NEW)) + 1000, 'three', NEW);
     expect(await sink.balance('a')).toBe(1010);
-    // What was refused has left no trace: the successor does it.
+    // The refused write has left no trace: the successor makes it.
     await sink.save('a', (await sink.take('a', NEWER)) + 100, 'two', NEWER);
     expect(await sink.balance('a')).toBe(1110);
   });

@@ -144,7 +144,7 @@ describe('waiting for results', () => {
     const failed = outcomes.filter(({ status }) => status === 'rejected');
     expect(failed).toHaveLength(143);
     for (const outcome of failed) expect(outcome).toMatchObject({ reason: { originalName: 'RangeError' } });
-    // Of each entity every call has another sum, in the order of the calls.
+    // Every call of an entity has another sum, in the order of the calls.
     for (let e = 0; e < 100; e++) {
       const got = outcomes
         .filter((_, k) => k % 100 === e)

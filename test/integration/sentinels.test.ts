@@ -139,7 +139,7 @@ describe('three sentinels', () => {
   );
 });
 
-test('wrong credentials of a sentinel keep the application from starting, as those of Redis do', async () => {
+test('wrong credentials of a sentinel keep the application from starting, like wrong credentials of Redis', async () => {
   const server = await startRedis({ alwaysPrivate: true });
   const sentinel = await startSentinel([`sentinel monitor primary 127.0.0.1 ${server.port} 1`, 'requirepass secret']);
   try {

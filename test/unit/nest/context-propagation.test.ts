@@ -1,6 +1,6 @@
 /**
- * The context of a caller in a Nest application: of an AsyncLocalStorage, and of OpenTelemetry. That of nestjs-cls, which this test
- * runner can't load beside Nest 12, is in `test/integration/context.test.ts`.
+ * The context of a caller in a Nest application: from an AsyncLocalStorage, and from OpenTelemetry. nestjs-cls, which this test
+ * runner can't load together with Nest 12, is in `test/integration/context.test.ts`.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -33,7 +33,7 @@ const ofStorage: AtomicQueuesModuleOptions['context'] = {
   run: (values, callback) => storage.run(values, callback),
 };
 
-/** What jobs find, by what they are told to say. */
+/** The context that jobs find, by their names. */
 let seen: [string, unknown][];
 const see = async (what: string) => {
   await pause(1);
@@ -88,7 +88,7 @@ const note = (what: string, data: object = {}, entityId = '1') => ({
   data: { what, ...data },
 });
 
-/** A store that remembers what was sent with jobs. */
+/** A store that records the envelopes of jobs. */
 function spying(envelopes: (Envelope | undefined)[]): StoreFactory {
   return (options, config) => {
     const store: MemoryEntityStore = memoryStore(options, config);
@@ -101,7 +101,7 @@ function spying(envelopes: (Envelope | undefined)[]): StoreFactory {
   };
 }
 
-describe('of an AsyncLocalStorage', () => {
+describe('the context of an AsyncLocalStorage', () => {
   const started = async (options: Partial<AtomicQueuesModuleOptions> = {}, createStore?: StoreFactory) => {
     const app = await application(
       [Accounts, WithdrawHandler, Repository, Orders],
@@ -113,11 +113,11 @@ describe('of an AsyncLocalStorage', () => {
   };
 
   test.each([true, false])(
-    'handlers of either kind find what their caller had, and nothing of others (currentJob %s)',
+    'reaches handlers of both kinds from their caller, and from no other caller (currentJob %s)',
     async isCurrentJob => {
       const envelopes: (Envelope | undefined)[] = [];
       const { app, bus } = await started({ currentJob: isCurrentJob }, spying(envelopes));
-      // One entity: each job is brought by the end of another's.
+      // All jobs are of one entity: the end of each brings the next one.
       await Promise.all([
         storage.run({ tenant: 'a', password: 'secret' }, () => bus.enqueue(new Withdraw('1', 'of a'))),
         storage.run({ tenant: 'b' }, () => bus.enqueueJob(note('of b'))),
@@ -142,7 +142,7 @@ describe('of an AsyncLocalStorage', () => {
     },
   );
 
-  test('each try, each run of a schedule, and a letter that is replayed have it', async () => {
+  test('is in each attempt, in each run of a schedule, and in a replayed dead letter', async () => {
     const { app, bus } = await started({ entities: { account: { onExhausted: 'deadLetter' } } });
     await storage.run({ tenant: 'a' }, async () => {
       await bus.enqueueJob(note('tried', { failures: 1 }), { attempts: 2 });
@@ -158,7 +158,7 @@ describe('of an AsyncLocalStorage', () => {
     expect(seen.filter(([, found]) => JSON.stringify(found) !== '{"tenant":"a"}')).toEqual([]);
   });
 
-  test('what is written to it stays with its job', async () => {
+  test('stays with its job if the handler writes to it', async () => {
     @WorkerProcessor({ entityType: 'room' })
     class Rooms {
       @JobHandler('note')
@@ -183,7 +183,7 @@ describe('of an AsyncLocalStorage', () => {
     ]);
   });
 
-  test('a value that can’t travel rejects the enqueue, and of a bulk nothing is added', async () => {
+  test('rejects the enqueue if it has an invalid value, and nothing of a bulk is added', async () => {
     const envelopes: unknown[] = [];
     const { app, bus } = await started({}, spying(envelopes as never));
     const invalid = { code: 'INVALID_CONTEXT', message: expect.stringMatching(/"tenant".*Nothing was enqueued/) };
@@ -198,7 +198,7 @@ describe('of an AsyncLocalStorage', () => {
     await app.close();
   });
 
-  test('what is enqueued before the application has started has it', async () => {
+  test('is in a job that was enqueued before the application started', async () => {
     @Injectable()
     class Eager {
       constructor(@Inject(QueueBus) bus: QueueBus) {
@@ -212,7 +212,7 @@ describe('of an AsyncLocalStorage', () => {
     expect(seen).toEqual([['eager', { tenant: 'early' }]]);
   });
 
-  test('without the option nothing travels', async () => {
+  test('does not travel without the option', async () => {
     const envelopes: (Envelope | undefined)[] = [];
     const { app, bus } = await started({ context: undefined }, spying(envelopes));
     await storage.run({ tenant: 'a' }, () => bus.enqueueJob(note('bare')));
@@ -221,7 +221,7 @@ describe('of an AsyncLocalStorage', () => {
     expect(envelopes).toEqual([undefined]);
   });
 
-  test('a run that does not call its callback fails the job, and its entity goes on', async () => {
+  test('fails the job if run does not call its callback, and the entity goes on', async () => {
     let calls = 0;
     const broken: AtomicQueuesModuleOptions['context'] = {
       keys: ['tenant'],
@@ -239,7 +239,7 @@ describe('of an AsyncLocalStorage', () => {
   });
 });
 
-describe('of OpenTelemetry, with the real packages', () => {
+describe('the trace of OpenTelemetry, with the real packages,', () => {
   const traceId = '0af7651916cd43dd8448eb211c80319c';
   const span = (spanId: string) => {
     const active = trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: 1, isRemote: false });
@@ -267,7 +267,7 @@ describe('of OpenTelemetry, with the real packages', () => {
     }
   }
 
-  test('a handler is in the trace of its caller; one whose caller was in none, and a schedule, are in none', async () => {
+  test('reaches a handler from its caller, and is missing if the caller had none, and in a schedule', async () => {
     const envelopes: (Envelope | undefined)[] = [];
     const app = await application([Traced], { tracing: true, context: ofStorage }, spying(envelopes));
     await app.init();
@@ -294,7 +294,7 @@ describe('of OpenTelemetry, with the real packages', () => {
     expect(envelopes[1]).toBeUndefined();
   });
 
-  test('without the option no trace travels', async () => {
+  test('does not travel without the option', async () => {
     const envelopes: (Envelope | undefined)[] = [];
     const app = await application([Traced], {}, spying(envelopes));
     await app.init();

@@ -1,4 +1,4 @@
-/** What code below a handler learns about the job that runs it. */
+/** What code below a handler can learn about its job. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
@@ -43,7 +43,7 @@ class Accounts {
   }
 }
 
-test('a handler of either kind, and what it calls, sees its own job; nobody sees one outside', async () => {
+test('a handler of either kind, and the code that it calls, sees its own job, and code outside sees none', async () => {
   const app = await application([Repository, WithdrawHandler, Accounts], { imports: [CqrsModule] });
   await app.init();
   const bus = app.get(QueueBus);
@@ -61,7 +61,7 @@ test('a handler of either kind, and what it calls, sees its own job; nobody sees
   await app.close();
 });
 
-test('switched off, it costs nothing and sees nothing; the third argument is there all the same', async () => {
+test('currentJob that is switched off costs nothing and has no job, and the third argument is still there', async () => {
   const app = await application([Repository, Accounts], { currentJob: false });
   await app.init();
   await app.get(QueueBus).enqueueJob({ entityType: 'account', entityId: '4', name: 'audit' });

@@ -1,4 +1,4 @@
-/** The stream of what happens to workers and jobs. */
+/** The stream of events of workers and jobs. */
 import { Injectable } from '@nestjs/common';
 import type { LifecycleEvent } from '../../../src/core/model/events.js';
 import { QueueBus } from '../../../src/nest/bus/queue-bus.js';
@@ -20,7 +20,7 @@ class Accounts {
   }
 }
 
-test('a worker and its jobs, from the claim to the release', async () => {
+test('a worker and its jobs emit events, from the claim to the release', async () => {
   const app = await application([Accounts]);
   await app.init();
   const seen: LifecycleEvent[] = [];
@@ -57,7 +57,7 @@ test('a worker and its jobs, from the claim to the release', async () => {
   expect(isComplete).toBe(true);
 });
 
-test('a takeover of a job that ran alone, and the loss of the pod that had it', async () => {
+test('a takeover of a job that ran alone emits events, and so does the loss on the earlier pod', async () => {
   const cluster = new MemoryPods();
   cluster.instant = false;
   const [a, b] = [await cluster.pod('A'), await cluster.pod('B')];

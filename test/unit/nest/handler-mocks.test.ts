@@ -1,4 +1,4 @@
-/** Handlers in tests of applications: spies on their methods, and what stands in for them. */
+/** Handlers in tests of applications: spies on their methods, and providers that replace them. */
 import { jest } from '@jest/globals';
 import {
   type CanActivate,
@@ -94,7 +94,7 @@ const logger: LoggerService = { log() {}, warn: line => lines.push(line), error:
 let app: TestingModule;
 let bus: QueueBus;
 
-/** Starts an application in which some providers are others. */
+/** Starts an application in which some providers are overridden. */
 async function start(override: (builder: Builder) => Builder = builder => builder): Promise<void> {
   const builder = Test.createTestingModule({
     imports: [AtomicQueuesModule.forRoot({ redis, replyTimeoutMs: 10_000 }), CqrsModule],
@@ -151,7 +151,7 @@ describe('a spy that is set after the start', () => {
   });
 });
 
-describe('a provider that stands in for a handler', () => {
+describe('a provider that replaces a handler', () => {
   class Fake {
     one() {
       return `fake ${this.constructor.name}`;
@@ -175,7 +175,7 @@ describe('a provider that stands in for a handler', () => {
     expect(await run('plain', 'one')).toBe(result);
   });
 
-  test('is looked up at each call', async () => {
+  test('of a processor is looked up at each call', async () => {
     const mock = { one: jest.fn(() => 'first') };
     await start(builder => builder.overrideProvider(Plain).useValue(mock));
     expect(await run('plain', 'one')).toBe('first');
@@ -185,19 +185,19 @@ describe('a provider that stands in for a handler', () => {
     expect(await run('plain', 'one')).toBe('third');
   });
 
-  test('has the guards of the class that it stands in for', async () => {
+  test('of a processor has the guards of the class that it replaces', async () => {
     await start(builder => builder.overrideProvider(Guarded).useValue({ one: () => 'mock' }));
     expect(await run('guarded', 'one')).toBe('mock');
     expect(seen).toEqual([{ role: 'clerk', ofMethod: 'one', ofClass: Guarded }]);
   });
 
-  test('without some of its methods is told of at start, and runs the other jobs', async () => {
+  test('of a processor and lacks methods is reported at start, and runs the other jobs', async () => {
     await start(builder => builder.overrideProvider(Plain).useValue({ one: () => 'mock' }));
     expect(lines).toEqual([expect.stringMatching(/stand-in for Plain lacks other, several, so .* jobs of "plain"/)]);
     expect(await run('plain', 'one')).toBe('mock');
   });
 
-  test.each([[{}], [null], [5]])('without any (%p) leaves the type to other pods', async mock => {
+  test.each([[{}], [null], [5]])('of a processor and has no methods (%p) leaves the type to other pods', async mock => {
     await start(builder => builder.overrideProvider(Plain).useValue(mock));
     expect(lines).toEqual([expect.stringMatching(/stand-in for Plain lacks one, other, several/)]);
     const { handlers } = await app.get(Runtime).started;
@@ -218,7 +218,7 @@ describe('a provider that stands in for a handler', () => {
     expect(await bus.enqueueAndWait(new Balance('1'))).toBe('fake Balance');
   });
 
-  test('of a command handler without execute is told of at start', async () => {
+  test('of a command handler and has no execute is reported at start', async () => {
     await start(builder => builder.overrideProvider(WithdrawHandler).useValue({}));
     expect(lines).toContainEqual(
       expect.stringMatching(/stand-in for WithdrawHandler has no method execute, so .* "Withdraw"/),
@@ -231,7 +231,7 @@ describe('a provider that stands in for a handler', () => {
     }
   }
 
-  /** Has every method, as the mocks of some libraries. */
+  /** Has every method, like the mocks of some libraries. */
   function automock(result: unknown): object {
     return new Proxy({}, { get: (_, name) => (name === 'then' ? undefined : () => result) });
   }

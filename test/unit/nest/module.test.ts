@@ -1,4 +1,4 @@
-/** The module in a Nest application: its forms, what is checked at start, and the order of start and shutdown. */
+/** The module in a Nest application: its forms, the checks at start, and the order of start and shutdown. */
 import { Inject, Injectable, Module } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import { AuthenticationError } from '../../../src/core/model/store-errors.js';
@@ -15,7 +15,7 @@ import { eventually, gate } from '../../support/wait.js';
 
 const note = { entityType: 'account', entityId: 1, name: 'note' };
 
-describe('forms of the module', () => {
+describe('the module', () => {
   @Injectable()
   class Options {
     createAtomicQueuesOptions() {
@@ -36,7 +36,7 @@ describe('forms of the module', () => {
     ],
     ['useClass', { useClass: Options }],
     ['useExisting', { imports: [OptionsModule], useExisting: Options }],
-  ])('forRootAsync with %s', async (_, form) => {
+  ])('can be imported as forRootAsync with %s', async (_, form) => {
     let queueName: string | undefined;
     const createStore: StoreFactory = (options, config) => {
       queueName = config.entityType('account').queueName?.('1');
@@ -48,7 +48,7 @@ describe('forms of the module', () => {
     expect(queueName).toBe('accounts-1');
   });
 
-  test('is global, unless told not to be', async () => {
+  test('is global, unless isGlobal is false', async () => {
     @Injectable()
     class Service {
       constructor(@Inject(QueueBus) readonly bus: QueueBus) {}
@@ -62,7 +62,7 @@ describe('forms of the module', () => {
     ).rejects.toThrow(/QueueBus/);
   });
 
-  test.each([undefined, null])('forRoot() and forRootAsync() with %s are refused, and say what to import', nothing => {
+  test.each([undefined, null])('refuses forRoot() and forRootAsync() with %s, and says what to import', nothing => {
     const error = expect.objectContaining({
       code: 'INVALID_OPTION',
       message: expect.stringMatching(/^AtomicQueuesModule got no options\. Import AtomicQueuesModule\.forRoot\(/),
@@ -71,7 +71,7 @@ describe('forms of the module', () => {
     expect(() => AtomicQueuesModule.forRootAsync(nothing as never)).toThrow(error);
   });
 
-  test('the modules that Nest names at start carry the name of the library', () => {
+  test('has the name of the library in the modules that Nest names at start', () => {
     const below = (module: object): { name: string }[] =>
       (Reflect.getMetadata('imports', module) ?? []).flatMap((one: { name: string }) => [one, ...below(one)]);
     expect(below(AtomicQueuesModule).map(({ name }) => name)).toEqual([
@@ -80,13 +80,13 @@ describe('forms of the module', () => {
     ]);
   });
 
-  test('forRoot() of a subclass imports the subclass', () => {
+  test('imports the subclass in forRoot() of a subclass', () => {
     class OfTests extends AtomicQueuesModule {}
     expect(OfTests.forRoot({ redis }).module).toBe(OfTests);
     expect(OfTests.forRootAsync({ useFactory: () => ({ redis }) }).module).toBe(OfTests);
   });
 
-  test('an option that the factory misspells is refused', async () => {
+  test('refuses an option that the factory misspells', async () => {
     const useFactory = () => ({ redis, entitys: {} }) as never;
     await expect(compile({ imports: [AtomicQueuesModule.forRootAsync({ useFactory })] })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
@@ -94,7 +94,7 @@ describe('forms of the module', () => {
   });
 });
 
-describe('what is found at start', () => {
+describe('the lookup of handlers at start', () => {
   @WorkerProcessor({ entityType: 'account' })
   @Injectable()
   class Accounts {
@@ -110,7 +110,7 @@ describe('what is found at start', () => {
     );
   };
 
-  test('two processors with one job name, in two modules', async () => {
+  test('refuses two processors with one job name, in two modules', async () => {
     @WorkerProcessor({ entityType: 'account' })
     class Others {
       @JobHandler('note')
@@ -124,7 +124,7 @@ describe('what is found at start', () => {
     });
   });
 
-  test('a handler outside of a processor, also on a controller', async () => {
+  test('refuses a handler outside of a processor, also on a controller', async () => {
     class Stray {
       @JobHandler('x')
       x() {}
@@ -136,7 +136,7 @@ describe('what is found at start', () => {
     expect(await refused([], { imports: [Controllers] })).toMatchObject(expected);
   });
 
-  test('a processor made by a factory, and one under two tokens, are found once', async () => {
+  test('finds a processor made by a factory, and one under two tokens, once', async () => {
     const seen: unknown[] = [];
     @WorkerProcessor({ entityType: 'account' })
     class Made {
@@ -158,7 +158,7 @@ describe('what is found at start', () => {
     await app.close();
   });
 
-  test('options of a processor win over those of its type, one by one', async () => {
+  test('prefers options of a processor to those of its type, one by one', async () => {
     @WorkerProcessor({
       entityType: 'account',
       idleTimeoutSeconds: 5,
@@ -181,8 +181,8 @@ describe('what is found at start', () => {
   });
 });
 
-describe('start', () => {
-  test('what is enqueued before the application has started waits for it', async () => {
+describe('the start', () => {
+  test('holds enqueues from before the application has started until then', async () => {
     const outcomes: string[] = [];
     @Injectable()
     class Eager {
@@ -204,7 +204,7 @@ describe('start', () => {
       }
     }
     let isStarted = false;
-    // The store on Redis refuses what comes before its start().
+    // The store on Redis refuses calls before its start().
     const app = await application([Eager], {}, (options, config) => {
       const store = memoryStore(options, config);
       const { start, add } = store;
@@ -222,7 +222,7 @@ describe('start', () => {
     await app.close();
   });
 
-  test.each([true, false])('no handler runs before every module has started (isGlobal: %s)', async isGlobal => {
+  test.each([true, false])('runs no handler before every module has started (isGlobal: %s)', async isGlobal => {
     const log: string[] = [];
     const enqueued = gate();
     @WorkerProcessor({ entityType: 'account' })
@@ -258,7 +258,7 @@ describe('start', () => {
     await app.close();
   });
 
-  test('a factory that awaits an enqueue is told so in time, and does not hang for ever', async () => {
+  test('rejects an enqueue that a factory awaits, in time, instead of hanging forever', async () => {
     const outcome = gate<unknown>();
     const factory = {
       provide: 'factory',
@@ -273,7 +273,7 @@ describe('start', () => {
     await app.close();
   });
 
-  test('I10: what is wrong with a type that no option names fails at start, not with its first job', async () => {
+  test('I10: fails for an invalid type that no option names, before its first job', async () => {
     @QueueEntity('account')
     class Withdraw {
       @QueueEntityId() readonly accountId!: string;
@@ -290,7 +290,7 @@ describe('start', () => {
     });
   });
 
-  test('refused credentials: the start fails, nothing stays connected, waiting enqueues learn the cause', async () => {
+  test('fails with refused credentials, leaves no connection, and waiting enqueues learn the cause', async () => {
     let closed = 0;
     const app = await application([], {}, (options, config) => {
       const store = memoryStore(options, config);
@@ -305,7 +305,7 @@ describe('start', () => {
     expect(closed).toBe(1);
   });
 
-  test('credentials that are refused only when Redis comes up late: nothing stays connected', async () => {
+  test('leaves no connection if credentials are refused after Redis came up late', async () => {
     const late = gate();
     const closed = gate();
     const app = await application([], { commandTimeoutMs: 20 }, (options, config) => {
@@ -321,9 +321,9 @@ describe('start', () => {
   });
 });
 
-describe('shutdown', () => {
+describe('the shutdown', () => {
   test.each([true, false])(
-    'handlers end before anything that they need is closed, and may enqueue until then (isGlobal: %s)',
+    'ends handlers before it closes anything that they need, and they may enqueue until then (isGlobal: %s)',
     async isGlobal => {
       const log: string[] = [];
       const running = gate();
@@ -379,9 +379,9 @@ describe('shutdown', () => {
   );
 
   test.each([
-    ['nothing listens to SIGTERM: said a while after the start', false, false, 1],
-    ['shutdown hooks are on: nothing is said', true, false, 0],
-    ['a pod that only enqueues has nothing to hand over: nothing is said', false, true, 0],
+    ['logs a warning a while after the start if nothing listens to SIGTERM', false, false, 1],
+    ['logs no warning if shutdown hooks are enabled', true, false, 0],
+    ['logs no warning on a pod that only enqueues, because it has nothing to hand over', false, true, 0],
   ])('%s', async (_, isOn, producerOnly, lines) => {
     @WorkerProcessor({ entityType: 'account' })
     class Accounts {
@@ -406,7 +406,7 @@ describe('shutdown', () => {
     await app.close();
   });
 
-  test('the cron manager reconciles when it is asked to', async () => {
+  test('the cron manager reconciles on request', async () => {
     const ended = gate();
     let atOnce = 0;
     @WorkerProcessor({ entityType: 'account', maxWorkersPerEntity: 2 })
@@ -428,7 +428,7 @@ describe('shutdown', () => {
     await app.close();
   });
 
-  test('an application that never started closes, and says so to who waits', async () => {
+  test('an application that never started closes, and rejects pending calls with the reason', async () => {
     const app = await application([]);
     const enqueued = app.get(QueueBus).enqueueJob(note);
     enqueued.catch(() => {});
@@ -437,7 +437,7 @@ describe('shutdown', () => {
   });
 });
 
-describe('what a test of the application does to its providers', () => {
+describe('a test of the application', () => {
   @WorkerProcessor({ entityType: 'account' })
   @Injectable()
   class Accounts {
@@ -447,7 +447,7 @@ describe('what a test of the application does to its providers', () => {
     }
   }
 
-  test('a method that is put in the place of another after the start is called', async () => {
+  test('can replace a method after the start', async () => {
     const app = await application([Accounts]);
     await app.init();
     const call = () => app.get(QueueBus).enqueueJobAndWait(note, { timeoutMs: 5000 });
@@ -458,11 +458,11 @@ describe('what a test of the application does to its providers', () => {
     await app.close();
   });
 
-  test('a provider that throws when its class is asked for is passed over', async () => {
+  test('can have a provider that throws when its class is read, which is skipped', async () => {
     let isStrict = false;
     const strict = new Proxy({}, { get: (_, name) => (isStrict && name === 'constructor' ? fail() : undefined) });
     const app = await application([Accounts, { provide: 'STRICT', useValue: strict }]);
-    // Nest itself has looked at it by now.
+    // Nest itself has read it by now.
     isStrict = true;
     await app.init();
     expect(await app.get(QueueBus).enqueueJobAndWait(note, { timeoutMs: 5000 })).toBe('the method');

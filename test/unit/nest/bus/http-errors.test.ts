@@ -1,4 +1,4 @@
-/** What an HTTP client gets when the handler of a job has thrown an HttpException: real servers, real requests. */
+/** What an HTTP client receives when the handler of a job has thrown an HttpException: real servers, real requests. */
 import {
   BadRequestException,
   Body,
@@ -33,7 +33,7 @@ import { WorkerProcessor } from '../../../../src/nest/decorators/worker-processo
 import { STORE_FACTORY } from '../../../../src/nest/runtime.js';
 import { memoryStore, redis } from '../../../support/nest-application.js';
 
-/** As another copy of Nest would throw it. */
+/** The exception as another copy of Nest throws it. */
 class Foreign extends Error {
   getStatus = () => 409;
   getResponse = () => ({ statusCode: 409, message: 'of another copy' });
@@ -154,9 +154,9 @@ describe.each(Object.entries(ADAPTERS))('on %s', (_, adapter) => {
         }),
       );
 
-    // Nest sends no body of the last two, or, before Nest 12 on Fastify, another status.
+    // Nest sends no body for the last two, or, before Nest 12 on Fastify, another status.
     test.each(Object.keys(THROWN).filter(what => what !== 'nothing' && what !== 'error'))(
-      'the client gets what it would have got from the controller itself: %s',
+      'the client gets the same response as from an exception of the controller: %s',
       async what => {
         const direct = await answerOf(await fetch(`${url}/accounts/direct/${what}`));
         expect(direct.status).toBeGreaterThanOrEqual(400);
@@ -164,7 +164,7 @@ describe.each(Object.entries(ADAPTERS))('on %s', (_, adapter) => {
       },
     );
 
-    test('an exception without a body is answered with its status', async () => {
+    test('an exception without a body becomes a response with its status', async () => {
       expect(await queued('nothing')).toMatchObject({
         status: 503,
         body: { statusCode: 503, message: 'Service Unavailable' },
@@ -176,18 +176,18 @@ describe.each(Object.entries(ADAPTERS))('on %s', (_, adapter) => {
       expect(await queued('foreign')).toMatchObject({ status: 409, body: { message: 'of another copy' } });
     });
 
-    test('the exception of a handler for which a handler waited reaches the client, too', async () => {
+    test('the exception of a nested handler reaches the client, too', async () => {
       expect(await queued('nested')).toMatchObject({ status: 404, body: { message: 'no such account' } });
     });
 
-    test('a body that is too large, or no JSON, is answered with status and message', async () => {
+    test('a body that is too large, or not JSON, becomes a response with status and message', async () => {
       const large = await queued('large');
       expect(large).toMatchObject({ status: 404, body: { statusCode: 404, message: expect.stringMatching(/^x+…$/) } });
       expect(large.body).not.toHaveProperty('more');
       expect(await queued('cycle')).toMatchObject({ status: 404, body: { statusCode: 404, message: 'of itself' } });
     });
 
-    test('any other failure stays a 500 that says nothing', async () => {
+    test('any other failure stays a 500 without details', async () => {
       expect(await queued('none')).toMatchObject({
         status: 500,
         body: { statusCode: 500, message: 'Internal server error' },
@@ -195,7 +195,7 @@ describe.each(Object.entries(ADAPTERS))('on %s', (_, adapter) => {
     });
   });
 
-  test('without a filter of the application: a 500, unless the method has one', async () => {
+  test('without a filter of the application, the client gets a 500 unless the method has a filter', async () => {
     const [app, url] = await serve(adapter, 'none');
     try {
       const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"what":"missing"}' };
@@ -224,7 +224,7 @@ describe('HandlerErrorFilter outside of HTTP', () => {
     expect(() => new HandlerErrorFilter().catch(error, hostOf(kind))).toThrow(error);
   });
 
-  test('answers a microservice and a gateway as Nest answers an unknown error', async () => {
+  test('responds to a microservice and a gateway like Nest to an unknown error', async () => {
     const answer = new HandlerErrorFilter().catch(error, hostOf('rpc')) as Observable<never>;
     await expect(firstValueFrom(answer)).rejects.toEqual(unknown);
     const emitted: unknown[] = [];
@@ -234,8 +234,8 @@ describe('HandlerErrorFilter outside of HTTP', () => {
   });
 });
 
-describe('what travels of an HttpException', () => {
-  test('status and response, as JSON', () => {
+describe('an HttpException in a job', () => {
+  test('keeps its status and response, as JSON', () => {
     const { http } = describeThrown(new BadRequestException(['too short']));
     expect(http).toEqual({
       status: 400,
@@ -246,14 +246,14 @@ describe('what travels of an HttpException', () => {
     });
   });
 
-  test('nothing but status and message if payloads are encrypted', () => {
+  test('keeps only status and message if payloads are encrypted', () => {
     const { http } = describeThrown(new BadRequestException({ message: 'no', iban: 'DE02' }), true);
     expect(http).toEqual({ status: 400, response: { statusCode: 400, message: 'no' } });
   });
 
   test.each<[string, unknown]>([
-    ['a status that is none', { getStatus: () => 200, getResponse: () => 'fine' }],
-    ['a status that is no number', { getStatus: () => '404', getResponse: () => 'fine' }],
+    ['an invalid status', { getStatus: () => 200, getResponse: () => 'fine' }],
+    ['a status that is not a number', { getStatus: () => '404', getResponse: () => 'fine' }],
     [
       'methods that throw',
       {
@@ -262,13 +262,13 @@ describe('what travels of an HttpException', () => {
         },
       },
     ],
-    ['properties of those names', { getStatus: 404, getResponse: 'x' }],
+    ['properties with the names of the methods', { getStatus: 404, getResponse: 'x' }],
     ['the status of another error', Object.assign(new Error('x'), { status: 404, response: {} })],
-  ])('nothing of what has %s', (_, thrown) => {
+  ])('keeps nothing of an error with %s', (_, thrown) => {
     expect(describeThrown(thrown).http).toBeUndefined();
   });
 
-  test('what was written by hand is no more than a text', () => {
+  test('is only a text if it was written by hand', () => {
     const text = '{"name":"Error","message":"x","http":{"status":200}}';
     expect(readThrown(text)).toEqual({ name: 'Error', message: text });
   });

@@ -1,4 +1,4 @@
-/** The queue bus: where a command goes, what it carries, and what is refused. */
+/** The queue bus: which queue a command goes to, which data it carries, and which calls are refused. */
 import { Injectable } from '@nestjs/common';
 import type { TestingModule } from '@nestjs/testing';
 import type { NewJob } from '../../../../src/core/model/job.js';
@@ -59,7 +59,7 @@ describe('the queue bus', () => {
     app = undefined;
   });
 
-  test('a delay whose end has passed is none; one that is no time is refused', async () => {
+  test('ignores a delay whose end has passed, and refuses an invalid one', async () => {
     const bus = await start();
     await bus.enqueue(new Withdraw(5, 'a'), { delay: -3 });
     expect(sent[0]?.options).toMatchObject({ delay: 0 });
@@ -69,7 +69,7 @@ describe('the queue bus', () => {
     expect(sent).toHaveLength(1);
   });
 
-  test('a command goes to its entity under its name, with its own properties', async () => {
+  test('sends a command to its entity under its name, with its own properties', async () => {
     const bus = await start();
     const receipt = await bus.enqueue(new Withdraw(5, 42), { jobId: 'once' });
     expect(receipt).toEqual({ jobId: 'once', entityType: 'account', entityId: '42', queueName: expect.any(String) });
@@ -83,7 +83,7 @@ describe('the queue bus', () => {
     ]);
   });
 
-  test('the id: the decorator, then the processor, then the entity type', async () => {
+  test('finds the id by the decorator, then by the processor, then by the entity type', async () => {
     let bus = await start([Accounts], { entities });
     await bus.enqueue(new Withdraw(1, 'decorated'));
     await bus.enqueue(new Close());
@@ -101,7 +101,7 @@ describe('the queue bus', () => {
     });
   });
 
-  test('within a scope a class needs no decorator, and the scope says the type', async () => {
+  test('needs no decorator on a class within a scope, which has the type', async () => {
     const bus = await start([], { entities });
     const scoped = bus.forEntity('account');
     await scoped.enqueue(new Plain());
@@ -115,7 +115,7 @@ describe('the queue bus', () => {
     ]);
   });
 
-  test('a bulk keeps its order, and is sent only if all of it can be', async () => {
+  test('keeps the order of a bulk, and sends it only if all its commands are valid', async () => {
     const bus = await start();
     await bus.enqueueBulk([new Withdraw(1, 'a'), new Withdraw(2, 'b'), new Withdraw(3, 'a')]);
     expect(sent.map(({ data }) => JSON.parse(data).amount)).toEqual([1, 2, 3]);
@@ -127,7 +127,7 @@ describe('the queue bus', () => {
     await expect(bus.enqueueBulk(new Withdraw(1, 'a') as never)).rejects.toMatchObject({ code: 'INVALID_COMMAND' });
   });
 
-  test('calls of one tick keep their order, whichever methods they use', async () => {
+  test('keeps the order of calls in one tick, of all its methods', async () => {
     const bus = await start();
     const named = (n: number) => ({ entityType: 'account', entityId: 'a', name: 'x', data: { amount: n } });
     await Promise.all([
@@ -140,7 +140,7 @@ describe('the queue bus', () => {
     expect(sent.map(({ data }) => JSON.parse(data).amount)).toEqual([1, 2, 3, 4, 5]);
   });
 
-  test('an id of a wrong kind, and a property that is not there', async () => {
+  test('refuses an id of a wrong kind, and a missing id property', async () => {
     const bus = await start();
     await expect(bus.enqueue(new Withdraw(1, {} as never))).rejects.toMatchObject({ code: 'INVALID_ENTITY' });
     const missing = Object.assign(Object.create(Withdraw.prototype), { amount: 1 });
@@ -150,7 +150,7 @@ describe('the queue bus', () => {
     });
   });
 
-  test('named jobs of a wrong form', async () => {
+  test('refuses malformed named jobs', async () => {
     const bus = await start();
     await expect(bus.enqueueJob(undefined as never)).rejects.toMatchObject({ code: 'INVALID_COMMAND' });
     await expect(bus.enqueueJob({ entityId: 1, name: 'x' } as never)).rejects.toMatchObject({ code: 'INVALID_ENTITY' });
@@ -160,14 +160,14 @@ describe('the queue bus', () => {
     expect(sent).toEqual([]);
   });
 
-  test('forProcessor refuses what is none', async () => {
+  test('refuses a forProcessor() argument that is not a processor', async () => {
     const bus = await start();
     for (const none of [Plain, undefined]) {
       expect(() => bus.forProcessor(none as never)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }));
     }
   });
 
-  test('a producer that does not know the queue names of a processor is told so; jobs would never be found', async () => {
+  test('refuses a producer that does not know the queue names of a processor, because its jobs would never be found', async () => {
     @WorkerProcessor({ entityType: 'account', queueName: id => `account-${id}-queue` })
     class Named {}
     let bus = await start();

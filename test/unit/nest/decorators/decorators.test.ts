@@ -1,4 +1,4 @@
-/** Decorators and what they mean: routing of a class, its id, its name; and each way to get them wrong. */
+/** Decorators and their meaning: routing of a class, its id, its name; and every wrong use. */
 import { HandlerTable } from '../../../../src/core/handlers/handler-table.js';
 import { classOf, entityIdOf, readCommandClass } from '../../../../src/nest/bus/command-class.js';
 import { parameterProperty } from '../../../../src/nest/decorators/constructor-parameter.js';
@@ -31,13 +31,13 @@ class Deposit {
 }
 
 describe('a command class', () => {
-  test('a constructor parameter property holds the id', () => {
+  test('can have its id in a constructor parameter property', () => {
     const known = readCommandClass(Withdraw, validators);
     expect(known).toMatchObject({ name: 'Withdraw', entityType: 'account', entityIdProperty: 'accountId' });
     expect(entityIdOf(new Withdraw(5, '42'), known, undefined)).toBe('42');
   });
 
-  test('a regular expression, a URL or a quote before the constructor does not hide its parameter', () => {
+  test('can have a regular expression, a URL or a quote before the constructor that declares its id', () => {
     class Rename {
       static readonly FORBIDDEN = /["'`]/;
       static readonly DOCS = `https://example.org/"`;
@@ -46,13 +46,13 @@ describe('a command class', () => {
     expect(readCommandClass(Rename, validators).entityIdProperty).toBe('accountId');
   });
 
-  test('a plain property holds the id; a declared name wins over the class name', () => {
+  test('can have its id in a plain property, and a declared name takes precedence over the class name', () => {
     const known = readCommandClass(Deposit, validators);
     expect(known.name).toBe('account.deposit');
     expect(entityIdOf(Object.assign(new Deposit(), { accountId: 7 }), known, undefined)).toBe(7);
   });
 
-  test('without a decorator the default property of the entity type holds it', () => {
+  test('without a decorator has its id in the default property of its entity type', () => {
     @QueueEntity('account')
     class Close {
       accountId = 9;
@@ -66,7 +66,7 @@ describe('a command class', () => {
     );
   });
 
-  test('a subclass inherits type and id, not the name', () => {
+  test('passes type and id to a subclass, but not the name', () => {
     class Special extends Withdraw {}
     expect(readCommandClass(Special, validators)).toMatchObject({
       name: 'Special',
@@ -75,7 +75,7 @@ describe('a command class', () => {
     });
   });
 
-  test('two ids in one class are refused at import', () => {
+  test('is refused at import if it has two ids', () => {
     expect(() => {
       class Two {
         @QueueEntityId() a = 1;
@@ -85,7 +85,7 @@ describe('a command class', () => {
     }).toThrow(/Two has two @QueueEntityId, "a" and "b"/);
   });
 
-  test('an id on a parameter that is no property is refused at import, with the remedy', () => {
+  test('is refused at import, with the remedy, if its id is a parameter that is not a property', () => {
     expect(() => {
       class Lost {
         constructor(@QueueEntityId() id: string) {
@@ -96,7 +96,7 @@ describe('a command class', () => {
     }).toThrow(/Lost.*parameter 0.*plain property/);
   });
 
-  test('two ids in a class and the one it extends are refused; the same one again is not', () => {
+  test('is refused if it and its superclass have two ids, but not if they have the same one', () => {
     class Parent {
       @QueueEntityId() a = 1;
     }
@@ -113,7 +113,7 @@ describe('a command class', () => {
     expect(readCommandClass(Sibling, validators).entityIdProperty).toBe('a');
   });
 
-  test('an accessor holds the id', () => {
+  test('can have its id in an accessor', () => {
     @QueueEntity('account')
     class Composed {
       constructor(
@@ -151,7 +151,7 @@ describe('a command class', () => {
     );
   });
 
-  test('names that are empty or contradict each other, and unknown options, are refused at import', () => {
+  test('is refused at import if names are empty or contradict each other, or options are unknown', () => {
     const invalid = expect.objectContaining({ code: 'INVALID_COMMAND' });
     expect(() => QueueEntity('account', { name: '' })(class {})).toThrow(invalid);
     expect(() => JobCommand('')(class {})).toThrow(invalid);
@@ -172,11 +172,11 @@ describe('a command class', () => {
     ['an array', []],
     ['a string', 'x'],
     ['a class', Withdraw],
-  ])('%s is no command', (_, value) => {
+  ])('%s is not a command', (_, value) => {
     expect(() => classOf(value)).toThrow(expect.objectContaining({ code: 'INVALID_COMMAND' }));
   });
 
-  test('a type that is missing is refused at import', () => {
+  test('a missing type is refused at import', () => {
     expect(() => QueueEntity('')(Withdraw)).toThrow(expect.objectContaining({ code: 'INVALID_COMMAND' }));
     expect(() => WorkerProcessor({ entityType: '' })(Withdraw)).toThrow(
       expect.objectContaining({ code: 'INVALID_COMMAND' }),
@@ -184,7 +184,7 @@ describe('a command class', () => {
   });
 });
 
-test('a wrong option of a processor is reported at import, with the class that has it', () => {
+test('an invalid option of a processor is reported at import with the class that has it', () => {
   class Accounts {}
   const decorate = (options: object) => () => WorkerProcessor({ entityType: 'account', ...options })(Accounts);
   expect(decorate({ idleTimeout: 5 })).toThrow(/Unknown option @WorkerProcessor\(Accounts\)\.idleTimeout;/);
@@ -199,7 +199,7 @@ describe('the property behind a constructor parameter', () => {
       index,
     );
 
-  test('nothing is found in a proxy of a class, a bound one, or one that is native', () => {
+  test('is not found in a proxy of a class, a bound class, or a native one', () => {
     class A {
       constructor(readonly id: string) {}
     }
@@ -209,7 +209,7 @@ describe('the property behind a constructor parameter', () => {
     }
   });
 
-  test('what only the code around a class explains hides nothing: await, yield, a private name, import.meta', async () => {
+  test('is found in code with syntax that is valid only in its context: await, yield, a private name, import.meta', async () => {
     class Around {
       readonly #secret = 1;
       *inner(): Generator<unknown, new (id: string) => object> {
@@ -235,12 +235,17 @@ describe('the property behind a constructor parameter', () => {
 
   test.each<[string, string, number, string | undefined]>([
     ['minified', 'class t{constructor(t,e){this.accountId=t,this.amount=e}}', 0, 'accountId'],
-    ['minified, the second', 'class t{constructor(t,e){this.accountId=t,this.amount=e}}', 1, 'amount'],
+    ['minified, the second parameter', 'class t{constructor(t,e){this.accountId=t,this.amount=e}}', 1, 'amount'],
     ['fields first', 'class A{ id; constructor(id) { this.id = id; } }', 0, 'id'],
     ['renamed', 'class A{ constructor($a) { this.id = $a; } }', 0, 'id'],
     ['defaults with commas', 'class A{ constructor(a = f(1, [2, "),"]), b) { this.a = a; this.b = b; } }', 1, 'b'],
     ['comments', 'class A{ constructor(/* a, b) */ a, // c,\n b) { this.x = a; this.y = b; } }', 1, 'y'],
-    ['a longer name that begins alike', 'class A{ constructor(id) { this.x = identity; this.id = id; } }', 0, 'id'],
+    [
+      'a longer name with the same beginning',
+      'class A{ constructor(id) { this.x = identity; this.id = id; } }',
+      0,
+      'id',
+    ],
     ['defined', 'class A{ constructor(id) { def(this, "id", id); } }', 0, 'id'],
     [
       'defined with a descriptor',
@@ -248,7 +253,7 @@ describe('the property behind a constructor parameter', () => {
       0,
       'id',
     ],
-    ['as text', 'class A{ constructor(id) { this["id"] = id; } }', 0, 'id'],
+    ['as a string', 'class A{ constructor(id) { this["id"] = id; } }', 0, 'id'],
     ['with a default', 'class A{ constructor(id = /[)"]/.source) { this.id = id; } }', 0, 'id'],
     ['a function for ES5', 'function A(id) { check(this, A); this.id = id; }', 0, 'id'],
     [
@@ -257,16 +262,16 @@ describe('the property behind a constructor parameter', () => {
       0,
       'id',
     ],
-    ['the same, minified', 'function A(t){var r;return r=up(this,A),r.id=t,r}', 0, 'id'],
+    ['a minified derived function for ES5', 'function A(t){var r;return r=up(this,A),r.id=t,r}', 0, 'id'],
     [
-      'super() in a part of an expression, from esbuild',
+      'super() within an expression, from esbuild',
       'class A extends Object{constructor(t){var s=(...n)=>(super(...n),this.id=t,this);const e=s(1);this.last=t}}',
       0,
       'id',
     ],
     ['moved into a condition', 'class A{constructor(t,e){if(this.id=t,e<0)throw Error()}}', 0, 'id'],
     [
-      'a quote in a regular expression before',
+      'a quote in an earlier regular expression',
       `class A{ static F = /["'\`]/; constructor(id) { this.id = id; } }`,
       0,
       'id',
@@ -284,32 +289,47 @@ describe('the property behind a constructor parameter', () => {
       undefined,
     ],
     ['assigned, then a call of any kind', 'class A{ constructor(id) { this.id = id; log(this, "x", id); } }', 0, 'id'],
-    ['assigned if', 'class A{ constructor(id) { if (id) this.id = id; else this.none = id; } }', 0, undefined],
+    [
+      'assigned conditionally',
+      'class A{ constructor(id) { if (id) this.id = id; else this.none = id; } }',
+      0,
+      undefined,
+    ],
     ['assigned later', 'class A{ constructor(id) { then(() => { this.late = id; }); } }', 0, undefined],
     ['assigned to a private field', 'class A{ #id; constructor(id) { this.#id = id; } }', 0, undefined],
     ['assigned to another object', 'class A{ constructor(id) { that.id = id; } }', 0, undefined],
     ['added to', 'class A{ constructor(id) { this.sum += id; } }', 0, undefined],
-    ['another of the same name', 'class A{ constructor(id) { { let id = 1; this.x = id; } this.id = id; } }', 0, 'id'],
+    [
+      'another variable of the same name',
+      'class A{ constructor(id) { { let id = 1; this.x = id; } this.id = id; } }',
+      0,
+      'id',
+    ],
     ['a rest parameter', 'class A{ constructor(...ids) { this.ids = ids; } }', 0, undefined],
     ['a method named constructor', 'class A{ ["constructor"](id) { this.id = id; } }', 0, undefined],
     ['after a superclass', 'class A extends f({ a: 1 }){constructor(t){super(t),this.id=t}}', 0, 'id'],
     [
-      'a call of another constructor before',
+      'an earlier call of another constructor',
       'class A{ f(a) { return new this.constructor(a); } constructor(id) { this.id = id; } }',
       0,
       'id',
     ],
-    ['one in a field before', 'class A{ f = this.constructor(1); constructor(id) { this.id = id; } }', 0, 'id'],
-    ['the word in a string before', 'class A{ f = "constructor(a) {"; constructor(id) { this.id = id; } }', 0, 'id'],
-    ['a part of it assigned', 'class A{ constructor(id) { this.size = id.length; } }', 0, undefined],
+    [
+      'a constructor call in an earlier field',
+      'class A{ f = this.constructor(1); constructor(id) { this.id = id; } }',
+      0,
+      'id',
+    ],
+    ['the word in an earlier string', 'class A{ f = "constructor(a) {"; constructor(id) { this.id = id; } }', 0, 'id'],
+    ['a property of it assigned', 'class A{ constructor(id) { this.size = id.length; } }', 0, undefined],
     ['compared', 'class A{ constructor(id) { this.big = id == 5; } }', 0, undefined],
-    ['something made of it, and it', 'class A{ constructor(id) { this.other = id + "x"; this.id = id; } }', 0, 'id'],
+    ['a derived value, and itself', 'class A{ constructor(id) { this.other = id + "x"; this.id = id; } }', 0, 'id'],
     ['assigned in a method only', 'class A{ constructor(id) { } rename(id) { this.name = id; } }', 0, undefined],
     ['a pattern', 'class A{ constructor({ id }) { this.id = id; } }', 0, undefined],
     ['never assigned', 'class A{ constructor(id) { } }', 0, undefined],
     ['no constructor', 'class A{ }', 0, undefined],
     ['no such parameter', 'class A{ constructor(a) { this.a = a } }', 3, undefined],
-  ])('%s', (_, text, index, expected) => {
+  ])('is right, or undefined, for: %s', (_, text, index, expected) => {
     expect(find(text, index)).toBe(expected);
   });
 });
@@ -328,7 +348,7 @@ describe('processors', () => {
     rest() {}
   }
 
-  test('handlers are called on their instance with job and entity id', async () => {
+  test('call handlers on their instance with job and entity id', async () => {
     const handlers = new HandlerTable();
     const accounts = provider(Accounts);
     const options = exploreProcessors([accounts], handlers, new RecordingLog());
@@ -364,7 +384,7 @@ describe('processors', () => {
     return { options, answers: names.map(name => handlers.find(entity, name).runner(job, jobContext())) };
   };
 
-  test('one method may have several names, and a symbol for its own', async () => {
+  test('can have several names for one method, and a method with a symbol', async () => {
     const secret = Symbol('secret');
     @WorkerProcessor({ entityType: 'account' })
     class Several {
@@ -381,7 +401,7 @@ describe('processors', () => {
     expect(await Promise.all(audited(Several, ['a', 'b', 'c']).answers)).toEqual(['both', 'both', 'secret']);
   });
 
-  test('a subclass inherits handlers, may override their methods, and leaves its parent alone', async () => {
+  test('pass handlers to a subclass, which may override their methods and does not change its parent', async () => {
     class Parent {
       @JobHandler('inherited')
       inherited() {
@@ -411,7 +431,7 @@ describe('processors', () => {
     expect(() => audited(Parent, ['own'])).toThrow(expect.objectContaining({ code: 'HANDLER_NOT_FOUND' }));
   });
 
-  test('a static handler is refused at import, and marks no other class', () => {
+  test('refuse a static handler at import, and no other class is marked', () => {
     expect(() => {
       class Static {
         @JobHandler('x') static x() {}
@@ -424,14 +444,14 @@ describe('processors', () => {
     ).not.toThrow();
   });
 
-  test('a handler that an instance lacks is refused at start', () => {
+  test('refuse to start if an instance lacks a handler', () => {
     const accounts = { target: Accounts, instance: { audit: 'text' }, isStatic: true };
     expect(() => exploreProcessors([accounts], new HandlerTable(), new RecordingLog())).toThrow(
       /Accounts\.(audit|rest) has @JobHandler/,
     );
   });
 
-  test('equal options of two processors of a type are no conflict', () => {
+  test('of one type may have equal options', () => {
     @WorkerProcessor({ entityType: 'account', workerConfig: { prefetch: 2 } })
     class One {}
     @WorkerProcessor({ entityType: 'account', workerConfig: { prefetch: 2 }, idleTimeoutSeconds: undefined })
@@ -443,7 +463,7 @@ describe('processors', () => {
     });
   });
 
-  test('order of dispatch: the explicit handler, the command, the wildcard', () => {
+  test('dispatch to the explicit handler, then the command, then the wildcard', () => {
     const handlers = new HandlerTable();
     const [explicit, command, wildcard] = [() => 1, () => 2, () => 3];
     handlers.add('account', '*', { runner: wildcard, origin: 'w' });
@@ -461,7 +481,7 @@ describe('processors', () => {
     );
   });
 
-  test('two handlers of one name are refused, in one class and in two', () => {
+  test('refuse two handlers of one name, in one class and in two', () => {
     expect(() => {
       class Twice {
         @JobHandler('audit') one() {}
@@ -478,7 +498,7 @@ describe('processors', () => {
     ).toThrow(/Accounts\.audit and Others\.audit/);
   });
 
-  test('two commands of one name are refused', () => {
+  test('refuse two commands of one name', () => {
     const handlers = new HandlerTable();
     handlers.addCommand('x', { runner: () => 1, origin: 'A', commandClass: Withdraw });
     expect(() => handlers.addCommand('x', { runner: () => 1, origin: 'B', commandClass: Deposit })).toThrow(
@@ -486,7 +506,7 @@ describe('processors', () => {
     );
   });
 
-  test('handlers outside a processor and differing options are refused', () => {
+  test('refuse handlers outside a processor, and differing options', () => {
     class Stray {
       @JobHandler('x') x() {}
     }
@@ -502,7 +522,7 @@ describe('processors', () => {
 });
 
 describe('a command rebuilt from its job', () => {
-  test('is a real instance, with the payload’s own properties; its constructor is not run', () => {
+  test('is a real instance with the payload’s own properties, and its constructor does not run', () => {
     @JobCommand()
     class Strict {
       constructor(readonly amount: number) {
@@ -517,7 +537,7 @@ describe('a command rebuilt from its job', () => {
     expect(instance.double()).toBe(42);
   });
 
-  test('no payload reaches beyond it', () => {
+  test('never has a payload that changes other objects', () => {
     const data = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"x":1},"prototype":{"y":1},"accountId":"1"}');
     const instance = rebuild(Withdraw, { data }) as Withdraw & { polluted?: unknown };
     expect(Object.getPrototypeOf(instance)).toBe(Withdraw.prototype);
@@ -532,7 +552,7 @@ describe('options of the module', () => {
   const redis = { host: 'localhost' };
   const sentinels = [{ host: 'sentinel', port: 26_379 }];
 
-  test('sentinels and all that belongs to them are accepted', () => {
+  test('include sentinels and all their settings', () => {
     const natMap = { '10.0.0.5:6379': { host: 'outside', port: 7000 } };
     const secrets = {
       username: 'u',
@@ -549,7 +569,7 @@ describe('options of the module', () => {
     ['no redis', {}, /redis is missing/],
     ['a typo', { redis, keyprefix: 'x' }, /AtomicQueuesModule\.keyprefix; known here: .*keyPrefix/],
     ['a typo in redis', { redis: { hots: 'x' } }, /redis\.hots; known here: url, host/],
-    ['sentinels that are none', { redis: { sentinels: [], name: 'x' } }, /redis\.sentinels must be an array/],
+    ['an empty list of sentinels', { redis: { sentinels: [], name: 'x' } }, /redis\.sentinels must be an array/],
     [
       'a sentinel without a port',
       { redis: { sentinels: [{ host: 'a' }], name: 'x' } },
@@ -557,11 +577,11 @@ describe('options of the module', () => {
     ],
     ['sentinels without a name', { redis: { sentinels }, keyPrefix: 'x' }, /redis\.name is missing/],
     [
-      'a server beside sentinels',
+      'a server in addition to sentinels',
       { redis: { sentinels, name: 'x', host: 'a' } },
       /\.host; known here: sentinels, name/,
     ],
-    ['a role beside sentinels', { redis: { sentinels, name: 'x', role: 'slave' } }, /\.role; known here/],
+    ['a role in addition to sentinels', { redis: { sentinels, name: 'x', role: 'slave' } }, /\.role; known here/],
     [
       'a natMap that is a function',
       { redis: { sentinels, name: 'x', natMap: () => null } },
@@ -569,26 +589,22 @@ describe('options of the module', () => {
     ],
     ['a prefix that a Cluster reads', { redis, keyPrefix: '{x}' }, /keyPrefix/],
     ['an empty prefix', { redis, keyPrefix: '' }, /keyPrefix/],
-    ['a time that is a text', { redis, commandTimeoutMs: '5' }, /commandTimeoutMs must be a whole number/],
+    ['a time that is a string', { redis, commandTimeoutMs: '5' }, /commandTimeoutMs must be a whole number/],
+    ['a time of 0', { redis, commandTimeoutMs: 0 }, /commandTimeoutMs must be a whole number of milliseconds above 0/],
+    ['a time that is not a number', { redis, commandTimeoutMs: Number.NaN }, /commandTimeoutMs/],
     [
-      'no time at all',
-      { redis, commandTimeoutMs: 0 },
-      /commandTimeoutMs must be a whole number of milliseconds above 0/,
-    ],
-    ['a time that is no number', { redis, commandTimeoutMs: Number.NaN }, /commandTimeoutMs/],
-    [
-      'a time at which a timer fires at once',
+      'a time so long that a timer fires at once',
       { redis, commandTimeoutMs: Number.POSITIVE_INFINITY },
       /at most 2147483647/,
     ],
-    ['a flag that is a text', { redis, enableCronManager: 'yes' }, /enableCronManager must be a boolean/],
-  ])('%s is refused', (_, options, message) => {
+    ['a flag that is a string', { redis, enableCronManager: 'yes' }, /enableCronManager must be a boolean/],
+  ])('are refused with %s', (_, options, message) => {
     expect(() => checkModuleOptions(options as never)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringMatching(message) }),
     );
   });
 
-  test('a Cluster is refused: not in this version', () => {
+  test('are refused with a Cluster, which this version does not support', () => {
     const cluster = { duplicate() {}, status: 'ready', isCluster: true, options: {} };
     expect(() => checkModuleOptions({ redis: cluster as never })).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED', message: expect.stringMatching(/Redis Cluster/) }),

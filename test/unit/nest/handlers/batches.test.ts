@@ -1,4 +1,4 @@
-/** Batch handlers as an application declares them: what is refused, and what their methods get. */
+/** Batch handlers as an application declares them: which are refused, and what their methods receive. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { HandlerTable } from '../../../../src/core/handlers/handler-table.js';
@@ -44,7 +44,7 @@ class Accounts {
 }
 
 describe('batch handlers', () => {
-  test('a method gets its jobs, the entity and a context, on its instance; code below it sees the same', async () => {
+  test('receive their jobs, the entity and a context, on their instance, and code below sees the same', async () => {
     const app = await application([Repository, Accounts]);
     await app.init();
     const job = (n: number) => ({ entityType: 'account', entityId: '7', name: 'reading', data: { n } });
@@ -71,33 +71,33 @@ describe('batch handlers', () => {
     ['no max', {}, 'max must be'],
     ['a max of 0', { max: 0 }, 'max must be'],
     ['a broken max', { max: 1.5 }, 'max must be'],
-    ['more than one call carries', { max: 257 }, 'max must be'],
+    ['a max above the size of a call', { max: 257 }, 'max must be'],
     ['a negative wait', { max: 2, maxWaitMs: -1 }, 'maxWaitMs must be'],
-    ['a wait that no timer can', { max: 2, maxWaitMs: 2 ** 31 }, 'maxWaitMs must be'],
+    ['a wait longer than a timer can wait', { max: 2, maxWaitMs: 2 ** 31 }, 'maxWaitMs must be'],
     ['a typo', { max: 2, maxWait: 5 }, 'maxWait; known here: max, maxWaitMs, schema'],
-    ['what is no schema', { max: 2, schema: {} }, 'Standard Schema'],
-  ])('%s: refused at import', (_, options, message) => {
+    ['an invalid schema', { max: 2, schema: {} }, 'Standard Schema'],
+  ])('with %s are refused at import', (_, options, message) => {
     expect(() => BatchHandler('x', options as never)(new Accounts(new Repository()), 'store', {})).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(message) }),
     );
   });
 
-  test.each(['', '*', undefined])('a batch is of one name, not of %j', name => {
+  test.each(['', '*', undefined])('must have one name: %j is refused', name => {
     expect(() => BatchHandler(name as never, { max: 2 })(new Accounts(new Repository()), 'store', {})).toThrow(
       expect.objectContaining({ code: 'INVALID_COMMAND', message: expect.stringContaining('Accounts.store') }),
     );
   });
 
-  test('a static method is refused at import', () => {
+  test('on a static method are refused at import', () => {
     expect(() => BatchHandler('x', { max: 2 })(Accounts, 'store', {})).toThrow(
       expect.objectContaining({ code: 'INVALID_COMMAND', message: expect.stringContaining('static') }),
     );
   });
 
-  describe('a name that has two handlers', () => {
+  describe('a name with two handlers is refused', () => {
     const conflict = expect.objectContaining({ code: 'HANDLER_CONFLICT' });
 
-    test('of both kinds in one class, on one method or two, in either order', () => {
+    test('if one is of each kind in one class, on one method or two, in either order', () => {
       class Both {
         one() {}
         many() {}
@@ -110,7 +110,7 @@ describe('batch handlers', () => {
       expect(() => BatchHandler('b', { max: 2 })(Both.prototype, 'one', {})).toThrow(conflict);
     });
 
-    test('in two classes', () => {
+    test('if they are in two classes', () => {
       const handlers = new HandlerTable();
       handlers.add('account', 'reading', { runner: () => {}, origin: 'Others.read' });
       const provider = { target: Accounts, instance: new Accounts(new Repository()), isStatic: true };
@@ -132,7 +132,7 @@ describe('batch handlers', () => {
   test.each([
     ['prefetch', { workerConfig: { prefetch: 9 } }, 9],
     ['the handlers at once', { workerConfig: { concurrency: 30 } }, 8],
-  ])('a batch that is larger than %s allows is refused at start', async (_, account, most) => {
+  ])('a batch that is larger than the limit of %s is refused at start', async (_, account, most) => {
     const app = await application([Repository, Accounts], { entities: { account } });
     await expect(app.init()).rejects.toMatchObject({
       code: 'INVALID_OPTION',
@@ -140,12 +140,12 @@ describe('batch handlers', () => {
     });
   });
 
-  test('the failure of some jobs tells how many, and the first reason', () => {
+  test('a BatchFailure says how many jobs failed, and the first reason', () => {
     const failure = new BatchFailure([{ job: { id: '1' }, error: new Error('no such account') }]);
     expect(failure).toMatchObject({ code: 'BATCH_FAILURE', name: 'BatchFailure' });
     expect(failure.message).toContain('no such account');
     expect(BatchFailure.is(failure)).toBe(true);
-    // Of the other form of this package.
+    // An error of the other module format of this package.
     expect(BatchFailure.is(Object.assign(new Error(), { code: 'BATCH_FAILURE', failures: [{}] }))).toBe(true);
     for (const other of [new Error('x'), 'text', undefined, new BatchFailure([])]) {
       expect(BatchFailure.is(other)).toBe(false);

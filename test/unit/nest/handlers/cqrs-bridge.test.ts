@@ -1,4 +1,4 @@
-/** The bridge to CQRS: which classes it registers, what a command is rebuilt from, and how it reaches the buses. */
+/** The bridge to CQRS: which classes it registers, how it rebuilds a command, and how the command reaches the buses. */
 import { Injectable } from '@nestjs/common';
 import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
 import { HandlerTable } from '../../../../src/core/handlers/handler-table.js';
@@ -79,13 +79,13 @@ const register = async (classes: (new () => object)[], bus: object = {}, declare
   return handlers;
 };
 
-describe('registration', () => {
-  test('the metadata of cqrs is where it is looked for', () => {
+describe('the registration of CQRS handlers', () => {
+  test('finds the metadata of cqrs at the expected keys', () => {
     expect(Reflect.getMetadata(HANDLER_METADATA.command, WithdrawHandler)).toBe(Withdraw);
     expect(Reflect.getMetadata(HANDLER_METADATA.query, FindOrderHandler)).toBe(FindOrder);
   });
 
-  test('routed commands and queries, under their declared names; their types are hosted', async () => {
+  test('covers routed commands and queries, under their declared names, and hosts their types', async () => {
     const handlers = await register([WithdrawHandler, FindOrderHandler, UnroutedHandler]);
     expect(handlers.commandClass('account.withdraw')).toBe(Withdraw);
     expect(handlers.commandClass('FindOrder')).toBe(FindOrder);
@@ -94,14 +94,14 @@ describe('registration', () => {
     expect(handlers.hostedTypes()).toEqual(['account', 'order']);
   });
 
-  test('commands of no type of their own are worked for the types that the options name', async () => {
+  test('covers commands without a type of their own, for the types that the options name', async () => {
     const handlers = await register([SweepHandler, CountHandler], {}, ['account', 'order']);
     expect(handlers.commandClass('sweep')).toBe(Sweep);
     expect(handlers.commandClass('Count')).toBe(Count);
     expect(handlers.hostedTypes()).toEqual(['account', 'order']);
   });
 
-  test('two classes of one name are refused; one handler that two modules provide is not', async () => {
+  test('refuses two classes of one name, but not one handler that two modules provide', async () => {
     @QueueEntity('order', { name: 'account.withdraw' })
     class Other {}
     @CommandHandler(Other)
@@ -116,7 +116,7 @@ describe('registration', () => {
     expect(handlers.commandClass('account.withdraw')).toBe(Withdraw);
   });
 
-  test('without CqrsModule the remedy is named', async () => {
+  test('names the remedy if CqrsModule is missing', async () => {
     const app = await application([WithdrawHandler]);
     await expect(app.init()).rejects.toMatchObject({
       code: 'INVALID_COMMAND',
@@ -126,14 +126,14 @@ describe('registration', () => {
 });
 
 describe('a rebuilt command', () => {
-  test('nested data keeps names that only the instance may not have', () => {
+  test('with nested data keeps names that are forbidden only on the instance', () => {
     const data = JSON.parse('{"nested":{"__proto__":{"polluted":1}},"amount":1}');
     const instance = rebuild(Withdraw, { data }) as Withdraw & { nested: object };
     expect(Object.keys(instance.nested)).toEqual(['__proto__']);
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
   });
 
-  test('a setter of the class does not run', () => {
+  test('does not run a setter of the class', () => {
     class WithSetter {
       set amount(_: number) {
         throw new Error('run');
@@ -142,20 +142,20 @@ describe('a rebuilt command', () => {
     expect(rebuild(WithSetter, { data: { amount: 3 } })).toEqual(expect.objectContaining({ amount: 3 }));
   });
 
-  test.each([['text'], [5], [null], [[1, 2]]])('data %j is no command', data => {
+  test.each([['text'], [5], [null], [[1, 2]]])('is not made from the data %j', data => {
     expect(() => rebuild(Withdraw, { data })).toThrow(
       expect.objectContaining({ code: 'INVALID_COMMAND', message: expect.stringMatching(/Withdraw/) }),
     );
   });
 });
 
-describe('execution', () => {
+describe('the execution of a command', () => {
   const run = async (execute: (command: object) => Promise<unknown>) => {
     const handlers = await register([WithdrawHandler], { execute });
     return handlers.find(entity, 'account.withdraw').runner(job('account.withdraw', { amount: 5 }), jobContext());
   };
 
-  test('the bus gets a real instance; its answer is the job’s', async () => {
+  test('passes a real instance to the bus, whose result is the result of the job', async () => {
     const seen: object[] = [];
     const answer = await run(async command => {
       seen.push(command);
@@ -166,7 +166,7 @@ describe('execution', () => {
     expect(seen[0]).toEqual(expect.objectContaining({ amount: 5 }));
   });
 
-  test('in an application: commands and queries, also those enqueued while it starts', async () => {
+  test('works in an application for commands and queries, also those enqueued during the start', async () => {
     const seen: unknown[] = [];
     @CommandHandler(Withdraw)
     class Handler {

@@ -1,4 +1,4 @@
-/** Nest's guards, interceptors and exception filters around a handler: where they apply, and what they decide about a job. */
+/** Nest's guards, interceptors and exception filters around a handler: when they apply, and what they decide about a job. */
 import {
   type ArgumentsHost,
   type CallHandler,
@@ -37,7 +37,7 @@ import { eventually } from '../../../support/wait.js';
 
 type Outcome = Settlement['outcome'];
 
-/** How jobs of an application end, each try. */
+/** How each attempt of an application's jobs ends. */
 async function outcomes(
   { providers, imports = [] }: { providers: Provider[]; imports?: (new () => object)[] },
   jobs: readonly (NamedJob & { options?: EnqueueOptions })[],
@@ -70,7 +70,7 @@ const note = (data: object = {}, options?: EnqueueOptions) => ({
 });
 const completed = (value: unknown) => ({ kind: 'completed', value: JSON.stringify(value) });
 
-/** Refuses jobs whose data says so. */
+/** Refuses jobs whose data asks for it. */
 @Injectable()
 class Guard implements CanActivate {
   static readonly seen: ExecutionContext[] = [];
@@ -90,7 +90,7 @@ class Shout implements NestInterceptor {
 
 class Mild extends Error {}
 
-/** Takes a mild error for an answer, and has nothing to say about others; asynchronously, as filters may be. */
+/** Turns a mild error into a result, and leaves others alone; asynchronously, as filters may be. */
 @Catch()
 class Filter implements ExceptionFilter {
   async catch(error: unknown, host: ArgumentsHost) {
@@ -117,8 +117,8 @@ beforeEach(() => {
   Guard.seen.length = 0;
 });
 
-describe('of a class and of a method', () => {
-  test('a guard lets through, and sees what the handler gets; an interceptor changes the result', async () => {
+describe('enhancers of a class and of a method', () => {
+  test("let a guard pass a job with the handler's arguments, and an interceptor change the result", async () => {
     expect(await outcomes({ providers: [Accounts] }, [note()])).toEqual([completed('Accounts 1 1!')]);
     const [context] = Guard.seen;
     expect(context?.getType()).toBe('atomic-queues');
@@ -131,7 +131,7 @@ describe('of a class and of a method', () => {
     ]);
   });
 
-  test('a guard that refuses fails the job at once, and says so; the handler has not run', async () => {
+  test('let a guard refuse a job, which fails at once, with the reason, and its handler does not run', async () => {
     const [end] = await outcomes({ providers: [Accounts] }, [note({ isForbidden: true }, { attempts: 5 })]);
     expect(end).toMatchObject({
       kind: 'failed',
@@ -140,7 +140,7 @@ describe('of a class and of a method', () => {
     expect(end).toMatchObject({ stack: expect.stringMatching(/JobRefusedError/) });
   });
 
-  test('what a filter returns is the result; one that returns nothing, late too, leaves the failure as it is', async () => {
+  test('let a filter return the result; a filter that returns nothing, even late, leaves the failure as it is', async () => {
     const jobs = [note({ isMild: true }), note({ error: 'hard' }), note({ error: 'again' }, { attempts: 2 }), note()];
     expect(await outcomes({ providers: [Accounts] }, jobs, 5)).toMatchObject([
       completed('atomic-queues mild'),
@@ -158,7 +158,7 @@ describe('of a class and of a method', () => {
   test.each([
     ['this copy', ForbiddenException],
     ['another copy', Foreign],
-  ])('what a filter throws is the failure; a ForbiddenException of %s of Nest is final', async (_, Refusal) => {
+  ])('let a filter throw the failure; a ForbiddenException of %s of Nest is final', async (_, Refusal) => {
     @Catch()
     class Translate implements ExceptionFilter {
       catch(error: unknown): never {
@@ -179,7 +179,7 @@ describe('of a class and of a method', () => {
   });
 });
 
-describe('global ones', () => {
+describe('global enhancers', () => {
   const log: string[] = [];
   class Injected {}
   const guard = (name: string, scope: Scope) => {
@@ -197,7 +197,7 @@ describe('global ones', () => {
     log.length = 0;
   });
 
-  test('apply, whatever their scope; without enhancers: true none does', async () => {
+  test('apply in every scope; without enhancers: true none does', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class ForJob implements CanActivate {
       constructor(@Inject(REQUEST) private readonly job: JobContext) {}
@@ -231,7 +231,7 @@ describe('global ones', () => {
   });
 });
 
-test('a request-scoped processor and a request-scoped guard are of one job', async () => {
+test('a request-scoped processor and a request-scoped guard belong to one job', async () => {
   const seen: unknown[] = [];
   @Injectable({ scope: Scope.REQUEST })
   class Unit {}
@@ -260,7 +260,7 @@ test('a request-scoped processor and a request-scoped guard are of one job', asy
   expect(seen[0]).not.toBe(seen[2]);
 });
 
-describe('what would be left out without a word is refused at start', () => {
+describe('the start is refused, because it would ignore them without a warning, for', () => {
   const refused = async (providers: Provider[], imports: (new () => object)[] = []) => {
     const app = await application(providers, { imports });
     return app.init().catch(error => error);
@@ -287,7 +287,7 @@ describe('what would be left out without a word is refused at start', () => {
     ['@UseInterceptors', UseInterceptors(Shout), false],
     ['@UseFilters', UseFilters(Filter), true],
     ['@UsePipes', UsePipes(ParseIntPipe), false],
-  ])('%s of which nobody has said whether it is meant (%#)', async (name, decorate, onClass) => {
+  ])('%s without the option enhancers (%#)', async (name, decorate, onClass) => {
     expect(await refused([processor(decorate, {}, onClass)])).toMatchObject({
       code: 'INVALID_OPTION',
       message: expect.stringMatching(new RegExp(`Decorated\\.note has ${name}.*enhancers: true`)),
@@ -296,7 +296,7 @@ describe('what would be left out without a word is refused at start', () => {
     expect(await outcomes(app, [note({ isForbidden: true })])).toEqual([completed('direct')]);
   });
 
-  test('a pipe, a name that is a symbol, and a class that is not listed as itself', async () => {
+  test('a pipe, a method with a symbol as its name, and a class that is provided under another token', async () => {
     class Listed extends Accounts {}
     WorkerProcessor({ entityType: 'account', enhancers: true })(Listed);
     class Named {

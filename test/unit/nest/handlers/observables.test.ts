@@ -1,4 +1,4 @@
-/** Observables that handlers return: a job waits for the last value, as a request does in Nest. */
+/** Observables that handlers return: a job waits for the last value, like a request in Nest. */
 import {
   type CallHandler,
   type ExecutionContext,
@@ -129,8 +129,8 @@ const ends: [string, object][] = [
   ['in the job', { kind: 'completed', value: '"1"' }],
 ];
 
-describe.each(['plain', 'enhanced'])('a handler of jobs, %s', entityType => {
-  test.each(ends)('of the Observable "%s" the job gets the last value', async (name, end) => {
+describe.each(['plain', 'enhanced'])('a %s handler of jobs', entityType => {
+  test.each(ends)('gives the job the last value of the Observable "%s"', async (name, end) => {
     const job = { entityType, entityId: '1', name };
     expect(await outcomes(bus => bus.enqueueJob(job), 1)).toMatchObject([end]);
   });
@@ -140,7 +140,7 @@ describe.each([
   ['command', Command],
   ['query', Query],
 ] as const)('a handler of a %s', (_, Message) => {
-  test.each(ends)('of the Observable "%s" the job gets the last value', async (stream, end) => {
+  test.each(ends)('gives the job the last value of the Observable "%s"', async (stream, end) => {
     expect(await outcomes(bus => bus.enqueue(new Message('1', stream)), 1)).toMatchObject([end]);
   });
 });
@@ -148,7 +148,7 @@ describe.each([
 test('the last value of a batch handler has a result for each job', async () => {
   const job = { entityType: 'plain', entityId: '1', name: 'batch' };
   const seen = await outcomes(bus => Promise.all([bus.enqueueJob(job), bus.enqueueJob(job)]), 2);
-  // Whether the two are one batch is a matter of time.
+  // Timing decides whether the two are one batch.
   expect(seen.map(end => 'value' in end && end.value)).toContain('0');
 });
 
@@ -157,7 +157,7 @@ test('an interceptor sees each value', async () => {
   expect(await outcomes(bus => bus.enqueueJob(job), 1)).toMatchObject([{ kind: 'completed', value: '[1,2,3]' }]);
 });
 
-test('the next job has a newer token than an Observable whose time is over: the promise it was made of still runs', async () => {
+test('the next job has a newer token than an Observable that timed out, because its promise still runs', async () => {
   const tokens: bigint[] = [];
   @WorkerProcessor({ entityType: 'limited', workerConfig: { handlerTimeoutMs: 50 } })
   class Limited {
@@ -184,7 +184,7 @@ test('the next job has a newer token than an Observable whose time is over: the 
 });
 
 describe('the signal of the run', () => {
-  test('when it aborts, the Observable is unsubscribed and its reason is thrown', async () => {
+  test('unsubscribes the Observable when it aborts, and its reason is thrown', async () => {
     let isSubscribed = false;
     const stream = new Observable(() => {
       isSubscribed = true;
@@ -200,7 +200,7 @@ describe('the signal of the run', () => {
     expect(isSubscribed).toBe(false);
   });
 
-  test('when the pod shuts down, the Observable goes on: its job has not failed', async () => {
+  test('leaves the Observable alone when the pod shuts down, because its job has not failed', async () => {
     const stream = new Subject<number>();
     const run = new AbortController();
     const ended = lastValue(stream, run);
@@ -211,7 +211,7 @@ describe('the signal of the run', () => {
     expect(await ended).toBe(1);
   });
 
-  test('one that has aborted before lets nothing be subscribed that goes on', async () => {
+  test('lets no Observable start that goes on if it has aborted before', async () => {
     await expect(lastValue(NEVER, { signal: AbortSignal.abort(new Error('before')) })).rejects.toThrow('before');
   });
 });
@@ -219,7 +219,7 @@ describe('the signal of the run', () => {
 test.each([
   ['a value that has subscribe() only', { subscribe() {} }],
   [
-    'a value that throws when it is looked at',
+    'a value that throws when it is read',
     Object.defineProperty({}, 'lift', {
       get: () => {
         throw new Error('no');
@@ -227,7 +227,7 @@ test.each([
     }),
   ],
   ['nothing', undefined],
-])('%s is no Observable', async (_, value) => {
+])('%s is not an Observable', async (_, value) => {
   expect(await lastValue(value, new AbortController())).toBe(value);
   expect(await lastValue(of(value), new AbortController())).toBe(value);
 });

@@ -1,4 +1,4 @@
-/** Request-scoped handlers: what is made for a job, what is injected into it, and what a strategy of the application decides. */
+/** Request-scoped handlers: what is made for a job, what is injected into it, and what the application's strategy decides. */
 import { Inject, Injectable, Module, Scope } from '@nestjs/common';
 import { type ContextId, ContextIdFactory, type HostComponentInfo, ModuleRef, REQUEST } from '@nestjs/core';
 import * as cqrs from '@nestjs/cqrs';
@@ -12,7 +12,7 @@ import { application } from '../../../support/nest-application.js';
 import { eventually, gate } from '../../../support/wait.js';
 
 const { CommandBus, CommandHandler, CqrsModule, QueryHandler } = cqrs;
-/** From version 11 of cqrs on: before, it has no way to run a request-scoped handler. */
+/** From version 11 of cqrs on. Earlier versions have no way to run a request-scoped handler. */
 const { AsyncContext } = cqrs as { AsyncContext?: typeof cqrs.AsyncContext };
 
 const note = (entityId: string) => ({ entityType: 'account', entityId, name: 'note', data: { by: entityId } });
@@ -30,7 +30,7 @@ async function working(
 }
 
 describe('a request-scoped processor', () => {
-  test('is made anew for each job, with that job as REQUEST, also deep down; singletons stay', async () => {
+  test('is made for each job, with that job as REQUEST, also in deep dependencies, and singletons stay', async () => {
     const seen: { job: JobContext; deep: JobContext; argument: unknown; processor: unknown; singleton: unknown }[] = [];
     @Injectable()
     class Singleton {}
@@ -72,7 +72,7 @@ describe('a request-scoped processor', () => {
     expect(new Set(seen.map(({ singleton }) => singleton)).size).toBe(1);
   });
 
-  test('what is asked of Nest by its REQUEST later is of the same job', async () => {
+  test('gives the same job to providers that are resolved later by its REQUEST', async () => {
     let same: boolean | undefined;
     @Injectable({ scope: Scope.REQUEST })
     class Unit {}
@@ -98,7 +98,7 @@ describe('a request-scoped processor', () => {
     expect(same).toBe(true);
   });
 
-  test('two jobs at once have two; a try has its own, and what fails to be made fails its job', async () => {
+  test('is made twice for two jobs at once and for each attempt, and fails its job if it cannot be made', async () => {
     const seen: string[] = [];
     const both = gate();
     let running = 0;
@@ -130,8 +130,8 @@ describe('a request-scoped processor', () => {
 
   test.each<[string, { scope?: Scope }]>([
     ['transient', { scope: Scope.TRANSIENT }],
-    ['that depends on what is request-scoped', {}],
-  ])('one %s', async (_, options) => {
+    ['that depends on a request-scoped provider', {}],
+  ])('is made for each job also if it is one %s', async (_, options) => {
     const seen: unknown[] = [];
     @Injectable({ scope: options.scope ?? Scope.REQUEST })
     class Unit {}
@@ -153,7 +153,7 @@ describe('a request-scoped processor', () => {
     expect(seen[0]).not.toBe(seen[1]);
   });
 
-  test('of a factory, and of a token that two modules have', async () => {
+  test('can come from a factory, and from a token that two modules have', async () => {
     const seen: string[] = [];
     @WorkerProcessor({ entityType: 'account' })
     class Made {
@@ -192,7 +192,7 @@ describe('a request-scoped processor', () => {
     expect(seen.sort()).toEqual(['made for 1', 'named order', 'named room']);
   });
 
-  test('a controller that is made for each request is refused', async () => {
+  test('is refused if it is a controller', async () => {
     @WorkerProcessor({ entityType: 'account' })
     @Injectable({ scope: Scope.REQUEST })
     class Desk {
@@ -220,7 +220,7 @@ describe('a strategy of the application', () => {
   beforeEach(() => ContextIdFactory.apply({ attach: attach as never }));
   afterEach(() => ContextIdFactory.apply(undefined as never));
 
-  test('sees the job: durable providers are of its tenant, others of the job', async () => {
+  test('sees the job: durable providers belong to its tenant, others to the job', async () => {
     const seen: { tenant: string; database: object; unit: object; entityId: string }[] = [];
     @Injectable({ scope: Scope.REQUEST, durable: true })
     class Database {
@@ -260,7 +260,7 @@ describe('a strategy of the application', () => {
     expect(seen[0]?.unit).not.toBe(seen[2]?.unit);
   });
 
-  test('a processor that is durable is made once for its tenant, with the payload', async () => {
+  test('makes a durable processor once for its tenant, with the payload', async () => {
     const seen: unknown[] = [];
     @WorkerProcessor({ entityType: 'account' })
     @Injectable({ scope: Scope.REQUEST, durable: true })
@@ -296,7 +296,7 @@ describe('a request-scoped handler of CQRS', () => {
   class Audit {}
 
   (AsyncContext ? test : test.skip)(
-    'gets the job through cqrs’s own AsyncContext, and what it executes with that is of the same job',
+    'gets the job through the AsyncContext of cqrs, and the commands that it executes with it have the same job',
     async () => {
       const seen: { request: JobContext & cqrs.AsyncContext; unit: unknown; what: unknown }[] = [];
       @Injectable({ scope: Scope.REQUEST })
@@ -349,7 +349,7 @@ describe('a request-scoped handler of CQRS', () => {
     },
   );
 
-  test('a transient one, which cqrs would run without what is injected into it, is refused', async () => {
+  test('is refused if it is transient, because cqrs would run it without its injected providers', async () => {
     @CommandHandler(Withdraw)
     @Injectable({ scope: Scope.TRANSIENT })
     class Handler {

@@ -1,4 +1,4 @@
-/** Shared reads as an application declares them: whose jobs they are, and what is refused. */
+/** Shared reads as an application declares them: which jobs they include, and which declarations are refused. */
 import { CommandHandler, CqrsModule, QueryHandler } from '@nestjs/cqrs';
 import { QueueBus } from '../../../../src/nest/bus/queue-bus.js';
 import { BatchHandler, JobHandler } from '../../../../src/nest/decorators/job-handler.decorator.js';
@@ -63,7 +63,7 @@ describe('shared reads', () => {
     running.length = 0;
   });
 
-  test('queries of a class, and jobs of a name, run beside each other, and all others alone', async () => {
+  test('run alongside each other for queries of a class and jobs of a name, and all others run alone', async () => {
     const app = await application([Accounts, BalanceHandler, WithdrawHandler], CQRS);
     await app.init();
     const bus = app.get(QueueBus);
@@ -84,7 +84,7 @@ describe('shared reads', () => {
     expect(running).toEqual([]);
   });
 
-  test('of another entity type a class has none', async () => {
+  test('do not include a class for another entity type', async () => {
     @WorkerProcessor({ entityType: 'order' })
     class Orders {
       @JobHandler('*') any() {}
@@ -97,7 +97,7 @@ describe('shared reads', () => {
     await app.close();
   });
 
-  test('a subclass is what its own decorator says', async () => {
+  test('include a subclass only by its own decorator', async () => {
     class Same extends Balance {}
     @QueueEntity('account')
     class Other extends Balance {}
@@ -113,25 +113,25 @@ describe('shared reads', () => {
   });
 
   test.each([
-    ['a shared that is no boolean', { shared: 'yes' }, /QueueEntity of Some: shared must be a boolean/],
+    ['a shared that is not a boolean', { shared: 'yes' }, /QueueEntity of Some: shared must be a boolean/],
     ['a typo', { share: true }, /QueueEntity of Some\.share; known here: name, schema, shared/],
-  ])('%s: refused at import', (_, options, message) => {
+  ])('with %s are refused at import', (_, options, message) => {
     class Some {}
     expect(() => QueueEntity('account', options as never)(Some)).toThrow(invalid(message));
   });
 
   test.each([
-    ['a shared that is no boolean', 'x', { shared: 1 }, /Some\.read: shared must be a boolean/],
+    ['a shared that is not a boolean', 'x', { shared: 1 }, /Some\.read: shared must be a boolean/],
     ['a typo', 'x', { share: true }, /Some\.read\.share; known here: schema, shared/],
     ["'*'", '*', { shared: true }, /Some\.read: '\*' can't be shared, since jobs of any name may write/],
-  ])('%s on a method: refused at import', (_, name, options, message) => {
+  ])('with %s on a method are refused at import', (_, name, options, message) => {
     class Some {
       read() {}
     }
     expect(() => JobHandler(name, options as never)(Some.prototype, 'read', {})).toThrow(invalid(message));
   });
 
-  test('a batch is none: refused at import', () => {
+  test('on a batch handler are refused at import', () => {
     class Some {
       read() {}
     }
@@ -140,14 +140,14 @@ describe('shared reads', () => {
   });
 
   test.each([{ maxWorkersPerEntity: 2 }, { workerConfig: { concurrency: 3 } }])(
-    'where several jobs of an entity run at once they would run beside writes: refused at start (%j)',
+    'of a type with several handlers at once are refused at start, because they would run alongside writes (%j)',
     async account => {
       const app = await application([Accounts], { entities: { account } });
       await expect(app.init()).rejects.toEqual(invalid(/entities\.account: it has shared reads.*concurrency/));
     },
   );
 
-  describe('where another handler has the jobs of a class, and says otherwise', () => {
+  describe('with another handler for the jobs of a class, and another declaration,', () => {
     @WorkerProcessor({ entityType: 'account' })
     class Plain {
       @JobHandler('Balance') balance() {}
@@ -165,26 +165,29 @@ describe('shared reads', () => {
       @JobHandler('Balance', { shared: true }) balance() {}
     }
 
-    test.each([Plain, Batch])('refused at start beside a handler of CQRS (%p)', async processor => {
+    test.each([Plain, Batch])('are refused at start in addition to a handler of CQRS (%p)', async processor => {
       const app = await application([processor, BalanceHandler], CQRS);
       await expect(app.init()).rejects.toEqual(conflict(/QueueEntity of Balance.*"Balance" of "account".*\.balance/));
     });
 
-    test.each([Plain, Batch, Wildcard])('refused with the first enqueue without one (%p)', async processor => {
-      const app = await application([processor]);
-      await app.init();
-      await expect(app.get(QueueBus).enqueue(new Balance('1'))).rejects.toEqual(conflict(/QueueEntity of Balance/));
-      await app.close();
-    });
+    test.each([Plain, Batch, Wildcard])(
+      'are refused with the first enqueue without a handler of CQRS (%p)',
+      async processor => {
+        const app = await application([processor]);
+        await app.init();
+        await expect(app.get(QueueBus).enqueue(new Balance('1'))).rejects.toEqual(conflict(/QueueEntity of Balance/));
+        await app.close();
+      },
+    );
 
-    test('fine where it says the same', async () => {
+    test('are accepted if both declarations agree', async () => {
       const app = await application([Agreeing, BalanceHandler], CQRS);
       await app.init();
       await app.get(QueueBus).enqueue(new Balance('1'));
       await app.close();
     });
 
-    test('fine on a pod that only enqueues', async () => {
+    test('are accepted on a pod that only enqueues', async () => {
       const app = await application([]);
       await app.init();
       await app.get(QueueBus).enqueue(new Balance('1'));

@@ -46,7 +46,7 @@ class Detail {
   }
 }
 
-/** Constraints that wait: asked before the run. */
+/** Constraints that are asynchronous: they run before the handler. */
 const slow: string[] = [];
 const IsKnownSlowly = () => (target: object, propertyName: string) =>
   registerDecorator({
@@ -136,14 +136,14 @@ describe('validation', () => {
   };
   const entity = (id = 'a') => server.entities.get(`account:${id}`);
   const failed = () => entity()?.failed.map(({ outcome }) => outcome?.value) ?? [];
-  /** A producer that knows nothing of schemas, as an older version may be. */
+  /** A producer without schemas, such as an older version. */
   const past = async (name: string, data: unknown, options = {}) => {
     const bus = await start([], { producerOnly: true });
     await bus.enqueueJob({ entityType: 'account', entityId: 'a', name, data }, options);
   };
   const producer = () => start(HANDLERS, { producerOnly: true });
 
-  test('an invalid command is refused with paths and messages, and nothing is enqueued, of a bulk nothing at all', async () => {
+  test('refuses an invalid command with paths and messages, and enqueues nothing, also for a bulk', async () => {
     const bus = await producer();
     const refused = {
       code: 'VALIDATION_FAILED',
@@ -165,7 +165,7 @@ describe('validation', () => {
     expect(server.entities.size).toBe(0);
   });
 
-  test('what the schema makes of a command is enqueued, its entity too, and the handler gets a command', async () => {
+  test('enqueues the output of the schema, also to its entity, and the handler gets a command', async () => {
     const bus = await start();
     const receipt = await bus.enqueue(Object.assign(new Transfer(' a ', 5), { more: 'dropped' }));
     expect(receipt.entityId).toBe('a');
@@ -174,7 +174,7 @@ describe('validation', () => {
     expect({ ...(seen[0] as object) }).toEqual({ accountId: 'a', amount: 5, to: { iban: 'none' } });
   });
 
-  test('before the run: what is invalid fails at once, typed, and does not run', async () => {
+  test('fails an invalid job at once before the run, with a typed error, and does not run it', async () => {
     await past('Transfer', { accountId: 'a', amount: 0 }, { attempts: 5 });
     await past('Transfer', { accountId: 'a', amount: 1 });
     await start();
@@ -183,7 +183,7 @@ describe('validation', () => {
     expect(seen).toEqual([expect.objectContaining({ amount: 1 })]);
   });
 
-  test('what becomes of it is what its type says of jobs that have used up their tries', async () => {
+  test('treats an invalid job as its type says for jobs without attempts left', async () => {
     await past('Transfer', { accountId: 'a', amount: 0 }, { attempts: 5 });
     await start(HANDLERS, { entities: { account: { onExhausted: 'deadLetter' } } });
     const queues = apps.at(-1)?.get(EntityQueues);
@@ -191,14 +191,14 @@ describe('validation', () => {
     expect(await queues?.deadLetters('account').list()).toMatchObject([{ attemptsMade: 1, data: { amount: 0 } }]);
   });
 
-  test('a handler whose own enqueue is invalid is tried again as for any error', async () => {
+  test('retries a handler whose own enqueue is invalid, as after any error', async () => {
     const bus = await start();
     await bus.enqueueJob({ entityType: 'account', entityId: 'a', name: 'calls' }, { attempts: 2 });
     await eventually('it has failed', () => failed().length === 1);
     expect(entity()?.failed[0]?.attemptsMade).toBe(1);
   });
 
-  test('named jobs: at enqueue where the handler is known, and the handler gets what the schema makes', async () => {
+  test('checks named jobs at enqueue if the handler is known, and the handler gets the output of the schema', async () => {
     const bus = await start();
     const audit = (data: unknown) => bus.enqueueJob({ entityType: 'account', entityId: 'a', name: 'audit', data });
     await expect(audit({ at: 'never' })).rejects.toMatchObject({
@@ -215,7 +215,7 @@ describe('validation', () => {
     expect(seen).toEqual([{ at: new Date('2026-01-01') }]);
   });
 
-  test('a processor that is no provider here still says what its jobs are', async () => {
+  test('uses the schemas of a processor that is not a provider here', async () => {
     const bus = await start([], { producerOnly: true });
     const scoped = bus.forProcessor(Accounts);
     await expect(scoped.enqueueJob({ entityId: 'a', name: 'audit', data: { at: 'never' } })).rejects.toMatchObject({
@@ -225,7 +225,7 @@ describe('validation', () => {
     expect(entity()?.wait).toHaveLength(1);
   });
 
-  test('a schema that waits is refused at enqueue, which keeps the order, and awaited before the run', async () => {
+  test('refuses an asynchronous schema at enqueue, which keeps the order, and awaits it before the run', async () => {
     const bus = await producer();
     const slowly = (n: number) => bus.enqueueJob({ entityType: 'account', entityId: 'a', name: 'slow', data: { n } });
     const refused = expect(slowly(1)).rejects;
@@ -244,7 +244,7 @@ describe('validation', () => {
   test.each<[string, () => Promise<never>]>([
     ['answers', () => new Promise(() => {})],
     ['fails', () => Promise.reject(new Error('late'))],
-  ])('a schema that %s later is refused with a typed error', async (_, validate) => {
+  ])('refuses a schema that %s later with a typed error', async (_, validate) => {
     const schema: StandardSchema = { '~standard': { version: 1, vendor: 'own', validate } };
     @QueueEntity('account', { schema })
     class Late {
@@ -255,7 +255,7 @@ describe('validation', () => {
     expect(server.entities.size).toBe(0);
   });
 
-  test('a schema whose paths are objects or symbols, and that makes no command', async () => {
+  test('works with a schema whose paths are objects or symbols, and whose output is not a command', async () => {
     const result = { issues: [{ message: 'bad', path: [{ key: 'a' }, 0, Symbol('s')] }] };
     const own = (answer: object): StandardSchema => ({
       '~standard': { version: 1, vendor: 'own', validate: () => answer as never },
@@ -275,7 +275,7 @@ describe('validation', () => {
     await expect(bus.enqueue(new Text())).rejects.toMatchObject({ code: 'INVALID_COMMAND' });
   });
 
-  test('a schema that drops the entity id is told of', async () => {
+  test('reports a schema that drops the entity id', async () => {
     @QueueEntity('account', { schema: z.object({ amount: z.number() }) })
     class Dropping {
       @QueueEntityId() readonly accountId = 'a';
@@ -288,7 +288,7 @@ describe('validation', () => {
     });
   });
 
-  test('class-validator that came after the start: a class that needs it is told of, another is not', async () => {
+  test('with class-validator loaded after the start reports a class that needs it, and no other class', async () => {
     const validators = new Validators();
     expect(() => validators.of(Deposit)).toThrow(
       expect.objectContaining({
@@ -300,7 +300,7 @@ describe('validation', () => {
     expect(validators.of(Transfer)).toBeDefined();
   });
 
-  test('a subclass has no schema of its class, which would drop what it adds', async () => {
+  test('does not use the schema of a class for its subclass, which would drop the added properties', async () => {
     @QueueEntity('account')
     class Special extends Transfer {
       readonly special = true;
@@ -310,7 +310,7 @@ describe('validation', () => {
     expect(JSON.parse(entity()?.wait[0]?.data ?? '')).toMatchObject({ amount: -1, special: true });
   });
 
-  test('class-validator: at enqueue, down to what the command holds', async () => {
+  test('by class-validator checks at enqueue, down to nested objects', async () => {
     const bus = await producer();
     await expect(bus.enqueue(new Deposit('a', 0, { text: 5 }))).rejects.toMatchObject({
       code: 'VALIDATION_FAILED',
@@ -325,7 +325,7 @@ describe('validation', () => {
     expect(slow).toEqual([]);
   });
 
-  test('class-validator: before the run, with what waits', async () => {
+  test('by class-validator checks asynchronous constraints before the run', async () => {
     const bus = await producer();
     await bus.enqueue(new Deposit('a', 1, { source: 'unknown' }));
     await bus.enqueue(new Deposit('a', 2));
@@ -339,7 +339,7 @@ describe('validation', () => {
     ]);
   });
 
-  test('under a codec that is secret only paths are told', async () => {
+  test('reports only paths under a secret codec', async () => {
     const codec = encryptedCodec({ keyId: 'k', encrypt: text => btoa(text), decrypt: text => atob(text) });
     const schema = z.object({ id: z.string(), pin: z.custom(value => value === 1, 'was 4711') });
     @QueueEntity('account', { schema })
@@ -363,7 +363,7 @@ describe('validation', () => {
     expect(failed()).toEqual(['Job "Secret" has invalid data: pin: is invalid.']);
   });
 
-  test('many issues, and long ones, are told in short', () => {
+  test('shortens many issues, and long ones, in the error', () => {
     const issues = Array.from({ length: 9 }, (_, n) => ({ path: [n], message: 'x'.repeat(1000) }));
     const { message, issues: all } = new ValidationError('Job "x"', issues, 'run');
     expect(message).toMatch(/; and 4 more\.$/);
@@ -372,7 +372,7 @@ describe('validation', () => {
   });
 
   test.each([[{}], [{ '~standard': { version: 2, validate() {} } }], ['text'], [null]])(
-    'what is no schema is refused at import: %j',
+    'refuses an invalid schema at import: %j',
     schema => {
       const expected = expect.objectContaining({ code: 'INVALID_OPTION' });
       class Some {

@@ -1,4 +1,4 @@
-/** Durations among the options: their aliases that say milliseconds, which level wins, and values in a wrong unit. */
+/** Durations among the options: their aliases in milliseconds, which level takes precedence, and values in a wrong unit. */
 import type { EngineOptions, EntityOptions } from '../../../../src/core/options/options.js';
 import { resolveOptions } from '../../../../src/core/options/resolve.js';
 import { WorkerProcessor } from '../../../../src/nest/decorators/worker-processor.decorator.js';
@@ -6,7 +6,7 @@ import { application, memoryStore } from '../../../support/nest-application.js';
 
 const ofAccount = (options: EngineOptions) => resolveOptions(options).entityType('account');
 
-test('each duration has an alias that says milliseconds, which takes any value', () => {
+test('each duration has an alias in milliseconds that accepts any value', () => {
   const config = resolveOptions({
     workerDefaults: { heartbeatTtlMs: 3_000_000, stalledIntervalMs: 5, lockDurationMs: 30 },
     enableCronManager: true,
@@ -17,7 +17,7 @@ test('each duration has an alias that says milliseconds, which takes any value',
   expect(config.entityType('account')).toMatchObject({ idleTimeoutMs: 15_000_000, lockDurationMs: 30 });
 });
 
-test('a worker that stays says so with Infinity, by either name', () => {
+test('a worker stays with Infinity as its idle time, by either name', () => {
   for (const entity of [{ idleTimeoutSeconds: Infinity }, { idleTimeoutMs: Infinity }]) {
     expect(ofAccount({ entities: { account: entity } }).idleTimeoutMs).toBe(Infinity);
   }
@@ -34,7 +34,7 @@ test.each([
   [{ lockDurationMs: 2000 }, { lockDurationMs: undefined }, 2000],
   [{ lockDuration: 60_000 }, { lockDurationMs: undefined, lockDuration: undefined }, 60_000],
 ])(
-  'of workerDefaults %j and workerConfig %j the second wins, under whichever name',
+  'workerConfig takes precedence over workerDefaults, under either name: %j and %j',
   (defaults, own, lockDurationMs) => {
     const options = { workerDefaults: defaults, entities: { account: { workerConfig: own as EntityOptions } } };
     expect(ofAccount(options as EngineOptions)).toMatchObject({ lockDurationMs });
@@ -50,7 +50,7 @@ test.each<[EntityOptions, EntityOptions]>([
     { idleTimeoutMs: 9000, workerConfig: { lockDurationMs: 60_000 } },
     { idleTimeoutSeconds: 5, workerConfig: { lockDuration: 2000 } },
   ],
-])('of the type %j and its processor %j the processor wins, under whichever name', async (ofType, ofProcessor) => {
+])('the processor takes precedence over the type, under either name: %j and %j', async (ofType, ofProcessor) => {
   @WorkerProcessor({ entityType: 'account', ...ofProcessor })
   class Accounts {}
   let found: unknown;
@@ -125,6 +125,6 @@ test.each<EngineOptions>([
   { workerDefaults: { heartbeatTTL: 600, stalledInterval: 100, lockDuration: 1000 } },
   { entities: { account: { idleTimeoutSeconds: 3600 } } },
   { cronInterval: 100 },
-])('%j is at a bound, and taken', options => {
+])('%j is at a bound, and accepted', options => {
   expect(() => resolveOptions(options)).not.toThrow();
 });

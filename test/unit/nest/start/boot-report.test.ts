@@ -1,4 +1,4 @@
-/** What an application logs of its entity types when it starts: forgotten handlers, mistyped options, minified names. */
+/** What an application logs about its entity types when it starts: forgotten handlers, mistyped options, minified names. */
 import { Injectable, type LoggerService } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import { minifySync, transformSync } from '@swc/core';
@@ -31,7 +31,7 @@ class Accounts {
   audit() {}
 }
 
-/** What an application logs until it has started. */
+/** The lines that an application logs until it has started. */
 async function linesOf(
   providers: Parameters<typeof application>[0],
   options: Partial<AtomicQueuesModuleOptions> = {},
@@ -49,7 +49,7 @@ async function linesOf(
   return lines.filter(line => !/Module|initialized/.test(line));
 }
 
-/** What is logged of a pod with these classes and handlers, `type:job`. */
+/** The log lines of a pod with these classes and handlers, `type:job`. */
 function warningsOf(
   classes: readonly Class[],
   { handled = [], ...options }: EngineOptions & { handled?: readonly string[] } = {},
@@ -71,21 +71,21 @@ function decorated(name: string, options = {}): Class {
   return cls as Class;
 }
 
-describe('the line of entities at start', () => {
+describe('the log line about entities at start', () => {
   const both = [WithdrawHandler, Accounts];
 
-  test('lists the handlers of each entity type, and those types that this application only enqueues for', async () => {
+  test('lists the handlers of each entity type, and the types that this application only enqueues for', async () => {
     const [line] = await linesOf(both, { entities: { order: {} } });
     expect(line).toBe('info Entities: account: audit, WithdrawCommand; order: none, enqueue only');
   });
 
-  test('says that a pod that is producerOnly runs none', async () => {
+  test('says that a producerOnly pod runs no handlers', async () => {
     expect(await linesOf(both, { producerOnly: true })).toEqual([
       'info Entities: account; all enqueue only (producerOnly).',
     ]);
   });
 
-  test('is bounded, whatever the number and the length of names', async () => {
+  test('is bounded for any number and length of names', async () => {
     const entities = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`type${n}\n${'x'.repeat(200)}`, {}]));
     const [line = ''] = await linesOf(both, { entities });
     expect(line.length).toBeLessThan(2100);
@@ -94,14 +94,14 @@ describe('the line of entities at start', () => {
   });
 });
 
-describe('a handler that was forgotten', () => {
+describe('a forgotten handler', () => {
   const warning = /^warn No handler on this pod for WithdrawCommand \(account\)\..*@CommandHandler.*producerOnly: true/;
 
-  test('is warned of as the application starts, with what to do', async () => {
+  test('causes a warning at start, with the remedy', async () => {
     expect(await linesOf([Accounts])).toContainEqual(expect.stringMatching(warning));
   });
 
-  test('is none on a pod that is producerOnly, or where a handler of the name, or of all names, is', () => {
+  test('causes no warning on a producerOnly pod, or if a handler of the name, or of all names, exists', () => {
     expect(warningsOf([WithdrawCommand], { producerOnly: true })).toEqual([]);
     expect(warningsOf([WithdrawCommand], { handled: ['account:*'] })).toEqual([]);
     expect(warningsOf([WithdrawCommand], { handled: ['account:WithdrawCommand'] })).toEqual([]);
@@ -109,7 +109,7 @@ describe('a handler that was forgotten', () => {
       expect(warningsOf([WithdrawCommand], { handled })).toEqual([expect.stringMatching(warning)]);
   });
 
-  test('of a @JobCommand is warned of, too; a class that handled commands extend is no command', () => {
+  test('of a @JobCommand causes a warning, too, but a superclass of handled commands is not a command', () => {
     @QueueEntity('account')
     abstract class AccountCommand {}
     @QueueEntity('account')
@@ -123,7 +123,7 @@ describe('a handler that was forgotten', () => {
     expect(more).toEqual([]);
   });
 
-  test('of many classes is one bounded line that ends with the remedy', () => {
+  test('of many classes causes one bounded line that ends with the remedy', () => {
     const classes = Array.from({ length: 40 }, (_, n) => decorated(`Forgotten${n}${'x'.repeat(100)}Command`));
     const [line = '', ...more] = warningsOf(classes);
     expect(line).toMatch(/ and \d+ more\. .*ignore this warning\.$/);
@@ -132,10 +132,10 @@ describe('a handler that was forgotten', () => {
   });
 });
 
-describe('an entity type in the options that nothing uses', () => {
+describe('an unused entity type in the options', () => {
   const handled = ['account:audit'];
 
-  test('is warned of, with the type that was meant', () => {
+  test('causes a warning with the type that was probably meant', () => {
     expect(warningsOf([], { handled, entities: { account: {}, acount: {}, invoice: {} } })).toEqual([
       expect.stringMatching(
         /^warn The option entities names types .*: "acount" \(did you mean "account"\?\), "invoice"\./,
@@ -143,7 +143,7 @@ describe('an entity type in the options that nothing uses', () => {
     ]);
   });
 
-  test('is warned of where a command without a type might run there, if another type was meant', () => {
+  test('causes a warning if a command without a type might run there, and another type was probably meant', () => {
     const names = {
       'account:audit': undefined,
       'account:notify': class {},
@@ -162,7 +162,7 @@ describe('an entity type in the options that nothing uses', () => {
     expect(log.lines.slice(1)).toEqual([expect.stringMatching(/names: "acount" \(did you mean "account"\?\)\./)]);
   });
 
-  test('is no fault of a pod that is producerOnly, which may enqueue by name; a mistyped one is', () => {
+  test('causes no warning on a producerOnly pod, which may enqueue by name, unless it is mistyped', () => {
     expect(warningsOf([WithdrawCommand], { producerOnly: true, entities: { invoice: {} } })).toEqual([]);
     expect(warningsOf([WithdrawCommand], { producerOnly: true, entities: { acount: {} } })).toEqual([
       expect.stringContaining('did you mean "account"?'),
@@ -171,14 +171,14 @@ describe('an entity type in the options that nothing uses', () => {
 });
 
 describe('class names that a bundler has minified', () => {
-  test.each(['e', 'po', '$1', 'cBe', '_t', 'aaa', ''])('"%s" is warned of, with what to do', name => {
+  test.each(['e', 'po', '$1', 'cBe', '_t', 'aaa', ''])('cause a warning with the remedy: "%s"', name => {
     const [line, ...more] = warningsOf([decorated(name), WithdrawCommand], { producerOnly: true });
     expect(line).toMatch(/^warn Names of command classes look minified: .*name: 'WithdrawCommand'.*keepNames/);
     expect(line).toContain(`minified: ${name || '(no name)'} (account).`);
     expect(more).toEqual([]);
   });
 
-  test('what a minifier makes of a class is warned of, and what has a name is not', () => {
+  test('cause a warning for minified classes, and none for classes with a name', () => {
     const source = `
       import { QueueEntity, QueueEntityId } from 'atomic-queues';
       @QueueEntity('account')
@@ -207,7 +207,7 @@ describe('class names that a bundler has minified', () => {
     ]);
   });
 
-  test('a word of three letters is none, nor is a class that has a name of its own', () => {
+  test('cause no warning for a word of three letters, or a class with a declared name', () => {
     const classes = [decorated('Pay'), decorated('po', { name: 'Withdraw' })];
     expect(warningsOf(classes, { producerOnly: true })).toEqual([]);
   });
@@ -221,6 +221,6 @@ test.each([
   ['invoice', ['order', 'account'], undefined],
   ['account', ['account'], undefined],
   ['x'.repeat(65), ['x'.repeat(64)], undefined],
-])('%s is closest to that word among %j', (word, known, meant) => {
+])('%s is the closest word among %j', (word, known, meant) => {
   expect(closest(word, known)).toBe(meant);
 });

@@ -1,4 +1,4 @@
-/** The start of an application: one module, what enqueues from which hook on, and when it connects. */
+/** The start of an application: one module, which hooks may enqueue, and when it connects. */
 import { Inject, Injectable, Module, type ModuleMetadata } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { AuthenticationError } from '../../../../src/core/model/store-errors.js';
@@ -26,7 +26,7 @@ class Accounts {
   }
 }
 
-/** A store that counts its starts, each of which does what `start` says. */
+/** A store that counts its starts, each of which runs `start`. */
 function storeWith(start: (onUnreachable?: (reason: string) => void) => Promise<void> = async () => {}) {
   const counts = { started: 0, closed: 0 };
   const createStore: StoreFactory = (options, config) => {
@@ -46,7 +46,7 @@ function storeWith(start: (onUnreachable?: (reason: string) => void) => Promise<
   return { counts, createStore };
 }
 
-describe('one module', () => {
+describe('the module', () => {
   const forRoot = (options: Partial<AtomicQueuesModuleOptions> & { isGlobal?: boolean } = {}) =>
     AtomicQueuesModule.forRoot({ redis, ...options });
   @Module({ imports: [forRoot({ keyPrefix: 'other' })] })
@@ -56,16 +56,24 @@ describe('one module', () => {
     ['forRoot twice', [forRoot(), forRoot({ keyPrefix: 'other' })]],
     ['forRoot of a feature', [forRoot(), Feature]],
     ['forRoot and forRootAsync', [forRoot(), AtomicQueuesModule.forRootAsync({ useFactory: () => ({ redis }) })]],
-    ['two that are not global', [forRoot({ isGlobal: false }), forRoot({ isGlobal: false, keyPrefix: 'other' })]],
+    [
+      'two modules that are not global',
+      [forRoot({ isGlobal: false }), forRoot({ isGlobal: false, keyPrefix: 'other' })],
+    ],
     ['forRoot and the bare class', [forRoot(), AtomicQueuesModule]],
-  ])('%s: refused when the application is made, with the remedy', async (_, imports) => {
-    await expect(compile({ imports })).rejects.toMatchObject({
-      code: 'INVALID_OPTION',
-      message: expect.stringMatching(/imports 2 different AtomicQueuesModule.*once, in the root module: it is global/),
-    });
-  });
+  ])(
+    'is refused, with the remedy, when the application is created, if it is imported twice: %s',
+    async (_, imports) => {
+      await expect(compile({ imports })).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+        message: expect.stringMatching(
+          /imports 2 different AtomicQueuesModule.*once, in the root module: it is global/,
+        ),
+      });
+    },
+  );
 
-  test('the same dynamic module in two modules is one module', async () => {
+  test('may be imported as the same dynamic module in two modules', async () => {
     const ours = forRoot({ isGlobal: false });
     @Module({ imports: [ours] })
     class One {}
@@ -76,7 +84,7 @@ describe('one module', () => {
     await app.close();
   });
 
-  test('two applications in one process have one each', async () => {
+  test('exists once in each of two applications in one process', async () => {
     const apps = [
       await compile({ imports: [forRoot()] }),
       await compile({ imports: [forRoot({ keyPrefix: 'other' })] }),
@@ -85,7 +93,7 @@ describe('one module', () => {
     for (const app of apps) await app.close();
   });
 
-  test('the bare class is refused with the call that was meant, also when nothing else is imported', async () => {
+  test('is refused as a bare class, with the call that was meant, also if nothing else is imported', async () => {
     await expect(compile({ imports: [AtomicQueuesModule] })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
       message: expect.stringContaining('AtomicQueuesModule.forRoot({ redis: { url: … } })'),
@@ -93,8 +101,8 @@ describe('one module', () => {
   });
 });
 
-describe('what a hook awaits', () => {
-  /** An application with a hook in a module of the library's own distance, and outcomes of what it awaited. */
+describe('a call that a hook awaits', () => {
+  /** An application with a hook in a module at the library's own distance, and the outcomes of its awaited calls. */
   async function outcomeOf(
     hook: 'onModuleInit' | 'onApplicationBootstrap',
     call: (bus: QueueBus, queues: EntityQueues) => Promise<unknown>,
@@ -115,7 +123,7 @@ describe('what a hook awaits', () => {
     const ours = AtomicQueuesModule.forRoot({ redis, ...options, isGlobal });
     @Module({ imports: [ours], providers: [Hooked] })
     class Feature {}
-    // Before the library among the modules of its distance.
+    // Before the library among the modules at its distance.
     const app = await compile({ imports: [{ module: Feature, global: true }, ours], providers: [Accounts] });
     await app.init();
     await app.close();
@@ -141,7 +149,7 @@ describe('what a hook awaits', () => {
         await queues.of('account', 1).drain();
       },
     ],
-  ])('%s for jobs that this pod runs rejects, since it runs none before the hooks are through', async (_, call) => {
+  ])('rejects if it is %s for jobs of this pod, which runs none before the hooks have finished', async (_, call) => {
     for (const hook of ['onModuleInit', 'onApplicationBootstrap'] as const) {
       expect(await outcomeOf(hook, call)).toMatchObject({
         code: 'NOT_STARTED',
@@ -152,17 +160,17 @@ describe('what a hook awaits', () => {
 
   test.each<[string, object, Partial<AtomicQueuesModuleOptions>]>([
     ['of a type that other pods run', { ...note, entityType: 'order' }, {}],
-    ['on a pod that runs none', note, { producerOnly: true }],
-  ])('a wait for a job %s is a wait as any other', async (_, job, options) => {
+    ['on a pod that runs no jobs', note, { producerOnly: true }],
+  ])('waits as usual for a job %s', async (_, job, options) => {
     const call = (bus: QueueBus) => bus.enqueueJobAndWait(job as typeof note, { timeoutMs: 20 });
     expect(await outcomeOf('onApplicationBootstrap', call, options)).toMatchObject({ code: 'REPLY_TIMEOUT' });
   });
 
-  test('drain() of an entity without jobs resolves', async () => {
+  test('resolves if it is drain() of an entity without jobs', async () => {
     expect(await outcomeOf('onModuleInit', (_, queues) => queues.of('account', 1).drain())).toBeUndefined();
   });
 
-  /** One that connects when `late` is opened, with the names of the jobs that it has sent. */
+  /** A store that connects when `late` is opened, with the names of the jobs that it has sent. */
   async function lazyApplication() {
     const late = gate();
     const { createStore } = storeWith(() => late.promise);
@@ -181,7 +189,7 @@ describe('what a hook awaits', () => {
     return { app, bus, late, sent };
   }
 
-  test('what waited for the connection is sent in the order of the calls, also before those that need not wait', async () => {
+  test('calls that waited for the connection are sent in the order of the calls, also before later calls that need not wait', async () => {
     const { app, bus, late, sent } = await lazyApplication();
     const added: Promise<unknown>[] = [];
     const names = Array.from({ length: 40 }, (_, n) => `n${n}`);
@@ -196,7 +204,7 @@ describe('what a hook awaits', () => {
     await app.close();
   });
 
-  test('calls of two chains of microtasks are sent in the order of the calls, whenever the connection is made between them', async () => {
+  test('calls of two chains of microtasks are sent in the order of the calls, even if the connection is made between them', async () => {
     const { app, bus, late, sent } = await lazyApplication();
     const called: string[] = [];
     const added: Promise<unknown>[] = [];
@@ -216,7 +224,7 @@ describe('what a hook awaits', () => {
   });
 });
 
-test('a call that waits for the start keeps the process alive, until it rejects', async () => {
+test('a call that waits for the start keeps the process alive until it rejects', async () => {
   const timers = () => process.getActiveResourcesInfo().filter(kind => kind === 'Timeout').length;
   const app = await application([], { commandTimeoutMs: 1_000_000 });
   const before = timers();
@@ -229,7 +237,7 @@ test('a call that waits for the start keeps the process alive, until it rejects'
 });
 
 describe('an application without Redis', () => {
-  test('starts when the first attempt to connect has failed, with a line that says why', async () => {
+  test('starts when the first attempt to connect has failed, with a log line that says why', async () => {
     const { createStore } = storeWith(async onUnreachable => {
       onUnreachable?.('refused');
       await new Promise(() => {});
@@ -244,7 +252,7 @@ describe('an application without Redis', () => {
     await app.close();
   });
 
-  test('waits on where it is to refuse a Redis that evicts', async () => {
+  test('keeps waiting if it has to refuse a Redis that evicts', async () => {
     const late = gate();
     const { createStore } = storeWith(async onUnreachable => {
       onUnreachable?.('refused');
@@ -266,7 +274,7 @@ describe('lazyConnect', () => {
     ['a list of dead letters', app => app.get(EntityQueues).deadLetters('account').list()],
     ['a call for workers', app => app.get(SpawnQueueService).request('account', 1)],
     ['a reconciliation', app => app.get(CronManagerService).reconcile()],
-  ])('nothing connects before the first call: %s', async (_, call) => {
+  ])('connects nothing before the first call: %s', async (_, call) => {
     const { counts, createStore } = storeWith();
     const app = await application([Accounts], { lazyConnect: true }, createStore);
     await app.init();
@@ -277,14 +285,14 @@ describe('lazyConnect', () => {
     await app.close();
   });
 
-  test('the pod works jobs from the first call on', async () => {
+  test('lets the pod work jobs from the first call on', async () => {
     const app = await application([Accounts], { lazyConnect: true });
     await app.init();
     expect(await app.get(QueueBus).enqueueJobAndWait(note, { timeoutMs: 20_000 })).toBe('result');
     await app.close();
   });
 
-  test('a call in a constructor connects during the start, and its job runs when all hooks are through', async () => {
+  test('connects for a call in a constructor during the start, and its job runs when all hooks have finished', async () => {
     const ran = gate();
     @WorkerProcessor({ entityType: 'account' })
     @Injectable()
@@ -305,7 +313,7 @@ describe('lazyConnect', () => {
     await app.close();
   });
 
-  test('an application whose QueueBus is overridden starts and closes, and connects nothing', async () => {
+  test('connects nothing in an application whose QueueBus is overridden, which starts and closes', async () => {
     const { counts, createStore } = storeWith();
     const bus = { enqueue: async () => 'mocked' };
     const app = await Test.createTestingModule({
@@ -323,7 +331,7 @@ describe('lazyConnect', () => {
     expect(counts.started).toBe(0);
   });
 
-  test('a call after the end does not connect', async () => {
+  test('does not connect for a call after the end', async () => {
     const { counts, createStore } = storeWith();
     const app = await application([Accounts], { lazyConnect: true }, createStore);
     await app.init();
@@ -333,7 +341,7 @@ describe('lazyConnect', () => {
     expect(counts).toEqual({ started: 0, closed: 1 });
   });
 
-  test('a call that waits for the connection when the application closes rejects', async () => {
+  test('rejects a call that waits for the connection when the application closes', async () => {
     const { counts, createStore } = storeWith(() => new Promise(() => {}));
     const app = await application([Accounts], { lazyConnect: true, commandTimeoutMs: 1_000_000 }, createStore);
     await app.init();
@@ -344,7 +352,7 @@ describe('lazyConnect', () => {
     expect(counts.closed).toBe(1);
   });
 
-  test('the first call, and each after it, learns that the credentials are refused; nothing stays connected', async () => {
+  test('rejects the first call, and each later one, if the credentials are refused, and leaves no connection', async () => {
     const { counts, createStore } = storeWith(() => Promise.reject(new AuthenticationError('wrong password')));
     const app = await application([Accounts], { lazyConnect: true }, createStore);
     await app.init();
@@ -356,7 +364,7 @@ describe('lazyConnect', () => {
     await app.close();
   });
 
-  test('what is no boolean is refused', async () => {
+  test('is refused if it is not a boolean', async () => {
     await expect(application([], { lazyConnect: 'yes' as never })).rejects.toMatchObject({
       message: 'AtomicQueuesModule.lazyConnect must be a boolean, not a string.',
     });

@@ -196,7 +196,7 @@ describe('the lease keeper', () => {
     expect(times().at(-1)).toBeGreaterThan(12 * BEAT_MS + BLOCK_LIMIT_MS - 2 * BEAT_MS);
   });
 
-  test('a renewal that fails is made again with the next beat', async () => {
+  test('repeats a failed renewal with the next beat', async () => {
     await start();
     beat(claim('1'));
     fails = true;
