@@ -5,14 +5,19 @@ import { pathToFileURL } from 'node:url';
 import { lint } from './lua/lint.mjs';
 import { countLocals } from './lua/sections.mjs';
 import { composeScripts, FOLDER, readSources } from './lua/sources.mjs';
+import { encodersInTypeScript } from './lua/wire.mjs';
 
 /** Lua allows 200 in one function; BullMQ's bodies and new functions of ours need some. */
 const MAX_LOCALS = 190;
 
-/** Writes the module, if it has changed. */
+/** Writes the modules, if they have changed. */
 export function generateLua() {
-  const path = `${FOLDER}/generated.ts`;
-  const text = moduleOf(composeScripts(readSources()));
+  write('generated.ts', moduleOf(composeScripts(readSources())));
+  write('generated-wire.ts', encodersInTypeScript());
+}
+
+function write(name, text) {
+  const path = `${FOLDER}/${name}`;
   if (read(path) !== text) writeFileSync(path, text);
 }
 

@@ -1,10 +1,12 @@
 /**
  * Checks the .lua files: names that nothing defines, or that only a later file of the script defines; locals that nothing uses; names
- * that hide another of the same function or file. Redis finds the first kind only when the line runs.
- * Neighbour: `sources.mjs` says in which order files stand in a script.
+ * that hide another of the same function or file; ops whose parameters are not those of `wire.mjs`. Redis finds the first kind only
+ * when the line runs, and the last never.
+ * Neighbours: `sources.mjs` says in which order files stand in a script, `wire.mjs` what an op takes.
  */
 import { parse } from 'luaparse';
 import { directivesOf } from './sources.mjs';
+import { parametersOf } from './wire.mjs';
 
 const PROVIDED = new Set(
   `KEYS ARGV redis cjson cmsgpack bit struct string table math
@@ -32,12 +34,35 @@ export function lint(sources) {
       for (const shared of file.shared.keys()) defined.add(shared);
     }
   }
+  faults.push(...opFaults([...files.values()].flatMap(({ ops }) => ops)));
   for (const [name, { shared, ownUses }] of files) {
+    // Which positions are needed is nothing that the table could know.
+    if (name === 'wire') continue;
     for (const [local, line] of shared) {
       if (!used.has(local) && !ownUses.has(local)) faults.push(`${name}.lua:${line}: "${local}" is not used`);
     }
   }
   return [...new Set(faults)];
+}
+
+/** An op of `MANY` gets the range of its arguments. */
+const RANGE = ['from', 'to'];
+
+function opFaults(ops) {
+  const wire = parametersOf();
+  const faults = ops.flatMap(({ place, table, op, parameters }) => {
+    const told = wire.get(op);
+    if (told === undefined) return [`${place}: wire.mjs has no call "${op}"`];
+    const expected = (table === 'MANY' ? RANGE : told).join(', ');
+    return parameters.join(', ') === expected
+      ? []
+      : [`${place}: "${op}" must have the parameters of wire.mjs: ${expected}`];
+  });
+  const made = new Set(ops.map(({ op }) => op));
+  return [
+    ...faults,
+    ...[...wire.keys()].filter(op => !made.has(op)).map(op => `wire.mjs: no Lua file has the op "${op}"`),
+  ];
 }
 
 /** The files of a script in the order of their code. A file that is included stands within its includer, and may use its names. */
@@ -52,6 +77,7 @@ function readNames(file, text) {
   const free = new Map();
   const shared = new Map();
   const ownUses = new Set();
+  const ops = [];
   const scopes = [shared];
   const unused = new Map();
 
@@ -76,6 +102,11 @@ function readNames(file, text) {
       if (scope === shared) ownUses.add(name);
       unused.delete(`${scope.get(name)} ${name}`);
     }
+  };
+  const noteOp = ({ base, identifier, loc }, parameters) => {
+    if (base?.name !== 'OPS' && base?.name !== 'MANY') return;
+    const names = parameters.map(one => (one.type === 'VarargLiteral' ? '...' : one.name));
+    ops.push({ place: `${file}.lua:${loc.start.line}`, table: base.name, op: identifier.name, parameters: names });
   };
   const inScope = action => {
     scopes.push(new Map());
@@ -113,6 +144,7 @@ function readNames(file, text) {
       else if (identifier) {
         if (identifier.type === 'Identifier') use(identifier, false);
         else visit(identifier);
+        noteOp(identifier, parameters);
       }
       inScope(() => {
         for (const parameter of parameters) if (parameter.type === 'Identifier') declare(parameter);
@@ -142,5 +174,5 @@ function readNames(file, text) {
     faults.push(`${file}.lua: ${error.message}`);
   }
   for (const [place, name] of unused) faults.push(`${file}.lua:${place.split(' ')[0]}: "${name}" is not used`);
-  return { faults, free, shared, ownUses };
+  return { faults, free, shared, ownUses, ops };
 }

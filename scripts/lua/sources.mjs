@@ -8,15 +8,17 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { inlineConstants } from './constants.mjs';
 import { composeSections } from './sections.mjs';
+import { positionsInLua } from './wire.mjs';
 
 export const FOLDER = 'src/store/redis/lua';
 
 const DIRECTIVE = /^--- (\w+) ?([\w-]*)$/;
 
-/** The texts of all .lua files, by name without the extension. */
+/** The texts of all .lua files, by name without the extension, and `wire`: names of positions in the arguments of a call. */
 export function readSources(folder = FOLDER) {
   const names = readdirSync(folder).filter(name => name.endsWith('.lua'));
-  return new Map(names.map(name => [name.slice(0, -4), readFileSync(`${folder}/${name}`, 'utf8')]));
+  const texts = names.map(name => [name.slice(0, -4), readFileSync(`${folder}/${name}`, 'utf8')]);
+  return new Map([['wire', positionsInLua()], ...texts]);
 }
 
 /** @returns {{ kind: string, name: string }[]} the directives of a file, in their order. */

@@ -93,7 +93,7 @@ export const dropGuards = [
     guard: 'dropped: another pod goes on where the caller is gone',
     cites: 'I8',
     at: 'wake-ups.leftovers',
-    from: "      while (await this.context.channel.call('clear', [base, type, id], ([more]) => more === '1'));\n",
+    from: "      while (await this.context.channel.call('clear', encode.clear({ base, type, id }), ([more]) => more === '1'));\n",
     to: '',
     tests: ['integration/bounded-steps'],
   },

@@ -53,7 +53,7 @@ export const interruptedStepGuards = [
     guard: 'an end that comes again knows its parent where its hash is gone',
     cites: 'I7',
     at: 'finish.finishJob',
-    from: 'jobId, string.sub(nextMs, 7)',
+    from: 'parentOf(B, jobId, parentField)',
     to: 'jobId',
     tests: ['integration/interrupted-steps'],
   },

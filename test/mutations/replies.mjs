@@ -13,8 +13,8 @@ export const replyGuards = [
     guard: 'an end that is made good is answered',
     cites: 'race 28',
     at: 'finish.finishTogether',
-    from: "nextMs, reply, '0",
-    to: "nextMs, '', '0",
+    from: "parent, reply, '0",
+    to: "parent, '', '0",
     tests: ['contract/redis'],
   },
   {

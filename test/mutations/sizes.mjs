@@ -53,7 +53,7 @@ export const sizeGuards = [
     guard: 'size: jobs of a step share what stacks may have',
     cites: 'I11',
     at: 'job-end.withoutReply',
-    from: 'ends',
+    from: 'ends: together',
     to: 'ends: 1',
     tests: ['integration/sizes'],
   },

@@ -4,6 +4,7 @@ import type { ChildRef } from '../../core/model/envelope.js';
 import { type ChildResult, childResult } from '../../core/model/job.js';
 import type { StoreContext } from './context.js';
 import { checkStale, readJson } from './decode.js';
+import { encode } from './lua/generated-wire.js';
 
 export class ChildResults {
   constructor(private readonly context: StoreContext) {}
@@ -15,7 +16,8 @@ export class ChildResults {
     const results: ChildResult[] = [];
     // Results may be large: a response is bounded in bytes and may lack the last ones.
     while (results.length < children.length) {
-      const args = [keySpace.of(claim.entity).base, claim.epoch, jobId, ...keys.slice(results.length)];
+      const { base } = keySpace.of(claim.entity);
+      const args = encode.children({ base, epoch: claim.epoch, jobId }, keys.slice(results.length));
       const read = await channel.call('children', args, response => {
         checkStale(response, claim);
         return children

@@ -12,6 +12,7 @@ import type { StoreContext } from './context.js';
 import { checkStale } from './decode.js';
 import type { JobEnds } from './job-end.js';
 import type { JobReader } from './job-reader.js';
+import { encode } from './lua/generated-wire.js';
 import { encodeRenewal } from './renewal/encode-renewal.js';
 import type { Renewals } from './renewal/renewals.js';
 
@@ -35,7 +36,8 @@ export class RedisClaims implements Claims {
     const { keySpace, config, channel } = this.context;
     const { base, type, id } = keySpace.of(entity);
     const { maxStalledCount } = config.entityType(entity.type);
-    const args = [base, type, id, claimWith, this.parts.ends.takeOptions(entity), maxStalledCount];
+    const takeOpts = this.parts.ends.takeOptions(entity);
+    const args = encode.tryClaim({ base, type, id, epoch: claimWith, takeOpts, maxStalled: maxStalledCount });
     // guards: claims.sendTryClaim
     return channel.call('tryClaim', args, response =>
       response[0] === 'CLAIMED' ? this.parts.reader.claimed(response, 1, entity, claimWith) : passed(response[0]),
@@ -43,10 +45,8 @@ export class RedisClaims implements Claims {
   }
 
   peek(entity: EntityRef): Promise<Passed | 'waiting'> {
-    const { base, type, id } = this.context.keySpace.of(entity);
-    return this.context.channel.call('tryClaim', [base, type, id, '', '', 0], ([found]) =>
-      found === 'WAITING' ? 'waiting' : passed(found),
-    );
+    const args = encode.tryClaim({ ...this.context.keySpace.of(entity), epoch: '', takeOpts: '', maxStalled: 0 });
+    return this.context.channel.call('tryClaim', args, ([found]) => (found === 'WAITING' ? 'waiting' : passed(found)));
   }
 
   resync(claim: Claim, epoch: number, settled: readonly Settlement[]): Promise<Claimed> {
@@ -62,7 +62,8 @@ export class RedisClaims implements Claims {
   private async sendEnds(claim: Claim, epoch: number, pages: readonly Settlement[][]): Promise<void> {
     const { base } = this.context.keySpace.of(claim.entity);
     for (const page of pages) {
-      const args = [base, claim.epoch, epoch, ...this.parts.ends.againArguments(claim.entity, page)];
+      const ends = this.parts.ends.sentEnds(claim.entity, page);
+      const args = encode.settle({ base, epoch: claim.epoch, newEpoch: epoch }, ends);
       await this.context.channel.call('settle', args, response => checkStale(response, claim));
     }
   }
@@ -74,8 +75,8 @@ export class RedisClaims implements Claims {
   ): Promise<void> {
     const { reader, ends } = this.parts;
     const { base, type, id } = this.context.keySpace.of(claim.entity);
-    const head = [base, type, id, claim.epoch, epoch, ends.takeOptions(claim.entity)];
-    const args = [...head, ...ends.againArguments(claim.entity, last)];
+    const call = { base, type, id, epoch: claim.epoch, newEpoch: epoch, takeOpts: ends.takeOptions(claim.entity) };
+    const args = encode.resync(call, ends.sentEnds(claim.entity, last));
     return this.context.channel.call('resync', args, response => {
       checkStale(response, claim);
       resolve(reader.claimed(response, 1, claim.entity, epoch));
@@ -84,15 +85,20 @@ export class RedisClaims implements Claims {
 
   release(claim: Claim, mode: ReleaseMode): Promise<boolean> {
     const { base, type, id } = this.context.keySpace.of(claim.entity);
-    return this.context.channel.call('release', [base, type, id, claim.epoch, mode], response => {
-      checkStale(response, claim);
-      return response[1] === '1';
-    });
+    return this.context.channel.call(
+      'release',
+      encode.release({ base, type, id, epoch: claim.epoch, mode }),
+      response => {
+        checkStale(response, claim);
+        return response[1] === '1';
+      },
+    );
   }
 
   defer(claim: Claim, job: FetchedJob, graceMs: number): Promise<boolean> {
     const { base, type, id } = this.context.keySpace.of(claim.entity);
-    return this.context.channel.call('defer', [base, type, id, claim.epoch, job.id, graceMs], response => {
+    const args = encode.defer({ base, type, id, epoch: claim.epoch, jobId: job.id, graceMs });
+    return this.context.channel.call('defer', args, response => {
       checkStale(response, claim);
       return response[1] === '1';
     });

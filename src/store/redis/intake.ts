@@ -16,6 +16,7 @@ import type { StoreContext } from './context.js';
 import { sharedQueue } from './decode.js';
 import type { JobEnds } from './job-end.js';
 import type { JobReader } from './job-reader.js';
+import { encode, type WireAdd, type WireFlowJob } from './lua/generated-wire.js';
 
 export interface IntakeParts {
   readonly reader: JobReader;
@@ -36,7 +37,7 @@ export class RedisIntake implements Intake {
 
   add(job: NewJob, hint: IntakeHint): Promise<IntakeResult> {
     return rejecting(() => {
-      const args = this.arguments(job, hint, this.encoded(job));
+      const args = encode.add(this.addOf(job, hint, this.encoded(job)));
       return this.context.channel.call('add', args, response => this.read(response, job, hint));
     });
   }
@@ -55,7 +56,7 @@ export class RedisIntake implements Intake {
         `A bulk of ${jobs.length} jobs can't be added in one step, as maxPending asks for; give at most ${MAX_IN_ONE_STEP}. Nothing was added; split it.`,
       );
     }
-    const args = jobs.flatMap(([job, hint]) => this.arguments(job, hint, this.encoded(job)));
+    const args = encode.addAll(jobs.map(([job, hint]) => this.addOf(job, hint, this.encoded(job))));
     return this.together('addAll', args, jobs.length, responses => {
       if (responses[0] === 'FULL') throw this.full(jobs[Number(responses[1]) - 1]?.[0]);
       return jobs.map(
@@ -67,7 +68,7 @@ export class RedisIntake implements Intake {
   }
 
   private sendFlow({ id, jobs }: NewFlow): readonly Promise<IntakeResult>[] {
-    const args = jobs.flatMap(one => this.flowArguments(id, one));
+    const args = encode.addFlow(jobs.map(one => this.flowJobOf(id, one)));
     return this.together('addFlow', args, jobs.length, responses => {
       const [what, detail] = responses;
       if (what === 'KNOWN')
@@ -116,37 +117,37 @@ export class RedisIntake implements Intake {
     return this.context.bull.encodeAdd(job, this.context.keySpace.of(job.entity));
   }
 
-  private flowArguments(id: string, { job, hint, path, parent, isParent }: FlowJob): (string | number)[] {
+  private flowJobOf(id: string, { job, hint, path, parent, isParent }: FlowJob): WireFlowJob {
     const add = this.encoded(job);
     const own: EncodedAdd = { ...add, customId: `${id}${path}`, kind: isParent ? 'parent' : add.kind };
-    return [parent === undefined ? 0 : parent + 1, ...this.arguments(job, hint, own)];
+    return { parentNumber: parent === undefined ? 0 : parent + 1, ...this.addOf(job, hint, own) };
   }
 
-  private arguments(job: NewJob, hint: IntakeHint, add: EncodedAdd): (string | number)[] {
+  private addOf(job: NewJob, hint: IntakeHint, { kind, timestamp, options, customId, dedupKey }: EncodedAdd): WireAdd {
     const { keySpace, config } = this.context;
-    const keys = keySpace.of(job.entity);
+    const { base, type: T, id } = keySpace.of(job.entity);
     const type = config.entityType(job.entity.type);
     const isHinted = hint !== 'route-only';
-    return [
-      keys.base,
-      keys.type,
-      keys.id,
-      add.kind,
-      job.name,
-      add.timestamp,
-      job.data,
-      add.options,
-      add.customId,
-      add.dedupKey,
-      type.maxPending ?? '',
-      isHinted ? hint.epoch : '',
-      isHinted && hint.mayClaim ? '1' : '0',
-      this.parts.ends.takeOptions(job.entity),
-      type.maxStalledCount,
-      type.maxHandlers,
-      isHinted ? hint.atOnce : 0,
-      writeEnvelope(job.envelope),
-    ];
+    return {
+      base,
+      type: T,
+      id,
+      kind,
+      name: job.name,
+      timestamp,
+      data: job.data,
+      opts: options,
+      customId,
+      dedupKey,
+      maxPending: type.maxPending ?? '',
+      epoch: isHinted ? hint.epoch : '',
+      mayClaim: isHinted && hint.mayClaim ? 1 : 0,
+      takeOpts: this.parts.ends.takeOptions(job.entity),
+      maxStalled: type.maxStalledCount,
+      handlers: type.maxHandlers,
+      maxActive: isHinted ? hint.atOnce : 0,
+      envelope: writeEnvelope(job.envelope),
+    };
   }
 
   private readOne(response: unknown, job: NewJob, hint: IntakeHint): IntakeResult {

@@ -15,11 +15,15 @@ import { encodeFields, toText, type WorkerView } from './bullmq/encode.js';
 import { failureFields } from './bullmq/failure-fields.js';
 import type { StoreContext } from './context.js';
 import { type RedisJob, THROWN } from './decode.js';
+import type { WireEnd, WireSentEnd } from './lua/generated-wire.js';
 import type { RedisSchedules } from './operator/schedules.js';
 import { encodeReply } from './replies.js';
 
 /** With custom worker names there is one per entity, so all are dropped at this number and made again (I8). */
 const MAX_VIEWS = 1000;
+
+/** In place of BullMQ's field of that name. */
+const PARENT_GONE = '{}';
 
 export class JobEnds {
   /** BullMQ's encodings are kept per view. */
@@ -35,20 +39,17 @@ export class JobEnds {
     return this.context.bull.encodeTake(this.workerOf(type, entity));
   }
 
-  /** `jobId lockMs status value opts fields nextMs reply` of each job that ends, all in one step. */
-  arguments(entity: EntityRef, settlements: readonly Settlement[]): (string | number)[] {
-    const [first, ...others] = settlements;
-    // Mostly one job ends: its arguments are not copied.
-    if (first && others.length === 0) return this.argumentsOf(entity, first, 1);
-    return settlements.flatMap(settlement => this.argumentsOf(entity, settlement, settlements.length));
+  /** @param together how many jobs end in the same step */
+  endOf(entity: EntityRef, settlement: Settlement, together: number): WireEnd {
+    return { ...this.withoutReply(entity, settlement, together), reply: encodeReply(replyOf(settlement)) };
   }
 
-  /** As {@link arguments}, for ends that may have been sent before: `nth timestamp` of each job precedes them. */
-  againArguments(entity: EntityRef, settlements: readonly Settlement[]): (string | number)[] {
-    return settlements.flatMap(settlement => [
-      ...(settlement.job as RedisJob).birth,
-      ...this.argumentsOf(entity, settlement, settlements.length),
-    ]);
+  /** Ends that may have been sent before. */
+  sentEnds(entity: EntityRef, settlements: readonly Settlement[]): WireSentEnd[] {
+    return settlements.map(settlement => {
+      const [nth, addedAt] = (settlement.job as RedisJob).birth;
+      return { nth, addedAt, ...this.endOf(entity, settlement, settlements.length) };
+    });
   }
 
   /**
@@ -77,38 +78,38 @@ export class JobEnds {
     return { pages, last: [...page, ...comingBack] };
   }
 
-  private argumentsOf(entity: EntityRef, settlement: Settlement, ends: number): (string | number)[] {
-    const args = this.withoutReply(entity, settlement, ends);
-    args.push(encodeReply(replyOf(settlement)));
-    return args;
-  }
-
-  private withoutReply(entity: EntityRef, { job, outcome, beside }: Settlement, ends: number): (string | number)[] {
+  private withoutReply(
+    entity: EntityRef,
+    { job, outcome, beside }: Settlement,
+    together: number,
+  ): Omit<WireEnd, 'reply'> {
     const type = this.context.config.entityType(entity.type);
-    const { lockDurationMs, jobOptions, ordering } = type;
+    const { lockDurationMs: lockMs, jobOptions, ordering } = type;
     const worker = this.workerOf(type, entity);
-    const { options, stacks } = job as RedisJob;
+    const redisJob = job as RedisJob;
+    const { options, stacks } = redisJob;
     const { bull } = this.context;
+    const { id: jobId } = job;
     if (outcome.kind === 'completed') {
-      const encoded = bull.encodeCompleted(options, worker);
-      return [job.id, lockDurationMs, 'completed', outcome.value, encoded, '', this.sequelOf(job as RedisJob)];
+      const { kind: status, value } = outcome;
+      const opts = bull.encodeCompleted(options, worker);
+      return { jobId, lockMs, status, value, opts, fields: '', ...this.sequelOf(redisJob) };
     }
-    const head = [job.id, lockDurationMs, outcome.kind];
+    const { kind: status } = outcome;
     // guards: job-end.withoutReply
-    const fields = failureFields(outcome, { earlier: stacks, limit: options.stackTraceLimit, ends });
+    const failure = failureFields(outcome, { earlier: stacks, limit: options.stackTraceLimit, ends: together });
     if (outcome.kind === 'failed' || outcome.kind === 'dead') {
       // A dead letter is all that is kept of its job.
       const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
-      const encoded = bull.encodeFailed(fields, { ...jobOptions, ...options, ...kept }, worker);
-      return [...head, outcome.reason, ...encoded, this.sequelOf(job as RedisJob)];
+      const [opts, fields] = bull.encodeFailed(failure, { ...jobOptions, ...options, ...kept }, worker);
+      return { jobId, lockMs, status, value: outcome.reason, opts, fields, ...this.sequelOf(redisJob) };
     }
-    return [
-      ...head,
-      toText(howBack(job.attempt, outcome, { ordering, isShared: beside !== undefined })),
-      '',
-      encodeFields({ ...fields, ...('thrown' in outcome && { [THROWN]: JSON.stringify(outcome.thrown) }) }),
-      '',
-    ];
+    const value = toText(howBack(job.attempt, outcome, { ordering, isShared: beside !== undefined }));
+    const fields = encodeFields({
+      ...failure,
+      ...('thrown' in outcome && { [THROWN]: JSON.stringify(outcome.thrown) }),
+    });
+    return { jobId, lockMs, status, value, opts: '', fields, nextRun: '', parent: '' };
   }
 
   /** Logs that BullMQ refused the end of a job, if it did. */
@@ -119,10 +120,11 @@ export class JobEnds {
     );
   }
 
-  /** What follows the end of a job: its parent is told, or its schedule advances; '' for most. */
-  private sequelOf(job: RedisJob): string {
+  /** What follows the end of a job: its parent is told, or its schedule advances. */
+  private sequelOf(job: RedisJob): Pick<WireEnd, 'nextRun' | 'parent'> {
     // guards: job-end.sequelOf
-    return job.parent !== undefined ? `child ${job.parent}` : this.schedules.nextOf(job);
+    if (job.parent !== undefined) return { nextRun: '', parent: job.parent || PARENT_GONE };
+    return { nextRun: this.schedules.nextOf(job), parent: '' };
   }
 
   private workerOf({ type, workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {

@@ -13,6 +13,7 @@ import { NativeJobs } from './bullmq/native-job.js';
 import { ChildResults } from './child-results.js';
 import type { StoreContext } from './context.js';
 import { checkStale, type OfJobs, readFetched } from './decode.js';
+import { encode } from './lua/generated-wire.js';
 import { encodeRenewal } from './renewal/encode-renewal.js';
 import type { Renewals } from './renewal/renewals.js';
 
@@ -29,7 +30,10 @@ export class JobReader {
     const native = new NativeJobs(redis, (claim, body, keys, args) =>
       channel.call(
         'touch',
-        [keySpace.of(claim.entity).base, claim.epoch, body, keys.length, ...keys, ...args],
+        encode.touch({ base: keySpace.of(claim.entity).base, epoch: claim.epoch, body, nKeys: keys.length }, [
+          ...keys,
+          ...args,
+        ]),
         response => {
           checkStale(response, claim);
           return response[1];

@@ -19,6 +19,7 @@ import type { RedisConnectionOptions } from './connection/options.js';
 import type { Rights } from './connection/rights.js';
 import type { StoreContext } from './context.js';
 import { readRows } from './decode.js';
+import { encode } from './lua/generated-wire.js';
 
 export interface RepliesParts {
   readonly redis: RedisConnectionOptions;
@@ -89,7 +90,9 @@ export class RedisReplies implements Replies {
   async *unread(): ReturnType<Replies['unread']> {
     let read: readonly string[] = [];
     for (let seen = 0; seen <= MAX_UNREAD; seen += read.length) {
-      const rows = await this.context.channel.call('unread', read, response => readRows(response, 4, row => row));
+      const rows = await this.context.channel.call('unread', encode.unread(read), response =>
+        readRows(response, 4, row => row),
+      );
       if (rows.length === 0) return;
       yield rows.map(([, ...row]) => received(row));
       read = rows.map(([id = '']) => id);
@@ -97,17 +100,19 @@ export class RedisReplies implements Replies {
   }
 
   tell(pod: string, call: string, reply: Reply | Notice): Promise<void> {
-    return this.context.channel.call('tell', [pod, call, reply.kind, writeReply(reply)], () => {});
+    const args = encode.tell({ podId: pod, call, replyKind: reply.kind, text: writeReply(reply) });
+    return this.context.channel.call('tell', args, () => {});
   }
 
   find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]> {
-    const args = jobs.flatMap(({ entity, jobId, call }) => [this.context.keySpace.of(entity).base, jobId, call]);
+    const { keySpace } = this.context;
+    const args = encode.find(jobs.map(({ entity, jobId, call }) => ({ base: keySpace.of(entity).base, jobId, call })));
     return this.context.channel.call('find', args, response => readRows(response, 5, readFound));
   }
 
   cancel({ entity, jobId, call }: AskedJob): Promise<boolean> {
-    const { base, type, id } = this.context.keySpace.of(entity);
-    return this.context.channel.call('cancel', [base, type, id, jobId, call], ([was]) => was === '1');
+    const args = encode.cancel({ ...this.context.keySpace.of(entity), jobId, call });
+    return this.context.channel.call('cancel', args, ([was]) => was === '1');
   }
 
   /** Replies that arrive from now on are not read; they expire with the mailbox. */

@@ -12,6 +12,7 @@ import type { Discovered, WakeUp, WakeUps } from '../../core/ports/wake-ups.js';
 import { answerOrDrop } from './connection/connection.js';
 import type { Rights } from './connection/rights.js';
 import type { StoreContext } from './context.js';
+import { encode } from './lua/generated-wire.js';
 import { inPages } from './pages.js';
 
 export interface WakeUpsParts {
@@ -38,7 +39,7 @@ export class RedisWakeUps implements WakeUps {
   ) {}
 
   due(type: string, from: number, limit: number): Promise<EntityRef[]> {
-    return this.context.channel.call('due', [encodeSegment(type), from, limit], ids =>
+    return this.context.channel.call('due', encode.due({ type: encodeSegment(type), from, limit }), ids =>
       ids.map(id => parseEntityKey(`${encodeSegment(type)}:${id}`)),
     );
   }
@@ -63,21 +64,21 @@ export class RedisWakeUps implements WakeUps {
     if (types.length === 0) return [];
     const worker = { name: this.context.podId, lockDuration: 1000, limiter: undefined };
     const options = this.context.bull.encodeCompleted({ removeOnComplete: true }, worker);
-    const args = [SPAWNS_AT_ONCE, options, ...types.map(encodeSegment)];
+    const args = encode.spawned({ limit: SPAWNS_AT_ONCE, takeOpts: options }, types.map(encodeSegment));
     const words = await this.context.channel.call('spawned', args, response => response.map(String));
     return words.flatMap((type, index) => (index % 2 === 0 ? [parseEntityKey(`${type}:${words[index + 1]}`)] : []));
   }
 
   async requestWorker(entity: EntityRef): Promise<void> {
     const { type, id } = this.context.keySpace.of(entity);
-    await this.context.channel.call('requestWorker', [type, id], () => undefined);
+    await this.context.channel.call('requestWorker', encode.requestWorker({ type, id }), () => undefined);
   }
 
   async backlogs(entities: readonly EntityRef[]): Promise<number[]> {
     const { keySpace } = this.context;
     const bases = entities.map(entity => keySpace.of(entity).base);
     return inPages(bases, BACKLOGS_PER_CALL, page =>
-      this.context.channel.call('backlogs', page, response => response.map(Number)),
+      this.context.channel.call('backlogs', encode.backlogs(page), response => response.map(Number)),
     );
   }
 
@@ -85,20 +86,21 @@ export class RedisWakeUps implements WakeUps {
     const { keySpace } = this.context;
     const [isMore, ...words] = await this.context.channel.call(
       'leftovers',
-      [LEFTOVERS_AT_ONCE, ...types.map(encodeSegment)],
+      encode.leftovers({ limit: LEFTOVERS_AT_ONCE }, types.map(encodeSegment)),
       response => response.map(String),
     );
     for (let at = 0; at < words.length; at += 2) {
       const { base, type, id } = keySpace.of(parseEntityKey(`${words[at]}:${words[at + 1]}`));
       // Each page keeps the other pods away from the entity for a while.
       // guards: wake-ups.leftovers
-      while (await this.context.channel.call('clear', [base, type, id], ([more]) => more === '1'));
+      while (await this.context.channel.call('clear', encode.clear({ base, type, id }), ([more]) => more === '1'));
     }
     return isMore === '1';
   }
 
   discover(types: readonly string[], intervalMs: number, from = ''): Promise<Discovered> {
-    const args = [from, intervalMs, KEYS_PER_STEP, this.context.keySpace.allMeta, ...types.map(encodeSegment)];
+    const call = { cursor: from, intervalMs, count: KEYS_PER_STEP, match: this.context.keySpace.allMeta };
+    const args = encode.discover(call, types.map(encodeSegment));
     return this.context.channel.call('discover', args, ([next, found]) => ({
       ...(next !== '' && { next: String(next) }),
       found: Number(found),

@@ -11,6 +11,7 @@ import type { StoreContext } from './context.js';
 import { checkStale } from './decode.js';
 import type { JobEnds } from './job-end.js';
 import type { JobReader } from './job-reader.js';
+import { encode } from './lua/generated-wire.js';
 
 export interface WorkParts {
   readonly reader: JobReader;
@@ -26,7 +27,8 @@ export class RedisWork implements Work {
   take(claim: Claim, count = 1, gathering?: Gathering): Promise<Fetched> {
     const { base, type, id } = this.context.keySpace.of(claim.entity);
     const { upTo = '', forMs = '' } = gathering ?? {};
-    const args = [base, type, id, claim.epoch, this.parts.ends.takeOptions(claim.entity), count, upTo, forMs];
+    const takeOpts = this.parts.ends.takeOptions(claim.entity);
+    const args = encode.take({ base, type, id, epoch: claim.epoch, takeOpts, n: count, upTo, forMs });
     return this.context.channel.call('take', args, response => {
       checkStale(response, claim);
       return this.parts.reader.taken(response, 1, claim);
@@ -39,9 +41,13 @@ export class RedisWork implements Work {
     const { base } = this.context.keySpace.of(claim.entity);
     const { isOrdered } = this.context.config.entityType(claim.entity.type);
     const isOne = settlements.length === 1;
-    const encoded = ends.arguments(claim.entity, settlements);
-    const beside = settlements[0]?.beside ?? [];
-    const args = [base, claim.epoch, take, ends.takeOptions(claim.entity), isOrdered ? 1 : 0, ...encoded, ...beside];
+    const takeOpts = ends.takeOptions(claim.entity);
+    const call = { base, epoch: claim.epoch, n: take, takeOpts, ordered: isOrdered ? 1 : 0 } as const;
+    const settled = settlements.map(one => ends.endOf(claim.entity, one, settlements.length));
+    const args =
+      isOne && settled[0]
+        ? encode.finish(call, settled[0], settlements[0]?.beside ?? [])
+        : encode.finishAll(call, settled);
     return this.context.channel.call(isOne ? 'finish' : 'finishAll', args, response => {
       checkStale(response, claim);
       if (response[0] === 'EARLY') throw overtakes(settlements.at(-1)?.job.id ?? '');
@@ -53,6 +59,8 @@ export class RedisWork implements Work {
 
   giveBack(claim: Claim, kept: readonly string[]): Promise<void> {
     const { base } = this.context.keySpace.of(claim.entity);
-    return this.context.channel.call('giveBack', [base, claim.epoch, ...kept], response => checkStale(response, claim));
+    return this.context.channel.call('giveBack', encode.giveBack({ base, epoch: claim.epoch }, kept), response =>
+      checkStale(response, claim),
+    );
   }
 }

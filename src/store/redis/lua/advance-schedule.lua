@@ -12,6 +12,9 @@ end
 -- The schedule of a run, as its id says.
 local function scheduleOf(jobId) return string.match(jobId, '^repeat:(.+):%d+$') end
 
+-- BullMQ's bodies compute the time of the next run themselves if they are given this one.
+local BY_INTERVAL = '0'
+
 -- The options of a run. If its hash was deleted or is damaged, the options of its schedule.
 local TIMES = {'every', 'pattern', 'tz', 'limit', 'startDate', 'endDate', 'offset'}
 local function runOptions(B, id, json)
@@ -62,7 +65,7 @@ end
 -- A job of a schedule ends. 'nextRun': the time of the next run by its pattern, 'interval', which BullMQ's body
 -- computes, or 'over'. Does nothing if the job is not the schedule's present one: the end came twice, or the schedule
 -- was put again. The schedule keeps the envelope too, since the hash of its run may be gone.
-local function advance(B, jobId, nextMs)
+local function advance(B, jobId, nextRun)
   local id, json, envelope = unpack(redis.call('HMGET', B .. ':' .. jobId, 'rjk', 'opts', 'aq'))
   -- guards: advance-schedule.advance
   id = id or scheduleOf(jobId)
@@ -70,23 +73,25 @@ local function advance(B, jobId, nextMs)
   local key = B .. ':repeat:' .. id
   local kind = redis.call('TYPE', key).ok
   -- without a hash, there is nothing that says when it runs next
-  if nextMs == 'over' or (kind ~= 'hash' and kind ~= 'none') then
+  if nextRun == 'over' or (kind ~= 'hash' and kind ~= 'none') then
     BULL.removeJobScheduler(keysOf.removeJobScheduler(B), {id, B .. ':'})
     return
   end
   local opts = runOptions(B, id, json)
   local times = opts['repeat']
   times.count = (tonumber(times.count) or 1) + 1
+  local byInterval = nextRun == 'interval'
+  local nextMs = byInterval and BY_INTERVAL or nextRun
   -- A run of that time may have been moved ahead: it waits for its next attempt, or has failed and is kept.
-  while nextMs ~= '0' and redis.call('EXISTS', key .. ':' .. nextMs) == 1 do
+  while not byInterval and redis.call('EXISTS', key .. ':' .. nextMs) == 1 do
     nextMs = string.format('%.0f', nextMs + 1)
   end
-  opts.prevMillis = nextMs ~= '0' and tonumber(nextMs) or nil
+  opts.prevMillis = not byInterval and tonumber(nextMs) or nil
   envelope = envelope or redis.call('HGET', key, 'aq')
   local function update(producer)
     return BULL.updateJobScheduler(keysOf.updateJobScheduler(B, jobId), {nextMs, id, '{}', opts, nowMs, B .. ':', producer})
   end
-  local every = nextMs == '0' and tonumber(redis.call('HGET', key, 'every') or times.every)
+  local every = byInterval and tonumber(redis.call('HGET', key, 'every') or times.every)
   local nextId = update(jobId) or every and update(skipTaken(B, id, every))
   if envelope and nextId then redis.call('HSET', B .. ':' .. nextId, 'aq', envelope) end
 end

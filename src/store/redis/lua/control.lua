@@ -3,15 +3,14 @@
 -- Neighbours: `take.lua` and BullMQ's bodies fetch nothing of a queue that is paused or blocked; `drop-jobs.lua` and
 -- `job-views.lua` have the other commands of an operator.
 
--- how: 'paused' | 'resumed'
 -- Returns {how many jobs a pause by an older version still holds back} | {'SHARED', entity}
-function OPS.pause(B, T, I, how)
+function OPS.pause(B, T, I, change)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  local keys = how == 'paused' and keysOf.pause(B) or keysOf.resume(B)
-  local left = BULL.pause(keys, {how, '1'})
+  local keys = change == 'paused' and keysOf.pause(B) or keysOf.resume(B)
+  local left = BULL.pause(keys, {change, '1'})
   local claim = claimOf(B)
-  if how == 'resumed' then
+  if change == 'resumed' then
     inspectNow(B, T, I)
   elseif claim[OWNER] then
     -- also an owner whose lease has passed: no pod takes over a paused entity, and the owner may come back
@@ -25,9 +24,9 @@ function OPS.pause(B, T, I, how)
 end
 
 -- Takes effect with the next fetch of each entity of the type.
-function OPS.pauseType(T, how)
+function OPS.pauseType(T, change)
   pausedTypes[T] = nil
-  if how == 'resumed' then redis.call('DEL', sys .. 'paused:' .. T) else redis.call('SET', sys .. 'paused:' .. T, '1') end
+  if change == 'resumed' then redis.call('DEL', sys .. 'paused:' .. T) else redis.call('SET', sys .. 'paused:' .. T, '1') end
   return {'OK'}
 end
 
@@ -39,17 +38,18 @@ function OPS.entitiesOf(T, cursor, count)
   return out
 end
 
--- Rest: (B I)*. Tells the owners of these entities that their type was paused, or resumed.
+-- Rest: QUEUE*. Tells the owners of these entities that their type was paused, or resumed.
 function OPS.tellOfType(T, ...)
   local isNow, all = isTypePaused(T), {...}
-  for k = 1, #all, 2 do
+  for k = 1, #all, QUEUE_SIZE do
+    local B, I = all[k + QUEUE_B], all[k + QUEUE_I]
     -- guards: control.OPS.tellOfType
-    if isNow then recall(all[k], T, all[k + 1], 'pause') else inspectNow(all[k], T, all[k + 1]) end
+    if isNow then recall(B, T, I, 'pause') else inspectNow(B, T, I) end
   end
   return {'OK'}
 end
 
--- how: 'retry' | 'skip' | 'drop'; jobId: '' for any job that blocks the entity
+-- jobId: '' for any job that blocks the entity
 -- Returns {'1'} if that job blocked the entity, {'0'}, {'REFUSED', BullMQ's code} or {'SHARED', entity}
 function OPS.unblock(B, T, I, how, jobId)
   local whose = sharedWith(B, T, I)

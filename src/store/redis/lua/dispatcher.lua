@@ -8,10 +8,11 @@
 --
 -- Each file becomes a function of its own, in this order. An always file runs at the start of each script. A rare one
 -- runs once an op is called that no other file has, and only rare files may use what it defines.
--- Neighbours: `head.lua` begins the script, `loop.lua` ends it, `compose.ts` adds BullMQ's bodies.
+-- Neighbours: `wire.mjs`, from which `wire` is made, says what each call carries; `head.lua` begins the script, `loop.lua` ends it, `compose.ts` adds BullMQ's bodies.
 
 --- include head
 --- bullmq
+--- always wire
 --- always queue
 --- always suspect
 --- always parent

@@ -32,18 +32,11 @@ local function overtakeTogether(B, isEnding)
   return false
 end
 
--- Whether a slot names the parent of the job.
-local function isChild(nextMs) return nextMs ~= '' and string.sub(nextMs, 1, 6) == 'child ' end
-
 -- 'reply' ('': no call waits) is sent when this ends the job finally: once, even if the end is sent again.
-local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetch, kept)
-  local parent
-  if isChild(nextMs) then
-    -- guards: finish.finishJob
-    parent = parentOf(B, jobId, string.sub(nextMs, 7))
-  elseif nextMs ~= '' then
-    advance(B, jobId, nextMs)
-  end
+local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextRun, parentField, reply, fetch, kept)
+  -- guards: finish.finishJob
+  local parent = parentField ~= '' and parentOf(B, jobId, parentField) or nil
+  if nextRun ~= '' then advance(B, jobId, nextRun) end
   local isFailed = status == 'failed' or status == 'dead'
   if isFailed and redis.call('HEXISTS', B .. ':' .. jobId, 'timestamp') == 0 and redis.call('LPOS', B .. ':active', jobId) then
     Lost.add(B, jobId)
@@ -73,17 +66,16 @@ end
 -- Ends jobs in one step. Those that end finally go first, in their order: a job that is done must not go back with the
 -- others and run again. Then those that keep their place go back to the head, the last one first (I6). Returns BullMQ's
 -- codes.
-local SETTLED = 8
 local function finishTogether(B, settled)
   local back, kept, codes = {}, {}, {}
   local function finishAt(s, keptIds)
-    local jobId, lockMs, status, value, opts, fields, nextMs, reply = unpack(settled, s, s + SETTLED - 1)
+    local jobId, lockMs, status, value, opts, fields, nextRun, parent, reply = unpack(settled, s, s + END_SIZE - 1)
     -- guards: finish.finishTogether
-    local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, '0', keptIds)
-    codes[(s - 1) / SETTLED + 1] = type(r) == 'number' and r or 0
+    local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextRun, parent, reply, '0', keptIds)
+    codes[(s - 1) / END_SIZE + 1] = type(r) == 'number' and r or 0
   end
-  for s = 1, #settled, SETTLED do
-    local jobId, status, value = settled[s], settled[s + 2], settled[s + 3]
+  for s = 1, #settled, END_SIZE do
+    local jobId, status, value = settled[s + END_JOB_ID], settled[s + END_STATUS], settled[s + END_VALUE]
     if COMES_BACK[status] and cjson.decode(value).strict then
       back[#back + 1] = s
       kept[jobId] = true
@@ -93,7 +85,7 @@ local function finishTogether(B, settled)
   end
   for b = #back, 1, -1 do
     finishAt(back[b], kept)
-    kept[settled[back[b]]] = nil
+    kept[settled[back[b] + END_JOB_ID]] = nil
   end
   return codes
 end
@@ -101,7 +93,7 @@ end
 -- Ends one job. One that comes back has {attempt, delayMs, strict, postponed, shared} as JSON for its value, and no
 -- opts. Rest: for a read, the ids of the jobs alongside it.
 -- Returns {'OK', code, againInMs, jobs…}, code 0 or BullMQ's | {'EARLY'}, an older job has not ended | {'STALE'}
-function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextMs, reply, ...)
+function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value, opts, fields, nextRun, parent, reply, ...)
   -- guards: finish.OPS.finish
   if not owns(B, epoch) then return {'STALE'} end
   local kept
@@ -113,13 +105,13 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   n = tonumber(n)
   -- An empty fetch costs BullMQ's body six commands; one command tells that there is nothing to fetch. BullMQ's fetch
   -- knows no hold. The parent of a child may join this queue, at its end, before anything is fetched.
-  local fetches = n > 0 and not isChild(nextMs) and not COMES_BACK[status] and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
+  local fetches = n > 0 and parent == '' and not COMES_BACK[status] and not claimOf(B)[HOLD] and not claimOf(B)[RECALL]
     and not isPausedByType(B)
-  if fetches and nextMs == '' and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
+  if fetches and nextRun == '' and redis.call('EXISTS', B .. ':wait', B .. ':prioritized', B .. ':delayed') == 0 then
     n = 0
     fetches = false
   end
-  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextMs, reply, fetches and '1' or '0', kept)
+  local r = finishJob(B, jobId, lockMs, status, value, opts, fields, nextRun, parent, reply, fetches and '1' or '0', kept)
   local out = {'OK', 0, '-1'}
   if type(r) == 'table' and type(r[1]) == 'table' then
     weigh(r[1])
@@ -139,13 +131,13 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
   return out
 end
 
--- Ends jobs that have run as one batch. Rest: end*
+-- Ends jobs that have run as one batch. Rest: END*
 -- Returns {'OK', {code…}, againInMs, jobs…} | {'EARLY'} | {'STALE'}
 function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
   -- guards: finish.OPS.finishAll
   if not owns(B, epoch) then return {'STALE'} end
   local settled, isEnding = {...}, {}
-  for s = 1, #settled, SETTLED do isEnding[settled[s]] = true end
+  for s = 1, #settled, END_SIZE do isEnding[settled[s + END_JOB_ID]] = true end
   if ordered == '1' and overtakeTogether(B, isEnding) then return {'EARLY'} end
   local out = {'OK', finishTogether(B, settled), '-1'}
   take(B, tonumber(n), takeOpts, out, 3)

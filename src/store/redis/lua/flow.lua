@@ -3,6 +3,9 @@
 -- Owns: the intake of flows, and the results of children. Neighbours: `parent.lua` says what the end of a child does,
 -- `add-job.lua` and `route.lua` add and route each job.
 
+-- A node of a flow is {parentNumber, at}: where the arguments of its add begin in ARGV.
+local function argOf(node, offset) return ARGV[node.at + offset] end
+
 -- The id under which the root was added before: its own id, while that job is there, or that of its idempotency key.
 -- Second, whether that is another job, which is no flow.
 local function knownRoot(B, kind, id, dedupKey)
@@ -18,7 +21,7 @@ end
 local function obstacle(nodes)
   local room, owners = {}, {}
   for i, node in ipairs(nodes) do
-    local B, T, I, id, maxPending = node[2][1], node[2][2], node[2][3], node[2][9], node[2][11]
+    local B, T, I, id, maxPending = argOf(node, ADD_B), argOf(node, ADD_T), argOf(node, ADD_I), argOf(node, ADD_CUSTOM_ID), argOf(node, ADD_MAX_PENDING)
     local word = T .. ':' .. I
     local whose = sharedWith(B, T, I) or owners[B]
     if whose and whose ~= word then return {'SHARED', i, whose} end
@@ -33,23 +36,26 @@ local function obstacle(nodes)
 end
 
 local function parentInFlow(nodes, node)
-  local parent = nodes[node[1]]
+  local parent = nodes[node.parentNumber]
   if not parent then return nil end
-  local B, T, I, id = parent[2][1], parent[2][2], parent[2][3], parent[2][9]
-  -- tells BullMQ to wait for the child to end, in any way
-  return {id = id, queueKey = B, idof = true, of = T .. ':' .. I}
+  -- idof tells BullMQ to wait for the child to end, in any way
+  return {
+    id = argOf(parent, ADD_CUSTOM_ID), queueKey = argOf(parent, ADD_B), idof = true, of = argOf(parent, ADD_T) .. ':' .. argOf(parent, ADD_I)
+  }
 end
 
 -- Adds all jobs, parents first. If one fails, all are taken back: returns BullMQ's refusal, or throws its error.
 local function addNodes(nodes)
   for i, node in ipairs(nodes) do
-    local B, _, _, kind, name, timestamp, data, opts, id, dedupKey = unpack(node[2])
-    local ok, r = pcall(addJob, B, kind, name, timestamp, data, opts, id, dedupKey, node[2][18], parentInFlow(nodes, node))
+    local kind, name, timestamp, data, opts, id, dedupKey = unpack(ARGV, node.at + ADD_KIND, node.at + ADD_DEDUP_KEY)
+    local envelope, parent = argOf(node, ADD_ENVELOPE), parentInFlow(nodes, node)
+    local ok, r = pcall(addJob, argOf(node, ADD_B), kind, name, timestamp, data, opts, id, dedupKey, envelope, parent)
     if not ok or type(r) == 'number' then
       for k = 1, i - 1 do
         -- guards: flow.addNodes
-        undo(nodes[k][2][1], nodes[k][2][9])
-        if nodes[k][2][10] ~= '' then redis.call('DEL', nodes[k][2][10]) end
+        undo(argOf(nodes[k], ADD_B), argOf(nodes[k], ADD_CUSTOM_ID))
+        local addedKey = argOf(nodes[k], ADD_DEDUP_KEY)
+        if addedKey ~= '' then redis.call('DEL', addedKey) end
       end
       hasWritten = false
       if not ok then error(r, 0) end
@@ -58,38 +64,40 @@ local function addNodes(nodes)
   end
 end
 
-local function routeOne(B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive)
+local function routeOne(node)
+  local B, T, I, kind, id = argOf(node, ADD_B), argOf(node, ADD_T), argOf(node, ADD_I), argOf(node, ADD_KIND), argOf(node, ADD_CUSTOM_ID)
   local claim = claimOf(B)
   if kind == 'parent' then
     if not claim[OWNER] then keepQueueAlive(B, T, I) end
     return {'PARENT', id}
   end
-  return route(B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive)
+  return route(B, T, I, id, claim, kind, unpack(ARGV, node.at + ADD_EPOCH, node.at + ADD_MAX_ACTIVE))
 end
 
--- Arguments: for each job (number of its parent, which precedes it, or 0; add). Each job has an id; one with children
--- has the kind 'parent'.
+-- Arguments: FLOW_JOB*. Each job has an id; one with children has the kind 'parent'.
 -- Returns {response of an add, or PARENT, …} | {'KNOWN', id of the root}, added before | {'FULL', number} | {'TAKEN',
 -- number} | {'SHARED', number, entity} | {'REFUSED', number, BullMQ's code}; the number is that of the job that can't
 -- be added
 function MANY.addFlow(from, to)
   local nodes = {}
-  for p = from, to, INTAKE_ARGUMENTS + 1 do nodes[#nodes + 1] = {tonumber(ARGV[p]), {unpack(ARGV, p + 1, p + INTAKE_ARGUMENTS)}} end
-  local root = nodes[1][2]
-  local known, isOther = knownRoot(root[1], root[4], root[9], root[10])
+  for p = from, to, FLOW_JOB_SIZE do
+    nodes[#nodes + 1] = {parentNumber = tonumber(ARGV[p + FLOW_JOB_PARENT_NUMBER]), at = p + FLOW_JOB_ADD}
+  end
+  local root = nodes[1]
+  local rootKey = argOf(root, ADD_DEDUP_KEY)
+  local known, isOther = knownRoot(argOf(root, ADD_B), argOf(root, ADD_KIND), argOf(root, ADD_CUSTOM_ID), rootKey)
   -- guards: flow.MANY.addFlow
   if isOther then return {'TAKEN', 1} end
   if known then return {'KNOWN', known} end
   local refused = obstacle(nodes) or addNodes(nodes)
   if refused then return refused end
-  local answers = {}
+  local responses = {}
   for i, node in ipairs(nodes) do
-    local B, T, I, kind, _, _, _, _, id, _, _, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive = unpack(node[2])
-    local ok, answer = pcall(routeOne, B, T, I, kind, id, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive)
-    answers[i] = ok and answer or {'UNKNOWN', id, problem(answer)}
+    local ok, response = pcall(routeOne, node)
+    responses[i] = ok and response or {'UNKNOWN', argOf(node, ADD_CUSTOM_ID), problem(response)}
   end
-  if root[10] ~= '' then extendFence(root[1], root[8]) end
-  return answers
+  if rootKey ~= '' then extendFence(argOf(root, ADD_B), argOf(root, ADD_OPTS)) end
+  return responses
 end
 
 -- Rest: keys of children. Returns {'OK', …} with, for each child: '1' and its result, '0' and why it failed, or ''

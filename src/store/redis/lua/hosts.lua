@@ -5,24 +5,24 @@
 
 local function hostsKey(T) return sys .. 'hosts:' .. T end
 
--- Rest: (T text)*. Returns for each type its texts, the latest first
-function OPS.announce(forMs, most, ...)
+-- Rest: HOSTED_TYPE*. Returns for each type its texts, the latest first
+function OPS.announce(lifeMs, most, ...)
   local said, out = {...}, {}
-  for k = 1, #said, 2 do
-    local key = hostsKey(said[k])
+  for k = 1, #said, HOSTED_TYPE_SIZE do
+    local key = hostsKey(said[k + HOSTED_TYPE_T])
     -- guards: hosts.OPS.announce
     redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', nowUs))
-    redis.call('ZADD', key, string.format('%.0f', nowUs + forMs * 1000), said[k + 1])
-    redis.call('PEXPIRE', key, forMs)
+    redis.call('ZADD', key, string.format('%.0f', nowUs + lifeMs * 1000), said[k + HOSTED_TYPE_TEXT])
+    redis.call('PEXPIRE', key, lifeMs)
     out[#out + 1] = redis.call('ZREVRANGE', key, 0, most - 1)
   end
   return out
 end
 
--- Rest: (T text)*
+-- Rest: HOSTED_TYPE*
 function OPS.withdraw(...)
   local said = {...}
-  for k = 1, #said, 2 do redis.call('ZREM', hostsKey(said[k]), said[k + 1]) end
+  for k = 1, #said, HOSTED_TYPE_SIZE do redis.call('ZREM', hostsKey(said[k + HOSTED_TYPE_T]), said[k + HOSTED_TYPE_TEXT]) end
   return {'OK'}
 end
 

@@ -19,7 +19,8 @@ end
 -- Returns {route, jobId, …}: LOCAL {reactivated, againInMs, jobs…} | CLAIMED {token, recovered, foreign, againInMs,
 -- jobs…} | UNKNOWN {why, if routing failed} | REMOTE | UNOWNED | DELAYED | REFUSED (jobId is BullMQ's code) | SHARED
 -- (jobId is the entity that has the queue) | FULL
-function OPS.add(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive, envelope)
+function OPS.add(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey, maxPending,
+    epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive, envelope)
   local claim, whose = claimOf(B), sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
   -- guards: intake.OPS.add
@@ -34,16 +35,14 @@ function OPS.add(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey,
   return {'UNKNOWN', id, problem(answer)}
 end
 
--- The number of arguments of an add.
-local INTAKE_ARGUMENTS = 18
-
--- Arguments: add*. Returns {response, response …}, or {'FULL', number of the job that has no room} when nothing was
+-- Arguments: ADD*. Returns {response, response …}, or {'FULL', number of the job that has no room} when nothing was
 -- added.
 function MANY.addAll(from, to)
-  local room, seen, answers, i = {}, {}, {}, 0
-  for p = from, to, INTAKE_ARGUMENTS do
+  local room, seen, responses, i = {}, {}, {}, 0
+  for p = from, to, ADD_SIZE do
     i = i + 1
-    local B, customId, dedupKey, maxPending = ARGV[p], ARGV[p + 8], ARGV[p + 9], ARGV[p + 10]
+    local B, maxPending = ARGV[p + ADD_B], ARGV[p + ADD_MAX_PENDING]
+    local customId, dedupKey = ARGV[p + ADD_CUSTOM_ID], ARGV[p + ADD_DEDUP_KEY]
     local hash = B .. ':' .. customId
     local isKnown = (customId ~= '' and seen[hash]) or (dedupKey ~= '' and seen[dedupKey])
     seen[hash], seen[dedupKey] = true, true
@@ -56,6 +55,6 @@ function MANY.addAll(from, to)
       end
     end
   end
-  for p = from, to, INTAKE_ARGUMENTS do answers[#answers + 1] = attempt(OPS.add, unpack(ARGV, p, p + INTAKE_ARGUMENTS - 1)) end
-  return answers
+  for p = from, to, ADD_SIZE do responses[#responses + 1] = attempt(OPS.add, unpack(ARGV, p, p + ADD_SIZE - 1)) end
+  return responses
 end

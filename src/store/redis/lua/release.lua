@@ -14,7 +14,6 @@ function OPS.giveBack(B, epoch, ...)
   return {'OK'}
 end
 
--- mode: 'idle' | 'hand-over' | 'give-way'
 -- Returns {'OK', '1'} if the claim is given up, {'OK', '0'} if there is work after all, {'STALE'}
 function OPS.release(B, T, I, epoch, mode)
   -- guards: release.OPS.release

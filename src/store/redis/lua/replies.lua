@@ -3,8 +3,8 @@
 -- Neighbours: `reply-mailbox.lua` writes replies, `replies.ts` asks.
 
 -- Sends a reply to a call of a pod. Returns {}
-function OPS.tell(...)
-  post(...)
+function OPS.tell(podId, call, replyKind, text)
+  post(podId, call, replyKind, text)
   return {}
 end
 
@@ -40,12 +40,12 @@ local function stateOfJob(B, id)
   return blockerOf(B) == id and 'blocked' or 'waiting'
 end
 
--- Rest: (B jobId call)*. Returns for each {state, or 'gone' if it has ended, own ('1' | '0'), kind of its reply if that
+-- Rest: ASKED_JOB*. Returns for each {state, or 'gone' if it has ended, own ('1' | '0'), kind of its reply if that
 -- is kept, or '', text, envelope or ''}; kind 'reason': why it failed
 function OPS.find(...)
   local asked, out = {...}, {}
-  for k = 1, #asked, 3 do
-    local B, id, call = asked[k], asked[k + 1], asked[k + 2]
+  for k = 1, #asked, ASKED_JOB_SIZE do
+    local B, id, call = unpack(asked, k, k + ASKED_JOB_SIZE - 1)
     local added, envelope, result, reason = unpack(fieldsOf(B .. ':' .. id, {'timestamp', 'aq', 'returnvalue', 'failedReason'}))
     local state, own, kind, text = added and stateOfJob(B, id) or 'gone', isFor(envelope, call) and '1' or '0', '', ''
     if state == 'completed' then
@@ -59,11 +59,11 @@ function OPS.find(...)
 end
 
 -- Returns {'1'} if the job was removed, {'0'} if it has started, or belongs to another call
-function OPS.cancel(B, T, I, id, call)
-  local starts, envelope = unpack(redis.call('HMGET', B .. ':' .. id, 'ats', 'aq'))
+function OPS.cancel(B, T, I, jobId, call)
+  local starts, envelope = unpack(redis.call('HMGET', B .. ':' .. jobId, 'ats', 'aq'))
   -- guards: replies.OPS.cancel
   if not isFor(envelope, call) or (tonumber(starts or '0') or 1) > 0 then return {'0'} end
-  if removeJob(B, id) ~= 1 then return {'0'} end
+  if removeJob(B, jobId) ~= 1 then return {'0'} end
   if not isLive(claimOf(B)) then inspectNow(B, T, I) end
   return {'1'}
 end

@@ -17,19 +17,19 @@ end
 
 -- The ends that may still count, of ends that are sent again, each after the birth of its job. The response to an
 -- earlier one may have been lost, and another job added under its id since.
-local SENT_AGAIN = SETTLED + 2
 local function stillOpen(B, ends)
   local open = {}
-  for e = 1, #ends, SENT_AGAIN do
+  for e = 1, #ends, SENT_END_SIZE do
+    local first = e + SENT_END_END
     -- guards: resync.stillOpen
-    if not isOther(B, ends[e + 2], ends[e], ends[e + 1]) then
-      for i = e + 2, e + SETTLED + 1 do open[#open + 1] = ends[i] end
+    if not isOther(B, ends[first + END_JOB_ID], ends[e + SENT_END_NTH], ends[e + SENT_END_ADDED_AT]) then
+      for i = first, first + END_SIZE - 1 do open[#open + 1] = ends[i] end
     end
   end
   return open
 end
 
--- Ends a part of what is settled, before the resync that ends the rest. None of these is retried. Rest: (birth end)*.
+-- Ends a part of what is settled, before the resync that ends the rest. None of these is retried. Rest: SENT_END*.
 -- Returns {'OK'}
 function OPS.settle(B, epoch, newEpoch, ...)
   local claim = claimOf(B)
@@ -41,7 +41,7 @@ function OPS.settle(B, epoch, newEpoch, ...)
   return {'OK'}
 end
 
--- Rest: (birth end)*. Returns {'OK', token, 0, 0, againInMs, jobs…}, like a claim | {'STALE'}
+-- Rest: SENT_END*. Returns {'OK', token, 0, 0, againInMs, jobs…}, like a claim | {'STALE'}
 function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
   local claim = claimOf(B)
   if claim[OWNER] == pod and not claim[ENTITY] then

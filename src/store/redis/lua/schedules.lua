@@ -36,31 +36,32 @@ local function dueMs(B, id, what)
 end
 
 -- 'what', 'template' and 'opts' are JSON: what BullMQ keeps of the schedule, the options of its jobs, and those of the
--- first job. 'nextMs' is '0' for an interval.
+-- first job.
 -- Returns {'OK', when it runs next, in ms} | {'REFUSED', BullMQ's code} | {'SHARED', entity} | {'PAST', now}, if the
--- clock that gave nextMs is behind, or a job of that time has started: the next time is after both
-function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
+-- clock that gave nextRun is behind, or a job of that time has started: the next time is after both
+function OPS.schedule(B, T, I, scheduleId, nextRun, what, template, opts, data, envelope)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
   what, opts = cjson.decode(what), cjson.decode(opts)
-  if nextMs ~= '0' then
+  local nextMs = nextRun == 'interval' and BY_INTERVAL or nextRun
+  if nextRun ~= 'interval' then
     -- guards: schedules.OPS.schedule
-    local due = dueMs(B, id, what)
-    if not due and (tonumber(nextMs) <= tonumber(nowMs) or hasStarted(B, 'repeat:' .. id .. ':' .. nextMs)) then
+    local due = dueMs(B, scheduleId, what)
+    if not due and (tonumber(nextMs) <= tonumber(nowMs) or hasStarted(B, 'repeat:' .. scheduleId .. ':' .. nextMs)) then
       return {'PAST', nowMs}
     end
     nextMs = due or nextMs
     opts.prevMillis = tonumber(nextMs)
   end
-  local args = {nextMs, what, id, data, cjson.decode(template), opts, nowMs, B .. ':', ''}
+  local args = {nextMs, what, scheduleId, data, cjson.decode(template), opts, nowMs, B .. ':', ''}
   -- BullMQ's body numbers its jobs along with all others
   if redis.call('EXISTS', B .. ':id') == 0 then restoreIdCounter(B) end
-  local r = sparingStarted(B, id, function() return BULL.addJobScheduler(keysOf.addJobScheduler(B), args) end)
+  local r = sparingStarted(B, scheduleId, function() return BULL.addJobScheduler(keysOf.addJobScheduler(B), args) end)
   if type(r) == 'number' then return {'REFUSED', r} end
-  local next = redis.call('ZSCORE', B .. ':repeat', id)
+  local next = redis.call('ZSCORE', B .. ':repeat', scheduleId)
   if envelope ~= '' then
-    redis.call('HSET', B .. ':repeat:' .. id .. ':' .. next, 'aq', envelope)
-    redis.call('HSET', B .. ':repeat:' .. id, 'aq', envelope)
+    redis.call('HSET', B .. ':repeat:' .. scheduleId .. ':' .. next, 'aq', envelope)
+    redis.call('HSET', B .. ':repeat:' .. scheduleId, 'aq', envelope)
   end
   keepQueueAlive(B, T, I)
   inspectNow(B, T, I)
@@ -68,16 +69,16 @@ function OPS.schedule(B, T, I, id, nextMs, what, template, opts, data, envelope)
 end
 
 -- A job of the schedule that is already due still runs. Returns {'1'} if there was one, {'0'}, {'SHARED', entity}
-function OPS.unschedule(B, T, I, id)
+function OPS.unschedule(B, T, I, scheduleId)
   local whose = sharedWith(B, T, I)
   if whose then return {'SHARED', whose} end
-  if not presentOf(B, id) then return {'0'} end
-  sparingStarted(B, id, function() BULL.removeJobScheduler(keysOf.removeJobScheduler(B), {id, B .. ':'}) end)
+  if not presentOf(B, scheduleId) then return {'0'} end
+  sparingStarted(B, scheduleId, function() BULL.removeJobScheduler(keysOf.removeJobScheduler(B), {scheduleId, B .. ':'}) end)
   inspectNow(B, T, I)
   return {'1'}
 end
 
--- The next to run first. Returns for each {id, next, name, data, every, pattern, tz, runs so far, envelope}
+-- The next to run first. Returns for each {scheduleId, next, name, data, every, pattern, tz, runs so far, envelope}
 local SCHEDULE = {'name', 'data', 'every', 'pattern', 'tz', 'ic'}
 function OPS.schedules(B, from, limit)
   local out = {}

@@ -26,7 +26,7 @@ function OPS.spawned(limit, takeOpts, ...)
     for _ = 1, tonumber(limit) do
       local r = BULL.moveToActive(keysOf.moveToActive(S), {S .. ':', nowMs, takeOpts})
       if type(r[1]) ~= 'table' then break end
-      finishJob(S, r[2], 1000, 'completed', 'null', takeOpts, '', '', '', '0')
+      finishJob(S, r[2], 1000, 'completed', 'null', takeOpts, '', '', '', '', '0')
       -- A job added outside this library is no request.
       if string.sub(r[2], 1, 4) == 'for-' then
         out[#out + 1] = T

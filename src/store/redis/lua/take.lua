@@ -70,11 +70,11 @@ end
 
 -- For the owner of an idle worker, or of one that gathers a batch or runs reads: fetches n jobs. For forMs the owner is
 -- called for more jobs while fewer than upTo are fetched ('': it is not).
-function OPS.take(B, T, I, epoch, opts, n, upTo, forMs)
+function OPS.take(B, T, I, epoch, takeOpts, n, upTo, forMs)
   -- guards: take.OPS.take
   if not owns(B, epoch) then return {'STALE'} end
   local out = {'OK', reactivate(B, T, I)}
   if upTo ~= '' then gather(B, upTo, forMs) end
-  take(B, tonumber(n), opts, out, 3)
+  take(B, tonumber(n), takeOpts, out, 3)
   return out
 end

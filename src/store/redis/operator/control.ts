@@ -16,20 +16,24 @@ import type {
   Unblocking,
 } from '../../../core/ports/operator.js';
 import { shownNumber } from '../bullmq/job-fields.js';
+import type { Argument } from '../connection/batch.js';
 import type { StoreContext } from '../context.js';
 import { readPages, readPayload, readRows, sharedQueue } from '../decode.js';
+import { encode } from '../lua/generated-wire.js';
 
 export class RedisControl implements EntityControl {
   constructor(private readonly context: StoreContext) {}
 
   async pause(entity: EntityRef, isPaused: boolean): Promise<void> {
-    const how = isPaused ? 'paused' : 'resumed';
+    const change = isPaused ? 'paused' : 'resumed';
+    const args = encode.pause({ ...this.context.keySpace.of(entity), change });
     // A resume moves jobs that a pause by an older BullMQ has set aside, page by page.
-    while ((await this.call(entity, 'pause', [how], ([left]) => Number(left))) > 0);
+    while ((await this.call(entity, 'pause', args, ([left]) => Number(left))) > 0);
   }
 
   unblock(entity: EntityRef, how: Unblocking, jobId = ''): Promise<boolean> {
-    return this.call(entity, 'unblock', [how, jobId], ([was, code]) => {
+    const args = encode.unblock({ ...this.context.keySpace.of(entity), how, jobId });
+    return this.call(entity, 'unblock', args, ([was, code]) => {
       if (was === 'REFUSED')
         throw Number(code) === OF_A_SCHEDULE
           ? presentRun(entity)
@@ -44,7 +48,7 @@ export class RedisControl implements EntityControl {
     const { base, type } = this.context.keySpace.of(entity);
     return this.context.channel.call(
       'status',
-      [base, type],
+      encode.status({ base, type }),
       ([waiting, active, delayed, failed, parents, paused, jobId, reason, ...runs]) => ({
         waiting: Number(waiting),
         active: Number(active),
@@ -60,33 +64,35 @@ export class RedisControl implements EntityControl {
 
   async pauseType(type: string, isPaused: boolean): Promise<void> {
     const T = encodeSegment(type);
-    const how = isPaused ? 'paused' : 'resumed';
-    await this.context.channel.call('pauseType', [T, how], () => undefined);
+    const change = isPaused ? 'paused' : 'resumed';
+    await this.context.channel.call('pauseType', encode.pauseType({ type: T, change }), () => undefined);
     for (let cursor: string | undefined = '0'; cursor !== undefined; ) {
-      const page: string[] = await this.context.channel.call('entitiesOf', [T, cursor, PAGE], found =>
-        found.map(String),
-      );
+      const args = encode.entitiesOf({ type: T, cursor, count: PAGE });
+      const page: string[] = await this.context.channel.call('entitiesOf', args, found => found.map(String));
       const [next, ...ids] = page;
-      const told = ids.flatMap(id => [this.context.keySpace.of(parseEntityKey(`${T}:${id}`)).base, id]);
-      if (told.length > 0) await this.context.channel.call('tellOfType', [T, ...told], () => undefined);
+      const queues = ids.map(id => this.context.keySpace.of(parseEntityKey(`${T}:${id}`)));
+      if (ids.length > 0)
+        await this.context.channel.call('tellOfType', encode.tellOfType({ type: T }, queues), () => undefined);
       cursor = next === '0' ? undefined : next;
     }
   }
 
   async drop(entity: EntityRef): Promise<void> {
+    const keys = this.context.keySpace.of(entity);
     const isMore = ([more]: readonly unknown[]) => more === '1';
-    for (let left = await this.call(entity, 'drop', [], isMore); left; )
-      left = await this.call(entity, 'clear', [], isMore);
+    for (let left = await this.call(entity, 'drop', encode.drop(keys), isMore); left; )
+      left = await this.call(entity, 'clear', encode.clear(keys), isMore);
   }
 
   isDropping(entity: EntityRef): Promise<boolean> {
-    return this.call(entity, 'isDropping', [], ([answer]) => answer === '1');
+    const args = encode.isDropping(this.context.keySpace.of(entity));
+    return this.call(entity, 'isDropping', args, ([answer]) => answer === '1');
   }
 
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
     const { base } = this.context.keySpace.of(entity);
     return readPages(from, limit, (from, limit) =>
-      this.context.channel.call('list', [base, state, from, limit], ([isCut, ...rows]) => ({
+      this.context.channel.call('list', encode.list({ base, state, from, limit }), ([isCut, ...rows]) => ({
         isCut: isCut === '1',
         rows: readRows(rows, FIELDS, row => readView(this.context.config.codecs, row)),
       })),
@@ -101,12 +107,11 @@ export class RedisControl implements EntityControl {
   private call<T>(
     entity: EntityRef,
     op: string,
-    more: readonly string[],
+    args: readonly Argument[],
     read: (answer: readonly unknown[]) => T,
   ): Promise<T> {
-    const { base, type, id } = this.context.keySpace.of(entity);
-    return this.context.channel.call(op, [base, type, id, ...more], answer => {
-      if (answer[0] === 'SHARED') throw sharedQueue(base, entity, answer[1]);
+    return this.context.channel.call(op, args, answer => {
+      if (answer[0] === 'SHARED') throw sharedQueue(this.context.keySpace.of(entity).base, entity, answer[1]);
       return read(answer);
     });
   }

@@ -7,6 +7,7 @@ import { stacksIn } from '../bullmq/failure-fields.js';
 import { shownNumber } from '../bullmq/job-fields.js';
 import type { StoreContext } from '../context.js';
 import { readPages, readPayload, readRows, sharedQueue } from '../decode.js';
+import { encode } from '../lua/generated-wire.js';
 
 export class RedisDeadLetters implements DeadLetters {
   constructor(private readonly context: StoreContext) {}
@@ -14,7 +15,7 @@ export class RedisDeadLetters implements DeadLetters {
   list(type: string, from: number, limit: number): Promise<DeadLetter[]> {
     const T = encodeSegment(type);
     return readPages(from, limit, (from, limit) =>
-      this.context.channel.call('letters', [T, from, limit], ([isCut, ...rows]) => ({
+      this.context.channel.call('letters', encode.letters({ type: T, from, limit }), ([isCut, ...rows]) => ({
         isCut: isCut === '1',
         rows: readRows(rows, FIELDS, row => this.read(T, row)),
       })),
@@ -22,16 +23,20 @@ export class RedisDeadLetters implements DeadLetters {
   }
 
   ids(type: string, after: string, limit: number): Promise<readonly string[]> {
-    return this.context.channel.call('letterIds', [encodeSegment(type), after || '0', limit], ids => ids.map(String));
+    const args = encode.letterIds({ type: encodeSegment(type), after: after || '0', limit });
+    return this.context.channel.call('letterIds', args, ids => ids.map(String));
   }
 
   async replay(type: string, letterId: string): Promise<string | undefined> {
     const T = encodeSegment(type);
-    const word = await this.context.channel.call('letterOf', [T, letterId], ([id]) => String(id));
+    const word = await this.context.channel.call('letterOf', encode.letterOf({ type: T, letter: letterId }), ([id]) =>
+      String(id),
+    );
     if (word === '') return undefined;
     const entity = parseEntityKey(`${T}:${word}`);
     const { base } = this.context.keySpace.of(entity);
-    return this.context.channel.call('replay', [base, T, word, letterId], ([answer, detail]) => {
+    const args = encode.replay({ base, type: T, id: word, letter: letterId });
+    return this.context.channel.call('replay', args, ([answer, detail]) => {
       if (answer === 'SHARED') throw sharedQueue(base, entity, detail);
       if (answer === 'REFUSED') {
         throw new StoreRefusedError(`BullMQ refused the job of dead letter ${letterId} of ${type} (code ${detail}).`);
@@ -46,7 +51,8 @@ export class RedisDeadLetters implements DeadLetters {
   }
 
   remove(type: string, letterId: string): Promise<boolean> {
-    return this.context.channel.call('removeLetter', [encodeSegment(type), letterId], ([removed]) => removed === 1);
+    const args = encode.removeLetter({ type: encodeSegment(type), letter: letterId });
+    return this.context.channel.call('removeLetter', args, ([removed]) => removed === 1);
   }
 
   locate(type: string): QueueLocation {

@@ -15,6 +15,7 @@ import { toText } from '../bullmq/encode.js';
 import { shownNumber } from '../bullmq/job-fields.js';
 import type { StoreContext } from '../context.js';
 import { type RedisJob, readPayload, readRows, sharedQueue } from '../decode.js';
+import { encode, type WireEnd } from '../lua/generated-wire.js';
 
 /** What BullMQ writes into a job of a schedule. */
 interface Repeat {
@@ -26,10 +27,6 @@ interface Repeat {
   readonly endDate?: number;
 }
 
-/** BullMQ's own rule: it knows the interval. */
-const BY_INTERVAL = '0';
-const OVER = 'over';
-
 export class RedisSchedules implements Schedules {
   constructor(private readonly context: StoreContext) {}
 
@@ -39,10 +36,11 @@ export class RedisSchedules implements Schedules {
     const template = bull.encodeAdd(job, keys).options;
     const opts = { ...JSON.parse(template), repeat: { every, pattern, tz, count: 1 } };
     const what = { name: job.name, every, pattern, tz };
-    const texts = [toText(what), template, toText(opts), job.data, writeEnvelope(job.envelope)];
+    const { data } = job;
+    const texts = { what: toText(what), template, opts: toText(opts), data, envelope: writeEnvelope(job.envelope) };
     for (let afterMs = clock.wallMs(); ; ) {
-      const next = pattern === undefined ? BY_INTERVAL : firstByPattern({ pattern, tz }, afterMs);
-      const args = [keys.base, keys.type, keys.id, id, next, ...texts];
+      const next = pattern === undefined ? 'interval' : firstByPattern({ pattern, tz }, afterMs);
+      const args = encode.schedule({ ...keys, scheduleId: id, nextRun: next, ...texts });
       const [answer, detail] = await channel.call('schedule', args, answer => answer.map(String));
       if (answer === 'OK') return Number(detail);
       if (answer === 'SHARED') throw sharedQueue(keys.base, job.entity, detail);
@@ -58,33 +56,33 @@ export class RedisSchedules implements Schedules {
 
   list(entity: EntityRef, from: number, limit: number): Promise<ScheduleView[]> {
     const { base } = this.context.keySpace.of(entity);
-    return this.context.channel.call('schedules', [base, from, limit], answer =>
+    return this.context.channel.call('schedules', encode.schedules({ base, from, limit }), answer =>
       readRows(answer, 9, row => readSchedule(this.context.config.codecs, row)),
     );
   }
 
   remove(entity: EntityRef, id: string): Promise<boolean> {
-    const { base, type, id: I } = this.context.keySpace.of(entity);
-    return this.context.channel.call('unschedule', [base, type, I, id], ([was, whose]) => {
-      if (was === 'SHARED') throw sharedQueue(base, entity, whose);
+    const keys = this.context.keySpace.of(entity);
+    return this.context.channel.call('unschedule', encode.unschedule({ ...keys, scheduleId: id }), ([was, whose]) => {
+      if (was === 'SHARED') throw sharedQueue(keys.base, entity, whose);
       return was === '1';
     });
   }
 
-  /** When the schedule of a job that ends runs next, as the script wants it; '' when it is of none. */
-  nextOf({ scheduleId, options }: RedisJob): string {
+  /** When the schedule of a job that ends runs next. */
+  nextOf({ scheduleId, options }: RedisJob): WireEnd['nextRun'] {
     if (scheduleId === undefined) return '';
     const { every, pattern, tz, count = 1, limit, endDate } = ((options as JobOptions)['repeat'] ?? {}) as Repeat;
     const now = this.context.clock.wallMs();
-    if ((limit !== undefined && count >= limit) || (endDate !== undefined && now > endDate)) return OVER;
-    if (every !== undefined) return BY_INTERVAL;
+    if ((limit !== undefined && count >= limit) || (endDate !== undefined && now > endDate)) return 'over';
+    if (every !== undefined) return 'interval';
     const after = Math.max(now, Number((options as JobOptions)['prevMillis'] ?? 0));
     try {
-      return String(firstByPattern({ pattern: String(pattern), tz }, after));
+      return firstByPattern({ pattern: String(pattern), tz }, after);
     } catch (error) {
       // Somebody has written it by hand.
       this.context.log.warn(`Schedule "${scheduleId.slice(0, 300)}" ends: ${messageOf(error).slice(0, 300)}`);
-      return OVER;
+      return 'over';
     }
   }
 }
