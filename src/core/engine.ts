@@ -76,7 +76,7 @@ export class Engine {
       propagation,
       requestRenewal: () => this.heartbeat.request(),
       lost: claim => this.heartbeat.onLost(claim),
-      roomMade: () => this.sources.sweepNow(),
+      capacityFreed: () => this.sources.sweepNow(),
     });
     const { manager } = this;
     this.heartbeat = new Heartbeat({ ...parts, manager });

@@ -212,7 +212,7 @@ export const coreGuards = [
   {
     guard: 'a pod does not come back at once to what it has left',
     cites: 'race 32',
-    at: 'admission.hasLeft',
+    at: 'admission.isDeferred',
     from: 'if (untilMs > this.clock.monotonicMs()) return true;',
     to: '',
     tests: ['unit/core/rolling-deploy'],
@@ -284,7 +284,7 @@ export const coreGuards = [
   {
     guard: 'a sweep for room is not made without pause',
     cites: 'race 16',
-    at: 'claim-sources.LEAST_PAUSE_MS',
+    at: 'claim-sources.MIN_PAUSE_MS',
     from: '= 20;',
     to: '= 0;',
     tests: ['unit/core/pod/capacity'],
@@ -301,7 +301,7 @@ export const coreGuards = [
     guard: 'an add fetches no more than run at once now',
     cites: 'race 7',
     at: 'store-calls.intakeHint',
-    from: 'room',
+    from: 'fetchBelow',
     to: 'handlers',
     tests: ['unit/core/work/concurrency'],
   },

@@ -76,7 +76,7 @@ export const sizeGuards = [
   {
     guard: 'size: reported names are bounded',
     cites: 'I11',
-    at: 'admission.leave',
+    at: 'admission.defer',
     from: ' || this.reported.size >= MAX_REPORTED',
     to: '',
     tests: ['unit/core/model/log-lines'],

@@ -60,7 +60,7 @@ export const timeoutGuards = [
   {
     guard: 'lines about slow runs are bounded',
     cites: 'I11',
-    at: 'slow-runs.look',
+    at: 'slow-runs.report',
     from: 'if (++lines <= MAX_LINES)',
     to: '++lines;\n       ',
     tests: ['unit/core/run/slow-handlers'],

@@ -1,35 +1,38 @@
 /**
- * Which entities this pod would rather not take: those beyond its share while others have less, and those whose next job
- * it has left for pods that know it.
- * Neighbour: `worker-manager.ts` asks here before it creates a worker, and knows how much room there is.
+ * Decides which entities this pod leaves to other pods: new ones beyond its share, and those that it has deferred.
+ *
+ * Owns: the share of this pod for each type, and which entities it has deferred recently.
+ * Neighbours: `worker-manager.ts` asks this file before it creates a worker. `capacity.ts` decides which workers give way, and
+ * `work/release.ts` defers an entity.
  */
 import { type EntityRef, entityKey } from '../model/entity.js';
 import type { TypeLoad } from '../ports/claims.js';
 import type { Clock } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 
-/** So many times the average a pod takes before it sends new ones to others … */
-const HEADROOM = 1.25;
-/** … and so few it takes in any case: it does not matter where they are. */
-const ALWAYS = 8;
-/** For so long a pod does not look at an entity that it has left: every other pod sweeps several times meanwhile. */
-const LEFT_MS = 5000;
+/** The share of a pod, as a multiple of the mean number of entities of the pods. */
+const SHARE_OF_MEAN = 1.25;
+/** Number of entities that a pod takes in any case: for so few, balance does not matter. */
+const MIN_SHARE = 8;
+/** How long a pod does not inspect an entity that it has deferred. Every other pod sweeps several times in that time. */
+const DEFERRED_MS = 5000;
 
-/** So many lacks are remembered, and logged once each. */
+/** Maximum number of missing handlers and codecs that are remembered, and logged once each. */
 const MAX_REPORTED = 256;
 
-/** What is known of the pods of a type: what they said last, and what has come here since. */
+/** The load of the pods of a type at the last renewal, and the changes on this pod since then. */
 interface Share extends TypeLoad {
-  /** How many entities this pod worked then. */
+  /** Number of entities that this pod worked at the last renewal. */
   readonly own: number;
+  /** Number of unowned entities that this pod has left to others since. */
   sentAway: number;
 }
 
 export class Admission {
   private readonly shares = new Map<string, Share>();
-  /** Until when each entity is left to others, the oldest first. */
-  private readonly left = new Map<string, number>();
-  /** What was reported: at most {@link MAX_REPORTED}, since names may come from anybody who writes to the queue. */
+  /** Until when each entity is deferred, by its key, the oldest first. */
+  private readonly deferred = new Map<string, number>();
+  /** The log lines so far. They are bounded, since any program that writes to a queue can invent names. */
   private readonly reported = new Set<string>();
 
   constructor(
@@ -46,38 +49,41 @@ export class Admission {
     if (share) share.sentAway++;
   }
 
-  /** Whether a new entity of the type belongs elsewhere. What others have left or lost is taken all the same (I7). */
+  /** Whether this pod leaves new entities of the type to other pods. It still takes entities that have lost their owner (I7). */
   hasItsShare(type: string, own: number): boolean {
     const share = this.shares.get(type);
     if (!share || share.pods < 2) return false;
     const mean = (share.workers + share.sentAway + own - share.own) / share.pods;
-    return own >= Math.max(ALWAYS, HEADROOM * mean);
+    return own >= Math.max(MIN_SHARE, SHARE_OF_MEAN * mean);
   }
 
   /**
-   * The next job of the entity needs what this pod lacks.
-   * @param remedy what to do about it, as sentences with a space before each.
+   * This pod has deferred the entity, since it lacks the handler or the codec of its next job. The first time, it logs that.
+   * @param missing the handler or the codec, and the job.
+   * @param graceMs `unknownJobGraceMs` of the type.
+   * @param remedy advice, as sentences with a space before each.
    */
-  leave(entity: EntityRef, lack: string, graceMs: number, remedy = ''): void {
+  defer(entity: EntityRef, missing: string, graceMs: number, remedy = ''): void {
     const now = this.clock.monotonicMs();
-    for (const [word, untilMs] of this.left) if (untilMs <= now) this.left.delete(word);
-    this.left.set(entityKey(entity), now + LEFT_MS);
-    const what = `${lack} of entity type "${entity.type}"`;
-    // guards: admission.leave
+    for (const [key, untilMs] of this.deferred) if (untilMs <= now) this.deferred.delete(key);
+    this.deferred.set(entityKey(entity), now + DEFERRED_MS);
+    const what = `${missing} of entity type "${entity.type}"`;
+    // guards: admission.defer
     if (this.reported.has(what) || this.reported.size >= MAX_REPORTED) return;
     this.reported.add(what);
     const isLast = this.reported.size === MAX_REPORTED;
     this.log.warn(
-      `No ${what}; it is left for pods that have one, holds up its entity meanwhile, and fails after ${graceMs} ms (unknownJobGraceMs).${remedy}${isLast ? ' What else this pod lacks is not logged.' : ''}`,
+      `No ${what}. The job waits for a pod that has one, and its entity waits with it. After ${graceMs} ms (unknownJobGraceMs) the job fails.${remedy}${isLast ? ' Further missing handlers and codecs of this pod are not logged.' : ''}`,
     );
   }
 
-  hasLeft(word: string): boolean {
-    const untilMs = this.left.get(word);
+  /** Whether this pod has deferred the entity and must not inspect it yet. @param key the entity's key. */
+  isDeferred(key: string): boolean {
+    const untilMs = this.deferred.get(key);
     if (untilMs === undefined) return false;
-    // guards: admission.hasLeft
+    // guards: admission.isDeferred
     if (untilMs > this.clock.monotonicMs()) return true;
-    this.left.delete(word);
+    this.deferred.delete(key);
     return false;
   }
 }

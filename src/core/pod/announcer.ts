@@ -1,8 +1,10 @@
 /**
- * Says every two leases which types this pod works and with which handlers. When it starts it reads what others say: pods of one
- * `keyPrefix` run each other's jobs, and other handlers of the same type are another application, or another version of this one.
+ * Announces every two leases which types this pod works, and with which handlers. After its start the pod also compares what other pods
+ * announce. Pods with one `keyPrefix` run each other's jobs, so other handlers of the same type mean another application, or another
+ * version of this one.
  *
- * Owns what is said, its bounds, and the warning, once a type. Neighbour: `host-lookup.ts` asks whether any pod works a type.
+ * Owns: the text of an announcement, its bounds, and one warning for each type.
+ * Neighbours: `host-lookup.ts` asks whether any pod works a type.
  */
 import type { HandlerTable } from '../handlers/handler-table.js';
 import { asLine, quoted } from '../model/error-text.js';
@@ -22,26 +24,28 @@ export interface AnnouncerParts {
   readonly testProcess?: string | undefined;
 }
 
+/** Time between two announcements, in leases. */
 const LEASES_BETWEEN = 2;
-/** What was said lasts so long. */
-const LEASES_SAID = 3;
+/** How long an announcement lasts, in leases. */
+const LEASES_ANNOUNCED = 3;
 /**
- * So often a pod that starts compares what others say. Outside of tests it must have heard them each time: the last time is longer
- * after the first than what was said lasts, so they are not the last run of this application, which was killed.
+ * Number of comparisons after the start. Outside of tests, only a pod that announced the same text each time is reported. The time
+ * between the first and the last comparison is longer than an announcement lasts. So a killed earlier run of this application is not
+ * reported.
  */
 const COMPARISONS = 3;
 
-/** Bounds of one text: names in it, and letters of each. */
+/** Bounds of one announcement: the number of names in it, and their lengths. */
 const MAX_NAMES = 20;
 const MAX_NAME_LENGTH = 64;
 const MAX_PROCESS_LENGTH = 128;
 
-/** What a text says. */
-interface Said {
+/** The content of an announcement for one type. */
+interface Announcement {
   readonly handlers: readonly string[];
-  /** How many handlers are not named. */
+  /** Number of handlers that are not named. */
   readonly more: number;
-  /** The test process that says it. */
+  /** The test process that announces, if it is one. */
   readonly process?: string | undefined;
 }
 
@@ -49,10 +53,10 @@ export class Announcer {
   private timer: Timer | undefined;
   private stopped = false;
   private own: readonly HostedType[] = [];
-  /** Types of which others were reported. */
+  /** Types for which the warning was logged. */
   private readonly reported = new Set<string>();
   private comparisons = 0;
-  /** How often what others say was heard, by type and text. */
+  /** How often each announcement was heard, by type and text. */
   private readonly heard = new Map<string, number>();
 
   constructor(private readonly parts: AnnouncerParts) {}
@@ -63,12 +67,12 @@ export class Announcer {
     void this.announce();
   }
 
-  /** This pod works nothing from now on. */
+  /** This pod works no entities from now on. */
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
     this.timer?.cancel();
-    // Living pods of the same version say the same text: it runs out with the last of them. That of a test process is its own.
+    // Live pods of the same version announce the same text, so it must stay until the last one ends. A test process has its own text.
     // guards: announcer.stop
     if (this.parts.testProcess !== undefined) this.parts.store.hosts.withdraw(this.own).catch(() => {});
   }
@@ -76,17 +80,17 @@ export class Announcer {
   private async announce(): Promise<void> {
     const { store, config, clock } = this.parts;
     try {
-      const said = await store.hosts.announce(this.own, config.leaseMs * LEASES_SAID);
-      if (!this.stopped && this.comparisons++ < COMPARISONS) this.compare(said);
+      const announced = await store.hosts.announce(this.own, config.leaseMs * LEASES_ANNOUNCED);
+      if (!this.stopped && this.comparisons++ < COMPARISONS) this.compare(announced);
     } catch {
-      // The store logs that it is away; what this pod works it says again.
+      // The store logs that Redis does not respond. The next announcement repeats this one.
     }
     if (!this.stopped) this.timer = clock.after(config.leaseMs * LEASES_BETWEEN, () => void this.announce());
   }
 
-  private compare(said: readonly (readonly string[])[]): void {
+  private compare(announced: readonly (readonly string[])[]): void {
     for (const [index, [type, own]] of this.own.entries()) {
-      for (const text of said[index] ?? []) {
+      for (const text of announced[index] ?? []) {
         if (text === own) continue;
         const key = `${type} ${text}`;
         const times = (this.heard.get(key) ?? 0) + 1;
@@ -97,41 +101,41 @@ export class Announcer {
     }
   }
 
-  private isStranger({ process }: Said, times: number): boolean {
+  private isStranger({ process }: Announcement, times: number): boolean {
     const { testProcess } = this.parts;
     if (testProcess !== undefined || process !== undefined) return process !== testProcess;
     // guards: announcer.isStranger
     return times === COMPARISONS;
   }
 
-  private report(type: string, { handlers, more, process }: Said): void {
+  private report(type: string, { handlers, more, process }: Announcement): void {
     this.reported.add(type);
     const { testProcess, log } = this.parts;
     const isTest = testProcess !== undefined || process !== undefined;
-    const who =
+    const other =
       process === undefined ? 'Another application, or another version of this one,' : `The test process ${process}`;
     const names = [...handlers, ...(more > 0 ? [`and ${more} more`] : [])].join(', ') || 'none';
     const remedy = isTest
       ? 'Give each test process a keyPrefix of its own, with process.pid in it.'
-      : 'In a rolling deploy nothing is to be done; else give each application a keyPrefix of its own.';
+      : 'In a rolling deploy this is expected. Otherwise give each application a keyPrefix of its own.';
     log.warn(
-      `${who} works entities of type ${quoted(type)} under the same keyPrefix, with the handlers ${names}: each runs jobs that the other enqueues. ${remedy}`,
+      `${other} works entities of type ${quoted(type)} under the same keyPrefix, with the handlers ${names}. So each of the two runs jobs that the other enqueues. ${remedy}`,
     );
   }
 }
 
 function write(names: readonly string[], testProcess: string | undefined): string {
   const sorted = names.map(name => asLine(name, MAX_NAME_LENGTH)).sort();
-  const said: Said = {
+  const announcement: Announcement = {
     handlers: sorted.slice(0, MAX_NAMES),
     more: Math.max(0, sorted.length - MAX_NAMES),
     process: testProcess && asLine(testProcess, MAX_PROCESS_LENGTH),
   };
-  return JSON.stringify(said);
+  return JSON.stringify(announcement);
 }
 
-/** What another pod has written; nothing where it is damaged. */
-function read(text: string): Said | undefined {
+/** The announcement of another pod; undefined if its text is damaged. */
+function read(text: string): Announcement | undefined {
   try {
     const { handlers, more, process } = JSON.parse(text);
     if (!Array.isArray(handlers) || !handlers.every(name => typeof name === 'string')) return undefined;

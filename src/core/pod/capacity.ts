@@ -1,26 +1,28 @@
 /**
- * The room for workers on this pod: which entities wait for it, and which workers give way to them (race 16).
+ * The capacity of this pod: how many entities wait for it, and which workers give way to them (race 16).
  *
- * Owns: how long a busy worker keeps its room, and how long a worker is given to leave it.
- * Neighbours: `worker-manager.ts` has the workers and their maximum number; `claim-sources.ts` sweeps.
+ * Owns: how long a busy worker keeps its place while entities wait, and how long a worker may take to give way.
+ * Neighbours: `worker-manager.ts` has the workers and their maximum number. `claim-sources.ts` sweeps. `admission.ts` decides which
+ * entities this pod leaves to others.
  */
 import type { Clock } from '../ports/clock.js';
 import type { EntityWorker } from '../work/entity-worker.js';
 
-/** How long a busy worker keeps its room while other entities wait. */
+/** How long a busy worker keeps its place while other entities wait. */
 const SLICE_MS = 1000;
-/** How long a worker may take to give way; a handler may run for hours. */
+/** How long a worker may take to give way. After that it stays, since a handler may run for hours. */
 const YIELD_MS = 5000;
+/** Maximum number of waiting entities that a sweep counts. */
 const MAX_WAITING = 100;
 
 export class Capacity {
-  /** Number of entities that the last sweep found and that this pod would claim if it had room … */
+  /** Number of entities that the last sweep found and that this pod would claim if it had capacity. */
   private waiting = 0;
-  /** … and that the sweep under way has found so far. */
+  /** The same number for the sweep that is under way. */
   private found = 0;
-  /** An enqueue has found no room since the last sweep. */
+  /** Whether an enqueue has found no capacity since the last sweep. */
   private isRefusing = false;
-  /** Workers that were asked to give way, and when. */
+  /** Workers that were asked to give way, and when, in ms of the monotonic clock. */
   private readonly yielding = new Map<EntityWorker, number>();
 
   constructor(
@@ -28,17 +30,17 @@ export class Capacity {
     private readonly clock: Clock,
   ) {}
 
-  /** Entities wait for room. */
+  /** Whether entities wait for capacity. */
   get isShort(): boolean {
     return this.waiting > 0;
   }
 
-  /** Room that becomes free is to be offered to entities that wait. */
+  /** Whether a sweep must start as soon as a worker ends. */
   get isWanted(): boolean {
     return this.isShort || this.isRefusing;
   }
 
-  /** An enqueue found no room. */
+  /** An enqueue has found no capacity. */
   onRefused(): void {
     this.isRefusing = true;
     if (this.yielding.size === 0) this.askIdle(1);
@@ -61,7 +63,7 @@ export class Capacity {
     }
   }
 
-  /** The sweep has found an entity that waits for room. */
+  /** The sweep has found an entity that waits for capacity. */
   onFound(): void {
     this.found++;
   }
@@ -70,13 +72,16 @@ export class Capacity {
     return this.found >= MAX_WAITING;
   }
 
-  /** Idle workers give way for the entities that wait, and then busy ones that have had their slice. */
+  /**
+   * Asks workers to give way to the entities that wait: first idle ones, then busy ones that have had their slice.
+   * @param isOpen whether this pod takes entities.
+   */
   sweepEnds(isOpen: boolean): void {
     this.waiting = this.found;
     if (!isOpen || this.waiting === 0) return;
     this.askIdle(this.waiting - this.yielding.size);
     const held = this.candidates(({ phase, heldForMs }) => phase !== 'claiming' && heldForMs >= SLICE_MS);
-    // A worker whose handler runs for long gives way when that ends; the other handlers of its entity would stand still meanwhile.
+    // A worker with a long run can give way only when that run ends. If it runs several handlers, the others would idle until then.
     // guards: capacity.sweepEnds
     const soon = held.filter(({ runsForLong }) => !runsForLong);
     const late = held.filter(({ runsForLong, isReading, type }) => runsForLong && !isReading && type.isOrdered);
@@ -86,7 +91,7 @@ export class Capacity {
     }
   }
 
-  /** Releases idle workers, the longest idle first. */
+  /** Asks idle workers to release their entities, the longest-idle first. */
   private askIdle(count: number): void {
     const idle = this.candidates(({ phase }) => phase === 'idle').sort((one, other) => other.idleForMs - one.idleForMs);
     for (const worker of idle.slice(0, Math.max(0, count))) {
@@ -95,7 +100,7 @@ export class Capacity {
     }
   }
 
-  /** Workers that have not been asked, the oldest first. */
+  /** Workers that were not asked to give way, the oldest first. */
   private candidates(isOne: (worker: EntityWorker) => boolean): EntityWorker[] {
     return [...this.workers.values()].filter(worker => !this.yielding.has(worker) && isOne(worker));
   }

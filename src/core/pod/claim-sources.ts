@@ -1,6 +1,10 @@
 /**
- * What makes this pod look at an entity: wake-ups, and a sweep of what is due. Both may see too much or too little;
- * `WorkerManager.look` decides, and the other source makes good what one has missed (I7).
+ * The two sources from which this pod inspects entities: wake-ups, and a sweep of the inspections that are due. Each may report too much
+ * or too little. The sweep finds what a lost wake-up has missed (I7).
+ *
+ * Owns: the loop that reads wake-ups, and the timing of sweeps.
+ * Neighbours: `worker-manager.ts` decides whether to claim an entity. `discovery.ts` schedules inspections of jobs added outside this
+ * library.
  */
 import type { HandlerTable } from '../handlers/handler-table.js';
 import type { EntityRef } from '../model/entity.js';
@@ -11,7 +15,7 @@ import type { Log } from '../ports/log.js';
 import type { EntityStore } from '../ports/store.js';
 import type { WorkerManager } from './worker-manager.js';
 
-export interface LookParts {
+export interface ClaimSourceParts {
   readonly store: EntityStore;
   readonly config: EngineConfig;
   readonly handlers: HandlerTable;
@@ -20,36 +24,36 @@ export interface LookParts {
   readonly log: Log;
 }
 
-/** Entities in one page of what is due. */
+/** Number of entities in one page of due inspections. */
 const SWEEP_LIMIT = 100;
-/** Part of the sweep interval by which it varies, so that pods don't sweep in step. */
+/** Fraction by which the time between sweeps varies, so that pods don't sweep in step. */
 const JITTER = 0.2;
 const PAUSE_AFTER_FAILURE_MS = 500;
-/** Between two sweeps, and two answers that bring no wake-up. */
-// guards: claim-sources.LEAST_PAUSE_MS
-const LEAST_PAUSE_MS = 20;
+/** Minimum time between two sweeps, and between two reads that bring no wake-up. */
+// guards: claim-sources.MIN_PAUSE_MS
+const MIN_PAUSE_MS = 20;
 
 export class ClaimSources {
   private stopped = false;
   private timer: Timer | undefined;
   private warned = false;
   private sweeping = false;
-  /** The next sweep is not to wait for its time. */
+  /** Whether the next sweep starts as soon as possible. */
   private isHurried = false;
   private sweeps = 0;
 
-  constructor(private readonly parts: LookParts) {}
+  constructor(private readonly parts: ClaimSourceParts) {}
 
   start(): void {
     void this.listen();
     void this.sweep();
   }
 
-  /** There is room again for what waits. Not without a pause: whoever has made it may have failed. */
+  /** Sweeps soon, since this pod has capacity again. A short pause bounds the rate of sweeps if workers end again and again. */
   sweepNow(): void {
     if (this.stopped || this.isHurried) return;
     this.isHurried = true;
-    if (!this.sweeping) this.schedule(LEAST_PAUSE_MS);
+    if (!this.sweeping) this.schedule(MIN_PAUSE_MS);
   }
 
   stop(): void {
@@ -69,11 +73,11 @@ export class ClaimSources {
           if (entity.isRecall) manager.recall(entity);
           else manager.tryClaim(entity);
         }
-        // An answer that brings nothing comes at the end of a wait; one that does not must not be asked for without end.
-        const isIdle = entities.length === 0 && clock.monotonicMs() - askedAtMs < LEAST_PAUSE_MS;
-        if (isIdle && !this.stopped) await this.pause(LEAST_PAUSE_MS);
+        // An empty response normally comes at the end of a blocking wait. If it came at once, a pause prevents a busy loop.
+        const isIdle = entities.length === 0 && clock.monotonicMs() - askedAtMs < MIN_PAUSE_MS;
+        if (isIdle && !this.stopped) await this.pause(MIN_PAUSE_MS);
       } catch {
-        // The store logs that it is away; the sweep finds what was missed.
+        // The store logs that Redis does not respond. The sweep finds the wake-ups that were missed.
         await this.pause(PAUSE_AFTER_FAILURE_MS);
       }
     }
@@ -83,7 +87,10 @@ export class ClaimSources {
     return new Promise(resolve => this.parts.clock.after(ms, resolve));
   }
 
-  /** Page by page, until no more is due: a look takes its entity out of what is due, one that is ours stays there. */
+  /**
+   * Inspects the due entities of a type, page by page. An inspection normally removes its entity from the schedule or moves it. The
+   * entities that stay at the front, such as those that this pod owns, are skipped in the next page.
+   */
   private async sweepType(type: string): Promise<void> {
     const { store, manager } = this.parts;
     const seen = new Set<string>();
@@ -96,8 +103,8 @@ export class ClaimSources {
       from += page.length - fresh.length;
       for (const entity of fresh) {
         if (this.stopped) return;
-        const isDealtWith = manager.hasRoom ? manager.tryClaim(entity) : !(await manager.peek(entity));
-        if (!isDealtWith) from++;
+        const isSettled = manager.hasCapacity ? manager.tryClaim(entity) : !(await manager.peek(entity));
+        if (!isSettled) from++;
       }
     } while (page.length === SWEEP_LIMIT && !manager.hasFoundEnough);
   }
@@ -114,20 +121,23 @@ export class ClaimSources {
     manager.sweepBegins();
     try {
       for (const type of this.inTurn(handlers.hostedTypes())) await this.sweepType(type);
-      manager.makeRoom();
+      manager.sweepEnds();
       this.warned = false;
     } catch (error) {
-      if (!this.warned && !this.stopped) log.warn(`Sweep failed: ${messageOf(error)}`);
+      if (!this.warned && !this.stopped)
+        log.warn(
+          `Searching for entities without an owner failed; retrying with each sweep. Nothing is lost. Reason: ${messageOf(error)}`,
+        );
       this.warned = true;
     }
     this.sweeping = false;
     if (!this.stopped) {
       const jitter = 1 + JITTER * (2 * Math.random() - 1);
-      this.schedule(this.isHurried ? LEAST_PAUSE_MS : config.sweepMs * jitter);
+      this.schedule(this.isHurried ? MIN_PAUSE_MS : config.sweepMs * jitter);
     }
   }
 
-  /** Each type is the first in its turn: the first finds the room that there is. */
+  /** The types in an order that rotates with each sweep: the first type gets the capacity that is left. */
   private inTurn(types: readonly string[]): readonly string[] {
     const first = this.sweeps++ % Math.max(1, types.length);
     return [...types.slice(first), ...types.slice(0, first)];

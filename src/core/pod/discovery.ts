@@ -1,6 +1,9 @@
 /**
- * The search for work that came past this library: Bull Board's retry and promote, a plain `Queue.add` (race 10). What it
- * finds it enters into the books; the sweep does the rest. One pod of all searches in each interval.
+ * The search for jobs added outside this library, such as by Bull Board's retry and promote or a plain `Queue.add` (race 10). It
+ * schedules inspections of their entities. In each interval only one of all pods searches.
+ *
+ * Owns: the timing of the search.
+ * Neighbours: `claim-sources.ts` sweeps the scheduled inspections. The store scans the keys.
  */
 import type { HandlerTable } from '../handlers/handler-table.js';
 import { messageOf } from '../model/errors.js';
@@ -17,7 +20,7 @@ export interface DiscoveryParts {
   readonly log: Log;
 }
 
-/** Between two steps of a search: it must not be felt by what is under way. */
+/** Pause between two steps of a search, so that they do not delay other calls. */
 const PAUSE_MS = 20;
 
 export class Discovery {
@@ -45,10 +48,14 @@ export class Discovery {
     const { store, config, handlers, log } = this.parts;
     try {
       const { next, found } = await store.discover(handlers.hostedTypes(), config.discoveryMs, from);
-      if (found > 0) log.info(`Found ${found} entities with jobs that came past this library; they are worked now.`);
+      if (found > 0)
+        log.info(`Found ${found} entities with jobs that were added outside this library. Pods run those jobs now.`);
       this.continue(next);
     } catch (error) {
-      if (!this.stopped) log.warn(`Searching for work failed: ${messageOf(error)}`);
+      if (!this.stopped)
+        log.warn(
+          `Searching for jobs that were added outside this library failed; the next search starts in ${config.discoveryMs} ms. Reason: ${messageOf(error)}`,
+        );
       this.continue(undefined);
     }
   }

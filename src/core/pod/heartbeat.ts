@@ -1,8 +1,10 @@
 /**
- * The renewal of all claims of this pod: one timer, every third of the lease, on the store's own connection for it.
+ * Renews all claims of this pod, every third of a lease, on a connection of their own. The release of idle entities is part of the same
+ * beat, so that an idle entity has no timer (I8).
  *
- * Owns when to renew and when not to. Neighbours: each worker learns what became of its claim; idle release rides on
- * the same beat, so that an idle entity has no timer (I8).
+ * Owns: when the pod renews, and when it must not.
+ * Neighbours: `worker-manager.ts` has the workers. `run/lease.ts` keeps the lease that a renewal extends. The renewal thread in
+ * `store/redis/renewal` renews while the event loop is blocked.
  */
 
 import type { HandlerTable } from '../handlers/handler-table.js';
@@ -30,9 +32,9 @@ export class Heartbeat {
   private stopped = false;
   private warned = false;
   private isRequested = false;
-  /** Nobody knows whether the last renewal was executed. */
+  /** Whether the outcome of the last renewal is unknown. */
   private isUnsure = false;
-  /** Claims that this pod has lost since the last renewal: the next one shows that it lives, so its jobs did not kill it. */
+  /** Claims lost since the last renewal. The next one tells Redis that this pod lives, so the jobs that it ran have not killed it. */
   private lost: Claim[] = [];
 
   constructor(private readonly parts: HeartbeatParts) {}
@@ -47,15 +49,15 @@ export class Heartbeat {
   }
 
   /**
-   * Renews now, or once more when the beat under way is through: a worker with work finds its lease run out, or this pod
-   * takes no more entities and others should not call it.
+   * Renews now, or again at once if a beat is under way. Called when the lease of a worker with work has expired, and when this pod takes
+   * no more entities, so that other pods stop calling it.
    */
   request(): void {
     if (this.beating) this.isRequested = true;
     else if (!this.stopped) void this.beat();
   }
 
-  /** This pod has learnt that a claim is another's. */
+  /** This pod has lost the claim. */
   onLost(claim: Claim): void {
     this.lost.push(claim);
   }
@@ -69,14 +71,17 @@ export class Heartbeat {
       await this.renew();
       this.warned = false;
     } catch (error) {
-      if (!this.warned && !this.stopped) this.parts.log.warn(`Renewing claims failed: ${messageOf(error)}`);
+      if (!this.warned && !this.stopped)
+        this.parts.log.warn(
+          `Renewal of claims failed; retrying. If no renewal succeeds within ${config.leaseMs} ms, this pod starts no jobs until one does. Reason: ${messageOf(error)}`,
+        );
       this.warned = true;
       this.isUnsure = true;
     }
     this.parts.manager.releaseIdle();
     this.beating = false;
     if (this.stopped) return;
-    // From beat to beat: under load one takes its time.
+    // The interval counts from the beginning of a beat: under load a renewal takes a while.
     const restMs = config.leaseMs / 3 - (clock.monotonicMs() - begunAtMs);
     const afterMs = this.isRequested ? 0 : Math.max(restMs, config.leaseMs / 12);
     this.isRequested = false;
@@ -85,7 +90,7 @@ export class Heartbeat {
 
   private async renew(): Promise<void> {
     const { store, config, handlers, manager, clock } = this.parts;
-    // A pod whose work gets no answers must not keep its claims from others (race 15). One that is only slow does get some (race 29).
+    // A pod whose command connection brings no responses must let its claims lapse (race 15). A pod that is only slow gets some (race 29).
     // guards: heartbeat.renew
     if (store.isSilentFor(config.leaseMs)) return;
     const beats = [...manager.all()].flatMap(worker => {
@@ -116,7 +121,7 @@ export class Heartbeat {
     this.isUnsure = false;
   }
 
-  /** Where this pod was not heard for a lease, others may have taken what rests here: each claim is asked after now (I3). */
+  /** Renews dormant claims, too. If this pod was not heard for a lease, other pods may have taken over dormant entities (I3). */
   private reactivateAll(): void {
     const dormant = [...this.parts.manager.all()].filter(({ isDormant }) => isDormant);
     for (const worker of dormant) worker.reactivate();

@@ -1,8 +1,10 @@
 /**
- * Whether any pod works an entity type: asked when the first job of a type was added by this process, and when a call has
- * waited in vain. Jobs of a type that no pod works wait, and nothing else would say so.
+ * Asks whether any live pod works an entity type: when this process has added its first job of the type, and when a call has timed out.
+ * The jobs of a type that no pod works wait without an error, so this warning is the only sign.
  *
- * Owns what was asked before, and the warning. Neighbours: `announcer.ts` says what this pod works; `enqueuer.ts` tells of jobs.
+ * Owns: which types were asked about, and the warning.
+ * Neighbours: `announcer.ts` announces the types that this pod works. `enqueuer.ts` reports added jobs, and `pending-calls.ts` calls that
+ * timed out.
  */
 
 import type { HandlerTable } from '../handlers/handler-table.js';
@@ -20,7 +22,7 @@ export interface HostLookupParts {
   readonly log: Log;
 }
 
-/** Types of which the first job is asked about; there may be as many as there are tenants. */
+/** Maximum number of types that the lookup asks about. An application may have a type for each tenant. */
 const MAX_ASKED = 1000;
 
 export class HostLookup {
@@ -28,7 +30,7 @@ export class HostLookup {
 
   constructor(private readonly parts: HostLookupParts) {}
 
-  /** A job of the type was added. */
+  /** This process has added a job of the type. */
   onAdded(type: string): void {
     // guards: host-lookup.onAdded
     if (this.asked.has(type) || this.asked.size >= MAX_ASKED) return;
@@ -36,17 +38,17 @@ export class HostLookup {
     if (!this.isOwn(type)) detached(() => void this.check(type));
   }
 
-  /** Whether a live pod works each of the types; those of which Redis does not say are left out. Never rejects. */
+  /** Whether a live pod works each of the types. The map lacks the types that Redis could not be asked about. Never rejects. */
   async of(types: Iterable<string>): Promise<ReadonlyMap<string, boolean>> {
     const all = [...new Set(types)];
     const others = all.filter(type => !this.isOwn(type));
     const known = new Map(all.filter(type => this.isOwn(type)).map(type => [type, true]));
     if (others.length === 0) return known;
     try {
-      const answers = await this.parts.store.hosts.areHosted(others);
-      for (const [index, type] of others.entries()) known.set(type, answers[index] ?? true);
+      const areHosted = await this.parts.store.hosts.areHosted(others);
+      for (const [index, type] of others.entries()) known.set(type, areHosted[index] ?? true);
     } catch {
-      // Redis is away.
+      // Redis did not respond. The store logs that.
     }
     return known;
   }
@@ -62,8 +64,8 @@ export class HostLookup {
     if (isHosted !== false) return;
     const meant = didYouMean(type, this.parts.handlers.hostedTypes());
     this.parts.log.warn(
-      `No live pod has handlers for entity type ${quoted(type)} at this moment; its jobs wait until one has.${meant} ` +
-        'Start the service that works it, add its handlers to the providers of a pod that is not producerOnly, or correct the name. Logged once for each type.',
+      `No live pod has handlers for entity type ${quoted(type)}. Its jobs are stored and wait until a pod has them.${meant} ` +
+        'Start the service with its handlers, add them to the providers of a pod that is not producerOnly, or correct the name of the type. This is logged once for each type.',
     );
   }
 }

@@ -1,6 +1,9 @@
 /**
- * What a call of an operator has begun and left, as its pod died: jobs that were dropped and are not removed yet, entities of a type
- * that was resumed and are not entered again. Any pod goes on, in pages.
+ * Finishes operator calls whose pod died before they were complete: it removes dropped jobs, and schedules the inspections of a resumed
+ * type. Any pod does this, page by page.
+ *
+ * Owns: when a pod asks the store for such work.
+ * Neighbours: `ports/operator.ts` has the calls of the operator. The store keeps what is left of them.
  */
 import type { HandlerTable } from '../handlers/handler-table.js';
 import { messageOf } from '../model/errors.js';
@@ -15,8 +18,9 @@ export interface LeftoverParts {
   readonly log: Log;
 }
 
+/** Time between two searches. */
 const EVERY_MS = 5000;
-/** Between two pages: they must not be felt by what is under way. */
+/** Pause between two pages, so that they do not delay other calls. */
 const PAUSE_MS = 20;
 
 export class Leftovers {
@@ -44,7 +48,10 @@ export class Leftovers {
       const isMore = await store.leftovers(handlers.hostedTypes());
       this.continue(isMore ? PAUSE_MS : EVERY_MS);
     } catch (error) {
-      if (!this.stopped) log.warn(`Going on with what an operator's call had left failed: ${messageOf(error)}`);
+      if (!this.stopped)
+        log.warn(
+          `Removing dropped jobs, or resuming the entities of a type, failed on this pod; retrying in ${EVERY_MS} ms. Nothing is lost. Reason: ${messageOf(error)}`,
+        );
       this.continue(EVERY_MS);
     }
   }

@@ -1,7 +1,9 @@
 /**
- * The legacy scaler: on each tick it reconciles how many workers an entity has with its backlog, from 1 to
- * `maxWorkersPerEntity`. A worker here is `concurrency` handlers at once, under the one claim.
- * Neighbour: `entity-worker.ts` runs as many as it is told.
+ * The legacy scaler. On each tick it adapts the number of workers of an entity to its backlog, from 1 to `maxWorkersPerEntity`. One such
+ * worker is `concurrency` handlers at once; all of them run under the one claim of the entity.
+ *
+ * Owns: the wanted number of workers, and the timer.
+ * Neighbours: `entity-worker.ts` runs as many handlers at once as it is told.
  */
 import { messageOf } from '../model/errors.js';
 import type { EventSink } from '../model/events.js';
@@ -37,7 +39,7 @@ export class Scaler {
     this.timer?.cancel();
   }
 
-  /** Scales now. Rejects when the store does not answer. */
+  /** Scales now. Rejects if the store does not respond. */
   async scale(): Promise<void> {
     const { store, manager, events } = this.parts;
     const workers = [...manager.all()].filter(({ type, phase }) => type.maxWorkers > 1 && phase !== 'lost');
@@ -58,7 +60,10 @@ export class Scaler {
     try {
       await this.scale();
     } catch (error) {
-      if (!this.stopped) this.parts.log.warn(`Scaling failed: ${messageOf(error)}`);
+      if (!this.stopped)
+        this.parts.log.warn(
+          `Scaling the workers of entities failed; they keep their numbers until the next tick in ${this.everyMs} ms. Reason: ${messageOf(error)}`,
+        );
     }
     this.start();
   }

@@ -1,7 +1,8 @@
 /**
- * Tells of handlers that run for long, in the log and as events: nothing else does of one that never settles.
+ * Reports slow runs, in the log and as events. Nothing else would report a handler that never settles.
  *
- * Owns the one timer of the pod for it; a job costs none. Neighbours: `runs.ts` says which are to be told of, `lifecycle-events.ts` makes events.
+ * Owns: one timer for all jobs of the pod, and the log lines.
+ * Neighbours: `runs.ts` decides which runs are slow. `lifecycle-events.ts` emits the events.
  */
 import { entityKey } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
@@ -20,9 +21,9 @@ export interface SlowRunsParts {
   readonly events?: EventSink;
 }
 
-/** How often is looked. */
-const LOOK_MS = 1000;
-/** Lines of one look; what hangs may hang in thousands of entities at once. */
+/** Time between two reports. */
+const REPORT_MS = 1000;
+/** Maximum number of log lines of one report: thousands of handlers may hang for the same reason. */
 const MAX_LINES = 20;
 
 export class SlowRuns {
@@ -31,8 +32,8 @@ export class SlowRuns {
   constructor(private readonly parts: SlowRunsParts) {}
 
   start(): void {
-    this.timer = this.parts.clock.after(LOOK_MS, () => {
-      this.look();
+    this.timer = this.parts.clock.after(REPORT_MS, () => {
+      this.report();
       this.start();
     });
   }
@@ -41,20 +42,20 @@ export class SlowRuns {
     this.timer?.cancel();
   }
 
-  private look(): void {
+  private report(): void {
     const { manager, log } = this.parts;
     let lines = 0;
     for (const worker of manager.all()) {
       for (const run of worker.slowRuns()) {
-        this.tell(worker, run);
-        // guards: slow-runs.look
+        this.emit(worker, run);
+        // guards: slow-runs.report
         if (++lines <= MAX_LINES) log.warn(this.lineOf(worker, run));
       }
     }
-    if (lines > MAX_LINES) log.warn(`${lines - MAX_LINES} more handlers run for long; each is an event job.slow.`);
+    if (lines > MAX_LINES) log.warn(`${lines - MAX_LINES} more runs are slow. The events job.slow name all of them.`);
   }
 
-  private tell({ claim }: EntityWorker, run: Run): void {
+  private emit({ claim }: EntityWorker, run: Run): void {
     if (!claim) return;
     for (const job of run.jobs) emitSlowJob(this.parts.events ?? NO_EVENTS, claim, job, this.durationOf(run));
   }
@@ -66,9 +67,10 @@ export class SlowRuns {
       run.jobs.length === 1
         ? jobWord(first, entity)
         : `A batch of ${run.jobs.length} jobs ${quoted(first.name)} of ${entityKey(entity)}`;
-    const waits = type.isOrdered ? '; its entity waits' : '';
-    const advice = type.handlerTimeoutMs > 0 ? '' : ' It may never settle: see handlerTimeoutMs.';
-    return `${what} runs for ${Math.round(this.durationOf(run) / 1000)} s${waits}.${advice}`;
+    const waits = type.isOrdered ? ', and the next jobs of its entity wait' : '';
+    const advice =
+      type.handlerTimeoutMs > 0 ? '' : ' A handler that never settles runs forever: set handlerTimeoutMs to bound it.';
+    return `${what} has been running for ${Math.round(this.durationOf(run) / 1000)} s${waits}.${advice}`;
   }
 
   private durationOf({ startedAtMs }: Run): number {

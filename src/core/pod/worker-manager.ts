@@ -1,9 +1,9 @@
 /**
- * Which entities this pod works: the workers by entity, and through them the hot cache that an enqueue asks.
+ * The workers of this pod, by entity. Every decision to work an entity passes through this file.
  *
- * Owns: the life of workers, epochs, idle release and the drain at shutdown.
- * Neighbours: `entity-worker.ts` works one entity; `admission.ts` says which entities this pod leaves to others, `capacity.ts` which
- * workers give way to others; `enqueuer.ts`, `claim-sources.ts` and `heartbeat.ts` ask here.
+ * Owns: the creation and removal of workers, epochs, the release of idle entities, and the drain at shutdown.
+ * Neighbours: `entity-worker.ts` works one entity. `admission.ts` decides which entities this pod leaves to others, and `capacity.ts`
+ * which workers give way. `enqueuer.ts`, `claim-sources.ts` and `heartbeat.ts` call this file.
  */
 
 import type { HandlerTable } from '../handlers/handler-table.js';
@@ -31,8 +31,8 @@ export interface ManagerParts {
   readonly propagation?: Propagation;
   requestRenewal(): void;
   lost(claim: Claim): void;
-  /** A worker has ended, and there are entities that wait for room. */
-  roomMade(): void;
+  /** A worker has ended while entities wait for capacity. */
+  capacityFreed(): void;
 }
 
 export class WorkerManager {
@@ -41,7 +41,7 @@ export class WorkerManager {
   private readonly admission: Admission;
   private epoch = 0;
   private readonly capacity: Capacity;
-  /** Entities are claimed only while it is open. */
+  /** The pod claims entities only while it is open. */
   private state: 'not yet open' | 'open' | 'draining' = 'not yet open';
 
   constructor(private readonly parts: ManagerParts) {
@@ -67,14 +67,14 @@ export class WorkerManager {
       lost: claim => parts.lost(claim),
       deferred: ({ entity, type }, job) => {
         const { execution } = this.context;
-        const lack = missingCapability(execution, entity, job) ?? '';
-        this.admission.leave(entity, lack, type.unknownJobGraceMs, remedyFor(execution, entity, job));
+        const missing = missingCapability(execution, entity, job) ?? '';
+        this.admission.defer(entity, missing, type.unknownJobGraceMs, remedyFor(execution, entity, job));
       },
       ended: worker => this.remove(worker),
     };
   }
 
-  /** From now on this pod works entities. */
+  /** Lets this pod work entities from now on. */
   open(): void {
     this.state = 'open';
   }
@@ -83,18 +83,18 @@ export class WorkerManager {
     return this.workers.size;
   }
 
-  /** Whether others may call this pod: what waits here already comes first. */
+  /** Whether other pods may call this pod for an entity. Entities that already wait for its capacity come first. */
   get takesMore(): boolean {
-    return this.hasRoom && !this.capacity.isShort;
+    return this.hasCapacity && !this.capacity.isShort;
   }
 
-  get hasRoom(): boolean {
+  get hasCapacity(): boolean {
     return this.state === 'open' && this.workers.size < this.parts.config.maxWorkersPerPod;
   }
 
   /**
-   * The worker that an enqueue of this pod goes through: the present one, or a new one that may claim the entity. None if other
-   * entities wait for the room that it would take, even if only to learn that another pod owns the entity.
+   * The worker through which this pod enqueues a job: the present one, or a new one that may claim the entity. Undefined if other
+   * entities wait for capacity, or if the pod has its share. Even a worker that only learns of another owner would take a place.
    */
   forEnqueue(entity: EntityRef): EntityWorker | undefined {
     const key = entityKey(entity);
@@ -106,7 +106,7 @@ export class WorkerManager {
   }
 
   /**
-   * The one decision about an entity: if this pod owns it, wake its worker; if not, ask the store, and claim it if it is unowned.
+   * Inspects an entity. If this pod has a worker for it, the worker is woken. If not, a new worker asks the store to claim the entity.
    * @returns whether the store was asked.
    */
   tryClaim(entity: EntityRef): boolean {
@@ -121,7 +121,7 @@ export class WorkerManager {
     return worker !== undefined;
   }
 
-  /** An operator changed its queue: the worker, if there is one here, fetches again. */
+  /** An operator has changed the queue of the entity. Its worker, if this pod has one, gives back jobs and fetches again. */
   recall(entity: EntityRef): void {
     this.workers.get(entityKey(entity))?.recall();
   }
@@ -130,10 +130,10 @@ export class WorkerManager {
     this.admission.onLoad(type, load, this.workers.size);
   }
 
-  /** A job of an entity that nobody owned was added, and left to others: to this pod too, once it has room. */
+  /** This pod has added a job of an unowned entity without claiming it. It may claim the entity later, once it has capacity. */
   onSentAway(type: string): void {
     this.admission.onSentAway(type);
-    if (this.state !== 'open' || this.hasRoom || !this.parts.handlers.hosts(type)) return;
+    if (this.state !== 'open' || this.hasCapacity || !this.parts.handlers.hosts(type)) return;
     this.capacity.onRefused();
   }
 
@@ -143,25 +143,25 @@ export class WorkerManager {
     this.capacity.sweepBegins();
   }
 
-  /** Whether this pod would claim the entity if it had room: asks the store, which claims nothing. */
+  /** Asks the store, without a claim, whether this pod could claim the entity if it had capacity. */
   async peek(entity: EntityRef): Promise<boolean> {
     const key = entityKey(entity);
     const present = this.workers.get(key);
     // guards: worker-manager.peek
     present?.wake();
-    if (present || this.admission.hasLeft(key)) return false;
+    if (present || this.admission.isDeferred(key)) return false;
     const isWaiting = (await this.parts.store.peek(entity)) === 'waiting';
     if (isWaiting) this.capacity.onFound();
     return isWaiting;
   }
 
-  /** Whether a sweep has found as many waiting entities as there can be room for soon. */
+  /** Whether the sweep has found as many waiting entities as this pod can work soon. */
   get hasFoundEnough(): boolean {
     return this.capacity.hasFoundEnough;
   }
 
-  /** After a sweep: workers give way for the entities that wait. */
-  makeRoom(): void {
+  /** The sweep has ended: workers give way to the entities that wait. */
+  sweepEnds(): void {
     this.capacity.sweepEnds(this.state === 'open');
   }
 
@@ -178,8 +178,9 @@ export class WorkerManager {
   }
 
   /**
-   * Claims nothing more, and hands every entity over as its running job ends.
-   * @returns the workers whose handler had not ended in time; their claims live until they do, or the process ends.
+   * Claims nothing more, and hands over each entity when its running jobs end.
+   * @param timeoutMs how long to wait for the running jobs.
+   * @returns the workers whose handlers have not ended in time. Their claims live until they end, or the process does (race 12).
    */
   async drain(timeoutMs: number): Promise<EntityWorker[]> {
     this.state = 'draining';
@@ -196,9 +197,9 @@ export class WorkerManager {
   }
 
   private create(entity: EntityRef, key: string): EntityWorker | undefined {
-    if (this.state !== 'open' || !this.parts.handlers.hosts(entity.type) || this.admission.hasLeft(key))
+    if (this.state !== 'open' || !this.parts.handlers.hosts(entity.type) || this.admission.isDeferred(key))
       return undefined;
-    if (!this.hasRoom) return undefined;
+    if (!this.hasCapacity) return undefined;
     const worker = new EntityWorker(entity, this.parts.config.entityType(entity.type), this.context);
     this.workers.set(key, worker);
     return worker;
@@ -209,6 +210,6 @@ export class WorkerManager {
     if (this.workers.get(key) !== worker) return;
     this.workers.delete(key);
     this.capacity.onEnded(worker);
-    if (this.state === 'open' && this.capacity.isWanted) this.parts.roomMade();
+    if (this.state === 'open' && this.capacity.isWanted) this.parts.capacityFreed();
   }
 }

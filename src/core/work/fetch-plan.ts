@@ -107,7 +107,7 @@ export class FetchPlan {
    * Number of fetched jobs below which an add of this pod also fetches a job. It counts the running jobs, plus one for each free handler,
    * or plus the jobs that a batch waits for.
    */
-  get room(): number {
+  get fetchBelow(): number {
     const { runs } = this.queue;
     if (this.isReadBlocked) return runs.jobCount;
     return runs.jobCount + (this.collector?.waitsFor || this.limit - runs.count);

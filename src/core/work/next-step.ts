@@ -152,7 +152,7 @@ export class NextStep {
     // A pending fetch may bring the jobs that the batch needs.
     if (responses.fetches > 0) return 0;
     const { forMs } = step;
-    calls.take(step.fetch, forMs > 0 ? { upTo: jobs.plan.room, forMs } : undefined);
+    calls.take(step.fetch, forMs > 0 ? { upTo: jobs.plan.fetchBelow, forMs } : undefined);
     return 0;
   }
 

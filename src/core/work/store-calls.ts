@@ -60,7 +60,7 @@ export class StoreCalls {
     if (state.phase === 'lost' || state.phase === 'ended') return 'route-only';
     // However the pending release ends, a job that is enqueued after it may claim again (race 4).
     if (state.phase === 'releasing') this.beginClaiming();
-    return { epoch: state.epoch, mayClaim: state.claim === undefined, atOnce: state.jobs.plan.room };
+    return { epoch: state.epoch, mayClaim: state.claim === undefined, atOnce: state.jobs.plan.fetchBelow };
   }
 
   /** Claims the entity if it has work and no owner. */

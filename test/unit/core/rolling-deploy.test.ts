@@ -23,7 +23,7 @@ describe('a rolling deploy', () => {
     expect(cluster.starts).toEqual(['old:1:0', 'new:1:1', 'new:1:2']);
     expect(old.log.lines.join()).toContain('No handler on this pod for job "refund" of entity type "account"');
     expect(old.log.lines.join()).toContain(
-      'holds up its entity meanwhile, and fails after 600000 ms (unknownJobGraceMs).',
+      'its entity waits with it. After 600000 ms (unknownJobGraceMs) the job fails.',
     );
     expect(old.log.lines.join()).toContain(
       'Add a handler of that name to the providers, or correct the name where the job is enqueued.',
@@ -67,7 +67,7 @@ describe('a rolling deploy', () => {
     );
     await old.addNamed('widthdraw', '1', 1);
     await cluster.clock.advance(10_000);
-    expect(old.log.lines.join()).toContain('(unknownJobGraceMs). Did you mean "withdraw"? Add');
+    expect(old.log.lines.join()).toContain('(unknownJobGraceMs) the job fails. Did you mean "withdraw"? Add');
     expect(entity()?.failed[0]?.outcome?.value).toContain('of entity type "account". Did you mean "withdraw"? Add');
   });
 

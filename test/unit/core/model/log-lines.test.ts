@@ -28,10 +28,10 @@ test('each message is one bounded line', () => {
 test('names that this pod does not know are quoted, and reported 256 times at most', () => {
   const log = new RecordingLog();
   const admission = new Admission(new ManualClock(), log);
-  for (let n = 0; n < 1000; n++) admission.leave({ type: 'account', id: `${n}` }, `handler for job ${n}`, 5);
+  for (let n = 0; n < 1000; n++) admission.defer({ type: 'account', id: `${n}` }, `handler for job ${n}`, 5);
   expect(log.lines).toHaveLength(256);
   expect(log.lines.at(-2)).not.toContain('not logged');
-  expect(log.lines.at(-1)).toContain('What else this pod lacks is not logged.');
+  expect(log.lines.at(-1)).toContain('Further missing handlers and codecs of this pod are not logged.');
 });
 
 test('the name of a job added by another library is short and escaped in log lines', async () => {

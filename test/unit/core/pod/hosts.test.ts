@@ -20,7 +20,7 @@ describe('a type that no live pod works', () => {
 
   const producer = () => cluster.pod('producer', { producerOnly: true });
   const warning = expect.stringMatching(
-    /^warn No live pod has handlers for entity type "account" at this moment; its jobs wait until one has\. Start/,
+    /^warn No live pod has handlers for entity type "account"\. Its jobs are stored and wait until a pod has them\. Start/,
   );
 
   test('causes a warning with the first job that this process enqueues for it, and no further one', async () => {
@@ -78,7 +78,7 @@ describe('a type that no live pod works', () => {
     const pod = await cluster.pod('pod');
     await pod.engine.enqueue({ entityType: 'acount', entityId: '1', name: 'withdraw', data: {} });
     await settle();
-    expect(pod.log.lines).toEqual([expect.stringMatching(/type "acount" .* Did you mean "account"\? Start/)]);
+    expect(pod.log.lines).toEqual([expect.stringMatching(/type "acount"\. .* Did you mean "account"\? Start/)]);
   });
 
   test('is checked again with the next job if Redis did not answer', async () => {
@@ -175,7 +175,7 @@ describe('pods of other applications under the same prefix', () => {
     await wait();
     expect(fresh.log.lines).toEqual([
       expect.stringMatching(
-        /^warn Another application, or another version of this one, works entities of type "account" under the same keyPrefix, with the handlers audit, withdraw: .*keyPrefix of its own\.$/,
+        /^warn Another application, or another version of this one, works entities of type "account" under the same keyPrefix, with the handlers audit, withdraw\. .*keyPrefix of its own\.$/,
       ),
     ]);
     expect(old.log.lines).toEqual([]);
