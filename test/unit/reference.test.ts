@@ -1,6 +1,6 @@
 /**
- * The reference pages (`docs/api.md`, `docs/configuration.md`, `docs/errors.md`) compared with the code: an export, an option or an error
- * that is missing in a page or in the code fails here. So does a type, a default or a code that differs.
+ * The reference pages (`docs/api.md`, `docs/configuration.md`, `docs/errors.md`, the events of `docs/operating.md`) compared with the
+ * code: an export, an option, an error or an event that is missing in a page or in the code fails here. So does a type, a default or a code that differs.
  */
 import { readFileSync } from 'node:fs';
 import { BELOW_MODULE, ENGINE_KEYS } from '../../src/core/options/checks.js';
@@ -173,6 +173,16 @@ describe('docs/configuration.md', () => {
     const read = [...list.matchAll(/'(\w+)'/g)].map(([, name = '']) => name);
     expect(read.length).toBeGreaterThan(0);
     expect(sorted(namesIn(rowsOf(page, 'Environment variables')))).toEqual(sorted(read));
+  });
+});
+
+describe('docs/operating.md', () => {
+  test('lists every lifecycle event, once each, and nothing else', () => {
+    const source = readFileSync('src/core/model/events.ts', 'utf8');
+    const emitted = [...source.matchAll(/readonly type: '([\w.]+)'/g)].map(([, type = '']) => type);
+    expect(emitted.length).toBeGreaterThan(10);
+    const told = rowsOf('docs/operating.md', 'Events').slice(2);
+    expect(sorted(told.map(([type]) => plain(type)))).toEqual(sorted(emitted));
   });
 });
 
