@@ -284,9 +284,9 @@ export const claimGuards = [
   {
     guard: 'no wait for wake-ups is without end',
     cites: 'race 14',
-    at: 'wake-ups.WAKE_UP_WAIT_SECONDS',
-    from: '= 5;',
-    to: '= 0;',
+    at: 'protocol-constants.WAKE_UP_WAIT_SECONDS',
+    from: 'WAKE_UP_WAIT_SECONDS = 5;',
+    to: 'WAKE_UP_WAIT_SECONDS = 0;',
     tests: ['integration/races-claims'],
   },
   {

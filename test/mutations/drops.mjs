@@ -12,8 +12,8 @@ export const dropGuards = [
   {
     guard: 'dropped: so does one in memory',
     cites: 'I5',
-    at: 'server.grant',
-    from: "if (entity.owner?.recall === 'drop') this.drop(entity, entity.active);\n    const",
+    at: 'grants.grant',
+    from: "if (entity.owner?.recall === 'drop') this.removal.drop(entity, entity.active);\n    const",
     to: 'const',
     tests: ['contract/memory'],
   },
@@ -210,7 +210,7 @@ export const boundedGuards = [
   {
     guard: 'dropped: nor is one in memory',
     cites: 'I5',
-    at: 'intake.knownId',
+    at: 'new-jobs.knownId',
     from: '!== undefined',
     to: "=== ''",
     tests: ['contract/memory'],

@@ -92,8 +92,8 @@ export const lostHashGuards = [
   {
     guard: 'in memory only a look gives up a claim that has lapsed',
     cites: 'I3',
-    at: 'server.lookNow',
-    from: 'if (entity.owner) this.lowerDue(entity, this.now());\n      else this',
+    at: 'inspections.inspectNow',
+    from: 'if (entity.owner) this.lowerDue(entity, now);\n      else this',
     to: 'this',
     tests: ['contract/edges'],
   },
@@ -148,7 +148,7 @@ export const lostHashGuards = [
   {
     guard: 'in memory a job for later makes way for one that replaces it',
     cites: 'I10',
-    at: 'intake.takeIn',
+    at: 'new-jobs.takeIn',
     from: ' && !this.replaces(job, entity, known)',
     to: '',
     tests: ['contract/edges'],

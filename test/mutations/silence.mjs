@@ -76,15 +76,15 @@ export const silenceGuards = [
   {
     guard: 'memory: no claim lapses for a lease after a silence of all pods',
     cites: 'I1 I5 race 2',
-    at: 'server.liveUntil',
-    from: 'graceUntilMs > this.now() ? graceUntilMs : undefined',
+    at: 'leases.liveUntil',
+    from: 'graceUntilMs > now ? graceUntilMs : undefined',
     to: 'undefined',
     tests: ['contract/memory'],
   },
   {
     guard: 'memory: a pod that is heard was not killed',
     cites: 'I5 race 7',
-    at: 'server.clearSuspicion',
+    at: 'grants.clearSuspicion',
     from: 'suspect?.pods.includes(podId)',
     to: 'suspect || podId',
     tests: ['contract/memory'],

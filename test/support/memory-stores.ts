@@ -1,7 +1,9 @@
 /** Several pods' stores on one memory server, with a hand on its clock, without engines: for tests of the protocol itself. */
+
 import { randomBytes } from 'node:crypto';
 import { entityKey } from '../../src/core/model/entity.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
+import { promote } from '../../src/store/memory/queue.js';
 import { MemoryServer } from '../../src/store/memory/server.js';
 import type { Cluster } from '../contract/store-contract.js';
 import { ManualClock } from './clock.js';
@@ -30,7 +32,7 @@ export async function createMemoryStores(leaseMs = 3000, clock = new ManualClock
       clock.stall(60_001);
       // time passes for jobs only: it is no silence of all pods
       if (server.heard) server.heard = { ...server.heard, untilMs: server.heard.untilMs + 60_001 };
-      server.promote(server.entity(entity));
+      promote(server.entity(entity), server.now());
     },
     async pause(entity, paused) {
       server.entity(entity).paused = paused;

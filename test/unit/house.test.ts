@@ -79,7 +79,7 @@ test("timers and clocks come from one file, so that an application's tests canno
 /** BullMQ's rule for patterns, which both stores follow. */
 const PATTERNS = 'store/schedule-times.ts';
 /** Used by both stores. */
-const SHARED = [PATTERNS, 'store/assembled-store.ts'];
+const SHARED = [PATTERNS, 'store/assembled-store.ts', 'store/protocol-constants.ts'];
 
 test('a store imports the core and itself, and only the Redis store knows BullMQ', () => {
   for (const store of ['store/redis/', 'store/memory/']) {

@@ -1,4 +1,5 @@
 /** Errors that a job ends with, or that its handler is given. Neighbour: `errors.ts` has the base. */
+import type { Claim } from './claim.js';
 import { codeOf, isArray, lengthOf, readProperty } from './error-text.js';
 import { AtomicQueuesError, type Caused } from './errors.js';
 import { messageOf } from './failure-text.js';
@@ -15,6 +16,13 @@ export class StaleClaimError extends AtomicQueuesError {
   constructor(message: string) {
     super('STALE_CLAIM', message);
   }
+}
+
+/** The refusal of a step that a stale claim guards. */
+export function noLongerOwned({ entity, token }: Claim): StaleClaimError {
+  return new StaleClaimError(
+    `This pod no longer owns ${entity.type} ${JSON.stringify(entity.id)} (token ${token}); nothing was changed.`,
+  );
 }
 
 /** A job stalled (its pod died while it ran alone) more often than `maxStalledCount`, or its data is gone. */

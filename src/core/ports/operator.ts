@@ -1,31 +1,31 @@
 /**
- * What a person does to entities and their jobs, and what he sees of them. Each is one atomic step of the store.
- * Neighbour: `store.ts`, what pods do.
+ * What the operator does to entities and their jobs, and sees of them. Each is one atomic step of the store.
+ * Neighbour: `store.ts` is what pods do.
  */
 import type { EntityRef } from '../model/entity.js';
 import type { NewJob } from '../model/job.js';
 import type { Schedule } from '../model/schedule.js';
 
-/** What becomes of a job that blocks its entity: all its tries anew, to the failed ones, or removed. */
+/** What becomes of a job that blocks its entity: it gets all its attempts again, joins the failed jobs, or is removed. */
 export type Unblocking = 'retry' | 'skip' | 'drop';
 
-/** What there is of one entity. */
+/** The state of one entity. */
 export interface EntityStatus {
-  /** Jobs that wait for their turn. */
+  /** Number of jobs that wait for their turn. */
   readonly waiting: number;
-  /** Jobs that run, or are fetched ahead by the pod that works the entity. */
+  /** Number of jobs that run, or are prefetched by the owner. */
   readonly active: number;
-  /** Jobs for later. */
+  /** Number of delayed jobs. */
   readonly delayed: number;
-  /** Failed jobs that are kept. */
+  /** Number of failed jobs that are kept. */
   readonly failed: number;
-  /** Parents in flows whose children have not all ended. */
+  /** Number of parents in flows whose children have not all ended. */
   readonly waitingForChildren: number;
-  /** By itself, or with its type. */
+  /** Whether the entity or its type is paused. */
   readonly isPaused: boolean;
-  /** The job that has used up its tries, and for which all others wait (`onExhausted: 'block'`). */
+  /** The job that has used up its attempts, and for which all others wait (`onExhausted: 'block'`). */
   readonly blockedBy?: { readonly jobId: string; readonly reason: string };
-  /** Jobs that have run for a second or longer, the first that began and 16 at most; a second old. Absent when there are none. */
+  /** Jobs that have run for a second or longer: at most 16, those that started first, as of a second ago. Absent if there are none. */
   readonly running?: readonly RunningJob[];
 }
 
@@ -38,22 +38,22 @@ export interface RunningJob {
 }
 
 /**
- * Where jobs of an entity may be; `waiting` has all that wait for their turn, the next one first, `waiting-children` parents in
- * flows, the oldest first.
+ * A state of jobs. `waiting`: all that wait for their turn, the next one first. `waiting-children`: parents in flows, the oldest
+ * first.
  */
 export type JobState = 'waiting' | 'active' | 'delayed' | 'failed' | 'completed' | 'waiting-children';
 
-/** A job as a person sees it. */
+/** A job as the operator sees it. */
 export interface JobView {
   readonly jobId: string;
   readonly name: string;
-  /** As it was given; what this pod has no codec for, as it is stored. */
+  /** As it was enqueued; as it is stored if this pod does not have its codec. */
   readonly data: unknown;
   /** When it was enqueued, in ms since 1970. */
   readonly enqueuedAtMs: number;
-  /** How many tries have failed. */
+  /** How many attempts have failed. */
   readonly attemptsMade: number;
-  /** Why the last one failed. */
+  /** Why the last attempt failed. */
   readonly failedReason?: string;
 }
 
@@ -63,83 +63,84 @@ export interface QueueLocation {
   readonly prefix: string;
 }
 
-/** What a person does to one entity, wherever it is worked. Each begins with one atomic step of the store. */
+/** What the operator does to one entity, on whichever pod it is worked. Each call begins with one atomic step of the store. */
 export interface EntityControl {
-  /** Pauses or resumes. With a pause the owner is recalled: it gives back what it has fetched and not started. */
+  /** Pauses or resumes. A pause recalls the owner: it gives back the jobs that it has fetched and not started. */
   pause(entity: EntityRef, isPaused: boolean): Promise<void>;
-  /** As {@link pause}, all entities of a type, also those that come later; beside it each may be paused by itself. */
+  /** As {@link pause}, for all entities of a type, later ones included. Each entity may also be paused on its own. */
   pauseType(type: string, isPaused: boolean): Promise<void>;
   /**
    * Decides about the job that blocks the entity.
-   * @param jobId only about this one; without it, about whichever it is.
-   * @returns whether it was one.
+   * @param jobId decides only about this job; without it, about the one that blocks.
+   * @returns whether such a job blocked.
    */
   unblock(entity: EntityRef, how: Unblocking, jobId?: string): Promise<boolean>;
   status(entity: EntityRef): Promise<EntityStatus>;
   /**
-   * Removes all that waits, also for later or for children; to the parent of what it removes that has failed. All leaves the queue in
-   * one step, which recalls the owner, too; it is removed in pages, by any pod where this one dies. Resolves when it is.
+   * Removes all waiting, delayed and parent jobs; the parent of a removed job sees it as failed. All of them leave the queue in one
+   * step, which also recalls the owner. They are then removed in pages, by any other pod if this one dies. Resolves when all are removed.
    */
   drop(entity: EntityRef): Promise<void>;
   /**
-   * Whether the owner has to tell yet what it had started when all was dropped. It is told again. Where its lease has passed, all that
-   * it had fetched is dropped by this.
+   * Whether the owner has not told yet which jobs it had started at the drop. The owner is recalled again. If its lease has passed, this
+   * drops all that it had fetched.
    */
   isDropping(entity: EntityRef): Promise<boolean>;
-  /** Jobs in one state, from a position on: those that are next first, and of those that have ended the latest. */
+  /** Jobs in one state, from a position on: the next ones first, of ended jobs the latest first. */
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]>;
   locate(entity: EntityRef): QueueLocation;
 }
 
-/** A schedule of an entity as a person sees it. */
+/** A schedule of an entity as the operator sees it. */
 export interface ScheduleView extends Schedule {
-  /** The name of its jobs, and what they get. */
+  /** The name of its jobs. */
   readonly jobName: string;
+  /** The payload of its jobs. */
   readonly data: unknown;
-  /** When it runs next, or was to: the present run has not ended. In ms since 1970. */
+  /** When it runs next, or should have: the present run has not ended. In ms since 1970. */
   readonly nextAtMs: number;
-  /** How many of its jobs have ended, but those during which it was put anew. */
+  /** How many of its jobs have ended, except those during which it was put again. */
   readonly runs: number;
 }
 
-/** Jobs of an entity that come again and again. Each schedule has one job at a time; when it ends, the next one is made. */
+/** Recurring jobs of an entity. Each schedule has one job at a time; when it ends, the next one is added. */
 export interface Schedules {
   /**
-   * A schedule begins, or takes the place of one with its id.
+   * Starts a schedule, or replaces the one with its id.
    * @returns when it runs next, in ms since 1970.
    */
   put(job: NewJob, schedule: Schedule): Promise<number>;
-  /** From a position on, the next to run first. */
+  /** Schedules from a position on, the next to run first. */
   list(entity: EntityRef, from: number, limit: number): Promise<ScheduleView[]>;
-  /** What is due already still runs. @returns whether there was one. */
+  /** Removes a schedule. A job that is due already still runs. @returns whether there was one. */
   remove(entity: EntityRef, id: string): Promise<boolean>;
 }
 
-/** A job that had used up its tries (`onExhausted: 'deadLetter'`). */
+/** A job that has used up its attempts (`onExhausted: 'deadLetter'`). */
 export interface DeadLetter extends Omit<JobView, 'jobId'> {
   readonly letterId: string;
   readonly entityId: string;
   /** The id that it had in the queue of its entity. */
   readonly jobId: string;
-  /** When its last try failed, in ms since 1970. */
+  /** When its last attempt failed, in ms since 1970. */
   readonly diedAtMs: number;
   readonly failedReason: string;
-  /** Of its tries, the latest last; as many as `stackTraceLimit`. */
+  /** Stacks of its attempts, the latest last; at most `stackTraceLimit`. */
   readonly stacks: readonly string[];
 }
 
-/** The dead letters of entity types. They stay until a person decides. */
+/** The dead letters of entity types. They stay until the operator decides. */
 export interface DeadLetters {
-  /** From a position on, the oldest first. */
+  /** Dead letters from a position on, the oldest first. */
   list(type: string, from: number, limit: number): Promise<DeadLetter[]>;
-  /** Only their ids, the oldest first, of those that came after one ('': all). */
+  /** Ids of the dead letters after a given one ('': of all), the oldest first. */
   ids(type: string, after: string, limit: number): Promise<readonly string[]>;
   /**
-   * Its job joins the queue of its entity, with all its tries, in the step that removes the letter.
-   * @returns the job's new id; nothing when there is no such letter.
+   * Its job joins the queue of its entity, with all its attempts, in the step that removes the letter.
+   * @returns the job's new id; undefined if there is no such letter.
    */
   replay(type: string, letterId: string): Promise<string | undefined>;
-  /** @returns whether there was one. */
+  /** @returns whether there was such a letter. */
   remove(type: string, letterId: string): Promise<boolean>;
   /** Where BullMQ finds the letters of a type, as failed jobs. */
   locate(type: string): QueueLocation;

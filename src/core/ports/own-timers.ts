@@ -1,9 +1,9 @@
 /**
- * Node's timers and clocks, as they are before a test of an application puts fakes in place of the global ones. No call, lease
- * or shutdown may wait for a timer that only a test moves.
+ * Node's timers and clocks, as they are before a test of an application replaces the global ones by fakes. No call, lease or
+ * shutdown may wait for a timer that only a test moves.
  *
  * Owns: every timer and clock that this library uses; no other file names a global one (`test/unit/house.test.ts`).
- * Neighbours: `store.ts` has the `Clock` that the engine is given; `store/redis/connection/own-redis.ts` does the same to ioredis.
+ * Neighbours: `clock.ts` has the `Clock` that the engine is given; `store/redis/connection/own-redis.ts` does the same to ioredis.
  */
 import * as performanceHooks from 'node:perf_hooks';
 import * as timers from 'node:timers';
@@ -18,10 +18,10 @@ const wall = Date.now;
 /** Milliseconds since some fixed moment; never goes back. */
 export const monotonicMs = (): number => monotonic.call(performance);
 
-/** Milliseconds since 1970, as the machine believes; if `Date` was a fake already, as it believed when it started. */
+/** Milliseconds since 1970, by the clock of the machine; if `Date` was a fake already, by the clock at the start of the process. */
 export const wallMs: () => number = isNative(wall) ? () => wall() : () => performance.timeOrigin + monotonicMs();
 
-/** The next turn of the event loop: what has arrived meanwhile is read before. */
+/** Resolves in the next turn of the event loop: data that has arrived meanwhile is read before. */
 export function nextTurn(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve));
 }

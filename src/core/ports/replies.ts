@@ -1,5 +1,4 @@
-/** What calls that wait for their jobs need of a store. Neighbour: `pending-calls.ts` asks. */
-
+/** What calls that wait for their jobs need of a store. Neighbour: `calls/pending-calls.ts` asks. */
 import type { EntityRef } from '../model/entity.js';
 import type { Notice, Reply } from '../model/reply.js';
 
@@ -7,22 +6,22 @@ import type { Notice, Reply } from '../model/reply.js';
 export interface AskedJob {
   readonly entity: EntityRef;
   readonly jobId: string;
-  /** As in the `reply` of its envelope, if it is this call's. */
+  /** As in the `reply` of the job's envelope, if this call has added the job. */
   readonly call: string;
 }
 
-/** Where a job may be that somebody waits for: `'blocked'` is one that has used up its tries and waits for a person. */
+/** The state of a job that a call waits for. `'blocked'`: it has used up its attempts and waits for the operator. */
 export type CallState = 'waiting' | 'active' | 'delayed' | 'blocked' | 'waiting-children';
 
 /** What has become of a job. */
 export interface FoundJob {
-  /** `'gone'`: it has ended, or was removed. Its answer, if it has one, is in the mailbox by then, or was read. */
+  /** `'gone'`: it has ended, or was removed. Its reply, if it has one, is in the mailbox by then, or was read. */
   readonly state: CallState | 'gone';
-  /** Its answer goes to the call that has asked: its enqueue has added the job. */
+  /** Whether its reply goes to the call that asks: the enqueue of that call has added the job. */
   readonly isOwn: boolean;
-  /** Of one that has ended and is kept. */
+  /** Of a job that has ended and is kept. */
   readonly reply?: Reply;
-  /** The codec of its result, where the job is there or kept; none for plain JSON. */
+  /** The codec of its result, if the job still exists; undefined for plain JSON. */
   readonly codec?: unknown;
 }
 
@@ -33,24 +32,23 @@ export interface Received {
 }
 
 /**
- * Answers to jobs with a `reply` in their envelope. Each is written in the step that ends its job for good, and kept until the
- * pod that waits has read it, or for some minutes; whoever waits is told by that step and no other. A mailbox is bounded, see
- * `mailbox.ts`.
+ * Replies to jobs with a `reply` in their envelope. Each is written in the step that ends its job, and by no other. It is kept until
+ * the pod that waits has read it, or for some minutes. A mailbox is bounded, see `model/mailbox.ts`.
  */
 export interface Replies {
-  /** Of this pod, for envelopes. */
+  /** The address of this pod, for envelopes. */
   readonly address: string;
   /**
-   * Waits for answers to this pod, and resolves with some of them; empty when none came within the store's own bound. What a
-   * call of this has brought counts as read with the next one: where that is lost, it comes again.
+   * Waits for replies to this pod, and resolves with some of them; empty if none came within the store's own bound. The next call of
+   * this confirms what the last one brought: if it is lost, the same replies come again.
    */
   receive(): Promise<readonly Received[]>;
-  /** All that is in the mailbox and was not read, page by page. Does not wait; what it brings may come again with `receive`. */
+  /** All unread replies in the mailbox, page by page. Does not wait. `receive` may bring the same replies again. */
   unread(): AsyncIterable<readonly Received[]>;
-  /** What has become of jobs. One that has ended before is gone, and its answer comes with the next `unread`, if it was not read. */
+  /** What has become of jobs. A job that has ended before is gone, and its reply comes with the next `unread` if it was not read. */
   find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]>;
-  /** Puts into the mailbox of a pod what is for one of its calls. */
-  tell(pod: string, call: string, answer: Reply | Notice): Promise<void>;
-  /** Removes a job that has not started, nor been fetched, if its answer goes to that call. @returns whether it did. */
+  /** Writes a reply to a call of a pod into the pod's mailbox. */
+  tell(pod: string, call: string, reply: Reply | Notice): Promise<void>;
+  /** Removes a job that was not fetched, if its reply goes to that call. @returns whether it did. */
   cancel(job: AskedJob): Promise<boolean>;
 }

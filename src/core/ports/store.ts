@@ -1,5 +1,6 @@
 /**
- * The store of jobs and claims: one port of several roles, since they share atomic steps. `store/redis` and `store/memory` implement it.
+ * The store of jobs and claims: one port of several roles, since they share atomic steps.
+ * Neighbours: `store/redis` and `store/memory` implement each role in a file of its own. A file of the core takes the roles that it needs.
  */
 import type { EntityRef } from '../model/entity.js';
 import type { Claims } from './claims.js';
@@ -16,22 +17,25 @@ import type { Work } from './work.js';
  * longer the current one, whatever its lease says.
  */
 export interface EntityStore extends Intake, Claims, Work, WakeUps {
-  /** Resolves once the store is connected (calls made before wait for that, with a deadline). Rejects on wrong credentials. `onUnreachable` is told of each attempt that failed and is repeated. */
+  /**
+   * Resolves once the store is connected. Calls that are made before wait for that, with a deadline. Rejects on wrong credentials.
+   * @param onUnreachable is told of each attempt that failed and is repeated.
+   */
   start(onUnreachable?: (reason: string) => void): Promise<void>;
   /** Name of the entity's BullMQ queue. */
   queueName(entity: EntityRef): string;
-  /** What an operator does to one entity. */
+  /** What the operator does to one entity. */
   readonly control: EntityControl;
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
   readonly replies: Replies;
   /** Which types live pods work. */
   readonly hosts: Hosts;
-  /** True when answers are owed on the command connection and none at all has come for `ms`. */
+  /** Whether responses are pending on the command connection and none has come for `ms`. */
   isSilentFor(ms: number): boolean;
   /**
-   * Handlers have not ended in time: what they still ask for is answered, and their claims are renewed, but from now on the store
-   * keeps the process alive only while an answer is owed. Neither wake-ups nor answers come any more.
+   * Handlers have not ended in time. Their calls are still served and their claims renewed, but from now on the store keeps the process
+   * alive only while a response is pending. Wake-ups and replies no longer arrive.
    */
   linger(): void;
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-/** Which types live pods work, in memory. Neighbour: `server.ts` keeps what they say. */
+/** Which types live pods work, in memory. Neighbour: `state.ts` keeps what they announce. */
 import { type HostedType, type Hosts, MAX_HOST_TEXTS } from '../../core/ports/hosts.js';
 import type { MemoryServer } from './server.js';
 
@@ -7,8 +7,8 @@ export class MemoryHosts implements Hosts {
 
   async announce(types: readonly HostedType[], forMs: number): Promise<readonly (readonly string[])[]> {
     return types.map(([type, text]) => {
-      const said = this.live(type).filter(([other]) => other !== text);
-      this.server.hosts.set(type, new Map([...said, [text, this.server.now() + forMs]]));
+      const announced = this.live(type).filter(([other]) => other !== text);
+      this.server.hosts.set(type, new Map([...announced, [text, this.server.now() + forMs]]));
       return this.live(type)
         .sort(([, one], [, other]) => other - one)
         .slice(0, MAX_HOST_TEXTS)
@@ -21,7 +21,7 @@ export class MemoryHosts implements Hosts {
   }
 
   async areHosted(types: readonly string[]): Promise<readonly boolean[]> {
-    return types.map(type => this.live(type).length + this.server.livePods(type).length > 0);
+    return types.map(type => this.live(type).length + this.server.leases.livePods(type).length > 0);
   }
 
   private live(type: string): [text: string, untilMs: number][] {

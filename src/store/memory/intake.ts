@@ -1,103 +1,110 @@
-/** Jobs on their way in, in memory: what is known already, and whether there is room. Neighbour: `memory-store.ts` routes them. */
-import { entityKey } from '../../core/model/entity.js';
-import { NO_ENVELOPE } from '../../core/model/envelope.js';
+/**
+ * Intake in memory: one job, several in one step, or a flow; and the route of each.
+ * Neighbours: `new-jobs.ts` and `flows.ts` add jobs; `claims.ts` and `fetch.ts` are what an add may bring along.
+ */
 import type { NewJob } from '../../core/model/job.js';
-import { BacklogFullError, mayBeDropped } from '../../core/model/store-errors.js';
 import type { EngineConfig } from '../../core/options/config.js';
+import type { Claimed } from '../../core/ports/claims.js';
+import type { Intake, IntakeHint, IntakeResult, NewFlow } from '../../core/ports/intake.js';
+import type { Fetched } from '../../core/ports/work.js';
+import type { MemoryClaims } from './claims.js';
+import type { Fetch } from './fetch.js';
+import { MemoryFlows } from './flows.js';
+import type { NewJobs } from './new-jobs.js';
+import { heldForMs } from './queue.js';
 import type { MemoryServer } from './server.js';
-import type { StoredEntity, StoredJob } from './state.js';
+import type { Owner, StoredEntity } from './state.js';
+import { step } from './step.js';
 
-export interface TakenIn {
-  readonly entity: StoredEntity;
-  readonly jobId: string;
-  readonly delayMs: number;
+export interface IntakeParts {
+  readonly config: EngineConfig;
+  readonly podId: string;
+  readonly newJobs: NewJobs;
+  readonly claims: MemoryClaims;
+  readonly fetch: Fetch;
 }
 
-export class MemoryIntake {
+type Routed =
+  | { readonly route: 'local'; readonly fetched: Fetched }
+  | { readonly route: 'claimed'; readonly claimed: Claimed }
+  | { readonly route: 'unknown-claim' | 'remote' | 'unowned' | 'delayed' };
+
+export class MemoryIntake implements Intake {
+  private readonly flows: MemoryFlows;
+
   constructor(
     private readonly server: MemoryServer,
-    private readonly config: EngineConfig,
-  ) {}
+    private readonly parts: IntakeParts,
+  ) {
+    this.flows = new MemoryFlows(server, parts.newJobs);
+  }
 
-  /** @throws BacklogFullError when these jobs are more than their entities have room for. */
-  checkRoom(jobs: readonly NewJob[]): void {
-    const room = new Map<string, number>();
-    const names = new Set<string>();
-    for (const job of jobs) {
-      const { maxPending } = this.config.entityType(job.entity.type);
-      const entity = this.server.find(job.entity);
-      if (maxPending === undefined || this.knownId(job, entity) !== undefined) continue;
-      const word = entityKey(job.entity);
-      const known = namesOf(job).some(name => names.has(name));
-      for (const name of namesOf(job)) names.add(name);
-      if (known) continue;
-      const pending = entity ? pendingOf(entity).length - entity.schedules.size : 0;
-      const left = (room.get(word) ?? maxPending - pending) - 1;
-      if (left < 0) throw new BacklogFullError(job.entity, maxPending);
-      room.set(word, left);
+  add(job: NewJob, hint: IntakeHint): Promise<IntakeResult> {
+    return step(() => {
+      this.parts.newJobs.checkCapacity([job]);
+      return this.addOne(job, hint);
+    });
+  }
+
+  addAll(jobs: readonly (readonly [NewJob, IntakeHint])[]): readonly Promise<IntakeResult>[] {
+    try {
+      this.parts.newJobs.checkCapacity(jobs.map(([job]) => job));
+    } catch (error) {
+      return jobs.map(() => Promise.reject(error));
+    }
+    return jobs.map(([job, hint]) => step(() => this.addOne(job, hint)));
+  }
+
+  addFlow(flow: NewFlow): readonly Promise<IntakeResult>[] {
+    try {
+      const known = this.flows.knownId(flow);
+      if (known !== undefined)
+        return flow.jobs.map(
+          async ({ path }): Promise<IntakeResult> => ({ jobId: `${known}${path}`, route: 'remote' }),
+        );
+      return this.flows.takeIn(flow).map(({ entity, jobId, delayMs }, index) => {
+        const { isParent, hint = 'route-only' } = flow.jobs[index] ?? {};
+        if (isParent) return step((): IntakeResult => ({ jobId, route: 'parent' }));
+        return step(() => ({ jobId, ...this.route(entity, hint, delayMs) }));
+      });
+    } catch (error) {
+      return flow.jobs.map(() => Promise.reject(error));
     }
   }
 
-  takeIn(job: NewJob): TakenIn {
-    const entity = this.server.entity(job.entity);
-    const delayMs = Number(job.options['delay'] ?? 0);
-    const known = this.knownId(job, entity);
-    // guards: intake.takeIn
-    if (known !== undefined && !this.replaces(job, entity, known)) return { entity, jobId: known, delayMs };
-    const jobId = (job.options['jobId'] as string | undefined) ?? this.server.nextId();
-    this.server.remember(job.entity, job.options, jobId);
-    this.server.put(entity, this.stored(jobId, job));
-    return { entity, jobId, delayMs };
+  private addOne(job: NewJob, hint: IntakeHint): IntakeResult {
+    const { entity, jobId, delayMs } = this.parts.newJobs.takeIn(job);
+    return { jobId, ...this.route(entity, hint, delayMs) };
   }
 
-  /** BullMQ's `replace`: a job that is for later makes way for the one that comes under its deduplication. @returns whether it did. */
-  private replaces({ options }: NewJob, entity: StoredEntity, known: string): boolean {
-    const { replace } = (options['deduplication'] ?? {}) as { replace?: boolean };
-    if (!replace || !entity.delayed.some(({ job }) => job.id === known)) return false;
-    entity.delayed = entity.delayed.filter(({ job }) => job.id !== known);
-    return true;
-  }
-
-  /** A job that has not been tried. */
-  stored(id: string, { name, data, options, envelope = NO_ENVELOPE }: Omit<NewJob, 'entity'>): StoredJob {
-    const enqueuedAtMs = this.server.clock.wallMs();
-    const counts = { attempt: 0, attemptsMade: 0, stalled: 0 };
-    return { id, name, data, options, envelope, enqueuedAtMs, ...counts, stacks: [], mustFail: undefined };
-  }
-
-  /** Whether a job of that id is there: it may have ended, and be kept. */
-  isKnown(entity: StoredEntity, jobId: string): boolean {
-    return jobsOf(entity).some(({ id }) => id === jobId);
-  }
-
-  /**
-   * The id of the job that was added before, under the same id or idempotency key: an add adds nothing.
-   * @throws StoreRefusedError where a drop may remove that job: its owner has to tell yet whether it had started.
-   */
-  knownId({ options, entity: ref }: NewJob, entity: StoredEntity | undefined): string | undefined {
-    const jobId = options['jobId'] as string | undefined;
-    const isKnown = entity !== undefined && jobId !== undefined && this.isKnown(entity, jobId);
-    const known = this.server.deduplicated(ref, options) ?? (isKnown ? jobId : undefined);
-    // guards: intake.knownId
-    if (known !== undefined && entity?.owner?.recall === 'drop' && entity.active.some(({ id }) => id === known)) {
-      throw mayBeDropped(known);
+  private route(entity: StoredEntity, hint: IntakeHint, delayMs: number): Routed {
+    const { inspections, leases } = this.server;
+    const { owner } = entity;
+    if (owner?.podId === this.parts.podId) return this.routeToThisPod(entity, owner, hint);
+    if (owner && leases.isOwnedByOther(entity, this.parts.podId)) {
+      const { maxHandlers } = this.parts.config.entityType(entity.ref.type);
+      const isFree = entity.active.length < maxHandlers || leases.isGathering(entity);
+      const isHeld = heldForMs(entity, this.server.now()) !== undefined;
+      if (owner.isDormant || (isFree && !isHeld)) inspections.callOwner(entity);
+      return { route: 'remote' };
     }
-    return known;
+    if (delayMs > 0) {
+      inspections.lowerDue(entity, this.server.now() + delayMs);
+      return { route: 'delayed' };
+    }
+    if (hint !== 'route-only' && hint.mayClaim)
+      return { route: 'claimed', claimed: this.parts.claims.claim(entity, hint.epoch) };
+    inspections.lowerDue(entity, this.server.now());
+    if (!inspections.callAnother(this.parts.podId, entity)) inspections.requestWorker(entity.ref);
+    return { route: 'unowned' };
   }
-}
 
-function pendingOf({ wait, active, delayed, parents }: StoredEntity): readonly StoredJob[] {
-  return [...wait, ...active, ...delayed.map(({ job }) => job), ...parents];
-}
-
-/** All jobs of an entity, those that are kept among them. */
-export function jobsOf(entity: StoredEntity): readonly StoredJob[] {
-  return [...pendingOf(entity), ...entity.failed, ...entity.completed];
-}
-
-/** What makes another job of its entity a repetition of this one. */
-function namesOf({ entity, options: { jobId, deduplication } }: NewJob): readonly string[] {
-  const { id } = (deduplication ?? {}) as { id?: string };
-  const names = [jobId === undefined ? [] : ['id', jobId], id === undefined ? [] : ['key', id]];
-  return names.filter(({ length }) => length > 0).map(name => JSON.stringify([entityKey(entity), ...name]));
+  private routeToThisPod(entity: StoredEntity, owner: Owner, hint: IntakeHint): Routed {
+    if (hint === 'route-only' || owner.epoch !== hint.epoch) {
+      if (owner.isDormant) this.server.inspections.callOwner(entity);
+      return { route: 'unknown-claim' };
+    }
+    const count = entity.active.length < hint.atOnce ? 1 : 0;
+    return { route: 'local', fetched: this.parts.fetch.taken(entity, count) };
+  }
 }

@@ -1,17 +1,15 @@
-/** Answers in memory: each pod has a mailbox. Neighbour: `memory-store.ts` ends the jobs that are answered. */
-
+/** Replies in memory: each pod has a mailbox. Neighbour: `job-end.ts` ends the jobs that are replied to. */
 import type { Settlement } from '../../core/model/job.js';
 import { isTooLong, MAX_UNREAD, withoutText } from '../../core/model/mailbox.js';
 import { type Notice, type Reply, readReply, thrownAs, writeReply } from '../../core/model/reply.js';
 import { replyOf, waiterOf } from '../../core/model/reply-of.js';
 import { StoreUnavailableError } from '../../core/model/store-errors.js';
 import type { AskedJob, FoundJob, Replies } from '../../core/ports/replies.js';
-import type { MemoryControl } from './operator/control.js';
+import { REPLY_WAIT_SECONDS } from '../protocol-constants.js';
+import { blockerOf, pendingOf } from './queue.js';
 import type { Outcome } from './retention.js';
 import type { MemoryServer } from './server.js';
 import type { StoredEntity, StoredJob } from './state.js';
-
-const WAIT_MS = 5000;
 
 export class MemoryReplies implements Replies {
   private closed = false;
@@ -20,20 +18,19 @@ export class MemoryReplies implements Replies {
 
   constructor(
     private readonly server: MemoryServer,
-    private readonly control: MemoryControl,
     readonly address: string,
   ) {}
 
   /** With the end of a job. */
-  answer(settlement: Settlement): void {
+  reply(settlement: Settlement): void {
     const reply = replyOf(settlement);
     if (!reply) return;
     const { outcome } = settlement;
     this.post(reply, reply.text ?? (outcome.kind === 'completed' ? outcome.value : ''));
   }
 
-  async tell(pod: string, call: string, answer: Reply | Notice): Promise<void> {
-    this.post({ pod, call, kind: answer.kind }, writeReply(answer));
+  async tell(pod: string, call: string, reply: Reply | Notice): Promise<void> {
+    this.post({ pod, call, kind: reply.kind }, writeReply(reply));
   }
 
   private post({ pod, call, kind }: { pod: string; call: string; kind: string }, text: string): void {
@@ -54,7 +51,7 @@ export class MemoryReplies implements Replies {
     box.entries.splice(0, this.read);
     if (box.entries.length === 0) {
       await new Promise<void>(resolve => {
-        const timer = this.server.clock.after(WAIT_MS, resolve);
+        const timer = this.server.clock.after(1000 * REPLY_WAIT_SECONDS, resolve);
         box.notify = () => {
           timer.cancel();
           resolve();
@@ -82,7 +79,7 @@ export class MemoryReplies implements Replies {
     const job = kept ?? jobOf(entity, jobId);
     const isOwn = this.isFor(job, call);
     const found = { state, isOwn, codec: job?.envelope.codec };
-    return kept?.outcome ? { ...found, reply: answerOf(kept.outcome) } : found;
+    return kept?.outcome ? { ...found, reply: replyOfKept(kept.outcome) } : found;
   }
 
   private stateOf(entity: StoredEntity | undefined, jobId: string): FoundJob['state'] {
@@ -90,15 +87,15 @@ export class MemoryReplies implements Replies {
     if (entity.active.some(({ id }) => id === jobId)) return 'active';
     if (entity.delayed.some(({ job: { id } }) => id === jobId)) return 'delayed';
     if (entity.parents.some(({ id }) => id === jobId)) return 'waiting-children';
-    return this.server.blockerOf(entity)?.id === jobId ? 'blocked' : 'waiting';
+    return blockerOf(entity, this.server.now())?.id === jobId ? 'blocked' : 'waiting';
   }
 
   async cancel({ entity: ref, jobId, call }: AskedJob): Promise<boolean> {
     const entity = this.server.find(ref);
     const job = jobOf(entity, jobId);
     if (!entity || !job || job.attempt > 0 || !this.isFor(job, call)) return false;
-    this.server.remove(entity, [job]);
-    if (!this.server.liveOwner(entity)) this.control.lookNow(entity);
+    this.server.removal.remove(entity, [job]);
+    if (!this.server.leases.liveOwner(entity)) this.server.inspections.inspectNow(entity, this.address);
     return true;
   }
 
@@ -114,14 +111,12 @@ export class MemoryReplies implements Replies {
   }
 }
 
-/** What is kept of an end. */
-function answerOf({ kind, value }: Outcome): Reply {
+/** The reply that a kept job can still give. */
+function replyOfKept({ kind, value }: Outcome): Reply {
   return kind === 'completed' ? { kind, value } : { kind, thrown: thrownAs(value) };
 }
 
-/** Of those that have not ended. */
+/** Among those that have not ended. */
 function jobOf(entity: StoredEntity | undefined, jobId: string): StoredJob | undefined {
-  if (!entity) return undefined;
-  const { wait, active, parents, delayed } = entity;
-  return [...wait, ...active, ...parents, ...delayed.map(({ job }) => job)].find(({ id }) => id === jobId);
+  return entity && pendingOf(entity).find(({ id }) => id === jobId);
 }

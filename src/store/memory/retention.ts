@@ -1,12 +1,12 @@
 /**
- * Jobs that have ended and are kept, in memory: as many, and for as long, as their options say.
- * Neighbours: `memory-store.ts` ends jobs; `server.ts` settles entities.
+ * Retention of ended jobs in memory: as many, and for as long, as their options say.
+ * Neighbours: `job-end.ts` ends jobs; `inspections.ts` settles entities.
  */
 import type { JobOptions } from '../../core/model/job.js';
 
 type Kind = 'failed' | 'completed';
 
-/** How a job ended, and when on the store's clock. */
+/** How a job ended, and when by the store's clock. */
 export interface Outcome {
   readonly kind: Kind;
   readonly value: string;
@@ -18,7 +18,7 @@ interface Ended {
   outcome?: Outcome;
 }
 
-/** Where they are kept, the latest last. */
+/** The lists of kept jobs, the latest last. */
 type Kept<J> = Record<Kind, J[]>;
 
 interface Bounds {
@@ -26,7 +26,7 @@ interface Bounds {
   readonly ageMs: number;
 }
 
-/** A job has ended: it is kept, or not, and others may have to go for it. */
+/** A job has ended: keeps it if its options say so, and removes those beyond the bounds. */
 export function keepEnded<J extends Ended>(kept: Kept<J>, job: J, outcome: Outcome): void {
   job.outcome = outcome;
   const { count, ageMs } = boundsOf(job, outcome.kind);
@@ -36,7 +36,7 @@ export function keepEnded<J extends Ended>(kept: Kept<J>, job: J, outcome: Outco
   kept[outcome.kind] = [...others, job].slice(-count);
 }
 
-/** Removes what is too old. @returns when the next one will be, in ms; nothing where none ever is. */
+/** Removes expired jobs. @returns when the next one expires, in ms; undefined if none does. */
 export function expireEnded<J extends Ended>(kept: Kept<J>, nowMs: number): number | undefined {
   let nextMs = Number.POSITIVE_INFINITY;
   for (const kind of ['failed', 'completed'] as const) {

@@ -1,10 +1,15 @@
-/** What a memory "cluster" keeps: the data alone. Neighbour: `server.ts` has the rules. */
-import type { EntityRef } from '../../core/model/entity.js';
+/**
+ * What a memory "cluster" keeps: its data, and how an entity's record is found, made and removed.
+ * Neighbour: `server.ts` has the rules. `queue.ts` orders the jobs of one entity.
+ */
+import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import type { Envelope } from '../../core/model/envelope.js';
 import type { ChildResult, JobOptions, NewJob } from '../../core/model/job.js';
 import type { Thrown } from '../../core/model/reply.js';
 import type { Schedule } from '../../core/model/schedule.js';
 import type { LongRun } from '../../core/ports/claims.js';
+import type { Clock } from '../../core/ports/clock.js';
+import type { DeadLetter } from '../../core/ports/operator.js';
 import type { Received } from '../../core/ports/replies.js';
 import type { Outcome } from './retention.js';
 
@@ -15,7 +20,7 @@ export interface StoredJob {
   readonly options: JobOptions;
   readonly envelope: Envelope;
   readonly enqueuedAtMs: number;
-  /** Of the tries that have failed, the latest last. */
+  /** Of the attempts that have failed, the latest last. */
   stacks: readonly string[];
   attempt: number;
   attemptsMade: number;
@@ -25,15 +30,15 @@ export interface StoredJob {
   readonly scheduleId?: string;
   fetchedAtMs?: number;
   /** Since when it is left for pods that know its name. */
-  leftAtMs?: number | undefined;
-  /** With which it had failed when it blocked, or was postponed. */
+  deferredAtMs?: number | undefined;
+  /** What it failed with when it blocked its entity, or was postponed. */
   thrown?: Thrown | undefined;
   /** The operator has given it up. */
   isSkipped?: boolean;
-  /** What it must fail for is that a child has. */
+  /** It must fail because one of its children has failed. */
   hasFailedChild?: boolean;
   readonly parent?: ParentOf;
-  /** Of a parent, by the ids of its children: how they have ended; nothing for those that have not. */
+  /** Of a parent, by the ids of its children: how each has ended; undefined for those that have not. */
   children?: Map<string, ChildResult['outcome'] | undefined>;
   outcome?: Outcome;
 }
@@ -44,7 +49,7 @@ export interface ParentOf {
   readonly job: StoredJob;
 }
 
-/** Why an owner is to give back what it has fetched. */
+/** Why an owner must give back what it has fetched. */
 export type Recall = 'pause' | 'drop';
 
 export interface StoredSchedule extends Schedule {
@@ -52,6 +57,17 @@ export interface StoredSchedule extends Schedule {
   /** In ms since 1970. */
   nextAtMs: number;
   readonly runs: number;
+}
+
+export interface Owner {
+  readonly podId: string;
+  epoch: number;
+  untilMs: number;
+  isDormant?: boolean;
+  recall?: Recall | undefined;
+  /** A batch waits for more jobs than are fetched, or shared reads may have more alongside them. */
+  gathering?: { readonly upTo: number; readonly untilMs: number };
+  longRuns?: readonly LongRun[] | undefined;
 }
 
 export interface StoredEntity {
@@ -66,27 +82,18 @@ export interface StoredEntity {
   /** Jobs that wait for their children. */
   parents: StoredJob[];
   paused: boolean;
-  /** How many have been fetched in the span of its rate limit, which ends then. */
+  /** How many jobs have been fetched in the span of its rate limit, and when the span ends. */
   spent?: { readonly sinceMs: number; readonly untilMs: number; count: number } | undefined;
-  /** The head of the queue waits for its next try. */
+  /** The head of the queue waits for its next attempt. */
   hold?: Hold | undefined;
-  owner?: {
-    readonly podId: string;
-    epoch: number;
-    untilMs: number;
-    rests?: boolean;
-    recall?: Recall | undefined;
-    /** A batch waits for more jobs than are fetched, or reads may have more alongside them. */
-    gathering?: { readonly upTo: number; readonly untilMs: number };
-    longRuns?: readonly LongRun[] | undefined;
-  };
+  owner?: Owner;
   /** The fencing token of the present owner, or the last one. */
   token: number;
-  /** The job that was alone when its pods fell silent, and the pods that it may have killed. */
+  /** The job that was fetched alone when its pods fell silent, and the pods that it may have killed. */
   suspect?: { readonly jobId: string; readonly pods: readonly string[] } | undefined;
 }
 
-/** Why the head of the queue waits: of one try of one job. */
+/** Why the head of the queue waits: it belongs to one attempt of one job. */
 export interface Hold {
   readonly jobId: string;
   readonly attemptsMade: number;
@@ -94,8 +101,91 @@ export interface Hold {
   readonly reason: string;
 }
 
-/** What a pod has been told and has not read. */
+/** Replies that a pod has been sent and has not read. */
 export interface Mailbox {
   readonly entries: Received[];
   notify: (() => void) | undefined;
+}
+
+/** Wake-ups that a pod has been sent and has not read. */
+export interface WakeUpBox {
+  readonly words: Set<string>;
+  notify: (() => void) | undefined;
+}
+
+export class MemoryState {
+  /** By their keys. */
+  readonly entities = new Map<string, StoredEntity>();
+  /** The inspection schedule: when to inspect an entity, in ms, by its key. */
+  readonly due = new Map<string, number>();
+  readonly wakeUps = new Map<string, WakeUpBox>();
+  readonly mailboxes = new Map<string, Mailbox>();
+  /** Entities for which a worker was requested, by their keys. */
+  readonly requests = new Set<string>();
+  /** By type: when each pod last announced capacity for it, and how many entities the pod works. */
+  readonly pods = new Map<string, Map<string, { readonly seenAtMs: number; readonly workers: number }>>();
+  /** By type: what pods announce of it, and until when that holds. */
+  readonly hosts = new Map<string, Map<string, number>>();
+  /** Until when each pod counts as heard: its dormant claims last as long. */
+  readonly alive = new Map<string, number>();
+  /** When the last silence of all pods ended, and when the next one begins. */
+  heard: { readonly sinceMs: number; readonly untilMs: number } | undefined;
+  readonly pausedTypes = new Set<string>();
+  /** By type, the oldest first. */
+  readonly letters = new Map<string, DeadLetter[]>();
+  discoveredAtMs = Number.NEGATIVE_INFINITY;
+  private ids = 0;
+
+  constructor(
+    readonly clock: Clock,
+    readonly leaseMs: number,
+  ) {}
+
+  now(): number {
+    return this.clock.monotonicMs();
+  }
+
+  nextId(): string {
+    return String(++this.ids);
+  }
+
+  mailbox(podId: string): Mailbox {
+    const mailbox = this.mailboxes.get(podId) ?? { entries: [], notify: undefined };
+    this.mailboxes.set(podId, mailbox);
+    return mailbox;
+  }
+
+  wakeUpBox(podId: string): WakeUpBox {
+    const box = this.wakeUps.get(podId) ?? { words: new Set(), notify: undefined };
+    this.wakeUps.set(podId, box);
+    return box;
+  }
+
+  find(ref: EntityRef): StoredEntity | undefined {
+    return this.entities.get(entityKey(ref));
+  }
+
+  /** The entity; a new one if there is none. */
+  entity(ref: EntityRef): StoredEntity {
+    const key = entityKey(ref);
+    let entity = this.entities.get(key);
+    if (!entity) {
+      const schedules = new Map<string, StoredSchedule>();
+      const jobs = { wait: [], active: [], delayed: [], failed: [], completed: [], parents: [] };
+      entity = { ref, schedules, ...jobs, paused: false, token: 0 };
+      this.entities.set(key, entity);
+    }
+    return entity;
+  }
+
+  /** Removes the record of a drained entity (I8), unless it has an owner, a pause or kept jobs. */
+  forget(entity: StoredEntity): void {
+    const jobs = [entity.wait, entity.active, entity.delayed, entity.failed, entity.completed, entity.parents];
+    if (jobs.some(({ length }) => length > 0) || entity.paused || entity.owner) return;
+    this.entities.delete(entityKey(entity.ref));
+  }
+
+  isPaused({ paused, ref }: StoredEntity): boolean {
+    return paused || this.pausedTypes.has(ref.type);
+  }
 }

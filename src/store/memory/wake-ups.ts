@@ -1,18 +1,16 @@
 /**
- * Which entities somebody must look at, in memory: what is due, wake-ups, requests for workers, and the search for what is in
- * no books. Neighbour: `memory-store.ts` looks at them.
+ * Which entities a pod must inspect, in memory: the inspection schedule, wake-ups, requests for workers, and the search for
+ * unscheduled entities. Neighbours: `inspections.ts` schedules and wakes; `claims.ts` is what comes of an inspection.
  */
 import { type EntityRef, entityKey, parseEntityKey } from '../../core/model/entity.js';
-import type { Discovered, WakeUp } from '../../core/ports/wake-ups.js';
+import type { Discovered, WakeUp, WakeUps } from '../../core/ports/wake-ups.js';
+import { SCHEDULED_SOON_MS, WAKE_UP_WAIT_SECONDS } from '../protocol-constants.js';
+import { hasWork, heldForLongMs } from './queue.js';
 import type { MemoryServer } from './server.js';
 import type { StoredEntity } from './state.js';
+import { step } from './step.js';
 
-/** What is due that soon is in somebody's books. */
-const SOON_MS = 10_000;
-export const HOLD_LEAD_MS = 2000;
-const WAKE_UP_WAIT_MS = 5000;
-
-export class MemoryWakeUps {
+export class MemoryWakeUps implements WakeUps {
   private closed = false;
 
   constructor(
@@ -20,68 +18,83 @@ export class MemoryWakeUps {
     private readonly podId: string,
   ) {}
 
-  due(type: string, from: number, limit: number): EntityRef[] {
-    return [...this.server.due]
-      .map(([word, atMs]) => ({ ref: parseEntityKey(word), atMs }))
-      .filter(({ ref, atMs }) => ref.type === type && atMs <= this.server.now())
-      .sort((a, b) => a.atMs - b.atMs)
-      .slice(from, from + limit)
-      .map(({ ref }) => ref);
+  due(type: string, from: number, limit: number): Promise<EntityRef[]> {
+    return step(() =>
+      [...this.server.due]
+        .map(([key, atMs]) => ({ ref: parseEntityKey(key), atMs }))
+        .filter(({ ref, atMs }) => ref.type === type && atMs <= this.server.now())
+        .sort((a, b) => a.atMs - b.atMs)
+        .slice(from, from + limit)
+        .map(({ ref }) => ref),
+    );
   }
 
   async wakeUps(types: readonly string[]): Promise<WakeUp[]> {
-    const sleeper = this.server.wakeUps.get(this.podId) ?? { words: new Set<string>(), notify: undefined };
-    this.server.wakeUps.set(this.podId, sleeper);
-    const asked = this.server.takeRequests(types);
-    if (sleeper.words.size === 0 && asked.length === 0 && !this.closed) {
+    const { inspections, clock } = this.server;
+    const box = this.server.wakeUpBox(this.podId);
+    const requested = inspections.takeRequests(types);
+    if (box.words.size === 0 && requested.length === 0 && !this.closed) {
       await new Promise<void>(resolve => {
-        const timer = this.server.clock.after(WAKE_UP_WAIT_MS, resolve);
-        sleeper.notify = () => {
+        const timer = clock.after(1000 * WAKE_UP_WAIT_SECONDS, resolve);
+        box.notify = () => {
           timer.cancel();
           resolve();
         };
       });
-      sleeper.notify = undefined;
+      box.notify = undefined;
     }
-    const words = [...sleeper.words];
-    sleeper.words.clear();
-    return [...words.map(readWakeUp), ...asked, ...this.server.takeRequests(types)];
+    const words = [...box.words];
+    box.words.clear();
+    return [...words.map(readWakeUp), ...requested, ...inspections.takeRequests(types)];
   }
 
-  /** How many jobs of each wait or run. */
-  backlogs(entities: readonly EntityRef[]): number[] {
-    return entities.map(ref => {
-      const entity = this.server.find(ref);
-      return entity ? entity.wait.length + entity.active.length : 0;
+  requestWorker(entity: EntityRef): Promise<void> {
+    return step(() => this.server.inspections.requestWorker(entity));
+  }
+
+  backlogs(entities: readonly EntityRef[]): Promise<number[]> {
+    return step(() =>
+      entities.map(ref => {
+        const entity = this.server.find(ref);
+        return entity ? entity.wait.length + entity.active.length : 0;
+      }),
+    );
+  }
+
+  /** Nothing is left over: each call of the operator is one step here. */
+  async leftovers(): Promise<boolean> {
+    return false;
+  }
+
+  discover(types: readonly string[], intervalMs: number): Promise<Discovered> {
+    return step(() => {
+      const { server } = this;
+      const { leases, inspections } = server;
+      if (server.now() - server.discoveredAtMs < intervalMs) return { found: 0 };
+      server.discoveredAtMs = server.now();
+      const unscheduled = [...server.entities.values()].filter(
+        entity => types.includes(entity.ref.type) && this.isUnscheduled(entity),
+      );
+      for (const entity of unscheduled) {
+        if (leases.liveOwner(entity)) inspections.callOwner(entity);
+        else inspections.schedule(entity, server.now());
+      }
+      return { found: unscheduled.length };
     });
   }
 
-  discover(types: readonly string[], intervalMs: number): Discovered {
+  /** Whether an entity has work and no pod inspects it soon. */
+  private isUnscheduled(entity: StoredEntity): boolean {
     const { server } = this;
-    if (server.now() - server.discoveredAtMs < intervalMs) return { found: 0 };
-    server.discoveredAtMs = server.now();
-    const isForgotten = (entity: StoredEntity) => {
-      // Who rests does not look at its queue soon.
-      if (server.liveOwner(entity) && !entity.owner?.rests) return false;
-      if (!types.includes(entity.ref.type) || !server.hasWork(entity)) return false;
-      if (server.liveOwner(entity)) return true;
-      if (server.isParked(entity)) return false;
-      const score = server.due.get(entityKey(entity.ref)) ?? Number.POSITIVE_INFINITY;
-      if (Number.isFinite(score) && this.heldForLong(entity) !== undefined) return false;
-      return score > server.now() + SOON_MS;
-    };
-    const forgotten = [...server.entities.values()].filter(isForgotten);
-    for (const entity of forgotten) {
-      if (server.liveOwner(entity)) server.callOwner(entity);
-      else server.due.set(entityKey(entity.ref), server.now());
-    }
-    return { found: forgotten.length };
-  }
-
-  /** A worker that has only a hold before it goes, and is there again shortly before the hold ends. */
-  heldForLong(entity: StoredEntity): number | undefined {
-    const heldForMs = this.server.heldForMs(entity);
-    return heldForMs !== undefined && heldForMs > HOLD_LEAD_MS ? heldForMs : undefined;
+    const isOwned = server.leases.liveOwner(entity) !== undefined;
+    // An owner that is awake inspects its queue itself; a dormant one does not soon.
+    if (isOwned && !entity.owner?.isDormant) return false;
+    if (!hasWork(entity, server.now())) return false;
+    if (isOwned) return true;
+    if (server.inspections.isParked(entity)) return false;
+    const dueMs = server.due.get(entityKey(entity.ref)) ?? Number.POSITIVE_INFINITY;
+    if (Number.isFinite(dueMs) && heldForLongMs(entity, server.now()) !== undefined) return false;
+    return dueMs > server.now() + SCHEDULED_SOON_MS;
   }
 
   close(): void {

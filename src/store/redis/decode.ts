@@ -8,7 +8,7 @@ import { type EntityRef, entityKey } from '../../core/model/entity.js';
 import { type ChildRef, type Envelope, NO_ENVELOPE, readEnvelope, tryEnvelope } from '../../core/model/envelope.js';
 import { InvalidOptionError } from '../../core/model/errors.js';
 import type { ChildResult, FetchedJob } from '../../core/model/job.js';
-import { StaleClaimError } from '../../core/model/job-errors.js';
+import { noLongerOwned } from '../../core/model/job-errors.js';
 import { readThrown, type Thrown } from '../../core/model/reply.js';
 import type { Codecs } from '../../core/payload/codec.js';
 import { showPayload } from '../../core/payload/payload.js';
@@ -38,9 +38,7 @@ export interface OfJobs {
 /** @throws StaleClaimError when the guard refused the step. */
 export function checkStale(answer: readonly unknown[], claim: Claim): void {
   if (answer[0] === 'STALE') {
-    throw new StaleClaimError(
-      `This pod no longer owns ${claim.entity.type} ${JSON.stringify(claim.entity.id)} (token ${claim.token}); nothing was changed.`,
-    );
+    throw noLongerOwned(claim);
   }
 }
 

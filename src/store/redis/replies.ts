@@ -14,6 +14,7 @@ import type { AddressedReply } from '../../core/model/reply-of.js';
 import { StoreUnavailableError } from '../../core/model/store-errors.js';
 import { nextTurn } from '../../core/ports/own-timers.js';
 import type { AskedJob, FoundJob, Received, Replies } from '../../core/ports/replies.js';
+import { REPLY_WAIT_SECONDS } from '../protocol-constants.js';
 import { answerOrDrop, connected, createConnection, watchConnection } from './connection/connection.js';
 import type { RedisConnectionOptions } from './connection/options.js';
 import type { Rights } from './connection/rights.js';
@@ -26,8 +27,6 @@ export interface RepliesParts {
   readonly rights: Rights;
 }
 
-/** Seconds that a wait lasts: after a half-open socket, replies are read again no later. */
-const WAIT_SECONDS = 5;
 const NO_ENTRY = '0-0';
 const REPLIES_AT_ONCE = 128;
 /** Bytes of replies that are handed over, and so parsed, in one turn of the event loop. */
@@ -81,9 +80,9 @@ export class RedisReplies implements Replies {
     this.removed = rights.heed('XDEL', removing);
     this.removed.catch(() => {});
     this.read = [];
-    const reading = redis.xread('COUNT', REPLIES_AT_ONCE, 'BLOCK', 1000 * WAIT_SECONDS, 'STREAMS', box, '0');
+    const reading = redis.xread('COUNT', REPLIES_AT_ONCE, 'BLOCK', 1000 * REPLY_WAIT_SECONDS, 'STREAMS', box, '0');
     const waiting = rights.heed('XREAD', reading);
-    const [mailbox] = (await answerOrDrop(redis, waiting, 2000 * WAIT_SECONDS, clock)) ?? [];
+    const [mailbox] = (await answerOrDrop(redis, waiting, 2000 * REPLY_WAIT_SECONDS, clock)) ?? [];
     return mailbox?.[1] ?? [];
   }
 

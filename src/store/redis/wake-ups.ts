@@ -9,6 +9,7 @@ import type { Redis } from 'ioredis';
 import { type EntityRef, encodeSegment, parseEntityKey } from '../../core/model/entity.js';
 import { StoreUnavailableError } from '../../core/model/store-errors.js';
 import type { Discovered, WakeUp, WakeUps } from '../../core/ports/wake-ups.js';
+import { WAKE_UP_WAIT_SECONDS } from '../protocol-constants.js';
 import { answerOrDrop } from './connection/connection.js';
 import type { Rights } from './connection/rights.js';
 import type { StoreContext } from './context.js';
@@ -21,9 +22,6 @@ export interface WakeUpsParts {
   readonly rights: Rights;
 }
 
-/** Seconds that a wait for wake-ups lasts: what a half-open socket swallows is missed no longer (race 14). */
-// guards: wake-ups.WAKE_UP_WAIT_SECONDS
-const WAKE_UP_WAIT_SECONDS = 5;
 const WAKE_UPS_AT_ONCE = 256;
 /** Requests of each type that one call takes: other pods may have capacity too. */
 const SPAWNS_AT_ONCE = 16;

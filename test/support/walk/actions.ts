@@ -1,6 +1,8 @@
 /** What may happen to a cluster: one action at a time, chosen by chance. Times heal most of it; `final-check.ts` heals the rest. */
+
 import { Codecs } from '../../../src/core/payload/codec.js';
 import { MemoryControl } from '../../../src/store/memory/operator/control.js';
+import { blockerOf } from '../../../src/store/memory/queue.js';
 import type { StoredEntity } from '../../../src/store/memory/state.js';
 import { LEASE_MS, MAX_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
 import { numberOf } from './snapshot.js';
@@ -186,7 +188,7 @@ export class Actions {
 
   private unblock(): void {
     const { random, server } = this.cluster;
-    const blocked = [...server.entities.values()].filter(entity => server.blockerOf(entity));
+    const blocked = [...server.entities.values()].filter(entity => blockerOf(entity, server.now()));
     if (blocked.length > 0) this.cluster.unblock(random.pick(blocked), random.pick(['retry', 'skip', 'drop']));
   }
 

@@ -1,4 +1,5 @@
 /** The end of a walk: all is healed, and what the protocol promises for then is looked at. */
+import { blockerOf, heldForMs } from '../../../src/store/memory/queue.js';
 import { LEASE_MS, MAX_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
 import type { WalkPod } from './walk-pod.js';
 import { LATEST_MS } from './wire.js';
@@ -45,7 +46,7 @@ function checkWorked(cluster: MemoryCluster): void {
   const { server, time, violate } = cluster;
   for (const [word, entity] of server.entities) {
     const { wait, active, owner } = entity;
-    if (wait.length + active.length === 0 || server.heldForMs(entity) !== undefined) continue;
+    if (wait.length + active.length === 0 || heldForMs(entity, server.now()) !== undefined) continue;
     const pod = cluster.pods.find(({ id }) => id === owner?.podId);
     const isRunning = cluster.running.some(running => running.word === word && running.pod === pod);
     const isWorked = pod && owner && owner.untilMs > time.nowMs && (pod.state === 'live' || isRunning);
@@ -76,7 +77,7 @@ async function finish(cluster: MemoryCluster): Promise<void> {
 }
 
 function blockedIn({ server }: MemoryCluster) {
-  return [...server.entities.values()].filter(entity => server.blockerOf(entity));
+  return [...server.entities.values()].filter(entity => blockerOf(entity, server.now()));
 }
 
 /** I5: nothing is lost, nothing that was refused has come. */

@@ -14,6 +14,7 @@ import { Codecs } from '../../../src/core/payload/codec.js';
 import type { Unblocking } from '../../../src/core/ports/operator.js';
 import { momentOf } from '../../../src/core/run/lease.js';
 import { MemoryControl } from '../../../src/store/memory/operator/control.js';
+import { blockerOf } from '../../../src/store/memory/queue.js';
 import { MemoryServer } from '../../../src/store/memory/server.js';
 import { type StoredEntity } from '../../../src/store/memory/state.js';
 import { Random } from '../random.js';
@@ -134,12 +135,12 @@ export class MemoryCluster {
     entity.paused = false;
     const { wait, active, delayed, failed, owner } = entity;
     if (!owner && [wait, active, delayed, failed].every(jobs => jobs.length === 0)) this.server.entities.delete(word);
-    else this.server.lookNow(entity);
+    else this.server.inspections.inspectNow(entity);
   }
 
   /** An operator decides about the job that blocks an entity, if one does. */
   unblock(entity: StoredEntity, how: Unblocking): void {
-    const job = this.server.blockerOf(entity);
+    const job = blockerOf(entity, this.server.now());
     if (!job) return;
     this.note('* decides to', how, numberOf(job), 'of', entity.ref.id);
     this.checker(entityKey(entity.ref)).unblock(numberOf(job), how);

@@ -59,8 +59,8 @@ export function snapshotOfMemory(server: MemoryServer, word: string): Snapshot {
   };
 }
 
-function liveUntilMs(server: MemoryServer, { podId, untilMs, rests }: NonNullable<StoredEntity['owner']>): number {
-  return rests ? Math.min(untilMs, server.alive.get(podId) ?? 0) : untilMs;
+function liveUntilMs(server: MemoryServer, { podId, untilMs, isDormant }: NonNullable<StoredEntity['owner']>): number {
+  return isDormant ? Math.min(untilMs, server.alive.get(podId) ?? 0) : untilMs;
 }
 
 /** What a step of the store may have changed, without what time alone changes. */

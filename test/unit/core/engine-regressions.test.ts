@@ -112,7 +112,10 @@ describe('the engine', () => {
   test('I7: finds all due entities in one sweep, however many there are', async () => {
     for (let i = 0; i < 350; i++) {
       plant(i, `e${i}`);
-      cluster.server.lowerDue(cluster.server.entity({ type: 'account', id: `e${i}` }), cluster.clock.monotonicMs());
+      cluster.server.inspections.lowerDue(
+        cluster.server.entity({ type: 'account', id: `e${i}` }),
+        cluster.clock.monotonicMs(),
+      );
     }
     await cluster.clock.advance(1300);
     expect(new Set(cluster.starts).size).toBe(350);

@@ -230,7 +230,7 @@ describe('the engine', () => {
   test('makes good a lost wake-up with the renewal', async () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
-    cluster.server.wake = () => {};
+    cluster.server.inspections.wake = () => {};
     await b.add('1', 1);
     expect(cluster.starts).toEqual(['A:1:0']);
     await cluster.clock.advance(LEASE_MS / 3);
@@ -254,7 +254,7 @@ describe('the engine', () => {
     const b = await cluster.pod('B');
     await a.add('1', 0);
     await cluster.clock.advance(14_900);
-    cluster.server.wake = () => {};
+    cluster.server.inspections.wake = () => {};
     await b.add('1', 1);
     await cluster.clock.advance(5_000);
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);

@@ -40,7 +40,7 @@ describe('races of time', () => {
     const untilMs = stored('late').owner?.untilMs ?? 0;
     // At the deadline of the pod's last renewal a sweep looks at both claims: one of them still has a live owner.
     await cluster.clock.advance((stored('early').owner?.untilMs ?? 0) - cluster.clock.monotonicMs());
-    for (const id of ['early', 'late']) cluster.server.wake('B', stored(id));
+    for (const id of ['early', 'late']) cluster.server.inspections.wake('B', stored(id));
     await settle();
     expect(running()).toEqual(['B0']);
     expect(stored('late').owner?.podId).toBe('A');
@@ -60,7 +60,7 @@ describe('races of time', () => {
     cluster.server.heard = { sinceMs: Number.NEGATIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
     stored().owner = { podId: 'A', epoch: stored().owner?.epoch ?? 0, untilMs: 0 };
     cluster.forget(zombie);
-    cluster.server.wake('B', stored());
+    cluster.server.inspections.wake('B', stored());
     await settle();
     expect(running()).toEqual(['B2']);
     cluster.clock.jumpWall(LEASE_MS);

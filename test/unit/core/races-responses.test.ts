@@ -126,7 +126,7 @@ describe('races of responses', () => {
     const producer = await cluster.pod('P', { producerOnly: true });
     await cluster.clock.advance(LEASE_MS);
     const late = a.store.hold('tryClaim');
-    cluster.server.lowerDue(stored(), cluster.clock.monotonicMs());
+    cluster.server.inspections.lowerDue(stored(), cluster.clock.monotonicMs());
     await cluster.clock.advance(1300);
     await producer.add('1', 0);
     expect(cluster.running).toEqual([]);
@@ -138,7 +138,7 @@ describe('races of responses', () => {
   test('race 11: the next sweep finds a job that is added while the response to an empty claim attempt is under way', async () => {
     const producer = a.store.asStore();
     const late = a.store.hold('tryClaim');
-    cluster.server.lowerDue(stored(), cluster.clock.monotonicMs());
+    cluster.server.inspections.lowerDue(stored(), cluster.clock.monotonicMs());
     await cluster.clock.advance(1300);
     expect(cluster.server.due.size).toBe(0);
     expect((await producer.add(newJob(0), 'route-only')).route).toBe('unowned');

@@ -124,7 +124,7 @@ describe('races of the core', () => {
   test('race 4: a refused release takes the job that it was refused for at once', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;
-    cluster.server.wake = () => {};
+    cluster.server.inspections.wake = () => {};
     await a.add('1', 0);
     await cluster.clock.advance(14_990);
     const renewed = a.store.hold('renew');
@@ -140,7 +140,7 @@ describe('races of the core', () => {
   test('race 4: a worker is not released while a response is pending that may have brought a job', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;
-    cluster.server.wake = () => {};
+    cluster.server.inspections.wake = () => {};
     await a.add('1', 0);
     const entered = a.store.hold('add');
     const first = a.add('1', 1);

@@ -1,11 +1,11 @@
-/** What a person does to one entity, in memory. Neighbour: `server.ts` has the rules that it changes. */
-
+/** What the operator does to one entity, in memory. Neighbours: `../removal.ts` drops, `../inspections.ts` recalls owners and calls pods. */
 import { presentRun } from '../../../core/enqueue/schedule-checks.js';
 import { type EntityRef, parseEntityKey } from '../../../core/model/entity.js';
 import { UnsupportedError } from '../../../core/model/errors.js';
 import type { Codecs } from '../../../core/payload/codec.js';
 import { showPayload } from '../../../core/payload/payload.js';
 import type { EntityControl, EntityStatus, JobState, JobView, Unblocking } from '../../../core/ports/operator.js';
+import { blockerOf } from '../queue.js';
 import type { MemoryServer } from '../server.js';
 import type { Hold, StoredEntity, StoredJob } from '../state.js';
 
@@ -19,26 +19,26 @@ export class MemoryControl implements EntityControl {
   async pause(ref: EntityRef, isPaused: boolean): Promise<void> {
     const entity = this.server.entity(ref);
     entity.paused = isPaused;
-    if (!isPaused) this.lookNow(entity);
-    // Also an owner whose lease has passed: nobody takes over what is paused, and it may come back.
-    else this.server.recall(entity, 'pause');
+    if (!isPaused) this.inspectNow(entity);
+    // An owner whose lease has passed too: no pod takes over a paused entity, and that owner may come back.
+    else this.server.inspections.recall(entity, 'pause');
   }
 
   async pauseType(type: string, isPaused: boolean): Promise<void> {
     if (isPaused) this.server.pausedTypes.add(type);
     else this.server.pausedTypes.delete(type);
-    for (const word of [...this.server.due.keys()]) {
-      const ref = parseEntityKey(word);
+    for (const key of [...this.server.due.keys()]) {
+      const ref = parseEntityKey(key);
       const entity = this.server.find(ref);
       if (ref.type !== type || !entity) continue;
-      if (isPaused) this.server.recall(entity, 'pause');
-      else this.lookNow(entity);
+      if (isPaused) this.server.inspections.recall(entity, 'pause');
+      else this.inspectNow(entity);
     }
   }
 
   async unblock(ref: EntityRef, how: Unblocking, jobId?: string): Promise<boolean> {
     const entity = this.server.entity(ref);
-    const job = this.server.blockerOf(entity);
+    const job = blockerOf(entity, this.server.now());
     if (!job || (jobId !== undefined && jobId !== job.id)) {
       this.server.forget(entity);
       return false;
@@ -52,7 +52,7 @@ export class MemoryControl implements EntityControl {
         hasFailedChild: false,
       });
     else if (how === 'drop') {
-      this.server.drop(entity, [job]);
+      this.server.removal.drop(entity, [job]);
       if (entity.wait.includes(job)) throw presentRun(ref);
     } else {
       job.mustFail = entity.hold?.reason;
@@ -60,13 +60,13 @@ export class MemoryControl implements EntityControl {
       job.hasFailedChild = false;
     }
     entity.hold = undefined;
-    this.lookNow(entity);
+    this.inspectNow(entity);
     return true;
   }
 
   async status(ref: EntityRef): Promise<EntityStatus> {
     const entity = this.server.find(ref);
-    const blocker = entity && this.server.blockerOf(entity);
+    const blocker = entity && blockerOf(entity, this.server.now());
     return {
       waiting: entity?.wait.length ?? 0,
       active: entity?.active.length ?? 0,
@@ -81,16 +81,16 @@ export class MemoryControl implements EntityControl {
 
   async drop(ref: EntityRef): Promise<void> {
     const entity = this.server.entity(ref);
-    this.server.drop(entity, [...entity.parents, ...entity.wait, ...entity.delayed.map(({ job }) => job)]);
-    this.server.isDropping(entity);
-    if (!this.server.liveOwner(entity)) this.lookNow(entity);
+    this.server.removal.drop(entity, [...entity.parents, ...entity.wait, ...entity.delayed.map(({ job }) => job)]);
+    this.server.removal.isDropping(entity);
+    if (!this.server.leases.liveOwner(entity)) this.inspectNow(entity);
   }
 
   async isDropping(ref: EntityRef): Promise<boolean> {
     const entity = this.server.find(ref);
     if (entity?.owner?.recall !== 'drop') return false;
-    const isDropping = this.server.isDropping(entity);
-    if (!this.server.liveOwner(entity)) this.lookNow(entity);
+    const isDropping = this.server.removal.isDropping(entity);
+    if (!this.server.leases.liveOwner(entity)) this.inspectNow(entity);
     return isDropping;
   }
 
@@ -112,13 +112,12 @@ export class MemoryControl implements EntityControl {
     throw new UnsupportedError('There is no BullMQ queue in memory.');
   }
 
-  /** Sees to it that somebody looks at an entity that may have something to do from now on. */
-  lookNow(entity: StoredEntity): void {
-    this.server.lookNow(entity, this.podId);
+  private inspectNow(entity: StoredEntity): void {
+    this.server.inspections.inspectNow(entity, this.podId);
   }
 }
 
-/** As the last renewal of the present owner has told; a job may have ended since. */
+/** As told by the last renewal of the present owner; a job may have ended since. */
 function runningIn(entity: StoredEntity | undefined): Pick<EntityStatus, 'running'> {
   const running = (entity?.owner?.longRuns ?? []).flatMap(({ jobId, startedAtMs }) => {
     const job = entity?.active.find(({ id }) => id === jobId);

@@ -1,5 +1,4 @@
-/** Dead letters in memory. Neighbour: `memory-store.ts` ends the jobs that become some. */
-
+/** Dead letters in memory. Neighbour: `../job-end.ts` moves jobs here. */
 import type { Envelope } from '../../../core/model/envelope.js';
 import { type FailureText, latestStacks } from '../../../core/model/error-text.js';
 import { UnsupportedError } from '../../../core/model/errors.js';
@@ -8,10 +7,9 @@ import type { Codecs } from '../../../core/payload/codec.js';
 import { showPayload } from '../../../core/payload/payload.js';
 import type { DeadLetter, DeadLetters } from '../../../core/ports/operator.js';
 import { MAX_STACKS } from '../../../core/run/retry.js';
-import type { MemoryIntake } from '../intake.js';
+import type { NewJobs } from '../new-jobs.js';
 import type { MemoryServer } from '../server.js';
 import type { StoredEntity, StoredJob } from '../state.js';
-import type { MemoryControl } from './control.js';
 
 interface StoredLetter extends DeadLetter {
   readonly json: string;
@@ -23,8 +21,8 @@ interface StoredLetter extends DeadLetter {
 export class MemoryDeadLetters implements DeadLetters {
   constructor(
     private readonly server: MemoryServer,
-    private readonly control: MemoryControl,
-    private readonly parts: { readonly intake: MemoryIntake; readonly codecs: Codecs },
+    private readonly podId: string,
+    private readonly parts: { readonly newJobs: NewJobs; readonly codecs: Codecs },
   ) {}
 
   moveToDeadLetters({ ref }: StoredEntity, job: StoredJob, { reason, stack }: FailureText): void {
@@ -69,9 +67,9 @@ export class MemoryDeadLetters implements DeadLetters {
     const { jobId: _, delay: __, deduplication: ___, ...options } = letter.options;
     const entity = this.server.entity({ type, id: letter.entityId });
     const id = this.server.nextId();
-    const job = this.parts.intake.stored(id, { name, data, options, envelope });
+    const job = this.parts.newJobs.stored(id, { name, data, options, envelope });
     entity.wait.push(results ? { ...job, children: results } : job);
-    this.control.lookNow(entity);
+    this.server.inspections.inspectNow(entity, this.podId);
     return id;
   }
 

@@ -1,5 +1,4 @@
-/** Schedules in memory. Neighbour: `memory-store.ts` ends the jobs that they make. */
-
+/** Schedules in memory. Neighbour: `../job-end.ts` ends the jobs that they make. */
 import type { EntityRef } from '../../../core/model/entity.js';
 import { NO_ENVELOPE } from '../../../core/model/envelope.js';
 import type { NewJob } from '../../../core/model/job.js';
@@ -8,16 +7,15 @@ import type { Codecs } from '../../../core/payload/codec.js';
 import { showPayload } from '../../../core/payload/payload.js';
 import type { Schedules, ScheduleView } from '../../../core/ports/operator.js';
 import { firstByPattern, nextByPattern } from '../../schedule-times.js';
-import type { MemoryIntake } from '../intake.js';
+import type { NewJobs } from '../new-jobs.js';
 import type { MemoryServer } from '../server.js';
 import type { StoredEntity, StoredJob, StoredSchedule } from '../state.js';
-import type { MemoryControl } from './control.js';
 
 export class MemorySchedules implements Schedules {
   constructor(
     private readonly server: MemoryServer,
-    private readonly control: MemoryControl,
-    private readonly parts: { readonly intake: MemoryIntake; readonly codecs: Codecs },
+    private readonly podId: string,
+    private readonly parts: { readonly newJobs: NewJobs; readonly codecs: Codecs },
   ) {}
 
   async put(job: NewJob, schedule: Schedule): Promise<number> {
@@ -34,7 +32,7 @@ export class MemorySchedules implements Schedules {
     // guards: schedules.put
     next.nextAtMs = this.firstFree(entity, next, next.nextAtMs) ?? now;
     this.add(entity, next);
-    this.control.lookNow(entity);
+    this.server.inspections.inspectNow(entity, this.podId);
     return next.nextAtMs;
   }
 
@@ -53,11 +51,11 @@ export class MemorySchedules implements Schedules {
     if (!entity || !schedule) return false;
     entity.delayed = entity.delayed.filter(({ job }) => job.id !== jobIdOf(schedule) || job.attempt > 0);
     entity.schedules.delete(id);
-    this.control.lookNow(entity);
+    this.server.inspections.inspectNow(entity, this.podId);
     return true;
   }
 
-  /** A job has ended: if it was the present one of a schedule, the next one is made. */
+  /** A job has ended: if a schedule waits for it, the next job of the schedule is added. */
   advance(entity: StoredEntity, { id: jobId, scheduleId }: StoredJob): void {
     const schedule = entity.schedules.get(scheduleId ?? '');
     if (!schedule || jobIdOf(schedule) !== jobId) return;
@@ -66,27 +64,27 @@ export class MemorySchedules implements Schedules {
     else this.add(entity, { ...schedule, nextAtMs, runs: schedule.runs + 1 });
   }
 
-  /** The first time, `atMs` or later, of which there is no run yet: one that was put before may have started, or be kept. */
+  /** The first time, `atMs` or later, without a run: that of an earlier `put` may have started, or be kept. */
   private firstFree(entity: StoredEntity, schedule: StoredSchedule, atMs: number | undefined): number | undefined {
     if (atMs === undefined) return undefined;
     const next = { ...schedule, nextAtMs: atMs };
-    if (!this.parts.intake.isKnown(entity, jobIdOf(next))) return atMs;
+    if (!this.parts.newJobs.isKnown(entity, jobIdOf(next))) return atMs;
     return this.firstFree(entity, next, following(next, this.server.clock.wallMs()));
   }
 
   private add(entity: StoredEntity, schedule: StoredSchedule): void {
     entity.schedules.set(schedule.id, schedule);
-    const job = { ...this.parts.intake.stored(jobIdOf(schedule), schedule.template), scheduleId: schedule.id };
+    const job = { ...this.parts.newJobs.stored(jobIdOf(schedule), schedule.template), scheduleId: schedule.id };
     const delayMs = schedule.nextAtMs - this.server.clock.wallMs();
     if (delayMs > 0) entity.delayed.push({ job, atMs: this.server.now() + delayMs });
     else entity.wait.push(job);
   }
 
-  /** What has not started goes. @returns whether it did. */
+  /** Removes the next job if it has not started. @returns whether it did. */
   private removeNext(entity: StoredEntity, schedule: StoredSchedule): boolean {
     const isIt = (job: StoredJob) => job.id === jobIdOf(schedule) && job.attempt === 0;
     const jobs = [...entity.wait, ...entity.delayed.map(({ job }) => job)].filter(isIt);
-    this.server.remove(entity, jobs);
+    this.server.removal.remove(entity, jobs);
     return jobs.length > 0;
   }
 }
@@ -95,7 +93,7 @@ function jobIdOf({ id, nextAtMs }: StoredSchedule): string {
   return `repeat:${id}:${nextAtMs}`;
 }
 
-/** Runs that fell due meanwhile are left out. */
+/** Runs that were missed meanwhile are skipped. */
 function following({ every, pattern = '', tz, nextAtMs }: StoredSchedule, now: number): number | undefined {
   if (every === undefined) return nextByPattern({ pattern, tz }, Math.max(now, nextAtMs));
   const next = nextAtMs + every;

@@ -42,7 +42,7 @@ test('the name of a job added by another library is short and escaped in log lin
     await a.addNamed('pay', '1', 0);
     const entity = cluster.server.entity({ type: 'account', id: '1' });
     entity.wait.push({ ...plantedJob('planted', '{"n":1}'), name });
-    cluster.server.lookNow(entity);
+    cluster.server.inspections.inspectNow(entity);
     await cluster.clock.advance(2000);
     const line = a.log.lines.find(text => text.includes('No handler')) ?? '';
     expect(line).toContain('"re\\nfundxxx');

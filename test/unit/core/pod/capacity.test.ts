@@ -184,7 +184,7 @@ describe('a pod with room for two entities', () => {
     expect(cluster.starts).toEqual(['A:3:2']);
     for (const ref of refs) {
       cluster.server.entity(ref).paused = false;
-      cluster.server.lookNow(cluster.server.entity(ref));
+      cluster.server.inspections.inspectNow(cluster.server.entity(ref));
     }
     await cluster.clock.advance(10_000);
     expect(cluster.starts.slice(1).sort()).toEqual(['A:1:0', 'A:2:1']);

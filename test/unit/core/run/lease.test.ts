@@ -132,7 +132,7 @@ describe('leases and late responses', () => {
   test('race 26: a claim that is still ours is adopted after a refused release with a job enqueued behind it', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;
-    cluster.server.wake = () => {};
+    cluster.server.inspections.wake = () => {};
     await a.add('1', 0);
     await cluster.clock.advance(14_990);
     const renewed = a.store.hold('renew');
@@ -150,7 +150,7 @@ describe('leases and late responses', () => {
 
   test('race 37: what a renewal saw of an idle worker does not affect a worker that is busy by now', async () => {
     const b = await cluster.pod('B');
-    cluster.server.wake = () => {};
+    cluster.server.inspections.wake = () => {};
     await a.add('1', 0);
     await cluster.job(0).end();
     await b.add('1', 1);
@@ -180,7 +180,7 @@ describe('leases and late responses', () => {
   test('I7: a renewal makes good a lost wake-up even if the worker waits for a delayed job', async () => {
     const b = await cluster.pod('B');
     cluster.instant = true;
-    cluster.server.wake = () => {};
+    cluster.server.inspections.wake = () => {};
     await a.add('1', 0);
     await a.addForLater('1', 9);
     await b.add('1', 1);

@@ -128,10 +128,10 @@ describe('an entity with three handlers at once', () => {
   test('finds work that no wake-up announced while another handler runs', async () => {
     const b = await cluster.pod('B', { ...options, producerOnly: true });
     await a.add('1', 0);
-    const wake = cluster.server.wake;
-    cluster.server.wake = () => {};
+    const wake = cluster.server.inspections.wake;
+    cluster.server.inspections.wake = () => {};
     await b.add('1', 1);
-    cluster.server.wake = wake;
+    cluster.server.inspections.wake = wake;
     expect(running()).toEqual([0]);
     await cluster.clock.advance(LEASE_MS / 3);
     expect(running()).toEqual([0, 1]);

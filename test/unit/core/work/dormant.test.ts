@@ -80,9 +80,9 @@ describe('a dormant claim', () => {
     await a.add('1', 0);
     const letThrough = a.store.hold('renew');
     await beat();
-    expect(stored().owner?.rests).toBe(true);
+    expect(stored().owner?.isDormant).toBe(true);
     await a.addForLater('1', 9);
-    expect(stored().owner?.rests).toBe(false);
+    expect(stored().owner?.isDormant).toBe(false);
     letThrough();
     await settle();
     await beat();
@@ -93,9 +93,9 @@ describe('a dormant claim', () => {
     await a.add('1', 0);
     const letThrough = a.store.hold('renew');
     await beat();
-    cluster.server.wake('A', stored());
+    cluster.server.inspections.wake('A', stored());
     await settle();
-    expect(stored().owner?.rests).toBe(false);
+    expect(stored().owner?.isDormant).toBe(false);
     letThrough();
     await settle();
     await beat();
@@ -139,10 +139,10 @@ describe('a dormant claim', () => {
     const b = await cluster.pod('B', { producerOnly: true });
     await a.add('1', 0);
     await cluster.clock.advance(2 * LEASE_MS);
-    const { wake } = cluster.server;
-    cluster.server.wake = () => {};
+    const { wake } = cluster.server.inspections;
+    cluster.server.inspections.wake = () => {};
     await b.add('1', 1);
-    cluster.server.wake = wake;
+    cluster.server.inspections.wake = wake;
     expect(cluster.starts).toEqual(['A:1:0']);
     await cluster.clock.advance(LEASE_MS + 1500);
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
@@ -152,12 +152,12 @@ describe('a dormant claim', () => {
     const full = await cluster.pod('B', { maxWorkersPerPod: 1 });
     await full.add('2', 0);
     await cluster.clock.advance(BEAT_MS + 200);
-    const { wake } = cluster.server;
-    cluster.server.wake = () => {};
+    const { wake } = cluster.server.inspections;
+    cluster.server.inspections.wake = () => {};
     await a.engine.close();
     const producer = await cluster.pod('C', { producerOnly: true });
     await producer.add('2', 1);
-    cluster.server.wake = wake;
+    cluster.server.inspections.wake = wake;
     await cluster.clock.advance(LEASE_MS + 1500);
     expect(cluster.starts).toEqual(['B:2:0', 'B:2:1']);
   });
@@ -167,7 +167,7 @@ describe('a dormant claim', () => {
     await a.add('1', 0);
     await cluster.clock.advance(BEAT_MS);
     a.store.break('drop');
-    cluster.server.wake = () => {};
+    cluster.server.inspections.wake = () => {};
     await b.add('1', 1);
     // Its thread keeps its lease alive.
     for (let ms = 0; ms < LEASE_MS; ms += BEAT_MS) {

@@ -42,7 +42,7 @@ describe('resync', () => {
     cluster.server.heard = { sinceMs: now - 10 * LEASE_MS, untilMs: now + LEASE_MS };
     const { owner } = stored();
     if (owner) owner.untilMs = now;
-    cluster.server.wake('B', stored());
+    cluster.server.inspections.wake('B', stored());
     await settle();
     expect(stored().owner?.podId).toBe('B');
   };

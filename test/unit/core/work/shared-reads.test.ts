@@ -229,10 +229,10 @@ describe('shared reads', () => {
       const a = await pod('A');
       const b = await pod('B', { producerOnly: true });
       await reads(a, 0);
-      const wake = cluster.server.wake;
-      cluster.server.wake = () => {};
+      const wake = cluster.server.inspections.wake;
+      cluster.server.inspections.wake = () => {};
       await reads(b, 1);
-      cluster.server.wake = wake;
+      cluster.server.inspections.wake = wake;
       expect(running()).toEqual([0]);
       await cluster.clock.advance(LEASE_MS / 3);
       expect(running()).toEqual([0, 1]);
