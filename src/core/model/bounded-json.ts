@@ -1,6 +1,6 @@
 /**
- * JSON of a value that may be of any size and may throw when it is read: the work ends with the bound, and nothing here throws.
- * Neighbours: `payload.ts` writes payloads, whose size is known only afterwards; `failure-text.ts` and `http-response.ts` use this.
+ * JSON of a value of any size, which may throw when it is read. The work ends at the bound, and nothing here throws.
+ * Neighbours: `failure-text.ts` and `http-response.ts` use this; `payload.ts` writes payloads without a bound and checks their size.
  */
 
 const TOO_LARGE = Symbol('too large');

@@ -1,20 +1,20 @@
 /**
- * The known name that a misspelt one was probably meant to be. Owns how near two names are.
- * Neighbours: `checks.ts`, `job-options.ts` and `schedule-checks.ts` ask about options, `handler-table.ts` about handlers, `nest/start/boot-report.ts`
- * about entity types.
+ * The known name that is nearest to a misspelt one. Owns: the distance between two names.
+ * Neighbours: `checks.ts`, `job-options.ts` and `schedule-checks.ts` use it for options, `handler-table.ts` for handlers,
+ * `nest/start/boot-report.ts` for entity types.
  */
 import { quoted } from './error-text.js';
 
-/** A longer name was made by a program, not misspelt; the time to compare grows with the square. */
+/** Longest name that is compared, since the time grows with its square. Longer names come from programs. */
 const MAX_LENGTH = 64;
 
-/** A sentence to end a message with: ` Did you mean "x"?`, or nothing if no known name is near. */
+/** The last sentence of a message: ` Did you mean "x"?`, or nothing if no known name is near. */
 export function didYouMean(name: string, known: Iterable<string>, word: (near: string) => string = quoted): string {
   const near = closest(name, known);
   return near === undefined ? '' : ` Did you mean ${word(near)}?`;
 }
 
-/** The known name that differs least, if that is by a third of the letters at most. Capitals do not count. */
+/** The known name that differs least, by at most a third of the letters. Case does not count. */
 export function closest(name: string, known: Iterable<string>): string | undefined {
   if (name.length > MAX_LENGTH) return undefined;
   let found: string | undefined;
@@ -27,7 +27,7 @@ export function closest(name: string, known: Iterable<string>): string | undefin
   return found;
 }
 
-/** How many letters must be added, removed, replaced, or swapped with the next one (optimal string alignment). */
+/** Number of letters to add, remove, replace, or swap with the next one (optimal string alignment). */
 function distance(one: string, other: string): number {
   let before: number[] = [];
   let row = Array.from({ length: other.length + 1 }, (_, column) => column);

@@ -1,66 +1,66 @@
 /**
- * What travels with a job beside its payload, and is this library's own. The store keeps it with the job for as long as the job
- * lives: through retries, as a dead letter, and from one run of a schedule to the next.
+ * The envelope of a job: this library's own data that travels in addition to the payload. The store keeps it as long as the job: through
+ * retries, as a dead letter, and from one run of a schedule to the next.
  */
 
 import type { EntityRef } from './entity.js';
 import { wellFormedJson } from './well-formed.js';
 
-/** A child, as its parent remembers it. */
+/** A child of a flow, in the envelope of its parent. */
 export interface ChildRef extends EntityRef {
   readonly jobId: string;
   readonly name: string;
-  /** Its parent fails with it; otherwise its parent is told. */
+  /** Whether its parent fails with it. Otherwise the parent runs and is told. */
   readonly failsParent: boolean;
-  /** The name of the codec that writes what it returns; none for plain JSON. */
+  /** Name of the codec of its result; none for plain JSON. */
   readonly codec?: unknown;
 }
 
-/** What JSON carries as it is. */
+/** A value that JSON carries unchanged. */
 export type ContextValue = string | number | boolean;
-/** By key. */
+/** Values of a caller's context, by key. */
 export type ContextValues = Readonly<Record<string, ContextValue>>;
-/** What a tracer wants carried, such as `traceparent`. */
+/** Fields of a trace, such as `traceparent`. */
 export type TraceFields = Readonly<Record<string, string>>;
 
 export const NO_VALUES: ContextValues = Object.freeze({});
 
-/** A handler of an entity waits for a job of another one, with a call of a pod. */
+/** A wait of a handler for a job of another entity, by a call of a pod. */
 export type WaitLink = readonly [entity: string, target: string, pod: string, call: string];
 
-/** A job without any has none of it, and costs nothing for it. */
+/** The envelope of a job. Each part is optional and costs nothing if it is absent. */
 export interface Envelope {
-  /** Where its answer goes: the address of a pod, and which of its calls waits; see `reply.ts`. */
+  /** Receiver of the reply: the address of a pod, and its waiting call; see `reply.ts`. */
   readonly reply?: readonly [pod: string, call: string];
-  /** The waits of handlers that lead to it; see `deadlock.ts`. */
+  /** The waits of handlers that lead to this job; see `deadlock.ts`. */
   readonly chain?: readonly WaitLink[];
-  /** Of a parent in a flow, in the order given. */
+  /** Children of a parent in a flow, in the given order. */
   readonly children?: readonly ChildRef[];
-  /** Declared values of its caller's context. */
+  /** Declared values of the caller's context. */
   readonly ctx?: ContextValues;
-  /** The trace that its caller was in. */
+  /** The trace of the caller. */
   readonly trace?: TraceFields;
-  /** The name of the codec that has written the payload, and writes the result; none for plain JSON. */
+  /** Name of the codec of payload and result; none for plain JSON. */
   readonly codec?: unknown;
   readonly [name: string]: unknown;
 }
 
 export const NO_ENVELOPE: Envelope = {};
 
-/** As the store keeps it; '' for none. */
+/** The stored text of an envelope; '' for none. */
 export function writeEnvelope(envelope: Envelope | undefined): string {
   // guards: envelope.writeEnvelope
   return envelope === undefined ? '' : wellFormedJson(JSON.stringify(envelope));
 }
 
-/** What somebody has written by hand is none. */
+/** Reads a stored envelope. A text that another program wrote counts as none. */
 export function readEnvelope(text: string): Envelope {
   return tryEnvelope(text) ?? NO_ENVELOPE;
 }
 
 /**
- * An envelope of which its job can be run; nothing where that can't be told: without its codec a payload would be taken for another.
- * Its other parts are checked by those who read them.
+ * An envelope with which its job can run, or undefined if its codec is unreadable: the payload would be read with another codec. Readers
+ * check the other parts.
  */
 export function tryEnvelope(text: string): Envelope | undefined {
   let envelope: unknown;

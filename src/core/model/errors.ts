@@ -6,12 +6,12 @@
  */
 export { messageOf, stackOf } from './failure-text.js';
 
-/** Why an error was made. TypeScript's own type of this is in no `lib` before ES2022. */
+/** The cause of an error. TypeScript's own type of it is in no `lib` before ES2022. */
 export interface Caused {
   readonly cause?: unknown;
 }
 
-/** The base of all errors of this library. Branch on `code`: it is stable, the message is not. */
+/** The base of all errors of this library. Compare `code`: it is stable, and the message is not. */
 export class AtomicQueuesError extends Error {
   /** A stable identifier such as `INVALID_ENTITY`. */
   readonly code: string;
@@ -23,7 +23,7 @@ export class AtomicQueuesError extends Error {
   }
 }
 
-/** The base of errors after which it is certain that the store has not done what was asked for. */
+/** The base of errors after which it is certain that the store has changed nothing. */
 export abstract class NotExecutedError extends AtomicQueuesError {}
 
 /** An entity type or id is missing, empty, of a wrong kind or too long. Nothing was enqueued. */
@@ -33,14 +33,14 @@ export class InvalidEntityError extends AtomicQueuesError {
   }
 }
 
-/** What was given to `enqueue` is not a command this library can route, or its metadata contradicts itself. */
+/** A command cannot be routed, or its decorators contradict each other. Nothing was enqueued. */
 export class InvalidCommandError extends AtomicQueuesError {
   constructor(message: string) {
     super('INVALID_COMMAND', message);
   }
 }
 
-/** An option of the module or of a job is unknown, of a wrong kind or out of range. */
+/** An option of the module or of a job is unknown, of a wrong kind or out of range. Nothing was enqueued. */
 export class InvalidOptionError extends NotExecutedError {
   constructor(message: string) {
     super('INVALID_OPTION', message);
@@ -48,8 +48,8 @@ export class InvalidOptionError extends NotExecutedError {
 }
 
 /**
- * A thing that this library does not support (yet) was asked for. Nothing was enqueued. A job fails with it if its handler throws an
- * error by which BullMQ's own worker is told what to do (`RateLimitError`, `DelayedError` …).
+ * The call asks for something that this library does not support. Nothing was enqueued. A job fails with it if its handler throws an
+ * error that controls BullMQ's own worker (`RateLimitError`, `DelayedError` …).
  */
 export class UnsupportedError extends AtomicQueuesError {
   constructor(message: string, options?: Caused) {
@@ -57,14 +57,14 @@ export class UnsupportedError extends AtomicQueuesError {
   }
 }
 
-/** Decorators contradict each other: two handlers for one job name, two commands with one name … Thrown at start. */
+/** Decorators contradict each other, such as two handlers for one job name. Thrown at start. */
 export class HandlerConflictError extends AtomicQueuesError {
   constructor(message: string) {
     super('HANDLER_CONFLICT', message);
   }
 }
 
-/** `drain()` has waited for as long as it was told to, and the entity still has jobs. Nothing was changed. */
+/** The entity still has jobs after the `timeoutMs` of `drain()`. Nothing was changed. */
 export class DrainTimeoutError extends AtomicQueuesError {
   constructor(message: string) {
     super('DRAIN_TIMEOUT', message);
@@ -72,37 +72,37 @@ export class DrainTimeoutError extends AtomicQueuesError {
 }
 
 /**
- * A call before the end of the application's start would wait for jobs that this pod runs: it runs none before all
- * `onApplicationBootstrap` hooks are through, and a hook that waits for the call would wait in vain. Nothing was enqueued.
+ * A call during the start of the application would wait for jobs that this pod runs. It runs none before all `onApplicationBootstrap`
+ * hooks have finished, so a hook that waits for the call would wait in vain. Nothing was enqueued.
  */
 export class NotStartedError extends NotExecutedError {
   constructor(entityType: string) {
     super(
       'NOT_STARTED',
-      `The application is still starting: this pod runs jobs of entity type "${entityType}" only after all onApplicationBootstrap hooks, so a hook that waits for one would wait in vain. Nothing was enqueued. Enqueue without waiting for the result, or wait after app.init().`,
+      `The application is still starting: this pod runs jobs of entity type "${entityType}" only after all onApplicationBootstrap hooks, so a hook that waits for a job would wait in vain. Nothing was enqueued. Enqueue without waiting for the result, or wait after app.init().`,
     );
   }
 }
 
-/** This module has been shut down. */
+/** This pod has shut down. An enqueue has written nothing. A job that a call waited for continues. */
 export class ClosedError extends AtomicQueuesError {
-  constructor(message = 'This pod has shut down; enqueue on another one.') {
+  constructor(message = 'This pod has shut down. Enqueue on another one.') {
     super('CLOSED', message);
   }
 }
 
-/** Some jobs of a bulk were not added. `outcomes` tells, in the order given, which were. */
+/** Some jobs of a bulk were not added. `errors` tells which. */
 export class BulkEnqueueError extends AtomicQueuesError {
   constructor(
     message: string,
-    /** One per job, in the order given: the error, or `undefined` where the job was added. */
+    /** One entry per job, in the given order: its error, or `undefined` if the job was added. */
     readonly errors: readonly (Error | undefined)[],
   ) {
     super('BULK_ENQUEUE_FAILED', message);
   }
 }
 
-/** Calls what may throw before it has a promise to reject; no promise of its own, unlike an async function. */
+/** Turns an error that a call throws at once into a rejection. Unlike an async function it creates no promise of its own. */
 export function rejecting<T>(call: () => Promise<T>): Promise<T> {
   try {
     return call();
@@ -111,7 +111,7 @@ export function rejecting<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** As {@link rejecting}, of a call that answers each of so many by itself. */
+/** Like {@link rejecting}, for a call that returns `count` promises. */
 export function rejectingEach<T>(count: number, call: () => readonly Promise<T>[]): readonly Promise<T>[] {
   try {
     return call();

@@ -1,6 +1,6 @@
 /**
- * What happens to workers, jobs and connections of this pod, told to whoever listens; nothing is made where nobody does.
- * Neighbour: `nest/events.ts` is the stream that an application subscribes to.
+ * Lifecycle events of workers, jobs and connections of this pod. No event is made while no listener is there.
+ * Neighbour: `nest/events.ts` is the stream to which an application subscribes.
  */
 import type { EntityRef } from './entity.js';
 
@@ -17,53 +17,53 @@ interface OfJob extends OfEntity {
   readonly attempt: number;
 }
 
-/** Something that happened on this pod; tell them apart by `type`. */
+/** An event of this pod. `type` tells which. */
 export type LifecycleEvent =
-  /** This pod works the entity from now on. */
+  /** This pod has claimed the entity. */
   | (OfEntity & { readonly type: 'worker.claimed' })
-  /** … and took it over from a pod that had fetched `recovered` jobs and was heard of no more. */
+  /** This pod has taken the entity over from a silent owner that had fetched `recovered` jobs. */
   | (OfEntity & { readonly type: 'worker.takeover'; readonly recovered: number })
-  /** Another pod has it, or its claim was deleted: the running handler is told to stop. */
+  /** Another pod has the entity, or its claim was deleted. The signal of the running handler aborts. */
   | (OfEntity & { readonly type: 'worker.lost' })
-  /** Nothing to do at the moment. */
+  /** The entity has no job to run. */
   | (OfEntity & { readonly type: 'worker.idle' })
-  /** This pod has given it up. */
+  /** This pod has released the entity. */
   | (OfEntity & { readonly type: 'worker.released' })
-  /** The cron manager has given the entity more workers, for that many jobs that wait or run … */
+  /** The cron manager has given the entity more workers. `backlog` is the number of jobs that wait or run. */
   | (OfEntity & { readonly type: 'scaler.spawned'; readonly workers: number; readonly backlog: number })
-  /** … or fewer. */
+  /** The cron manager has given the entity fewer workers. */
   | (OfEntity & { readonly type: 'scaler.terminated'; readonly workers: number; readonly backlog: number })
   | (OfJob & { readonly type: 'job.started' })
-  /** It runs for `slowHandlerWarnMs` or longer; told again each time that it has run twice as long, and once an hour. */
+  /** The job has run for `slowHandlerWarnMs` or longer. Repeated each time that it has run twice as long, and once an hour. */
   | (OfJob & { readonly type: 'job.slow'; readonly durationMs: number })
   | (OfJob & { readonly type: 'job.completed'; readonly durationMs: number })
-  /** It has failed for good: no try is left. */
+  /** The job has failed, and no attempt is left. */
   | (OfJob & { readonly type: 'job.failed'; readonly durationMs: number; readonly reason: string })
-  /** … and its entity waits until a person decides (`onExhausted: 'block'`). */
+  /** The job has failed, and its entity waits until the operator decides (`onExhausted: 'block'`). */
   | (OfJob & { readonly type: 'job.blocked'; readonly durationMs: number; readonly reason: string })
-  /** … and has become a dead letter (`onExhausted: 'deadLetter'`). */
+  /** The job has failed and become a dead letter (`onExhausted: 'deadLetter'`). */
   | (OfJob & { readonly type: 'job.dead'; readonly durationMs: number; readonly reason: string })
-  /** It has failed, and is tried again in `delayMs`. */
+  /** The job has failed, and is retried in `delayMs`. */
   | (OfJob & {
       readonly type: 'job.retried';
       readonly durationMs: number;
       readonly reason: string;
       readonly delayMs: number;
     })
-  /** Its pod died while it ran alone; it runs again, or fails if that was once too often. */
+  /** The job's pod died while the job ran alone. It runs again, or fails after `maxStalledCount`. */
   | (OfJob & { readonly type: 'job.stalled' })
-  /** The connection that commands travel on. */
+  /** The connection for commands is lost. */
   | { readonly type: 'connection.lost'; readonly reason: string }
   | { readonly type: 'connection.restored' };
 
-/** Where events go. */
+/** Receiver of events. */
 export interface EventSink {
-  /** False while nobody listens. */
+  /** Whether a listener is there. */
   readonly observed: boolean;
   emit(event: LifecycleEvent): void;
 }
 
-/** For an engine that nobody watches. */
+/** A receiver without listeners. */
 export const NO_EVENTS: EventSink = { observed: false, emit() {} };
 
 export function ofEntity({ type, id }: EntityRef, fencingToken: string): OfEntity {

@@ -1,6 +1,6 @@
 /**
- * A failure in words, for its reason and for the log: never empty, and bounded in length and in work.
- * Neighbours: `error-text.ts` reads what was thrown; `reply.ts` says what of it travels to a caller.
+ * A failure in words, for its reason and for the log. Never empty, and bounded in length and in work.
+ * Neighbours: `error-text.ts` reads thrown values; `reply.ts` decides what travels to a caller.
  */
 import { jsonWithin } from './bounded-json.js';
 import {
@@ -17,7 +17,7 @@ import {
   shorten,
 } from './error-text.js';
 
-/** Errors within errors: how many of each are put into words, how deep, and how long the words of each may be. */
+/** Bounds for errors within errors: their number, their depth, and the length of the words of each. */
 const MAX_TOLD = 3;
 const MAX_DEPTH = 3;
 const MAX_WITHIN_LENGTH = 512;
@@ -25,16 +25,16 @@ const MAX_WITHIN_LENGTH = 512;
 const WITHOUT_TEXT = 'something that has no text was thrown';
 
 /**
- * What was thrown, in words: its message. The words of an error that has none, or that holds other errors, begin with its name and
- * `code`, and the words of the first errors within follow. A cause follows only if the message says too little: if there is none, or
- * if the cause has a `code` and the error has none (`fetch failed`). Words that the message repeats are not added.
+ * A thrown value in words: its message. An error without a message, or with inner errors, begins with its name and `code`, and the words of
+ * the first inner errors follow. A cause follows only if the message says too little: if there is none, or if the cause has a `code` and the
+ * error has none (`fetch failed`). Words that the message already has are not added.
  */
 export function messageOf(error: unknown): string {
   // guards: failure-text.messageOf
   return shorten(wordsOf(error, 0), MAX_REASON_LENGTH);
 }
 
-/** The stack of anything that was thrown, or its message. */
+/** The stack of a thrown value, or its message. */
 export function stackOf(error: unknown): string {
   const stack = isObject(error) ? readProperty(error, 'stack') : undefined;
   // guards: failure-text.stackOf
@@ -63,19 +63,19 @@ function wordsOf(error: unknown, depth: number): string {
   return parts.filter(part => part !== '').join(': ') || WITHOUT_TEXT;
 }
 
-/** What errors say that the message of the error around them does not. */
+/** The words of inner errors that the message of the outer error does not have. */
 function newWords(errors: readonly unknown[], message: string, depth: number): string[] {
   return errors.map(one => shorten(wordsOf(one, depth), MAX_WITHIN_LENGTH)).filter(words => !message.includes(words));
 }
 
-/** `Name [CODE]`, as Node writes it; of an object that has no name, its code. */
+/** `Name [CODE]`, as Node writes it; the code of an object without a name. */
 function titleOf(error: object, code: string | number | undefined): string {
   const name = ownNameOf(error);
   if (code === undefined) return name;
   return name === '' ? String(code) : `${name} [${code}]`;
 }
 
-/** The message that an error has itself; empty if it has none. */
+/** The message of the error itself; empty if it has none. */
 export function ownMessageOf(error: unknown): string {
   const message = readProperty(error, 'message');
   if (message === undefined || message === null) return '';
@@ -84,7 +84,7 @@ export function ownMessageOf(error: unknown): string {
   return short.trim() === '' ? '' : short;
 }
 
-/** What an object that is no error makes of itself, a date or a URL say. */
+/** The text of an object that is no error, such as a date or a URL. */
 function ownTextOf(error: object, code: string | number | undefined): string {
   const isTitled = code !== undefined || typeof error === 'function' || isArray(error) || isError(error);
   return isTitled ? '' : asText(error);

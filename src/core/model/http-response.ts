@@ -1,7 +1,7 @@
 /**
- * The HTTP answer that an exception of a handler asks for, as Nest's `HttpException` does, and what of it travels to the caller.
- * The core knows no Nest: an exception is recognised by its shape.
- * Neighbours: `reply.ts` sends it, `nest/bus/handler-error.filter.ts` gives it to the client.
+ * The HTTP status and body of an exception of a handler, such as Nest's `HttpException`, and the parts that travel to the caller. The core
+ * does not know Nest, so it recognises an exception by its shape.
+ * Neighbours: `reply.ts` sends them, `nest/bus/handler-error.filter.ts` answers the client with them.
  */
 import { jsonWithin } from './bounded-json.js';
 import { codeOf, isError, readProperty } from './error-text.js';
@@ -11,7 +11,7 @@ import { ownMessageOf } from './failure-text.js';
 export interface HttpAnswer {
   /** From 400 to 599. */
   readonly status: number;
-  /** What `getResponse()` gave, as JSON; undefined if the status says it all. */
+  /** The result of `getResponse()`, as JSON; undefined if the status is enough. */
   readonly response?: unknown;
 }
 
@@ -19,9 +19,9 @@ export interface HttpAnswer {
 export const MAX_RESPONSE_LENGTH = 8192;
 
 /**
- * The answer that something which was thrown asks for; undefined if it asks for none. A `response` that is too large, or that JSON
- * can't carry, becomes `{ statusCode, message }`. Never throws.
- * @param isSecret the payload of the job is encrypted, and a body may repeat it: only status and message travel.
+ * The HTTP answer of a thrown value; undefined if it has none. A `response` that is too large, or that JSON cannot carry, becomes
+ * `{ statusCode, message }`. Never throws.
+ * @param isSecret whether the payload of the job is encrypted. A body may repeat it, so only status and message travel.
  */
 export function httpAnswerOf(error: unknown, isSecret: boolean): HttpAnswer | undefined {
   const answer = askedBy(error) ?? passedOnBy(error);
@@ -32,25 +32,25 @@ export function httpAnswerOf(error: unknown, isSecret: boolean): HttpAnswer | un
   return { status: answer.status, response: json === undefined ? short : JSON.parse(json) };
 }
 
-/** What was written by hand is none. */
+/** Reads a stored answer. Data that another program wrote counts as none. */
 export function isHttpAnswer(value: unknown): value is HttpAnswer {
   return isStatus(readProperty(value, 'status'));
 }
 
-/** By an `HttpException`. */
+/** The answer of an `HttpException`. */
 function askedBy(error: unknown): HttpAnswer | undefined {
   const status = call(error, 'getStatus');
   if (!isStatus(status)) return undefined;
   const response = call(error, 'getResponse');
   const errorCode = readProperty(error, 'errorCode');
-  // Nest 12 adds an errorCode to a body that it makes of a text. Of an error it sends nothing.
+  // Nest 12 adds an errorCode to a body that it creates from a text, and sends none for an error.
   if (typeof response === 'string' && typeof errorCode === 'string') {
     return { status, response: { statusCode: status, message: response, errorCode } };
   }
   return isError(response) ? { status } : { status, response };
 }
 
-/** By a handler that waited for the job of another one, whose `HandlerError` it has not caught. */
+/** The answer of a `HandlerError` that a handler has not caught, after it waited for another job. */
 function passedOnBy(error: unknown): HttpAnswer | undefined {
   const status = readProperty(error, 'status');
   if (codeOf(error) !== 'HANDLER_FAILED' || !isStatus(status)) return undefined;

@@ -1,48 +1,48 @@
-/** Errors that a job ends with, or that its handler is given. Neighbour: `errors.ts` has the base. */
+/** Errors with which a job fails, and errors that its handler gets. Neighbour: `errors.ts` has the base. */
 import type { Claim } from './claim.js';
 import { codeOf, isArray, lengthOf, readProperty } from './error-text.js';
 import { AtomicQueuesError, type Caused } from './errors.js';
 import { messageOf } from './failure-text.js';
 
-/** No handler on the pod that works the entity knows the job's name; the job is failed with this reason. */
+/** No pod had a handler for the job for `unknownJobGraceMs`. The job fails, without further attempts. */
 export class HandlerNotFoundError extends AtomicQueuesError {
   constructor(message: string) {
     super('HANDLER_NOT_FOUND', message);
   }
 }
 
-/** This pod no longer owns the entity (I3): the step changed nothing. Handlers see it when they write through a stale job. */
+/** This pod no longer owns the entity (I3), so the step changed nothing. A handler gets it when it writes to its job. */
 export class StaleClaimError extends AtomicQueuesError {
   constructor(message: string) {
     super('STALE_CLAIM', message);
   }
 }
 
-/** The refusal of a step that a stale claim guards. */
+/** Refuses a step under a stale claim. */
 export function noLongerOwned({ entity, token }: Claim): StaleClaimError {
   return new StaleClaimError(
     `This pod no longer owns ${entity.type} ${JSON.stringify(entity.id)} (token ${token}); nothing was changed.`,
   );
 }
 
-/** A job stalled (its pod died while it ran alone) more often than `maxStalledCount`, or its data is gone. */
+/** A job lost its pod while it ran alone more often than `maxStalledCount`, or its data is gone. It fails, without further attempts. */
 export class JobAbandonedError extends AtomicQueuesError {
   constructor(message: string) {
     super('JOB_ABANDONED', message);
   }
 }
 
-/** A job of a batch that has failed, and why. */
+/** A failed job of a batch and its error. */
 export interface FailedJob {
-  /** One of those that the handler got. */
+  /** One of the jobs of the batch. */
   readonly job: { readonly id?: string | undefined };
-  /** As if the handler of this job alone had thrown it: it is tried again, or not, accordingly. */
+  /** Counts as if the handler of this job alone had thrown it, also for retries. */
   readonly error: unknown;
 }
 
 /**
- * Thrown by a batch handler to say which jobs of its batch have failed, each for its own reason; all others have completed.
- * What else it throws means that all have failed; so does a BatchFailure that names a job of another batch, or none.
+ * Thrown by a batch handler to name the jobs of its batch that have failed, each with its own error. All others have completed. With any
+ * other error all jobs have failed, and so they have with a BatchFailure that names no job, or one of another batch.
  *
  * @example
  * ```ts
@@ -57,11 +57,11 @@ export class BatchFailure extends AtomicQueuesError {
       'BATCH_FAILURE',
       first
         ? `${failures.length} jobs of a batch have failed; the first: ${messageOf(readProperty(first, 'error'))}`
-        : 'A BatchFailure names no job; so all of its batch count as failed.',
+        : 'A BatchFailure names no job, so all jobs of its batch count as failed.',
     );
   }
 
-  /** Whether something that was thrown is one: by its code, since this package may be loaded twice, in both of its forms. */
+  /** Whether a thrown value is a BatchFailure. Decides by its code, since both forms of this package may be loaded. */
   static is(error: unknown): error is BatchFailure {
     if (codeOf(error) !== 'BATCH_FAILURE') return false;
     const failures = readProperty(error, 'failures');
@@ -69,14 +69,14 @@ export class BatchFailure extends AtomicQueuesError {
   }
 }
 
-/** A child of the job has failed, or was removed, and the job was to fail with it (`onFailure: 'failParent'`): its handler was not called. */
+/** A child with `onFailure: 'failParent'` has failed or was removed, so its parent fails. The parent's handler was not called. */
 export class ChildFailedError extends AtomicQueuesError {
   constructor(message: string) {
     super('CHILD_FAILED', message);
   }
 }
 
-/** A guard has refused a job. It fails at once, however many tries it has left; `cause` is what the guard has thrown. */
+/** A guard has refused a job. The job fails without further attempts. `cause` is the error of the guard. */
 export class JobRefusedError extends AtomicQueuesError {
   constructor(message: string, options?: Caused) {
     super('JOB_REFUSED', message, options);
@@ -84,17 +84,17 @@ export class JobRefusedError extends AtomicQueuesError {
 }
 
 /**
- * A handler took longer than `handlerTimeoutMs`. It is the reason of its signal, and, if the handler does not settle soon after that,
- * the reason of the failed try: the job is tried again as its `attempts` say. The code of the handler may still run.
+ * A handler took longer than `handlerTimeoutMs`. This is the reason of its signal. If the handler does not settle within a second after
+ * that, it is also the reason of the failed attempt, and `attempts` apply. The code of the handler may still run.
  */
 export class HandlerTimeoutError extends AtomicQueuesError {
   constructor(
-    /** What the type allows, in ms. */
+    /** The limit of the type, in ms. */
     readonly timeoutMs: number,
   ) {
     super(
       'HANDLER_TIMEOUT',
-      `The handler did not settle within handlerTimeoutMs (${timeoutMs}), and was told to stop. If it goes on nevertheless, its entity goes on without it, under a newer fencing token.`,
+      `The handler did not settle within handlerTimeoutMs (${timeoutMs}), so its signal was aborted. If it still runs, its entity continues without it, under a newer fencing token.`,
     );
   }
 }

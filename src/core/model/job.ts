@@ -1,50 +1,50 @@
 /**
- * Jobs: on their way in, as a pod has fetched them, how they end, and what their handlers know of them.
- * Neighbour: `store.ts` says what a store does with them.
+ * Jobs: new ones, fetched ones, their ends, and the contexts of their handlers. Types only, except for {@link childResult}.
+ * Neighbour: `ports/store.ts` says how a store keeps them.
  */
 
 import type { EntityRef } from './entity.js';
 import type { ChildRef, ContextValues, Envelope } from './envelope.js';
 import type { Thrown } from './reply.js';
 
-/** Options of one job: those of BullMQ. The store knows which it supports. */
+/** BullMQ's options of one job. The store knows which it supports. */
 export type JobOptions = Readonly<Record<string, unknown>>;
 
-/** A job on its way in. */
+/** A job that is enqueued. */
 export interface NewJob {
   readonly entity: EntityRef;
   readonly name: string;
-  /** The payload as JSON text, as the codec that the envelope names has written it. */
+  /** The payload as JSON text, written by the codec that the envelope names. */
   readonly data: string;
   readonly options: JobOptions;
   readonly envelope?: Envelope;
 }
 
-/** A job that this pod has fetched and may run once its turn has come. */
+/** A job that this pod has fetched and may run when its turn has come. */
 export interface FetchedJob {
   readonly id: string;
   readonly name: string;
-  /** As its codec has written it. */
+  /** The payload, as its codec has written it. */
   readonly data: unknown;
   /** Which start of this job this is, from 1. */
   readonly attempt: number;
-  /** How many tries have failed so far; a start whose pod died is none. */
+  /** Number of failed attempts. A start whose pod died does not count. */
   readonly attemptsMade: number;
   readonly options: JobOptions;
   readonly envelope: Envelope;
-  /** A person has given it up: it fails whatever its type does with jobs that have used up their tries. */
+  /** Whether the operator has skipped it: it fails, even if `onExhausted` of its type says otherwise. */
   readonly isSkipped?: boolean;
-  /** Set when the job must not run but fail with this reason (it stalled too often, its data is gone). */
+  /** Set if the job must fail with this reason without running: it stalled too often, or its data is gone. */
   readonly mustFail?: string;
-  /** With which it had failed when it blocked its entity, or was put behind one that did; for whoever waits for it. */
+  /** The error with which it failed before it blocked its entity, or was put behind a job that did. For the waiting caller. */
   readonly thrown?: Thrown;
-  /** That is since a child of it has failed. */
+  /** Whether `mustFail` is because of a failed child. */
   readonly hasFailedChild?: boolean;
-  /** Of a parent: how its children have ended, in the order given; results as they are stored. Guarded by the claim it was fetched under. */
+  /** For a parent in a flow: how its children have ended, in the given order, with stored results. Guarded by the claim of the fetch. */
   readonly children?: (() => Promise<readonly ChildResult[]>) | undefined;
   /**
-   * The job in the store's own form (a BullMQ `Job`); built when first asked for, guarded by the claim it was fetched under.
-   * @param payload as the handler is to see it. Default: as it is stored.
+   * The job in the store's own form (a BullMQ `Job`), built at the first call and guarded by the claim of the fetch.
+   * @param payload the payload for the handler. @default the stored payload
    */
   native(payload?: HandlerPayload): unknown;
 }
@@ -52,7 +52,7 @@ export interface FetchedJob {
 /** The payload of a job for its handler. */
 export interface HandlerPayload {
   readonly data: unknown;
-  /** What the handler puts in its place, as JSON text. @throws UnserializableDataError, PayloadTooLargeError */
+  /** Encodes data that the handler writes in its place, as JSON text. @throws UnserializableDataError, PayloadTooLargeError */
   encode(data: unknown): string;
 }
 
@@ -62,13 +62,13 @@ export interface ChildResult<Value = unknown> {
   readonly entityId: string;
   readonly jobId: string;
   readonly name: string;
-  readonly outcome: /** What its handler returned, as its codec carries it. */
+  readonly outcome: /** Completed, with the result of its handler as its codec carries it. */
     | { readonly kind: 'completed'; readonly value: Value }
-    /** With all its tries used up, or removed by a person. */
+    /** Failed with all attempts used up, or removed. */
     | { readonly kind: 'failed'; readonly reason: string };
 }
 
-/** @param outcome what the store knows of it; a person may have removed the child, or had it tried again, without a word. */
+/** @param outcome the outcome in the store. Undefined if an operator has removed the child or had it retried. */
 export function childResult(child: ChildRef, outcome: ChildResult['outcome'] | undefined): ChildResult {
   const { type: entityType, id: entityId, jobId, name } = child;
   return {
@@ -76,68 +76,68 @@ export function childResult(child: ChildRef, outcome: ChildResult['outcome'] | u
     entityId,
     jobId,
     name,
-    outcome: outcome ?? { kind: 'failed', reason: 'it was removed, or tried again, by a person' },
+    outcome: outcome ?? { kind: 'failed', reason: 'the operator has removed it, or had it retried' },
   };
 }
 
-/** How a job ended here. */
+/** How a job ended on this pod. */
 export interface Settlement {
   readonly job: FetchedJob;
   /**
-   * Of a shared read: the reads that run beside it here, whose ends may come later, though they are older (I6). Of one that keeps its
-   * place: all that has started here and whose end is not confirmed; it stays as it is.
+   * For a shared read: the reads that run alongside it on this pod. Their ends may come later, although they are older (I6). For a job that
+   * keeps its place: all jobs that have started on this pod without a confirmed end; they stay as they are.
    */
   readonly beside?: readonly string[];
-  /** Of a batch, whose ends are one step: the same for all of them. */
+  /** Number of the batch, the same for all its ends, since they are one step. */
   readonly batch?: number;
   readonly outcome:
     | {
         readonly kind: 'completed';
         readonly value: string;
-        /** Why whoever waits for the result is not told it. */
+        /** Why the waiting caller does not get the result. */
         readonly withheld?: string;
       }
-    /** For good. `blocked`: its entity waits until a person decides what becomes of it; `dead`: it becomes a dead letter. */
+    /** No attempt is left. `blocked`: its entity waits until the operator decides. `dead`: it becomes a dead letter. */
     | {
         readonly kind: 'failed' | 'blocked' | 'dead';
         readonly reason: string;
         readonly stack: string;
-        /** For whoever waits for it. */
+        /** For the waiting caller. */
         readonly thrown?: Thrown;
       }
-    /** For good, but behind one of its batch that is tried again, or blocks: it blocks, without running, when its turn comes. */
+    /** No attempt is left, but an earlier job of its batch is retried or blocks. It blocks, without running, when its turn comes. */
     | { readonly kind: 'postponed'; readonly reason: string; readonly stack: string; readonly thrown?: Thrown }
-    /** To be tried again after so many ms. */
+    /** Retried after `delayMs`. */
     | { readonly kind: 'retrying'; readonly reason: string; readonly stack: string; readonly delayMs: number };
 }
 
-/** Runs one job to its end. What it returns is stored as the job's result. */
+/** Runs one job to its end. Its result is stored as the job's result. */
 export type JobRunner = (job: FetchedJob, context: JobContext) => unknown;
 
-/** What a handler may know of its entity: of a batch as of one job. */
+/** The context of the handler of a job or a batch. */
 export interface EntityContext {
   readonly entityType: string;
   readonly entityId: string;
-  /** Grows with each new owner of the entity (I4): let the database refuse writes with a smaller one. Decimal digits. */
+  /** Number that grows with each owner of the entity (I4), as decimal digits. Let the database refuse writes with a smaller one. */
   readonly fencingToken: string;
   /**
-   * Aborted when this pod has lost the entity, shuts down and waits no longer, or `handlerTimeoutMs` is over: stop, and write nothing
-   * more. It is of this run alone; once that has ended, it is aborted no more.
+   * Aborts when this pod has lost the entity, at the end of `shutdownTimeoutMs`, or after `handlerTimeoutMs`. Then stop, and write nothing
+   * more. It belongs to this run only, and does not abort after its end.
    */
   readonly signal: AbortSignal;
 }
 
-/** What a running job may know of itself and its entity. */
+/** The context of the handler of one job. */
 export interface JobContext<Native = unknown> extends EntityContext {
   /** Which start of this job this is, from 1. */
   readonly attempt: number;
-  /** What travelled with the job: values of the option `context.keys`, of the code that enqueued it. */
+  /** Values of the code that enqueued the job, for the keys of the option `context`. */
   readonly contextValues: ContextValues;
   /** The job in the store's own form. */
   readonly job: Native;
   /**
-   * How the children of this job have ended, in the order in which `enqueueFlow` was given them; of a job without children,
-   * none. A child that was removed, by `drop()` say, has failed.
+   * Resolves with how the children of this job have ended, in the order of `enqueueFlow`. Empty for a job without children. A removed
+   * child counts as failed.
    * @throws StaleClaimError when this pod has lost the entity.
    *
    * @example

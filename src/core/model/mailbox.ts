@@ -1,19 +1,19 @@
 /**
- * Bounds of a mailbox, which both stores keep: the reader may be dead, and what waits for it costs memory until it expires.
+ * Bounds of a mailbox, which both stores keep: its reader may be dead, and its replies take memory until they expire.
  *
- * A pod has at most {@link MAX_WAITING_CALLS} calls, so a mailbox has room for the answers to all of them, and to as many that
- * were given up. A text is written in full while the unread answers would take no more than {@link MAX_MAILBOX_BYTES} if each
- * were as long as this one; so a mailbox needs no count of its bytes, and holds at most that times `1 + ln(entries)`: 0.4 GB.
- * Neighbours: `lua/reply-mailbox.lua` and `replies.ts` write answers.
+ * A pod has at most {@link MAX_WAITING_CALLS} calls, so a mailbox has room for the replies to all of them, and to as many abandoned ones.
+ * A text is written in full while all unread replies would take at most {@link MAX_MAILBOX_BYTES} if each were as long as this one. So
+ * a mailbox needs no count of its bytes, and has at most that times `1 + ln(entries)`: 0.4 GB.
+ * Neighbours: `lua/reply-mailbox.lua` and `replies.ts` write replies.
  */
 import { type Reply, thrownAs } from './reply.js';
 
-/** Calls of a pod that may wait for answers at once. */
+/** Maximum number of calls of a pod that wait for replies at once. */
 export const MAX_WAITING_CALLS = 50_000;
-/** Entries of a mailbox; one that would be more is dropped. */
+/** Maximum number of entries in a mailbox. A further one is dropped. */
 export const MAX_UNREAD = 2 * MAX_WAITING_CALLS;
 export const MAX_MAILBOX_BYTES = 32 * 1024 * 1024;
-/** A text that is no longer is always written in full. */
+/** Length up to which a text is always written in full. */
 export const SHORT_TEXT = 256;
 
 const TEXT_LEFT_OUT =
@@ -25,7 +25,7 @@ export function isTooLong(bytes: number, entries: number): boolean {
   return bytes > SHORT_TEXT && bytes * (entries + 1) > MAX_MAILBOX_BYTES;
 }
 
-/** What a reply becomes whose text has no room. */
+/** The reply in place of one whose text has no room. */
 export function withoutText(kind: Reply['kind']): { readonly kind: Reply['kind']; readonly text: string } {
   if (kind === 'failed') return { kind, text: JSON.stringify(thrownAs(`The job has failed, and ${TEXT_LEFT_OUT}`)) };
   return { kind: 'withheld', text: TEXT_LEFT_OUT };

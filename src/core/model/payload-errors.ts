@@ -1,18 +1,18 @@
-/** Errors of payloads and results. No message repeats a part of one. Neighbour: `errors.ts` has the base. */
+/** Errors of payloads and results. No message repeats a part of a payload. Neighbour: `errors.ts` has the base. */
 import { AtomicQueuesError, type Caused } from './errors.js';
 
-/** What a schema has against a part of a payload. */
+/** A complaint of a schema about a part of a payload. */
 export interface ValidationIssue {
-  /** Where it is in the payload; empty for the payload as a whole. */
+  /** Path of the part in the payload; empty for the whole payload. */
   readonly path: readonly (string | number)[];
-  /** The schema's own words. */
+  /** Message of the schema. */
   readonly message: string;
 }
 
 /**
- * A payload is not what the schema of its class, or of its handler, wants. At enqueue (`stage` 'enqueue'): nothing was enqueued,
- * of a bulk nothing at all. Before the run ('run'): the reason of a job that has failed, without further tries. The message names
- * paths and the schema's words, and nothing else of the payload; under a codec that is secret it names paths only.
+ * The schema of a class or of a handler refuses a payload. At the enqueue (`stage` is 'enqueue') nothing was enqueued, and no other job
+ * of its bulk. Before the run ('run') the job fails, without further attempts. The message has paths and the schema's messages, and
+ * nothing else of the payload. With a secret codec it has paths only.
  */
 export class ValidationError extends AtomicQueuesError {
   constructor(
@@ -37,9 +37,9 @@ function summaryOf(issues: readonly ValidationIssue[]): string {
   return others > 0 ? `${told.join('; ')}; and ${others} more` : told.join('; ');
 }
 
-/** The payload of a job is larger than its entity type (`maxPayloadBytes`) or its `sizeLimit` allows. Nothing was enqueued. */
+/** The payload of a job is larger than `maxPayloadBytes` or its `sizeLimit`. Nothing was enqueued. */
 export class PayloadTooLargeError extends AtomicQueuesError {
-  /** Of the payload as it would be stored, in bytes. */
+  /** Stored size of the payload, in bytes. */
   readonly bytes: number;
   readonly maxBytes: number;
 
@@ -49,7 +49,7 @@ export class PayloadTooLargeError extends AtomicQueuesError {
   ) {
     super(
       'PAYLOAD_TOO_LARGE',
-      `${culprit} has ${bytes} bytes of data, more than its ${name} of ${bound}. Send an id, or a link to where the data is stored, or raise ${name}.`,
+      `${culprit} has ${bytes} bytes of data, more than its ${name} of ${bound}. Nothing was written. Send an id of the data or a link to it, or raise ${name}.`,
     );
     this.bytes = bytes;
     this.maxBytes = bound;
@@ -57,8 +57,8 @@ export class PayloadTooLargeError extends AtomicQueuesError {
 }
 
 /**
- * The payload of a job can't be read here: no pod has had its codec for `unknownJobGraceMs`, or the codec refused it (a wrong
- * key, data that was changed). The reason of a job that has failed, without further tries.
+ * The payload of a job cannot be read: no pod had its codec for `unknownJobGraceMs`, or the codec refused it (a wrong key, changed data).
+ * The job fails, without further attempts.
  */
 export class PayloadUnreadableError extends AtomicQueuesError {
   constructor(message: string) {
@@ -67,8 +67,8 @@ export class PayloadUnreadableError extends AtomicQueuesError {
 }
 
 /**
- * A payload, or what a handler writes to its job, holds something that JSON or its codec does not carry (`docs/payloads.md` has the
- * table). Nothing was written. The message names the place and the kind of value, and nothing of its content.
+ * A payload, or data that a handler writes to its job, has a value that its codec cannot carry (`docs/payloads.md` has a table). Nothing
+ * was written. The message names the path and the kind of the value, and nothing of its content.
  */
 export class UnserializableDataError extends AtomicQueuesError {
   constructor(message: string, options?: Caused) {
@@ -77,8 +77,8 @@ export class UnserializableDataError extends AtomicQueuesError {
 }
 
 /**
- * The context of a caller can't travel: a value of a wrong kind or too much of it, or the hook failed; nothing was enqueued. Or
- * it could not be restored; then the handler did not run, and the job fails as if the handler had thrown this.
+ * The caller's context cannot travel, since a value is of a wrong kind or too large, or the hook failed: nothing was enqueued. Or it could
+ * not be restored: the handler did not run, and the job fails as if the handler had thrown this.
  */
 export class ContextError extends AtomicQueuesError {
   constructor(message: string, options?: Caused) {

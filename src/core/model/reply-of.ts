@@ -1,32 +1,32 @@
 /**
- * What a pod that has run a job tells whoever waits for it. The stores write it in the step that ends the job for good, so it is
- * there exactly when the end is. Neighbour: `reply.ts` says what an answer is.
+ * The reply of a pod that has run a job to the waiting caller. The stores write it in the step that ends the job, so it is there exactly
+ * when the end is. Neighbour: `reply.ts` defines replies.
  */
 
 import type { Envelope } from './envelope.js';
 import type { Settlement } from './job.js';
 import { type Reply, thrownAs } from './reply.js';
 
-/** An answer on its way. */
+/** A reply and its receiver. */
 export interface AddressedReply {
-  /** The address of the pod that waits. */
+  /** Address of the waiting pod. */
   readonly pod: string;
   readonly call: string;
   readonly kind: Reply['kind'];
-  /** None where it is the job's result itself. */
+  /** Text of the reply; undefined if it is the job's result itself. */
   readonly text: string | undefined;
 }
 
-/** Who waits for a job. What somebody has written by hand is nobody. */
+/** The caller that waits for a job. Data that another program wrote counts as none. */
 export function waiterOf({ reply }: Envelope): readonly [pod: string, call: string] | undefined {
   const isWord = (word: unknown) => typeof word === 'string' && /^[\w.-]+$/.test(word);
   return Array.isArray(reply) && reply.length === 2 && reply.every(isWord) ? reply : undefined;
 }
 
-/** Ends of a try, and not of the job. */
+/** Ends of an attempt, and not of the job. */
 export const COMES_BACK: readonly Settlement['outcome']['kind'][] = ['retrying', 'blocked', 'postponed'];
 
-/** The answer that goes with the end of a job; none where nobody waits, or the job has not ended for good. */
+/** The reply for the end of a job; none if no caller waits, or the job has not ended. */
 export function replyOf({ job: { envelope }, outcome }: Settlement): AddressedReply | undefined {
   const waiter = envelope.reply && waiterOf(envelope);
   // guards: reply-of.replyOf

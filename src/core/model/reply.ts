@@ -1,38 +1,38 @@
 /**
- * Answers: how a job ended, told to whoever waits for it; and what of an error travels.
- * Neighbours: `reply-of.ts` makes one of the end of a job, `pending-calls.ts` waits for it.
+ * Replies: how a job ended, for the waiting caller, and the parts of an error that travel.
+ * Neighbours: `reply-of.ts` makes the reply for the end of a job, `pending-calls.ts` waits for it.
  */
 import { codeOf, errorsIn, nameOf, readProperty, shorten } from './error-text.js';
 import { messageOf, ownMessageOf } from './failure-text.js';
 import { type HttpAnswer, httpAnswerOf, isHttpAnswer } from './http-response.js';
 
-/** What a handler has thrown, as far as it travels: no stack, which says more of a pod than a caller should know. */
+/** The parts of a thrown value that travel. Not its stack, which would expose the pod to the caller. */
 export interface Thrown {
   readonly name: string;
   readonly message: string;
   readonly code?: string | number;
   readonly cause?: Thrown;
-  /** The first errors of an `AggregateError`. */
+  /** First errors of an `AggregateError`. */
   readonly errors?: readonly Thrown[];
-  /** What an `HttpException` asks for. */
+  /** Status and body of an `HttpException`. */
   readonly http?: HttpAnswer;
 }
 
 export type Reply =
-  /** The result as JSON text, as the codec of its job has written it. */
+  /** Result as JSON text, written by the codec of its job. */
   | { readonly kind: 'completed'; readonly value: string }
   | { readonly kind: 'failed'; readonly thrown: Thrown }
-  /** It has completed, and its result can't be told; why not. */
+  /** Why the result of a completed job cannot travel. */
   | { readonly kind: 'withheld'; readonly why: string };
 
-/** What a mailbox holds beside answers. */
+/** The other entries of a mailbox. */
 export type Notice =
-  /** A call of another pod asks whether this one still waits. */
+  /** A question of another pod: does this call still wait? */
   | { readonly kind: 'asked'; readonly by: readonly [pod: string, call: string] }
-  /** The mailbox is full: answers that would have come after this one were dropped. Not of one call. */
+  /** The mailbox was full: later replies were dropped. Belongs to no call. */
   | { readonly kind: 'overflow' };
 
-/** Reads what `replyOf` has written, with the job's result in place of no text; or a notice that was told. */
+/** Reads the text of `replyOf`, or the job's result if there is no text, or a notice. */
 export function readReply(kind: string, text: string): Reply | Notice {
   if (kind === 'completed') return { kind, value: text };
   if (kind === 'withheld') return { kind, why: text };
@@ -41,7 +41,7 @@ export function readReply(kind: string, text: string): Reply | Notice {
   return { kind: 'failed', thrown: readThrown(text) };
 }
 
-/** What is told, as {@link readReply} reads it. */
+/** The text of a notice, for {@link readReply}. */
 export function writeReply(answer: Reply | Notice): string {
   if (answer.kind === 'completed') return answer.value;
   if (answer.kind === 'withheld') return answer.why;
@@ -58,7 +58,7 @@ export function readThrown(text: string): Thrown {
   }
 }
 
-/** What was written by hand is no more than a text. */
+/** Reads stored errors. Data that another program wrote becomes a plain message. */
 function isThrown(value: unknown, depth = 0): value is Thrown {
   if (typeof value !== 'object' || value === null || depth > MAX_RELATED) return false;
   const { name, message, cause, errors, http } = value as Partial<Thrown>;
@@ -72,20 +72,20 @@ function isThrown(value: unknown, depth = 0): value is Thrown {
   );
 }
 
-/** Of what only the message is known. */
+/** An error of which only the message is known. */
 export function thrownAs(message: string): Thrown {
   return { name: 'Error', message };
 }
 
-/** So many causes and errors within travel with an error, all together. */
+/** Maximum number of causes and inner errors that travel with an error, in total. */
 const MAX_RELATED = 5;
-/** Longest message of each; that of the error itself is as long as what is stored. */
+/** Longest message of each of them. The error's own message may be as long as the stored one. */
 const MAX_RELATED_LENGTH = 1024;
 
 type Growing = { -readonly [Key in keyof Thrown]: Thrown[Key] };
 
 /**
- * Anything that a handler has thrown, with the errors nearest to it. Never throws.
+ * Describes a thrown value, with its nearest inner errors. Never throws.
  * @param isSecret see {@link httpAnswerOf}.
  */
 export function describeThrown(error: unknown, isSecret = false): Thrown {
@@ -94,7 +94,7 @@ export function describeThrown(error: unknown, isSecret = false): Thrown {
   if (http) root.http = http;
   const level: [Growing, unknown][] = [[root, error]];
   let left = MAX_RELATED;
-  // Grows while it is walked.
+  // The list grows during the loop.
   for (const [thrown, of] of level) {
     const within = errorsIn(of, left).map((one): [Growing, unknown] => [describeRelated(one), one]);
     if (within.length > 0) thrown.errors = within.map(([one]) => one);
@@ -116,7 +116,7 @@ function describeRelated(error: unknown): Growing {
   return { ...thrown, message: shorten(thrown.message, MAX_RELATED_LENGTH) };
 }
 
-/** Its own message, if it has one: what it holds is told by itself. */
+/** The error's own message, if it has one: inner errors travel separately. */
 function describeOne(error: unknown): Thrown {
   const code = codeOf(error);
   return {

@@ -1,18 +1,18 @@
 /**
- * What is logged of a stack: its first frames in the application, on the same line as the message. Frames of Node and of installed
- * packages, this one among them, are left out. Neighbours: `error-text.ts` bounds the stack; all of it is kept with the failed job.
+ * The frames of a stack that are logged: the first ones in the application, on the line of the message. Frames of Node and of installed
+ * packages, also of this one, are left out. Neighbour: `error-text.ts` bounds the whole stack, which is kept with the failed job.
  */
 import { asLine, type FailureText } from './error-text.js';
 
-/** Largest `failureStackFrames`. */
+/** Maximum of `failureStackFrames`. */
 export const MAX_FRAMES = 50;
 /** Longest frame, and longest name of a function in it, in UTF-16 code units. */
 const MAX_FRAME_LENGTH = 160;
 const MAX_FUNCTION_LENGTH = 80;
-/** So many parts of a path are told: a file, and the folders that it is in. */
+/** Maximum number of parts of a path: a file, and its folders. */
 const PATH_PARTS = 3;
 
-/** The first frames of a failure as ` (at f src/file.js:1:2, g …)`; empty if there are none, or none are wanted. */
+/** The first frames of a failure as ` (at f src/file.js:1:2, g …)`; empty without frames, or with a limit of 0. */
 export function framesOf({ reason, stack }: FailureText, max: number): string {
   if (max === 0) return '';
   // A line of the message may look like a frame.

@@ -1,12 +1,12 @@
 /**
- * Errors of calls to the store: what became of the call, and whether it may be made again.
+ * Errors of calls to the store: whether the call was executed, and whether it may be repeated.
  * Neighbours: `errors.ts` has the base; `connection/` and the stores throw them.
  */
 import { AtomicQueuesError, type Caused, InvalidOptionError, NotExecutedError } from './errors.js';
 
 /**
- * What must be one step of the store has more bytes than such a step may have: a bulk of a type with `maxPending`, a flow, what a
- * handler writes to its job. While a step runs, Redis does nothing else. Nothing was written.
+ * One step of the store would have too many bytes: a bulk of a type with `maxPending`, a flow, or data that a handler writes to its job.
+ * Redis does nothing else while a step runs. Nothing was written.
  */
 export class StepTooLargeError extends NotExecutedError {
   readonly bytes: number;
@@ -18,7 +18,7 @@ export class StepTooLargeError extends NotExecutedError {
   ) {
     super(
       'STEP_TOO_LARGE',
-      `${what} has ${bytes} bytes; one step of Redis may have ${maxBytes}. Nothing was written; ${remedy}.`,
+      `${what} has ${bytes} bytes; one step of Redis may have ${maxBytes}. Nothing was written. To fix it, ${remedy}.`,
     );
     this.bytes = bytes;
     this.maxBytes = maxBytes;
@@ -26,8 +26,7 @@ export class StepTooLargeError extends NotExecutedError {
 }
 
 /**
- * The store could not be reached within `commandTimeoutMs`, or refused the call.
- * What was asked for has **not** happened; it is safe to try again.
+ * Redis was not reached within `commandTimeoutMs`, or could not execute the call. Nothing was changed, so the call may be repeated.
  */
 export class StoreUnavailableError extends NotExecutedError {
   constructor(message: string, options?: Caused) {
@@ -36,8 +35,8 @@ export class StoreUnavailableError extends NotExecutedError {
 }
 
 /**
- * The connection broke after the call was sent and before its answer came: it may or may not have happened.
- * To enqueue again without a duplicate give the job an id (`jobId`), the same in both tries.
+ * The connection broke after the call was sent and before its response came, so the call may or may not have been executed. To enqueue
+ * again without a duplicate, use the same `idempotencyKey` or `jobId` in both calls.
  */
 export class OutcomeUnknownError extends AtomicQueuesError {
   constructor(message: string, options?: Caused) {
@@ -45,43 +44,43 @@ export class OutcomeUnknownError extends AtomicQueuesError {
   }
 }
 
-/** Redis refused the credentials. Thrown at start, at once: waiting would not help. */
+/** Redis refused the credentials. The start fails at once, since waiting would not help. */
 export class AuthenticationError extends AtomicQueuesError {
   constructor(message: string, options?: Caused) {
     super('AUTHENTICATION_FAILED', message, options);
   }
 }
 
-/** The store executed the call and refused it (Redis out of memory, a key of a wrong type …). */
+/** The store refused the call and changed nothing: Redis is out of memory, a key has a wrong type, a right is missing … */
 export class StoreRefusedError extends NotExecutedError {
   constructor(message: string, options?: Caused) {
     super('STORE_REFUSED', message, options);
   }
 }
 
-/** An entity has as many jobs as its type allows (`maxPending`). Nothing was added, of a bulk nothing at all: try again later. */
+/** An entity has as many jobs as its type allows (`maxPending`). Nothing was added, and no other job of its bulk. Try again later. */
 export class BacklogFullError extends NotExecutedError {
   readonly entityType: string;
   readonly entityId: string;
 
   constructor(
     { type, id }: { readonly type: string; readonly id: string },
-    /** How many jobs an entity of the type may have that have not ended. */
+    /** Maximum number of jobs of an entity that have not ended. */
     readonly maxPending: number,
   ) {
     super(
       'BACKLOG_FULL',
-      `${type} ${JSON.stringify(id)} has no room for what was enqueued: at most ${maxPending} of its jobs may wait and run (entities.${type}.maxPending). Try again later.`,
+      `${type} ${JSON.stringify(id)} has no room for another job: at most ${maxPending} of its jobs may wait and run (entities.${type}.maxPending). Nothing was enqueued. Try again later.`,
     );
     this.entityType = type;
     this.entityId = id;
   }
 }
 
-/** A job of a flow can't be added under its id: nothing of the flow was. */
+/** The id of a job of a flow is taken. Nothing of the flow was added. */
 export function idIsTaken({ name, entity: { type, id } }: NamedOf): InvalidOptionError {
   return new InvalidOptionError(
-    `There is another job under the id of job "${name}" of ${type} ${JSON.stringify(id)}, perhaps of an earlier flow with that jobId; nothing was added. Give the flow another jobId.`,
+    `There is another job under the id of job "${name}" of ${type} ${JSON.stringify(id)}, perhaps of an earlier flow with that jobId. Nothing was added. Give the flow another jobId.`,
   );
 }
 
@@ -90,16 +89,16 @@ interface NamedOf {
   readonly entity: { readonly type: string; readonly id: string };
 }
 
-/** The refusal of an end that would count before that of an older job of its entity (I6). */
+/** Refuses an end that would count before the end of an older job of its entity (I6). */
 export function overtakes(jobId: string): StoreRefusedError {
   return new StoreRefusedError(
-    `Job ${jobId} can't end before an older one, whose end was refused; both are ended again.`,
+    `Job ${jobId} can't end before an older one, whose end was refused. Nothing was written; the worker repeats both ends.`,
   );
 }
 
-/** The refusal of an add that would be answered with a job which the operator's drop may remove. */
+/** Refuses an add whose response would name a job that the operator's drop may remove. */
 export function mayBeDropped(jobId: string): StoreRefusedError {
   return new StoreRefusedError(
-    `Job ${jobId} may be among those that are being dropped; nothing was added. Try it again when the drop has ended.`,
+    `Job ${jobId} may be among the jobs of a running drop(). Nothing was added. Try again when the drop has ended.`,
   );
 }

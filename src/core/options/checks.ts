@@ -1,6 +1,6 @@
 /**
- * What can't be an option: ranges, kinds, and the error for what is unknown.
- * Neighbours: `options.ts` says what may be written, `resolve.ts` completes it.
+ * Refuses invalid options: ranges, kinds and unknown names.
+ * Neighbours: `options.ts` declares the options, `resolve.ts` fills in the defaults.
  */
 
 import { MAX_VALUE_BYTES } from '../model/bounds.js';
@@ -19,7 +19,7 @@ import {
 import { checkDefaultJobOptions } from './job-options.js';
 import type { EntityOptions, OnExhausted, RateLimit, WorkerOptions } from './options.js';
 
-/** What is fetched, or runs, must fit into one call when a worker begins anew. */
+/** Maximum number of fetched jobs and of handlers at once: all of them must fit into one call of a resync. */
 export const MAX_AT_ONCE = 256;
 
 const ON_EXHAUSTED: readonly unknown[] = ['skip', 'block', 'deadLetter'] satisfies OnExhausted[];
@@ -42,7 +42,7 @@ const WORKER_KEYS = [
   'heartbeatTtlMs',
   'eventLoopBlockLimitMs',
 ];
-/** Those of the module that the engine reads. */
+/** Names of the module's options that the engine reads. */
 export const ENGINE_KEYS: readonly string[] = [
   'enableCronManager',
   'cronInterval',
@@ -84,7 +84,7 @@ const ENTITY_KEYS = [
   'maxResultBytes',
 ];
 
-/** A place of options, and their names there. */
+/** A place of options, and their names. */
 export interface OptionPlace {
   readonly path: string;
   readonly names: readonly string[];
@@ -93,11 +93,11 @@ export interface OptionPlace {
 const OF_MODULE: OptionPlace = { path: 'AtomicQueuesModule', names: ENGINE_KEYS };
 const OF_WORKERS: OptionPlace = { path: 'workerDefaults', names: WORKER_KEYS };
 const OF_ENTITIES: OptionPlace = { path: 'entities.<type>', names: ENTITY_KEYS };
-/** Places of options that may have been written into the module's own by mistake. */
+/** Places of options that may have been written at the top level of the module's by mistake. */
 export const BELOW_MODULE: readonly OptionPlace[] = [OF_WORKERS, OF_ENTITIES];
 
 /**
- * Checks the options of one entity type; `path` says where they were written.
+ * Checks the options of one entity type. `path` names their place for messages.
  * @throws InvalidOptionError
  */
 export function checkEntityOptions(path: string, entity: EntityOptions): void {
@@ -178,10 +178,10 @@ export function upTo(max: number, path: string, value: number): number {
   throw new InvalidOptionError(`${path} must be a whole number from 0 to ${max}.`);
 }
 
-/** What is quoted of an unknown option's name. */
+/** Longest quotation of an unknown option's name. */
 const MAX_NAME_LENGTH = 128;
 
-/** BullMQ's names of options that have another name here. */
+/** Options of BullMQ that have another name here. */
 const BULLMQ_NAMES: ReadonlyMap<string, string> = new Map([
   ['connection', 'redis'],
   ['prefix', 'keyPrefix'],
@@ -189,7 +189,7 @@ const BULLMQ_NAMES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * @param elsewhere places that may have been meant, in the order of their probability.
+ * @param elsewhere other places that may be meant, the most probable first.
  * @throws InvalidOptionError that names the unknown option, the known ones, and the one that was probably meant.
  */
 export function checkKnown(
@@ -207,7 +207,7 @@ export function checkKnown(
   }
 }
 
-/** The same name in another place was meant rather than a similar one here. */
+/** The same name in another place takes precedence over a similar one here. */
 function hintFor(name: string, places: readonly OptionPlace[]): string {
   const meant = (BULLMQ_NAMES.get(name) ?? name).toLowerCase();
   for (const { path, names } of places) {
@@ -221,13 +221,13 @@ function hintFor(name: string, places: readonly OptionPlace[]): string {
   return '';
 }
 
-/** A misspelt name does not say which unit its value is in. */
+/** Names both units, since a misspelt name does not tell the unit of its value. */
 function withAlias(path: string, name: string): string {
   const alias = aliasInMs(name);
   return alias ? `${path}.${alias.name} (in seconds) or ${path}.${alias.inMs} (in milliseconds)` : `${path}.${name}`;
 }
 
-/** How payloads are stored: what the module says, and an entity type may say otherwise. */
+/** Checks the options for stored payloads, which the module and each entity type have. */
 export function checkStorage(
   path: string,
   { codec, requireCodec, maxPayloadBytes, maxResultBytes }: EntityOptions,
@@ -243,6 +243,6 @@ function bytes(path: string, value: number): void {
   count(path, value);
   if (value <= MAX_VALUE_BYTES) return;
   throw new InvalidOptionError(
-    `${path} must be at most ${MAX_VALUE_BYTES}: while more is written, Redis does nothing else, and leases run out; store the data elsewhere and send a link.`,
+    `${path} must be at most ${MAX_VALUE_BYTES}: Redis does nothing else while it writes a value, and leases could run out. Store the data elsewhere and send a link.`,
   );
 }

@@ -1,10 +1,10 @@
-/** The options as the core reads them: complete and checked. Types only. Neighbour: `resolve.ts` makes them of what a user wrote. */
+/** The options as the core reads them, complete and checked. Types only. Neighbour: `resolve.ts` makes them of the given options. */
 import type { JobOptions } from '../model/job.js';
 import type { ContextOptions } from '../payload/caller-context.js';
 import { Codecs, type PayloadCodec } from '../payload/codec.js';
 import type { OnExhausted, Ordering, RateLimit } from './options.js';
 
-/** An entity type as the core reads it. */
+/** The options of one entity type, resolved. */
 export interface EntityTypeConfig {
   readonly type: string;
   readonly queueName: ((encodedId: string) => string) | undefined;
@@ -13,7 +13,7 @@ export interface EntityTypeConfig {
   readonly defaultEntityId: string | undefined;
   readonly lockDurationMs: number;
   readonly prefetch: number;
-  /** Most jobs of one batch: what is fetched, or runs, must fit into one call. */
+  /** Maximum number of jobs in one batch: all fetched and running jobs must fit into one call. */
   readonly mostPerBatch: number;
   readonly maxStalledCount: number;
   readonly unknownJobGraceMs: number;
@@ -23,13 +23,13 @@ export interface EntityTypeConfig {
   readonly handlerTimeoutMs: number;
   readonly concurrency: number;
   readonly maxWorkers: number;
-  /** How many handlers of an entity run at once at most: those of all its workers. */
+  /** Maximum number of handlers of an entity at once, over all its workers. */
   readonly maxHandlers: number;
-  /** How many handlers a new worker runs at once. */
+  /** Number of handlers that a new worker runs at once. */
   readonly handlersAtStart: number;
-  /** One job after the other, in order; shared reads alongside each other. */
+  /** Whether jobs run one after another, in order, apart from shared reads. */
   readonly isOrdered: boolean;
-  /** How many shared reads run at once at most; 1 where no handler of this pod is one of them. */
+  /** Maximum number of shared reads at once; 1 if no handler of this pod is a shared read. */
   readonly maxReads: number;
   readonly ordering: Ordering;
   readonly onExhausted: OnExhausted;
@@ -37,13 +37,13 @@ export interface EntityTypeConfig {
   readonly rateLimit: RateLimit | undefined;
   readonly jobOptions: JobOptions;
   readonly codec: PayloadCodec;
-  /** Only what this codec has written is read, or another one that is secret. */
+  /** Whether payloads of other codecs are refused, unless those are secret. */
   readonly requireCodec: boolean;
   readonly maxPayloadBytes: number;
   readonly maxResultBytes: number;
 }
 
-/** All options as the core reads them. */
+/** All options, resolved. */
 export interface EngineConfig {
   readonly leaseMs: number;
   readonly eventLoopBlockLimitMs: number;
@@ -57,9 +57,9 @@ export interface EngineConfig {
   readonly maxWorkersPerPod: number;
   /** 0 for never. */
   readonly discoveryMs: number;
-  /** How often the workers of entities are scaled; not at all without. */
+  /** Interval of the scaler, in ms; undefined without a scaler. */
   readonly scaleEveryMs: number | undefined;
-  /** All that this pod can read. */
+  /** All codecs that this pod can read. */
   readonly codecs: Codecs;
   entityType(type: string): EntityTypeConfig;
 }

@@ -1,10 +1,9 @@
 /**
- * Durations among the options: their range, their two names, and values that were meant in another unit.
+ * Durations among the options: their ranges, their two names, and values in a wrong unit.
  *
- * Some options do not say their unit (`lockDuration`), or one that differs from that of all others (`heartbeatTTL`, in seconds). Each has
- * an alias that ends in `Ms`. From here on only the alias is read. A value of the first name that makes sense in the wrong unit only is
- * refused; the alias takes any.
- * Neighbours: `checks.ts` and `resolve.ts` ask; `options.ts` documents each option.
+ * Some options do not name their unit (`lockDuration`) or use seconds (`heartbeatTTL`). Each has an alias that ends in `Ms`, and from here
+ * on only the alias is read. A value of the first name that makes sense only in the wrong unit is refused. The alias takes any value.
+ * Neighbours: `checks.ts` and `resolve.ts` call this; `options.ts` documents each option.
  */
 import { InvalidOptionError } from '../model/errors.js';
 import { MAX_TIMER_MS } from '../ports/clock.js';
@@ -15,45 +14,45 @@ interface Duration {
   readonly inMs: string;
   /** Milliseconds in the unit of `name`. */
   readonly unitMs: 1 | 1000;
-  /** Below it a value was meant in seconds. */
+  /** Minimum: smaller values were probably meant in seconds. */
   readonly min?: number;
-  /** Above it a value was meant in milliseconds. Infinity is meant as it stands. */
+  /** Maximum: larger values were probably meant in milliseconds. Infinity is allowed. */
   readonly max?: number;
-  /** No timer waits for it: any number above 0, Infinity among them. */
+  /** Whether any number above 0 is allowed, also Infinity, since no timer waits for it. */
   readonly isUnbounded?: boolean;
 }
 
 const LOCK_DURATION: Duration = { name: 'lockDuration', inMs: 'lockDurationMs', unitMs: 1, min: 1000 };
 
-/** Those of `workerDefaults` and `workerConfig`. */
+/** Durations of `workerDefaults` and `workerConfig`. */
 export const WORKER_DURATIONS: readonly Duration[] = [
   LOCK_DURATION,
   { name: 'heartbeatTTL', inMs: 'heartbeatTtlMs', unitMs: 1000, max: 600 },
   { name: 'stalledInterval', inMs: 'stalledIntervalMs', unitMs: 1, min: 100 },
 ];
 
-/** Those of an entity type, without its `workerConfig`. */
+/** Durations of an entity type, without its `workerConfig`. */
 export const ENTITY_DURATIONS: readonly Duration[] = [
   { name: 'idleTimeoutSeconds', inMs: 'idleTimeoutMs', unitMs: 1000, max: 3600, isUnbounded: true },
 ];
 
-/** Those of the module itself. */
+/** Durations of the module itself. */
 export const MODULE_DURATIONS: readonly Duration[] = [
   { name: 'cronInterval', inMs: 'cronIntervalMs', unitMs: 1, min: 100 },
 ];
 
-/** Both names of a duration that has them in different units. */
+/** Both names of a duration whose names have different units. */
 export function aliasInMs(name: string): Pick<Duration, 'name' | 'inMs'> | undefined {
   const all = [...WORKER_DURATIONS, ...ENTITY_DURATIONS, ...MODULE_DURATIONS];
   return all.find(duration => duration.unitMs !== 1 && (duration.name === name || duration.inMs === name));
 }
 
 /**
- * Checks the durations among some options, and gives each the name that says milliseconds. What has it already passes as it is.
+ * Checks the durations among options, and converts each to its alias in milliseconds.
  * @throws InvalidOptionError for a value out of range, one in a wrong unit, or both names of an option.
  */
 export function withDurationsInMs<T extends object>(path: string, options: T, durations: readonly Duration[]): T {
-  // What is no object is refused where the rest of it is checked.
+  // The check of the other options refuses a value that is no object.
   if (typeof options !== 'object' || options === null) return options;
   const result = { ...options } as Record<string, unknown>;
   for (const duration of durations) {
@@ -62,7 +61,7 @@ export function withDurationsInMs<T extends object>(path: string, options: T, du
     delete result[name];
     delete result[inMs];
     if (value !== undefined && explicit !== undefined) {
-      throw new InvalidOptionError(`${path}.${name} and ${path}.${inMs} are the same option; leave one out.`);
+      throw new InvalidOptionError(`${path}.${name} and ${path}.${inMs} are the same option. Remove one.`);
     }
     if (explicit !== undefined) result[inMs] = inRange(`${path}.${inMs}`, explicit, { ...duration, unitMs: 1 });
     if (value === undefined) continue;
@@ -74,7 +73,7 @@ export function withDurationsInMs<T extends object>(path: string, options: T, du
   return result as T;
 }
 
-/** As {@link withDurationsInMs}, of one entity type and its `workerConfig`. */
+/** Like {@link withDurationsInMs}, for one entity type and its `workerConfig`. */
 export function entityWithDurationsInMs<T extends { workerConfig?: object }>(path: string, entity: T): T {
   const result = withDurationsInMs(path, entity, ENTITY_DURATIONS);
   if (result.workerConfig === undefined) return result;
@@ -106,7 +105,7 @@ function inWords(ms: number): string {
 }
 
 /**
- * A duration that a timer may be set to: whole milliseconds, or seconds and parts of them (`unitMs` 1000).
+ * Checks a duration for a timer: whole milliseconds, or seconds with fractions (`unitMs` 1000).
  * @throws InvalidOptionError
  */
 export function milliseconds(path: string, value: unknown, unitMs = 1): number {
@@ -117,7 +116,7 @@ export function milliseconds(path: string, value: unknown, unitMs = 1): number {
   throw new InvalidOptionError(`${path} must be a ${unit} above 0, at most ${longest}.`);
 }
 
-/** As {@link milliseconds}, where 0 switches something off. */
+/** Like {@link milliseconds}, but allows 0, which switches the feature off. */
 export function zeroOrMilliseconds(path: string, value: unknown): number {
   return value === 0 ? 0 : milliseconds(path, value);
 }

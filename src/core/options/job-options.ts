@@ -1,6 +1,4 @@
-/**
- * The options of a job, as they come in from a user, checked before anything is sent. Neighbour: `payload.ts` has its payload.
- */
+/** Checks the options of a job before anything is sent. Neighbour: `payload.ts` checks its payload. */
 import { didYouMean } from '../model/did-you-mean.js';
 import { entityKey, MAX_ID_LENGTH } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
@@ -8,7 +6,7 @@ import { InvalidOptionError, UnsupportedError } from '../model/errors.js';
 import type { JobOptions, NewJob } from '../model/job.js';
 import { MAX_TIMER_MS } from '../ports/clock.js';
 
-/** BullMQ's job options that this version honours. */
+/** Job options of BullMQ that this library honours. */
 const HONOURED = new Set([
   'jobId',
   'delay',
@@ -26,7 +24,7 @@ const HONOURED = new Set([
   'lifo',
 ]);
 
-/** Those of this library, which {@link withIdempotency} has made BullMQ's by the time that options are checked. */
+/** Options of this library. {@link withIdempotency} converts them to BullMQ's before the check. */
 const OF_IDEMPOTENCY = ['idempotencyKey', 'idempotencyTtlMs'];
 
 /** Options that give up the order of an entity's jobs. */
@@ -34,7 +32,7 @@ const REORDERING = ['priority', 'lifo'];
 
 const ON_FAILURE = 'use onFailure of a child in QueueBus.enqueueFlow()';
 
-/** Options of BullMQ that are asked for in another way here, and in which. */
+/** Options of BullMQ that are refused here, and their alternatives. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   repeat: 'use QueueBus.schedule()',
   parent: 'use QueueBus.enqueueFlow()',
@@ -47,38 +45,40 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 const DAY_MS = 24 * 3600 * 1000;
 
 /**
- * `idempotencyKey` in BullMQ's terms: a deduplication that outlives the job.
+ * Converts `idempotencyKey` to BullMQ's terms: a deduplication that outlives the job.
  * @throws InvalidOptionError
  */
 export function withIdempotency(options: JobOptions, culprit: string): JobOptions {
   const { idempotencyKey: id, idempotencyTtlMs: ttl, ...others } = options;
   if (id === undefined && ttl === undefined) return options;
   if (typeof id !== 'string' || id === '') {
-    throw new InvalidOptionError(`${culprit} has an idempotencyKey that is no string, or an empty one.`);
+    throw new InvalidOptionError(`${culprit} has an idempotencyKey that is no string or empty. Nothing was enqueued.`);
   }
   if (ttl !== undefined && !isLifetime(ttl)) {
     throw new InvalidOptionError(
-      `${culprit} has an idempotencyTtlMs that is no whole number of milliseconds from 1 to ${MAX_LIFETIME_MS}.`,
+      `${culprit} has an idempotencyTtlMs that is no whole number of milliseconds from 1 to ${MAX_LIFETIME_MS}. Nothing was enqueued.`,
     );
   }
   if (others['deduplication'] !== undefined) {
-    throw new InvalidOptionError(`${culprit} has an idempotencyKey and a deduplication; give one of them.`);
+    throw new InvalidOptionError(
+      `${culprit} has an idempotencyKey and a deduplication. Nothing was enqueued. Pass one of them.`,
+    );
   }
   return { ...others, deduplication: { id, ttl: ttl ?? DAY_MS } };
 }
 
-/** As to BullMQ, a delay whose end has passed is none: `delay: at - Date.now()`. */
+/** As in BullMQ, a delay below 0 is none, as of `delay: at - Date.now()` for a past time. */
 export function dueNow(options: JobOptions): JobOptions {
   const { delay } = options;
   return typeof delay === 'number' && delay < 0 && Number.isFinite(delay) ? { ...options, delay: 0 } : options;
 }
 
-/** Options that belong to one job: a second job of the entity with the same value is a duplicate, and is not added. */
+/** Options of one job only: a second job of the entity with the same value is a duplicate and is not added. */
 const OF_ONE_JOB = ['jobId', 'deduplication'];
 
 /**
- * Checks the default options of a type.
- * @throws InvalidOptionError for those that would make each job of an entity a duplicate of its first one.
+ * Checks the default job options of a type.
+ * @throws InvalidOptionError for options that would make each job of an entity a duplicate of its first one.
  */
 export function checkDefaultJobOptions(options: JobOptions, culprit: string): void {
   checkJobOptions(options, culprit);
@@ -86,12 +86,12 @@ export function checkDefaultJobOptions(options: JobOptions, culprit: string): vo
   // guards: job-options.checkJobOptions
   if (name === undefined) return;
   throw new InvalidOptionError(
-    `${culprit} has the job option "${name}", which belongs to one job: all others would be dropped as its duplicates. Pass it when you enqueue.`,
+    `${culprit} has the job option "${name}", which belongs to one job: all other jobs would be dropped as duplicates. Pass it with the enqueue.`,
   );
 }
 
 /**
- * Refuses a bulk of which some job would be dropped as the duplicate of another one.
+ * Refuses a bulk in which a job would be dropped as the duplicate of another one.
  * @throws InvalidOptionError
  */
 export function duplicateCheck(): (job: NewJob) => NewJob {
@@ -113,20 +113,25 @@ export function duplicateCheck(): (job: NewJob) => NewJob {
   };
 }
 
-/** The id in a `jobId`, or in a `deduplication`. */
+/** The id of a `jobId` or a `deduplication`. */
 function idOf(option: unknown): string {
   return typeof option === 'object' && option !== null ? String((option as { id?: unknown }).id) : String(option);
 }
 
-/** @throws InvalidOptionError for what BullMQ doesn't know, UnsupportedError for what this version does not honour. */
+/** @throws InvalidOptionError for unknown or invalid options, UnsupportedError for options of BullMQ that are refused here. */
 export function checkJobOptions(options: JobOptions, culprit: string): void {
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
     const elsewhere = ELSEWHERE[name];
-    if (elsewhere !== undefined) throw new UnsupportedError(`${culprit} asks for job option "${name}": ${elsewhere}.`);
+    if (elsewhere !== undefined)
+      throw new UnsupportedError(
+        `${culprit} has the job option "${name}", which is not supported. Nothing was enqueued. Instead, ${elsewhere}.`,
+      );
     if (!HONOURED.has(name)) {
       const hint = didYouMean(name, [...HONOURED, ...OF_IDEMPOTENCY]);
-      throw new InvalidOptionError(`${culprit} has the unknown job option ${quoted(name)}.${hint}`);
+      throw new InvalidOptionError(
+        `${culprit} has the unknown job option ${quoted(name)}. Nothing was enqueued.${hint}`,
+      );
     }
   }
   for (const name of NUMBERS) {
@@ -147,12 +152,12 @@ export function checkJobOptions(options: JobOptions, culprit: string): void {
   const half = ['jobId', 'deduplication'].find(name => hasHalf(options[name]));
   if (half !== undefined) {
     throw new InvalidOptionError(
-      `${culprit} has a ${half} with half a surrogate pair, as of a text that was cut within an emoji: it can't be told from others. Nothing was enqueued.`,
+      `${culprit} has a ${half} with half a surrogate pair, as in a text that was cut within an emoji. Redis cannot distinguish such names. Nothing was enqueued.`,
     );
   }
   if (keepsForLater(options['deduplication'])) {
     throw new UnsupportedError(
-      `${culprit} has a deduplication with keepLastIfActive: what BullMQ keeps for later loses its codec, its context and who waits for it. Use replace with a delay, or enqueue without it.`,
+      `${culprit} has a deduplication with keepLastIfActive: the job that BullMQ adds later would lose its codec, its context and its waiting caller. Nothing was enqueued. Use replace with a delay, or enqueue without it.`,
     );
   }
   checkIdLength(options['jobId'], 'jobId', culprit);
@@ -168,11 +173,11 @@ function checkIdLength(id: unknown, name: string, culprit: string): void {
   // guards: job-options.checkIdLength
   if (typeof id !== 'string' || id.length <= MAX_ID_LENGTH) return;
   throw new InvalidOptionError(
-    `${culprit} has a ${name} of ${id.length} characters; at most ${MAX_ID_LENGTH} are allowed. Nothing was enqueued; use a hash of it.`,
+    `${culprit} has a ${name} of ${id.length} characters; at most ${MAX_ID_LENGTH} are allowed. Nothing was enqueued. Use a hash of it.`,
   );
 }
 
-/** @throws InvalidOptionError when options would change the order of a type that keeps it. */
+/** @throws InvalidOptionError when options would change the order of a type with `ordering: 'strict'`. */
 export function checkOrder(
   options: JobOptions,
   { type, ordering }: { readonly type: string; readonly ordering: string },
@@ -181,12 +186,12 @@ export function checkOrder(
   const name = ordering === 'strict' && REORDERING.find(name => options[name]);
   if (!name) return;
   throw new InvalidOptionError(
-    `${culprit} has the job option "${name}", but an entity of type "${type}" runs its jobs in the order in which they came; ` +
-      `drop it, or give up the order: entities.${type}.ordering 'relaxed'.`,
+    `${culprit} has the job option "${name}", but an entity of type "${type}" runs its jobs in the order of their enqueues. ` +
+      `Remove the option, or give up the order: entities.${type}.ordering 'relaxed'.`,
   );
 }
 
-/** A hundred years: Redis counts the end of a key in ms since 1970, and refuses what does not fit. */
+/** A hundred years: Redis stores the expiry of a key in ms since 1970, and refuses larger values. */
 const MAX_LIFETIME_MS = 100 * 365 * DAY_MS;
 
 function isLifetime(ms: unknown): boolean {
@@ -199,7 +204,7 @@ function isDeduplication(value: unknown): boolean {
   return typeof id === 'string' && id !== '' && (ttl === undefined || isLifetime(ttl));
 }
 
-/** Of a name, or of what has one as its id. */
+/** Whether a name, or the `id` of an object, has half a surrogate pair. */
 function hasHalf(value: unknown): boolean {
   const name = typeof value === 'object' && value !== null ? (value as { id?: unknown }).id : value;
   return typeof name === 'string' && !name.isWellFormed();
@@ -221,7 +226,7 @@ function isRetention(value: unknown): boolean {
   return Object.entries(value).every(([name, n]) => ['count', 'age', 'limit'].includes(name) && Number.isInteger(n));
 }
 
-/** What is wrong with `backoff`; nothing if it can be kept. */
+/** The fault of a `backoff`; undefined if it is valid. */
 function faultOfBackoff(backoff: unknown): string | undefined {
   if (isDelay(backoff)) return undefined;
   if (typeof backoff !== 'object' || backoff === null)

@@ -1,8 +1,8 @@
 /**
- * The options of the engine, resolved once at start: what a user wrote becomes what the core reads.
+ * Resolves the options of the engine, once at start.
  *
- * Owns: defaults, and what follows from several options together. Neighbours: `options.ts` types what a user writes,
- * `checks.ts` checks it.
+ * Owns: defaults, and the checks of options that depend on each other. Neighbours: `options.ts` declares the options, `checks.ts` checks
+ * each of them.
  */
 import { encodeSegment } from '../model/entity.js';
 import { InvalidOptionError } from '../model/errors.js';
@@ -31,10 +31,10 @@ import {
 import { checkDefaultJobOptions, checkOrder } from './job-options.js';
 import type { EngineOptions, EntityOptions } from './options.js';
 
-/** Completed jobs leave at once; failed ones stay for a person to see, bounded in number and age (7 days, in seconds). */
+/** Completed jobs are removed at once. Failed jobs stay for the operator, bounded in number and age (7 days, in seconds). */
 const RETENTION: JobOptions = { removeOnComplete: true, removeOnFail: { count: 1000, age: 7 * 24 * 3600 } };
 
-/** Shared reads of an entity at once, where nothing else is said. */
+/** Default of `maxSharedReads`. */
 const MAX_READS = 16;
 
 const NONE: ReadonlySet<string> = new Set();
@@ -42,8 +42,8 @@ const NONE: ReadonlySet<string> = new Set();
 const DEFAULT_MAX_BYTES = 256 * 1024;
 
 /**
- * Checks and completes the engine's options.
- * @param sharedTypes entity types that this pod has handlers of shared reads for.
+ * Checks the engine's options and fills in the defaults.
+ * @param sharedTypes entity types for which this pod has handlers of shared reads.
  * @throws InvalidOptionError for an unknown name or a value out of range.
  */
 export function resolveOptions(given: EngineOptions, sharedTypes: ReadonlySet<string> = NONE): EngineConfig {
@@ -117,7 +117,7 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
     idleTimeoutMs: entity.idleTimeoutMs ?? 15_000,
     defaultEntityId: entity.defaultEntityId,
     lockDurationMs: worker.lockDurationMs ?? 30_000,
-    // What is fetched has had its turn: it would have it again, were it given back.
+    // A fetched job has used up a start of the rate limit. If it were given back, it would use up another one.
     prefetch: entity.rateLimit ? 1 : (worker.prefetch ?? 128),
     mostPerBatch: Math.min(worker.prefetch ?? 128, Math.floor(MAX_AT_ONCE / maxHandlers)),
     maxStalledCount: worker.maxStalledCount ?? 1,
@@ -139,31 +139,31 @@ function entityTypeConfig(type: string, entity: EntityOptions, options: EngineOp
   };
 }
 
-/** A type with shared reads: an exception from one at a time, which is no use, and no promise, where that does not hold. */
+/** Adds shared reads to a type that runs one job at a time. For other types they have no meaning. */
 function withReads(config: EntityTypeConfig, { maxSharedReads = MAX_READS }: EntityOptions): EntityTypeConfig {
   // guards: resolve.withReads
   if (!config.isOrdered) {
     throw new InvalidOptionError(
-      `entities.${config.type}: it has shared reads, which run beside no other job, but ${config.maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency, or shared: true of its handlers.`,
+      `entities.${config.type}: it has shared reads, which never run alongside a write, but ${config.maxHandlers} jobs of an entity may run at once. Remove maxWorkersPerEntity and concurrency, or shared: true of its handlers.`,
     );
   }
   return { ...config, maxReads: maxSharedReads };
 }
 
-/** What is encrypted is not to be read where it is not. */
+/** A secret codec refuses payloads that are not encrypted. */
 function codecOf(type: string, entity: EntityOptions, options: EngineOptions): CodecRequirement {
   const codec = entity.codec ?? options.codec ?? jsonCodec;
   // guards: resolve.codecOf
   const requireCodec = entity.requireCodec ?? options.requireCodec ?? codec.isSecret ?? false;
   if (requireCodec && codec === jsonCodec) {
     throw new InvalidOptionError(
-      `Entity type "${type}" has no codec that requireCodec could ask for; give it one, or set entities.${type}.requireCodec to false.`,
+      `Entity type "${type}" has requireCodec, but no codec of its own. Give it a codec, or set entities.${type}.requireCodec to false.`,
     );
   }
   return { codec, requireCodec };
 }
 
-/** What a pod writes it can read, whatever type a job is of. */
+/** A pod can read all codecs that it writes, for jobs of any type. */
 function codecsOf(
   { codec, readCodecs = [], entities = {} }: EngineOptions,
   requirementOf: (entityType: string) => CodecRequirement,
@@ -177,7 +177,7 @@ function codecsOf(
   return codecs;
 }
 
-/** Which order a type keeps, and what it does with jobs that have used up their tries. */
+/** The order that a type keeps, and what happens to its jobs without attempts left. */
 function orderOf(
   type: string,
   entity: EntityOptions,
@@ -188,19 +188,19 @@ function orderOf(
   const asked = entity.ordering === 'strict' ? 'ordering' : onExhausted === 'block' ? 'onExhausted' : undefined;
   if (asked && !isOrdered) {
     throw new InvalidOptionError(
-      `entities.${type}: ${asked} is '${entity[asked]}', but ${maxHandlers} jobs of an entity may run at once; leave out maxWorkersPerEntity and concurrency.`,
+      `entities.${type}: ${asked} is '${entity[asked]}', but ${maxHandlers} jobs of an entity may run at once. Remove maxWorkersPerEntity and concurrency.`,
     );
   }
-  // With lifo others would walk past the job that blocks.
+  // With lifo other jobs would pass the job that blocks.
   if (onExhausted === 'block' && ordering !== 'strict') {
     throw new InvalidOptionError(
-      `entities.${type}: onExhausted is 'block', which needs the order of its jobs; leave out ordering 'relaxed'.`,
+      `entities.${type}: onExhausted is 'block', which needs the order of its jobs. Remove ordering 'relaxed'.`,
     );
   }
   return { isOrdered, ordering, onExhausted };
 }
 
-/** A queue name must be one segment of a key: BullMQ refuses `:`, a Cluster reads `{}`, and `$` is the system's. */
+/** A queue name must be one segment of a key: BullMQ refuses `:`, a Cluster reads `{}`, and `$` is reserved for this library. */
 function checkQueueName(type: string, name: unknown): string {
   if (typeof name !== 'string' || name === '' || encodeSegment(name.replaceAll('%', '')) !== name.replaceAll('%', '')) {
     throw new InvalidOptionError(

@@ -102,15 +102,15 @@ test.each<[EngineOptions, string]>([
   [{ cronInterval: 5 }, 'AtomicQueuesModule.cronInterval is in milliseconds: 5 is 0.005 seconds. Write 5000, or'],
   [
     { workerDefaults: { heartbeatTTL: 3, heartbeatTtlMs: 3000 } },
-    'workerDefaults.heartbeatTTL and workerDefaults.heartbeatTtlMs are the same option; leave one out.',
+    'workerDefaults.heartbeatTTL and workerDefaults.heartbeatTtlMs are the same option. Remove one.',
   ],
   [
     { entities: { account: { idleTimeoutSeconds: 3, idleTimeoutMs: 3000 } } },
-    'entities.account.idleTimeoutSeconds and entities.account.idleTimeoutMs are the same option; leave one out.',
+    'entities.account.idleTimeoutSeconds and entities.account.idleTimeoutMs are the same option. Remove one.',
   ],
   [
     { cronInterval: 5000, cronIntervalMs: 5000 },
-    'AtomicQueuesModule.cronInterval and AtomicQueuesModule.cronIntervalMs are the same option; leave one out.',
+    'AtomicQueuesModule.cronInterval and AtomicQueuesModule.cronIntervalMs are the same option. Remove one.',
   ],
   [{ workerDefaults: { heartbeatTtlMs: 0.5 } }, 'workerDefaults.heartbeatTtlMs must be a whole number of milliseconds'],
   [{ workerDefaults: { lockDurationMs: Infinity } }, 'workerDefaults.lockDurationMs must be a whole number'],
