@@ -40,7 +40,7 @@ local function refuseDropping(B, customId, dedupKey)
   if claimOf(B)[RECALL] ~= 'drop' then return end
   for _, id in ipairs({customId, dedupKey ~= '' and redis.call('GET', dedupKey) or ''}) do
     if id ~= '' and inList(B, 'active', id) and not DROPS.isPresent(B, id) then
-      error('job ' .. id .. ' may be among those that are being dropped; try it again when the drop has ended', 0)
+      error('job ' .. id .. ' may be among the jobs of a running drop(); try again when the drop has ended', 0)
     end
   end
 end
