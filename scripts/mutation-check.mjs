@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { transformFileSync } from '@swc/core';
 import { Redis } from 'ioredis';
-import jestConfig from '../jest.config.mjs';
+import { transform } from '../jest.config.mjs';
 import { startRedis } from './dev-redis.mjs';
 import { FOLDER } from './lua/sources.mjs';
 import { loadGuards, outdatedAmong, without } from './mutation-guards.mjs';
@@ -44,7 +44,7 @@ const CONTRACT_OF = {
   retries: 'retry',
 };
 
-const SWC = { swcrc: false, ...Object.values(jestConfig.transform)[0][1] };
+const SWC = { swcrc: false, ...Object.values(transform)[0][1] };
 
 const [word = ''] = process.argv.slice(2);
 const guards = await loadGuards();

@@ -27,10 +27,11 @@ export const ENFORCED = [
   'test/contract/',
   'src/core/model/',
   'src/core/options/',
+  'jest.config.mjs',
 ];
 
 /** Those that do not yet. An entry without a fault must move to {@link ENFORCED}. */
-export const NOT_YET = ['src/', 'test/', 'scripts/', 'benchmarks/', 'jest.config.mjs'];
+export const NOT_YET = ['src/', 'test/', 'scripts/', 'benchmarks/'];
 
 /** Figures and texts that programs write. The rules themselves quote what they ban. */
 export const NOT_PROSE = ['docs/bench/', 'scripts/prose-rules.mjs', 'test/unit/prose-lint.test.ts', 'LICENSE'];

@@ -11,6 +11,7 @@ import { CLEAN, judge } from '../support/judge.js';
 import { PodProcesses } from '../support/processes.js';
 import { Random } from '../support/random.js';
 import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
+import { lengthOf } from '../support/test-length.js';
 import { eventually } from '../support/wait.js';
 
 let redis: Redis;
@@ -67,7 +68,7 @@ const KILL_EVERY_MS = 4000;
 test('4 pods, a random one killed every 4 s: nothing acknowledged is lost, no overlap, order kept, no long silence', async () => {
   // On a slow machine a job may lose its second pod before it has run; to be failed for that is not the subject here.
   // A minute by hand (KILL_SECONDS=60); a shorter cut of it in every run.
-  const seconds = Number(process.env['KILL_SECONDS'] ?? 24);
+  const seconds = lengthOf('KILL_SECONDS', 12, 24);
   const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
   const random = new Random(seed);
   const pods = new PodProcesses(prefix, { HANDLER_MS_MAX: '4', MAX_STALLED: '100' });

@@ -2,8 +2,9 @@
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesModule, EntityQueues, QueueBus } from '../../src/index.js';
-import { FAULT_MS, FaultScenario, isFull, now, PODS, SILENCE_MS } from '../support/fault-scenario.js';
+import { FAULT_MS, FaultScenario, now, PODS, SILENCE_MS } from '../support/fault-scenario.js';
 import { plantJobs, plantLetters } from '../support/plant.js';
+import { isFull } from '../support/test-length.js';
 import { eventually } from '../support/wait.js';
 import { worstPing } from '../support/worst-ping.js';
 

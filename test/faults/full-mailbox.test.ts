@@ -3,7 +3,8 @@
  * (I10), and neither Redis nor the event loop of the pod stands still over it (I11).
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { FAULT_MS, FaultScenario, inFull, isFull, now, PODS } from '../support/fault-scenario.js';
+import { FAULT_MS, FaultScenario, inFull, now, PODS } from '../support/fault-scenario.js';
+import { isFull } from '../support/test-length.js';
 import { worstPing } from '../support/worst-ping.js';
 
 const ENTITIES = 200;

@@ -10,10 +10,11 @@ import type { NewJob } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { systemClock } from '../../src/nest/system.js';
-import { FAULT_MS, isFull } from '../support/fault-scenario.js';
+import { FAULT_MS } from '../support/fault-scenario.js';
 import { RecordingLog } from '../support/log.js';
 import { Random } from '../support/random.js';
 import { RedisCluster } from '../support/redis-cluster.js';
+import { isFull } from '../support/test-length.js';
 import { eventually } from '../support/wait.js';
 
 const ENTITIES = 500;

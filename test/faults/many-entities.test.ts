@@ -6,7 +6,8 @@ import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
 import { AtomicQueuesModule, JobHandler, QueueBus, WorkerProcessor } from '../../src/index.js';
-import { FAULT_MS, isFull } from '../support/fault-scenario.js';
+import { FAULT_MS } from '../support/fault-scenario.js';
+import { isFull } from '../support/test-length.js';
 import { eventually } from '../support/wait.js';
 
 const ROUNDS = 5;

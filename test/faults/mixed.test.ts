@@ -3,9 +3,10 @@
  * runs for half an hour; the seed is printed, and `SEED=n` repeats the schedule. `MIXED_FAULTS='SIGKILL'` draws these only.
  */
 import { DurableRedis } from '../support/durable-redis.js';
-import { FaultScenario, isFull, lasts, now, TTL } from '../support/fault-scenario.js';
+import { FaultScenario, lasts, now, TTL } from '../support/fault-scenario.js';
+import { lengthOf } from '../support/test-length.js';
 
-const SECONDS = Number(process.env['MIXED_SECONDS'] ?? (isFull ? 60 : 10));
+const SECONDS = lengthOf('MIXED_SECONDS', 10, 60);
 const ONLY = process.env['MIXED_FAULTS'];
 const PODS = 4;
 const LEASE_MS = TTL * 1000;

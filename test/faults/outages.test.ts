@@ -1,15 +1,6 @@
 /** Outages of Redis under handlers that outlast them: a silence of all pods costs no living pod its claims. */
-import {
-  FAULT_MS,
-  FaultScenario,
-  inFull,
-  isFull,
-  lasts,
-  now,
-  PODS,
-  SILENCE_MS,
-  TTL,
-} from '../support/fault-scenario.js';
+import { FAULT_MS, FaultScenario, inFull, lasts, now, PODS, SILENCE_MS, TTL } from '../support/fault-scenario.js';
+import { isFull } from '../support/test-length.js';
 import { eventually } from '../support/wait.js';
 
 const ENTITIES = isFull ? 30 : 10;

@@ -1,6 +1,7 @@
 /** Behind three sentinels: the primary is frozen, replaced and woken, or killed. */
-import { FAULT_MS, FaultScenario, inFull, isFull, lasts, now, PODS, SILENCE_MS } from '../support/fault-scenario.js';
+import { FAULT_MS, FaultScenario, inFull, lasts, now, PODS, SILENCE_MS } from '../support/fault-scenario.js';
 import { Sentinels } from '../support/sentinels.js';
+import { isFull } from '../support/test-length.js';
 
 interface Behind {
   readonly scenario: FaultScenario;

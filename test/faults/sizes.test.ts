@@ -5,7 +5,8 @@
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesModule, QueueBus, QueueEntity, QueueEntityId } from '../../src/index.js';
-import { FAULT_MS, FaultScenario, isFull, lasts, PODS, TTL } from '../support/fault-scenario.js';
+import { FAULT_MS, FaultScenario, lasts, PODS, TTL } from '../support/fault-scenario.js';
+import { isFull } from '../support/test-length.js';
 import { eventually } from '../support/wait.js';
 import { PingProcess } from '../support/worst-ping.js';
 

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import type { OnExhausted } from '../../src/core/options/options.js';
 import { collapsed, type Decision, expectedStarts, type JobSpec, lifeOf } from '../support/property/model.js';
 import { type LosableStep, World } from '../support/property/world.js';
+import { lengthOf } from '../support/test-length.js';
 
 const ENTITIES = ['a', 'b'];
 const entity = fc.constantFrom(...ENTITIES);
@@ -91,13 +92,13 @@ function property(make: (onExhausted: OnExhausted) => Promise<World>, most: numb
   );
 }
 
-const parameters = (numRuns: number) => ({
-  numRuns: Number(process.env['PROPERTY_RUNS'] ?? numRuns),
+const parameters = (short: number, full: number) => ({
+  numRuns: lengthOf('PROPERTY_RUNS', short, full),
   ...(process.env['SEED'] !== undefined && { seed: Number(process.env['SEED']) }),
 });
 
 describe('the order of starts is that of the model', () => {
-  test('in memory', () => fc.assert(property(World.inMemory, 40), parameters(1000)), 300_000);
+  test('in memory', () => fc.assert(property(World.inMemory, 40), parameters(200, 1000)), 300_000);
 
-  test('on Redis', () => fc.assert(property(World.onRedis, 25), { ...parameters(8), endOnFailure: true }), 300_000);
+  test('on Redis', () => fc.assert(property(World.onRedis, 25), { ...parameters(4, 8), endOnFailure: true }), 300_000);
 });

@@ -8,6 +8,7 @@ import { settle } from '../support/clock.js';
 import { type Fault } from '../support/faulty-store.js';
 import { MemoryPods, type Pod } from '../support/memory-pods.js';
 import { Random } from '../support/random.js';
+import { lengthOf } from '../support/test-length.js';
 
 const ENTITY = { type: 'account', id: '1' };
 const STEPS = 160;
@@ -143,7 +144,7 @@ class Walk {
 describe('shared reads, at random', () => {
   const seed = process.env['SEED'];
   const first = Number(seed ?? Date.now() % 1_000_000);
-  const walks = seed === undefined ? Number(process.env['WALKS'] ?? 12) : 1;
+  const walks = seed === undefined ? lengthOf('WALKS', 6, 12) : 1;
 
   test.each<OnExhausted>(['skip', 'block'])(`%s (seeds from ${first} on)`, async onExhausted => {
     let most = 0;

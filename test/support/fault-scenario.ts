@@ -16,10 +16,9 @@ import { allWorkedSince, CLEAN, type FaultWindow, judge, longestSilence, type Ve
 import { PodProcesses, type Run } from './processes.js';
 import { Random } from './random.js';
 import { freshPrefix } from './redis.js';
+import { isFull } from './test-length.js';
 import { eventually } from './wait.js';
 
-/** All faults at their full length (`npm run test:faults`), or the short cut of every run of the tests. */
-export const isFull = process.env['FAULTS'] === 'all';
 /** Only in the full run. */
 export const inFull: (name: string, run: () => Promise<void>, timeoutMs?: number) => void = isFull ? test : () => {};
 /** The lease in seconds: the default in the full run. */

@@ -1,10 +1,10 @@
-/** Redis for tests: the server that `scripts/with-redis.mjs` started, a fresh key prefix, and what is left in it. */
+/** Redis for tests: the server of this worker of Jest, a fresh key prefix, and what is left in it. */
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 
 export function redisUrl(): string {
   const url = process.env['REDIS_URL'];
-  if (!url) throw new Error('REDIS_URL is not set: run tests with `npm test`, or through scripts/with-redis.mjs.');
+  if (!url) throw new Error('REDIS_URL is not set.');
   return url;
 }
 

@@ -6,11 +6,12 @@
  */
 
 import { Random } from '../support/random.js';
+import { lengthOf } from '../support/test-length.js';
 import { Actions } from '../support/walk/actions.js';
 import { calm } from '../support/walk/final-check.js';
 import { MemoryCluster } from '../support/walk/memory-cluster.js';
 
-const STEPS = Number(process.env['WALK_STEPS'] ?? 100_000);
+const STEPS = lengthOf('WALK_STEPS', 25_000, 100_000);
 const STEPS_OF_A_WALK = 200;
 const FIRST_SEED = (Date.now() % 1_000_000) * 1000;
 

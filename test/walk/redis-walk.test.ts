@@ -2,10 +2,12 @@
  * A random walk over the steps of the protocol on real Redis: the checkers of the memory store check the scripts.
  * `SEED=n` repeats one walk; `REDIS_WALK_STEPS=n` walks longer than the default.
  */
+
+import { lengthOf } from '../support/test-length.js';
 import { RedisActions } from '../support/walk/redis-actions.js';
 import { RedisWalk } from '../support/walk/redis-walk.js';
 
-const STEPS = Number(process.env['REDIS_WALK_STEPS'] ?? 4000);
+const STEPS = lengthOf('REDIS_WALK_STEPS', 1500, 4000);
 const STEPS_OF_A_WALK = 500;
 const FIRST_SEED = (Date.now() % 1_000_000) * 1000;
 

@@ -5,12 +5,13 @@
 import { ManualClock } from '../support/clock.js';
 import { createMemoryStores } from '../support/memory-stores.js';
 import { RedisCluster } from '../support/redis-cluster.js';
+import { lengthOf } from '../support/test-length.js';
 import { ScheduleActions } from '../support/walk/schedule-actions.js';
 import { LEASE_MS } from '../support/walk/schedule-checker.js';
 import { calm } from '../support/walk/schedule-final-check.js';
 import { ScheduleWalk, type Stage } from '../support/walk/schedule-walk.js';
 
-const STEPS = Number(process.env['SCHEDULE_WALK_STEPS'] ?? 1000);
+const STEPS = lengthOf('SCHEDULE_WALK_STEPS', 400, 1000);
 const STEPS_OF_A_WALK = 80;
 const FIRST_SEED = (Date.now() % 1_000_000) * 1000;
 
