@@ -149,7 +149,7 @@ export const sizeGuards = [
     guard: 'size: what is in flight is bounded',
     cites: 'I11',
     at: 'channel.sendWaiting',
-    from: ' && this.bytesInFlight < MAX_BYTES_IN_FLIGHT',
+    from: ' && this.inFlight.bytes < MAX_BYTES_IN_FLIGHT',
     to: '',
     tests: ['unit/store/redis/connection/channel'],
   },
