@@ -305,4 +305,28 @@ export const coreGuards = [
     to: 'handlers',
     tests: ['unit/core/work/concurrency'],
   },
+  {
+    guard: 'a release that is given up for an add leaves a note of work',
+    cites: 'race 4',
+    at: 'worker-state.claimAgain',
+    from: '    this.hasNews = true;\n',
+    to: '',
+    tests: ['unit/core/work/crashes'],
+  },
+  {
+    guard: 'an end is noted before a listener hears of it',
+    cites: 'I5',
+    at: 'next-step.onRunEnd',
+    from: 'calls.finish(claim, settlements, batchMax);',
+    to: 'queueMicrotask(() => calls.finish(claim, settlements, batchMax));',
+    tests: ['unit/core/work/crashes'],
+  },
+  {
+    guard: 'a log that throws while an end is settled leads to a resync',
+    cites: 'I7',
+    at: 'local-queue.start.settled',
+    from: 'return crashed(error);',
+    to: 'return;',
+    tests: ['unit/core/work/crashes'],
+  },
 ];

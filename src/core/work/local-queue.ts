@@ -150,8 +150,14 @@ export class LocalQueue implements PlannedQueue {
       this.runs.end(run);
     };
     const onEnds = (ends: readonly Settlement[]) => {
-      const settlements = settleExhausted(ends, { type: this.type, claim: lease.claim, log: execution.log });
       onOver();
+      let settlements: readonly Settlement[];
+      try {
+        settlements = settleExhausted(ends, { type: this.type, claim: lease.claim, log: execution.log });
+      } catch (error) {
+        // guards: local-queue.start.settled
+        return crashed(error);
+      }
       const durationMs = this.context.clock.monotonicMs() - run.startedAtMs;
       this.plan.window.onJobEnd(durationMs);
       ended(reads ? this.withReadsAlongside(settlements) : settlements, durationMs, limit.isOver);

@@ -33,6 +33,8 @@ export interface WorkerParts {
 
 export class NextStep {
   private isResyncing = false;
+  /** After a crash nothing happens for a while. */
+  private isPaused = false;
   private advancing = false;
 
   constructor(private readonly parts: WorkerParts) {}
@@ -42,7 +44,7 @@ export class NextStep {
     if (this.advancing) return;
     this.advancing = true;
     this.guarded(() => {
-      while (!this.isResyncing && this.step());
+      while (!this.isResyncing && !this.isPaused && this.step());
     });
     this.advancing = false;
   }
@@ -127,8 +129,10 @@ export class NextStep {
     const { state, calls } = this.parts;
     // The end of a run under a lost claim does not count: the new owner runs the job again (I3).
     if (state.phase !== 'lost') {
-      for (const settlement of settlements) emitJobEnd(state.context.events, claim, settlement, durationMs);
+      // guards: next-step.onRunEnd
       calls.finish(claim, settlements, batchMax);
+      // Last: a listener may shut the pod down, which gives back every job whose end is not noted.
+      for (const settlement of settlements) emitJobEnd(state.context.events, claim, settlement, durationMs);
     }
     this.advance();
   }
@@ -169,7 +173,7 @@ export class NextStep {
     try {
       await resync(state, calls);
     } catch (error) {
-      return this.onCrash(error);
+      this.onCrash(error);
     }
     this.isResyncing = false;
     this.advance();
@@ -182,19 +186,25 @@ export class NextStep {
    */
   private onCrash(error: unknown): void {
     const { state } = this.parts;
-    const { log, clock } = state.context;
+    const { log } = state.context;
     if (isInstance(error, NotStarted)) {
       state.fail(error);
       this.advance();
       return;
     }
+    // First, since a log may throw.
+    state.fail(new Error(messageOf(error)));
+    this.pause();
     log.error(
       `The worker of ${entityKey(state.entity)} failed unexpectedly. It resyncs in ${CRASH_PAUSE_MS} ms and then continues; no job is lost. Please report this error: ${stackOf(error)}`,
     );
-    state.fail(new Error(messageOf(error)));
-    this.isResyncing = true;
-    clock.after(CRASH_PAUSE_MS, () => {
-      this.isResyncing = false;
+  }
+
+  private pause(): void {
+    if (this.isPaused) return;
+    this.isPaused = true;
+    this.parts.state.context.clock.after(CRASH_PAUSE_MS, () => {
+      this.isPaused = false;
       this.advance();
     });
   }

@@ -153,10 +153,11 @@ export class StoreCalls {
     const { state } = this;
     const previous = state.claim;
     state.claimed(claimed.claim, sentAt);
-    emitClaimed(state.context.events, previous, claimed);
     // guards: store-calls.onClaimed
     if (claimed.recovered > 0) state.jobs.plan.window.enterRecoveryMode(claimed.recovered);
     this.onFetched(claimed);
+    // Last: a listener may shut the pod down, which gives the jobs back.
+    emitClaimed(state.context.events, previous, claimed);
   }
 
   /**
