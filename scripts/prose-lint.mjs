@@ -14,6 +14,7 @@ export const ENFORCED = [
   'CHANGELOG.md',
   'docs/',
   'examples/',
+  'src/core/calls/',
   'src/core/pod/',
   'src/core/run/',
   'src/core/work/',

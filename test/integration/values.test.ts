@@ -78,7 +78,7 @@ describe('values', () => {
     // The work of the job is done.
     const withheld = await failureOf(bus.enqueueJobAndWait(job('give', { row: row.label }), wait));
     expect(withheld).toMatchObject({ code: 'RESULT_UNAVAILABLE' });
-    expect(withheld.message).toContain(`has completed; its result can't be stored (`);
+    expect(withheld.message).toContain(`has completed, but its result can't be stored (`);
     expect(withheld.message).toContain(`${clauseOf(row)}), so null is stored instead.`);
     expect(warnings()).toEqual([expect.stringContaining(`${clauseOf(row)}), so null is stored as its result.`)]);
     expect(seen).toEqual([]);

@@ -1,11 +1,13 @@
 /**
- * Deadlocks of waiting calls: a handler that waits holds its entity, so nobody may wait for an entity that waits for him.
+ * Deadlocks of waiting calls. A handler that waits holds its entity, so it must not wait for an entity whose handler waits for its own.
  *
- * The waits that lead to a job travel in its envelope. They are a memory: a handler may have ended since, or its call have been
- * given up. So before a call is refused the pod of each wait is asked whether it goes on. A wait that goes on has done so since
- * before the first question, so all of them did at one moment. Two calls that cross, of handlers that were not called by each
- * other, are in no common chain; they end by their timeouts.
- * Neighbours: `running-job.ts` knows what runs here, `pending-calls.ts` knows and asks which calls wait.
+ * The waits that lead to a job travel in its envelope. They may be out of date: a handler may have ended, or its call may have been
+ * given up. So before a call is refused, the pod of each wait is asked whether that wait continues. A wait that continues began before
+ * the first question, so all of them existed at one moment. Two calls that cross, of handlers that did not call each other, are in no common chain.
+ * They end by their timeouts.
+ *
+ * Owns: the search for circles in the chain of waits, and its bound.
+ * Neighbours: `running-job.ts` knows the running handler. `pending-calls.ts` knows which calls wait here, and asks other pods.
  */
 
 import { type EntityRef, entityKey, parseEntityKey } from '../model/entity.js';
@@ -13,27 +15,27 @@ import type { Envelope, WaitLink } from '../model/envelope.js';
 import { type RunningEntity, runningEntity } from '../run/running-job.js';
 import { DeadlockError } from './call-errors.js';
 
-/** Waits that travel with a job; a circle of more is not seen, and ends by its timeouts. */
+/** Maximum number of waits that travel with a job. A longer circle is not found, and ends by its timeouts. */
 const MAX_LINKS = 256;
 
-/** Whether a call of a pod still waits, and its handler runs. */
+/** Whether a call of a pod is still waiting and its handler is still running. */
 export type IsWaiting = (pod: string, call: string) => Promise<boolean>;
 
-/** The handler that runs here, if its job holds an entity. */
+/** The running handler that the calling code belongs to; undefined outside of handlers, and after the handler has ended. */
 export function waitingHandler(): RunningEntity | undefined {
   const context = runningEntity();
   // guards: deadlock.waitingHandler
   return context?.hasEnded ? undefined : context;
 }
 
-/** The waits that lead to what runs here: of a batch those of all its jobs. */
+/** The waits that lead to a running job, or to any job of a running batch. */
 export function linksTo({ envelopes }: RunningEntity): readonly WaitLink[] {
   const links = new Map<string, WaitLink>();
   for (const link of envelopes.flatMap(linksIn)) links.set(`${link[2]} ${link[3]}`, link);
   return [...links.values()].slice(-MAX_LINKS);
 }
 
-/** Waits by which `from` waits for `to`, one after the other; an entity waits for itself by none. */
+/** The chain of waits by which `from` waits for `to`. It is empty if both are the same entity, and undefined if there is none. */
 export function pathBetween(links: readonly WaitLink[], from: string, to: string): readonly WaitLink[] | undefined {
   const paths = new Map<string, readonly WaitLink[]>([[from, []]]);
   for (const [entity, path] of paths) {
@@ -43,7 +45,7 @@ export function pathBetween(links: readonly WaitLink[], from: string, to: string
   return undefined;
 }
 
-/** @throws DeadlockError when the entity that is waited for waits for `own`, at this moment. */
+/** @throws DeadlockError if `target` waits for `own` at this moment. */
 export async function refuseCircle(
   links: readonly WaitLink[],
   { own, target, isWaiting }: { own: EntityRef; target: EntityRef; isWaiting: IsWaiting },
@@ -59,7 +61,7 @@ export async function refuseCircle(
   }
 }
 
-/** What somebody has written by hand is none. */
+/** The waits in an envelope; none if the envelope was written by another program and its chain is damaged. */
 function linksIn({ chain }: Envelope): readonly WaitLink[] {
   const isLink = (link: unknown) =>
     Array.isArray(link) &&

@@ -1,9 +1,9 @@
 /**
- * Asks after jobs of which no answer tells: removed by the operator, forgotten by Redis, added by an earlier enqueue. It also
- * reads the mailbox when its reader has missed an answer.
+ * Polls the jobs for which no reply may arrive: an operator removed the job, Redis lost it, or an earlier enqueue added it. It also reads
+ * the mailbox, in case its reader has missed a reply.
  *
- * Owns the one timer of the question, and its bounds: so many calls a round, those first that were asked after longest ago.
- * Neighbour: `pending-calls.ts` has the calls.
+ * Owns: one timer for all calls, and the bounds of a round. A round begins with the calls that were polled longest ago.
+ * Neighbours: `pending-calls.ts` has the calls, and `pending-call.ts` concludes from what was found.
  */
 
 import type { Clock, Timer } from '../ports/clock.js';
@@ -17,15 +17,16 @@ export interface InquiryParts {
   deliver(received: readonly Received[]): void;
 }
 
-/** How often a job is asked after … */
+/** Time between two polls of one job. */
 const POLL_MS = 3000;
-/** … and one whose answer does not come here; the time between two rounds. */
+/** The same for a job of another enqueue, whose reply does not come to this call. Also the time between two rounds. */
 const ATTACHED_POLL_MS = 250;
-/** 4,000 calls a second, which costs Redis a twentieth of its time. */
+/** Maximum number of calls in one round. 4,000 calls a second cost Redis a twentieth of its time. */
 const MAX_PER_ROUND = 1000;
+/** Maximum number of calls that one script looks up. */
 const MAX_AT_ONCE = 100;
 
-/** A call whose job is in its queue, as far as is known. */
+/** A call whose job was added, as far as this pod knows. */
 interface Asked {
   readonly call: PendingCall;
   readonly jobId: string;
@@ -37,7 +38,7 @@ export class Inquiry {
 
   constructor(private readonly parts: InquiryParts) {}
 
-  /** One timer while any call waits. */
+  /** Starts the timer if a call waits. */
   schedule(): void {
     if (this.timer || this.closed || this.parts.calls.size === 0) return;
     this.timer = this.parts.clock.after(ATTACHED_POLL_MS, () => void this.round());
@@ -48,7 +49,7 @@ export class Inquiry {
     this.timer?.cancel();
   }
 
-  /** Asks now. Resolves when it has; calls of which Redis does not answer are asked after again. */
+  /** Polls the jobs of these calls now. If Redis does not respond, a later round polls them again. Never rejects. */
   async ask(calls: readonly PendingCall[]): Promise<void> {
     const gone: (readonly [PendingCall, FoundJob])[] = [];
     for (let from = 0; from < calls.length; from += MAX_AT_ONCE) {
@@ -82,7 +83,7 @@ export class Inquiry {
     return due;
   }
 
-  /** @returns those whose jobs are gone: their answers, if there are any, are in the mailbox, or were read. */
+  /** @returns the calls whose jobs are gone. If such a job has a reply, it is in the mailbox, or was read. */
   private async askPage(calls: readonly PendingCall[]): Promise<readonly (readonly [PendingCall, FoundJob])[]> {
     const known = calls.flatMap((call): Asked[] =>
       this.isWaiting(call) && call.jobId !== undefined ? [{ call, jobId: call.jobId }] : [],
@@ -101,7 +102,7 @@ export class Inquiry {
         return [];
       });
     } catch {
-      // Redis is away.
+      // Redis did not respond. The store logs that.
       return [];
     }
   }

@@ -1,21 +1,21 @@
 /**
- * Whether a call of another pod still waits: one question, and one reply, through the pods' mailboxes.
+ * Asks another pod whether one of its calls still waits: one question and one reply, through the mailboxes of the pods.
  *
- * Owns: the questions without a reply, and how long each is waited for.
- * Neighbours: `deadlock.ts` needs to know it, `pending-calls.ts` answers for this pod and hands over the replies.
+ * Owns: the questions without a reply, and how long this pod waits for each.
+ * Neighbours: `deadlock.ts` needs the replies. `pending-calls.ts` replies for this pod, and delivers the replies of others.
  */
 
 import type { Reply } from '../model/reply.js';
 import type { Clock } from '../ports/clock.js';
 import type { Replies } from '../ports/replies.js';
 
-/** A pod that has not answered by then counts as one whose call does not wait. */
+/** Time after which a pod that has not replied counts as one whose call does not wait. */
 const LIVENESS_MS = 500;
 
 export interface LivenessParts {
   readonly replies: Replies;
   readonly clock: Clock;
-  /** An id that no call of this pod has. */
+  /** Returns an id that no call of this pod has. */
   nextId(): string;
 }
 
@@ -24,6 +24,7 @@ export class Liveness {
 
   constructor(private readonly parts: LivenessParts) {}
 
+  /** Asks whether the call of that pod still waits. Never rejects: silence counts as no. */
   ask(pod: string, call: string): Promise<boolean> {
     const { replies, clock } = this.parts;
     const question = this.parts.nextId();
@@ -40,12 +41,12 @@ export class Liveness {
     });
   }
 
-  /** Answers the question of another pod, which counts silence as no. */
+  /** Replies to the question of another pod. If the reply is lost, that pod counts it as no. */
   answer([pod, question]: readonly [pod: string, question: string], isWaiting: boolean): void {
     this.parts.replies.tell(pod, question, { kind: 'completed', value: String(isWaiting) }).catch(() => {});
   }
 
-  /** @returns whether the reply was to a question. */
+  /** @returns whether the reply belongs to a question of this pod. */
   onReply(id: string, reply: Reply): boolean {
     const answered = reply.kind === 'completed' ? this.questions.get(id) : undefined;
     if (!answered || reply.kind !== 'completed') return false;
@@ -53,7 +54,7 @@ export class Liveness {
     return true;
   }
 
-  /** No question is waited for any more. */
+  /** Ends all questions with no. */
   close(): void {
     for (const answered of this.questions.values()) answered(false);
   }

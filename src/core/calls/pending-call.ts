@@ -1,8 +1,9 @@
 /**
- * One call that waits for the answer to its job. It settles once: by the answer, by what is found out about the job, by its
- * timeout, by its signal, or because the pod closes.
+ * One call that waits for the reply to its job. It settles once: by the reply, by the state in which its job is found, by its timeout,
+ * by its signal, or because the pod shuts down.
  *
- * Owns its one timer and its ear at the signal. Neighbour: `pending-calls.ts` brings it what comes.
+ * Owns: the result that the caller gets, the timeout, and the listener of the signal.
+ * Neighbours: `pending-calls.ts` delivers replies, `inquiry.ts` reports the states of jobs, and `call-errors.ts` has the errors.
  */
 
 import type { EntityRef } from '../model/entity.js';
@@ -24,20 +25,20 @@ import {
   WaitAbortedError,
 } from './call-errors.js';
 
-/** What a caller asks for, checked. */
+/** The request of a caller, after its checks. */
 export interface CallRequest {
   readonly id: string;
   readonly entity: EntityRef;
   readonly name: string;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
-  /** What is done with the job when the signal fires. */
+  /** Whether an abort of the signal also removes the job. */
   readonly cancelJob: boolean;
-  /** The enqueue may find that its job was added by an earlier one. */
+  /** Whether an earlier enqueue may have added the job. */
   readonly mayBeKnown: boolean;
-  /** The name of the codec that its enqueue writes with; none for plain JSON. */
+  /** The name of the codec with which the job is written; undefined for plain JSON. */
   readonly codec: unknown;
-  /** What waits, and holds its entity meanwhile; nothing outside of handlers. */
+  /** The handler that waits and holds its entity meanwhile; undefined outside of handlers. */
   readonly handler: RunningEntity | undefined;
 }
 
@@ -46,23 +47,23 @@ export interface CallParts {
   readonly clock: Clock;
   readonly codecs: Codecs;
   settled(call: PendingCall): void;
-  /** Its time is over: it is to ask for the state of its job, and then to end. */
+  /** The call has timed out. It must ask for the state of its job, and then end. */
   timedOut(call: PendingCall): void;
 }
 
-const REPLY_DROPPED = `or was removed: its answer was dropped, since ${MAX_UNREAD} others had not been read by this pod.`;
+const REPLY_DROPPED = `its reply may have been dropped, since the mailbox of this pod held ${MAX_UNREAD} unread replies; or the job was removed. Check the outcome in your own data. Let fewer calls wait at once, and keep the event loop free.`;
 
 export class PendingCall {
   jobId: string | undefined;
-  /** When it was last asked after its job, on the monotonic clock. */
+  /** When its job was last polled, in ms of the monotonic clock. */
   askedAtMs: number;
-  /** Its job is, or may be, that of another enqueue: the answer does not come here, it is looked for. */
+  /** Whether another enqueue has, or may have, added the job. Its reply does not come to this call, so the call polls. */
   isAttached: boolean;
-  /** Nobody knows whether the job was added; the answer would tell. */
+  /** Set if it is unknown whether the job was added. A reply would settle that. */
   private unsure: OutcomeUnknownError | undefined;
   private state: CallState | 'unknown' = 'unknown';
-  /** Its answer may have been dropped. */
-  private isUnheard = false;
+  /** Whether its reply may have been dropped. */
+  private mayBeDropped = false;
   private isSettled = false;
   private timer: Timer;
   private resolve: (result: unknown) => void = () => {};
@@ -72,7 +73,7 @@ export class PendingCall {
     this.reject = reject;
   });
   private readonly added: Promise<void>;
-  private onEntered: () => void = () => {};
+  private onSent: () => void = () => {};
 
   constructor(
     private readonly request: CallRequest,
@@ -82,7 +83,7 @@ export class PendingCall {
     // guards: pending-call.constructor
     this.isAttached = request.mayBeKnown;
     this.added = new Promise(resolve => {
-      this.onEntered = resolve;
+      this.onSent = resolve;
     });
     this.timer = parts.clock.after(request.timeoutMs, () => {
       this.state = 'unknown';
@@ -105,23 +106,23 @@ export class PendingCall {
 
   onAdded(jobId: string): void {
     this.jobId = jobId;
-    this.onEntered();
+    this.onSent();
   }
 
   onNotAdded(error: Error): void {
-    this.onEntered();
-    // If it was added after all, it will be answered: that settles what the broken connection has left open.
+    this.onSent();
+    // If the outcome is unknown, the job may have been added after all. Then its reply settles the call (race 1).
     // guards: pending-call.onNotAdded
     if (error instanceof OutcomeUnknownError) this.unsure = error;
     else this.fail(error);
   }
 
-  /** The answer to the job that this call has added. */
-  onReply(answer: Reply): void {
-    this.conclude(answer, this.request.codec);
+  /** The reply to the job that this call has added. */
+  onReply(reply: Reply): void {
+    this.conclude(reply, this.request.codec);
   }
 
-  /** What the store knows of the job, in one step with whether an answer has come that was not read. */
+  /** The state in which the store has found the job, after the mailbox was read. */
   onFound({ state, isOwn, reply, codec }: FoundJob): void {
     // guards: pending-call.onFound
     if (reply) this.conclude(reply, isOwn ? this.request.codec : codec);
@@ -133,12 +134,12 @@ export class PendingCall {
     }
   }
 
-  /** Answers that would have come from now on may have been dropped. */
+  /** The mailbox of this pod was full, so the reply to this call may have been dropped. */
   onOverflow(): void {
-    this.isUnheard = true;
+    this.mayBeDropped = true;
   }
 
-  /** Its time is over, and its job was asked after. */
+  /** The call has timed out, and has asked for the state of its job. */
   onNoReply(isHosted: boolean | undefined): void {
     this.fail(this.unsure ?? new ReplyTimeoutError(this.awaited, this.request.timeoutMs, this.state, isHosted));
   }
@@ -154,7 +155,9 @@ export class PendingCall {
 
   private whyGone(): Error {
     if (this.isAttached) return new AnswerGivenError(this.awaited);
-    return this.isUnheard ? new ResultUnavailableError(this.awaited, REPLY_DROPPED) : new JobRemovedError(this.awaited);
+    return this.mayBeDropped
+      ? new ResultUnavailableError(this.awaited, REPLY_DROPPED)
+      : new JobRemovedError(this.awaited);
   }
 
   private readonly onAbort = async (): Promise<void> => {
@@ -175,10 +178,10 @@ export class PendingCall {
     }
   }
 
-  private conclude(answer: Reply, codec: unknown): void {
-    if (answer.kind === 'failed') this.fail(new HandlerError(this.awaited, answer.thrown));
-    else if (answer.kind === 'withheld') this.fail(new ResultUnavailableError(this.awaited, answer.why));
-    else this.succeed(answer.value, codec);
+  private conclude(reply: Reply, codec: unknown): void {
+    if (reply.kind === 'failed') this.fail(new HandlerError(this.awaited, reply.thrown));
+    else if (reply.kind === 'withheld') this.fail(new ResultUnavailableError(this.awaited, reply.why));
+    else this.succeed(reply.value, codec);
   }
 
   private succeed(value: string, codec: unknown): void {
@@ -194,7 +197,7 @@ export class PendingCall {
     if (this.settle()) this.reject(error);
   }
 
-  /** @returns whether it was not before. */
+  /** @returns whether the call had not settled before. */
   private settle(): boolean {
     if (this.isSettled) return false;
     this.isSettled = true;

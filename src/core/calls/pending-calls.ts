@@ -1,9 +1,9 @@
 /**
  * The calls of this pod that wait for replies.
  *
- * Owns: which calls wait, how many may, and the one receiver of replies for all of them, which starts with the first call.
- * Neighbours: `pending-call.ts` is one call; `inquiry.ts` asks for the states of their jobs, which `enqueuer.ts` adds; `deadlock.ts`
- * refuses calls that would wait in a circle, and `liveness.ts` asks other pods for it; the store keeps replies until they are read.
+ * Owns: the waiting calls and their maximum number, and one receiver of replies for all of them, which starts with the first call.
+ * Neighbours: `pending-call.ts` is one call. `enqueuer.ts` adds the jobs, and `inquiry.ts` polls their states. `deadlock.ts` refuses
+ * calls that would wait in a circle, and `liveness.ts` asks other pods about such waits. The store keeps replies until this pod has read them.
  */
 
 import type { EnqueuedJob, JobRequest } from '../enqueue/requests.js';
@@ -26,10 +26,13 @@ import { Inquiry } from './inquiry.js';
 import { Liveness } from './liveness.js';
 import { type CallRequest, PendingCall } from './pending-call.js';
 
-/** How a caller waits. */
+/** Options of a call that waits for its result. */
 export interface WaitOptions {
+  /** Longest wait, in ms. @default `replyTimeoutMs` of the module */
   readonly timeoutMs?: number | undefined;
+  /** Ends the wait when it aborts. @default none */
   readonly signal?: AbortSignal | undefined;
+  /** Whether an abort also removes the job if it has not started. @default false */
   readonly cancelJob?: boolean | undefined;
 }
 
@@ -42,9 +45,9 @@ export interface PendingCallsParts {
 }
 
 const PAUSE_AFTER_FAILURE_MS = 500;
-/** How long calls that have timed out ask for the states of their jobs. */
+/** Longest time that timed-out calls spend on asking for the states of their jobs. */
 const LAST_QUESTION_MS = 250;
-/** Calls that end in one turn of the event loop. */
+/** Maximum number of calls that end in one turn of the event loop (I11). */
 const MAX_ENDS_PER_TURN = 500;
 
 export class PendingCalls {
@@ -64,7 +67,8 @@ export class PendingCalls {
 
   /**
    * Enqueues a job and resolves with its result.
-   * @throws InvalidOptionError, TooManyWaitingCallsError, DeadlockError, ClosedError and those of an enqueue: nothing was added
+   * @throws InvalidOptionError, TooManyWaitingCallsError, DeadlockError, ClosedError: no job was added. The errors of an enqueue may also
+   * occur.
    */
   call(request: JobRequest, options: WaitOptions): Promise<unknown> {
     if (this.closed) throw new ClosedError();
@@ -82,9 +86,9 @@ export class PendingCalls {
       settled: ({ id }) => this.calls.delete(id),
       timedOut: late => this.onTimedOut(late),
     });
-    // Before it is sent: the answer may come before that of the enqueue.
+    // The call is registered before its job is sent: the reply may arrive before the response to the enqueue.
     this.calls.set(id, call);
-    // They go on for the calls of others.
+    // Both serve the calls of other callers, too, so they must not keep the context of this one.
     detached(() => {
       this.listen();
       this.inquiry.schedule();
@@ -100,13 +104,15 @@ export class PendingCalls {
     return call.result;
   }
 
-  /** Whoever waits is told so; what he waits for goes on. */
+  /** Rejects all waiting calls, since this pod shuts down. Their jobs continue. */
   async close(): Promise<void> {
     this.closed = true;
     this.inquiry.close();
     this.liveness.close();
     await this.inTurns([...this.calls.values()], call =>
-      call.onClose(new ClosedError('This pod has shut down, and waits no longer; the job goes on.')),
+      call.onClose(
+        new ClosedError('This pod has shut down, so the wait for the result has ended. The job was not cancelled.'),
+      ),
     );
   }
 
@@ -116,13 +122,14 @@ export class PendingCalls {
     const waitsMs = timeoutMs ?? this.parts.config.replyTimeoutMs;
     if (waitsMs === undefined) {
       throw new InvalidOptionError(
-        `${culprit} is to be waited for, and nothing says for how long; give timeoutMs, or replyTimeoutMs of the module.`,
+        `${culprit} was not enqueued: the call has no timeout. Pass timeoutMs, or set replyTimeoutMs of the module.`,
       );
     }
     if (signal !== undefined && !isKindOf(signal, 'AbortSignal')) {
-      throw new InvalidOptionError(`${culprit} is to be waited for with a signal that is no AbortSignal.`);
+      throw new InvalidOptionError(`${culprit} was not enqueued: its signal is not an AbortSignal.`);
     }
-    if (typeof cancelJob !== 'boolean') throw new InvalidOptionError(`${culprit} has a cancelJob that is no boolean.`);
+    if (typeof cancelJob !== 'boolean')
+      throw new InvalidOptionError(`${culprit} was not enqueued: its cancelJob is not a boolean.`);
     const { codec, jobOptions } = this.parts.config.entityType(entity.type);
     return {
       id: this.nextId(),
@@ -142,7 +149,7 @@ export class PendingCalls {
     return (++this.lastId).toString(36);
   }
 
-  /** Resolves with nothing when the call has ended before its job was sent. */
+  /** Resolves with undefined if the call ended before its job was sent. */
   private send(request: JobRequest, call: PendingCall): Promise<EnqueuedJob | undefined> {
     const { replies, add } = this.parts;
     const reply = [replies.address, call.id] as const;
@@ -155,7 +162,7 @@ export class PendingCalls {
     const link: WaitLink = [from, to, ...reply];
     // guards: pending-calls.send
     const added = () => add(request, { reply, chain: [...links, link] });
-    // All others are sent at once, so that calls of one tick keep their order.
+    // Only a call that might close a circle waits. All others are sent at once, so that the calls of one tick keep their order.
     if (!pathBetween(links, to, from)) return added();
     const isWaiting = (pod: string, id: string) => this.isWaiting(pod, id);
     return refuseCircle(links, { own, target: call.entity, isWaiting }).then(() =>
@@ -167,7 +174,7 @@ export class PendingCalls {
     return pod === this.parts.replies.address ? Promise.resolve(this.isHeld(id)) : this.liveness.ask(pod, id);
   }
 
-  /** Whether a call of this pod waits, and its handler runs. */
+  /** Whether a call of this pod is still waiting and its handler is still running. */
   private isHeld(id: string): boolean {
     // guards: pending-calls.isHeld
     return this.calls.get(id)?.handler?.hasEnded === false;
@@ -185,7 +192,7 @@ export class PendingCalls {
       try {
         this.deliver(await replies.receive());
       } catch {
-        // The store has logged it. What came meanwhile is still there.
+        // The store has logged the error. Replies that arrive meanwhile stay in the mailbox.
         if (!this.closed) await new Promise<void>(resolve => clock.after(PAUSE_AFTER_FAILURE_MS, resolve));
       }
     }
@@ -200,7 +207,7 @@ export class PendingCalls {
     }
   }
 
-  /** Those that time out together ask together, and end in turns. */
+  /** Calls that time out together ask together, and end in several turns of the event loop. */
   private onTimedOut(call: PendingCall): void {
     if (this.late.push(call) === 1) this.parts.clock.after(0, () => void this.endLate());
   }

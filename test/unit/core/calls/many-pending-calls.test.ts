@@ -128,7 +128,7 @@ describe('many pending calls', () => {
         status: 'rejected',
         reason: expect.objectContaining({
           code: 'RESULT_UNAVAILABLE',
-          message: expect.stringMatching(/100000 others/),
+          message: expect.stringMatching(/100000 unread replies/),
         }),
       })),
     ]);

@@ -377,7 +377,7 @@ describe('a call that waits for the result of its job', () => {
     expect(call).toEqual({});
     await a.engine.close();
     await settle();
-    expect(call.error).toMatchObject({ code: 'CLOSED', message: expect.stringMatching(/the job goes on/) });
+    expect(call.error).toMatchObject({ code: 'CLOSED', message: expect.stringMatching(/The job was not cancelled/) });
     await expect(a.call('1', 2)).rejects.toMatchObject({ code: 'CLOSED' });
     await cluster.job(1).end();
   });

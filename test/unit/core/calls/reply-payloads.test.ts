@@ -69,7 +69,7 @@ describe('a call that waits for a result', () => {
     test("fails if the caller's pod does not know its codec", async () => {
       await expect(ask({ codec: rich }, {})).rejects.toMatchObject({
         code: 'RESULT_UNAVAILABLE',
-        message: expect.stringMatching(/has completed; its result can't be read: No codec "superjson".*readCodecs/),
+        message: expect.stringMatching(/has completed, but its result can't be read: No codec "superjson".*readCodecs/),
       });
     });
   });

@@ -106,7 +106,7 @@ describe('payloads of flows', () => {
       expect(cluster.running).toEqual([]);
       expect(accounts.log.lines).toEqual([
         expect.stringMatching(
-          /No codec "superjson" on this pod for job "withdraw" of entity type "account"; it is left/,
+          /No codec "superjson" on this pod for job "withdraw" of entity type "account"\. The job waits for a pod that has one/,
         ),
       ]);
       await cluster.pod('new', { readCodecs: [rich] });

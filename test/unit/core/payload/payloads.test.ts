@@ -50,7 +50,9 @@ describe('payloads', () => {
     expect(cluster.starts).toEqual([]);
     expect(failedReasons()).toEqual([]);
     expect(old.log.lines).toEqual([
-      expect.stringMatching(/No codec "superjson" on this pod for job "withdraw" of entity type "account"; it is left/),
+      expect.stringMatching(
+        /No codec "superjson" on this pod for job "withdraw" of entity type "account"\. The job waits for a pod that has one/,
+      ),
     ]);
     cluster.instant = false;
     await cluster.pod('new', { codec: rich });
