@@ -2,8 +2,8 @@
  * `npm run test:compat`: the packed package in applications of other kinds than this repository: NestJS 10 and 11 as
  * CommonJS with Jest, NestJS 12 as native ES modules and without @nestjs/cqrs, and the declarations with TypeScript from 4.9 on.
  *
- * Each folder here is an application; it is copied, installed by the very commands of the README, with the packed package
- * in place of its name, and its `npm test` run.
+ * Each folder here is an application. The script copies it, installs it by the commands of the README, with the packed package
+ * in place of its name, and runs its `npm test`.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { npm } from '../../scripts/npm.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = fileURLToPath(new URL('../..', import.meta.url));
-/** When the README's command for @nestjs/cqrs comes: before the tests of an application, after them, or not at all. */
+/** When the README's command for @nestjs/cqrs runs: before the tests of an application, after them, or not at all. */
 const CQRS = { nest10: 'before', nest11: 'before', nest12: 'after', types: 'never' };
 const applications = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(CQRS);
 const commands = installCommands();
@@ -28,7 +28,7 @@ try {
     const target = join(folder, application);
     cpSync(join(here, application), target, { recursive: true });
     cpSync(join(here, 'shared'), target, { recursive: true });
-    // What an application names itself stays: one of them is the oldest ioredis.
+    // Packages that an application names itself stay: one of them is the oldest ioredis.
     const { dependencies } = JSON.parse(readFileSync(join(target, 'package.json'), 'utf8'));
     const install = command => {
       const words = command
@@ -55,7 +55,7 @@ function run(cwd, ...args) {
   return npm(cwd, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** What the README tells users of each version of NestJS to install. */
+/** The packages that the README tells users of each version of NestJS to install. */
 function installCommands() {
   const lines = readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^npm install (.*?) *# NestJS ([^:\n]*)/gm);
   const found = {};
@@ -71,7 +71,7 @@ function installCommands() {
   return found;
 }
 
-/** What a user installs: the built package, its documents and the example; test/unit/package.test.ts has the rest. */
+/** The files that a user installs: the built package, its documents and the example. test/unit/package.test.ts checks the rest. */
 function checkContents(files) {
   const known = /^(dist\/|docs\/|examples\/banking\/|(package\.json|README\.md|CHANGELOG\.md|LICENSE)$)/;
   const strange = files.filter(file => !known.test(file));

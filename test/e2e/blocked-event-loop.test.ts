@@ -1,6 +1,6 @@
 /**
- * Handlers that hold the event loop, in real processes: a process that is only busy keeps its entities, one that is hung
- * or stopped loses them. A handler is blocked until its test lets it go on; what is waited for is seen in Redis.
+ * Handlers that block the event loop, in real processes: a process that is only busy keeps its entities, and one that is hung
+ * or stopped loses them. A handler blocks until its test lets it go on. The tests read in Redis what they wait for.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -60,7 +60,7 @@ async function keptFor(leases: number): Promise<void> {
   await eventually(`the claim is kept for ${leases} leases`, async () => Number((await claim())['until']) > end);
 }
 
-/** Ids of the connections for heartbeats of that pod. */
+/** Ids of the connections for heartbeats of a pod. */
 async function heartbeats(podId: string | undefined): Promise<string[]> {
   const clients = String(await redis.client('LIST')).split('\n');
   return clients
@@ -78,7 +78,7 @@ function expectUndisturbed(count: number): void {
   expect(runs.filter(({ aborted }) => aborted !== false)).toEqual([]);
 }
 
-test('a handler that blocks for three leases keeps its entity: no takeover, order and token as before', async () => {
+test('a handler that blocks for three leases keeps its entity: no takeover, and order and token stay the same', async () => {
   podsWith();
   await pods.start();
   await enqueue(0);
@@ -93,7 +93,7 @@ test('a handler that blocks for three leases keeps its entity: no takeover, orde
   expectUndisturbed(8);
 }, 60_000);
 
-test('so does one that blocks in the first job of a claim, before any renewal of it', async () => {
+test('a handler that blocks in the first job of a claim, before any renewal, keeps its entity', async () => {
   podsWith();
   await Promise.all([pods.start(), pods.start()]);
   await enqueue(0, gate);
@@ -105,7 +105,7 @@ test('so does one that blocks in the first job of a claim, before any renewal of
   expectUndisturbed(2);
 }, 60_000);
 
-test('the connection for heartbeats is killed meanwhile: there is a new one, and the claim is kept', async () => {
+test('a pod whose heartbeat connection is killed while its handler blocks gets a new one, and keeps the claim', async () => {
   podsWith();
   await pods.start();
   await enqueue(0, gate);
@@ -125,7 +125,7 @@ test('the connection for heartbeats is killed meanwhile: there is a new one, and
   expectUndisturbed(2);
 }, 60_000);
 
-test('a handler that blocks beyond the limit loses its entity; its pod starts no more of it, and its end is refused', async () => {
+test('a handler that blocks beyond the limit loses its entity; its pod starts no more jobs of it, and its end is refused', async () => {
   podsWith({ BLOCK_LIMIT_MS: '2000' });
   const hung = await pods.start();
   const options = { jobId: 'blocks', removeOnComplete: false };
@@ -148,7 +148,7 @@ test('a handler that blocks beyond the limit loses its entity; its pod starts no
   expect(await redis.hget(`${prefix}:account:1:queue:blocks`, 'returnvalue')).toBe(JSON.stringify(other));
 }, 60_000);
 
-test('a process that is stopped, with all its threads, loses its entities as before', async () => {
+test('a process that is stopped, with all its threads, loses its entities', async () => {
   podsWith();
   const stopped = await pods.start();
   await enqueue(0);
@@ -161,7 +161,7 @@ test('a process that is stopped, with all its threads, loses its entities as bef
   expect(runsOf(1)).toMatchObject([{ pod: other }]);
 }, 60_000);
 
-test('a closed application leaves no connection, and its process ends of itself', async () => {
+test('a closed application leaves no connection, and its process ends by itself', async () => {
   podsWith();
   const pod = await pods.start();
   await enqueue(0);

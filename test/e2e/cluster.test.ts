@@ -1,6 +1,6 @@
 /**
- * Several real processes on real Redis: the claims of the README, shown. The test is a producer that works nothing
- * itself; what the pods did is judged from their records.
+ * Several real processes on real Redis: the claims of the README. The test is a producer that works nothing
+ * itself, and judges the pods by their records.
  */
 import type { INestApplicationContext } from '@nestjs/common';
 import { Module } from '@nestjs/common';
@@ -34,7 +34,7 @@ afterEach(async () => {
 const enqueue = (bus: QueueBus, entityId: string, n: number) =>
   bus.enqueueJob({ entityType: 'account', entityId, name: 'work', data: { n } });
 
-test('3 processes, 20 entities, 12,300 commands in waves of 200: one at a time, in order, each once, on all processes', async () => {
+test('3 processes, 20 entities, 12,300 commands in waves of 200: they run one at a time, in order, each once, on all processes', async () => {
   const pods = new PodProcesses(prefix);
   try {
     await Promise.all([pods.start(), pods.start(), pods.start()]);
@@ -62,12 +62,12 @@ test('3 processes, 20 entities, 12,300 commands in waves of 200: one at a time, 
   }
 }, 120_000);
 
-/** Longer than a takeover: the next kill must not hit a successor that has not started anything yet, and so make one silence of two. */
+/** Longer than a takeover: otherwise the next kill could hit a successor that has not started anything yet, and merge two silences into one. */
 const KILL_EVERY_MS = 4000;
 
-test('4 pods, a random one killed every 4 s: nothing acknowledged is lost, no overlap, order kept, no long silence', async () => {
-  // On a slow machine a job may lose its second pod before it has run; to be failed for that is not the subject here.
-  // A minute by hand (KILL_SECONDS=60); a shorter cut of it in every run.
+test('4 pods, a random one killed every 4 s: no acknowledged job is lost, no jobs overlap, order is kept, and no silence is long', async () => {
+  // On a slow machine a job may lose its second pod before it has run. Failing for that is not the subject here.
+  // A minute by hand (KILL_SECONDS=60), and a shorter time in every run.
   const seconds = lengthOf('KILL_SECONDS', 12, 24);
   const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
   const random = new Random(seed);
@@ -117,7 +117,7 @@ test('4 pods, a random one killed every 4 s: nothing acknowledged is lost, no ov
   }
 }, 150_000);
 
-test('1,000 entities on one pod: at most 4 connections; once idle, each leaves its fence and events that expire', async () => {
+test('1,000 entities on one pod: there are at most 4 connections, and an idle entity leaves only its fence and events, which expire', async () => {
   let done = 0;
   @WorkerProcessor({ entityType: 'account', idleTimeoutSeconds: 1 })
   class Accounts {
@@ -149,7 +149,7 @@ test('1,000 entities on one pod: at most 4 connections; once idle, each leaves i
   await app.close();
 }, 60_000);
 
-test('SIGTERM hands the entities over: in order, nothing twice, nothing lost', async () => {
+test('SIGTERM hands the entities over in order, and no job is lost or runs twice', async () => {
   const pods = new PodProcesses(prefix, { HANDLER_MS_MAX: '50' });
   try {
     const first = await pods.start();

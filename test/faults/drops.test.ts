@@ -1,4 +1,4 @@
-/** I11: what an operator does to a great many jobs at once is not felt by the others, and is true although pods die meanwhile. */
+/** I11: an operator's action on a great many jobs at once does not slow the others, and takes full effect even if pods die meanwhile. */
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AtomicQueuesModule, EntityQueues, QueueBus } from '../../src/index.js';
@@ -10,9 +10,9 @@ import { worstPing } from '../support/worst-ping.js';
 
 const DROPPED = isFull ? 1_000_000 : 10_000;
 const LETTERS = isFull ? 100_000 : 2000;
-/** So many jobs take their time, since all of them run. */
+/** This many jobs run for a while, because all of them run. */
 const LONG_MS = isFull ? 900_000 : FAULT_MS;
-/** A tenth of the default lease; nothing is promised of a machine that runs all other tests. */
+/** A tenth of the default lease. No limit applies on a machine that also runs all other tests. */
 const STILL_MS = isFull ? 300 : 3000;
 
 /** An operator's process, which works nothing. */
@@ -34,7 +34,7 @@ const othersOf = (scenario: FaultScenario) =>
   scenario.runs().filter(({ entityId }) => scenario.entities.includes(entityId));
 
 test(
-  `${DROPPED} jobs of a busy entity are dropped while its pod is killed: none begins later, and the others go on`,
+  `${DROPPED} jobs of a busy entity are dropped while its pod is killed: none starts later, and the others go on`,
   () =>
     FaultScenario.run({ pods: PODS, entities: 30 }, scenario =>
       operating(scenario, async (queues, bus) => {
@@ -63,7 +63,7 @@ test(
         await scenario.stopProducing();
         await scenario.allDone();
         const runs = runsOfBig().toSorted((a, b) => Number(a.start - b.start));
-        // What ran as the pod was killed had started: it runs again if the pod had named it in its answer to the recall.
+        // Jobs that ran when the pod was killed had started. They run again if the pod had named them in its response to the recall.
         const begun = new Set(runs.filter(({ start }) => start < endedAt).map(({ n }) => n));
         const late = runs.filter(({ start, n }) => start > endedAt && !begun.has(n));
         expect(late.map(({ n }) => n)).toEqual([9_000_001, 9_000_002, 9_000_003]);
@@ -85,7 +85,7 @@ test(
 );
 
 test(
-  `${LETTERS} dead letters are replayed beside 30 entities`,
+  `${LETTERS} dead letters are replayed while 30 entities work`,
   () =>
     FaultScenario.run({ pods: PODS, entities: 30 }, scenario =>
       operating(scenario, async queues => {

@@ -5,7 +5,7 @@ import { eventually } from '../support/wait.js';
 
 const NO_THREAD = { BLOCK_LIMIT_MS: '0' };
 
-/** One pod that has started a job, and hangs in another one if it is to. */
+/** One pod that has started a job, and hangs in another one if the test asks for it. */
 function onePod(
   body: (scenario: FaultScenario, pod: string) => Promise<void>,
   { hangs = true, settings, ...options }: Partial<FaultScenarioOptions> & { readonly hangs?: boolean } = {},
@@ -46,7 +46,7 @@ test.each([
   FAULT_MS,
 );
 
-/** Nothing if no sentinel can be started here. */
+/** Undefined if no sentinel can be started here. */
 async function onePodBehindSentinels(
   body: (scenario: FaultScenario, pod: string, sentinels: Sentinels) => Promise<void>,
 ): Promise<void> {
@@ -74,7 +74,7 @@ test(
   () =>
     onePodBehindSentinels(async ({ pods }, pod, sentinels) => {
       await sentinels.stop();
-      // It has given the connection up, and asks the sentinels in vain.
+      // It has given up on the connection, and asks the sentinels in vain.
       await lasts(2000);
       expect(await pods.leave(pod)).toBe(0);
     }),

@@ -1,4 +1,4 @@
-/** The primary changes: read-only for a while, a planned switch, a failover that forgets what the replica had not got. */
+/** The primary changes: read-only for a while, a planned switch, a failover that forgets writes which the replica had not received. */
 import { Redis } from 'ioredis';
 import { hasServerOnPath, startRedis } from '#dev-redis';
 import { FAULT_MS, FaultScenario, inFull, lasts, now, PODS, SILENCE_MS, TTL } from '../support/fault-scenario.js';
@@ -16,7 +16,7 @@ interface Pair {
   crashPrimary(): Promise<void>;
 }
 
-/** A primary and its replica, and an address behind which either may be. */
+/** A primary and its replica, and an address that leads to one of them. */
 async function withReplica(pods: number, body: (pair: Pair) => Promise<void>): Promise<void> {
   if (!hasServerOnPath()) {
     process.stderr.write('SKIPPED: no redis-server or valkey-server is on PATH, so there is no replica.\n');
@@ -54,13 +54,13 @@ async function withReplica(pods: number, body: (pair: Pair) => Promise<void>): P
 const refusals = (scenario: FaultScenario) => [...scenario.refused.values()].reduce((sum, count) => sum + count, 0);
 
 inFull(
-  'the primary is read-only for a lease and is the primary again: typed errors meanwhile, and work goes on',
+  'while the primary is read-only for a lease, errors are typed, and afterwards work goes on',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       scenario.produce();
       await scenario.underWay();
       await scenario.during(async () => {
-        // A replica of nothing: it answers reads, and refuses writes.
+        // A replica of nothing: it serves reads, and refuses writes.
         await scenario.admin.replicaof('127.0.0.1', '1');
         await lasts(TTL * 1000);
         await eventually('enqueues are refused', () => refusals(scenario) > 0);
@@ -78,7 +78,7 @@ inFull(
 );
 
 inFull(
-  'a planned switch to the replica, behind one address: nothing is lost, order is kept',
+  'after a planned switch to the replica, behind one address, nothing is lost, and order is kept',
   () =>
     withReplica(PODS, async ({ scenario, proxy, primary, replica, replicaAt }) => {
       scenario.produce();
@@ -104,13 +104,13 @@ inFull(
 );
 
 inFull(
-  'a failover that forgets: what was lost is counted, tokens grow all the same, order and fence hold after it',
+  'after a failover that forgets writes, lost jobs are counted, tokens still grow, and order and fence hold',
   () =>
     withReplica(3, async ({ scenario, proxy, replica, replicaAt, crashPrimary }) => {
       scenario.produce();
       await scenario.underWay();
       const victim = scenario.podOf('e0') ?? '';
-      // From here on the replica gets nothing more; and claims change hands, which it will not know either.
+      // From here on the replica receives nothing more. Claims that change hands now are unknown to it, too.
       await replica.replicaof('NO', 'ONE');
       const cutAt = now();
       const known = new Map(scenario.added);
@@ -153,7 +153,7 @@ inFull(
 );
 
 /**
- * Whether the new primary may not know the job, which was added between the two counts, or about then. A pod that had
+ * Whether the new primary may not know the job, because it was added between the two counts, or about then. A pod that had
  * fetched it goes on with it until it learns that its claim is stale.
  */
 function isForgotten({ entityId, n }: Run, known: ReadonlyMap<string, number>, given: ReadonlyMap<string, number>) {

@@ -1,6 +1,6 @@
 /**
- * As many calls of one pod wait as a mailbox holds: each gets its own result, also when the pod reads none of them for a while
- * (I10), and neither Redis nor the event loop of the pod stands still over it (I11).
+ * As many calls of one pod wait as a mailbox can hold: each gets its own result, even if the pod reads none of them for a while
+ * (I10), and neither Redis nor the event loop of the pod hangs because of it (I11).
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { FAULT_MS, FaultScenario, inFull, now, PODS } from '../support/fault-scenario.js';
@@ -15,7 +15,7 @@ const SMALL_WORK = { HANDLER_MS_MAX: '0' };
 
 const turn = () => new Promise<void>(resolve => setImmediate(resolve));
 
-/** Makes calls, each with a result of its own length. @returns how they end: how many by each code. */
+/** Makes calls, each with a result of its own length. @returns how many calls ended, by code. */
 async function manyCalls(scenario: FaultScenario, count: number): Promise<{ ended: Promise<Record<string, number>> }> {
   const ends: Record<string, number> = {};
   const calls: Promise<void>[] = [];
@@ -38,13 +38,13 @@ async function manyCalls(scenario: FaultScenario, count: number): Promise<{ ende
 /** Ends of handlers that their pods have recorded. */
 const endsOf = (scenario: FaultScenario) => scenario.runs().filter(({ end }) => end !== undefined).length;
 
-/** Blocks the event loop until that holds. */
+/** Blocks the event loop until the condition holds. */
 function blockUntil(condition: () => boolean): void {
   const cell = new Int32Array(new SharedArrayBuffer(4));
   while (!condition()) Atomics.wait(cell, 0, 0, 250);
 }
 
-/** Awaits all, and measures how long Redis, and the event loop of the caller, stand still meanwhile. */
+/** Awaits all calls, and measures how long Redis and the event loop of the caller hang meanwhile. */
 async function measured(scenario: FaultScenario, ended: Promise<Record<string, number>>) {
   const delay = monitorEventLoopDelay({ resolution: 5 });
   delay.enable();
@@ -54,7 +54,7 @@ async function measured(scenario: FaultScenario, ended: Promise<Record<string, n
 }
 
 test(
-  'a pod whose event loop is blocked while all its replies come: no call loses its own',
+  'a pod whose event loop is blocked while all its replies arrive loses none of them',
   () =>
     FaultScenario.run({ pods: PODS, settings: SMALL_WORK }, async scenario => {
       const count = isFull ? 20_000 : 12_000;
@@ -73,7 +73,7 @@ test(
 );
 
 inFull(
-  '40,000 calls of one pod wait at once: each gets its own result',
+  '40,000 calls of one pod wait at once, and each gets its own result',
   () =>
     FaultScenario.run({ pods: PODS, settings: SMALL_WORK }, async scenario => {
       const count = 40_000;

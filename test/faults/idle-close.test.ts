@@ -1,6 +1,6 @@
 /**
- * A job that arrives exactly when its idle worker closes: in each round the worker sends its release and a producer, on a
- * connection of its own, its job in the same moment, now the one first and now the other. Races 4 and 11, by the thousand.
+ * A job that arrives exactly when its idle worker closes: in each round the worker sends its release, and a producer, on a
+ * connection of its own, sends its job at the same moment, in either order. Races 4 and 11, a thousand times.
  */
 
 import { Engine } from '../../src/core/engine.js';
@@ -21,7 +21,7 @@ const ENTITIES = 500;
 const ROUNDS = isFull ? 10_000 : 1000;
 
 test(
-  `${ROUNDS} jobs that arrive exactly at idle close: each runs, once, in order`,
+  `${ROUNDS} jobs that arrive exactly at idle close each run once, in order`,
   async () => {
     const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
     const random = new Random(seed);
@@ -48,7 +48,7 @@ test(
       };
       producer.add(job, 'route-only').catch(error => refused.push(error));
     };
-    /** At the very call of a release the producer adds a job. */
+    /** With each call of a release the producer adds a job. */
     const atRelease = (store: EntityStore): EntityStore =>
       new Proxy(store, {
         get(real, name: keyof EntityStore) {

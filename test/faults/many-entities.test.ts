@@ -1,4 +1,4 @@
-/** I8 and I9: entities by the hundred thousand come, are worked and go; neither Redis nor the process grows with them. */
+/** I8 and I9: hundreds of thousands of entities come, are worked and go, and neither Redis nor the process grows with them. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Injectable, Module } from '@nestjs/common';
@@ -12,7 +12,7 @@ import { eventually } from '../support/wait.js';
 
 const ROUNDS = 5;
 const ENTITIES = (isFull ? 100_000 : 5000) / ROUNDS;
-/** How much of the heap is noise. */
+/** Noise in the size of the heap. */
 const NOISE_MB = 8;
 
 setFlagsFromString('--expose-gc');
@@ -30,7 +30,7 @@ class Accounts {
 }
 
 test(
-  `${ROUNDS * ENTITIES} entities: what stays is a fence each, which expires, and nothing in the process`,
+  `${ROUNDS * ENTITIES} entities leave only a fence each, which expires, and nothing in the process`,
   async () => {
     const server = await startRedis({ alwaysPrivate: true });
     const redis = new Redis(server.url);
@@ -77,7 +77,7 @@ test(
   FAULT_MS,
 );
 
-/** What expires within a minute anyway, a minute earlier; fails where something would not. */
+/** Removes the keys that expire within a minute anyway; fails if another key would stay. */
 const EXPIRE_EVENTS = `
 for _, key in ipairs(redis.call('KEYS', '*:queue:events')) do
   local ttl = redis.call('TTL', key)
@@ -85,7 +85,7 @@ for _, key in ipairs(redis.call('KEYS', '*:queue:events')) do
   redis.call('DEL', key)
 end`;
 
-/** How many keys there are of each kind. */
+/** The number of keys of each kind. */
 async function kinds(redis: Redis): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (let cursor = '0', first = true; first || cursor !== '0'; first = false) {

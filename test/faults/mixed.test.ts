@@ -1,5 +1,5 @@
 /**
- * Everything at once: four pods under load, and every few seconds a fault that a seed has chosen. `MIXED_SECONDS=1800`
+ * All faults together: four pods under load, and every few seconds a fault that a seed has chosen. `MIXED_SECONDS=1800`
  * runs for half an hour; the seed is printed, and `SEED=n` repeats the schedule. `MIXED_FAULTS='SIGKILL'` draws these only.
  */
 import { DurableRedis } from '../support/durable-redis.js';
@@ -10,7 +10,7 @@ const SECONDS = lengthOf('MIXED_SECONDS', 10, 60);
 const ONLY = process.env['MIXED_FAULTS'];
 const PODS = 4;
 const LEASE_MS = TTL * 1000;
-/** Between two faults: long enough for a takeover, so that they don't all fall into one. */
+/** Between two faults: long enough for a takeover, so that not all of them fall into one. */
 const PAUSE_MS = [LEASE_MS / 2, 2 * LEASE_MS] as const;
 
 type Fault = (scenario: FaultScenario, redis: DurableRedis) => Promise<void>;
@@ -20,7 +20,7 @@ const one = (scenario: FaultScenario, of: readonly string[]) =>
 const between = (scenario: FaultScenario, [least, most]: readonly [number, number]) =>
   least + scenario.random.next() * (most - least);
 
-/** By name, and how often relative to the others. */
+/** Faults by name, and how often each occurs relative to the others. */
 const FAULTS: Readonly<Record<string, { weight: number; run: Fault }>> = {
   SIGKILL: {
     weight: 4,
@@ -85,18 +85,18 @@ const FAULTS: Readonly<Record<string, { weight: number; run: Fault }>> = {
   },
 };
 
-/** Each name as often as it is to be drawn. */
+/** Each name, as often as its weight. */
 const HAT = Object.entries(FAULTS)
   .filter(([name]) => (ONLY ?? name).includes(name))
   .flatMap(([name, { weight }]) => Array<string>(weight).fill(name));
 
 test(
-  `${SECONDS} s of faults on ${PODS} pods: nothing lost, no overlap but fenced zombies, order kept, tokens only grow`,
+  `${SECONDS} s of faults on ${PODS} pods: no job is lost, only fenced zombies overlap, order is kept, and tokens only grow`,
   async () => {
     const server = new DurableRedis('always');
     const redis = await server.start();
     try {
-      // Frozen again and again, a job may lose its pod more often than once; after a fault there is a backlog, fetched ahead.
+      // A job may lose its pod more often than once if the pod is frozen repeatedly. After a fault there is a backlog, which is prefetched.
       const settings = { MAX_STALLED: '100', HANDLER_MS_MAX: '150' };
       await FaultScenario.run({ pods: PODS, entities: 20, redis, settings }, async scenario => {
         scenario.produce(200);

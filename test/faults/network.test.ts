@@ -9,7 +9,7 @@ const LEASE_MS = TTL * 1000;
 interface Partitioned {
   readonly scenario: FaultScenario;
   readonly proxy: RedisProxy;
-  /** The pod that finds Redis through the proxy. */
+  /** The pod that reaches Redis through the proxy. */
   readonly pod: string;
 }
 
@@ -21,7 +21,7 @@ async function partitioned(body: (parts: Partitioned) => Promise<void>): Promise
       const proxy = new RedisProxy(scenario.redis.url);
       proxies.push(proxy);
       const url = await proxy.start();
-      // The first has every entity until it hands them over.
+      // The first pod has every entity until it hands them over.
       const [first = ''] = scenario.pods.workingPods;
       const pod = await scenario.pods.start({ REDIS_URL: url });
       await scenario.allKnown();
@@ -83,7 +83,7 @@ for (const [direction, what, silenceMs] of [
 }
 
 inFull(
-  'half-open: Redis keeps the dead ends of its connections, the pod makes new ones; all goes on',
+  'half-open connections: Redis keeps its dead ends, the pod makes new connections, and work goes on',
   () =>
     partitioned(async ({ scenario, proxy }) => {
       const silences: number[] = [];
@@ -102,7 +102,7 @@ inFull(
 );
 
 inFull(
-  'reset of all connections of a pod, 10 times under load: nothing is lost, order is kept',
+  'reset of all connections of a pod, 10 times under load: no job is lost, and order is kept',
   () =>
     partitioned(async ({ scenario, proxy }) => {
       const silences: number[] = [];
@@ -121,7 +121,7 @@ inFull(
 );
 
 inFull(
-  'a delay of 200 ms each way: slower, and nothing else; no claim is lost by it',
+  'a delay of 200 ms each way only slows the work, and costs no claim',
   () =>
     partitioned(async ({ scenario, proxy, pod }) => {
       proxy.delay(200);
@@ -139,7 +139,7 @@ inFull(
 );
 
 test(
-  'partitions of both pods that run a long job, one after the other: each is heard again, so the job has not stalled, and does not fail',
+  'partitions of both pods that run a long job, one after the other: each is heard again, so the job does not stall or fail',
   async () => {
     const proxies: RedisProxy[] = [];
     try {
@@ -174,7 +174,7 @@ test(
   FAULT_MS,
 );
 
-/** Whether so many connections of pods are there: three each, and those of the producer. */
+/** Whether this many connections of pods are there: three per pod, and those of the producer. */
 async function reaches(admin: Redis, count: number): Promise<boolean> {
   const clients = String(await admin.client('LIST')).split('\n');
   return clients.filter(line => line.includes('name=atomic-queues:')).length >= count;

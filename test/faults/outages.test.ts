@@ -12,7 +12,7 @@ type Outage = (scenario: FaultScenario, ms: number) => Promise<void>;
 
 const pause: Outage = async (scenario, ms) => {
   await scenario.admin.client('PAUSE', ms, 'ALL');
-  // Answered when the pause is over.
+  // The response arrives when the pause is over.
   await scenario.admin.ping();
 };
 
@@ -97,7 +97,7 @@ describe.each<[string, Outage, readonly number[]]>([
 });
 
 test(
-  'a pod that is killed during an outage: its entities go on within two leases after it, those of the others never stopped',
+  'the entities of a pod that is killed during an outage go on within two leases after it, and the others never stop',
   () =>
     longJobs(async scenario => {
       const [victim = ''] = scenario.pods.workingPods;

@@ -1,4 +1,4 @@
-/** Faults of pods: frozen, blocked, killed at the worst moments, poisoned. */
+/** Faults of pods: frozen, blocked, killed at the worst moments, or crashed by a job. */
 
 import { FAULT_MS, FaultScenario, inFull, lasts, now, PODS, SILENCE_MS, TTL } from '../support/fault-scenario.js';
 import type { Run } from '../support/processes.js';
@@ -7,13 +7,13 @@ import { eventually } from '../support/wait.js';
 const LEASE_MS = TTL * 1000;
 
 test(
-  'SIGSTOP of a pod for two leases, then SIGCONT: the zombie starts nothing under its old claims, order is kept',
+  'SIGSTOP of a pod for two leases, then SIGCONT: the zombie starts nothing under its old claims, and order is kept',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       scenario.produce();
       await scenario.underWay();
       const victim = scenario.pods.workingPods[Math.floor(scenario.random.next() * PODS)] ?? '';
-      // Every entity is within a job when the pod is stopped: none is between the look at its lease and its first line.
+      // Every entity is within a job when the pod is stopped: none is between its lease check and its first line.
       await Promise.all(scenario.entities.map(entityId => scenario.enqueue(entityId, { ms: 1000 })));
       await eventually('every entity runs its long job', () => allRunning(scenario.runs(), scenario.entities));
       const stoppedAt = now();
@@ -46,7 +46,7 @@ test(
 );
 
 inFull(
-  'a handler blocks the event loop for two leases, beyond its limit: taken over, only the fenced zombie beside its successor',
+  'a handler that blocks the event loop for two leases, beyond its limit, is taken over, and overlaps only as a fenced zombie',
   () =>
     FaultScenario.run({ pods: PODS, settings: { BLOCK_LIMIT_MS: '0' } }, async scenario => {
       scenario.produce();
@@ -80,7 +80,7 @@ describe.each(['claim', 'fetch', 'effect'])('SIGKILL after %s', dieAt => {
           await scenario.pods.start();
           await scenario.pods.start({ DIE_AT: dieAt }).catch(() => {});
           await scenario.allKnown();
-          // The others hand their entities over to the two.
+          // The other pods hand their entities over to these two.
           await Promise.all(others.map(pod => scenario.pods.stop(pod)));
           await eventually('it has killed itself', () => scenario.pods.deaths.size > before, 60_000);
           const diedAt = [...scenario.pods.deaths.values()].at(-1) ?? 0n;
@@ -90,7 +90,7 @@ describe.each(['claim', 'fetch', 'effect'])('SIGKILL after %s', dieAt => {
         await scenario.stopProducing();
         await scenario.allDone();
         const verdict = scenario.expectClean(`SIGKILL after ${dieAt}`, { 'silences ms': silences.join(' ') });
-        // The one job that had run and whose end nobody knew of.
+        // The one job that had run and whose end was unknown.
         if (dieAt === 'effect') expect(verdict.reruns).toBeGreaterThanOrEqual(3);
         expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
       }),
@@ -99,7 +99,7 @@ describe.each(['claim', 'fetch', 'effect'])('SIGKILL after %s', dieAt => {
 });
 
 test(
-  'a poison job, which kills its process every time: it fails after maxStalledCount, and its entity goes on',
+  'a poison job, which kills its process every time, fails after maxStalledCount, and its entity goes on',
   () =>
     FaultScenario.run({ pods: 4, entities: 3 }, async scenario => {
       scenario.produce();
@@ -122,7 +122,7 @@ test(
         /stalled more than allowable/,
       );
       scenario.expectClean('poison job', { starts: starts.length, kills: scenario.pods.deaths.size });
-      // maxStalledCount is 1; once more where others were fetched with it, so that nobody was blamed.
+      // maxStalledCount is 1. There is one more start if others were fetched with it, so that no job was suspected.
       expect(starts.length).toBeGreaterThanOrEqual(2);
       expect(starts.length).toBeLessThanOrEqual(3);
       const after = scenario.runs().find(run => run.entityId === 'e0' && run.n === n + 1);
@@ -132,7 +132,7 @@ test(
 );
 
 test(
-  'the wall clock of every pod jumps an hour on, and two back: claims stay, nothing waits',
+  'the wall clock of every pod jumps an hour ahead, and two back: claims stay, and nothing waits',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       scenario.produce();
@@ -158,7 +158,7 @@ test(
 );
 
 test(
-  'the owner of idle entities is dead, and nobody knows: a job that comes then runs within a lease and a sweep',
+  'the owner of idle entities dies unnoticed, and a job that is enqueued then runs within a lease and a sweep',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       for (const entityId of scenario.entities) await scenario.enqueue(entityId);
@@ -181,7 +181,7 @@ function allRunning(runs: readonly Run[], entities: readonly string[]): boolean 
   return entities.every(id => runs.findLast(({ entityId }) => entityId === id)?.end === undefined);
 }
 
-/** The run that was the last to start on the pod, if it has not ended. */
+/** The last run that started on the pod, if it has not ended. */
 const isTakenOver = (runs: readonly Run[], { entityId, token }: Run) =>
   runs.some(run => run.entityId === entityId && run.token > token);
 

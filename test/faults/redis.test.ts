@@ -1,4 +1,4 @@
-/** Faults of Redis: restarts, pauses, lost scripts and connections, keys that a person deleted. */
+/** Faults of Redis: restarts, pauses, lost scripts and connections, keys that an operator deleted. */
 import { DurableRedis } from '../support/durable-redis.js';
 import { FAULT_MS, FaultScenario, inFull, lasts, now, PODS, SILENCE_MS, TTL } from '../support/fault-scenario.js';
 import { eventually } from '../support/wait.js';
@@ -12,7 +12,7 @@ describe.each([
   ['always', 12],
 ] as const)('a crash of Redis with appendfsync %s', (fsync, seconds) => {
   inFull(
-    `${seconds} s down under load: nothing that was acknowledged is lost`,
+    `${seconds} s down under load: no acknowledged job is lost`,
     async () => {
       const server = new DurableRedis(fsync);
       const redis = await server.start();
@@ -42,7 +42,7 @@ describe.each([
 });
 
 test(
-  'CLIENT PAUSE for longer than the lease: no job starts meanwhile under a claim that has passed, and all goes on',
+  'CLIENT PAUSE for longer than the lease: no job starts meanwhile under an expired claim, and work goes on',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       scenario.produce();
@@ -64,7 +64,7 @@ test(
 );
 
 test(
-  'SCRIPT FLUSH under load, 20 times: nothing runs twice, and who is refused is told that nothing was added',
+  'SCRIPT FLUSH under load, 20 times: nothing runs twice, and a refused caller learns that nothing was added',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       scenario.produce(10);
@@ -114,7 +114,7 @@ describe.each(['wake-ups', 'heartbeat', 'commands', 'all'])('CLIENT KILL of conn
 });
 
 test(
-  'the hash of a waiting job is deleted by hand: that job fails, the entity goes on',
+  'the hash of a waiting job is deleted by hand: that job fails, and its entity goes on',
   () =>
     FaultScenario.run({ pods: PODS, entities: 2 }, async scenario => {
       const first = await scenario.enqueue('e0', { ms: 300 });
@@ -143,7 +143,7 @@ test(
 );
 
 test(
-  'a claim is deleted by hand while a job runs, and under load: the entity frees itself',
+  'a claim is deleted by hand while a job runs, and under load: the entity recovers by itself',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       scenario.produce();
@@ -152,7 +152,7 @@ test(
       for (let round = 0; round < 5; round++) {
         const entityId = scenario.entities[round] ?? '';
         const from = now();
-        // The claim is the fence too: a token of one microsecond later is newer all the same.
+        // The claim is also the fence. A token of one microsecond later is still newer.
         await scenario.during(() => scenario.admin.del(scenario.key(entityId, ':$:worker')));
         await scenario.hasWorkedSince(now(), [entityId]);
         silences.push(scenario.silenceAfter(from, [entityId]));
@@ -165,7 +165,7 @@ test(
   FAULT_MS,
 );
 
-/** The ids of the connections of a role, or of all that the library has. */
+/** The ids of the connections of a role, or of all connections of the library. */
 async function connectionsOf(scenario: FaultScenario, role: string): Promise<string[]> {
   const clients = String(await scenario.admin.client('LIST')).split('\n');
   const isMeant = (line: string) =>

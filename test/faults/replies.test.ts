@@ -7,7 +7,7 @@ const runsOf = (scenario: FaultScenario, entityId: string, n = 0) =>
   scenario.runs().filter(run => run.entityId === entityId && run.n === n);
 
 test(
-  'the worker is killed before the effect: its successor runs the job, and answers',
+  'the worker is killed before the effect: its successor runs the job, and sends the reply',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       const call = scenario.call('e0', { ms: 1500 });
@@ -26,7 +26,7 @@ test(
 );
 
 test(
-  'the worker is killed after the effect, before the end has reached Redis: it runs again, and the second run answers',
+  'the worker is killed after the effect, before the end has reached Redis: the job runs again, and the second run sends the reply',
   () =>
     FaultScenario.run({ pods: 1 }, async scenario => {
       const [first = ''] = scenario.pods.workingPods;
@@ -37,7 +37,7 @@ test(
       await eventually('it has killed itself', () => scenario.pods.deaths.size > 0, 60_000);
       const successor = await scenario.pods.start();
       expect(await call).toBe(successor);
-      // At least once: the effect was there twice.
+      // At least once: the effect occurred twice.
       expect(runsOf(scenario, 'e0').map(({ end }) => end !== undefined)).toEqual([true, true]);
       scenario.report('worker killed after the effect', { runs: 2 });
     }),
@@ -45,7 +45,7 @@ test(
 );
 
 test(
-  'replies are lost, again and again, with the connections and the mailbox: of a job that is kept the result is told all the same',
+  'replies are lost repeatedly, with the connections and the mailbox: a caller still gets the result of a retained job',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       const options = { timeoutMs: 60_000, removeOnComplete: false };
@@ -78,19 +78,19 @@ test(
 );
 
 test(
-  'the caller is killed while it waits: what it waits for goes on, it runs again, and nothing of it is left',
+  'the caller is killed while it waits: the awaited job goes on, the job of the caller runs again, and nothing of it is left',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       const outer = scenario.call('e0', { call: { entityId: 'e1', data: { n: 0, ms: 3000 } } });
       await eventually('the inner job runs', () => runsOf(scenario, 'e1').length === 1);
-      // The pod that waits; where one pod runs both, both begin anew.
+      // The pod that waits. If one pod runs both, both resync.
       const victim = scenario.podOf('e0') ?? '';
       await scenario.pods.kill(victim);
       expect(scenario.pods.workingPods).toContain(await outer);
       expect(runsOf(scenario, 'e0').length).toBe(2);
       const inner = runsOf(scenario, 'e1');
       expect(inner.length).toBeGreaterThanOrEqual(2);
-      // One at a time, also of the two that were asked for.
+      // One at a time, and so are the two awaited jobs.
       for (const [index, { start }] of inner.entries()) {
         const before = inner[index - 1];
         if (before?.end !== undefined) expect(start >= before.end).toBe(true);
@@ -104,7 +104,7 @@ test(
 );
 
 test(
-  'a result that is too large: the job has completed, and runs no more',
+  'a job with a result that is too large completes, and does not run again',
   () =>
     FaultScenario.run({ pods: 1 }, async scenario => {
       expect(await scenario.call('e0', { resultBytes: 256 * 1024 - 2 })).toHaveLength(256 * 1024 - 2);
@@ -118,7 +118,7 @@ test(
 );
 
 test.each(['as it was', 'empty'])(
-  'Redis is killed while calls wait, and comes back %s: all settle',
+  'Redis is killed while calls wait, and comes back %s: all calls settle',
   async state => {
     const server = new DurableRedis('always');
     try {
@@ -132,7 +132,7 @@ test.each(['as it was', 'empty'])(
           outcome.status === 'fulfilled' ? 'result' : outcome.reason.code,
         );
         const count = (code: string) => codes.filter(other => other === code).length;
-        // What ended before the server died was told, if anything did; the others are gone with it.
+        // Replies of jobs that ended before the server died were delivered, if there were any. The others are gone with it.
         expect(count('result') + (state === 'empty' ? count('JOB_REMOVED') : 0)).toBe(scenario.entities.length);
         scenario.report(`Redis comes back ${state}`, { results: count('result'), removed: count('JOB_REMOVED') });
       });

@@ -1,4 +1,4 @@
-/** What runs short: memory and connections of Redis, time; and many entities at once. */
+/** Resources that run short: memory and connections of Redis, and time; and many entities at once. */
 import { startRedis } from '#dev-redis';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import { systemClock } from '../../src/nest/system.js';
@@ -8,7 +8,7 @@ import { RecordingLog } from '../support/log.js';
 import { eventually } from '../support/wait.js';
 
 test(
-  'a job that runs for longer than the idle timeout and the lease: its claim stays, its successors follow',
+  'a job that runs for longer than the idle timeout and the lease keeps its claim, and its successors follow',
   () =>
     FaultScenario.run({ pods: 2, entities: 1, settings: { IDLE_SECONDS: '1' } }, async scenario => {
       await scenario.enqueue('e0', { ms: Math.max(2, TTL + 1) * 1000 });
@@ -22,7 +22,7 @@ test(
 );
 
 inFull(
-  'maxmemory is reached: enqueues fail with a typed error, running jobs end, all goes on when there is memory',
+  'when maxmemory is reached, enqueues fail with a typed error, running jobs end, and work goes on when there is memory',
   () =>
     FaultScenario.run({ pods: 2, redisArgs: ['--maxmemory-policy', 'noeviction'] }, async scenario => {
       await Promise.all(scenario.entities.map(entityId => scenario.enqueue(entityId, { ms: 1500 })));
@@ -51,7 +51,7 @@ inFull(
 );
 
 inFull(
-  'maxclients is reached: a new pod says why it has no Redis, the others work on, and it works once it may',
+  'when maxclients is reached, a new pod says why it has no Redis, and works when there is room, and the others go on',
   () =>
     FaultScenario.run({ pods: 2 }, async scenario => {
       scenario.produce();
@@ -63,7 +63,7 @@ inFull(
       await scenario.hasWorkedSince(now());
       await scenario.admin.config('SET', 'maxclients', '1000');
       const raised = now();
-      // The others go, and it takes over.
+      // The other clients leave, and the pod takes over.
       await Promise.all(scenario.pods.workingPods.filter(pod => pod !== late).map(pod => scenario.pods.stop(pod)));
       const handedOver = now();
       await scenario.hasWorkedSince(handedOver);
@@ -80,7 +80,7 @@ inFull(
 );
 
 inFull(
-  '1,000 entities at once on 5 pods: every pod works, in order, each job once',
+  '1,000 entities at once on 5 pods: every pod works, and each job runs once, in order',
   () =>
     FaultScenario.run({ pods: 5, entities: 1000 }, async scenario => {
       const from = now();
@@ -95,7 +95,7 @@ inFull(
 );
 
 inFull(
-  'takeover after SIGKILL: in the median of 5 within heartbeatTTL + 1 s',
+  'a takeover after SIGKILL takes at most heartbeatTTL + 1 s, in the median of 5',
   () =>
     FaultScenario.run({ pods: 3, entities: 12 }, async scenario => {
       scenario.produce(100);
@@ -121,7 +121,7 @@ inFull(
 );
 
 inFull(
-  'takeover after SIGTERM: in the median of 5 within 500 ms after the end of the running job',
+  'a takeover after SIGTERM takes at most 500 ms after the end of the running job, in the median of 5',
   () =>
     FaultScenario.run({ pods: 2, entities: 4, settings: { HANDLER_MS_MAX: '100' } }, async scenario => {
       scenario.produce(200);
@@ -156,7 +156,7 @@ inFull(
   FAULT_MS,
 );
 
-test('a Redis that evicts jobs: said loudly at start, or refused', async () => {
+test('a Redis that evicts jobs causes a warning at start, or is refused', async () => {
   const redis = await startRedis({ alwaysPrivate: true, args: ['--maxmemory-policy', 'allkeys-lru'] });
   try {
     const log = new RecordingLog();
@@ -190,7 +190,7 @@ async function eviction(url: string, onEvictingRedis: 'warn' | 'refuse', log: Re
   }
 }
 
-/** The error of an enqueue that must be refused; its job does not count. */
+/** The error of an enqueue that must be refused. Its job does not count. */
 async function refusal(scenario: FaultScenario): Promise<unknown> {
   const entityId = 'refused';
   try {

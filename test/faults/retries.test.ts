@@ -1,17 +1,17 @@
-/** The pod of an entity ends while a job waits for its next try: place, count and time of the try are kept. */
+/** The pod of an entity ends while a job waits for its next attempt: place, count and time of the attempt are kept. */
 import { FAULT_MS, FaultScenario, PODS, TTL } from '../support/fault-scenario.js';
 import { eventually } from '../support/wait.js';
 
-/** Longer than a lease and a sweep, so that a successor is there before the try is due. */
+/** Longer than a lease and a sweep, so that a successor exists before the attempt is due. */
 const BACKOFF_MS = (TTL + 3) * 1000;
-/** How much later, or earlier, than asked for. */
+/** How much later, or earlier, than requested. */
 const TOLERANCE_MS = 1000;
 
 test.each([
   ['is killed', 'kill'],
   ['is stopped by a deploy', 'stop'],
 ] as const)(
-  'the pod of an entity %s while a job waits for its next try',
+  'the attempt of a waiting job is on time and counted once if the pod of its entity %s',
   (what, how) =>
     FaultScenario.run({ pods: PODS }, async scenario => {
       const options = { attempts: 3, backoff: { type: 'fixed', delay: BACKOFF_MS } };

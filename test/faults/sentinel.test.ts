@@ -21,7 +21,7 @@ async function behindSentinels(body: (behind: Behind) => Promise<void>): Promise
   }
 }
 
-/** A failover forgets what no replica had got: such jobs may be missing, and run again. */
+/** A failover forgets writes that no replica had received: such jobs may be missing, and run again. */
 function expectExclusive(scenario: FaultScenario, fault: string, figures: Readonly<Record<string, unknown>>): void {
   const verdict = scenario.verdict();
   const summary = scenario.report(fault, { ...scenario.countsOf(verdict), ...figures });
@@ -35,7 +35,7 @@ function expectExclusive(scenario: FaultScenario, fault: string, figures: Readon
 }
 
 test(
-  'the primary is frozen by SIGSTOP, a replica promoted, and the old primary woken: nothing runs on it any more',
+  'the primary is frozen by SIGSTOP, a replica is promoted, and the old primary wakes: nothing runs on it any more',
   () =>
     behindSentinels(async ({ scenario, sentinels }) => {
       scenario.produce();
@@ -44,7 +44,7 @@ test(
       await scenario.during(async () => {
         await old.signal('SIGSTOP');
         await sentinels.hasReplaced(old);
-        // Pods work on the new primary before the old one is back, and still believes that it is the primary.
+        // Pods work on the new primary before the old one is back, which still believes that it is the primary.
         await scenario.hasWorkedSince(now());
         await old.signal('SIGCONT');
         await lasts(isFull ? 10_000 : 1000);
@@ -60,7 +60,7 @@ test(
 );
 
 inFull(
-  'the primary is killed: pods find the one that is promoted',
+  'the primary is killed: pods find the promoted replica',
   () =>
     behindSentinels(async ({ scenario, sentinels }) => {
       scenario.produce();

@@ -1,6 +1,6 @@
 /**
- * I11: whatever users enqueue or throw, Redis does not stand still for long, so that no healthy job runs twice, and no pod ends.
- * Beside each large thing 30 entities are at work, each on a job that lasts for longer than a lease.
+ * I11: for any values that users enqueue or throw, Redis never hangs for long, so that no healthy job runs twice, and no pod ends.
+ * Alongside each large value 30 entities are at work, each on a job that lasts for longer than a lease.
  */
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -22,7 +22,7 @@ class Bounded {
   ) {}
 }
 
-/** Of a type that no pod works, whose backlogs are not bounded. */
+/** A type that no pod works, whose backlogs are not bounded. */
 @QueueEntity('free')
 class Free {
   constructor(
@@ -33,11 +33,11 @@ class Free {
 
 interface Surroundings {
   readonly scenario: FaultScenario;
-  /** Works nothing, and knows a type whose backlogs are bounded and that no pod works. */
+  /** Works nothing, and knows a type with bounded backlogs that no pod works. */
   readonly bus: QueueBus;
 }
 
-/** @param body what is measured; returns figures for the report. */
+/** @param body the measured work; returns figures for the report. */
 async function besideOthers(
   what: string,
   body: (at: Surroundings) => Promise<Readonly<Record<string, unknown>>>,
@@ -50,13 +50,13 @@ async function besideOthers(
     const producer = await NestFactory.createApplicationContext(Producer, { logger: false });
     const ping = await PingProcess.start(scenario.redis.url);
     try {
-      // Each lasts through all that follows.
+      // Each lasts through all later steps.
       await Promise.all(scenario.entities.map(id => scenario.enqueue(id, { ms: (isFull ? 5 : 3) * TTL * 1000 })));
       await eventually('all are at work', () => scenario.runs().length >= ENTITIES);
       let figures = {};
       const worstMs = await ping.during(async () => {
         figures = await body({ scenario, bus: producer.get(QueueBus) });
-        // What a stall breaks shows when the leases that it outlasted have been looked at.
+        // The effects of a stall show after the leases that it outlasted have been checked.
         await lasts(2 * TTL * 1000);
       });
       expect(secondStarts(scenario)).toEqual([]);
@@ -83,7 +83,7 @@ function secondStarts(scenario: FaultScenario): string[] {
   return again;
 }
 
-/** How many bytes are kept of the failures of the entities' failed jobs, at most for one of them. */
+/** The largest number of bytes retained for the failures of one failed job. */
 async function keptOfFailures(scenario: FaultScenario, entities: readonly string[], count: number): Promise<number> {
   let most = 0;
   for (const entityId of entities) {
@@ -107,7 +107,7 @@ const job = (entityType: string, entityId: string, bytes: number) => ({
 });
 
 test(
-  'a bulk of a bounded type, and a flow, at their limits in number and in bytes, stop nobody else',
+  'a bulk of a bounded type, and a flow, at their limits in number and in bytes, do not stop other entities',
   () =>
     besideOthers('a bulk and a flow at their limits', async ({ bus }) => {
       const share = isFull ? 1 : 0.1;
@@ -130,7 +130,7 @@ test(
 );
 
 test(
-  'failures of 5 MB, tried again, leave a bounded text, and stop nobody else',
+  'failures of 5 MB with retries leave a bounded text, and do not stop other entities',
   () =>
     besideOthers('10 × 5 MB failures', async ({ scenario }) => {
       const entities = Array.from({ length: 10 }, (_, n) => `large${n}`);
@@ -144,9 +144,9 @@ test(
 );
 
 test(
-  'a batch whose error quotes all its rows, with each of 8 tries, leaves bounded texts, and stops nobody else',
+  'a batch whose error quotes all its rows in each of 8 attempts leaves bounded texts, and does not stop other entities',
   () =>
-    besideOthers('a batch of 128 × 1 kB rows, 8 tries', async ({ scenario, bus }) => {
+    besideOthers('a batch of 128 × 1 kB rows, 8 attempts', async ({ scenario, bus }) => {
       const rows = Array.from({ length: 128 }, () => ({ ...job('account', 'rows', 1000), name: 'rows' }));
       await Promise.all(rows.map(row => bus.enqueueJob(row, { attempts: 8 })));
       const kept = await keptOfFailures(scenario, ['rows'], 128);
@@ -157,7 +157,7 @@ test(
 );
 
 test(
-  'a bulk of many large commands is taken in by its bytes: the caller goes on, and nobody else is stopped',
+  'a bulk of many large commands is added in steps by its bytes: the caller goes on, and other entities do not stop',
   () =>
     besideOthers('a large bulk', async ({ bus }) => {
       const count = isFull ? 2500 : 100;

@@ -1,5 +1,5 @@
 /**
- * The property behind a constructor parameter is found in classes whose text is hard to read, from each compiler that users have;
+ * The property behind a constructor parameter is found in classes whose text is hard to read, from each common compiler,
  * or none is found, but never a wrong one. `SEED=n` repeats one set of classes, `CLASS_TEXTS=n` makes more.
  */
 import fc from 'fast-check';
@@ -12,7 +12,7 @@ type Command = new (...args: unknown[]) => Record<string, unknown>;
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 const texts = fc.sample(classText, { numRuns: Number(process.env['CLASS_TEXTS'] ?? 40), seed });
 
-/** In a function each, so that a minifier renames them. */
+/** Each in a function of its own, so that a minifier renames them. */
 const script = texts.map(({ source }) => `classes.push((() => {\n${source}\nreturn Command;\n})());`).join('\n');
 
 test.each(COMPILERS)(`%s hides no parameter property (SEED=${seed})`, async (compiler, compile) => {
@@ -25,7 +25,7 @@ test.each(COMPILERS)(`%s hides no parameter property (SEED=${seed})`, async (com
 
 function faultsOf({ source, properties }: ClassText, command: Command, compiler: string): object[] {
   const values = properties.map((_, index) => ({ index }));
-  // What the instance holds is the judge of what the class is said to do.
+  // The properties of the instance are compared with what the class is said to do.
   const instance = new command(...values);
   return values.flatMap((value, index) => {
     const expected = properties[index];
@@ -36,12 +36,12 @@ function faultsOf({ source, properties }: ClassText, command: Command, compiler:
   });
 }
 
-/** What the text does not tell. It is then an error at import, with the remedy. */
+/** The text does not show it. At import this is an error with the remedy. */
 function mayMiss(
   compiler: string,
   { command, source, index }: { command: Command; source: string; index: number },
 ): boolean {
-  // For ES5, a parameter with a default value is a variable.
+  // In ES5, a parameter with a default value is a variable.
   if (compiler === 'swc ES5') return command.length <= index;
   // A helper with a short name, and an assignment to another property: either may be the user's.
   return compiler === 'esbuild ES2017 with defined fields minified' && source.includes(`.last = p${index};`);

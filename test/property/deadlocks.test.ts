@@ -1,6 +1,6 @@
 /**
- * Whoever calls whom, gives up when, and ends before whose answer: a call is refused as a deadlock only when there is a circle
- * of waits that go on, each of a handler that runs, at some moment of that call; and all calls end (I10). Random trees of calls on
+ * In any order of calls, timeouts and ends, a call is refused as a deadlock only if at some moment of that call there is a circle
+ * of active waits, each of a handler that runs; and all calls end (I10). Random trees of calls on
  * three pods. `PROPERTY_RUNS=n` runs more, `SEED=n` repeats.
  */
 import fc from 'fast-check';
@@ -45,7 +45,7 @@ const { job } = fc.letrec<{ job: Job; step: Step }>(tie => ({
   ),
 }));
 
-/** A wait of a handler, from and until which event of the walk. */
+/** A wait of a handler, with its first and last event in the walk. */
 interface Wait {
   readonly from: string;
   readonly to: string;
@@ -85,7 +85,7 @@ class Walk {
       if (fails) throw new Error('fails');
       return 'done';
     } finally {
-      // A little later than it is true: the engine learns of it in the turn of the event loop in which it ends.
+      // A little late: the engine learns of it in the turn of the event loop in which it ends.
       setImmediate(() => {
         for (const wait of own) wait.until = Math.min(wait.until, ++this.now);
       });
@@ -140,7 +140,7 @@ class Walk {
     this.faults.push(`${wait.from} was refused ${wait.to}, and nothing waits in a circle`);
   }
 
-  /** Whether `to` waited for `from` at that moment; at 0: at any. */
+  /** Whether `to` waited for `from` at that moment; at 0: at any moment. */
   private isCircle({ from, to, since }: Wait, at: number): boolean {
     const seen = new Set([to]);
     for (const entity of seen)

@@ -1,6 +1,6 @@
 /**
- * Whatever happens, in whichever order: nothing starts under the token of a handler that was given up (race 39, I4), and all jobs end.
- * Random sequences of enqueues on two pods, timeouts, ends, failures, answers that don't come, outages and pauses. `WALKS=n` makes more;
+ * In any order of events, nothing starts under the token of a handler that was given up (race 39, I4), and all jobs end.
+ * Random sequences of enqueues on two pods, timeouts, ends, failures, lost responses, outages and pauses. `WALKS=n` makes more;
  * `SEED=n` repeats one.
  */
 import type { EngineOptions } from '../../src/core/options/options.js';
@@ -14,7 +14,7 @@ const TIMEOUT_MS = 2000;
 const STEPS = 60;
 const FAULTS: readonly Fault[] = ['lose', 'drop', 'refuse'];
 const BROKEN = ['add', 'tryClaim', 'resync', 'take', 'finish', 'giveBack', 'release', 'renew'] as const;
-/** A second is what a handler has after its time. */
+/** A handler has a second after its time. */
 const PAUSES_MS = [1, 300, 999, 1000, 1001, TIMEOUT_MS, LEASE_MS];
 
 interface OfStart {
@@ -88,12 +88,12 @@ class Walk {
     const options = { attempts: random.int(1, 3), backoff: { type: 'fixed', delay: random.pick([0, 500, 4000]) } };
     const name = cluster.shared.length > 0 && random.chance(0.6) ? 'read' : 'write';
     const job = { entityType: 'account', entityId: random.pick(IDS), name, data: { n: this.added++ }, options };
-    // Where the store is away it is not added, or nobody knows.
+    // If the store is unavailable it is not added, or the outcome is unknown.
     pod.engine.enqueue(job).catch(() => {});
     await settle();
   }
 
-  /** What has started since the last check: nothing under the token of a handler that was given up before. */
+  /** Checks what has started since the last check: nothing under the token of a handler that was given up before. */
   private check(): void {
     for (const { name, events } of this.pods) {
       for (const event of events.splice(0)) {
@@ -112,7 +112,7 @@ class Walk {
   private spend({ entityId, fencingToken }: Omit<OfStart, 'jobId'>): void {
     this.givenUp++;
     const token = BigInt(fencingToken);
-    // One that had lost its entity long ago is no news.
+    // A handler that had lost its entity long ago emits nothing.
     if (token > (this.spent.get(entityId) ?? 0n)) this.spent.set(entityId, token);
   }
 
@@ -136,7 +136,7 @@ class Walk {
   }
 }
 
-test('handlers that time out, at random', async () => {
+test('no job starts under the token of a handler that was given up, in random order', async () => {
   const seed = process.env['SEED'];
   const first = Number(seed ?? Date.now() % 1_000_000);
   const walks = seed === undefined ? Number(process.env['WALKS'] ?? 40) : 1;

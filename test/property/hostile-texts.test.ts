@@ -1,6 +1,6 @@
 /**
- * Texts that are of the right type, and hostile: whatever they are used for, an enqueue is refused by a typed error that says so, or
- * its job is accounted for: it ends, or is present in a state of an entity that somebody will look at (I5, I7, I10).
+ * Texts of the right type, but hostile, in every use: an enqueue is refused with a typed error that says so, or
+ * its job is accounted for: it ends, or is in a state of an entity that a pod will inspect (I5, I7, I10).
  * `SEED=n` repeats one walk, `HOSTILE_WALKS=n` makes more.
  */
 
@@ -49,7 +49,7 @@ const STATES = ['waiting', 'active', 'delayed', 'waiting-children'] as const;
 class Walk {
   private readonly entities = new Map<string, EntityRef>();
   private readonly open = new Set<string>();
-  /** Roots, and jobs by themselves, that were accepted ever. */
+  /** All roots, and single jobs, that were ever accepted. */
   private readonly known = new Set<string>();
   private epoch = 0;
   private text = '';
@@ -134,7 +134,7 @@ class Walk {
     };
     await this.told(async () => {
       const root = await this.enqueuer.enqueueFlow(node(2));
-      // Under an id, or a key, of before nothing is added: the ids of its children are those of the first time, if it was a flow.
+      // A repeated id or key adds nothing. The ids of its children are those of the first time, if it was a flow.
       if (this.known.has(`${root.entityType}:${root.entityId} ${root.jobId}`)) return;
       const added = [root];
       for (let one = added.pop(); one; one = added.pop()) {
@@ -144,7 +144,7 @@ class Walk {
     });
   }
 
-  /** Each refusal is at the door, typed, and no accident of the store. */
+  /** Each refusal comes before any write, is typed, and is not an accident of the store. */
   private async told(enqueue: () => Promise<void>): Promise<void> {
     try {
       await enqueue();
@@ -205,7 +205,7 @@ class Walk {
     }
   }
 
-  /** I7: an entity with something to do, now or later, is due some time, unless it waits for the operator's decision. */
+  /** I7: an entity with something to do, now or later, is due at some time, unless it waits for the operator's decision. */
   private async checkDue(): Promise<void> {
     for (const of of this.entities.values()) {
       const { waiting, active, delayed, blockedBy } = await this.store.control.status(of);
@@ -214,7 +214,7 @@ class Walk {
     }
   }
 
-  /** All goes well from now on: every job ends. */
+  /** From now on nothing fails: every job ends. */
   private async calm(): Promise<void> {
     await this.checkDue();
     for (let round = 0; round < 6; round++) {

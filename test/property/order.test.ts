@@ -1,5 +1,5 @@
 /**
- * Whatever happens, in whichever order: the starts of an entity are those of the model (I5, I6), one at a time (I1). Random
+ * In any order of events, the starts of an entity are those of the model (I5, I6), one at a time (I1). Random
  * sequences of enqueues, ends, failures, crashes, pauses and decisions; a failing one is shrunk to the shortest that fails.
  * `PROPERTY_RUNS=n` runs more, `SEED=n` repeats.
  */
@@ -21,7 +21,7 @@ const spec: fc.Arbitrary<Omit<JobSpec, 'n'>> = fc.record({
 
 const step = fc.constantFrom<LosableStep>('add', 'tryClaim', 'resync', 'take', 'finish', 'giveBack', 'release');
 
-/** What is done, and how it reads when it has failed. */
+/** The action, and its description in a failure. */
 type Command = readonly [name: string, run: (world: World) => Promise<void>];
 
 const command: fc.Arbitrary<Command> = fc.oneof(
@@ -66,7 +66,7 @@ async function keepsTheOrder(world: World, commands: readonly Command[], onExhau
       expect({ id, starts: ordered }).toEqual({ id, starts: collapsed(expectedStarts(left, blocks)) });
       const exhausted = await world.exhausted(id, onExhausted);
       for (const job of left) {
-        // All tries of a job come one after the other, also of one for later.
+        // All attempts of a job follow one another, also of a delayed one.
         expect(collapsed(starts).filter(n => n === job.n)).toEqual([job.n]);
         if (world.touched.has(`${id}#${job.n}`)) continue;
         const { starts: times, end } = lifeOf(job, blocks);
@@ -97,7 +97,7 @@ const parameters = (short: number, full: number) => ({
   ...(process.env['SEED'] !== undefined && { seed: Number(process.env['SEED']) }),
 });
 
-describe('the order of starts is that of the model', () => {
+describe('the order of starts equals the model', () => {
   test('in memory', () => fc.assert(property(World.inMemory, 40), parameters(200, 1000)), 300_000);
 
   test('on Redis', () => fc.assert(property(World.onRedis, 25), { ...parameters(4, 8), endOnFailure: true }), 300_000);

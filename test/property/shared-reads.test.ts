@@ -1,7 +1,7 @@
 /**
- * Whatever happens, in whichever order: reads run beside reads only, behind all writes before them, each write behind all before it,
- * and what has ended does not run again (I5, I6, race 28). Random sequences of enqueues on two pods, ends, failures, answers that
- * don't come, and pauses. `WALKS=n` makes more; `SEED=n` repeats one.
+ * In any order of events, reads run alongside reads only, after all earlier writes, each write after all earlier jobs,
+ * and a job that has ended does not run again (I5, I6, race 28). Random sequences of enqueues on two pods, ends, failures, lost
+ * responses, and pauses. `WALKS=n` makes more; `SEED=n` repeats one.
  */
 import type { OnExhausted } from '../../src/core/options/options.js';
 import { settle } from '../support/clock.js';
@@ -108,7 +108,7 @@ class Walk {
     return returned > 0 || failed >= ATTEMPTS;
   }
 
-  /** Each start since the last check: what had to be through before it is, and it itself was not. */
+  /** Checks each start since the last check: which jobs had to finish before it, and that it had not finished itself. */
   private check(): void {
     const starts = this.cluster.starts.slice(this.seen);
     this.seen = this.cluster.starts.length;
@@ -141,7 +141,7 @@ class Walk {
   }
 }
 
-describe('shared reads, at random', () => {
+describe('shared reads in random order', () => {
   const seed = process.env['SEED'];
   const first = Number(seed ?? Date.now() % 1_000_000);
   const walks = seed === undefined ? lengthOf('WALKS', 6, 12) : 1;

@@ -1,5 +1,5 @@
 /**
- * The types of the public API, checked by the compiler (`npm run check`): what must compile, and what must not.
+ * The types of the public API, checked by the compiler (`npm run check`): code that must compile, and code that must not.
  * Nothing here runs.
  */
 
@@ -76,7 +76,7 @@ export class Processor {
   balance(job: Job): string {
     return job.name;
   }
-  // @ts-expect-error an option that there is not
+  // @ts-expect-error an unknown option
   @JobHandler('other', { share: true })
   other(): void {}
 }
@@ -91,7 +91,7 @@ export class Batches {
   sum(jobs: readonly Job[]): number[] {
     return jobs.map(() => Number(currentEntity()?.fencingToken));
   }
-  // @ts-expect-error a result of a batch is one for each job
+  // @ts-expect-error a batch has one result for each job
   @BatchHandler('wrong', { max: 2 })
   wrong(_jobs: Job[]): number {
     return 1;
@@ -117,11 +117,11 @@ export const modules = [
     inject: [Factory],
     useFactory: async (factory: Factory) => factory.createAtomicQueuesOptions(),
   }),
-  // @ts-expect-error Redis is needed
+  // @ts-expect-error redis is required
   AtomicQueuesModule.forRoot({}),
   // @ts-expect-error a typo
   AtomicQueuesModule.forRoot({ redis: {}, keyprefix: 'x' }),
-  // @ts-expect-error a typo further in
+  // @ts-expect-error a nested typo
   AtomicQueuesModule.forRoot({ redis: {}, entities: { account: { idleTimeout: 5 } } }),
 ];
 
@@ -143,21 +143,21 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   });
   children[0]?.jobId satisfies string | undefined;
   const node = { command: new Parameter('1', 5) };
-  // @ts-expect-error it is 'failParent' or 'tellParent'
+  // @ts-expect-error only 'failParent' or 'tellParent'
   await bus.enqueueFlow({ ...node, children: [{ ...node, onFailure: 'no' }] });
-  // @ts-expect-error a command or a job by name
+  // @ts-expect-error a command or a named job is required
   await bus.enqueueFlow({ children: [] });
   // @ts-expect-error a command is an object
   await bus.enqueue('text');
   // @ts-expect-error an option that BullMQ does not have
   await bus.enqueue(new Parameter('1', 5), { dealy: 5 });
-  // @ts-expect-error which entity?
+  // @ts-expect-error the entity is missing
   await bus.enqueueJob({ entityType: 'account', name: 'audit' });
-  // @ts-expect-error the scope says the type
+  // @ts-expect-error the scope has the type
   await bus.forEntity('account').enqueueJob({ entityType: 'order', entityId: 1, name: 'audit' });
 }
 
-/** Where an application says nothing of its entity types, any name will do. */
+/** If an application does not declare its entity types, any name is valid. */
 export async function anyName(bus: QueueBus, name: string, data: unknown): Promise<void> {
   const job: NamedJob = { entityType: name, entityId: 1, name, data };
   await bus.enqueueJob(job);
@@ -172,7 +172,7 @@ export class Checked {
   @QueueEntityId() readonly accountId!: string;
 }
 
-// @ts-expect-error that is no schema
+// @ts-expect-error not a schema
 @QueueEntity('account', { schema: { parse: () => ({}) } })
 export class Unchecked {}
 
@@ -203,13 +203,13 @@ export class Balance extends Query<number | undefined> {}
 export async function wait(bus: QueueBus, signal: AbortSignal): Promise<void> {
   const receipt = await bus.enqueueAndWait(new Withdraw(), { timeoutMs: 5, signal, cancelJob: true, attempts: 2 });
   receipt satisfies { balance: number };
-  // @ts-expect-error it is a number
+  // @ts-expect-error the value is a number
   receipt.balance satisfies string;
   const balance: number | undefined = await bus.forEntity('account').enqueueAndWait(new Balance());
-  // @ts-expect-error there may be none
+  // @ts-expect-error the value may be undefined
   balance satisfies number;
   const plain = await bus.enqueueAndWait(new Parameter('1', 5));
-  // @ts-expect-error nobody knows what it is
+  // @ts-expect-error the value is unknown
   plain satisfies string;
   const named: string = await bus.enqueueAndWait<string>(new Parameter('1', 5));
   const job: unknown = await bus.enqueueJobAndWait({ entityType: 'account', entityId: named, name: 'audit' });
@@ -239,7 +239,7 @@ export async function operate(queues: EntityQueues): Promise<string | undefined>
   const account: EntityQueue = queues.of('account', 42);
   await account.pause();
   const { waiting, blockedBy }: EntityStatus = await account.status();
-  // @ts-expect-error nobody retries what may not block
+  // @ts-expect-error only a type that may block has a retry
   blockedBy.jobId.trim();
   // @ts-expect-error an entity has a type and an id
   queues.of('account');
@@ -250,7 +250,7 @@ export const ORDERED: AtomicQueuesModuleOptions = {
   redis: {},
   entities: {
     account: { ordering: 'strict', onExhausted: 'block' },
-    // @ts-expect-error it is 'strict' or 'relaxed'
+    // @ts-expect-error only 'strict' or 'relaxed'
     order: { ordering: 'loose' },
   },
 };
@@ -262,18 +262,18 @@ const context: ContextOptions = {
   run: (values, callback) => storage.run(values, callback),
 };
 export const WITH_CONTEXT: AtomicQueuesModuleOptions = { redis: {}, context, tracing: true };
-// @ts-expect-error what is captured is to be restored
+// @ts-expect-error a captured context needs a run function
 export const HALF_A_HOOK: ContextOptions = { keys: ['tenantId'], get: () => storage.getStore() };
 export const FORGETFUL: ContextOptions = {
   ...context,
-  // @ts-expect-error it returns what its callback returns
+  // @ts-expect-error it must return the result of its callback
   run: (values, callback) => {
     storage.run(values, callback);
   },
 };
 
 export function tenantOf({ contextValues }: JobContext): string {
-  // @ts-expect-error they are the caller's, and are not changed
+  // @ts-expect-error they belong to the caller, and are not changed
   contextValues['tenantId'] = 'other';
   const value: ContextValue | undefined = contextValues['tenantId'];
   return typeof value === 'string' ? value : '';

@@ -1,8 +1,8 @@
 /**
- * A random walk over the protocol: several pods on one memory server, and anything that may happen to them in any order.
- * After each step the invariants of docs/protocol.md are looked at, as far as they can be seen from outside.
+ * A random walk over the protocol: several pods on one server in memory, and all events that can happen to them, in any order.
+ * After each step the walk checks the invariants of docs/protocol.md, as far as they are visible from outside.
  *
- * Other walks in every run. It prints its seeds: `SEED=n` repeats one walk exactly; `WALK_STEPS=n` walks longer.
+ * Each run has other walks. It prints its seeds: `SEED=n` repeats one walk exactly; `WALK_STEPS=n` walks longer.
  */
 
 import { Random } from '../support/random.js';
@@ -21,7 +21,7 @@ describe('a random walk over the protocol, in memory', () => {
     Math.random = random;
   });
 
-  /** The core asks Math.random for jitter: a source of its own, so that it changes nothing else. */
+  /** The core calls Math.random for jitter: it gets a source of its own, so that it does not change the walk. */
   async function walk(seed: number): Promise<void> {
     const jitter = new Random(seed ^ 0x5eed);
     Math.random = () => jitter.next();

@@ -1,5 +1,5 @@
 /**
- * A random walk over the steps of the protocol on real Redis: the checkers of the memory store check the scripts.
+ * A random walk over the steps of the protocol on real Redis: the checkers of the store in memory check the scripts.
  * `SEED=n` repeats one walk; `REDIS_WALK_STEPS=n` walks longer than the default.
  */
 

@@ -1,5 +1,5 @@
 /**
- * A random walk over schedules, on both stores: whatever an operator and the pods do in between, each schedule goes on.
+ * A random walk over schedules, on both stores: each schedule goes on after any actions of an operator and the pods.
  * `SEED=n` repeats one walk; `SCHEDULE_WALK_STEPS=n` walks longer than the default on Redis, and twenty times as long in memory.
  */
 import { ManualClock } from '../support/clock.js';
@@ -37,7 +37,7 @@ describe('a random walk over schedules', () => {
       for (let step = 0; step < STEPS_OF_A_WALK; step++) await actions.step();
       await calm(run);
     } catch (error) {
-      // What no call of the walk expects; else it is what was violated, and thrown, first.
+      // An error that no call of the walk expects. Violations that were found before it come first.
       run.violate(`I10: ${error}`);
       run.throwIfViolated();
     } finally {
@@ -49,7 +49,7 @@ describe('a random walk over schedules', () => {
     ['in memory', memoryStage, 20 * STEPS],
     ['on Redis', redisStage, STEPS],
   ])(
-    '%s: keeps every invariant',
+    'keeps every invariant %s',
     async (where, createStage, steps) => {
       const given = process.env['SEED'];
       if (given !== undefined) return walk(await createStage(), Number(given));

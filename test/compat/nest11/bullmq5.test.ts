@@ -1,4 +1,4 @@
-/** What the README says about BullMQ 5: it lives in one process with this package, and on one set of queues with BullMQ 6. */
+/** BullMQ 5, as the README says: it runs in one process with this package, and on the same queues as BullMQ 6. */
 import { randomBytes } from 'node:crypto';
 import { Injectable, Module } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
@@ -10,7 +10,7 @@ const keyPrefix = `compat-${randomBytes(4).toString('hex')}`;
 const url = new URL(process.env['REDIS_URL'] ?? '');
 const connection = { host: url.hostname, port: Number(url.port), maxRetriesPerRequest: null };
 
-/** Resolves with what was seen, once there are so many. */
+/** Resolves with the recorded values once there are this many. */
 class Log {
   private readonly lines: string[] = [];
   private isFull: () => void = () => {};

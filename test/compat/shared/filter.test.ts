@@ -1,4 +1,4 @@
-/** An HTTP application of an older Nest: what a handler throws reaches the client that waits, as if the controller had thrown it. */
+/** An HTTP application of an older Nest: an error of a handler reaches the client that waits, as if the controller had thrown it. */
 import { randomBytes } from 'node:crypto';
 import {
   Controller,
@@ -67,7 +67,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-test.each(Object.keys(THROWN))('the client gets the answer of the exception: %s', async how => {
+test.each(Object.keys(THROWN))('the client gets the response of the exception: %s', async how => {
   const url = await app.getUrl();
   const [waited, direct] = await Promise.all(
     ['waited', 'direct'].map(async path => {

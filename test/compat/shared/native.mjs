@@ -1,4 +1,4 @@
-/** One process that imports and requires the package: one implementation, and it works. No compiler, no cqrs. */
+/** One process that imports and requires the package: both get one implementation, and it works. No compiler, no cqrs. */
 import 'reflect-metadata';
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -30,7 +30,7 @@ Module({
 })(App);
 
 const app = await NestFactory.createApplicationContext(App, { logger: ['error', 'warn'] });
-// The class from the other door is the same injection token.
+// The class from the other entry point is the same injection token.
 await app.get(required.QueueBus).enqueueJob({ entityType: 'account', entityId: 7, name: 'note', data: { n: 1 } });
 assert.equal(await done, '7 1');
 assert.equal(app.get(QueueBus), app.get(required.QueueBus));

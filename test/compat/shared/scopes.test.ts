@@ -1,4 +1,4 @@
-/** What leans on Nest's own parts: request scope, enhancers, and cqrs's way to make handlers for a job. */
+/** Features that depend on Nest's own parts: request scope, enhancers, and cqrs's way to make handlers for a job. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import {
@@ -50,7 +50,7 @@ const until = async (condition: () => boolean | Promise<boolean>) => {
   while (!(await condition())) await new Promise(resolve => setTimeout(resolve, 5));
 };
 
-test('a request-scoped processor behind guards of every scope', async () => {
+test('a request-scoped processor runs behind guards of every scope', async () => {
   const seen: string[] = [];
   @Injectable({ scope: Scope.REQUEST })
   class Tenant {
@@ -100,7 +100,7 @@ test('a request-scoped processor behind guards of every scope', async () => {
   await app.close();
 });
 
-test('a request-scoped handler of cqrs, from version 11 on; before, it is refused at start', async () => {
+test('a request-scoped handler of cqrs runs from version 11 on, and is refused at start before', async () => {
   @QueueEntity('account')
   class Withdraw {
     constructor(@QueueEntityId() readonly accountId: string) {}

@@ -1,4 +1,4 @@
-/** The start of an application: which hooks may enqueue, and what is refused, whatever the version of Nest. */
+/** The start of an application on any version of Nest: which hooks may enqueue, and which imports are refused. */
 import { randomBytes } from 'node:crypto';
 import { Global, Injectable, Module, type ModuleMetadata } from '@nestjs/common';
 import { Test } from '@nestjs/testing';

@@ -1,4 +1,4 @@
-/** Compiled, never run: the types are found and hold, whatever way TypeScript looks for them. */
+/** Compiled, never run: TypeScript finds the types under any module resolution, and they hold. */
 import { type AtomicQueuesModuleOptions, type EnqueuedJob, QueueBus, StoreUnavailableError } from 'atomic-queues';
 
 export const options: AtomicQueuesModuleOptions = { redis: { host: 'localhost', port: 6379 } };

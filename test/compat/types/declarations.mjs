@@ -2,7 +2,7 @@
  * The declarations of the package, both for ES modules and for CommonJS, compiled with `skipLibCheck: false`: with the oldest
  * `lib` by every version of TypeScript from 4.9 on, and with every `lib` by the newest, which is fast.
  *
- * Errors in declarations of other packages don't count: theirs may need a newer `lib` or compiler than ours.
+ * Errors in declarations of other packages do not count: they may need a newer `lib` or compiler than ours.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, readdirSync } from 'node:fs';
@@ -12,7 +12,7 @@ const VERSIONS = readdirSync('node_modules').filter(name => name.startsWith('typ
 const NEWEST = 'typescript-7';
 if (!VERSIONS.includes(NEWEST) || VERSIONS.length < 6) throw new Error(`Compilers are missing: there are ${VERSIONS}.`);
 
-// The ending decides which declarations are found: `import` or `require`.
+// The file extension decides which declarations are found: `import` or `require`.
 const FILES = ['types.mts', 'types.cts'];
 for (const file of FILES) copyFileSync('types.ts', file);
 
@@ -23,7 +23,7 @@ for (const version of VERSIONS) {
   }
 }
 
-/** Also options that the compiler does not take are errors. */
+/** Options that the compiler does not accept are errors, too. */
 function errorsOf(version, lib) {
   const target = lib === 'esnext' ? 'es2022' : lib;
   const module = ['--module', 'node16', '--moduleResolution', 'node16'];

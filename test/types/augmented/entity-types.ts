@@ -1,6 +1,6 @@
 /**
- * The types of an application that has said which entity types and jobs it has: what must compile, and what must not. A program of
- * its own, since what it says holds for all of a program. Nothing here runs.
+ * The types of an application that declares its entity types and jobs: code that must compile, and code that must not. A program of
+ * its own, because its declarations hold for a whole program. Nothing here runs.
  */
 import { Command, Query } from '@nestjs/cqrs';
 import {
@@ -52,19 +52,19 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   await bus.enqueueJob({ entityType: 'account', entityId: 1, name: 'count' });
   await bus.enqueueJob({ entityType: 'account', entityId: 1, name: 'count', data: { from: 5 } });
   await bus.scheduleJob({ entityType: 'account', entityId: 1, name: 'close' }, { id: 's', every: 5 });
-  // @ts-expect-error optional data of another kind
+  // @ts-expect-error optional data of another type
   await bus.enqueueJob({ entityType: 'account', entityId: 1, name: 'count', data: { from: '5' } });
-  // @ts-expect-error no such type
+  // @ts-expect-error unknown entity type
   await bus.enqueueJob({ entityType: 'acount', entityId: 1, name: 'close' });
-  // @ts-expect-error no such job
+  // @ts-expect-error unknown job
   await bus.enqueueJob({ entityType: 'account', entityId: 1, name: 'audits', data: { by: 'me' } });
-  // @ts-expect-error the data of another kind
+  // @ts-expect-error data of another type
   await bus.enqueueJob({ entityType: 'account', entityId: 1, name: 'audit', data: { by: 5 } });
-  // @ts-expect-error without its data
+  // @ts-expect-error missing data
   await bus.enqueueJob({ entityType: 'account', entityId: 1, name: 'audit' });
-  // @ts-expect-error data where there is none
+  // @ts-expect-error data for a job without data
   await bus.enqueueJob({ entityType: 'account', entityId: 1, name: 'close', data: 5 });
-  // @ts-expect-error a schedule of no such job
+  // @ts-expect-error a schedule of an unknown job
   await bus.scheduleJob({ entityType: 'account', entityId: 1, name: 'closed' }, { id: 's', every: 5 });
 
   await bus.enqueueFlow({
@@ -73,7 +73,7 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   });
   await bus.enqueueFlow({
     job: { entityType: 'order', entityId: 1, name: 'ship' },
-    // @ts-expect-error the data of another kind
+    // @ts-expect-error data of another type
     children: [{ job: { entityType: 'account', entityId: 1, name: 'audit', data: { by: 5 } } }],
   });
 
@@ -90,57 +90,57 @@ export async function enqueue(bus: QueueBus): Promise<void> {
   holds<Same<typeof shipped, unknown>>(true);
   const named = await bus.enqueueJobAndWait<{ weight: number }>({ entityType: 'order', entityId: 1, name: 'ship' });
   holds<Same<typeof named, { weight: number }>>(true);
-  // @ts-expect-error the data of another kind
+  // @ts-expect-error data of another type
   await bus.enqueueJobAndWait({ entityType: 'account', entityId: 1, name: 'audit', data: { by: 5 } });
-  // @ts-expect-error no such job
+  // @ts-expect-error unknown job
   await bus.forEntity('account').enqueueJobAndWait({ entityId: 1, name: 'ship' });
 
   const accounts = bus.forEntity('account');
   await accounts.enqueueJob({ entityId: 1, name: 'audit', data: { by: 'me' } });
   await accounts.scheduleJob({ entityId: 1, name: 'close' }, { id: 's', every: 5 });
   await bus.forEntity('order').enqueueJob({ entityId: 1, name: 'ship' });
-  // @ts-expect-error no such type
+  // @ts-expect-error unknown entity type
   bus.forEntity('acount');
-  // @ts-expect-error no such job of this type
+  // @ts-expect-error unknown job of this type
   await accounts.enqueueJob({ entityId: 1, name: 'ship' });
-  // @ts-expect-error the data of another kind
+  // @ts-expect-error data of another type
   await accounts.enqueueJob({ entityId: 1, name: 'audit', data: { by: 5 } });
-  // @ts-expect-error a schedule of no such job
+  // @ts-expect-error a schedule of an unknown job
   await accounts.scheduleJob({ entityId: 1, name: 'ship' }, { id: 's', every: 5 });
-  // Which type a processor is of the compiler does not know.
+  // The compiler does not know the type of a processor.
   await bus.forProcessor(Processor).enqueueJob({ entityId: 1, name: 'whatever' });
 }
 
 export function operate(queues: EntityQueues, spawn: SpawnQueueService): void {
   queues.of('account', 1);
   queues.ofType('order');
-  // @ts-expect-error no such type
+  // @ts-expect-error unknown entity type
   queues.of('acount', 1);
-  // @ts-expect-error no such type
+  // @ts-expect-error unknown entity type
   queues.ofType('acount');
-  // @ts-expect-error no such type
+  // @ts-expect-error unknown entity type
   queues.deadLetters('acount');
-  // @ts-expect-error no such type
+  // @ts-expect-error unknown entity type
   void spawn.request('acount', 1);
 }
 
 @QueueEntity('account')
 export class Known {}
 
-// @ts-expect-error no such type
+// @ts-expect-error unknown entity type
 @QueueEntity('acount')
 export class Unknown {}
 
 @WorkerProcessor({ entityType: 'order' })
 export class Processor {}
 
-// @ts-expect-error no such type
+// @ts-expect-error unknown entity type
 @WorkerProcessor({ entityType: 'ordr' })
 export class Stranger {}
 
 export const modules = [
   AtomicQueuesModule.forRoot({ redis: {}, entities: { account: { idleTimeoutSeconds: 5 } } }),
-  // @ts-expect-error no such type
+  // @ts-expect-error unknown entity type
   AtomicQueuesModule.forRoot({ redis: {}, entities: { acount: { idleTimeoutSeconds: 5 } } }),
 ];
 
