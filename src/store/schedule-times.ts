@@ -1,4 +1,4 @@
-/** When a schedule with a pattern runs next, by BullMQ's own rule. Neighbours: both stores, which ask here. */
+/** The next run of a schedule with a pattern, by BullMQ's own rule. Neighbours: `operator/schedules.ts` of both stores. */
 import { getNextMillis } from 'bullmq';
 import { InvalidOptionError, messageOf } from '../core/model/errors.js';
 
@@ -8,16 +8,16 @@ interface Pattern {
 }
 
 const HOUR_MS = 3_600_000;
-/** How far ahead of a change of the clocks a time is looked for. */
+/** How far past a change of the clocks the next time is searched. */
 const MAX_HOURS = 6;
 
 /**
- * The first time after `afterMs`, in ms since 1970; undefined when there is none.
- * @throws InvalidOptionError when the pattern, or its time zone, is none.
+ * The first time after `afterMs`, in ms since 1970; undefined if there is none.
+ * @throws InvalidOptionError if the pattern or its time zone is invalid.
  */
 export function nextByPattern({ pattern, tz }: Pattern, afterMs: number): number | undefined {
   try {
-    // At a change by half an hour BullMQ's rule finds none, or one that has passed: it is asked again from behind the change.
+    // At a change by half an hour, BullMQ's rule finds none, or one that has passed. It is asked again, for times after the change.
     // guards: schedule-times.nextByPattern
     for (let hours = 0; hours <= MAX_HOURS; hours++) {
       const next = getNextMillis(afterMs + hours * HOUR_MS, { pattern, ...(tz !== undefined && { tz }) });
@@ -32,8 +32,8 @@ export function nextByPattern({ pattern, tz }: Pattern, afterMs: number): number
 }
 
 /**
- * As {@link nextByPattern}, of a schedule that begins.
- * @throws InvalidOptionError also when there is no such time.
+ * As {@link nextByPattern}, for a schedule that starts.
+ * @throws InvalidOptionError also if there is no such time.
  */
 export function firstByPattern(pattern: Pattern, nowMs: number): number {
   const next = nextByPattern(pattern, nowMs);

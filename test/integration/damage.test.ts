@@ -1,6 +1,6 @@
 /** What each guard against damaged records does, by direct calls; `damaged-records.test.ts` gives every field every value. */
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
-import type { RedisJob } from '../../src/store/redis/decode.js';
+import type { RedisJob } from '../../src/store/redis/read-job.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done } from '../support/settlements.js';
 

@@ -3,8 +3,8 @@ import type { ChildRef } from '../../src/core/model/envelope.js';
 import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Claimed } from '../../src/core/ports/claims.js';
-import type { RedisJob } from '../../src/store/redis/decode.js';
 import { JobEnds } from '../../src/store/redis/job-end.js';
+import type { RedisJob } from '../../src/store/redis/read-job.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { claimOf, done } from '../support/settlements.js';
 

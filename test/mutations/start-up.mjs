@@ -76,7 +76,7 @@ export const startUpGuards = [
   {
     guard: 'a connection that ioredis has given up fails the start',
     cites: 'start-up',
-    at: 'connection.connected',
+    at: 'connected.connected',
     from: 'onFailure',
     to: '() => {}',
     tests: ['unit/store/redis/connection/connection'],

@@ -1,4 +1,4 @@
-/** New jobs, and where they go. Neighbours: `claims.ts`, `work.ts`: the response to an add may bring a claim, or the job itself. */
+/** New jobs, and their routes. Neighbours: `claims.ts`, `work.ts`: the response to an add may bring a claim, or the job itself. */
 import type { NewJob } from '../model/job.js';
 import type { Claimed } from './claims.js';
 import type { Fetched } from './work.js';
@@ -22,7 +22,7 @@ export interface NewFlow {
   readonly jobs: readonly FlowJob[];
 }
 
-/** Where an enqueued job went. */
+/** The route of an enqueued job. */
 export type IntakeResult = { readonly jobId: string } & (
   | { readonly route: 'local'; readonly fetched: Fetched }
   | { readonly route: 'claimed'; readonly claimed: Claimed }

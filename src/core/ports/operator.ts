@@ -57,7 +57,7 @@ export interface JobView {
   readonly failedReason?: string;
 }
 
-/** Where BullMQ finds a queue. */
+/** The names by which BullMQ finds a queue. */
 export interface QueueLocation {
   readonly name: string;
   readonly prefix: string;
@@ -142,6 +142,6 @@ export interface DeadLetters {
   replay(type: string, letterId: string): Promise<string | undefined>;
   /** @returns whether there was such a letter. */
   remove(type: string, letterId: string): Promise<boolean>;
-  /** Where BullMQ finds the letters of a type, as failed jobs. */
+  /** The queue in which BullMQ finds the letters of a type, as failed jobs. */
   locate(type: string): QueueLocation;
 }

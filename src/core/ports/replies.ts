@@ -13,13 +13,13 @@ export interface AskedJob {
 /** The state of a job that a call waits for. `'blocked'`: it has used up its attempts and waits for the operator. */
 export type CallState = 'waiting' | 'active' | 'delayed' | 'blocked' | 'waiting-children';
 
-/** What has become of a job. */
+/** The fate of a job that was asked for. */
 export interface FoundJob {
   /** `'gone'`: it has ended, or was removed. Its reply, if it has one, is in the mailbox by then, or was read. */
   readonly state: CallState | 'gone';
   /** Whether its reply goes to the call that asks: the enqueue of that call has added the job. */
   readonly isOwn: boolean;
-  /** Of a job that has ended and is kept. */
+  /** For a job that has ended and is kept. */
   readonly reply?: Reply;
   /** The codec of its result, if the job still exists; undefined for plain JSON. */
   readonly codec?: unknown;
@@ -45,7 +45,7 @@ export interface Replies {
   receive(): Promise<readonly Received[]>;
   /** All unread replies in the mailbox, page by page. Does not wait. `receive` may bring the same replies again. */
   unread(): AsyncIterable<readonly Received[]>;
-  /** What has become of jobs. A job that has ended before is gone, and its reply comes with the next `unread` if it was not read. */
+  /** Finds what has become of jobs. A job that has ended before is gone, and its reply comes with the next `unread` if it was not read. */
   find(jobs: readonly AskedJob[]): Promise<readonly FoundJob[]>;
   /** Writes a reply to a call of a pod into the pod's mailbox. */
   tell(pod: string, call: string, reply: Reply | Notice): Promise<void>;

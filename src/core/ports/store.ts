@@ -12,9 +12,9 @@ import type { WakeUps } from './wake-ups.js';
 import type { Work } from './work.js';
 
 /**
- * Every method is one atomic step of the store. Calls take effect in the order they are made, and the promises they return settle in
- * that order. A guarded call (one that takes a `Claim`) rejects with `StaleClaimError` and changes nothing if the claim is no
- * longer the current one, whatever its lease says.
+ * Every method is one atomic step of the store. Calls take effect in the order in which they are made, and their promises settle in
+ * that order. A guarded call takes a `Claim`. It rejects with `StaleClaimError` and changes nothing if the claim is no longer the
+ * current one; the guard ignores the lease.
  */
 export interface EntityStore extends Intake, Claims, Work, WakeUps {
   /**

@@ -9,7 +9,7 @@ export interface WakeUp extends EntityRef {
 
 /** One step of a search through all queues. */
 export interface Discovered {
-  /** Where the search goes on; undefined if it is over, or another pod has searched within the interval. */
+  /** The position at which the search goes on; undefined if it is over, or another pod has searched within the interval. */
   readonly next?: string;
   /** How many entities were found that have work and were not scheduled. */
   readonly found: number;

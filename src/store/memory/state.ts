@@ -20,7 +20,7 @@ export interface StoredJob {
   readonly options: JobOptions;
   readonly envelope: Envelope;
   readonly enqueuedAtMs: number;
-  /** Of the attempts that have failed, the latest last. */
+  /** Stacks of its failed attempts, the latest last. */
   stacks: readonly string[];
   attempt: number;
   attemptsMade: number;
@@ -38,7 +38,7 @@ export interface StoredJob {
   /** It must fail because one of its children has failed. */
   hasFailedChild?: boolean;
   readonly parent?: ParentOf;
-  /** Of a parent, by the ids of its children: how each has ended; undefined for those that have not. */
+  /** For a parent, by the ids of its children: how each has ended; undefined for those that have not. */
   children?: Map<string, ChildResult['outcome'] | undefined>;
   outcome?: Outcome;
 }

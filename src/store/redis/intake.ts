@@ -26,7 +26,7 @@ export interface IntakeParts {
 /** Maximum number of jobs of a bulk that is added in one step: each costs Redis some 30 µs (I11). */
 const MAX_IN_ONE_STEP = 2000;
 
-/** Of the reason in a log line, in characters. */
+/** Maximum length of a reason in a log line. */
 const MAX_WHY = 300;
 
 export class RedisIntake implements Intake {

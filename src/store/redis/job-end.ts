@@ -14,9 +14,9 @@ import type { Ordering } from '../../core/options/options.js';
 import { encodeFields, toText, type WorkerView } from './bullmq/encode.js';
 import { failureFields } from './bullmq/failure-fields.js';
 import type { StoreContext } from './context.js';
-import { type RedisJob, THROWN } from './decode.js';
 import type { WireEnd, WireSentEnd } from './lua/generated-wire.js';
 import type { RedisSchedules } from './operator/schedules.js';
+import { type RedisJob, THROWN } from './read-job.js';
 import { encodeReply } from './replies.js';
 
 /** With custom worker names there is one per entity, so all are dropped at this number and made again (I8). */

@@ -2,7 +2,7 @@
  * Responses that bring jobs, and the claim with them if there is one.
  *
  * Owns: what a fetched job can be asked for later, and that the renewals know of a claim before its first job starts.
- * Neighbours: `decode.ts` reads the fields; `intake.ts`, `claims.ts` and `work.ts` send the steps.
+ * Neighbours: `read-job.ts` reads the fields; `intake.ts`, `claims.ts` and `work.ts` send the steps.
  */
 import type { Redis } from 'ioredis';
 import type { Claim } from '../../core/model/claim.js';
@@ -12,8 +12,9 @@ import type { Fetched } from '../../core/ports/work.js';
 import { NativeJobs } from './bullmq/native-job.js';
 import { ChildResults } from './child-results.js';
 import type { StoreContext } from './context.js';
-import { checkStale, type OfJobs, readFetched } from './decode.js';
+import { checkStale } from './decode.js';
 import { encode } from './lua/generated-wire.js';
+import { type OfJobs, readFetched } from './read-job.js';
 import { encodeRenewal } from './renewal/encode-renewal.js';
 import type { Renewals } from './renewal/renewals.js';
 

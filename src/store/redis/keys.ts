@@ -1,11 +1,12 @@
 /**
- * Names of all keys in Redis. Everything of an entity hangs under the base key of its queue; the system's own keys hang
- * under `{prefix}:$:`, which neither an encoded name nor an accepted queue name can produce.
+ * Names of all keys in Redis. All keys of an entity begin with the base key of its queue. The system's own keys begin with
+ * `{prefix}:$:`, which neither an encoded name nor an accepted queue name can produce.
+ * Neighbour: `lua/` derives all other keys from these.
  */
 import { type EntityRef, encodeSegment } from '../../core/model/entity.js';
 import type { EngineConfig } from '../../core/options/config.js';
 
-/** What the scripts and BullMQ need to find an entity. */
+/** The names by which the scripts and BullMQ find an entity. */
 export interface EntityKeys {
   /** Base key of the queue, without a colon at its end. */
   readonly base: string;
@@ -18,8 +19,8 @@ export interface EntityKeys {
 }
 
 /**
- * The KEYS of every script of ours, and their number before them: some services refuse a script without keys. Neither key needs
- * to exist, and no script writes one.
+ * The KEYS of every script of ours, and before them their number: some services refuse a script without keys. No script writes them,
+ * and neither needs to exist.
  */
 export function scriptKeys(system: string): readonly [count: string, shard: string, none: string] {
   return ['2', `${system}shard`, `${system}none`];
@@ -44,22 +45,22 @@ export class KeySpace {
       : { base: `${this.prefix}:${named}`, queue: named, prefix: this.prefix, type, id };
   }
 
-  /** What BullMQ writes when a job is added to the spawn queue of a type. */
+  /** The key that BullMQ writes when a job is added to the spawn queue of a type. */
   spawnMarker(type: string): string {
     return `${this.system}spawn:${encodeSegment(type)}:marker`;
   }
 
-  /** Where BullMQ finds the dead letters of a type. */
+  /** The queue in which BullMQ finds the dead letters of a type. */
   deadLetters(type: string): { name: string; prefix: string } {
     return { name: encodeSegment(type), prefix: `${this.system}dead` };
   }
 
-  /** A pattern that every queue with jobs has a key of. */
+  /** A pattern that matches one key of every queue with jobs. */
   get allMeta(): string {
     return `${this.prefix.replace(/[*?[\]\\]/g, '\\$&')}:*:meta`;
   }
 
-  /** Answers to jobs that the pod waits for. */
+  /** The mailbox of a pod. */
   answers(podId: string): string {
     return `${this.system}pod:${podId}:answers`;
   }

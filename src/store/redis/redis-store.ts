@@ -15,7 +15,8 @@ import { AssembledStore, type StoreRoles } from '../assembled-store.js';
 import { Bull } from './bullmq/encode.js';
 import { RedisClaims } from './claims.js';
 import { Channel } from './connection/channel.js';
-import { connected, createConnection, watchConnection } from './connection/connection.js';
+import { connected } from './connection/connected.js';
+import { createConnection, watchConnection } from './connection/connection.js';
 import { checkEviction, type EvictionResponse } from './connection/eviction.js';
 import type { RedisConnectionOptions } from './connection/options.js';
 import { Rights } from './connection/rights.js';
@@ -51,9 +52,9 @@ export interface RedisStoreOptions {
 
 /** What a store opens and closes, beyond its roles. */
 interface Connections {
-  /** Where steps are sent. */
+  /** The connection of the channel. */
   readonly commands: Redis;
-  /** Where this pod waits for wake-ups. */
+  /** The connection on which this pod waits for wake-ups. */
   readonly wakes: Redis;
   readonly channel: Channel;
   readonly renewals: Renewals;

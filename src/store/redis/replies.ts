@@ -15,7 +15,8 @@ import { StoreUnavailableError } from '../../core/model/store-errors.js';
 import { nextTurn } from '../../core/ports/own-timers.js';
 import type { AskedJob, FoundJob, Received, Replies } from '../../core/ports/replies.js';
 import { REPLY_WAIT_SECONDS } from '../protocol-constants.js';
-import { answerOrDrop, connected, createConnection, watchConnection } from './connection/connection.js';
+import { connected } from './connection/connected.js';
+import { createConnection, responseOrDrop, watchConnection } from './connection/connection.js';
 import type { RedisConnectionOptions } from './connection/options.js';
 import type { Rights } from './connection/rights.js';
 import type { StoreContext } from './context.js';
@@ -82,7 +83,7 @@ export class RedisReplies implements Replies {
     this.read = [];
     const reading = redis.xread('COUNT', REPLIES_AT_ONCE, 'BLOCK', 1000 * REPLY_WAIT_SECONDS, 'STREAMS', box, '0');
     const waiting = rights.heed('XREAD', reading);
-    const [mailbox] = (await answerOrDrop(redis, waiting, 2000 * REPLY_WAIT_SECONDS, clock)) ?? [];
+    const [mailbox] = (await responseOrDrop(redis, waiting, 2000 * REPLY_WAIT_SECONDS, clock)) ?? [];
     return mailbox?.[1] ?? [];
   }
 

@@ -10,7 +10,7 @@ import { type EntityRef, encodeSegment, parseEntityKey } from '../../core/model/
 import { StoreUnavailableError } from '../../core/model/store-errors.js';
 import type { Discovered, WakeUp, WakeUps } from '../../core/ports/wake-ups.js';
 import { WAKE_UP_WAIT_SECONDS } from '../protocol-constants.js';
-import { answerOrDrop } from './connection/connection.js';
+import { responseOrDrop } from './connection/connection.js';
 import type { Rights } from './connection/rights.js';
 import type { StoreContext } from './context.js';
 import { encode } from './lua/generated-wire.js';
@@ -49,11 +49,11 @@ export class RedisWakeUps implements WakeUps {
     const own = keySpace.wakeUps(podId);
     const keys = [own, ...types.map(type => keySpace.spawnMarker(type))];
     const waiting = rights.heed('BZPOPMIN', wakes.bzpopmin(...keys, WAKE_UP_WAIT_SECONDS));
-    const first = await answerOrDrop(wakes, waiting, 2000 * WAKE_UP_WAIT_SECONDS, clock);
+    const first = await responseOrDrop(wakes, waiting, 2000 * WAKE_UP_WAIT_SECONDS, clock);
     // If the marker of a request went to a dead connection, the request is found when the wait ends.
     if (first?.[0] !== own) return this.spawned(types);
     const popping = rights.heed('ZPOPMIN', wakes.zpopmin(own, WAKE_UPS_AT_ONCE));
-    const more = await answerOrDrop(wakes, popping, 2000 * WAKE_UP_WAIT_SECONDS, clock);
+    const more = await responseOrDrop(wakes, popping, 2000 * WAKE_UP_WAIT_SECONDS, clock);
     return [first[1], ...more.filter((_, index) => index % 2 === 0)].map(readWakeUp);
   }
 

@@ -1,8 +1,8 @@
 /**
  * The seam to BullMQ: its script bodies, the order of their keys, and the arguments it builds for them.
  *
- * BullMQ is given a client that records instead of executing. What it defines are the bodies; what it runs shows the
- * keys; so nothing of BullMQ is written down here twice, and a release that changes them is followed or refused.
+ * BullMQ gets a client that records instead of executing. The scripts that it defines are the bodies, and the calls that it makes
+ * show the keys. So this library repeats nothing of BullMQ, and follows or refuses a release that changes it.
  * Neighbour: `native-job.ts`, which builds BullMQ's `Job` for handlers.
  */
 
@@ -17,7 +17,7 @@ import type { BullBodies } from '../lua/compose.js';
 import type { FailureFields } from './failure-fields.js';
 import { BASE, QUEUE, RecordingClient, recordKeyNames, unsupported } from './recorder.js';
 
-/** An add as its script reads it. */
+/** A new job as its script reads it. */
 export interface EncodedAdd {
   /** `parent`: it waits for its children. */
   readonly kind: 'standard' | 'delayed' | 'prioritized' | 'parent';
@@ -52,7 +52,7 @@ const BODIES = [
   'removeJobScheduler',
 ];
 
-/** A worker as BullMQ's bodies see it. */
+/** A worker as BullMQ's script bodies see it. */
 export interface WorkerView {
   readonly name: string;
   readonly lockDuration: number;
@@ -115,7 +115,7 @@ export class Bull {
       const data = json.asJSON();
       (json as unknown as { validateOptions(data: unknown): void }).validateOptions(data);
       void this.backend.addJobToTransaction(this.client as never, data, json.id ?? '');
-      // As BullMQ decides: a job for later gets its place among the others by its priority when it is due.
+      // BullMQ's rule: a delayed job gets its place by its priority when it is due.
       const kind = json.opts.delay ? 'delayed' : json.opts.priority ? 'prioritized' : 'standard';
       const { args } = this.client.recorded(ADD[kind]);
       return { kind, options: asText(args[2]), json };
@@ -124,7 +124,7 @@ export class Bull {
     }
   }
 
-  /** BullMQ would take some ids for keys of the queue itself, and answer "duplicate" for ever. */
+  /** BullMQ would confuse some ids with keys of the queue itself, and respond "duplicate" forever. */
   private checkJobId(id: unknown): void {
     if (id === undefined) return;
     if (typeof id !== 'string' || id === '' || id.includes(':') || id.startsWith('$') || id in this.backend.keys) {
@@ -134,7 +134,7 @@ export class Bull {
     }
   }
 
-  /** What a fetch or an end needs; the same text serves both, since a fetch reads a part of them. */
+  /** The options of a fetch. It reads a part of what an end does, so they share one text. */
   encodeTake(worker: WorkerView): string {
     return this.encodeCompleted({}, worker);
   }
@@ -149,7 +149,7 @@ export class Bull {
       const job = { id: 'id', opts: options };
       const all = this.backend.moveToCompletedArgs(job as never, 'null', keep as boolean, this.lockToken);
       text = asText(this.finishArgument(all, 7));
-      // Jobs may have any number of options of their own.
+      // Jobs may have options of their own, in any number.
       if (known.size >= 1000) known.clear();
       this.finishOptions.set(worker, known.set(key, text));
     }
@@ -159,7 +159,7 @@ export class Bull {
   /** @returns options and fields. */
   encodeFailed(fields: FailureFields, options: JobsOptions, worker: WorkerView): [options: string, fields: string] {
     Object.assign(this.workerOptions, worker);
-    // A job whose hash was deleted has no options; BullMQ's body needs this one.
+    // A job whose hash was deleted has no options, and BullMQ's body needs this one.
     const job = { id: 'id', opts: { attempts: 1, ...options } };
     const all = this.backend.moveToFailedArgs(
       job as never,
@@ -179,17 +179,17 @@ export class Bull {
 
 const unpackr = new Unpackr({ useRecords: false });
 
-/** What BullMQ packs, as JSON text: the connection writes text in one piece, and the scripts decode it once a batch. */
+/** Options that BullMQ has packed, as JSON text: the connection writes text in one piece, and the scripts decode it once a batch. */
 function asText(packed: unknown): string {
   return toText(unpackr.unpack(packed as Buffer));
 }
 
-/** JSON that the scripts decode. BullMQ's bodies take a missing value for none. */
+/** JSON that the scripts decode, without null values: BullMQ's bodies expect a missing value instead. */
 export function toText(value: unknown): string {
   return wellFormedJson(JSON.stringify(value, (_key, value) => (value === null ? undefined : value)));
 }
 
-/** Fields of a job as a body reads them. */
+/** Fields of a job as a script body reads them. */
 export function encodeFields(fields: FailureFields & Readonly<Record<string, string>>): string {
   return toText(Object.entries(fields).flat());
 }

@@ -1,16 +1,16 @@
-/** What is kept of a try that failed, in the hash of its job: the fields that BullMQ writes. Neighbour: `encode.ts` encodes them. */
+/** A failed attempt in the hash of its job, in the fields that BullMQ writes. Neighbour: `encode.ts` encodes them. */
 import { type FailureText, latestStacks } from '../../../core/model/error-text.js';
 import { MAX_STACKS } from '../../../core/run/retry.js';
 
-/** What a failed try writes into its job. */
+/** The fields that a failed attempt writes into its job. */
 export interface FailureFields {
   readonly failedReason: string;
-  /** Of all tries, as JSON text. */
+  /** Stacks of all attempts, as JSON text. */
   readonly stacktrace: string;
 }
 
 /**
- * What a try that failed writes, with the stacks of those before it: as many as `stackTraceLimit`, the latest.
+ * The fields of a failed attempt, with the stacks of earlier ones: the latest, at most `stackTraceLimit`.
  * @param ends how many jobs end in the same step.
  */
 export function failureFields(
@@ -24,7 +24,7 @@ export function failureFields(
   return { failedReason: reason, stacktrace: JSON.stringify(latestStacks(stacksIn(earlier), stack, limit, ends)) };
 }
 
-/** What others have written by hand is none. */
+/** The stacks in a hash; none if the text was not written by BullMQ or this library. */
 export function stacksIn(text: string | undefined): string[] {
   try {
     const stacks: unknown = JSON.parse(text ?? '[]');

@@ -1,12 +1,12 @@
 /**
- * Fields of a job's hash that others may have written: by hand, or by another program. What this library and BullMQ calculate with is
- * checked here once, so that a job whose hash is damaged fails, and nothing else.
- * Neighbours: `decode.ts` reads jobs, `lua/mend.lua` mends what BullMQ's scripts would fail over.
+ * Fields of a job's hash that may have been written outside this library. Those that this library and BullMQ calculate with are
+ * checked here once, so that damage to a hash fails its job alone.
+ * Neighbours: `read-job.ts` reads jobs, `lua/mend.lua` mends what BullMQ's scripts would fail over.
  */
 import type { JobsOptions } from 'bullmq';
 import type { JobOptions } from '../../../core/model/job.js';
 
-/** What was read, and what is wrong with it, in words. */
+/** A value that was read, and its fault in words. */
 export interface Read<T> {
   readonly value: T;
   readonly fault?: string;
@@ -18,7 +18,7 @@ const isNumber = (value: unknown) => typeof value === 'number';
 const isRetention = (value: unknown) =>
   typeof value === 'boolean' || isNumber(value) || (isObject(value) && Object.values(value).every(isNumber));
 
-/** Options that are calculated with; BullMQ's scripts take each for what its types say. */
+/** Options that are calculated with: BullMQ's scripts rely on their types. */
 const CHECKED: Readonly<Record<string, (value: unknown) => boolean>> = {
   attempts: isNumber,
   removeOnComplete: isRetention,
@@ -27,10 +27,10 @@ const CHECKED: Readonly<Record<string, (value: unknown) => boolean>> = {
   repeat: isObject,
 };
 
-/** Jobs of a type mostly have the same options, so the latest ones are kept. They are frozen, since jobs share them. */
+/** The latest options: jobs of a type mostly have the same. They are frozen, since jobs share them. */
 let latest: { readonly text: string; readonly read: Read<Readonly<RedisJobOptions>> } | undefined;
 
-/** The options of a job. Those that are null are none; of options with a fault nothing is believed. */
+/** The options of a job. A null option counts as missing. If one option has a fault, all are ignored. */
 export function readOptions(text: string): Read<Readonly<RedisJobOptions>> {
   if (latest?.text !== text) {
     const { value, ...fault } = checkOptions(text);
@@ -56,7 +56,7 @@ export function readCount(text: string): Read<number> {
   return /^\d{1,15}$/.test(text) ? { value: Number(text) } : { value: 0, fault: 'is no whole number' };
 }
 
-/** A time or a count for a person to see: 0 where something else stands there. */
+/** A time or a count for the operator to see: 0 if the text is no number. */
 export function shownNumber(text: string | undefined): number {
   const value = Number(text);
   return Number.isFinite(value) ? value : 0;

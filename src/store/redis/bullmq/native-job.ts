@@ -1,7 +1,7 @@
 /**
- * BullMQ's own `Job` for handlers, guarded: what a handler writes to its job goes through the claim under which the job
- * was fetched, so a zombie's writes change nothing (race 18). What would move the job is the worker's business and
- * refused.
+ * BullMQ's own `Job` for handlers, guarded: a handler's writes to its job go through the claim under which the job was fetched, so
+ * writes under a stale claim change nothing (race 18). Calls that would move the job are refused: the worker moves it.
+ * Neighbour: `encode.ts` is the rest of the seam to BullMQ.
  */
 import { createIORedisClient, createRedisBackend, Job, type RedisQueueBackend, raw2NextJobData } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -13,7 +13,7 @@ import { JobAbandonedError } from '../../../core/model/job-errors.js';
 import { encodeProgress } from '../../../core/payload/payload.js';
 import type { EntityKeys } from '../keys.js';
 
-/** Runs a write of a handler as a guarded step. */
+/** Runs a handler's write as a guarded step. */
 export type Touch = (claim: Claim, body: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>;
 
 /** A job's hash in Redis, and its payload as its handler sees it. */
@@ -95,7 +95,7 @@ export class NativeJobs {
 }
 
 /**
- * What BullMQ's `Job` needs of a queue. Most handlers call nothing of it, so the backend is built at the first call.
+ * The parts of a queue that BullMQ's `Job` needs. Most handlers use none of them, so the backend is built at the first call.
  */
 class JobQueue {
   readonly name: string;
@@ -148,14 +148,14 @@ class JobQueue {
   }
 }
 
-/** @throws JobAbandonedError where BullMQ can't read it. */
+/** @throws JobAbandonedError if BullMQ can't read the hash. */
 function fromHash(queue: JobQueue, id: string, fields: readonly string[]): Job {
   try {
     const [json] = raw2NextJobData([fields, id, 0, 0] as never) as unknown as [never];
     return Job.fromJSON(queue as never, json, id);
   } catch {
-    // Its message would repeat a part of the hash.
-    throw new JobAbandonedError(`BullMQ can't read the hash of job ${id}: a field that is to be JSON is not.`);
+    // The message of the error would repeat a part of the hash.
+    throw new JobAbandonedError(`BullMQ can't read the hash of job ${id}: a field that must be JSON is not.`);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * BullMQ is given a client that records instead of executing: so BullMQ itself builds the arguments of each script, and says which keys
- * it gives to it, in which order. Neighbour: `encode.ts` asks for them.
+ * A client for BullMQ that records instead of executing. So BullMQ itself builds the arguments of each script, and shows which keys
+ * the script gets, in which order. Neighbour: `encode.ts` asks for them.
  */
 
 import { EventEmitter } from 'node:events';
@@ -12,10 +12,10 @@ export const QUEUE = { name: 'queue', prefix: 'recorder' };
 
 export const BASE = `${QUEUE.prefix}:${QUEUE.name}:`;
 
-/** Answers of a fetch that brought nothing; all that BullMQ wants to see when it is recorded. */
+/** The response of a fetch without jobs. BullMQ needs no other while it is recorded. */
 const NOTHING = [0, 0, 0, 0];
 
-/** Stands in for a Redis client, as far as BullMQ looks. */
+/** The parts of a Redis client that BullMQ uses. */
 export class RecordingClient extends EventEmitter {
   readonly status = 'ready';
   readonly isCluster = false;
@@ -34,10 +34,9 @@ export class RecordingClient extends EventEmitter {
     return NOTHING;
   }
 
-  /** @throws UnsupportedError when BullMQ ran something else than `name`. */
+  /** @throws UnsupportedError if BullMQ has not run `name`. */
   recorded(name: string): { keys: string[]; args: unknown[] } {
-    if (this.last?.name !== name)
-      throw unsupported(`it ran ${this.last?.name ?? 'nothing'} where ${name} was expected`);
+    if (this.last?.name !== name) throw unsupported(`it ran ${this.last?.name ?? 'nothing'} instead of ${name}`);
     return this.last;
   }
 
@@ -55,7 +54,7 @@ export class RecordingClient extends EventEmitter {
   scanStream(): void {}
 }
 
-/** Lets BullMQ run each step once and reads off which keys it gives, in which order. */
+/** Lets BullMQ run each script once, and records which keys it gives, in which order. */
 export async function recordKeyNames(
   client: RecordingClient,
   backend: RedisQueueBackend,
@@ -82,7 +81,7 @@ export async function recordKeyNames(
   const completed = names('moveToFinished');
   await backend.moveToFinished(id, backend.moveToFailedArgs({ id, opts: {} } as never, 'why', true, 'token'));
   const failed = names('moveToFinished');
-  // Their names alone are of interest: that BullMQ dislikes the recorder's answer is not.
+  // Only the names of the keys matter here, not that BullMQ rejects the recorder's response.
   await backend.retryJob(id, false, 'token');
   const retryJob = names('retryJob');
   await backend.moveToDelayed(id, 1, 1, 'token');
@@ -92,7 +91,7 @@ export async function recordKeyNames(
   await backend.pause(false);
   const resume = names('pause');
   await backend.addJobScheduler('s', 1, '{}', {}, { name: 'n' }, {});
-  // Its body looks for what waits in a paused queue where older versions put it.
+  // The body looks for waiting jobs of a paused queue in the list of older versions.
   // guards: recorder.recordKeyNames
   const addJobScheduler = names('addJobScheduler').map(name => (name === 'paused' ? 'wait' : name));
   await backend.updateJobSchedulerNextMillis('s', 1, '{}', {}, id);

@@ -1,6 +1,6 @@
 /**
- * The calls of a channel, and how many of them travel in one EVALSHA: bounded in number and bytes.
- * Neighbour: `channel.ts` sends batches, `outcome.ts` settles them.
+ * The calls of a channel, and how many of them go into one EVALSHA: bounded in number and bytes.
+ * Neighbours: `channel.ts` sends batches, `outcome.ts` settles their calls.
  */
 
 export type Argument = string | number;
@@ -10,8 +10,8 @@ export interface Call {
   readonly args: readonly Argument[];
   readonly size: number;
   readonly madeAtMs: number;
-  /** Turns the raw answer into the call's own; may throw the call's own error. */
-  readonly decode: (answer: readonly unknown[]) => unknown;
+  /** Turns the raw response into the call's result. May throw the call's error. */
+  readonly decode: (response: readonly unknown[]) => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
 }
@@ -19,18 +19,19 @@ export interface Call {
 export interface Batch {
   readonly calls: readonly Call[];
   readonly size: number;
-  /** Why the server did not execute it; undefined while it is under way. */
+  /** Why Redis did not execute it; undefined while it is in flight. */
   refusal?: string;
 }
 
-/** Bounds of one EVALSHA: while it runs, Redis does nothing else (I11). A call that is larger goes by itself. */
+/** Maximum number of calls in one EVALSHA: while it runs, Redis does nothing else (I11). */
 export const MAX_CALLS = 64;
 
+/** Maximum size of a batch. A larger call is a batch of its own. */
 const MAX_BYTES = 512 * 1024;
-/** Texts up to this length are counted by it, and longer ones byte by byte. */
+/** A text of up to this length counts as that many bytes; a longer one is measured. */
 const SHORT = 1024;
 
-/** A large call delays none that would have gone with it. */
+/** Takes the next batch. A large call does not go with smaller ones, which it would delay. */
 export function nextBatch(waiting: Call[]): Call[] {
   let bytes = 0;
   let count = 0;

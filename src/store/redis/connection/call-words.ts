@@ -7,7 +7,7 @@ import { asLine } from '../../../core/model/error-text.js';
 import { messageOf } from '../../../core/model/errors.js';
 import { StoreUnavailableError } from '../../../core/model/store-errors.js';
 
-/** Calls that users make, by the first step of each. Steps of the engine are named in the log lines of what they are part of. */
+/** Calls that users make, by the first step of each. The engine's own steps are named by the log lines of their parts. */
 const WORDS: Readonly<Record<string, string>> = {
   add: 'the enqueue',
   addAll: 'the enqueue of several jobs',
@@ -39,7 +39,7 @@ export function callAsSubject(op: string): string {
   return `${word.charAt(0).toUpperCase()}${word.slice(1)}`;
 }
 
-/** Where Redis is, without credentials. */
+/** The address of Redis, without credentials. */
 export function addressOf({ sentinels, name, path, host, port }: RedisOptions = {}): string {
   if (sentinels) return `the primary "${asLine(String(name))}" of the sentinels`;
   if (path) return asLine(path);
@@ -47,7 +47,7 @@ export function addressOf({ sentinels, name, path, host, port }: RedisOptions = 
   return `${hostname.includes(':') ? `[${hostname}]` : hostname}:${port ?? 6379}`;
 }
 
-/** The message of an error, to go on after it: without the full stop that Redis ends some with. */
+/** The message of an error within a sentence: without the full stop that Redis ends some with. */
 export function reasonOf(error: unknown): string {
   return messageOf(error).replace(/\.$/, '');
 }
@@ -55,13 +55,13 @@ export function reasonOf(error: unknown): string {
 export interface NotSent {
   readonly redis: { readonly status: string; readonly options: RedisOptions };
   readonly timeoutMs: number;
-  /** Why Redis takes no calls, if it has said so. */
+  /** Why Redis accepts no calls, if it has told. */
   readonly refusal: string | undefined;
   /** Why the last attempt to connect failed, if it did. */
   readonly connectionError: Error | undefined;
 }
 
-/** A call waited for Redis as long as it may. */
+/** The error of a call that has waited for Redis until its deadline. */
 export function notSent(op: string, { redis, timeoutMs, refusal, connectionError }: NotSent): StoreUnavailableError {
   const was = refusal === undefined ? 'sent' : 'executed';
   const lack = lackOf(redis.status, refusal, connectionError);
@@ -75,4 +75,9 @@ function lackOf(status: string, refusal: string | undefined, connectionError: Er
   if (refusal !== undefined) return `takes no calls (${reasonOf(refusal)})`;
   if (status === 'ready') return 'does not answer';
   return connectionError ? `can't be reached (${reasonOf(connectionError)})` : "can't be reached";
+}
+
+/** Whether Redis has refused the credentials. */
+export function isAuthenticationError(error: Error): boolean {
+  return /WRONGPASS|NOAUTH|invalid password|invalid username-password/i.test(error.message);
 }

@@ -1,16 +1,17 @@
 /**
- * A server that evicts keys when its memory is full loses jobs and claims without a word; asked for once, at start.
- * `volatile-*` evicts only what expires anyway: of ours, hints, the fences of idle entities (whose tokens go on growing by
- * Redis's clock), and that a pod is alive, so that its idle entities may move.
+ * The check of `maxmemory-policy` at the start: a server that evicts keys when its memory is full loses jobs and claims silently.
+ * `volatile-*` evicts only keys that expire anyway: hints, the fences of idle entities (their tokens go on growing
+ * by Redis's clock), and the sign that a pod is alive, so its idle entities may move.
+ * Neighbour: `redis-store.ts` calls it.
  */
 import type { Redis } from 'ioredis';
 import { messageOf, UnsupportedError } from '../../../core/model/errors.js';
 import type { Log } from '../../../core/ports/log.js';
 
-/** What is done where Redis may evict jobs. */
+/** What the start does if Redis may evict jobs. */
 export type EvictionResponse = 'warn' | 'refuse';
 
-/** @throws UnsupportedError where it is to be refused. */
+/** @throws UnsupportedError if the policy may evict jobs and `response` is `'refuse'`. */
 export async function checkEviction(redis: Redis, response: EvictionResponse, log: Log): Promise<void> {
   let policy: string | undefined;
   try {

@@ -1,6 +1,6 @@
 /**
- * Whether a connection keeps the process alive: its socket, and the timer of its next try.
- * Neighbour: `connection.ts` has all other settings. ioredis has no setting for this one, so its own fields are used.
+ * Whether a connection keeps the process alive: its socket, and the timer of its next attempt. ioredis has no setting for it, so its
+ * own fields are used. Neighbour: `connection.ts` has all other settings.
  */
 import type { Redis } from 'ioredis';
 
@@ -13,17 +13,17 @@ export class KeepAlive {
   private isWanted = false;
 
   /**
-   * From now on the connection does not keep the process alive, also when it is replaced. It ends when no sentinel answers: then nothing
-   * tells where Redis is.
+   * From now on the connection does not keep the process alive, even when it is replaced. It ends if no sentinel responds, since the
+   * address of Redis is unknown then.
    */
   constructor(private readonly redis: Redis) {
-    // ioredis waits for the next round of the sentinels with a timer of its own, over and over while none of them answers.
+    // While no sentinel responds, ioredis waits for the next round with a timer of its own, again and again.
     redis.options.sentinelRetryStrategy = () => null;
     this.apply();
     for (const event of ['connect', 'reconnecting']) redis.on(event, () => this.apply());
   }
 
-  /** While an answer is owed, say. */
+  /** Wanted while a response is pending, for example. */
   set(isWanted: boolean): void {
     if (isWanted === this.isWanted) return;
     this.isWanted = isWanted;
@@ -34,7 +34,7 @@ export class KeepAlive {
     const { stream, reconnectTimeout } = this.redis as unknown as { stream?: Held; reconnectTimeout?: Held | null };
     if (this.isWanted) stream?.ref();
     else stream?.unref();
-    // While Redis is away there is no answer to wait for.
+    // While Redis is away, there is no response to wait for.
     reconnectTimeout?.unref();
   }
 }

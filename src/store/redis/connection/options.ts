@@ -1,14 +1,14 @@
-/** How a user says where Redis is. Types only. Neighbour: `connection.ts` makes connections of it. */
+/** The options by which a user gives the address of Redis. Types only. Neighbour: `connection.ts` makes connections of them. */
 import type { Redis, RedisOptions } from 'ioredis';
 
 type CommonOptions = Pick<RedisOptions, 'username' | 'password' | 'db' | 'tls' | 'family'>;
 
-/** Where one server is. */
+/** The address of one server. */
 export type ServerOptions = { url?: string } & Pick<RedisOptions, 'host' | 'port'> & CommonOptions;
 
-/** Sentinels that know where the primary is. `username`, `password` and `tls` are those of Redis itself. */
+/** Sentinels that know the address of the primary. `username`, `password` and `tls` are for Redis itself. */
 export interface SentinelOptions extends CommonOptions {
-  /** Addresses of the sentinels; others that these know of are found. */
+  /** Addresses of sentinels. Others that these know are found. */
   sentinels: { host: string; port: number }[];
   /** The name under which the sentinels know the primary. */
   name: string;
@@ -16,12 +16,12 @@ export interface SentinelOptions extends CommonOptions {
   sentinelPassword?: string;
   /** TLS options for connections to the sentinels. */
   sentinelTLS?: RedisOptions['sentinelTLS'];
-  /** Addresses that the sentinels give, and those to be used instead: `{ '10.0.0.5:6379': { host, port } }`. */
+  /** Replacements for addresses that the sentinels give: `{ '10.0.0.5:6379': { host, port } }`. */
   natMap?: Record<string, { host: string; port: number }>;
 }
 
-/** Where Redis is: one server, sentinels, or an ioredis instance of the caller's, which is never closed by us. */
+/** The address of Redis: one server, sentinels, or an ioredis instance of the caller, which this library never closes. */
 export type RedisConnectionOptions = Redis | ServerOptions | SentinelOptions;
 
-/** Where Redis is, without an instance. */
+/** The address of Redis as options, not as an instance. */
 export type PlainConnectionOptions = { url?: string } & RedisOptions;

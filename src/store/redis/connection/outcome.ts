@@ -1,8 +1,7 @@
 /**
- * What becomes of the calls of a batch: each is settled by its own response, or by the error of the batch.
- * Neighbour: `channel.ts` knows which batches are under way.
+ * The outcome of the calls of a batch: each is settled by its own response, or by the error of the batch.
+ * Neighbours: `channel.ts` sends batches; `in-flight.ts` has those without a response.
  */
-
 import { Unpackr } from 'msgpackr';
 import { AtomicQueuesError, messageOf } from '../../../core/model/errors.js';
 import { OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../../core/model/store-errors.js';
@@ -22,24 +21,24 @@ export function overtaken({ refusal }: Batch): string {
   return `Redis refused the call (${refusal}) and executed a later one; the call was not executed.`;
 }
 
-export function settle(call: Call, answer: unknown): void {
-  if (!Array.isArray(answer)) {
-    call.reject(refusalOf(callWord(call.op), answer));
+export function settle(call: Call, response: unknown): void {
+  if (!Array.isArray(response)) {
+    call.reject(refusalOf(callWord(call.op), response));
     return;
   }
   try {
-    call.resolve(call.decode(answer));
+    call.resolve(call.decode(response));
   } catch (error) {
     call.reject(error instanceof AtomicQueuesError ? error : unreadable(call, error));
   }
 }
 
 /**
- * Why a step was refused; one that threw half-way may have been executed in part, and is not to be taken for one that was not. The
- * reason may quote an argument, of any length.
+ * Why a step was refused. A step that threw half-way may have been executed in part, so it must not count as not executed. The reason
+ * may quote an argument of any length.
  */
-export function refusalOf(what: string, answer: unknown): Error {
-  const { err = 'no answer', half } = (answer ?? {}) as { err?: unknown; half?: boolean };
+export function refusalOf(what: string, response: unknown): Error {
+  const { err = 'no response', half } = (response ?? {}) as { err?: unknown; half?: boolean };
   const why = messageOf(err);
   const remedy = remedyOf(why);
   // guards: outcome.refusalOf
@@ -48,10 +47,10 @@ export function refusalOf(what: string, answer: unknown): Error {
     : new StoreRefusedError(`Redis refused ${what}: ${why}; nothing was changed${remedy}.`);
 }
 
-/** It was executed; what it brought is not known here. */
+/** The call was executed, and its response is unknown. */
 function unreadable({ op }: Call, error: unknown): OutcomeUnknownError {
   const kind = error instanceof Error ? error.name : typeof error;
-  return new OutcomeUnknownError(`Redis executed ${callWord(op)}, and its answer can't be read (${kind}).`, {
+  return new OutcomeUnknownError(`Redis executed ${callWord(op)}, and its response can't be read (${kind}).`, {
     cause: error,
   });
 }
@@ -65,14 +64,14 @@ export function isNeverSent(message: string): boolean {
   return /isn't writeable/.test(message);
 }
 
-/** An answer that is an error: Redis did not run the script. No answer at all: it is unknown whether it did. */
+/** An error as the response: Redis did not run the script. Without a response it is unknown whether it did. */
 export function meaningOf(error: Error): Error {
   if (error.name === 'ReplyError')
     return new StoreRefusedError(`Redis refused the call: ${error.message}${remedyOf(error.message)}`, {
       cause: error,
     });
   return new OutcomeUnknownError(
-    `The connection to Redis broke before the answer came (${messageOf(error)}); the call may or may not have been executed.`,
+    `The connection to Redis broke before the response came (${messageOf(error)}); the call may or may not have been executed.`,
     { cause: error },
   );
 }

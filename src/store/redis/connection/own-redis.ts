@@ -1,9 +1,9 @@
 /**
- * ioredis without the timers of a test. It looks up `process.nextTick` and `setTimeout` each time, so a connection that was opened,
- * lost or closed while a test had replaced them by fakes would never be ready again.
+ * ioredis without the timers of a test. ioredis looks up `process.nextTick` and `setTimeout` each time. So a connection that was
+ * opened, lost or closed while a test had replaced them by fakes would never be ready again.
  *
- * Owns: how a connection to one server is opened and closed, when its events are emitted, and the timer of its next try.
- * Connections to sentinels are ioredis's alone. Neighbour: `connection.ts` has the settings.
+ * Owns: how a connection to one server is opened and closed, when its events are emitted, and the timer of its next attempt.
+ * Connections to sentinels are left to ioredis. Neighbour: `connection.ts` has the settings.
  */
 import { connect as connectSocket, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -18,15 +18,15 @@ interface Stated {
 
 export class OwnRedis extends Redis {
   private nextTry: NodeJS.Timeout | undefined;
-  /** Nothing opens it again: of the timers of ioredis, only the last one ends with it. */
+  /** Nothing opens it again, although ioredis may still have timers: closing ends only the last one. */
   private isClosed = false;
 
-  /** `url` says where Redis is, if `options` don't. */
+  /** @param url the address of Redis, if `options` have none. */
   constructor(options: RedisOptions, url?: string) {
     const Connector = options.sentinels ? options.Connector : (options.Connector ?? OwnConnector);
-    // Without a URL the first is undefined, which ioredis takes and its types don't say.
+    // Without a URL the first argument is undefined: ioredis accepts that, its types do not.
     super(url as never, { ...options, Connector } as never);
-    // ioredis has a timer for the same moment, which comes first unless it is a fake.
+    // ioredis has a timer for the same moment, which fires first unless it is a fake.
     this.on('reconnecting', (delayMs: number) => {
       // The event may come after the call that closes it.
       if (this.isClosed) return;
@@ -39,7 +39,7 @@ export class OwnRedis extends Redis {
 
   override connect(...callback: Parameters<Redis['connect']>): Promise<void> {
     if (this.isClosed) return Promise.reject(new Error('Connection is closed.'));
-    // A timer that came too late would open it once more, and ioredis would lose one of its own.
+    // A late timer would open it once more, and ioredis would lose one of its connections.
     clearTimeout(this.nextTry);
     return super.connect(...callback);
   }

@@ -1,9 +1,9 @@
 /**
- * What Redis refuses to run for this pod: its user lacks the right (ACL), the command is renamed, or a key holds something else.
- * The loops that wait for wake-ups and results try again every half a second, and nothing else would say why they get none.
+ * Commands that Redis refuses for this pod: its user lacks the right (ACL), the command is renamed, or a key has another type.
+ * The loops that wait for wake-ups and replies try again every half a second, and nothing else would tell why they get none.
  *
- * Owns what is said of that: once a command, until Redis runs it again. Neighbours: `wake-ups.ts` and `replies.ts` send these commands;
- * `channel.ts` and `renewals.ts` add the remedy to what a script was refused.
+ * Owns: the log line, once per command until Redis runs it again. Neighbours: `wake-ups.ts` and `replies.ts` send these commands;
+ * `outcome.ts` and `renewals.ts` add the remedy to the refusal of a script.
  */
 import { messageOf } from '../../../core/model/errors.js';
 import type { Log } from '../../../core/ports/log.js';
@@ -12,7 +12,7 @@ const NO_WAKE_UPS =
   'this pod is not called by others: entities wait for its next sweep (workerDefaults.stalledInterval)';
 const LATE_RESULTS = 'results of enqueueAndWait come seconds late';
 
-/** The commands that are sent outside of scripts, and what is amiss without each. */
+/** The commands that are sent outside of scripts, and the effect of a refusal of each. */
 const EFFECTS = {
   BZPOPMIN: NO_WAKE_UPS,
   ZPOPMIN: NO_WAKE_UPS,
@@ -22,15 +22,15 @@ const EFFECTS = {
 
 export type DirectCommand = keyof typeof EFFECTS;
 
-/** Where the rights of a user are listed. */
+/** The list of the rights that a user needs. */
 const LISTED = 'docs/operating.md, Access control';
 
-/** Refused for a reason that time does not mend; LOADING, READONLY and UNBLOCKED are no such. */
+/** Refusals that last. LOADING, READONLY and UNBLOCKED do not. */
 const LASTING = /^(?:NOPERM|WRONGTYPE|ERR)\b/;
-/** What Redis 6 and later say, outside of scripts and in them. */
+/** The errors of Redis 6 and later, outside of scripts and in them. */
 const DENIED = /NOPERM|ACL failure in script|can't run this command or subcommand/;
 
-/** What to do about an error of Redis, as the end of a sentence: nothing, unless its user lacks a right. */
+/** What to do about an error of Redis, as the end of a sentence; '' unless its user lacks a right. */
 export function remedyOf(message: string): string {
   return DENIED.test(message) ? `; give its user the rights in ${LISTED}` : '';
 }
@@ -43,10 +43,10 @@ export class Rights {
     private readonly keyPrefix: string,
   ) {}
 
-  /** Passes the reply on, and says of an error what it means. */
-  async heed<T>(command: DirectCommand, reply: Promise<T>): Promise<T> {
+  /** Passes the response on, and logs what an error means. */
+  async heed<T>(command: DirectCommand, response: Promise<T>): Promise<T> {
     try {
-      const value = await reply;
+      const value = await response;
       this.onRun(command);
       return value;
     } catch (error) {

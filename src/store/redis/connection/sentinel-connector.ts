@@ -1,6 +1,6 @@
 /**
- * How ioredis listens to sentinels, made to last: its failover detector prints each error of a connection to a sentinel, and
- * gives up the subscription to one that does not answer in time. Neighbour: `connection.ts` has the other settings.
+ * How ioredis listens to sentinels, without its limits: its failover detector prints each error of a connection to a sentinel, and
+ * gives up the subscription to a sentinel that does not respond in time. Neighbour: `connection.ts` has the other settings.
  */
 import { type Redis, type RedisOptions, SentinelConnector } from 'ioredis';
 import { KeepAlive } from './keep-alive.js';
@@ -13,12 +13,12 @@ interface Asks {
 const Base = SentinelConnector as unknown as new (options: object) => Asks;
 
 export class LastingSentinelConnector extends Base {
-  /** @param options given for a connection that listens; one that asks once has none. */
+  /** @param options of a connection that listens; undefined for one that asks once. */
   override connectToSentinel(endpoint: object, options?: RedisOptions): Redis {
     // guards: sentinel-connector.connectToSentinel
     const lasting = options && { ...options, commandTimeout: undefined, maxRetriesPerRequest: null };
     const redis = super.connectToSentinel(endpoint, lasting);
-    // One that listens lasts as long as the connection that it is for, which decides how long the process lives.
+    // It lasts as long as the connection that it is for, which decides how long the process lives.
     if (options) new KeepAlive(redis);
     return redis.on('error', () => {});
   }

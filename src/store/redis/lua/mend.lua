@@ -1,7 +1,7 @@
 -- Mends damage in a queue, after a body of BullMQ has failed over it: such a body expects only what it has written
 -- itself. Nothing looks for damage before that, so it costs nothing while all is well. A damaged job fails, without
 -- running, for that reason; its entity goes on.
--- Neighbours: `give-back.lua` and `grant.lua` mend single jobs, `decode.ts` finds damage that only TypeScript sees.
+-- Neighbours: `give-back.lua` and `grant.lua` mend single jobs, `read-job.ts` finds damage that only TypeScript sees.
 
 local COUNTS = {'ats', 'atm', 'stc', 'priority', 'delay'}
 

@@ -5,7 +5,7 @@
 -- '1' if its claim was dormant and was reactivated. In place of againInMs: '-1', not at all; 'limited <ms>', the rate
 -- limit of its type allows no job before; 'recalled', fetched jobs must go back first; 'more', the jobs are large, and
 -- there may be more.
--- Neighbours: `hold.lua` has holds, `advance-schedule.lua` completes the fields of a run, `decode.ts` reads what is
+-- Neighbours: `hold.lua` has holds, `advance-schedule.lua` completes the fields of a run, `read-job.ts` reads what is
 -- fetched.
 
 -- What an older version has kept of failed attempts may have any size: above this it is not read.

@@ -14,8 +14,9 @@ import { firstByPattern } from '../../schedule-times.js';
 import { toText } from '../bullmq/encode.js';
 import { shownNumber } from '../bullmq/job-fields.js';
 import type { StoreContext } from '../context.js';
-import { type RedisJob, readPayload, readRows, sharedQueue } from '../decode.js';
+import { readPayload, readRows, sharedQueue } from '../decode.js';
 import { encode, type WireEnd } from '../lua/generated-wire.js';
+import type { RedisJob } from '../read-job.js';
 
 /** What BullMQ writes into a job of a schedule. */
 interface Repeat {
@@ -80,7 +81,7 @@ export class RedisSchedules implements Schedules {
     try {
       return firstByPattern({ pattern: String(pattern), tz }, after);
     } catch (error) {
-      // Somebody has written it by hand.
+      // The hash was edited outside this library.
       this.context.log.warn(`Schedule "${scheduleId.slice(0, 300)}" ends: ${messageOf(error).slice(0, 300)}`);
       return 'over';
     }

@@ -1,11 +1,11 @@
 /**
- * What the thread for renewals does of its own accord: it keeps the claims while the main thread is blocked.
+ * What the renewal thread does on its own: it renews the claims while the main thread is blocked.
  *
- * Owns: what is known of the pod's claims, when the main thread counts as blocked, and for how long that is borne.
- * Neighbours: `renewal-thread.entry.ts` brings what the main thread says; `renewal-connection.ts` renews.
+ * Owns: what is known of the pod's claims, when the main thread counts as blocked, and for how long its claims are renewed then.
+ * Neighbours: `renewal-thread.entry.ts` brings the messages of the main thread; `renewal-connection.ts` renews.
  *
- * A claim that was released, lost or taken meanwhile is not brought back: renewals are guarded by owner and epoch. One that
- * rests needs no renewal; it lives while this pod is heard at all.
+ * A claim that was released, lost or taken meanwhile is not brought back: renewals are guarded by owner and epoch. A dormant claim
+ * needs no renewal; it lasts while this pod is heard at all.
  */
 import type { PodState, Renewed } from '../../../core/ports/claims.js';
 import type { Clock, Timer } from '../../../core/ports/clock.js';
@@ -15,25 +15,25 @@ export interface LeaseKeeperParts {
   readonly renewer: Renewer;
   readonly clock: Clock;
   readonly leaseMs: number;
-  /** How long after its last word a main thread counts as blocked, and not as hung. */
+  /** How long after its last message a main thread counts as blocked, and not as hung. */
   readonly blockLimitMs: number;
 }
 
 export class LeaseKeeper implements Renewer {
   private known: readonly RenewalArguments[] = [];
-  /** Granted since the last list. */
+  /** Claims granted since the last list. */
   private fresh: RenewalArguments[] = [];
-  /** Granted before it: their workers may not have known yet when it was made, so that it lacks them. */
+  /** Claims granted before it: the list may lack them, since their workers may not have known of them when it was made. */
   private freshBefore: readonly RenewalArguments[] = [];
-  /** How many entities this pod works, also those whose claims rest. */
+  /** How many entities this pod works, those with dormant claims included. */
   private workers = 0;
-  /** A renewal of this thread has found that the pod had not been heard for a lease; the main thread is told with its next. */
+  /** A renewal of this thread has found that the pod had not been heard for a lease; the main thread is told with its next one. */
   private wasSilent = false;
-  /** Claims under which the main thread was silent for longer than is borne: if one is lost, its job may be to blame. */
+  /** Claims under which the main thread was silent for longer than the limit: if one is lost, its job may be to blame. */
   private blamed = new Set<string>();
   private heardAtMs = 0;
   private timer: Timer | undefined;
-  /** Silence of the main thread that is borne; none at first, since what is told first has waited for this thread to start. */
+  /** How long the main thread may be silent before this thread renews; 0 at first, since the first message has waited for this thread. */
   private patienceMs = 0;
 
   constructor(private readonly parts: LeaseKeeperParts) {}
@@ -55,14 +55,14 @@ export class LeaseKeeper implements Renewer {
     return { ...renewed, wasHeard };
   }
 
-  /** The main thread has got claims, and may be blocked by the first job of one before the next renewal. */
+  /** The main thread was granted claims, and the first job of one may block it before the next renewal. */
   granted(renewals: readonly RenewalArguments[]): void {
     this.hear();
     this.fresh.push(...renewals);
     if (!this.timer) this.schedule(this.patienceMs);
   }
 
-  /** The main thread lives, and lets its claims run out (race 15). */
+  /** The main thread is alive and lets its claims run out (race 15). */
   forget(): void {
     this.timer?.cancel();
     this.timer = undefined;
@@ -87,7 +87,7 @@ export class LeaseKeeper implements Renewer {
   private keep(): void {
     this.timer = undefined;
     const { renewer, clock, leaseMs, blockLimitMs } = this.parts;
-    // A beat is a third of a lease. This is before the silence of all pods begins (SILENCE_OF_LEASE).
+    // The main thread renews every third of a lease. This ends before the silence of all pods begins (SILENCE_OF_LEASE).
     this.patienceMs = (leaseMs * 5) / 12;
     // guards: lease-keeper.keep
     const claims = new Map([...this.freshBefore, ...this.known, ...this.fresh].map(claim => [claim[0], claim]));
@@ -97,18 +97,18 @@ export class LeaseKeeper implements Renewer {
     }
     if (claims.size + this.workers === 0) return;
     this.schedule(leaseMs / 3);
-    // As idle as the main thread said: its next renewal is told of work again. No types: a blocked pod takes on nothing new.
+    // Claims are as idle as the main thread has told, so its next renewal is told of work again. No types: a blocked pod gets no new work.
     const renewals = [...claims.values()];
     const pod = { types: [], takesMore: false, workers: Math.max(this.workers, renewals.length) };
-    // What fails is tried again with the next beat; the main thread's next renewal tells who can hear it.
-    const onAnswer = ({ wasHeard }: Renewed) => {
+    // A failure is retried with the next renewal, and the main thread's own next one reports it.
+    const onResponse = ({ wasHeard }: Renewed) => {
       if (!wasHeard) this.wasSilent = true;
     };
-    renewer.renew(renewals, pod, this.isBlamed).then(onAnswer, () => {});
+    renewer.renew(renewals, pod, this.isBlamed).then(onResponse, () => {});
   }
 }
 
-/** Base and epoch name one claim of a pod. */
+/** The base key and the epoch name one claim of a pod. */
 function nameOf([base, , , epoch]: RenewalArguments): string {
   return `${base} ${epoch}`;
 }

@@ -1,6 +1,6 @@
 /**
- * The pod's connection for heartbeats, and the renewal script on it. Lives in the thread for renewals, or in the main
- * thread where there is none. Neighbours: `renewals.ts` decides which; `lua/renewal.lua` says what a renewal does.
+ * The pod's connection for heartbeats, and the renewal script on it. It belongs to the renewal thread, or to the main thread if
+ * there is none. Neighbours: `renewals.ts` decides which; `lua/renewal.lua` says what a renewal does.
  */
 import { once } from 'node:events';
 import type { Redis } from 'ioredis';
@@ -9,7 +9,7 @@ import { StoreUnavailableError } from '../../../core/model/store-errors.js';
 import type { PodState, Renewed, TypeLoad } from '../../../core/ports/claims.js';
 import type { Clock } from '../../../core/ports/clock.js';
 import { DORMANT_LEASES } from '../../../core/run/lease.js';
-import { answerOrDrop, createConnection } from '../connection/connection.js';
+import { createConnection, responseOrDrop } from '../connection/connection.js';
 import { KeepAlive } from '../connection/keep-alive.js';
 import { type PlainConnectionOptions } from '../connection/options.js';
 import { scriptKeys } from '../keys.js';
@@ -23,17 +23,17 @@ export type RenewalArguments = readonly [
   epoch: number,
   idle: 0 | 1,
   lockMs: number,
-  /** Of {@link LongRun}s `[[id, since], …]` as JSON, or ''. */
+  /** {@link LongRun}s as JSON: `[[id, since], …]`, or ''. */
   longRuns: string,
   nRunning: number,
   ...runningJobIds: string[],
 ];
 
-/** Whatever renews claims, and tells others of this pod; its types are encoded. */
+/** Renews claims, and announces this pod to the others; its types are encoded. */
 export interface Renewer {
   /**
-   * @param isBlamed whether the pod's event loop stood still under a claim, so that its job may be to blame if the claim was lost.
-   * @default all are, since nobody can tell without a thread
+   * @param isBlamed whether the pod's event loop was blocked under a claim, so that its job may be to blame if the claim was lost.
+   * @default all claims, since a blocked loop goes unnoticed without a thread
    */
   renew(
     renewals: readonly RenewalArguments[],
@@ -45,7 +45,7 @@ export interface Renewer {
 export interface HeartbeatOptions {
   readonly redis: Redis | PlainConnectionOptions;
   readonly podId: string;
-  /** What keys of the system begin with. */
+  /** The start of the system's own keys. */
   readonly systemPrefix: string;
   readonly leaseMs: number;
 }
@@ -57,7 +57,7 @@ function blamedOf(page: readonly RenewalArguments[], isBlamed?: (renewal: Renewa
   return positions.length === 0 ? '' : `,${positions.join()},`;
 }
 
-/** Claims in one renewal script; while it runs, Redis does nothing else. */
+/** Maximum number of claims in one renewal script: while it runs, Redis does nothing else (I11). */
 const RENEWALS_PER_CALL = 500;
 
 export class RenewalConnection implements Renewer {
@@ -91,7 +91,7 @@ export class RenewalConnection implements Renewer {
     for (let from = 0; from === 0 || from < renewals.length; from += RENEWALS_PER_CALL) {
       const page = renewals.slice(from, from + RENEWALS_PER_CALL);
       const renewing = this.commands.renewClaims(...header, blamedOf(page, isBlamed), ...page.flat());
-      const [lostHere, kickedHere, dormantHere, heard, loadsNow] = await answerOrDrop(
+      const [lostHere, kickedHere, dormantHere, heard, loadsNow] = await responseOrDrop(
         this.redis,
         renewing,
         leaseMs / 2,
@@ -115,7 +115,7 @@ export class RenewalConnection implements Renewer {
     this.redis.disconnect();
   }
 
-  /** Connects, or waits for the next try, no longer than one may take. */
+  /** Connects, or waits for the next attempt, for no longer than one attempt may take. */
   private async connected(): Promise<void> {
     const { redis } = this;
     const late = new AbortController();

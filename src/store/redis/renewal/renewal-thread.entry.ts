@@ -1,6 +1,6 @@
 /**
- * The thread for renewals: what it is told goes to the lease keeper, and what became of a renewal goes back.
- * Neighbours: `renewal-thread.ts` starts it, and is the other end of its wire; `lease-keeper.ts` decides.
+ * The entry of the renewal thread: messages go to the lease keeper, and the outcome of each renewal goes back.
+ * Neighbours: `renewal-thread.ts` starts it, and sends the messages; `lease-keeper.ts` decides.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../../core/model/errors.js';
@@ -26,10 +26,10 @@ parentPort?.on('message', (message: ToThread) => {
   if (message.kind === 'granted') keeper.granted(message.renewals);
   else if (message.kind === 'forget') keeper.forget();
   else {
-    const answer = (answered: Omit<FromThread, 'id'>) => parentPort?.postMessage({ id: message.id, ...answered });
+    const respond = (outcome: Omit<FromThread, 'id'>) => parentPort?.postMessage({ id: message.id, ...outcome });
     keeper.renew(message.renewals, message.pod).then(
-      renewed => answer({ renewed }),
-      error => answer({ error: messageOf(error) }),
+      renewed => respond({ renewed }),
+      error => respond({ error: messageOf(error) }),
     );
   }
 });

@@ -1,5 +1,5 @@
 /**
- * Where the code of the thread for renewals lies. CommonJS in both builds, since `__dirname` is the one way to say so
- * that exists in both; in a bundle it leads nowhere, and an ES module has none.
+ * The path of the renewal thread's code. CommonJS in both builds: `__dirname` exists in no ES module. In a bundle the path leads
+ * nowhere. Neighbour: `renewal-thread.ts` starts the thread.
  */
 export const threadFile = typeof __dirname === 'string' ? `${__dirname}/renewal-thread.entry.js` : '';

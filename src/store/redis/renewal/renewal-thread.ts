@@ -1,6 +1,6 @@
 /**
- * The thread for renewals as the main thread sees it. It never keeps the process alive.
- * Owns its life and the answers that it owes. Neighbour: `renewal-thread.entry.ts` is what runs in it.
+ * The renewal thread as the main thread sees it. It never keeps the process alive.
+ * Owns: its start and end, and the renewals that have no response yet. Neighbour: `renewal-thread.entry.ts` runs in it.
  */
 import { Worker } from 'node:worker_threads';
 import { StoreUnavailableError } from '../../../core/model/store-errors.js';
@@ -14,7 +14,7 @@ export interface ThreadOptions extends HeartbeatOptions {
   readonly blockLimitMs: number;
 }
 
-/** What the thread is told. */
+/** A message to the thread. */
 export type ToThread =
   | {
       readonly kind: 'renew';
@@ -25,40 +25,41 @@ export type ToThread =
   | { readonly kind: 'granted'; readonly renewals: readonly RenewalArguments[] }
   | { readonly kind: 'forget' };
 
-/** What became of the renewal of that id. */
+/** The outcome of the renewal of that id. */
 export interface FromThread {
   readonly id: number;
   readonly renewed?: Renewed;
   readonly error?: string;
 }
 
-interface Owed {
+interface Pending {
   resolve(renewed: Renewed): void;
   reject(error: Error): void;
 }
 
 export class RenewalThread implements Renewer {
   private readonly worker: Worker;
-  private readonly owed = new Map<number, Owed>();
+  private readonly pending = new Map<number, Pending>();
   private lastId = 0;
   private closed = false;
 
   /**
-   * `onEnd` is told, before what is owed is rejected, that the thread has ended of itself: it could not be loaded, say.
+   * @param onEnd is called when the thread has ended by itself, for example since it could not be loaded. Pending renewals are rejected
+   * after that.
    * @throws what Node throws when a thread can't be made, or an option can't be sent to it.
    */
   constructor(options: ThreadOptions, onEnd: (reason: Error) => void) {
     this.worker = new Worker(threadFile, {
       workerData: options,
       name: 'atomic-queues heartbeat',
-      // What the application preloads (tracing, a compiler) has no business there.
+      // The thread needs nothing that the application preloads: tracing, a compiler.
       execArgv: [],
       env: { ...process.env, NODE_OPTIONS: '' },
     });
-    // Node refers to it again once it is up. While it is closed it holds the process: the application waits for that.
+    // Node refers to it again once it is online. While it closes, it holds the process: the application waits for that.
     this.worker.unref();
     this.worker.on('online', () => this.closed || this.worker.unref());
-    this.worker.on('message', (message: FromThread) => this.onAnswer(message));
+    this.worker.on('message', (message: FromThread) => this.onMessage(message));
     let reason = new Error('it has ended');
     this.worker.on('error', error => {
       reason = error;
@@ -72,7 +73,7 @@ export class RenewalThread implements Renewer {
   renew(renewals: readonly RenewalArguments[], pod: PodState): Promise<Renewed> {
     return new Promise((resolve, reject) => {
       const id = ++this.lastId;
-      this.owed.set(id, { resolve, reject });
+      this.pending.set(id, { resolve, reject });
       this.tell({ kind: 'renew', id, renewals, pod });
       if (this.closed) this.end();
     });
@@ -88,17 +89,16 @@ export class RenewalThread implements Renewer {
     await this.worker.terminate();
   }
 
-  private onAnswer({ id, renewed, error }: FromThread): void {
-    const owed = this.owed.get(id);
-    this.owed.delete(id);
-    if (renewed) owed?.resolve(renewed);
-    else owed?.reject(new StoreUnavailableError(`Claims were not renewed: ${error}`));
+  private onMessage({ id, renewed, error }: FromThread): void {
+    const pending = this.pending.get(id);
+    this.pending.delete(id);
+    if (renewed) pending?.resolve(renewed);
+    else pending?.reject(new StoreUnavailableError(`Claims were not renewed: ${error}`));
   }
 
   private end(): void {
     this.closed = true;
-    for (const { reject } of this.owed.values())
-      reject(new StoreUnavailableError('The thread for renewals has ended.'));
-    this.owed.clear();
+    for (const { reject } of this.pending.values()) reject(new StoreUnavailableError('The renewal thread has ended.'));
+    this.pending.clear();
   }
 }

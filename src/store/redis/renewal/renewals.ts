@@ -1,9 +1,9 @@
 /**
- * How this pod's claims are renewed: by a thread of their own, so that a handler that blocks the event loop does not
- * lose them, or from the main thread, where that is wished or a thread can't be had.
+ * How this pod's claims are renewed: by a thread of their own, so that a handler that blocks the event loop does not lose them.
+ * Or from the main thread, if the options say so or no thread can be started.
  *
- * Owns that choice, and begins with the first renewal: a pod that works nothing has neither thread nor connection.
- * Neighbours: `redis-store.ts` says what is renewed; `renewal-thread.ts` and `renewal-connection.ts` do it.
+ * Owns: that choice. It begins with the first renewal: a pod that works nothing has neither thread nor connection.
+ * Neighbours: `../claims.ts` says what is renewed; `renewal-thread.ts` and `renewal-connection.ts` renew.
  */
 import { messageOf } from '../../../core/model/errors.js';
 import { StoreRefusedError } from '../../../core/model/store-errors.js';
@@ -18,7 +18,7 @@ import { RenewalThread } from './renewal-thread.js';
 
 export interface RenewalsOptions extends HeartbeatOptions {
   readonly redis: RedisConnectionOptions;
-  /** How long a blocked main thread keeps its claims; 0 for no thread. */
+  /** How long a blocked main thread keeps its claims, in ms; 0 for no thread. */
   readonly blockLimitMs: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -38,29 +38,29 @@ export class Renewals implements Renewer {
       return await runner.renew(renewals, pod);
     } catch (error) {
       if (runner === this.runner) throw explained(error);
-      // The thread has ended meanwhile; what it owes is done here.
+      // The thread has ended meanwhile: its renewal is sent from here.
       return this.runner.renew(renewals, pod);
     }
   }
 
-  /** A claim was granted; the thread is told together with others of that moment. */
+  /** A claim was granted. The thread is told of all claims of one batch together. */
   granted(renewal: RenewalArguments): void {
     if (this.runner instanceof RenewalThread) this.untold.push(renewal);
   }
 
-  /** To be called before the first job of a claim starts, which may block: the thread must know by then. */
+  /** Called before the first job of a claim starts, which may block this thread: the renewal thread must know of the claim by then. */
   tellGranted(): void {
     if (this.untold.length === 0) return;
     if (this.runner instanceof RenewalThread) this.runner.tell({ kind: 'granted', renewals: this.untold });
     this.untold = [];
   }
 
-  /** Until the next renewal nothing is renewed: the claims of this pod are to run out. */
+  /** Renews nothing until the next call of {@link renew}: the claims of this pod run out. */
   forget(): void {
     if (this.runner instanceof RenewalThread) this.runner.tell({ kind: 'forget' });
   }
 
-  /** What renews is not to keep the process alive; a thread never does. */
+  /** From now on renewals do not keep the process alive; a thread never does. */
   linger(): void {
     this.isLingering = true;
     if (this.runner instanceof RenewalConnection) this.runner.linger();
@@ -83,7 +83,7 @@ export class Renewals implements Renewer {
 
   private connectInstead(reason: unknown): RenewalConnection {
     this.options.log.warn(
-      `There is no thread to renew claims (${messageOf(reason)}); they are renewed from the main thread, and a handler that blocks it for longer than heartbeatTTL loses its entity. ` +
+      `No thread to renew claims can be started (${messageOf(reason)}). They are renewed from the main thread, and a handler that blocks it for longer than heartbeatTTL loses its entity. ` +
         'Keep atomic-queues out of a bundle (declare it external) and functions out of the options of redis, or set workerDefaults.eventLoopBlockLimitMs to 0.',
     );
     return this.connect();
@@ -96,7 +96,7 @@ export class Renewals implements Renewer {
   }
 }
 
-/** What was refused for want of a right, with the remedy. */
+/** The error; with the remedy if the user of Redis lacks a right. */
 function explained(error: unknown): unknown {
   const message = messageOf(error);
   const remedy = remedyOf(message);

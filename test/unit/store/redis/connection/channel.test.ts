@@ -322,7 +322,7 @@ describe('the command channel', () => {
     redis.sent[1]?.open(packed([3]));
     await expect(unreadable).rejects.toMatchObject({
       code: 'OUTCOME_UNKNOWN',
-      message: 'Redis executed the call "c", and its answer can\'t be read (TypeError).',
+      message: 'Redis executed the call "c", and its response can\'t be read (TypeError).',
       cause: expect.objectContaining({ message: 'not what was expected' }),
     });
   });

@@ -3,12 +3,8 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { NO_EVENTS } from '../../../../../src/core/model/events.js';
 import { addressOf } from '../../../../../src/store/redis/connection/call-words.js';
-import {
-  connected,
-  createConnection,
-  sendable,
-  watchConnection,
-} from '../../../../../src/store/redis/connection/connection.js';
+import { connected } from '../../../../../src/store/redis/connection/connected.js';
+import { createConnection, sendable, watchConnection } from '../../../../../src/store/redis/connection/connection.js';
 import { RecordingLog } from '../../../../support/log.js';
 import { eventually } from '../../../../support/wait.js';
 
