@@ -12,14 +12,13 @@ import { type EngineConfig } from '../../src/core/options/config.js';
 import type { EntityOptions } from '../../src/core/options/options.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity, ownedBy, twoPods } from '../support/contract-pods.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
 const LONG_MS = 60_000;
 
-export function batchContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function batchContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, batches: ${name}`, () => {
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     let config: EngineConfig;
     let cluster: Cluster;
     let a: EntityStore;
@@ -45,14 +44,8 @@ export function batchContract(name: string, createCluster: () => Promise<Cluster
     /** Pod A owns the entity; so many jobs were added, and so many of them are fetched. */
     const start = async (added: number, fetched: number, options: EntityOptions = {}) => {
       config = resolveOptions({ entities: { account: options } });
-      cluster = await createCluster();
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
-      const claimed = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
-      claim = claimed.claim;
-      for (let n = 1; n < added; n++) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
-      jobs = [...claimed.jobs, ...(await a.take(claim, fetched - 1)).jobs];
-      expect(numbers(jobs)).toEqual(Array.from({ length: fetched }, (_, n) => n));
+      ({ cluster, a, b } = await twoPods(createCluster, config));
+      ({ claim, jobs } = await ownedBy(a, job, added, fetched));
     };
     afterEach(() => cluster.close());
 

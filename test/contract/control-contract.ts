@@ -4,19 +4,17 @@
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
-import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { type EngineConfig } from '../../src/core/options/config.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { JobState } from '../../src/core/ports/operator.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity, ownedBy, twoPods } from '../support/contract-pods.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
-export function controlContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function controlContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, control: ${name}`, () => {
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     let config: EngineConfig;
     let cluster: Cluster;
     let a: EntityStore;
@@ -32,13 +30,8 @@ export function controlContract(name: string, createCluster: () => Promise<Clust
 
     beforeEach(async () => {
       config = resolveOptions({ entities: { account: { onExhausted: 'block' } } });
-      cluster = await createCluster();
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
-      const claimed = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
-      claim = claimed.claim;
-      first = done(claimed.jobs[0]).job;
-      for (const n of [1, 2]) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      ({ cluster, a, b } = await twoPods(createCluster, config));
+      ({ claim, first } = await ownedBy(a, job, 3));
     });
     afterEach(() => cluster.close());
 

@@ -1,18 +1,16 @@
 /** The part of a store's contract about dead letters: jobs that have used up their attempts and are kept for an operator. */
 
 import type { Claim } from '../../src/core/model/claim.js';
-import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity, ownedBy, twoPods } from '../support/contract-pods.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
-export function deadLetterContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function deadLetterContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, dead letters: ${name}`, () => {
     const config = resolveOptions({ entities: { account: { onExhausted: 'deadLetter' } } });
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     let cluster: Cluster;
     let a: EntityStore;
     let b: EntityStore;
@@ -28,18 +26,9 @@ export function deadLetterContract(name: string, createCluster: () => Promise<Cl
     const letterIds = async () => (await letters()).map(({ letterId }) => letterId);
 
     beforeEach(async () => {
-      cluster = await createCluster();
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
-      const entered = await a.add(job(0, { jobId: 'first', attempts: 3, deduplication: { id: 'k', ttl: 60_000 } }), {
-        epoch: 1,
-        mayClaim: true,
-        atOnce: 1,
-      });
-      const claimed = claimOf(entered);
-      claim = claimed.claim;
-      first = done(claimed.jobs[0]).job;
-      for (const n of [1, 2]) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      ({ cluster, a, b } = await twoPods(createCluster, config));
+      const options = { jobId: 'first', attempts: 3, deduplication: { id: 'k', ttl: 60_000 } };
+      ({ claim, first } = await ownedBy(a, n => job(n, n === 0 ? options : {}), 3));
     });
     afterEach(() => cluster.close());
 

@@ -4,21 +4,18 @@
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
-import type { EntityRef } from '../../src/core/model/entity.js';
 import type { JobOptions } from '../../src/core/model/job.js';
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
-import { type EngineConfig } from '../../src/core/options/config.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { DORMANT_LEASES } from '../../src/core/run/lease.js';
+import { type Cluster, type CreateCluster, entity, twoPods } from '../support/contract-pods.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
-export function dormantContract(name: string, createCluster: (config: EngineConfig) => Promise<Cluster>): void {
+export function dormantContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, dormant claims: ${name}`, () => {
     const config = resolveOptions({ workerDefaults: { heartbeatTTL: 1 } });
     const LEASE_MS = 1000;
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     const idle = { epoch: 1, mayClaim: false, atOnce: 1 };
     const claiming = { ...idle, epoch: 7, mayClaim: true };
     let cluster: Cluster;
@@ -37,9 +34,7 @@ export function dormantContract(name: string, createCluster: (config: EngineConf
 
     /** Pod A has worked job 0, and is idle. */
     beforeEach(async () => {
-      cluster = await createCluster(config);
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
+      ({ cluster, a, b } = await twoPods(createCluster, config));
       const claimed = claimOf(await a.add(job(0), { ...idle, mayClaim: true }));
       claim = claimed.claim;
       await a.finish(claim, [done(claimed.jobs[0])], 1);

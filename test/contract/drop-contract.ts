@@ -4,23 +4,21 @@
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
-import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions } from '../../src/core/model/job.js';
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity, ownedBy, twoPods } from '../support/contract-pods.js';
 import { Random } from '../support/random.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 import { DropWalk } from '../support/walk/drop-walk.js';
-import type { Cluster } from './store-contract.js';
 
 /** More than one step removes. */
 const MANY = 1500;
 
-export function dropContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function dropContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, drops: ${name}`, () => {
     const config = resolveOptions({ entities: { account: { onExhausted: 'block' } } });
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     let cluster: Cluster;
     let a: EntityStore;
     let b: EntityStore;
@@ -36,13 +34,8 @@ export function dropContract(name: string, createCluster: () => Promise<Cluster>
 
     /** Pod A owns the entity, runs job 0 and has fetched job 1; job 2 waits. */
     beforeEach(async () => {
-      cluster = await createCluster();
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
-      const claimed = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
-      claim = claimed.claim;
-      first = done(claimed.jobs[0]).job;
-      for (const n of [1, 2]) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      ({ cluster, a, b } = await twoPods(createCluster, config));
+      ({ claim, first } = await ownedBy(a, job, 3));
       await a.take(claim);
     });
     afterEach(() => cluster.close());

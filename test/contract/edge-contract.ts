@@ -7,8 +7,8 @@ import { type EngineConfig } from '../../src/core/options/config.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Claimed } from '../../src/core/ports/claims.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import type { Cluster } from '../support/contract-pods.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
 export function edgeContract(name: string, createCluster: (config: EngineConfig) => Promise<Cluster>): void {
   describe(`the contract of a store, edges: ${name}`, () => {

@@ -1,15 +1,13 @@
 /** The part of a store's contract about the envelope: what travels with a job in addition to its payload. */
-import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity } from '../support/contract-pods.js';
 import { claimOf, done, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
-export function envelopeContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function envelopeContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, envelopes: ${name}`, () => {
     const config = resolveOptions({ entities: { account: { onExhausted: 'deadLetter' } } });
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     const mine = { epoch: 1, mayClaim: true, atOnce: 1 };
     const sealed = (text: string, options: JobOptions = {}): NewJob => ({
       ...withdrawal(config, entity, { n: 1 }, options),
@@ -22,7 +20,7 @@ export function envelopeContract(name: string, createCluster: () => Promise<Clus
     let a: EntityStore;
 
     beforeEach(async () => {
-      cluster = await createCluster();
+      cluster = await createCluster(config);
       a = await cluster.pod(config);
     });
     afterEach(() => cluster.close());

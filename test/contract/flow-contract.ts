@@ -9,13 +9,12 @@ import { InvalidOptionError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { BacklogFullError } from '../../src/core/model/store-errors.js';
-import { type EngineConfig } from '../../src/core/options/config.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Claimed } from '../../src/core/ports/claims.js';
 import type { IntakeResult } from '../../src/core/ports/intake.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, twoPods } from '../support/contract-pods.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
 interface Asked {
   readonly name: string;
@@ -25,7 +24,7 @@ interface Asked {
 }
 type Flow = FlowOf<Asked>;
 
-export function flowContract(name: string, createCluster: (config: EngineConfig) => Promise<Cluster>): void {
+export function flowContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, flows: ${name}`, () => {
     const config = resolveOptions({
       entities: {
@@ -43,9 +42,7 @@ export function flowContract(name: string, createCluster: (config: EngineConfig)
 
     beforeEach(async () => {
       epoch = 0;
-      cluster = await createCluster(config);
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
+      ({ cluster, a, b } = await twoPods(createCluster, config));
     });
     afterEach(() => cluster.close());
 

@@ -1,10 +1,10 @@
 /** The part of a store's contract about the types that live pods announce. */
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, twoPods } from '../support/contract-pods.js';
 import { serving } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
-export function hostsContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function hostsContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, hosts: ${name}`, () => {
     const config = resolveOptions({});
     const forMs = 60_000;
@@ -13,9 +13,7 @@ export function hostsContract(name: string, createCluster: () => Promise<Cluster
     let b: EntityStore;
 
     beforeEach(async () => {
-      cluster = await createCluster();
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
+      ({ cluster, a, b } = await twoPods(createCluster, config));
     });
     afterEach(() => cluster.close());
 

@@ -7,19 +7,17 @@ import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { JobOptions } from '../../src/core/model/job.js';
 import { BacklogFullError } from '../../src/core/model/store-errors.js';
-import { type EngineConfig } from '../../src/core/options/config.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { IntakeResult } from '../../src/core/ports/intake.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity, twoPods } from '../support/contract-pods.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
-export function intakeContract(name: string, createCluster: (config: EngineConfig) => Promise<Cluster>): void {
+export function intakeContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, intake: ${name}`, () => {
     const config = resolveOptions({
       entities: { account: { maxPending: 3 }, paced: { rateLimit: { max: 2, durationMs: 300 } } },
     });
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     const other: EntityRef = { type: 'account', id: 'other' };
     const mine = { epoch: 1, mayClaim: true, atOnce: 1 };
     let cluster: Cluster;
@@ -27,9 +25,7 @@ export function intakeContract(name: string, createCluster: (config: EngineConfi
     let b: EntityStore;
 
     beforeEach(async () => {
-      cluster = await createCluster(config);
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
+      ({ cluster, a, b } = await twoPods(createCluster, config));
     });
     afterEach(() => cluster.close());
 

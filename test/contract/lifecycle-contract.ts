@@ -8,12 +8,11 @@ import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { type EngineConfig } from '../../src/core/options/config.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, entity } from '../support/contract-pods.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
 export function lifecycleContract(name: string, createCluster: () => Promise<Cluster>): void {
   describe(`the contract of a store, pods: ${name}`, () => {
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     const other: EntityRef = { type: 'order', id: '1' };
     let cluster: Cluster;
     let a: EntityStore;
@@ -120,7 +119,8 @@ export function lifecycleContract(name: string, createCluster: () => Promise<Clu
     });
 
     test('a renewal tells how many pods take more of a type, and how many entities they work', async () => {
-      await start();
+      // However long the calls take, the first pod counts as heard.
+      await start(resolveOptions({ workerDefaults: { heartbeatTTL: 60 } }));
       await a.renew([], { ...serving('account', 'order'), workers: 10 });
       const { loads } = await b.renew([], { ...serving('order', 'account', 'none'), workers: 4 });
       expect(loads).toEqual([

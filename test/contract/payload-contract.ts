@@ -1,13 +1,12 @@
 /** The part of a store's contract about payloads: what an operator sees of those that a codec has written. */
 
-import type { EntityRef } from '../../src/core/model/entity.js';
 import type { NewJob, Settlement } from '../../src/core/model/job.js';
 import { type EngineConfig } from '../../src/core/options/config.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { PayloadCodec } from '../../src/core/payload/codec.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity } from '../support/contract-pods.js';
 import { claimOf, done, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
 /** Wraps, so that what was not unwrapped shows. */
 const WRAPPING: PayloadCodec = {
@@ -16,11 +15,10 @@ const WRAPPING: PayloadCodec = {
   decode: encoded => (encoded as { wrapped: unknown }).wrapped,
 };
 
-export function payloadContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function payloadContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, payloads: ${name}`, () => {
     const entities = { account: { onExhausted: 'deadLetter' } } as const;
     const config = resolveOptions({ entities, readCodecs: [WRAPPING] });
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     const mine = { epoch: 1, mayClaim: true, atOnce: 1 };
     const wrapped = (n: number): NewJob => ({
       ...withdrawal(config, entity, { n }),
@@ -33,7 +31,7 @@ export function payloadContract(name: string, createCluster: () => Promise<Clust
     let stranger: EntityStore;
 
     beforeEach(async () => {
-      cluster = await createCluster();
+      cluster = await createCluster(config);
       a = await cluster.pod(config);
       const without: EngineConfig = resolveOptions({ entities });
       stranger = await cluster.pod(without);

@@ -1,30 +1,28 @@
 /** The part of a store's contract about replies: how a caller that waits for a job learns how it ended. */
 
 import type { Claim } from '../../src/core/model/claim.js';
-import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
 import { MAX_UNREAD } from '../../src/core/model/mailbox.js';
 import type { Reply } from '../../src/core/model/reply.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Received } from '../../src/core/ports/replies.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity } from '../support/contract-pods.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
 const WHY = { reason: 'because', stack: 'Error: because' };
 const THROWN = { name: 'Poor', message: 'é "1"\n\ud800 2', code: 7, cause: { name: 'Error', message: 'why' } };
 
-export function replyContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function replyContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, replies: ${name}`, () => {
     const config = resolveOptions({ entities: { order: { onExhausted: 'deadLetter' } } });
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     const mine = { epoch: 1, mayClaim: true, atOnce: 1 };
     let cluster: Cluster;
     let caller: EntityStore;
     let worker: EntityStore;
 
     beforeEach(async () => {
-      cluster = await createCluster();
+      cluster = await createCluster(config);
       caller = await cluster.pod(config);
       worker = await cluster.pod(config);
     });

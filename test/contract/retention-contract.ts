@@ -1,24 +1,22 @@
 /** The part of a store's contract about retention: how many ended jobs are kept, and for how long. */
 
 import type { Claim } from '../../src/core/model/claim.js';
-import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity } from '../support/contract-pods.js';
 import { claimOf, done, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
-export function retentionContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function retentionContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, retention: ${name}`, () => {
     const config = resolveOptions({});
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     let cluster: Cluster;
     let a: EntityStore;
     let claim: Claim | undefined;
     let n: number;
 
     beforeEach(async () => {
-      cluster = await createCluster();
+      cluster = await createCluster(config);
       a = await cluster.pod(config);
       claim = undefined;
       n = 0;

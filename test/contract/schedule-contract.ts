@@ -1,31 +1,27 @@
 /** The part of a store's contract about schedules: jobs that recur. */
 
 import type { Claim } from '../../src/core/model/claim.js';
-import type { EntityRef } from '../../src/core/model/entity.js';
 import { InvalidOptionError } from '../../src/core/model/errors.js';
 import type { FetchedJob, JobOptions, Settlement } from '../../src/core/model/job.js';
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { StoreRefusedError } from '../../src/core/model/store-errors.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity, twoPods } from '../support/contract-pods.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
 const EVERY = 50_000;
 
-export function scheduleContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function scheduleContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, schedules: ${name}`, () => {
     const config = resolveOptions({});
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     const mine = { epoch: 1, mayClaim: true, atOnce: 1 };
     let cluster: Cluster;
     let a: EntityStore;
     let b: EntityStore;
 
     beforeEach(async () => {
-      cluster = await createCluster();
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
+      ({ cluster, a, b } = await twoPods(createCluster, config));
     });
     afterEach(() => cluster.close());
 

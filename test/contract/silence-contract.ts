@@ -5,19 +5,17 @@
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
-import type { EntityRef } from '../../src/core/model/entity.js';
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { Claimed, Passed } from '../../src/core/ports/claims.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity, twoPods } from '../support/contract-pods.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
-export function silenceContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function silenceContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, silence: ${name}`, () => {
     const config = resolveOptions({ entities: { account: { workerConfig: { maxStalledCount: 1 } } } });
     const LEASE_MS = config.leaseMs;
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     const claiming = { epoch: 7, mayClaim: true, atOnce: 1 };
     let cluster: Cluster;
     let a: EntityStore;
@@ -31,9 +29,7 @@ export function silenceContract(name: string, createCluster: () => Promise<Clust
 
     /** Pod A runs job 0, the only one that is fetched. */
     beforeEach(async () => {
-      cluster = await createCluster();
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
+      ({ cluster, a, b } = await twoPods(createCluster, config));
       ({ claim } = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 })));
     });
     afterEach(() => cluster.close());

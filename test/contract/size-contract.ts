@@ -5,18 +5,16 @@
  */
 
 import type { Claim } from '../../src/core/model/claim.js';
-import type { EntityRef } from '../../src/core/model/entity.js';
 import { MAX_STACKS_LENGTH } from '../../src/core/model/error-text.js';
 import type { FetchedJob, Settlement } from '../../src/core/model/job.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity, ownedBy } from '../support/contract-pods.js';
 import { claimOf, done, numbers, withdrawal } from '../support/settlements.js';
-import type { Cluster } from './store-contract.js';
 
-export function sizeContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function sizeContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store, sizes: ${name}`, () => {
     const config = resolveOptions({ entities: { account: { onExhausted: 'deadLetter', maxResultBytes: 8_000_000 } } });
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     let cluster: Cluster;
     let a: EntityStore;
     let claim: Claim;
@@ -25,13 +23,10 @@ export function sizeContract(name: string, createCluster: () => Promise<Cluster>
     const start = async (count: number, bytes: number) => {
       const text = '€"'.repeat(bytes / 4);
       const job = (n: number) => withdrawal(config, entity, { n, text }, { attempts: 30 });
-      const claimed = claimOf(await a.add(job(0), { epoch: 1, mayClaim: true, atOnce: 1 }));
-      claim = claimed.claim;
-      first = done(claimed.jobs[0]).job;
-      for (let n = 1; n < count; n++) await a.add(job(n), { epoch: 1, mayClaim: false, atOnce: 1 });
+      ({ claim, first } = await ownedBy(a, job, count));
     };
     beforeEach(async () => {
-      cluster = await createCluster();
+      cluster = await createCluster(config);
       a = await cluster.pod(config);
     });
     afterEach(() => cluster.close());

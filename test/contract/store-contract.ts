@@ -8,57 +8,20 @@ import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions } from '../../src/core/model/job.js';
 import { StaleClaimError } from '../../src/core/model/job-errors.js';
 import { StoreRefusedError } from '../../src/core/model/store-errors.js';
-import { type EngineConfig } from '../../src/core/options/config.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
+import { type Cluster, type CreateCluster, entity, twoPods } from '../support/contract-pods.js';
 import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
 
-/** Several pods on one store, and control of its clock. */
-export interface Cluster {
-  pod(config: EngineConfig): Promise<EntityStore>;
-  /** Every lease runs out, as the store sees it, while other pods are heard. */
-  expireLeases(): Promise<void>;
-  /** Every delayed job is due. */
-  ripenDelayed(entity: EntityRef): Promise<void>;
-  pause(entity: EntityRef, paused: boolean): Promise<void>;
-  /** That many milliseconds go by. */
-  timePasses(ms: number): Promise<void>;
-  /** Adds a job outside the library. */
-  addPast(entity: EntityRef, data: object): Promise<void>;
-  /** What the head of the queue waits for is over. */
-  endHold(entity: EntityRef): Promise<void>;
-  /** The operator removes a job. */
-  removeJob(entity: EntityRef, jobId: string): Promise<void>;
-  failedIds(entity: EntityRef): Promise<string[]>;
-  /** What the store keeps for a drained entity, the fence and its expiring events aside. */
-  keysOf(entity: EntityRef): Promise<string[]>;
-  /** When the next inspection of the entity is due, or undefined when it is unscheduled. */
-  dueScore(entity: EntityRef): Promise<number | undefined>;
-  /** As that, in ms from now. */
-  dueInMs(entity: EntityRef): Promise<number | undefined>;
-  /** The pods of the test have not been heard for a lease, others have; no other time goes by. */
-  fallSilent(): Promise<void>;
-  /** No pod at all has been heard for as long as counts as a silence; no other time goes by. */
-  allFallSilent(): Promise<void>;
-  /** The last silence of all pods ended so long ago, in ms. */
-  heardFor(ms: number): Promise<void>;
-  /** How long ago the last silence of all pods ended, in ms; 0 if it lasts. */
-  heardForMs(): Promise<number>;
-  close(): Promise<void>;
-}
-
-export function storeContract(name: string, createCluster: () => Promise<Cluster>): void {
+export function storeContract(name: string, createCluster: CreateCluster): void {
   describe(`the contract of a store: ${name}`, () => {
     const config = resolveOptions({ entities: { account: { workerConfig: { maxStalledCount: 1 } } } });
-    const entity: EntityRef = { type: 'account', id: 'a:1 {x}' };
     let cluster: Cluster;
     let a: EntityStore;
     let b: EntityStore;
 
     beforeEach(async () => {
-      cluster = await createCluster();
-      a = await cluster.pod(config);
-      b = await cluster.pod(config);
+      ({ cluster, a, b } = await twoPods(createCluster, config));
     });
     afterEach(() => cluster.close());
 

@@ -37,7 +37,7 @@ export const sentinelGuards = [
     guard: 'refusals: also in place of one job of a bulk',
     cites: 'I5',
     at: 'refusals.refusalIn',
-    from: ' ?? (Array.isArray(reply) ? errorOf(reply[0]) : undefined)',
+    from: ' ?? (Array.isArray(response) ? errorOf(response[0]) : undefined)',
     to: '',
     tests: ['unit/store/redis/connection/channel'],
   },

@@ -93,6 +93,15 @@ export class MemoryPods {
     return pod;
   }
 
+  /** The pod has ended jobs 0 and 1 of an entity, runs job 2, and has fetched job 3. More are waiting. */
+  async prefetchOn(pod: Pod, ...more: number[]): Promise<void> {
+    await pod.add('1', 0, 1, 2, 3, ...more);
+    await this.job(0).end();
+    await this.job(1).end();
+    const { active } = this.server.entity({ type: 'account', id: '1' });
+    expect(active.map(({ data }) => JSON.parse(data).n)).toEqual([2, 3]);
+  }
+
   /** Lets all end. Nothing may be left behind: no worker, no timer, whatever the test did. */
   async close(): Promise<void> {
     this.instant = true;
@@ -190,6 +199,14 @@ export class MemoryPods {
     if (!found) throw new Error(`job ${n} is not running; started so far: ${this.starts.join(' ')}`);
     return found;
   }
+}
+
+/** A cluster with one pod, A. @param settings of the cluster before the pod starts */
+export async function startPodA(
+  settings: Partial<Pick<MemoryPods, 'instant'>> = {},
+): Promise<{ cluster: MemoryPods; a: Pod }> {
+  const cluster = Object.assign(new MemoryPods(), settings);
+  return { cluster, a: await cluster.pod('A') };
 }
 
 export class Pod {

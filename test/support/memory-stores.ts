@@ -5,8 +5,8 @@ import { entityKey } from '../../src/core/model/entity.js';
 import { MemoryEntityStore } from '../../src/store/memory/memory-store.js';
 import { promote } from '../../src/store/memory/queue.js';
 import { MemoryServer } from '../../src/store/memory/server.js';
-import type { Cluster } from '../contract/store-contract.js';
 import { ManualClock } from './clock.js';
+import type { Cluster } from './contract-pods.js';
 import { plantedJob } from './planted-job.js';
 
 /** Longer than any lease. */

@@ -9,7 +9,7 @@ import type { FetchedJob } from '../../../src/core/model/job.js';
 import { StaleClaimError } from '../../../src/core/model/job-errors.js';
 import type { EngineConfig } from '../../../src/core/options/config.js';
 import type { EntityStore } from '../../../src/core/ports/store.js';
-import type { Cluster } from '../../contract/store-contract.js';
+import type { Cluster } from '../contract-pods.js';
 import type { Random } from '../random.js';
 import { done, withdrawal } from '../settlements.js';
 

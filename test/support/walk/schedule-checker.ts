@@ -5,7 +5,7 @@
 import type { EntityRef } from '../../../src/core/model/entity.js';
 import type { EntityStatus, JobState, JobView, ScheduleView } from '../../../src/core/ports/operator.js';
 import type { EntityStore } from '../../../src/core/ports/store.js';
-import type { Cluster } from '../../contract/store-contract.js';
+import type { Cluster } from '../contract-pods.js';
 
 type Jobs = Readonly<Record<Exclude<JobState, 'completed' | 'waiting-children'>, readonly JobView[]>>;
 

@@ -12,7 +12,7 @@ import { resolveOptions } from '../../../src/core/options/resolve.js';
 import type { Claimed } from '../../../src/core/ports/claims.js';
 import type { EntityStore } from '../../../src/core/ports/store.js';
 import type { Fetched } from '../../../src/core/ports/work.js';
-import type { Cluster } from '../../contract/store-contract.js';
+import type { Cluster } from '../contract-pods.js';
 import { Random } from '../random.js';
 import { withdrawal } from '../settlements.js';
 import { OwnerModel } from './owner-model.js';

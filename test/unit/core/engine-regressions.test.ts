@@ -1,7 +1,7 @@
 /** Regressions of the core: each test failed before its bug was fixed. */
 import type { EntityRef } from '../../../src/core/model/entity.js';
 import { settle } from '../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
+import { LEASE_MS, type MemoryPods, type Pod, startPodA } from '../../support/memory-pods.js';
 import { plantedJob } from '../../support/planted-job.js';
 
 describe('the engine', () => {
@@ -10,8 +10,7 @@ describe('the engine', () => {
   let a: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    a = await cluster.pod('A');
+    ({ cluster, a } = await startPodA());
   });
   afterEach(() => cluster.close());
 

@@ -3,7 +3,7 @@
  * by a barrier. The numbers of invariants (I) and races are from `docs/protocol.md`.
  */
 import { settle } from '../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
+import { LEASE_MS, type MemoryPods, type Pod, startPodA } from '../../support/memory-pods.js';
 import { plantedJob } from '../../support/planted-job.js';
 
 describe('the engine', () => {
@@ -11,8 +11,7 @@ describe('the engine', () => {
   let a: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    a = await cluster.pod('A');
+    ({ cluster, a } = await startPodA());
   });
   afterEach(() => cluster.close());
 

@@ -1,6 +1,6 @@
 /** Pause and resume in the engine: what starts in between, with one handler and with several. */
 import { settle } from '../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
+import { LEASE_MS, type MemoryPods, type Pod, startPodA } from '../../support/memory-pods.js';
 
 describe('a pause', () => {
   const entity = { type: 'account', id: '1' };
@@ -8,9 +8,7 @@ describe('a pause', () => {
   let a: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
-    a = await cluster.pod('A');
+    ({ cluster, a } = await startPodA({ instant: false }));
   });
   afterEach(async () => {
     await a.engine.control.pause(entity, false);

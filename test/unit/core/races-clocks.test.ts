@@ -3,7 +3,7 @@
  * stands until the test moves it. The numbers of invariants (I) and races are from `docs/protocol.md`.
  */
 import { settle } from '../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
+import { LEASE_MS, type MemoryPods, type Pod, startPodA } from '../../support/memory-pods.js';
 
 const HOUR_MS = 3_600_000;
 
@@ -12,22 +12,13 @@ describe('races of time', () => {
   let a: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
-    a = await cluster.pod('A');
+    ({ cluster, a } = await startPodA({ instant: false }));
   });
   afterEach(() => cluster.close());
 
   const ref = (id: string) => ({ type: 'account', id });
   const stored = (id = '1') => cluster.server.entity(ref(id));
   const running = () => cluster.running.map(({ pod, n }) => `${pod}${n}`);
-  /** Pod A runs job 2 and has fetched job 3. */
-  const withPrefetched = async () => {
-    await a.add('1', 0, 1, 2, 3);
-    await cluster.job(0).end();
-    await cluster.job(1).end();
-    expect(stored().active).toHaveLength(2);
-  };
 
   test('race 3: a claim that outlives the last renewal of its dead pod is found when it expires', async () => {
     await a.add('early', 0);
@@ -53,7 +44,7 @@ describe('races of time', () => {
 
   test('race 20: a machine that was suspended starts nothing that it had prefetched, although its monotonic clock stood still', async () => {
     const b = await cluster.pod('B');
-    await withPrefetched();
+    await cluster.prefetchOn(a);
     const zombie = cluster.job(2);
     const before = cluster.clock.monotonicMs();
     // While A is suspended others are heard, its lease expires in the store, and B takes over.
@@ -77,7 +68,7 @@ describe('races of time', () => {
   });
 
   test('race 20: a wall clock that jumps ahead costs one renewal, and no job', async () => {
-    await withPrefetched();
+    await cluster.prefetchOn(a);
     cluster.clock.jumpWall(HOUR_MS);
     await cluster.job(2).end();
     expect(running()).toEqual(['A3']);
@@ -87,7 +78,7 @@ describe('races of time', () => {
   });
 
   test('race 20: a wall clock that is set back does not make renewals invalid', async () => {
-    await withPrefetched();
+    await cluster.prefetchOn(a);
     cluster.clock.jumpWall(-HOUR_MS);
     await cluster.clock.advance(3 * LEASE_MS);
     const letThrough = a.store.hold('renew');

@@ -3,16 +3,14 @@
  * gone. Barriers and scripted faults only. The numbers of invariants (I) and races are from `docs/protocol.md`.
  */
 import { settle } from '../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod, type Running } from '../../support/memory-pods.js';
+import { LEASE_MS, MemoryPods, type Pod, type Running, startPodA } from '../../support/memory-pods.js';
 
 describe('races of responses', () => {
   let cluster: MemoryPods;
   let a: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
-    a = await cluster.pod('A');
+    ({ cluster, a } = await startPodA({ instant: false }));
   });
   afterEach(() => cluster.close());
 
@@ -25,16 +23,9 @@ describe('races of responses', () => {
     data: `{"n":${n}}`,
     options: {},
   });
-  /** Pod A runs job 2 and has fetched job 3; more are waiting. */
-  const withPrefetched = async (...more: number[]) => {
-    await a.add('1', 0, 1, 2, 3, ...more);
-    await cluster.job(0).end();
-    await cluster.job(1).end();
-    expect(active()).toEqual([2, 3]);
-  };
 
   test('I6: responses that arrive at once are used in the order of their requests', async () => {
-    await withPrefetched(4, 5, 6, 7);
+    await cluster.prefetchOn(a, 4, 5, 6, 7);
     const answers = [a.store.hold('finish'), a.store.hold('finish')];
     await cluster.job(2).end();
     await cluster.job(3).end();
@@ -96,7 +87,7 @@ describe('races of responses', () => {
     cluster = new MemoryPods();
     cluster.instant = false;
     a = await cluster.pod('A', options);
-    await withPrefetched(4);
+    await cluster.prefetchOn(a, 4);
     a.store.next('finish', 'drop');
     await cluster.job(2).end();
     expect(active()).toEqual([2, 3]);

@@ -3,16 +3,14 @@
  * misses when it is taken out. Barriers and scripted faults only; their numbers are from `docs/protocol.md`.
  */
 import { settle } from '../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
+import { LEASE_MS, type MemoryPods, type Pod, startPodA } from '../../support/memory-pods.js';
 
 describe('races of the core', () => {
   let cluster: MemoryPods;
   let a: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
-    a = await cluster.pod('A');
+    ({ cluster, a } = await startPodA({ instant: false }));
   });
   afterEach(() => cluster.close());
 
@@ -21,17 +19,10 @@ describe('races of the core', () => {
   const count = (pod: Pod, method: string) => pod.store.calls.filter(call => call === method).length;
   const enqueue = (pod: Pod, n: number, jobId: string) =>
     pod.engine.enqueue({ entityType: 'account', entityId: '1', name: 'w', data: { n }, options: { jobId } });
-  /** Pod A runs job 2 and has fetched job 3. */
-  const withPrefetched = async () => {
-    await a.add('1', 0, 1, 2, 3);
-    await cluster.job(0).end();
-    await cluster.job(1).end();
-    expect(active()).toEqual([2, 3]);
-  };
 
   test('races 1 and 28: if a pod dies before it makes good an end that was not executed, both jobs run again, in order', async () => {
     const b = await cluster.pod('B');
-    await withPrefetched();
+    await cluster.prefetchOn(a);
     a.store.next('finish', 'refuse');
     await cluster.job(2).end();
     expect(active()).toEqual([2, 3]);
@@ -47,7 +38,7 @@ describe('races of the core', () => {
   });
 
   test('race 1: an add that certainly was not executed fails for its caller and has no other effect', async () => {
-    await withPrefetched();
+    await cluster.prefetchOn(a);
     a.store.next('add', 'refuse');
     await expect(a.add('1', 4)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     for (const n of [2, 3]) await cluster.job(n).end();
@@ -184,7 +175,7 @@ describe('races of the core', () => {
 
   test('race 12: a pod that shuts down starts no prefetched job, and claims nothing more', async () => {
     await cluster.pod('B');
-    await withPrefetched();
+    await cluster.prefetchOn(a);
     const drained = a.engine.drain();
     await a.add('2', 9);
     expect(cluster.starts.at(-1)).toBe('B:2:9');

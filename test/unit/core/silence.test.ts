@@ -4,7 +4,7 @@
  */
 import type { Renewal } from '../../../src/core/ports/claims.js';
 import { settle } from '../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod } from '../../support/memory-pods.js';
+import { LEASE_MS, type MemoryPods, type Pod, startPodA } from '../../support/memory-pods.js';
 
 describe('silence', () => {
   let cluster: MemoryPods;
@@ -12,8 +12,7 @@ describe('silence', () => {
   let b: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    a = await cluster.pod('A');
+    ({ cluster, a } = await startPodA());
     b = await cluster.pod('B');
     cluster.instant = false;
     await a.add('1', 0);

@@ -3,16 +3,14 @@
  * guard that no other test misses when it is taken out. The numbers of invariants (I) and races are from `docs/protocol.md`.
  */
 import { settle } from '../../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
+import { LEASE_MS, type MemoryPods, type Pod, startPodA } from '../../../support/memory-pods.js';
 
 describe('leases and late responses', () => {
   let cluster: MemoryPods;
   let a: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
-    a = await cluster.pod('A');
+    ({ cluster, a } = await startPodA({ instant: false }));
   });
   afterEach(() => cluster.close());
 

@@ -6,7 +6,7 @@
 import type { Renewal } from '../../../../src/core/ports/claims.js';
 import { DORMANT_LEASES } from '../../../../src/core/run/lease.js';
 import { settle } from '../../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
+import { LEASE_MS, type MemoryPods, type Pod, startPodA } from '../../../support/memory-pods.js';
 
 const BEAT_MS = LEASE_MS / 3;
 
@@ -15,8 +15,7 @@ describe('a dormant claim', () => {
   let a: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    a = await cluster.pod('A');
+    ({ cluster, a } = await startPodA());
   });
   afterEach(() => cluster.close());
 

@@ -2,8 +2,8 @@
 import { StaleClaimError } from '../../../../src/core/model/job-errors.js';
 import { Lease, momentOf, NotStarted } from '../../../../src/core/run/lease.js';
 import { ManualClock, settle } from '../../../support/clock.js';
+import { heldValidator } from '../../../support/held-validator.js';
 import { MemoryPods } from '../../../support/memory-pods.js';
-import { gate } from '../../../support/wait.js';
 
 describe('a job whose payload is checked for longer than its pod waits at shutdown', () => {
   test.each([
@@ -11,16 +11,7 @@ describe('a job whose payload is checked for longer than its pod waits at shutdo
     ['over', 10_000],
   ])('I5: does not start after close(), goes back, and uses no attempt (its lease is %s)', async (_, silentMs) => {
     const cluster = new MemoryPods();
-    const held = gate();
-    let first = true;
-    const beforeRun = async (value: unknown) => {
-      if (first) {
-        first = false;
-        await held.promise;
-      }
-      return { value };
-    };
-    const validator = { atEnqueue: (value: unknown) => ({ value }), beforeRun };
+    const { held, validator } = heldValidator();
     const handling = { withdraw: { max: 1, validator } };
     const a = await cluster.pod('a', { shutdownTimeoutMs: 1000 }, ['*'], handling);
     await a.add('1', 1);

@@ -3,7 +3,7 @@
  * travels on a connection of its own, so a worker may learn from it that the claim is lost before the resync has a response.
  */
 import { settle } from '../../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
+import { LEASE_MS, type MemoryPods, type Pod, startPodA } from '../../../support/memory-pods.js';
 
 /** After 0, 50, 150, 350 and 750 ms. The next one would come after 1,550 ms, and the renewal comes after 1,000 ms. */
 const TRIES_BEFORE_A_BEAT = 5;
@@ -14,9 +14,7 @@ describe('resync', () => {
   let b: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
-    a = await cluster.pod('A');
+    ({ cluster, a } = await startPodA({ instant: false }));
     b = await cluster.pod('B');
   });
   afterEach(() => cluster.close());
