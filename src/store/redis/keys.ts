@@ -1,7 +1,7 @@
 /**
- * Names of all keys in Redis. All keys of an entity begin with the base key of its queue. The system's own keys begin with
+ * The base keys in Redis: of a queue, and of the system. All keys of an entity begin with the base key of its queue. The system's own keys begin with
  * `{prefix}:$:`, which neither an encoded name nor an accepted queue name can produce.
- * Neighbour: `lua/` derives all other keys from these.
+ * Neighbour: the scripts in `lua/` make every other key from these.
  */
 import { type EntityRef, encodeSegment } from '../../core/model/entity.js';
 import type { EngineConfig } from '../../core/options/config.js';

@@ -1,4 +1,4 @@
--- Claims: which pod works an entity, and the guard of each step (I1, I3, I4).
+-- Claims: which pod works an entity, and the guard of each step (I1, I3, I4). `grant.lua` grants a claim, `try-claim.lua` asks for one.
 --
 -- A pod never uses an epoch twice, so owner and epoch together name one claim. The token is the fencing token for
 -- systems outside Redis. A release keeps the token: the hash of a claim is also the fence, which expires a day after

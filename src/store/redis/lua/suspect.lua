@@ -1,4 +1,4 @@
--- Suspects: a job that was the only one fetched when its pod fell silent may have killed the pod. The claim names the
+-- Suspects, and how a suspicion is cleared; `grant.lua` raises it and counts the job as stalled. A job that was the only one fetched when its pod fell silent may have killed the pod. The claim names the
 -- job and the pods that it may have killed: `suspect`, '<pod> <pod> …:<job id>'. A pod that is heard again was not
 -- killed: its name is removed, and the job counts as stalled once less. If the pod's event loop was blocked, the job
 -- may have blocked it, and the suspicion stays.
