@@ -34,6 +34,7 @@ export function lint(sources) {
       for (const shared of file.shared.keys()) defined.add(shared);
     }
   }
+  faults.push(...sharedTwice(files, sources));
   faults.push(...opFaults([...files.values()].flatMap(({ ops }) => ops)));
   for (const [name, { shared, ownUses }] of files) {
     // Which positions are needed is nothing that the table could know.
@@ -43,6 +44,22 @@ export function lint(sources) {
     }
   }
   return [...new Set(faults)];
+}
+
+/** Files of one function share their names: the second of two would hide the first. */
+function sharedTwice(files, sources) {
+  return directivesOf(sources.get('dispatcher') ?? '').flatMap(({ names }) => {
+    const owner = new Map();
+    return names.flatMap(name =>
+      [...(files.get(name)?.shared ?? [])].flatMap(([local, line]) => {
+        const first = owner.get(local);
+        owner.set(local, name);
+        return first === undefined
+          ? []
+          : [`${name}.lua:${line}: "${local}" is a name of ${first}.lua, too, in one function`];
+      }),
+    );
+  });
 }
 
 /** An op of `MANY` gets the range of its arguments. */
@@ -67,8 +84,8 @@ function opFaults(ops) {
 
 /** The files of a script in the order of their code. A file that is included stands within its includer, and may use its names. */
 function orderOf(name, sources, includer) {
-  const included = directivesOf(sources.get(name) ?? '').filter(({ name }) => name !== '');
-  return [...included.flatMap(one => orderOf(one.name, sources, name)), { name, includer }];
+  const included = directivesOf(sources.get(name) ?? '').flatMap(({ names }) => names);
+  return [...included.flatMap(one => orderOf(one, sources, name)), { name, includer }];
 }
 
 /** A file's own definitions at its margin, the names that it takes from others, and its faults. */

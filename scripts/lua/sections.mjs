@@ -56,15 +56,3 @@ function compose(section, isUsed, { begin, end }) {
   const declared = shared.length > 0 ? `local ${[...new Set(shared)].join(', ')}\n` : '';
   return `${declared}${begin}\n${body}\n${end}`;
 }
-
-/** How many local variables a script has outside of its sections; Lua takes 200 in one function. */
-export function countLocals(lua) {
-  const outside = [ALWAYS, RARE].reduce(without, lua);
-  const names = [...outside.matchAll(DEFINITION)];
-  return names.reduce((sum, [, , list]) => sum + (list?.split(',').length ?? 1), 0);
-}
-
-function without(lua, { begin, end }) {
-  const [first, ...parts] = lua.split(`${begin}\n`);
-  return [first, ...parts.map(part => part.slice(part.indexOf(`\n${end}`)))].join('');
-}

@@ -2,7 +2,7 @@
  * The Lua of the Redis store: reads the .lua files, follows their directives, and composes the scripts.
  *
  * A directive is a line `--- include name`: the file's text stands there. `dispatcher.lua` also has `--- bullmq`, the place of BullMQ's
- * bodies, and `--- always name` and `--- rare name`, the files that `sections.mjs` puts into functions.
+ * bodies, and `--- always name …` and `--- rare name …`, files that `sections.mjs` puts into one function.
  * Neighbours: `../lua.mjs` writes the generated module, `lint.mjs` checks each file.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { positionsInLua } from './wire.mjs';
 
 export const FOLDER = 'src/store/redis/lua';
 
-const DIRECTIVE = /^--- (\w+) ?([\w-]*)$/;
+const DIRECTIVE = /^--- (\w+)((?: [\w-]+)*)$/;
 
 /** The texts of all .lua files, by name without the extension, and `wire`: names of positions in the arguments of a call. */
 export function readSources(folder = FOLDER) {
@@ -21,11 +21,11 @@ export function readSources(folder = FOLDER) {
   return new Map([['wire', positionsInLua()], ...texts]);
 }
 
-/** @returns {{ kind: string, name: string }[]} the directives of a file, in their order. */
+/** @returns {{ kind: string, names: string[] }[]} the directives of a file, in their order. */
 export function directivesOf(text) {
   return text.split('\n').flatMap(line => {
-    const [, kind, name] = DIRECTIVE.exec(line) ?? [];
-    return kind === undefined ? [] : [{ kind, name }];
+    const [, kind, names] = DIRECTIVE.exec(line) ?? [];
+    return kind === undefined ? [] : [{ kind, names: names.split(' ').slice(1) }];
   });
 }
 
@@ -40,26 +40,27 @@ export function composeScripts(sources) {
     if (source === undefined) throw new Error(`${FOLDER}/${name}.lua does not exist; ${within.at(-1)}.lua includes it`);
     if (within.includes(name)) throw new Error(`${[...within, name].join('.lua includes ')}.lua: a circle`);
     used.add(name);
-    return source
-      .split('\n')
-      .map(line => {
-        const [, kind, included] = DIRECTIVE.exec(line) ?? [];
-        return kind === 'include' ? text(included, [...within, name]) : line;
-      })
-      .join('\n');
+    const lines = source.split('\n').flatMap(line => {
+      const [include] = directivesOf(line).filter(({ kind }) => kind === 'include');
+      if (include) return include.names.map(included => text(included, [...within, name]));
+      return isCode(line) ? [line] : [];
+    });
+    return lines.join('\n');
   };
   const directives = directivesOf(sources.get('dispatcher') ?? '');
   const bullmq = directives.findIndex(({ kind }) => kind === 'bullmq');
   const of = (kind, from = 0, to = directives.length) =>
-    directives.slice(from, to).flatMap(one => (one.kind === kind ? [text(one.name, ['dispatcher'])] : []));
+    directives
+      .slice(from, to)
+      .flatMap(one => (one.kind === kind ? [one.names.map(name => text(name, ['dispatcher'])).join('\n')] : []));
   const [always, rare] = [of('always'), of('rare')];
   const sections = notingWrites(inlineConstants([...always, ...rare].join(BETWEEN))).split(BETWEEN);
   const loop = of('include', bullmq).join('\n');
   const ours = composeSections({ always: sections.slice(0, always.length), rare: sections.slice(always.length) }, loop);
   const scripts = {
-    HEAD: bare(of('include', 0, bullmq).join('\n')),
-    BODY: bare(`${ours}\n${loop}`),
-    RENEWAL: bare(text('renewal')),
+    HEAD: of('include', 0, bullmq).join('\n'),
+    BODY: `${ours}\n${loop}`,
+    RENEWAL: text('renewal'),
   };
   const unused = [...sources.keys()].filter(name => !used.has(name));
   if (unused.length > 0) throw new Error(`${unused.map(name => `${name}.lua`).join(', ')}: no script includes it`);
@@ -80,8 +81,7 @@ function notingWrites(lua) {
   return lua.replace(/redis\.call\('(\w+)'/g, (call, command) => (READS.has(command) ? call : `write('${command}'`));
 }
 
-/** Without lines that are empty, or a comment. */
-function bare(lua) {
-  const lines = lua.split('\n').filter(line => line.trim() !== '' && !/^\s*--/.test(line));
-  return `${lines.join('\n')}\n`;
+/** Not an empty line, and not a comment: what a script keeps. */
+function isCode(line) {
+  return line.trim() !== '' && !/^\s*--/.test(line);
 }

@@ -6,51 +6,21 @@
 -- Returns the responses of all calls in one msgpack text. The response of a call that failed is {err = why, half =
 -- whether it may have written}; for that, each of BullMQ's bodies and each write of ours notes itself first.
 --
--- Each file becomes a function of its own, in this order. An always file runs at the start of each script. A rare one
--- runs once an op is called that no other file has, and only rare files may use what it defines.
+-- Files on one line become one function, and the lines run in this order. An always function runs at the start of each
+-- script: each costs time, and what it shares with others costs local variables, so files that belong together share one.
+-- A rare function runs once an op is called that no other has, and only rare files may use what it defines.
 -- Neighbours: `wire.mjs`, from which `wire` is made, says what each call carries; `head.lua` begins the script, `loop.lua` ends it, `compose.ts` adds BullMQ's bodies.
 
 --- include head
 --- bullmq
---- always wire
---- always queue
---- always suspect
---- always parent
---- always drop
---- always claim
---- always hold
---- always lost-jobs
---- always give-back
---- always due
---- always grant
---- always advance-schedule
---- always mend
---- always take
---- always retention
---- always move-to-dead-letters
---- always reply-mailbox
---- always end-job
---- always retry-job
---- always finish
---- always resync
---- always spawn
---- always known-jobs
---- always add-job
---- always wake-ups
---- always route
---- always intake
---- always settle
---- always try-claim
---- always release
---- always inspect
---- always touch
---- rare discover
---- rare control
---- rare drop-jobs
---- rare job-views
---- rare flow
---- rare dead-letters
---- rare schedules
---- rare replies
---- rare hosts
+--- always wire queue
+--- always parent drop
+--- always suspect claim hold lost-jobs give-back due grant
+--- always advance-schedule mend take
+--- always retention move-to-dead-letters reply-mailbox
+--- always end-job retry-job finish resync
+--- always spawn known-jobs add-job wake-ups route intake
+--- always settle try-claim release inspect touch
+--- rare discover control drop-jobs job-views
+--- rare flow dead-letters schedules replies hosts
 --- include loop

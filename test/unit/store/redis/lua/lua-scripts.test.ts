@@ -1,9 +1,11 @@
 /** Constants of our Lua, and the limit of Lua's local variables. */
 
 import { inlineConstants } from '../../../../../scripts/lua/constants.mjs';
+import { countLimited } from '../../../../../scripts/lua/limits.mjs';
 import { lint } from '../../../../../scripts/lua/lint.mjs';
-import { composeSections, countLocals } from '../../../../../scripts/lua/sections.mjs';
+import { composeSections } from '../../../../../scripts/lua/sections.mjs';
 import { composeScripts, readSources } from '../../../../../scripts/lua/sources.mjs';
+import { encodersInTypeScript, parametersOf, positionsInLua } from '../../../../../scripts/lua/wire.mjs';
 import { Bull } from '../../../../../src/store/redis/bullmq/encode.js';
 import { composeDispatcher } from '../../../../../src/store/redis/lua/compose.js';
 import { spellNumbers } from '../../../../../src/store/redis/lua/numbers.js';
@@ -51,7 +53,6 @@ test('the names of a file that other files use are declared before it, and all o
   expect(composeSections({ always: ['local x = 1\nlocal function y() return x end'], rare: [] }, 'return 1')).toBe(
     'do local function section()\nlocal x = 1\nlocal function y() return x end\nend section() end',
   );
-  expect(countLocals(composeSections({ always: [one, two], rare: [] }, 'local z = t'))).toBe(7);
 });
 
 test('a rare file is made later, may use the others, and none of them uses it', () => {
@@ -71,7 +72,6 @@ test('a rare file is made later, may use the others, and none of them uses it', 
     'return x',
     'end -- of a rare section',
   ]);
-  expect(countLocals(composeSections({ always: [one], rare: [two, 'return x'] }, ''))).toBe(2);
   expect(() => composeSections({ always: [one, 'return x'], rare: [two] }, '')).toThrow(/"x" is of a rare file/);
   expect(() => composeSections({ always: [one], rare: [two] }, 'return x')).toThrow(/"x" is of a rare file/);
   expect(() => composeSections({ always: ['local f'], rare: ['function f() return 1 end'] }, '')).toThrow(
@@ -87,11 +87,22 @@ test('numbers that are arguments of a command are written as strings, but not nu
   );
 });
 
-test('the dispatcher has room for more functions within Lua’s 200 local variables', async () => {
+test('local variables count while they are visible, and upvalues in each function on their way', () => {
+  expect(countLimited('local a, b = 1\nlocal function c() end\ndo local d end\nlocal e')).toEqual({
+    locals: 4,
+    upvalues: 0,
+  });
+  // A loop has three of its own.
+  expect(countLimited('local a\nfor k, v in pairs(a) do local x end')).toEqual({ locals: 7, upvalues: 0 });
+  const nested = 'local a, b\nlocal function f(x) return function() return a + b + x end end';
+  expect(countLimited(nested)).toEqual({ locals: 3, upvalues: 3 });
+});
+
+test('the dispatcher with the bodies of the installed BullMQ has room below the limits of Lua', async () => {
   const { scripts } = await Bull.load('aq:pod');
-  expect(countLocals('local a, b = 1\nlocal function c() end\nlocal d\n  local e')).toBe(4);
-  // BullMQ's bodies are functions of their own.
-  expect(countLocals(composeDispatcher({ ...scripts, bodies: {} }))).toBeLessThanOrEqual(190);
+  const { locals, upvalues } = countLimited(composeDispatcher(scripts));
+  expect(locals).toBeLessThanOrEqual(180);
+  expect(upvalues).toBeLessThanOrEqual(58);
 });
 
 /** The sources, with changes by file. */
@@ -117,10 +128,23 @@ test.each([
   ['an unused local', 'spawn', 'local function planted() local x = 1 return 2 end\nplanted()', '"x" is not used'],
   ['an unused function', 'spawn', 'local function planted() return 1 end', '"planted" is not used'],
   ['a name that hides another', 'spawn', 'local function planted(x) for x = 1, 2 do f(x) end end', '"x" hides another'],
+  [
+    'an op with other parameters than the table of calls',
+    'due',
+    'function OPS.due(T, limit, from) return T, limit, from end',
+    '"due" must have the parameters of wire.mjs: T, from, limit',
+  ],
+  ['an op that the table does not have', 'due', 'function OPS.planted() end', 'wire.mjs has no call "planted"'],
+  [
+    'a name that two files of one function have',
+    'spawn',
+    'local function pendingOf(x) return x end\npendingOf(1)',
+    '"pendingOf" is a name of spawn.lua, too',
+  ],
   ['a syntax error', 'spawn', 'local function', 'expected near'],
 ])('the linter finds %s', (_, file, planted, fault) => {
   const faults = lint(sourcesWith({ [file]: text => `${text}\n${planted}\n` }));
-  expect(faults.join('\n')).toMatch(new RegExp(`^${file}\\.lua.*${fault}`, 'm'));
+  expect(faults.join('\n')).toContain(fault);
 });
 
 test('a file that is missing, included in a circle, or in no script is refused', () => {
@@ -133,4 +157,45 @@ test('a file that is missing, included in a circle, or in no script is refused',
   expect(() => composeScripts(sourcesWith({ stray: () => 'local x = 1\n' }))).toThrow(
     'stray.lua: no script includes it',
   );
+});
+
+describe('the table of calls', () => {
+  const wire = {
+    fields: { B: 'string', jobId: 'string', n: 'number', value: "'a' | 'b'" },
+    records: { END: 'jobId value', SENT: 'n END' },
+    calls: { one: 'B END', many: 'B SENT*', ids: 'jobId*' },
+  };
+
+  test('the table of calls gives each op its parameters', () => {
+    expect([...parametersOf(wire)]).toEqual([
+      ['one', ['B', 'jobId', 'value']],
+      ['many', ['B', '...']],
+      ['ids', ['...']],
+    ]);
+  });
+
+  test('the table of calls gives Lua the size of a record and the offsets of its parts', () => {
+    expect(positionsInLua(wire)).toBe(
+      'local END_SIZE, END_JOB_ID, END_VALUE = 2, 0, 1\nlocal SENT_SIZE, SENT_N, SENT_END = 3, 0, 1\n',
+    );
+  });
+
+  test('the table of calls gives TypeScript interfaces and encoders', () => {
+    const module = encodersInTypeScript(wire);
+    expect(module).toContain("export interface WireEnd {\n  readonly jobId: string;\n  readonly value: 'a' | 'b';\n}");
+    expect(module).toContain('export interface WireSent extends WireEnd {\n  readonly n: number;\n}');
+    expect(module).toContain(
+      'one: (call: { readonly base: string }, end: WireEnd): readonly Argument[] => [call.base, end.jobId, end.value],',
+    );
+    expect(module).toContain(
+      'many: (call: { readonly base: string }, sents: readonly WireSent[]): readonly Argument[] => ' +
+        '[call.base, ...sents.flatMap((one): Argument[] => [one.n, one.jobId, one.value])],',
+    );
+    expect(module).toContain('ids: (jobIds: readonly string[]): readonly Argument[] => jobIds,');
+  });
+
+  test('a word that is no field, and a repetition before the end, are refused by name', () => {
+    expect(() => parametersOf({ ...wire, calls: { one: 'B size' } })).toThrow('"size" is no field and no record');
+    expect(() => parametersOf({ ...wire, calls: { one: 'END* B' } })).toThrow('"END* B" repeats before its end');
+  });
 });

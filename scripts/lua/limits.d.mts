@@ -1,0 +1,1 @@
+export function countLimited(lua: string): { readonly locals: number; readonly upvalues: number };
