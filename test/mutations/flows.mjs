@@ -84,8 +84,8 @@ export const flowGuards = [
   {
     guard: 'the end of a job that has a parent says so',
     cites: 'I7',
-    at: 'job-end.sequelOf',
-    from: 'job.parent !== undefined',
+    at: 'job-end.parentOf',
+    from: 'parent !== undefined',
     to: 'false',
     tests: ['contract/redis'],
   },

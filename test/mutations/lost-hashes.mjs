@@ -108,7 +108,7 @@ export const lostHashGuards = [
   {
     guard: 'what a job that blocks has failed with goes with it',
     cites: 'I10',
-    at: 'job-end.withoutReply',
+    at: 'job-end.endOf',
     from: "'thrown' in outcome",
     to: 'false',
     tests: ['contract/edges'],

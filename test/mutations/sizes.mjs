@@ -52,7 +52,7 @@ export const sizeGuards = [
   {
     guard: 'size: jobs of a step share what stacks may have',
     cites: 'I11',
-    at: 'job-end.withoutReply',
+    at: 'job-end.endOf',
     from: 'ends: together',
     to: 'ends: 1',
     tests: ['integration/sizes'],

@@ -39,9 +39,9 @@ export class JobEnds {
     return this.context.bull.encodeTake(this.workerOf(type, entity));
   }
 
-  /** @param together how many jobs end in the same step */
-  endOf(entity: EntityRef, settlement: Settlement, together: number): WireEnd {
-    return { ...this.withoutReply(entity, settlement, together), reply: encodeReply(replyOf(settlement)) };
+  /** The ends of jobs that end in one step. */
+  endsOf(entity: EntityRef, settlements: readonly Settlement[]): WireEnd[] {
+    return settlements.map(settlement => this.endOf(entity, settlement, settlements.length));
   }
 
   /** Ends that may have been sent before. */
@@ -78,38 +78,49 @@ export class JobEnds {
     return { pages, last: [...page, ...comingBack] };
   }
 
-  private withoutReply(
-    entity: EntityRef,
-    { job, outcome, beside }: Settlement,
-    together: number,
-  ): Omit<WireEnd, 'reply'> {
+  /**
+   * The end of one job. On the path of every job: no object is spread here, which would be copied key by key.
+   * @param together how many jobs end in the same step
+   */
+  endOf(entity: EntityRef, settlement: Settlement, together: number): WireEnd {
+    const { outcome } = settlement;
+    const job = settlement.job as RedisJob;
+    const { id: jobId, options } = job;
     const type = this.context.config.entityType(entity.type);
-    const { lockDurationMs: lockMs, jobOptions, ordering } = type;
-    const worker = this.workerOf(type, entity);
-    const redisJob = job as RedisJob;
-    const { options, stacks } = redisJob;
-    const { bull } = this.context;
-    const { id: jobId } = job;
-    if (outcome.kind === 'completed') {
-      const { kind: status, value } = outcome;
-      const opts = bull.encodeCompleted(options, worker);
-      return { jobId, lockMs, status, value, opts, fields: '', ...this.sequelOf(redisJob) };
-    }
+    const { lockDurationMs: lockMs } = type;
+    const reply = encodeReply(replyOf(settlement));
     const { kind: status } = outcome;
-    // guards: job-end.withoutReply
-    const failure = failureFields(outcome, { earlier: stacks, limit: options.stackTraceLimit, ends: together });
-    if (outcome.kind === 'failed' || outcome.kind === 'dead') {
-      // A dead letter is all that is kept of its job.
-      const kept = outcome.kind === 'dead' ? { removeOnFail: true } : {};
-      const [opts, fields] = bull.encodeFailed(failure, { ...jobOptions, ...options, ...kept }, worker);
-      return { jobId, lockMs, status, value: outcome.reason, opts, fields, ...this.sequelOf(redisJob) };
+    if (status === 'completed') {
+      const { value } = outcome;
+      const opts = this.context.bull.encodeCompleted(options, this.workerOf(type, entity));
+      return {
+        jobId,
+        lockMs,
+        status,
+        value,
+        opts,
+        fields: '',
+        nextRun: this.nextRunOf(job),
+        parent: parentOf(job),
+        reply,
+      };
     }
-    const value = toText(howBack(job.attempt, outcome, { ordering, isShared: beside !== undefined }));
+    // guards: job-end.endOf
+    const failure = failureFields(outcome, { earlier: job.stacks, limit: options.stackTraceLimit, ends: together });
+    if (status === 'failed' || status === 'dead') {
+      // A dead letter is all that is kept of its job.
+      const kept = { ...type.jobOptions, ...options, ...(status === 'dead' && { removeOnFail: true }) };
+      const [opts, fields] = this.context.bull.encodeFailed(failure, kept, this.workerOf(type, entity));
+      const { reason: value } = outcome;
+      return { jobId, lockMs, status, value, opts, fields, nextRun: this.nextRunOf(job), parent: parentOf(job), reply };
+    }
+    const isShared = settlement.beside !== undefined;
+    const value = toText(howBack(job.attempt, outcome, { ordering: type.ordering, isShared }));
     const fields = encodeFields({
       ...failure,
       ...('thrown' in outcome && { [THROWN]: JSON.stringify(outcome.thrown) }),
     });
-    return { jobId, lockMs, status, value, opts: '', fields, nextRun: '', parent: '' };
+    return { jobId, lockMs, status, value, opts: '', fields, nextRun: '', parent: '', reply };
   }
 
   /** Logs that BullMQ refused the end of a job, if it did. */
@@ -120,11 +131,9 @@ export class JobEnds {
     );
   }
 
-  /** What follows the end of a job: its parent is told, or its schedule advances. */
-  private sequelOf(job: RedisJob): Pick<WireEnd, 'nextRun' | 'parent'> {
-    // guards: job-end.sequelOf
-    if (job.parent !== undefined) return { nextRun: '', parent: job.parent || PARENT_GONE };
-    return { nextRun: this.schedules.nextOf(job), parent: '' };
+  /** When the schedule of a job runs next; '' if it has none, or a parent. */
+  private nextRunOf(job: RedisJob): WireEnd['nextRun'] {
+    return job.parent === undefined ? this.schedules.nextOf(job) : '';
   }
 
   private workerOf({ type, workerName, lockDurationMs, rateLimit }: EntityTypeConfig, entity: EntityRef): WorkerView {
@@ -142,6 +151,12 @@ export class JobEnds {
     }
     return view;
   }
+}
+
+/** The parent that is told of the end of a job; '' if it has none. */
+function parentOf({ parent }: RedisJob): string {
+  // guards: job-end.parentOf
+  return parent !== undefined ? parent || PARENT_GONE : '';
 }
 
 function comesBack({ outcome: { kind } }: Settlement): boolean {

@@ -43,11 +43,11 @@ export class RedisWork implements Work {
     const isOne = settlements.length === 1;
     const takeOpts = ends.takeOptions(claim.entity);
     const call = { base, epoch: claim.epoch, n: take, takeOpts, ordered: isOrdered ? 1 : 0 } as const;
-    const settled = settlements.map(one => ends.endOf(claim.entity, one, settlements.length));
+    const [first] = settlements;
     const args =
-      isOne && settled[0]
-        ? encode.finish(call, settled[0], settlements[0]?.beside ?? [])
-        : encode.finishAll(call, settled);
+      isOne && first
+        ? encode.finish(call, ends.endOf(claim.entity, first, 1), first.beside ?? [])
+        : encode.finishAll(call, ends.endsOf(claim.entity, settlements));
     return this.context.channel.call(isOne ? 'finish' : 'finishAll', args, response => {
       checkStale(response, claim);
       if (response[0] === 'EARLY') throw overtakes(settlements.at(-1)?.job.id ?? '');
