@@ -19,7 +19,7 @@ import { ignoreRejections } from '../payload/ignored-rejections.js';
 import { checkSize, encodePayload } from '../payload/payload.js';
 import type { WorkerManager } from '../pod/worker-manager.js';
 import type { Clock } from '../ports/clock.js';
-import type { IntakeHint, IntakeResult } from '../ports/intake.js';
+import type { Intake, IntakeHint, IntakeResult } from '../ports/intake.js';
 import type { EntityStore } from '../ports/store.js';
 import { type Moment, momentOf } from '../run/lease.js';
 import type { EntityWorker } from '../work/entity-worker.js';
@@ -35,7 +35,7 @@ interface Sent {
 }
 
 export interface EnqueuerParts {
-  readonly store: EntityStore;
+  readonly store: Intake & Pick<EntityStore, 'schedules' | 'queueName'>;
   readonly config: EngineConfig;
   readonly manager: WorkerManager;
   readonly clock: Clock;
@@ -48,7 +48,7 @@ export interface EnqueuerParts {
 export class Enqueuer {
   private closed = false;
   private readonly order = new SendOrder();
-  private readonly store: EntityStore;
+  private readonly store: EnqueuerParts['store'];
   private readonly config: EngineConfig;
   private readonly manager: WorkerManager;
   private readonly clock: Clock;

@@ -12,11 +12,11 @@ import { messageOf } from '../model/errors.js';
 import type { EngineConfig } from '../options/config.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
-import type { EntityStore } from '../ports/store.js';
+import type { WakeUps } from '../ports/wake-ups.js';
 import type { WorkerManager } from './worker-manager.js';
 
 export interface ClaimSourceParts {
-  readonly store: EntityStore;
+  readonly store: WakeUps;
   readonly config: EngineConfig;
   readonly handlers: HandlerTable;
   readonly manager: WorkerManager;

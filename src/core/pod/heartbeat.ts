@@ -11,6 +11,7 @@ import type { HandlerTable } from '../handlers/handler-table.js';
 import type { Claim } from '../model/claim.js';
 import { messageOf } from '../model/errors.js';
 import type { EngineConfig } from '../options/config.js';
+import type { Claims } from '../ports/claims.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
 import type { EntityStore } from '../ports/store.js';
@@ -18,7 +19,7 @@ import { momentOf } from '../run/lease.js';
 import type { WorkerManager } from './worker-manager.js';
 
 export interface HeartbeatParts {
-  readonly store: EntityStore;
+  readonly store: Claims & Pick<EntityStore, 'isSilentFor'>;
   readonly config: EngineConfig;
   readonly handlers: HandlerTable;
   readonly manager: WorkerManager;

@@ -16,7 +16,7 @@ import type { Log } from '../ports/log.js';
 import type { EntityStore } from '../ports/store.js';
 
 export interface HostLookupParts {
-  readonly store: EntityStore;
+  readonly store: Pick<EntityStore, 'hosts'>;
   readonly config: EngineConfig;
   readonly handlers: HandlerTable;
   readonly log: Log;

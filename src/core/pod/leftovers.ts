@@ -9,10 +9,10 @@ import type { HandlerTable } from '../handlers/handler-table.js';
 import { messageOf } from '../model/errors.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
-import type { EntityStore } from '../ports/store.js';
+import type { WakeUps } from '../ports/wake-ups.js';
 
 export interface LeftoverParts {
-  readonly store: EntityStore;
+  readonly store: WakeUps;
   readonly handlers: HandlerTable;
   readonly clock: Clock;
   readonly log: Log;

@@ -9,12 +9,12 @@ import { messageOf } from '../model/errors.js';
 import type { EventSink } from '../model/events.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Log } from '../ports/log.js';
-import type { EntityStore } from '../ports/store.js';
+import type { WakeUps } from '../ports/wake-ups.js';
 import { emitScaled } from '../work/lifecycle-events.js';
 import type { WorkerManager } from './worker-manager.js';
 
 export interface ScalerParts {
-  readonly store: EntityStore;
+  readonly store: WakeUps;
   readonly manager: WorkerManager;
   readonly clock: Clock;
   readonly log: Log;

@@ -12,17 +12,18 @@ import { type EntityRef, entityKey } from '../model/entity.js';
 import { type EventSink, NO_EVENTS } from '../model/events.js';
 import type { EngineConfig } from '../options/config.js';
 import type { Propagation } from '../payload/caller-context.js';
-import type { TypeLoad } from '../ports/claims.js';
+import type { Claims, TypeLoad } from '../ports/claims.js';
 import type { Clock } from '../ports/clock.js';
+import type { Intake } from '../ports/intake.js';
 import type { Log } from '../ports/log.js';
-import type { EntityStore } from '../ports/store.js';
+import type { Work } from '../ports/work.js';
 import { missingCapability, remedyFor } from '../run/run-job.js';
 import { EntityWorker, type WorkerContext } from '../work/entity-worker.js';
 import { Admission } from './admission.js';
 import { Capacity } from './capacity.js';
 
 export interface ManagerParts {
-  readonly store: EntityStore;
+  readonly store: Intake & Claims & Work;
   readonly config: EngineConfig;
   readonly handlers: HandlerTable;
   readonly clock: Clock;

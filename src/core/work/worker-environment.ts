@@ -9,13 +9,15 @@ import type { EntityRef } from '../model/entity.js';
 import type { EventSink } from '../model/events.js';
 import type { FetchedJob } from '../model/job.js';
 import type { EntityTypeConfig } from '../options/config.js';
+import type { Claims } from '../ports/claims.js';
 import type { Clock } from '../ports/clock.js';
+import type { Intake } from '../ports/intake.js';
 import type { Log } from '../ports/log.js';
-import type { EntityStore } from '../ports/store.js';
+import type { Work } from '../ports/work.js';
 import type { JobExecution } from '../run/run-job.js';
 
 export interface WorkerEnvironment {
-  readonly store: EntityStore;
+  readonly store: Intake & Claims & Work;
   readonly clock: Clock;
   readonly log: Log;
   readonly leaseMs: number;
