@@ -12,7 +12,7 @@ local function isForgotten(B, T, I)
   -- An entity that is inspected later only, as for a delayed job, is not known to have work now.
   local score = redis.call('ZSCORE', sys .. 'due:' .. T, I)
   if score and heldForLongMs(B) then return false end
-  return not score or tonumber(score) > nowUs + 10000000
+  return not score or tonumber(score) > nowUs + 1000 * CORE.SCHEDULED_SOON_MS
 end
 
 -- cursor: '' to begin; rest: the types that this pod hosts

@@ -5,7 +5,7 @@
 
 -- A pod with nothing to do but wait for a hold gives the entity up, and is back before the hold ends: longer than the
 -- pause between sweeps.
-local HOLD_LEAD_MS = 2000
+local HOLD_LEAD_MS = CORE.HOLD_LEAD_MS
 local function heldForLongMs(B)
   local held = heldForMs(B)
   return held and held > HOLD_LEAD_MS and held - HOLD_LEAD_MS

@@ -5,7 +5,7 @@
 -- Both scripts of this store include this file; they define `pod`. Neighbours: `grant.lua` decides when a job is
 -- suspected, `renewal.lua` hears pods.
 
-local STALLED_TOO_OFTEN = 'job stalled more than allowable limit'
+local STALLED_TOO_OFTEN = CORE.STALLED_TOO_OFTEN
 
 -- The pods that a job may have killed, each with a space after it; '' if none is named.
 local function victimsOf(suspect, id)
