@@ -46,6 +46,16 @@ export function lint(sources) {
   return [...new Set(faults)];
 }
 
+/** Why a text is no Lua, or nothing if it is. */
+export function syntaxFaultOf(lua) {
+  try {
+    parse(lua, { luaVersion: '5.1' });
+    return undefined;
+  } catch (error) {
+    return error.message;
+  }
+}
+
 /** Files of one function share their names: the second of two would hide the first. */
 function sharedTwice(files, sources) {
   return directivesOf(sources.get('dispatcher') ?? '').flatMap(({ names }) => {

@@ -77,8 +77,8 @@ export const flowGuards = [
     guard: 'nothing is fetched before the parent of a child has its place',
     cites: 'I6',
     at: 'finish.OPS.finish',
-    from: "n > 0 and parent == '' and",
-    to: 'and',
+    from: "parent == '' and",
+    to: '',
     tests: ['contract/redis'],
   },
   {

@@ -45,7 +45,7 @@ export const retryGuards = [
     guard: 'an end that is sent again ends no other job that has its id since',
     cites: 'I5, race 28',
     at: 'resync.stillOpen',
-    from: 'if not isOther(B, ends[first + END_JOB_ID], ends[e + SENT_END_NTH], ends[e + SENT_END_ADDED_AT]) then',
+    from: 'not isOther(B, ends[first + END_JOB_ID], ends[e + SENT_END_NTH], ends[e + SENT_END_ADDED_AT])',
     to: 'true',
     tests: ['contract/redis'],
   },

@@ -1,5 +1,6 @@
 /** The guards that `npm run test:mutations` takes out: a guard without its place is found here, and not only when that runs. */
 import { readFileSync } from 'node:fs';
+import { syntaxFaultOf } from '../../scripts/lua/lint.mjs';
 import { fileByMark, loadGuards, outdatedAmong, without } from '../../scripts/mutation-guards.mjs';
 
 test('the text of each guard occurs exactly once behind its mark, and its tests exist', async () => {
@@ -9,6 +10,16 @@ test('the text of each guard occurs exactly once behind its mark, and its tests 
   for (const path of new Set(guards.flatMap(({ tests }) => tests))) readFileSync(path);
   const names = guards.map(({ guard }) => guard);
   expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
+});
+
+test('a Lua file without one of its guards is still Lua', async () => {
+  const inLua = (await loadGuards()).filter(({ file }) => file?.endsWith('.lua'));
+  expect(inLua.length).toBeGreaterThan(200);
+  const faults = inLua.flatMap(guard => {
+    const fault = syntaxFaultOf(without(guard, readFileSync(String(guard.file), 'utf8')) ?? '');
+    return fault === undefined ? [] : [`${guard.guard}: ${fault}`];
+  });
+  expect(faults).toEqual([]);
 });
 
 test('each mark in the source is the place of a guard', async () => {
