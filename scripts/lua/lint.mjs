@@ -2,9 +2,10 @@
  * Checks the .lua files: names that nothing defines, or that only a later file of the script defines; locals that nothing uses; names
  * that hide another of the same function or file; ops whose parameters are not those of `wire.mjs`. Redis finds the first kind only
  * when the line runs, and the last never.
- * Neighbours: `sources.mjs` says in which order files stand in a script, `wire.mjs` what an op takes.
+ * Neighbours: `scopes.mjs` walks through a file, `sources.mjs` says in which order files stand in a script, `wire.mjs` what an op takes.
  */
 import { parse } from 'luaparse';
+import { walkScopes } from './scopes.mjs';
 import { directivesOf } from './sources.mjs';
 import { parametersOf } from './wire.mjs';
 
@@ -108,95 +109,35 @@ function readNames(file, text) {
   const scopes = [shared];
   const unused = new Map();
 
-  const declare = ({ name, loc }) => {
-    const { line } = loc.start;
-    if (scopes.length > 1 && name !== '_') {
-      if (scopes.some(scope => scope.has(name))) faults.push(`${file}.lua:${line}: "${name}" hides another "${name}"`);
-    }
-    scopes.at(-1).set(name, line);
-    return line;
-  };
-  const declareLocal = identifier => {
-    const line = declare(identifier);
-    if (scopes.length > 1 && !identifier.name.startsWith('_'))
-      unused.set(`${line} ${identifier.name}`, identifier.name);
-  };
-  const use = ({ name, loc }, isRead) => {
-    const scope = scopes.findLast(one => one.has(name));
-    if (scope === undefined) {
-      if (!free.has(name)) free.set(name, loc.start.line);
-    } else if (isRead) {
-      if (scope === shared) ownUses.add(name);
-      unused.delete(`${scope.get(name)} ${name}`);
-    }
-  };
-  const noteOp = ({ base, identifier, loc }, parameters) => {
-    if (base?.name !== 'OPS' && base?.name !== 'MANY') return;
-    const names = parameters.map(one => (one.type === 'VarargLiteral' ? '...' : one.name));
-    ops.push({ place: `${file}.lua:${loc.start.line}`, table: base.name, op: identifier.name, parameters: names });
-  };
-  const inScope = action => {
-    scopes.push(new Map());
-    action();
-    scopes.pop();
-  };
-  const visitAll = nodes => {
-    for (const node of nodes) visit(node);
-  };
-  const visit = node => {
-    if (node === null || typeof node !== 'object') return;
-    if (Array.isArray(node)) return visitAll(node);
-    const special = VISITS[node.type];
-    if (special) return special(node);
-    if (node.body) return inScope(() => visitAll(Object.values(node)));
-    visitAll(Object.values(node));
-  };
-  const VISITS = {
-    Identifier: node => use(node, true),
-    LocalStatement: ({ variables, init }) => {
-      visitAll(init);
-      for (const variable of variables) declareLocal(variable);
+  const told = {
+    declare: ({ name, loc }, kind) => {
+      const { line } = loc.start;
+      if (scopes.length > 1) {
+        const isHiding = name !== '_' && scopes.some(scope => scope.has(name));
+        if (isHiding) faults.push(`${file}.lua:${line}: "${name}" hides another "${name}"`);
+        if (kind === 'local' && !name.startsWith('_')) unused.set(`${line} ${name}`, name);
+      }
+      scopes.at(-1).set(name, line);
     },
-    AssignmentStatement: ({ variables, init }) => {
-      visitAll(init);
-      for (const variable of variables) {
-        if (variable.type === 'Identifier') use(variable, false);
-        else visit(variable);
+    use: ({ name, loc }, isRead) => {
+      const scope = scopes.findLast(one => one.has(name));
+      if (scope === undefined) {
+        if (!free.has(name)) free.set(name, loc.start.line);
+      } else if (isRead) {
+        if (scope === shared) ownUses.add(name);
+        unused.delete(`${scope.get(name)} ${name}`);
       }
     },
-    MemberExpression: ({ base }) => visit(base),
-    TableKeyString: ({ value }) => visit(value),
-    FunctionDeclaration: ({ identifier, isLocal, parameters, body }) => {
-      if (isLocal) declareLocal(identifier);
-      else if (identifier) {
-        if (identifier.type === 'Identifier') use(identifier, false);
-        else visit(identifier);
-        noteOp(identifier, parameters);
-      }
-      inScope(() => {
-        for (const parameter of parameters) if (parameter.type === 'Identifier') declare(parameter);
-        visitAll(body);
-      });
-    },
-    // Its condition sees the locals of its body.
-    RepeatStatement: ({ body, condition }) => inScope(() => visitAll([...body, condition])),
-    ForNumericStatement: ({ variable, start, end, step, body }) => {
-      visitAll([start, end, step]);
-      inScope(() => {
-        declare(variable);
-        visitAll(body);
-      });
-    },
-    ForGenericStatement: ({ variables, iterators, body }) => {
-      visitAll(iterators);
-      inScope(() => {
-        for (const variable of variables) declare(variable);
-        visitAll(body);
-      });
+    enter: () => scopes.push(new Map()),
+    leave: () => scopes.pop(),
+    method: ({ base, identifier, loc }, parameters) => {
+      if (base?.name !== 'OPS' && base?.name !== 'MANY') return;
+      const names = parameters.map(one => (one.type === 'VarargLiteral' ? '...' : one.name));
+      ops.push({ place: `${file}.lua:${loc.start.line}`, table: base.name, op: identifier.name, parameters: names });
     },
   };
   try {
-    visitAll(parse(text, { luaVersion: '5.1', locations: true, comments: false }).body);
+    walkScopes(text, told);
   } catch (error) {
     faults.push(`${file}.lua: ${error.message}`);
   }
