@@ -126,8 +126,7 @@ export class Actions {
     const pod = this.pickPod();
     if (!pod) return;
     this.note(pod.id, 'is mended');
-    pod.commands.mend();
-    pod.renewals.mend();
+    pod.mend();
   }
 
   private freeze(): void {

@@ -34,8 +34,7 @@ export async function calm(cluster: MemoryCluster): Promise<void> {
 async function heal(cluster: MemoryCluster): Promise<void> {
   for (const pod of cluster.pods) {
     if (pod.clock.frozen) await pod.thaw(true, () => cluster.settle());
-    pod.commands.mend();
-    pod.renewals.mend();
+    pod.mend();
     await cluster.settle();
   }
   if (cluster.live.length === 0) await cluster.start();

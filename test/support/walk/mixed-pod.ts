@@ -10,10 +10,10 @@ import type { EngineConfig } from '../../../src/core/options/config.js';
 import { MemoryEntityStore } from '../../../src/store/memory/memory-store.js';
 import type { MemoryServer } from '../../../src/store/memory/server.js';
 import type { Random } from '../random.js';
+import { PodOnWires } from './pod-on-wires.js';
 import { PodClock, type WalkTime } from './time.js';
-import { COMMAND_TIMEOUT_MS } from './walk-pod.js';
 import { WalkStore } from './walk-store.js';
-import { type Call, type Outcome, Wire } from './wire.js';
+import type { Call, Outcome } from './wire.js';
 
 export interface MixedPodParts {
   readonly time: WalkTime;
@@ -31,24 +31,17 @@ export interface MixedPodParts {
 
 export const MAX_BATCH = 3;
 
-export class MixedPod {
-  state: 'live' | 'draining' | 'dead' = 'live';
-  /** It runs at the true rate: a timer of a fraction of a nanosecond would be a loop without time. */
-  readonly clock: PodClock;
-  readonly commands: Wire;
-  readonly renewals: Wire;
+export class MixedPod extends PodOnWires {
   readonly real: MemoryEntityStore;
   readonly engine: Engine;
-  private inbox: (() => void)[] = [];
 
   constructor(
     readonly id: string,
     private readonly parts: MixedPodParts,
   ) {
     const { time, random, config, server, violate, note } = parts;
-    this.clock = new PodClock(time, 1, 0);
-    this.commands = this.wire();
-    this.renewals = this.wire();
+    // It runs at the true rate: a timer of a fraction of a nanosecond would be a loop without time.
+    super({ time, random, clock: new PodClock(time, 1, 0) });
     this.real = new MemoryEntityStore(server, config, id);
     const { clock, commands, renewals, real } = this;
     const tell = (what: () => void) => this.tell(what);
@@ -74,13 +67,7 @@ export class MixedPod {
     return handlers;
   }
 
-  private wire(): Wire {
-    const { time, random } = this.parts;
-    const isDeaf = () => this.clock.frozen || this.clock.dead;
-    return new Wire({ time, random, execute: calls => this.execute(calls), isDeaf, timeoutMs: COMMAND_TIMEOUT_MS });
-  }
-
-  private async execute(calls: readonly Call[]): Promise<readonly Outcome[]> {
+  protected async execute(calls: readonly Call[]): Promise<readonly Outcome[]> {
     const made = calls.map(({ method, args }) => {
       const step = this.real[method as 'tryClaim'] as (...args: unknown[]) => Promise<unknown>;
       return step.apply(this.real, [...args]);
@@ -99,45 +86,6 @@ export class MixedPod {
     return results.map(result =>
       result.status === 'fulfilled' ? { value: result.value } : { error: result.reason as Error },
     );
-  }
-
-  get isAble(): boolean {
-    return this.state !== 'dead' && !this.clock.frozen;
-  }
-
-  private tell(what: () => void): void {
-    if (this.clock.dead) return;
-    if (this.clock.frozen) this.inbox.push(what);
-    else what();
-  }
-
-  /** The event loop runs again: first the timers, or first the responses that have come meanwhile. */
-  async thaw(timersFirst: boolean, settle: () => Promise<void>): Promise<void> {
-    this.clock.frozen = false;
-    if (timersFirst) await this.clock.thaw(settle);
-    for (const what of this.inbox.splice(0)) what();
-    this.commands.listen();
-    this.renewals.listen();
-    await settle();
-    if (!timersFirst) await this.clock.thaw(settle);
-  }
-
-  mend(): void {
-    this.commands.mend();
-    this.renewals.mend();
-  }
-
-  /** It never does anything again; calls that it had sent may still arrive. */
-  crash(): void {
-    this.state = 'dead';
-    this.clock.dead = true;
-    this.commands.sever(1, 'some');
-    this.renewals.sever(1, 'some');
-  }
-
-  flush(): boolean {
-    const sent = this.commands.flush();
-    return this.renewals.flush() || sent;
   }
 }
 

@@ -10,11 +10,10 @@ import { MemoryEntityStore } from '../../../src/store/memory/memory-store.js';
 import type { MemoryServer } from '../../../src/store/memory/server.js';
 import type { Random } from '../random.js';
 import type { Violate } from './entity-checker.js';
+import { PodOnWires } from './pod-on-wires.js';
 import { PodClock, type WalkTime } from './time.js';
 import { WalkStore } from './walk-store.js';
-import { type Call, type Outcome, Wire } from './wire.js';
-
-export const COMMAND_TIMEOUT_MS = 2000;
+import type { Call, Outcome } from './wire.js';
 
 export interface WalkPodParts {
   readonly time: WalkTime;
@@ -27,35 +26,22 @@ export interface WalkPodParts {
   ending(pod: WalkPod, claim: Claim, settlement: Settlement): void;
 }
 
-export class WalkPod {
-  state: 'live' | 'draining' | 'dead' = 'live';
+export class WalkPod extends PodOnWires {
   /** Its machine may be suspended; the wall clock of such a one is not set back, since one of the two must be right. */
   readonly suspends: boolean;
-  readonly clock: PodClock;
-  readonly commands: Wire;
-  readonly renewals: Wire;
   readonly real: MemoryEntityStore;
   readonly store: WalkStore;
   readonly engine: Engine;
-  private inbox: (() => void)[] = [];
 
   constructor(
     readonly id: string,
-    parts: WalkPodParts,
+    private readonly parts: WalkPodParts,
   ) {
     const { time, random, config, server } = parts;
-    this.suspends = random.chance(0.5);
-    this.clock = new PodClock(time, 0.98 + 0.04 * random.next(), random.int(-100_000, 100_000));
-    const wire = () =>
-      new Wire({
-        time,
-        random,
-        execute: calls => parts.execute(this, calls),
-        isDeaf: () => this.clock.frozen || this.clock.dead,
-        timeoutMs: COMMAND_TIMEOUT_MS,
-      });
-    this.commands = wire();
-    this.renewals = wire();
+    const suspends = random.chance(0.5);
+    const clock = new PodClock(time, 0.98 + 0.04 * random.next(), random.int(-100_000, 100_000));
+    super({ time, random, clock });
+    this.suspends = suspends;
     this.real = new MemoryEntityStore(server, config, id);
     this.store = new WalkStore({
       real: this.real,
@@ -78,41 +64,8 @@ export class WalkPod {
     });
   }
 
-  get isAble(): boolean {
-    return this.state !== 'dead' && !this.clock.frozen;
-  }
-
-  tell(what: () => void): void {
-    if (this.clock.dead) return;
-    if (this.clock.frozen) this.inbox.push(what);
-    else what();
-  }
-
-  /** The event loop runs again: what has come meanwhile comes now, timers first or last. */
-  async thaw(timersFirst: boolean, settle: () => Promise<void>): Promise<void> {
-    const listen = async () => {
-      for (const what of this.inbox.splice(0)) what();
-      this.commands.listen();
-      this.renewals.listen();
-      await settle();
-    };
-    this.clock.frozen = false;
-    if (!timersFirst) await listen();
-    await this.clock.thaw(settle);
-    await listen();
-  }
-
-  /** It never does anything again; what it had sent may still arrive. */
-  crash(): void {
-    this.state = 'dead';
-    this.clock.dead = true;
-    this.commands.sever(1, 'some');
-    this.renewals.sever(1, 'some');
-  }
-
-  flush(): boolean {
-    const sent = this.commands.flush();
-    return this.renewals.flush() || sent;
+  protected execute(calls: readonly Call[]): Promise<readonly Outcome[]> {
+    return this.parts.execute(this, calls);
   }
 }
 
