@@ -30,13 +30,13 @@ export function sharedContract(name: string, createCluster: CreateCluster): void
     const idOf = (n: number) => done(jobs[n]).job.id;
     const ok = (n: number): Settlement => done(jobs[n]);
     /** The end of a read alongside others. */
-    const read = (n: number, ...beside: number[]): Settlement => ({ ...ok(n), beside: beside.map(idOf) });
-    const again = (n: number, delayMs: number, ...beside: number[]): Settlement => ({
-      ...read(n, ...beside),
+    const read = (n: number, ...alongside: number[]): Settlement => ({ ...ok(n), alongside: alongside.map(idOf) });
+    const again = (n: number, delayMs: number, ...alongside: number[]): Settlement => ({
+      ...read(n, ...alongside),
       outcome: { kind: 'retrying', reason: `because ${n}`, stack: 'Error: because', delayMs },
     });
-    const blocked = (n: number, ...beside: number[]): Settlement => ({
-      ...read(n, ...beside),
+    const blocked = (n: number, ...alongside: number[]): Settlement => ({
+      ...read(n, ...alongside),
       outcome: { kind: 'blocked', reason: `because ${n}`, stack: 'Error: because' },
     });
     const tries = (fetched: readonly FetchedJob[]) =>

@@ -68,7 +68,7 @@ export const asyncContextGuards = [
   {
     guard: 'a batch of calls is in the context of none of its callers',
     cites: 'stranger context',
-    at: 'channel.schedule',
+    at: 'channel.begin',
     from: 'detached(() => this.flushNow()',
     to: 'this.flushNow(',
     tests: ['unit/core/model/detached'],

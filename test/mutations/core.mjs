@@ -309,7 +309,7 @@ export const coreGuards = [
     guard: 'a release that is given up for an add leaves a note of work',
     cites: 'race 4',
     at: 'worker-state.claimAgain',
-    from: '    this.hasNews = true;\n',
+    from: '    this.noteWork();\n',
     to: '',
     tests: ['unit/core/work/crashes'],
   },

@@ -52,7 +52,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: a new connection is asked before it gets calls',
     cites: 'I3',
-    at: 'channel.schedule',
+    at: 'channel.begin',
     from: 'isOpen = false;\n    this.isAsking',
     to: 'isAsking',
     tests: ['unit/store/redis/connection/channel'],
@@ -60,7 +60,7 @@ export const sentinelGuards = [
   {
     guard: 'refusals: a new connection is not cut for what the one before it said',
     cites: 'race 15',
-    at: 'channel.schedule',
+    at: 'channel.begin',
     from: 'askTimer?.cancel();\n    this.askTimer = undefined;\n    this.flush',
     to: 'flush',
     tests: ['unit/store/redis/connection/channel'],

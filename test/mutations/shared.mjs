@@ -5,7 +5,7 @@ export const sharedGuards = [
     guard: 'shared reads: those that run beside it are not overtaken by an end',
     cites: 'I6',
     at: 'finish.overtakes',
-    from: 'not (beside and beside[id]) and ',
+    from: 'not (alongside and alongside[id]) and ',
     to: '',
     tests: ['contract/redis'],
   },

@@ -87,7 +87,7 @@ export interface Settlement {
    * For a shared read: the reads that run alongside it on this pod. Their ends may come later, although they are older (I6). For a job that
    * keeps its place: all jobs that have started on this pod without a confirmed end; they stay as they are.
    */
-  readonly beside?: readonly string[];
+  readonly alongside?: readonly string[];
   /** Number of the batch, the same for all its ends, since they are one step. */
   readonly batch?: number;
   readonly outcome:

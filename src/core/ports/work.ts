@@ -41,7 +41,7 @@ export interface Work {
    * in their order, and are due with the first. A job that is gone, or no longer active, is no error.
    *
    * Rejects with `StoreRefusedError` if an older job has not ended: its end was refused, and this one would overtake it. The jobs that
-   * a shared read has `beside` it do not count, and are not given back with it. If a read comes back while another one that came back
+   * a shared read has `alongside` it do not count, and are not given back with it. If a read comes back while another one that came back
    * holds the entity, it waits behind that one until both are due. If it has used up its attempts, it then fails.
    */
   finish(claim: Claim, settlements: readonly Settlement[], take: number): Promise<Fetched>;

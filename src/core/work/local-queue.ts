@@ -181,7 +181,7 @@ export class LocalQueue implements PlannedQueue {
     return settlements.map(settlement => ({
       ...settlement,
       // guards: local-queue.withReadsAlongside
-      beside: keepsPlace(settlement, this.type) ? this.keptIds : this.runs.ids,
+      alongside: keepsPlace(settlement, this.type) ? this.keptIds : this.runs.ids,
     }));
   }
 

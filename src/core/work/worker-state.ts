@@ -125,7 +125,7 @@ export class WorkerState {
     this.newEpoch();
     // guards: worker-state.claimAgain
     // The release may have failed because of a job of another pod, and the add may never be executed.
-    this.hasNews = true;
+    this.noteWork();
   }
 
   /** The store says that `claim` is not the current one. A response about an earlier claim of this pod changes nothing. */

@@ -50,13 +50,13 @@ export class JobEnds {
 
   /** @param ahead jobs that come back before this one. Like those that run alongside it, they are not given back with it. */
   private end(entity: StoredEntity, settlement: Settlement, ahead: readonly string[] = []): void {
-    const { job, outcome, beside = [] } = settlement;
-    const kept = [...ahead, ...beside];
+    const { job, outcome, alongside = [] } = settlement;
+    const kept = [...ahead, ...alongside];
     const stored = entity.active.find(({ id }) => id === job.id);
     if (!stored) return;
     if (comesBack(outcome)) {
       // Otherwise the response to the same end was lost, and the job has been fetched again.
-      const isShared = settlement.beside !== undefined;
+      const isShared = settlement.alongside !== undefined;
       if (stored.attempt === job.attempt) this.retry(entity, { stored, kept, isShared }, outcome as Retried);
       return;
     }

@@ -62,8 +62,10 @@ export class MemoryWork implements Work {
     if (!this.parts.config.entityType(entity.ref.type).isOrdered) return;
     const ending = new Set(settlements.map(({ job }) => job.id));
     const last = entity.active.findLastIndex(({ id }) => ending.has(id));
-    const beside = settlements[0]?.beside ?? [];
-    const older = entity.active.slice(0, Math.max(0, last)).some(({ id }) => !ending.has(id) && !beside.includes(id));
+    const alongside = settlements[0]?.alongside ?? [];
+    const older = entity.active
+      .slice(0, Math.max(0, last))
+      .some(({ id }) => !ending.has(id) && !alongside.includes(id));
     if (older) throw overtakes(entity.active[last]?.id ?? '');
   }
 }

@@ -114,7 +114,7 @@ export class JobEnds {
       const { reason: value } = outcome;
       return { jobId, lockMs, status, value, opts, fields, nextRun: this.nextRunOf(job), parent: parentOf(job), reply };
     }
-    const isShared = settlement.beside !== undefined;
+    const isShared = settlement.alongside !== undefined;
     const value = toText(howBack(job.attempt, outcome, { ordering: type.ordering, isShared }));
     const fields = encodeFields({
       ...failure,

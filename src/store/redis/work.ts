@@ -46,7 +46,7 @@ export class RedisWork implements Work {
     const [first] = settlements;
     const args =
       isOne && first
-        ? encode.finish(call, ends.endOf(claim.entity, first, 1), first.beside ?? [])
+        ? encode.finish(call, ends.endOf(claim.entity, first, 1), first.alongside ?? [])
         : encode.finishAll(call, ends.endsOf(claim.entity, settlements));
     return this.context.channel.call(isOne ? 'finish' : 'finishAll', args, response => {
       checkStale(response, claim);

@@ -123,7 +123,7 @@ export class Channel {
   /** A new connection, perhaps to another server. */
   private readonly begin = (): void => {
     this.connectionError = undefined;
-    // guards: channel.schedule
+    // guards: channel.begin
     this.isOpen = false;
     this.isAsking = false;
     this.askTimer?.cancel();

@@ -7,14 +7,14 @@
 -- Whether an end overtakes the end of an older job, which was refused: a crash after it would run the older job later
 -- (I6). Active has the newest job first. A job that is not in it overtakes none. Jobs that a plain BullMQ worker holds
 -- do not count, nor do the reads 'alongside' a read.
-local function overtakes(B, jobId, beside)
+local function overtakes(B, jobId, alongside)
   local active = B .. ':active'
   if redis.call('LINDEX', active, '-1') == jobId then return false end
   local position = redis.call('LPOS', active, jobId)
   if not position then return false end
   for _, id in ipairs(redis.call('LRANGE', active, position + 1, -1)) do
     -- guards: finish.overtakes
-    if not (beside and beside[id]) and not isForeign(B, id) then return true end
+    if not (alongside and alongside[id]) and not isForeign(B, id) then return true end
   end
   return false
 end

@@ -116,7 +116,7 @@ describe('shared reads', () => {
       const [, settlements = []] = a.store.lastArguments.get('finish') ?? [];
       const [settlement] = settlements as Settlement[];
       expect(settlement).toBeDefined();
-      expect(settlement).not.toHaveProperty('beside');
+      expect(settlement).not.toHaveProperty('alongside');
     });
 
     test('end before a batch behind them starts, and the batch runs alone', async () => {
