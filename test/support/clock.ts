@@ -35,7 +35,7 @@ export class ManualClock implements Clock {
     const end = this.now + ms;
     await settle();
     for (;;) {
-      const next = [...this.timers].sort((a, b) => a.atMs - b.atMs)[0];
+      const next = this.nextTimer();
       if (!next || next.atMs > end) break;
       this.now = Math.max(this.now, next.atMs);
       this.timers.delete(next);
@@ -43,6 +43,13 @@ export class ManualClock implements Clock {
       await settle();
     }
     this.now = end;
+  }
+
+  /** The one that is due first; of several, the one that was set first. */
+  private nextTimer() {
+    let next: { atMs: number; callback: () => void } | undefined;
+    for (const timer of this.timers) if (!next || timer.atMs < next.atMs) next = timer;
+    return next;
   }
 
   get pendingTimers(): number {

@@ -3,6 +3,7 @@
  * would notice), a socket, a child process. It looks before the file's own top-level `afterAll`, so clean up in a
  * `describe`. What is left in Redis is checked by `leaks-in-redis.mjs`.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import diagnostics from 'node:diagnostics_channel';
 import type { Worker } from 'node:worker_threads';
 import { eventually } from './wait.js';
@@ -10,8 +11,16 @@ import { eventually } from './wait.js';
 /** Kinds of resources that outlive a test only by mistake. */
 const KINDS = ['TCPSocketWrap', 'TCPServerWrap', 'ProcessWrap', 'Timeout'];
 
-/** Timers that code of the library has set, and where. */
-const timers = new Map<unknown, string>();
+/** Every timer that is set, and where. A stack is written out only for what is left: that is slow. */
+const timers = new Map<unknown, Error>();
+const originsInLibrary = () =>
+  [...timers.values()].flatMap(
+    ({ stack }) =>
+      stack
+        ?.split('\n')
+        .find(line => line.includes('/src/'))
+        ?.trim() ?? [],
+  );
 const { setTimeout: set, clearTimeout: clear } = globalThis;
 const threads = new Set<Worker>();
 const onThread = (message: unknown) => threads.add((message as { worker: Worker }).worker);
@@ -27,8 +36,7 @@ function watchedSet(callback: (...args: unknown[]) => void, ms?: number, ...args
     timers.delete(timer);
     callback(...args);
   }, ms);
-  const origin = new Error().stack?.split('\n').find(line => line.includes('/src/'));
-  if (origin) timers.set(timer, origin.trim());
+  timers.set(timer, new Error());
   return timer;
 }
 
@@ -42,10 +50,20 @@ const nodeTimers = process.getBuiltinModule('node:timers');
 for (const holder of [globalThis, nodeTimers])
   Object.assign(holder, { setTimeout: watchedSet, clearTimeout: watchedClear });
 
+/** Each one that has been used slows down every promise of the process: also in the files that follow. */
+const storages = new Set<AsyncLocalStorage<unknown>>();
+const { run } = AsyncLocalStorage.prototype;
+AsyncLocalStorage.prototype.run = function watchedRun(this: AsyncLocalStorage<unknown>, ...args: never) {
+  storages.add(this);
+  return run.apply(this, args);
+} as typeof run;
+
 afterAll(async () => {
+  AsyncLocalStorage.prototype.run = run;
+  for (const storage of storages) storage.disable();
   Object.assign(nodeTimers, { setTimeout: set, clearTimeout: clear });
   diagnostics.unsubscribe('worker_threads', onThread);
-  const left = () => [...timers.values(), ...liveThreads(), ...held().slice(before)];
+  const left = () => [...originsInLibrary(), ...liveThreads(), ...held().slice(before)];
   // Closing a socket takes the other side; whatever is meant to end ends within a moment.
   await eventually('all that the tests started has ended', () => left().length === 0, 5000).catch(() => {
     throw new Error(`Tests of this file left running:\n  ${left().join('\n  ')}`);

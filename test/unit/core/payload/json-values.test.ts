@@ -8,6 +8,7 @@ import { type Encryption, encryptedCodec } from '../../../../src/core/payload/en
 import { jsonText, MAX_DEPTH } from '../../../../src/core/payload/json-values.js';
 import { encodePayload } from '../../../../src/core/payload/payload.js';
 import { resultAsText } from '../../../../src/core/run/open-payload.js';
+import { anyText } from '../../../support/any-text.js';
 import { CARRIED, clauseOf, nested, placed, REFUSED, SECRET } from '../../../support/value-table.js';
 
 const refusalOf = (write: () => unknown): Error => {
@@ -179,7 +180,7 @@ describe('generated values', () => {
     readonly carried?: { readonly as: unknown };
   }
   const carried = (value: unknown, as: unknown): Sample => ({ value, carried: { as } });
-  const text = fc.string({ unit: 'binary', minLength: 1 }).map(text => `${SECRET}${text}`);
+  const text = anyText({ minLength: 1 }).map(text => `${SECRET}${text}`);
   const leaf: fc.Arbitrary<Sample> = fc.oneof(
     { weight: 6, arbitrary: text.map(value => carried(value, value)) },
     { weight: 3, arbitrary: fc.double().map(n => (Number.isFinite(n) ? carried(n, n + 0) : { value: n })) },
@@ -206,10 +207,7 @@ describe('generated values', () => {
         return as && !as.includes(undefined) ? carried(value, as) : { value };
       }),
       fc
-        .tuple(
-          fc.dictionary(fc.string({ unit: 'binary' }), tie('tree'), { maxKeys: 4, noNullPrototype: true }),
-          fc.boolean(),
-        )
+        .tuple(fc.dictionary(anyText(), tie('tree'), { maxKeys: 4, noNullPrototype: true }), fc.boolean())
         .map(([record, isInstance]): Sample => {
           const entries = Object.entries(record);
           const as = all(entries)?.filter(([, property]) => property !== undefined);
