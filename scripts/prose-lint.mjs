@@ -15,6 +15,7 @@ export const ENFORCED = [
   'docs/',
   'examples/',
   'src/core/calls/',
+  'src/core/enqueue/',
   'src/core/pod/',
   'src/core/ports/',
   'src/core/run/',

@@ -1,7 +1,7 @@
 /**
- * Bulks on their way in: checked, encoded and sent, with nothing that takes long in one turn of the event loop (I11).
+ * Checks, encodes and sends bulks, in slices that do not block the event loop for long (I11).
  *
- * Owns the slices of a large bulk, and that what this pod enqueues after it is not sent before it.
+ * Owns: the slices of a large bulk, and the rule that a later enqueue of this pod is not sent before the bulk.
  * Neighbour: `enqueuer.ts` checks and sends single jobs.
  */
 import { MAX_STEP_BYTES, weightOf } from '../model/bounds.js';
@@ -10,32 +10,32 @@ import type { NewJob } from '../model/job.js';
 import { OutcomeUnknownError, StepTooLargeError, StoreUnavailableError } from '../model/store-errors.js';
 import { nextTurn } from '../ports/own-timers.js';
 
-/** So many bytes are encoded in one turn of the event loop; a bulk with more is a large one. */
+/** Bytes that are encoded in one turn of the event loop. A bulk with more bytes is large. */
 const SLICE_BYTES = 1024 * 1024;
-/** So many slices of a large bulk are on their way at once. */
+/** Slices of a large bulk that are sent at once. */
 const SLICES_AT_ONCE = 4;
 
-/** @typeParam Added what is told of a job that was added. */
+/** @typeParam Added what the caller learns about a job that was added. */
 export interface BulkParts<Request, Added> {
   readonly order: SendOrder;
-  /** @throws what is wrong with the request. */
+  /** Encodes a request. @throws an error that says what is wrong with it. */
   check(request: Request): NewJob;
-  /** Its type bounds its backlogs: a bulk with such a job is added in one step, all or none. */
+  /** Whether the job's entity type has `maxPending`. A bulk with such a job is added in one step: all its jobs or none. */
   isBounded(job: NewJob): boolean;
   send(job: NewJob): Promise<Added>;
   sendTogether(jobs: readonly NewJob[]): Promise<Added>[];
 }
 
-/** What is enqueued is sent in the order of the calls, also while a large bulk is under way. */
+/** Sends enqueues in the order of the calls, also while a large bulk is being sent. */
 export class SendOrder {
   private last: Promise<void> | undefined;
 
-  /** Sends at once, unless a large bulk is under way. */
+  /** Sends at once, or after the large bulk that is being sent. */
   after<T>(send: () => Promise<T>): Promise<T> {
     return this.last ? this.last.then(send) : send();
   }
 
-  /** From now on what is enqueued waits for `release`. @returns what to wait for itself. */
+  /** Lets all later enqueues wait for `release`. @returns also the promise for which the caller itself must wait. */
   hold(): { readonly before: Promise<void> | undefined; release(): void } {
     const before = this.last;
     let release = () => {};
@@ -50,7 +50,7 @@ export class SendOrder {
   }
 }
 
-/** @throws BulkEnqueueError where some of its jobs were not added, StepTooLargeError, what `check` throws. */
+/** @throws BulkEnqueueError if some of its jobs were not added, StepTooLargeError, and the errors of `check`. */
 export async function enqueueBulk<Request, Added>(
   requests: readonly Request[],
   parts: BulkParts<Request, Added>,
@@ -83,7 +83,7 @@ export async function enqueueBulk<Request, Added>(
 
 type Outcomes<Added> = readonly PromiseSettledResult<Added>[];
 
-/** Some at once; of a large bulk the next when these are answered, so that other calls of this pod come in between. */
+/** Sends a few slices at once, and the next ones after their responses, so that other calls of this pod come in between. */
 async function sendSlices<Added>(
   slices: readonly NewJob[][],
   send: (job: NewJob) => Promise<Added>,
@@ -93,7 +93,9 @@ async function sendSlices<Added>(
     const sent = slices.slice(at, at + SLICES_AT_ONCE).flat();
     for (const outcome of await Promise.allSettled(sent.map(send))) outcomes.push(outcome);
     if (!outcomes.some(isOutage)) continue;
-    const reason = new StoreUnavailableError('It was not sent, since the store was away when jobs before it were.');
+    const reason = new StoreUnavailableError(
+      'It was not sent, because the store was not available for the jobs before it.',
+    );
     for (const _ of slices.slice(at + SLICES_AT_ONCE).flat()) outcomes.push({ status: 'rejected', reason });
     break;
   }
@@ -111,17 +113,17 @@ function added<Added>(outcomes: Outcomes<Added>, isBounded: boolean): Added[] {
   const errors = outcomes.map(outcome => (outcome.status === 'rejected' ? (outcome.reason as Error) : undefined));
   const failed = errors.filter(error => error !== undefined);
   if (failed.length === 0) return outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-  // One error for all: in one step none was added.
+  // The one step failed, so all jobs have the same error.
   if (isBounded && failed.length === outcomes.length && new Set(failed).size === 1) throw failed[0];
   throw new BulkEnqueueError(
-    `${failed.length} of ${outcomes.length} jobs were not added, or nobody knows; the first: ${failed[0]?.message}`,
+    `${failed.length} of ${outcomes.length} jobs were not added, or their outcome is unknown; see errors. The first error: ${failed[0]?.message}`,
     errors,
   );
 }
 
 function tooLarge(bytes: number, count: number, all: number): StepTooLargeError {
   return new StepTooLargeError(
-    `A bulk for a type with maxPending is one step; what its first ${count} of ${all} jobs carry`,
-    { bytes, maxBytes: MAX_STEP_BYTES, remedy: 'split it, and enqueue a job that is larger by itself' },
+    `A bulk for an entity type with maxPending is added in one step. The data of its first ${count} of ${all} jobs`,
+    { bytes, maxBytes: MAX_STEP_BYTES, remedy: 'split the bulk, and pass a job that alone exceeds this to enqueue()' },
   );
 }
