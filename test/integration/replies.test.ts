@@ -136,7 +136,7 @@ describe('waiting for results', () => {
       buses[k % 3]?.enqueueAndWait(new Add(`e${k % 100}`, k % 7 === 0 ? -1 : 1)),
     );
     const outcomes = await Promise.allSettled(calls);
-    const four = ['answers', 'commands', 'heartbeat', 'wake-ups'];
+    const four = ['commands', 'heartbeat', 'replies', 'wake-ups'];
     const roles = async () => [...(await connections()).values()].map(pod => pod.toSorted());
     // The heartbeats have a thread, which takes its time to start.
     await eventually('all have connected', async () => (await roles()).every(({ length }) => length >= 4));
@@ -229,7 +229,7 @@ describe('waiting for results', () => {
     const bus = await pod({ redis: { url: await proxy.start() } });
     await bus.enqueueAndWait(new Add('warm', 1));
     // The connection for replies hangs, and the mailbox is deleted.
-    proxy.freeze('answers');
+    proxy.freeze('replies');
     held.set('1', gate());
     const call = bus.enqueueJobAndWait<string>(hold('1'), { removeOnComplete: false });
     await eventually('it runs', () => ran.length === 1);
@@ -245,7 +245,7 @@ describe('waiting for results', () => {
     const proxy = new RedisProxy();
     const bus = await pod({ redis: { url: await proxy.start() } });
     await bus.enqueueAndWait(new Add('1', 1));
-    proxy.freeze('answers');
+    proxy.freeze('replies');
     expect(await bus.enqueueAndWait(new Add('1', 1))).toEqual({ sum: 2 });
     await Promise.all(apps.splice(0).map(app => app.close()));
     await proxy.close();

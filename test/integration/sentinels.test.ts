@@ -14,7 +14,7 @@ import { RedisProxy } from '../support/redis-proxy.js';
 import { Sentinels } from '../support/sentinels.js';
 import { eventually } from '../support/wait.js';
 
-const ROLES = ['answers', 'commands', 'heartbeat', 'wake-ups'];
+const ROLES = ['commands', 'heartbeat', 'replies', 'wake-ups'];
 /** Longer than this test waits for anything: no connection is replaced because it is silent. */
 const PATIENT_MS = 120_000;
 

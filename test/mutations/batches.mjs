@@ -60,7 +60,7 @@ export const batchGuards = [
   {
     guard: 'batches: a wait that is over calls nobody',
     cites: 'race 36',
-    at: 'claim.isGathering',
+    at: 'claim-record.isGathering',
     from: ' and nowUs < tonumber(untilUs)',
     to: '',
     tests: ['contract/redis'],

@@ -44,7 +44,7 @@ export const claimGuards = [
   {
     guard: 'a queue whose entity has become known is read anew',
     cites: 'I1',
-    at: 'claim.keepQueueAlive',
+    at: 'claim-record.keepQueueAlive',
     from: 'claims[B] = nil\n  redis',
     to: 'redis',
     tests: ['integration/redis-protocol'],
@@ -52,7 +52,7 @@ export const claimGuards = [
   {
     guard: 'a claim that is given up is read anew',
     cites: 'race 4',
-    at: 'settle.giveUp',
+    at: 'give-up-claim.giveUp',
     from: 'claims[B] = nil\n  redis',
     to: 'redis',
     tests: ['integration/redis-protocol', 'contract/redis', 'integration/races-claims'],
@@ -60,7 +60,7 @@ export const claimGuards = [
   {
     guard: 'the guard compares the epoch',
     cites: 'I3, race 27',
-    at: 'claim.owns',
+    at: 'claim-record.owns',
     from: 'pod and claim[EPOCH] == epoch',
     to: 'pod',
     tests: ['contract/redis'],
@@ -68,7 +68,7 @@ export const claimGuards = [
   {
     guard: 'the guard compares the owner',
     cites: 'I3',
-    at: 'claim.owns',
+    at: 'claim-record.owns',
     from: 'OWNER] == pod and claim[EPOCH',
     to: 'EPOCH',
     tests: ['contract/redis'],
@@ -220,7 +220,7 @@ export const claimGuards = [
   {
     guard: 'the guard holds whatever the lease says',
     cites: 'race 25',
-    at: 'claim.owns',
+    at: 'claim-record.owns',
     from: 'return claim',
     to: "return tonumber(claim[UNTIL] or '0') > nowUs and claim",
     tests: ['integration/races-wire'],

@@ -85,7 +85,7 @@ export const contextGuards = [
     guard: 'a filter that answers nothing has dealt with nothing',
     cites: 'enhancers',
     at: 'enhancers.filtered',
-    from: '    if (answer === undefined) throw error;\n',
+    from: '    if (returned === undefined) throw error;\n',
     to: '',
     tests: ['unit/nest/handlers/enhancers'],
   },

@@ -36,7 +36,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a claim that is no hash is none',
     cites: 'damage, I7',
-    at: 'claim.readClaim',
+    at: 'claim-record.readClaim',
     from: "redis.call('DEL', fence(B))\n    return {}",
     to: 'error(claim, 0)',
     tests: ['integration/damage'],
@@ -52,7 +52,7 @@ export const damagedRecordGuards = [
   {
     guard: 'an end of a claim that is damaged is not there',
     cites: 'damaged number, I7',
-    at: 'claim.liveUntil',
+    at: 'claim-record.liveUntil',
     from: 'whole(claim[UNTIL])',
     to: 'claim[UNTIL]',
     tests: ['integration/damage'],
@@ -60,7 +60,7 @@ export const damagedRecordGuards = [
   {
     guard: 'an epoch that is damaged is not there',
     cites: 'damaged number, I3',
-    at: 'claim.epochOf',
+    at: 'claim-record.epochOf',
     from: 'whole(claim[EPOCH], MAX_EPOCH)',
     to: 'claim[EPOCH]',
     tests: ['integration/damage'],
@@ -100,7 +100,7 @@ export const damagedRecordGuards = [
   {
     guard: 'a claim that ends later than any is live only while its owner is heard',
     cites: 'damage, I7',
-    at: 'claim.liveUntil',
+    at: 'claim-record.liveUntil',
     from: '(claim[DORMANT] or isDamaged)',
     to: 'claim[DORMANT]',
     tests: ['integration/damage'],

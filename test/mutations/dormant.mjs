@@ -4,7 +4,7 @@ export const dormantGuards = [
   {
     guard: 'a claim that rests is live only while its pod is heard',
     cites: 'I7',
-    at: 'claim.liveUntil',
+    at: 'claim-record.liveUntil',
     from: '(claim[DORMANT] or isDamaged)',
     to: 'isDamaged',
     tests: ['contract/redis'],
@@ -20,7 +20,7 @@ export const dormantGuards = [
   {
     guard: 'of a claim that is given up the fence is left',
     cites: 'I8',
-    at: 'settle.giveUp',
+    at: 'give-up-claim.giveUp',
     from: ", 'rests', 'recall', 'gathers', 'runs'",
     to: '',
     tests: ['integration/races-claims'],
@@ -220,7 +220,7 @@ export const dormantGuards = [
   {
     guard: 'who gives back is recalled no longer',
     cites: 'I7',
-    at: 'release.OPS.giveBack',
+    at: 'give-back.OPS.giveBack',
     from: "  redis.call('HDEL', fence(B), 'recall')\n",
     to: '',
     tests: ['contract/redis'],
@@ -228,7 +228,7 @@ export const dormantGuards = [
   {
     guard: 'only the owner gives back',
     cites: 'I3',
-    at: 'release.OPS.giveBack',
+    at: 'give-back.OPS.giveBack',
     from: "if not owns(B, epoch) then return {'STALE'} end\n  local",
     to: 'local',
     tests: ['contract/redis'],

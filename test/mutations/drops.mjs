@@ -36,7 +36,7 @@ export const dropGuards = [
   {
     guard: 'dropped: a job that was added again under its id is kept',
     cites: 'I5',
-    at: 'drop.DROPS.clearOne',
+    at: 'clear-drops.DROPS.clearOne',
     from: "not (after and redis.call('LPOS', B .. ':$:dropped', after))",
     to: 'true',
     tests: ['contract/redis'],
@@ -44,7 +44,7 @@ export const dropGuards = [
   {
     guard: 'dropped: a job that was added again, and dropped again, goes',
     cites: 'I8',
-    at: 'drop.DROPS.clearOne',
+    at: 'clear-drops.DROPS.clearOne',
     from: "(after and redis.call('LPOS', B .. ':$:dropped', after))",
     to: 'after',
     tests: ['contract/redis'],
@@ -60,7 +60,7 @@ export const dropGuards = [
   {
     guard: 'dropped: two drops of one step have two names',
     cites: 'I8',
-    at: 'drop.DROPS.begin',
+    at: 'clear-drops.DROPS.begin',
     from: "math.max(nowUs, tonumber(DROPS.last(B) or '0') + 1)",
     to: 'nowUs',
     tests: ['contract/redis'],
@@ -68,7 +68,7 @@ export const dropGuards = [
   {
     guard: 'dropped: one step removes a page',
     cites: 'I11',
-    at: 'drop',
+    at: 'clear-drops',
     from: 'room = 500,',
     to: 'room = 1000000000,',
     tests: ['integration/bounded-steps'],
@@ -135,7 +135,7 @@ export const parkedGuards = [
   {
     guard: 'parked: what waits for the end of the pause of its type is remembered',
     cites: 'I7',
-    at: 'settle.park',
+    at: 'give-up-claim.park',
     from: 'isTypePaused(T) and not isPausedByItself(B)',
     to: 'false',
     tests: ['integration/bounded-steps'],

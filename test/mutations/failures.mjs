@@ -69,8 +69,8 @@ export const failureGuards = [
     guard: 'the body of an exception is bounded',
     cites: 'failures',
     at: 'http-response.httpAnswerOf',
-    from: 'jsonWithin(answer.response, MAX_RESPONSE_LENGTH',
-    to: 'JSON.stringify(answer.response',
+    from: 'jsonWithin(asked.response, MAX_RESPONSE_LENGTH',
+    to: 'JSON.stringify(asked.response',
     tests: ['unit/nest/bus/http-errors'],
   },
   {

@@ -92,7 +92,7 @@ export const flowGuards = [
   {
     guard: 'a drop tells the parents of what it removes',
     cites: 'I7',
-    at: 'drop.DROPS.remove',
+    at: 'clear-drops.DROPS.remove',
     from: "  if isRead then tellParent(parent, 'it was removed') end\n",
     to: '',
     tests: ['contract/redis'],
@@ -100,7 +100,7 @@ export const flowGuards = [
   {
     guard: 'a drop removes parents that wait',
     cites: 'I8',
-    at: 'drop',
+    at: 'clear-drops',
     from: ", 'waiting-children'",
     to: '',
     tests: ['contract/redis'],

@@ -12,7 +12,7 @@ export const intakeGuards = [
   {
     guard: 'a fence outlives the idempotency keys of its entity',
     cites: 'I5',
-    at: 'claim.expireFence',
+    at: 'claim-record.expireFence',
     from: 'moreMs, keysMs',
     to: 'moreMs',
     tests: ['integration/redis-protocol'],
@@ -28,7 +28,7 @@ export const intakeGuards = [
   {
     guard: 'ids go on where a queue was emptied between two adds of one script',
     cites: 'I5',
-    at: 'settle.noteLastId',
+    at: 'give-up-claim.noteLastId',
     from: ', lastIds[B] = nil,',
     to: ' =',
     tests: ['integration/redis-protocol'],
@@ -44,7 +44,7 @@ export const intakeGuards = [
   {
     guard: 'a fence that is new where an entity is settled expires',
     cites: 'I8',
-    at: 'settle.noteLastId',
+    at: 'give-up-claim.noteLastId',
     from: '  if not isFenced then expireFence(B, 0) end\n',
     to: '',
     tests: ['integration/redis-protocol'],
@@ -140,7 +140,7 @@ export const intakeGuards = [
   {
     guard: 'a look leaves an entity of a type that is paused',
     cites: 'race 16',
-    at: 'settle.isPaused',
+    at: 'give-up-claim.isPaused',
     from: 'or isPausedByType(B) end',
     to: 'end',
     tests: ['contract/redis'],

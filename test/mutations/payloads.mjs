@@ -331,8 +331,8 @@ export const payloadGuards = [
     guard: 'an answer is read by the codec that its call has written with',
     cites: 'payloads, answers',
     at: 'pending-calls.check',
-    from: 'sealedBy(codec, undefined)?.codec',
-    to: 'undefined && codec',
+    from: 'sealedBy(type.codec, undefined)?.codec',
+    to: 'undefined',
     tests: ['unit/core/calls/reply-payloads'],
   },
   {

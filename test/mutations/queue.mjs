@@ -60,7 +60,7 @@ export const queueGuards = [
   {
     guard: 'a grant keeps the events from expiring',
     cites: 'race 34',
-    at: 'claim.keepQueueAlive',
+    at: 'claim-record.keepQueueAlive',
     from: "  redis.call('PERSIST', B .. ':events')\n",
     to: '',
     tests: ['integration/races-claims'],
@@ -68,7 +68,7 @@ export const queueGuards = [
   {
     guard: 'the events of a queue that is left without an owner do not expire',
     cites: 'race 34',
-    at: 'claim.keepQueueAlive',
+    at: 'claim-record.keepQueueAlive',
     from: "  redis.call('PERSIST', B .. ':events')\n",
     to: '',
     tests: ['integration/races-claims'],
@@ -100,7 +100,7 @@ export const queueGuards = [
   {
     guard: 'a release keeps the ids of a queue that holds jobs',
     cites: 'race 9',
-    at: 'settle.settle',
+    at: 'give-up-claim.giveUpIdle',
     from: 'kept == 0 and metaIsOurs',
     to: 'metaIsOurs',
     tests: ['integration/races-queue'],
@@ -108,7 +108,7 @@ export const queueGuards = [
   {
     guard: 'a release keeps what a person has set',
     cites: 'race 9',
-    at: 'settle.settle',
+    at: 'give-up-claim.giveUpIdle',
     from: 'and metaIsOurs(B) then',
     to: 'then',
     tests: ['integration/redis-protocol'],

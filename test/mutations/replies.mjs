@@ -29,7 +29,7 @@ export const replyGuards = [
     guard: 'a mailbox expires',
     cites: 'I8, race 36',
     at: 'reply-mailbox.post',
-    from: "  redis.call('PEXPIRE', box, ANSWERS_KEPT_MS)\n",
+    from: "  redis.call('PEXPIRE', box, REPLIES_KEPT_MS)\n",
     to: '',
     tests: ['integration/replies'],
   },

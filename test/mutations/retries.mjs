@@ -212,7 +212,7 @@ export const retryGuards = [
   {
     guard: 'the fence lives for as long as its hold',
     cites: 'I6',
-    at: 'claim.expireFence',
+    at: 'claim-record.expireFence',
     from: 'moreMs, keysMs',
     to: 'keysMs',
     tests: ['integration/retries'],
@@ -220,7 +220,7 @@ export const retryGuards = [
   {
     guard: 'a drained entity keeps no hold',
     cites: 'I8',
-    at: 'settle.settle',
+    at: 'give-up-claim.giveUpIdle',
     from: 'if claimOf(B)[HOLD] then setHold(B, nil) end',
     to: '',
     tests: ['integration/retries'],

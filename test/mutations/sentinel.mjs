@@ -110,7 +110,7 @@ export const sentinelGuards = [
     guard: 'sentinels: one that does not answer is passed over',
     cites: 'I7',
     at: 'connection.BY_SENTINELS',
-    from: '  sentinelCommandTimeout: SENTINEL_ANSWER_MS,\n',
+    from: '  sentinelCommandTimeout: SENTINEL_RESPONSE_MS,\n',
     to: '',
     tests: ['unit/store/redis/connection/connection'],
   },

@@ -4,7 +4,7 @@ export const silenceGuards = [
   {
     guard: 'no claim lapses for a lease after a silence of all pods',
     cites: 'I1 I5 race 2',
-    at: 'claim.liveUntil',
+    at: 'claim-record.liveUntil',
     from: 'graceUntil() > nowUs and graceUntil() or nil',
     to: 'nil',
     tests: ['contract/redis'],
@@ -12,7 +12,7 @@ export const silenceGuards = [
   {
     guard: 'the grace ends',
     cites: 'I7',
-    at: 'claim.liveUntil',
+    at: 'claim-record.liveUntil',
     from: ' > nowUs and graceUntil() or nil',
     to: '',
     tests: ['contract/redis'],
@@ -20,7 +20,7 @@ export const silenceGuards = [
   {
     guard: 'a clock that has stepped back does not prolong the grace beyond a lease (look)',
     cites: 'I7 race 20',
-    at: 'claim.graceUntil',
+    at: 'claim-record.graceUntil',
     from: 'math.min(since, nowUs)',
     to: 'since',
     tests: ['contract/redis'],
@@ -60,7 +60,7 @@ export const silenceGuards = [
   {
     guard: 'a pod clears only itself',
     cites: 'I5 race 7',
-    at: 'suspect.clearSuspicion',
+    at: 'suspicion.clearSuspicion',
     from: 'from then return end\n',
     to: 'from then from, to = 1, 0 end\n',
     tests: ['contract/redis'],
@@ -68,7 +68,7 @@ export const silenceGuards = [
   {
     guard: 'a job of which a pod was not killed is not to fail for it',
     cites: 'I5 race 7',
-    at: 'suspect.clearSuspicion',
+    at: 'suspicion.clearSuspicion',
     from: 'mustFail == STALLED_TOO_OFTEN',
     to: 'false',
     tests: ['contract/redis'],

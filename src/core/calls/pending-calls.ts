@@ -16,6 +16,7 @@ import type { JobOptions } from '../model/job.js';
 import { MAX_WAITING_CALLS } from '../model/mailbox.js';
 import type { EngineConfig } from '../options/config.js';
 import { milliseconds } from '../options/durations.js';
+import { mergedJobOptions } from '../options/job-options.js';
 import { sealedBy } from '../payload/codec.js';
 import type { HostLookup } from '../pod/host-lookup.js';
 import type { Clock } from '../ports/clock.js';
@@ -130,7 +131,7 @@ export class PendingCalls {
     }
     if (typeof cancelJob !== 'boolean')
       throw new InvalidOptionError(`${culprit} was not enqueued: its cancelJob is not a boolean.`);
-    const { codec, jobOptions } = this.parts.config.entityType(entity.type);
+    const type = this.parts.config.entityType(entity.type);
     return {
       id: this.nextId(),
       entity,
@@ -138,9 +139,9 @@ export class PendingCalls {
       timeoutMs: milliseconds(`timeoutMs of ${culprit}`, waitsMs),
       signal,
       cancelJob,
-      mayBeKnown: mayBeKnown({ ...jobOptions, ...request.options }),
+      mayBeKnown: mayBeKnown(mergedJobOptions(type, request.options)),
       // guards: pending-calls.check
-      codec: sealedBy(codec, undefined)?.codec,
+      codec: sealedBy(type.codec, undefined)?.codec,
       handler: waitingHandler(),
     };
   }

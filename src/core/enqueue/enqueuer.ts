@@ -14,7 +14,14 @@ import type { NewJob } from '../model/job.js';
 import type { Schedule } from '../model/schedule.js';
 import { StepTooLargeError } from '../model/store-errors.js';
 import type { EngineConfig } from '../options/config.js';
-import { checkJobOptions, checkOrder, dueNow, duplicateCheck, withIdempotency } from '../options/job-options.js';
+import {
+  checkJobOptions,
+  checkOrder,
+  dueNow,
+  duplicateCheck,
+  mergedJobOptions,
+  withIdempotency,
+} from '../options/job-options.js';
 import type { Propagation } from '../payload/caller-context.js';
 import { sealedBy } from '../payload/codec.js';
 import { ignoreRejections } from '../payload/ignored-rejections.js';
@@ -160,11 +167,10 @@ export class Enqueuer {
     if (options) checkJobOptions(options, culprit);
     const type = this.config.entityType(entity.type);
     if (options) checkOrder(options, type, culprit);
-    const { jobOptions, codec, maxPayloadBytes } = type;
+    const { codec, maxPayloadBytes } = type;
     const encoded = encodePayload(codec, data, culprit);
-    const merged = options ? { ...jobOptions, ...options } : jobOptions;
+    const merged = mergedJobOptions(type, options);
     checkSize(encoded, { sizeLimit: merged['sizeLimit'], maxPayloadBytes }, culprit);
-    // Jobs without options of their own share one object with all others of their type, so that it is encoded only once.
     return {
       entity,
       name,
@@ -211,9 +217,9 @@ export class Enqueuer {
     sentAt: Moment,
   ): Promise<EnqueuedJob>[] {
     return sent.flatMap(({ job, worker }, index) => {
-      const answer = entered[index];
-      if (!answer) return [];
-      return [this.enqueued(job, worker ? worker.trackIntake(answer, sentAt) : answer)];
+      const result = entered[index];
+      if (!result) return [];
+      return [this.enqueued(job, worker ? worker.trackIntake(result, sentAt) : result)];
     });
   }
 

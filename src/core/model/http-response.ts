@@ -19,25 +19,25 @@ export interface HttpAnswer {
 export const MAX_RESPONSE_LENGTH = 8192;
 
 /**
- * The HTTP answer of a thrown value; undefined if it has none. A `response` that is too large, or that JSON cannot carry, becomes
+ * The HTTP response to a thrown value; undefined if it has none. A `response` that is too large, or that JSON cannot carry, becomes
  * `{ statusCode, message }`. Never throws.
  * @param isSecret whether the payload of the job is encrypted. A body may repeat it, so only status and message travel.
  */
 export function httpAnswerOf(error: unknown, isSecret: boolean): HttpAnswer | undefined {
-  const answer = askedBy(error) ?? passedOnBy(error);
-  if (answer?.response === undefined || answer.response === null) return answer && { status: answer.status };
+  const asked = askedBy(error) ?? passedOnBy(error);
+  if (asked?.response === undefined || asked.response === null) return asked && { status: asked.status };
   // guards: http-response.httpAnswerOf
-  const json = isSecret ? undefined : jsonWithin(answer.response, MAX_RESPONSE_LENGTH);
-  const short = { statusCode: answer.status, message: ownMessageOf(error) };
-  return { status: answer.status, response: json === undefined ? short : JSON.parse(json) };
+  const json = isSecret ? undefined : jsonWithin(asked.response, MAX_RESPONSE_LENGTH);
+  const short = { statusCode: asked.status, message: ownMessageOf(error) };
+  return { status: asked.status, response: json === undefined ? short : JSON.parse(json) };
 }
 
-/** Reads a stored answer. Data that another program wrote counts as none. */
+/** Reads a stored HTTP response. Data that another program wrote counts as none. */
 export function isHttpAnswer(value: unknown): value is HttpAnswer {
   return isStatus(readProperty(value, 'status'));
 }
 
-/** The answer of an `HttpException`. */
+/** The HTTP response that an `HttpException` asks for. */
 function askedBy(error: unknown): HttpAnswer | undefined {
   const status = call(error, 'getStatus');
   if (!isStatus(status)) return undefined;
@@ -50,7 +50,7 @@ function askedBy(error: unknown): HttpAnswer | undefined {
   return isError(response) ? { status } : { status, response };
 }
 
-/** The answer of a `HandlerError` that a handler has not caught, after it waited for another job. */
+/** The HTTP response in a `HandlerError` that a handler has not caught, after it waited for another job. */
 function passedOnBy(error: unknown): HttpAnswer | undefined {
   const status = readProperty(error, 'status');
   if (codeOf(error) !== 'HANDLER_FAILED' || !isStatus(status)) return undefined;

@@ -42,11 +42,11 @@ export function readReply(kind: string, text: string): Reply | Notice {
 }
 
 /** The text of a notice, for {@link readReply}. */
-export function writeReply(answer: Reply | Notice): string {
-  if (answer.kind === 'completed') return answer.value;
-  if (answer.kind === 'withheld') return answer.why;
-  if (answer.kind === 'asked') return answer.by.join(' ');
-  return answer.kind === 'failed' ? JSON.stringify(answer.thrown) : '';
+export function writeReply(message: Reply | Notice): string {
+  if (message.kind === 'completed') return message.value;
+  if (message.kind === 'withheld') return message.why;
+  if (message.kind === 'asked') return message.by.join(' ');
+  return message.kind === 'failed' ? JSON.stringify(message.thrown) : '';
 }
 
 export function readThrown(text: string): Thrown {

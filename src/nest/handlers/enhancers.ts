@@ -119,10 +119,10 @@ export function throughEnhancers(
       throw error;
     };
     Reflect.defineMetadata(FILTERS, Reflect.getMetadata(FILTERS, declared) ?? [], rethrow);
-    const answer = await create(rethrow, true)(...args);
+    const returned = await create(rethrow, true)(...args);
     // guards: enhancers.filtered
-    if (answer === undefined) throw error;
-    return answer;
+    if (returned === undefined) throw error;
+    return returned;
   }
 }
 

@@ -10,6 +10,7 @@ import { MAX_STACKS_LENGTH } from '../../core/model/error-text.js';
 import type { Settlement } from '../../core/model/job.js';
 import { COMES_BACK, replyOf } from '../../core/model/reply-of.js';
 import type { EntityTypeConfig } from '../../core/options/config.js';
+import { mergedJobOptions } from '../../core/options/job-options.js';
 import type { Ordering } from '../../core/options/options.js';
 import { encodeFields, toText, type WorkerView } from './bullmq/encode.js';
 import { failureFields } from './bullmq/failure-fields.js';
@@ -109,7 +110,7 @@ export class JobEnds {
     const failure = failureFields(outcome, { earlier: job.stacks, limit: options.stackTraceLimit, ends: together });
     if (status === 'failed' || status === 'dead') {
       // A dead letter is all that is kept of its job.
-      const kept = { ...type.jobOptions, ...options, ...(status === 'dead' && { removeOnFail: true }) };
+      const kept = { ...mergedJobOptions(type, options), ...(status === 'dead' && { removeOnFail: true }) };
       const [opts, fields] = this.context.bull.encodeFailed(failure, kept, this.workerOf(type, entity));
       const { reason: value } = outcome;
       return { jobId, lockMs, status, value, opts, fields, nextRun: this.nextRunOf(job), parent: parentOf(job), reply };

@@ -61,7 +61,7 @@ export class KeySpace {
   }
 
   /** The mailbox of a pod. */
-  answers(podId: string): string {
+  mailbox(podId: string): string {
     return `${this.system}pod:${podId}:answers`;
   }
 

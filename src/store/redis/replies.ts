@@ -70,7 +70,7 @@ export class RedisReplies implements Replies {
     const redis = await this.connection();
     const { rights } = this.parts;
     const { keySpace, podId, clock } = this.context;
-    const box = keySpace.answers(podId);
+    const box = keySpace.mailbox(podId);
     const { removed } = this;
     this.removed = Promise.resolve();
     // If Redis refused the removal, the same entries come again at once: this rejects, so that the caller pauses first.
@@ -124,9 +124,9 @@ export class RedisReplies implements Replies {
   private async connection(): Promise<Redis> {
     if (this.closed) throw new StoreUnavailableError('The connection to Redis has been closed.');
     if (!this.redis) {
-      this.redis = createConnection(this.parts.redis, 'answers', this.context.podId);
+      this.redis = createConnection(this.parts.redis, 'replies', this.context.podId);
       // It may fail alone, if Redis takes no more connections: replies then come only with the slow poll.
-      watchConnection(this.redis, 'answers', this.context.log, NO_EVENTS);
+      watchConnection(this.redis, 'replies', this.context.log, NO_EVENTS);
     }
     await connected(this.redis);
     return this.redis;

@@ -65,7 +65,7 @@ export class Channel {
     options.redis.on('error', this.onConnectionError);
   }
 
-  call<T>(op: string, args: readonly Argument[], decode: (answer: readonly unknown[]) => T): Promise<T> {
+  call<T>(op: string, args: readonly Argument[], decode: (response: readonly unknown[]) => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.closed) {
         reject(new StoreUnavailableError('The connection to Redis has been closed.'));

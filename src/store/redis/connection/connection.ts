@@ -18,7 +18,7 @@ import { isFromReplica } from './refusals.js';
 import { LastingSentinelConnector } from './sentinel-connector.js';
 
 /** The purpose of a connection, and its name in `CLIENT LIST`. */
-export type ConnectionRole = 'commands' | 'heartbeat' | 'wake-ups' | 'answers';
+export type ConnectionRole = 'commands' | 'heartbeat' | 'wake-ups' | 'replies';
 
 /** A third of the default lease, the interval of renewals: after an outage each pod is back before a lease has passed. In ms. */
 const MAX_RECONNECT_DELAY_MS = 1000;
@@ -27,7 +27,7 @@ const MAX_RECONNECT_DELAY_MS = 1000;
 const HANDSHAKE_MS = 5000;
 
 /** How long a sentinel may take to respond, in ms; then the next one is asked. */
-const SENTINEL_ANSWER_MS = 1000;
+const SENTINEL_RESPONSE_MS = 1000;
 
 /** After a connection to a sentinel is lost: how soon it is opened again, in ms. Each attempt that fails costs a log line of ioredis. */
 const SENTINEL_RECONNECT_MS = 10_000;
@@ -42,7 +42,7 @@ const BY_SENTINELS = {
   role: 'master',
   // guards: connection.BY_SENTINELS
   failoverDetector: true,
-  sentinelCommandTimeout: SENTINEL_ANSWER_MS,
+  sentinelCommandTimeout: SENTINEL_RESPONSE_MS,
 } as const satisfies RedisOptions;
 
 const OURS: RedisOptions = {

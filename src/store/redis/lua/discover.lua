@@ -1,7 +1,7 @@
 -- The search for jobs added outside this library. A queue with work, without an owner and without an inspection soon is
 -- entered into the inspection schedule (race 10). A queue with work has a `meta` key; its fence, or its own name, says
 -- which entity it belongs to.
--- Neighbours: `due.lua` has the inspection schedule, `claim.lua` reads fences.
+-- Neighbours: `due.lua` has the inspection schedule, `claim-record.lua` reads fences.
 
 local function isForgotten(B, T, I)
   local claim = claimOf(B)

@@ -14,13 +14,13 @@
 --- include head
 --- bullmq
 --- always wire queue
---- always parent drop
---- always suspect claim hold lost-jobs give-back due grant
+--- always parent clear-drops
+--- always suspicion claim-record hold lost-jobs give-back due count-stalled grant
 --- always advance-schedule mend take
 --- always retention move-to-dead-letters reply-mailbox
 --- always end-job retry-job finish resync
 --- always spawn known-jobs add-job wake-ups route intake
---- always settle try-claim release inspect touch
+--- always give-up-claim try-claim release inspect touch
 --- rare discover control drop-jobs job-views
 --- rare flow dead-letters schedules replies hosts
 --- include loop

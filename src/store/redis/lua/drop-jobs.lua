@@ -1,5 +1,5 @@
 -- An operator drops the jobs of an entity that wait, or were fetched and have not started.
--- Owns: what a drop spares, and how the owner is told. Neighbour: `drop.lua` takes jobs out of the queue and removes
+-- Owns: what a drop spares, and how the owner is told. Neighbour: `clear-drops.lua` takes jobs out of the queue and removes
 -- them.
 
 -- Entries of lists that a drop reads for the present jobs of schedules, to keep their order (I6, I11).

@@ -58,7 +58,7 @@ local function finishJob(B, jobId, lockMs, status, value, opts, fields, nextRun,
     redis.call('LREM', B .. ':active', 0, jobId)
     redis.call('DEL', B .. ':' .. jobId .. ':lock')
   end
-  if reply ~= '' and (type(r) ~= 'number' or r >= 0) then pcall(answer, reply, value) end
+  if reply ~= '' and (type(r) ~= 'number' or r >= 0) then pcall(sendReply, reply, value) end
   tellParent(parent)
   return r
 end

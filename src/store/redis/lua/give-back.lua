@@ -1,7 +1,7 @@
--- Gives fetched jobs back to their queue, in their old order: at a release, a takeover, or before a retry under strict
--- ordering.
+-- Gives fetched jobs back to their queue, in their old order: when their owner asks for it, at a release, a takeover, or
+-- before a retry under strict ordering.
 -- Owns: what counts as not started, and refunds of the rate limit. Neighbours: `grant.lua` takes over, `release.lua`
--- releases, `drop.lua` removes what an operator has dropped.
+-- releases, `clear-drops.lua` removes what an operator has dropped.
 
 local function isForeign(B, id)
   local holder = redis.call('GET', B .. ':' .. id .. ':lock')
@@ -107,4 +107,16 @@ local function recover(B)
   local back, foreign, isMore = giveBack(B, nil, drop, MAX_RECOVERED)
   if drop then DROPS.clear(B, T, I) end
   return back, foreign, isMore
+end
+
+-- Gives back all fetched jobs but those of the rest: ids of jobs that have started, or whose end is not confirmed.
+function OPS.giveBack(B, epoch, ...)
+  -- guards: give-back.OPS.giveBack
+  if not owns(B, epoch) then return {'STALE'} end
+  local kept = {}
+  for _, id in ipairs({...}) do kept[id] = true end
+  giveBackUnstarted(B, kept)
+  claims[B] = nil
+  redis.call('HDEL', fence(B), 'recall')
+  return {'OK'}
 end

@@ -1,21 +1,6 @@
 -- Grants claims: the first claim of an entity, a takeover, a resync, and adoption after a lost response.
--- Owns: which jobs are suspected after a takeover, and the end of dormancy. Neighbours: `claim.lua` reads claims,
--- `give-back.lua` gives back what the last owner had fetched, `suspect.lua` clears a suspicion.
-
--- The only fetched job of a dead pod is the one that ran: it counts as stalled. If several were fetched, none is
--- suspected (I5).
-local function suspect(B, id, claim, maxStalled)
-  local ok, count = pcall(write, 'HINCRBY', B .. ':' .. id, 'stc', 1)
-  if not ok then
-    mendJob(B, id)
-    return
-  end
-  if claim[OWNER] then
-    redis.call('HSET', fence(B), 'suspect', victimsOf(claim[SUSPECT], id) .. claim[OWNER] .. ' :' .. id)
-  end
-  redis.call('XADD', B .. ':events', 'MAXLEN', '~', 10000, '*', 'event', 'stalled', 'jobId', id)
-  if count > tonumber(maxStalled) then redis.call('HSET', B .. ':' .. id, 'defa', STALLED_TOO_OFTEN) end
-end
+-- Owns: the end of dormancy, and the owner and token of a claim. Neighbours: `claim-record.lua` reads claims, `give-back.lua`
+-- gives back what the last owner had fetched, `count-stalled.lua` counts the job that may have killed that owner.
 
 -- The owner has something to do: a dormant claim lasts a lease from now on. Returns '1' then.
 local function reactivate(B, T, I)
@@ -61,7 +46,7 @@ local function grant(B, T, I, epoch, maxStalled, keepsToken)
   local recovered = 0
   if owner ~= pod and #back > 0 then
     recovered = #back
-    if #back == 1 then suspect(B, back[1], claim, maxStalled) end
+    if #back == 1 then countStalled(B, back[1], claim, maxStalled) end
   end
   claims[B] = nil
   local untilUs = string.format('%.0f', nowUs + leaseUs)

@@ -46,13 +46,13 @@ local function attempt(f, ...)
   local before, why = hasWritten, nil
   hasWritten = false
   -- guards: head.attempt
-  local ok, answer = pcall(f, ...)
+  local ok, response = pcall(f, ...)
   if not ok then
-    why = problem(answer)
-    answer = {err = why, half = hasWritten and not isRefused(why)}
+    why = problem(response)
+    response = {err = why, half = hasWritten and not isRefused(why)}
   end
   hasWritten = before or hasWritten
-  return answer, why
+  return response, why
 end
 
 -- BullMQ's bodies, each made when it is first called: a batch needs few of them.

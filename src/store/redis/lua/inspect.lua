@@ -18,7 +18,7 @@ local function inspectNow(B, T, I)
     inspectBy(T, I, nowUs)
   else
     -- only a pause or a block kept it
-    settle(B, T, I)
+    giveUpIdle(B, T, I)
   end
 end
 

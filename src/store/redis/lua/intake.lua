@@ -29,10 +29,10 @@ function OPS.add(B, T, I, kind, name, timestamp, data, opts, customId, dedupKey,
   local id = addJob(B, kind, name, timestamp, data, opts, customId, dedupKey, envelope)
   if type(id) == 'number' then return {'REFUSED', id} end
   -- The job is added by now: an error from here on must not say otherwise.
-  local ok, answer = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive)
+  local ok, response = pcall(route, B, T, I, id, claim, kind, epoch, mayClaim, takeOpts, maxStalled, handlers, maxActive)
   if ok and dedupKey ~= '' then extendFence(B, opts) end
-  if ok then return answer end
-  return {'UNKNOWN', id, problem(answer)}
+  if ok then return response end
+  return {'UNKNOWN', id, problem(response)}
 end
 
 -- Arguments: ADD*. Returns {response, response …}, or {'FULL', number of the job that has no room} when nothing was

@@ -1,6 +1,6 @@
 -- Whether a job is known already, by its id or by its idempotency key.
 -- Owns: the search through the states of a queue, and keys whose job was dropped or lost. Neighbours: `add-job.lua`
--- adds, `drop.lua` and `lost-jobs.lua` say what counts as gone.
+-- adds, `clear-drops.lua` and `lost-jobs.lua` say what counts as gone.
 
 local STATES = {'wait', 'active', 'paused'}
 local SCORED = {'delayed', 'prioritized', 'completed', 'failed', 'waiting-children'}

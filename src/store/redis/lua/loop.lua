@@ -14,13 +14,13 @@ end
 -- at its memory only until the first write of a script.
 -- guards: loop.run
 if #ARGV == 3 then redis.call('DEL', KEYS[2]) end
-local answers, at, call = {}, 4, 0
+local responses, at, call = {}, 4, 0
 while at < #ARGV do
   local last = at + 1 + ARGV[at + 1]
-  local answer, why = attempt(run, at, last)
+  local response, why = attempt(run, at, last)
   if why then mendAfter(ARGV[at + 2], why) end
   call = call + 1
-  answers[call] = answer
+  responses[call] = response
   at = last + 1
 end
-return pack(answers)
+return pack(responses)

@@ -3,7 +3,7 @@
 -- fail with its child if it must, and a pod is called for its entity (I7, race 10). An end that comes twice counts
 -- once; one that was stopped half-way is completed when it comes again. No damage of a job can throw here once BullMQ's
 -- body has written.
--- Owns: the field 'parent' of a job, and the removal of a child. Neighbours: `finish.lua` ends children, `drop.lua`
+-- Owns: the field 'parent' of a job, and the removal of a child. Neighbours: `finish.lua` ends children, `clear-drops.lua`
 -- drops them, `flow.lua` adds them.
 
 -- Defined in `inspect.lua`.

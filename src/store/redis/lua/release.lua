@@ -1,18 +1,6 @@
--- The owner gives jobs back, or its claim up.
--- Neighbours: `give-back.lua` moves the jobs, `settle.lua` gives up claims, `wake-ups.lua` and `spawn.lua` find the
+-- The owner gives its claim up, with the jobs that it has fetched and not started.
+-- Neighbours: `give-back.lua` moves the jobs, `give-up-claim.lua` gives up claims, `wake-ups.lua` and `spawn.lua` find the
 -- next owner.
-
--- Gives back all fetched jobs but those of the rest: ids of jobs that have started, or whose end is not confirmed.
-function OPS.giveBack(B, epoch, ...)
-  -- guards: release.OPS.giveBack
-  if not owns(B, epoch) then return {'STALE'} end
-  local kept = {}
-  for _, id in ipairs({...}) do kept[id] = true end
-  giveBackUnstarted(B, kept)
-  claims[B] = nil
-  redis.call('HDEL', fence(B), 'recall')
-  return {'OK'}
-end
 
 -- Returns {'OK', '1'} if the claim is given up, {'OK', '0'} if there is work after all, {'STALE'}
 function OPS.release(B, T, I, epoch, mode)
@@ -21,7 +9,7 @@ function OPS.release(B, T, I, epoch, mode)
   -- no handler runs, and every end is confirmed
   if mode ~= 'idle' then giveBackUnstarted(B) end
   if not hasWork(B) then
-    settle(B, T, I)
+    giveUpIdle(B, T, I)
     return {'OK', '1'}
   end
   if isParked(B) then

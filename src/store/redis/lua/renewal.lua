@@ -10,7 +10,7 @@
 -- A renewal never brings a claim back: a hash that is gone, or has another owner, is lost (race 24). The claim of an
 -- idle worker whose queue is empty becomes dormant: renewed for long, and live while this pod is heard, which its key
 -- 'alive' says for a lease.
--- Neighbours: `claim.lua` says what makes a claim live, `renewal-connection.ts` sends this script.
+-- Neighbours: `claim-record.lua` says what makes a claim live, `renewal-connection.ts` sends this script.
 
 local pod, leaseUs, restUs, sys = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local workers, takesMore, nTypes = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7])
@@ -18,7 +18,7 @@ local blamed = ARGV[8 + nTypes]
 local t = redis.call('TIME')
 local nowUs = t[1] * 1000000 + t[2]
 --- include queue
---- include suspect
+--- include suspicion
 local lost, kicked, dormant, loads = {}, {}, {}, {}
 -- where jobs of a queue would be
 local function placesOf(B) return B .. ':wait', B .. ':active', B .. ':prioritized', B .. ':delayed' end

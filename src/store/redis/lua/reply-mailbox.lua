@@ -6,7 +6,7 @@
 
 local function mailbox(podId) return sys .. 'pod:' .. podId .. ':answers' end
 -- How long replies wait for a pod that does not read; it may be dead.
-local ANSWERS_KEPT_MS = 600000
+local REPLIES_KEPT_MS = 600000
 
 -- Puts an entry into the mailbox of a pod. A full mailbox gets one entry that says so, and then none.
 local function post(podId, call, kind, text)
@@ -20,11 +20,11 @@ local function post(podId, call, kind, text)
     if kind == 'failed' then kind, text = CORE.FAILED_WITHOUT_TEXT else kind, text = CORE.COMPLETED_WITHOUT_TEXT end
   end
   redis.call('XADD', box, '*', 'call', call, 'kind', kind, 'text', text)
-  redis.call('PEXPIRE', box, ANSWERS_KEPT_MS)
+  redis.call('PEXPIRE', box, REPLIES_KEPT_MS)
 end
 
 -- 'reply': '<pod> <call> <kind> <text>'; without a text it is the result of the job.
-local function answer(reply, result)
+local function sendReply(reply, result)
   local podId, call, kind, text = string.match(reply, '^(%S+) (%S+) (%S+) (.*)$')
   post(podId, call, kind, text ~= '' and text or result)
 end

@@ -1,5 +1,5 @@
 -- What a running handler writes to its own job: progress, data, logs (race 18).
--- Neighbours: `bullmq/native-job.ts` calls this, `claim.lua` guards.
+-- Neighbours: `bullmq/native-job.ts` calls this, `claim-record.lua` guards.
 
 -- BullMQ has no body for this one.
 local function clearLogs(KEYS, ARGV)

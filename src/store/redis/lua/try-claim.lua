@@ -1,6 +1,6 @@
 -- The one decision about an entity that this pod does not work: claim it, or leave it to another pod or to a later
 -- time.
--- Neighbours: `grant.lua` grants the claim, `settle.lua` gives up the claim of an entity without work, `release.lua`
+-- Neighbours: `grant.lua` grants the claim, `give-up-claim.lua` gives up the claim of an entity without work, `release.lua`
 -- ends a claim.
 
 -- Without an epoch it claims nothing.
@@ -19,7 +19,7 @@ function OPS.tryClaim(B, T, I, epoch, takeOpts, maxStalled)
     return {'OWNED'}
   end
   if not hasWork(B) then
-    settle(B, T, I)
+    giveUpIdle(B, T, I)
     return {'LATER'}
   end
   if isParked(B) then

@@ -86,7 +86,7 @@ export class RedisControl implements EntityControl {
 
   isDropping(entity: EntityRef): Promise<boolean> {
     const args = encode.isDropping(this.context.keySpace.of(entity));
-    return this.call(entity, 'isDropping', args, ([answer]) => answer === '1');
+    return this.call(entity, 'isDropping', args, ([response]) => response === '1');
   }
 
   list(entity: EntityRef, state: JobState, from: number, limit: number): Promise<JobView[]> {
@@ -108,11 +108,11 @@ export class RedisControl implements EntityControl {
     entity: EntityRef,
     op: string,
     args: readonly Argument[],
-    read: (answer: readonly unknown[]) => T,
+    read: (response: readonly unknown[]) => T,
   ): Promise<T> {
-    return this.context.channel.call(op, args, answer => {
-      if (answer[0] === 'SHARED') throw sharedQueue(this.context.keySpace.of(entity).base, entity, answer[1]);
-      return read(answer);
+    return this.context.channel.call(op, args, response => {
+      if (response[0] === 'SHARED') throw sharedQueue(this.context.keySpace.of(entity).base, entity, response[1]);
+      return read(response);
     });
   }
 }

@@ -36,17 +36,17 @@ export class RedisDeadLetters implements DeadLetters {
     const entity = parseEntityKey(`${T}:${word}`);
     const { base } = this.context.keySpace.of(entity);
     const args = encode.replay({ base, type: T, id: word, letter: letterId });
-    return this.context.channel.call('replay', args, ([answer, detail]) => {
-      if (answer === 'SHARED') throw sharedQueue(base, entity, detail);
-      if (answer === 'REFUSED') {
+    return this.context.channel.call('replay', args, ([response, detail]) => {
+      if (response === 'SHARED') throw sharedQueue(base, entity, detail);
+      if (response === 'REFUSED') {
         throw new StoreRefusedError(`BullMQ refused the job of dead letter ${letterId} of ${type} (code ${detail}).`);
       }
-      if (answer === 'DAMAGED') {
+      if (response === 'DAMAGED') {
         throw new StoreRefusedError(
           `Dead letter ${letterId} of ${type} is damaged: its name or its data is missing. It was not replayed; remove it.`,
         );
       }
-      return answer === '' ? undefined : String(answer);
+      return response === '' ? undefined : String(response);
     });
   }
 

@@ -42,10 +42,10 @@ export class RedisSchedules implements Schedules {
     for (let afterMs = clock.wallMs(); ; ) {
       const next = pattern === undefined ? 'interval' : firstByPattern({ pattern, tz }, afterMs);
       const args = encode.schedule({ ...keys, scheduleId: id, nextRun: next, ...texts });
-      const [answer, detail] = await channel.call('schedule', args, answer => answer.map(String));
-      if (answer === 'OK') return Number(detail);
-      if (answer === 'SHARED') throw sharedQueue(keys.base, job.entity, detail);
-      if (answer !== 'PAST') {
+      const [response, detail] = await channel.call('schedule', args, response => response.map(String));
+      if (response === 'OK') return Number(detail);
+      if (response === 'SHARED') throw sharedQueue(keys.base, job.entity, detail);
+      if (response !== 'PAST') {
         throw new StoreRefusedError(
           `BullMQ refused schedule "${id}" (code ${detail}): its next run is there already, and runs or has ended.`,
         );
@@ -57,8 +57,8 @@ export class RedisSchedules implements Schedules {
 
   list(entity: EntityRef, from: number, limit: number): Promise<ScheduleView[]> {
     const { base } = this.context.keySpace.of(entity);
-    return this.context.channel.call('schedules', encode.schedules({ base, from, limit }), answer =>
-      readRows(answer, 9, row => readSchedule(this.context.config.codecs, row)),
+    return this.context.channel.call('schedules', encode.schedules({ base, from, limit }), response =>
+      readRows(response, 9, row => readSchedule(this.context.config.codecs, row)),
     );
   }
 

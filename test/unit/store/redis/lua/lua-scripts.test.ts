@@ -148,11 +148,11 @@ test.each([
 });
 
 test('a file that is missing, included in a circle, or in no script is refused', () => {
-  expect(() => composeScripts(sourcesWith({ claim: text => `${text}--- include nothing\n` }))).toThrow(
-    'nothing.lua does not exist; claim.lua includes it',
+  expect(() => composeScripts(sourcesWith({ 'claim-record': text => `${text}--- include nothing\n` }))).toThrow(
+    'nothing.lua does not exist; claim-record.lua includes it',
   );
-  expect(() => composeScripts(sourcesWith({ suspect: text => `${text}--- include renewal\n` }))).toThrow(
-    'suspect.lua includes renewal.lua includes suspect.lua: a circle',
+  expect(() => composeScripts(sourcesWith({ suspicion: text => `${text}--- include renewal\n` }))).toThrow(
+    'suspicion.lua includes renewal.lua includes suspicion.lua: a circle',
   );
   expect(() => composeScripts(sourcesWith({ stray: () => 'local x = 1\n' }))).toThrow(
     'stray.lua: no script includes it',

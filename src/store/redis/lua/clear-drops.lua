@@ -10,7 +10,7 @@
 
 local DROPS = {
   -- in the order in which they are cleared; the first three are lists
-  -- guards: drop
+  -- guards: clear-drops
   places = {'wait', 'paused', 'active', 'prioritized', 'delayed', 'waiting-children'},
   lists = {wait = true, paused = true, active = true},
   -- removals that one script may make, for all its calls together
@@ -30,7 +30,7 @@ end
 
 -- A new drop of an entity; its name is never given twice.
 function DROPS.begin(B, T, I)
-  -- guards: drop.DROPS.begin
+  -- guards: clear-drops.DROPS.begin
   local drop = string.format('%.0f', math.max(nowUs, tonumber(DROPS.last(B) or '0') + 1))
   redis.call('RPUSH', B .. ':$:dropped', drop)
   DROPS.leaveToCaller(T, I)
@@ -65,7 +65,7 @@ function DROPS.remove(B, id)
   if key and redis.call('GET', B .. ':de:' .. key) == id then redis.call('DEL', B .. ':de:' .. key, B .. ':dn:' .. key) end
   -- in the background: a parent of thousands has as many members
   redis.call('UNLINK', job, job .. ':logs', job .. ':dependencies', job .. ':processed', job .. ':failed', job .. ':unsuccessful')
-  -- guards: drop.DROPS.remove
+  -- guards: clear-drops.DROPS.remove
   if isRead then tellParent(parent, 'it was removed') end
 end
 
@@ -88,7 +88,7 @@ function DROPS.clearOne(B, drop)
       for _, id in ipairs(ids) do
         local after = fieldsOf(B .. ':' .. id, {'after'})[1]
         -- damaged jobs go, too
-        -- guards: drop.DROPS.clearOne
+        -- guards: clear-drops.DROPS.clearOne
         if not (after and redis.call('LPOS', B .. ':$:dropped', after)) then pcall(DROPS.remove, B, id) end
       end
     end

@@ -11,7 +11,7 @@ local function heldForLongMs(B)
   return held and held > HOLD_LEAD_MS and held - HOLD_LEAD_MS
 end
 
--- guards: settle.isPaused
+-- guards: give-up-claim.isPaused
 local function isPaused(B) return isPausedByItself(B) or isPausedByType(B) end
 
 -- Whether only an operator can give an entity with work something to run: it is paused, or blocked. A block does not
@@ -24,7 +24,7 @@ end
 -- are inspected.
 local PARKED = '9000000000000000'
 local function park(B, T, I)
-  -- guards: settle.park
+  -- guards: give-up-claim.park
   local waitsForType = isTypePaused(T) and not isPausedByItself(B)
   if waitsForType then redis.call('ZADD', sys .. 'due:' .. T, PARKED, I) else redis.call('ZREM', sys .. 'due:' .. T, I) end
   -- until then, the fence says which entity the queue belongs to
@@ -45,7 +45,7 @@ end
 local function giveUp(B)
   -- PERSIST is not needed for a block, since no claim has an expiry
   expireIdleFence(B)
-  -- guards: settle.giveUp
+  -- guards: give-up-claim.giveUp
   claims[B] = nil
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers', 'runs')
 end
@@ -53,7 +53,7 @@ end
 -- The fence has expired if jobs were kept or delayed for longer than it lasts: then this makes a new one.
 local function noteLastId(B, T, I, lastId, isFenced)
   redis.call('HSET', fence(B), 'lastId', lastId, 'entity', T .. ':' .. I)
-  -- guards: settle.noteLastId
+  -- guards: give-up-claim.noteLastId
   claims[B], lastIds[B] = nil, nil
   if not isFenced then expireFence(B, 0) end
 end
@@ -61,9 +61,9 @@ end
 -- Gives up the claim of an entity that has nothing to run now. Its next inspection is when a job is due, or when a kept
 -- one is old enough to go. Its queue leaves no key unless a state of BullMQ still holds a job, or an operator has set
 -- something (I8, race 9).
-local function settle(B, T, I)
+local function giveUpIdle(B, T, I)
   local isFenced = claimOf(B)[ENTITY]
-  -- guards: settle.settle
+  -- guards: give-up-claim.giveUpIdle
   if claimOf(B)[HOLD] then setHold(B, nil) end
   giveUp(B)
   local due = sys .. 'due:' .. T

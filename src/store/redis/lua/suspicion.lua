@@ -1,9 +1,9 @@
--- Suspects, and how a suspicion is cleared; `grant.lua` raises it and counts the job as stalled. A job that was the only one fetched when its pod fell silent may have killed the pod. The claim names the
--- job and the pods that it may have killed: `suspect`, '<pod> <pod> …:<job id>'. A pod that is heard again was not
--- killed: its name is removed, and the job counts as stalled once less. If the pod's event loop was blocked, the job
--- may have blocked it, and the suspicion stays.
--- Both scripts of this store include this file; they define `pod`. Neighbours: `grant.lua` decides when a job is
--- suspected, `renewal.lua` hears pods.
+-- Suspicions, and how one is cleared. A job that was the only one fetched when its pod fell silent may have killed the
+-- pod. The claim names the job and the pods that it may have killed: `suspect`, '<pod> <pod> …:<job id>'. A pod that is
+-- heard again was not killed: its name is removed, and the job counts as stalled once less. If the pod's event loop was
+-- blocked, the job may have blocked it, and the suspicion stays.
+-- Both scripts of this store include this file; they define `pod`. Neighbours: `count-stalled.lua` raises a suspicion at
+-- a takeover, `renewal.lua` hears pods.
 
 local STALLED_TOO_OFTEN = CORE.STALLED_TOO_OFTEN
 
@@ -17,7 +17,7 @@ end
 local function clearSuspicion(B, suspect)
   local pods, id = victimsOf(suspect)
   local from, to = string.find(pods, pod .. ' ', 1, true)
-  -- guards: suspect.clearSuspicion
+  -- guards: suspicion.clearSuspicion
   if not from then return end
   local job = B .. ':' .. id
   redis.call('HSET', B .. ':$:worker', 'suspect', string.sub(pods, 1, from - 1) .. string.sub(pods, to + 1) .. ':' .. id)

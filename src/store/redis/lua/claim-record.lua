@@ -7,7 +7,7 @@
 -- A dormant claim is of an idle worker whose queue was empty. It has a long 'until', and is live only while its owner's
 -- renewals are heard. New work ends that: the claim then lasts a lease, unless its owner hears of the work (I7).
 --
--- Owns: the hash of the claim, and how it is read. Neighbours: `grant.lua` grants claims, `settle.lua` gives them up,
+-- Owns: the hash of the claim, and how it is read. Neighbours: `grant.lua` grants claims, `give-up-claim.lua` gives them up,
 -- `hold.lua` has holds, `renewal.lua` renews.
 
 local function fence(B) return B .. ':$:worker' end
@@ -25,7 +25,7 @@ local function readClaim(B)
     'gathers', 'lastId', 'keysUntil', 'suspect')
   if not ok then
     -- no hash, so no claim
-    -- guards: claim.readClaim
+    -- guards: claim-record.readClaim
     redis.call('DEL', fence(B))
     return {}
   end
@@ -46,7 +46,7 @@ end
 
 -- More than a pod counts up to.
 local MAX_EPOCH = 1e12
--- guards: claim.epochOf
+-- guards: claim-record.epochOf
 local function epochOf(claim) return tonumber(whole(claim[EPOCH], MAX_EPOCH) or '0') end
 
 -- The entity of a queue, as its fence says, or the queue's own name.
@@ -61,7 +61,7 @@ end
 -- Sets the expiry of a fence without an owner. 'moreMs': how long it is needed beyond its usual life, as for a hold.
 local function expireFence(B, moreMs)
   local keysMs = tonumber(whole(claimOf(B)[KEYS_UNTIL]) or '0') - nowUs / 1000
-  -- guards: claim.expireFence
+  -- guards: claim-record.expireFence
   redis.call('EXPIRE', fence(B), FENCE_SECONDS + math.ceil(math.max(0, moreMs, keysMs) / 1000))
 end
 
@@ -71,7 +71,7 @@ local graceEnd
 local function graceUntil()
   if not graceEnd then
     local since = tonumber(redis.call('GET', sys .. 'heard')) or nowUs
-    -- guards: claim.graceUntil
+    -- guards: claim-record.graceUntil
     graceEnd = math.min(since, nowUs) + leaseUs
   end
   return graceEnd
@@ -82,7 +82,7 @@ end
 local MAX_CLAIM_US = math.max(86400000000, 100 * leaseUs)
 local function liveUntil(claim)
   if not claim[OWNER] then return nil end
-  -- guards: claim.liveUntil
+  -- guards: claim-record.liveUntil
   local untilUs = tonumber(whole(claim[UNTIL]) or MAX_WHOLE)
   local isDamaged = untilUs - nowUs > MAX_CLAIM_US
   if isDamaged then untilUs = nowUs + 10 * leaseUs end
@@ -97,7 +97,7 @@ local function isOthers(claim) return claim[OWNER] ~= pod and isLive(claim) end
 -- The one guard. 'until' plays no part: an outage longer than the lease is harmless if no other pod took over.
 local function owns(B, epoch)
   local claim = claimOf(B)
-  -- guards: claim.owns
+  -- guards: claim-record.owns
   return claim[OWNER] == pod and claim[EPOCH] == epoch
 end
 
@@ -106,7 +106,7 @@ end
 local function isGathering(claim, fetched)
   if not claim[GATHERS] then return false end
   local upTo, untilUs = string.match(claim[GATHERS], '^(%d+):(%d+)$')
-  -- guards: claim.isGathering
+  -- guards: claim-record.isGathering
   return upTo and fetched < tonumber(upTo) and nowUs < tonumber(untilUs)
 end
 
@@ -131,7 +131,7 @@ end
 
 -- A queue without an owner has jobs: its events stay, and its fence says which entity it belongs to.
 local function keepQueueAlive(B, T, I)
-  -- guards: claim.keepQueueAlive
+  -- guards: claim-record.keepQueueAlive
   redis.call('PERSIST', B .. ':events')
   if claimOf(B)[ENTITY] then return end
   claims[B] = nil
