@@ -18,20 +18,18 @@ import { ClosedError, NotStartedError } from '../core/model/errors.js';
 import type { EventSink } from '../core/model/events.js';
 import { StoreUnavailableError } from '../core/model/store-errors.js';
 import { type EngineConfig } from '../core/options/config.js';
-import { entityWithDurationsInMs } from '../core/options/durations.js';
-import type { EntityOptions } from '../core/options/options.js';
 import { resolveOptions } from '../core/options/resolve.js';
 import type { Timer } from '../core/ports/clock.js';
 import { setImmediate } from '../core/ports/own-timers.js';
 import type { EntityStore } from '../core/ports/store.js';
 import { createRedisStore } from '../store/redis/redis-store.js';
-import type { EntityTypeName } from './entity-types.js';
 import { AtomicQueuesEvents } from './events.js';
 import { isCqrsHandler, registerCqrsHandlers } from './handlers/cqrs-bridge.js';
 import { exploreProcessors, isProcessor } from './handlers/explorer.js';
 import { providersOf } from './handlers/provider.js';
 import { loadClassValidator, Validators } from './handlers/validators.js';
-import { type AtomicQueuesModuleOptions, checkModuleOptions, type EntitiesOptions } from './options/module-options.js';
+import { mergeEntities } from './options/merge-entities.js';
+import { type AtomicQueuesModuleOptions, checkModuleOptions } from './options/module-options.js';
 import { reportAtStart } from './start/boot-report.js';
 import { firstConnection } from './start/first-connection.js';
 import { HookOrder } from './start/hook-order.js';
@@ -240,20 +238,4 @@ export class Runtime implements OnApplicationBootstrap, OnApplicationShutdown {
 
 function canWork({ handlers, config }: Started): boolean {
   return handlers.hostedTypes().length > 0 && !config.producerOnly;
-}
-
-/** Options of a processor take precedence over those of its type in `entities`, one by one. */
-function mergeEntities(
-  entities: EntitiesOptions = {},
-  processors: ReadonlyMap<string, EntityOptions>,
-): Record<string, EntityOptions> {
-  const merged = { ...entities } as Record<string, EntityOptions>;
-  for (const [type, own] of processors) {
-    const given = Object.hasOwn(entities, type) ? entities[type as EntityTypeName] : undefined;
-    // guards: runtime.mergeEntities
-    const base = given && entityWithDurationsInMs(`entities.${type}`, given);
-    const workerConfig = own.workerConfig && { ...base?.workerConfig, ...own.workerConfig };
-    merged[type] = { ...base, ...own, ...(workerConfig && { workerConfig }) };
-  }
-  return merged;
 }

@@ -92,7 +92,7 @@ export const startUpGuards = [
   {
     guard: 'an alias of a processor wins over the other name of its type',
     cites: 'start-up',
-    at: 'runtime.mergeEntities',
+    at: 'merge-entities.mergeEntities',
     from: 'entityWithDurationsInMs',
     to: '((_: string, same: EntityOptions) => same)',
     tests: ['unit/nest/options/durations'],

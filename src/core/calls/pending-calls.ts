@@ -16,7 +16,7 @@ import type { JobOptions } from '../model/job.js';
 import { MAX_WAITING_CALLS } from '../model/mailbox.js';
 import type { EngineConfig } from '../options/config.js';
 import { milliseconds } from '../options/durations.js';
-import { mergedJobOptions } from '../options/job-options.js';
+import { mergedJobOptions } from '../options/merged-job-options.js';
 import { sealedBy } from '../payload/codec.js';
 import type { HostLookup } from '../pod/host-lookup.js';
 import type { Clock } from '../ports/clock.js';

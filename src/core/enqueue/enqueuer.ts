@@ -14,14 +14,8 @@ import type { NewJob } from '../model/job.js';
 import type { Schedule } from '../model/schedule.js';
 import { StepTooLargeError } from '../model/store-errors.js';
 import type { EngineConfig } from '../options/config.js';
-import {
-  checkJobOptions,
-  checkOrder,
-  dueNow,
-  duplicateCheck,
-  mergedJobOptions,
-  withIdempotency,
-} from '../options/job-options.js';
+import { checkJobOptions, checkOrder, dueNow, duplicateCheck, withIdempotency } from '../options/job-options.js';
+import { mergedJobOptions } from '../options/merged-job-options.js';
 import type { Propagation } from '../payload/caller-context.js';
 import { sealedBy } from '../payload/codec.js';
 import { ignoreRejections } from '../payload/ignored-rejections.js';

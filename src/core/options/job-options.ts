@@ -1,7 +1,4 @@
-/**
- * The options of a job: those of its type under its own, and their checks before anything is sent.
- * Neighbours: `payload.ts` checks the payload; `resolve.ts` merges the defaults of the module into those of a type.
- */
+/** Checks the options of a job before anything is sent. Neighbours: `merged-job-options.ts` merges them; `payload.ts` checks the payload. */
 import { didYouMean } from '../model/did-you-mean.js';
 import { entityKey, MAX_ID_LENGTH } from '../model/entity.js';
 import { quoted } from '../model/error-text.js';
@@ -46,14 +43,6 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 };
 
 const DAY_MS = 24 * 3600 * 1000;
-
-/**
- * What holds for a job: its own options over those of its type. Without own ones, all jobs of a type share one object: what is encoded
- * once stays encoded.
- */
-export function mergedJobOptions(type: { readonly jobOptions: JobOptions }, own: JobOptions | undefined): JobOptions {
-  return own ? { ...type.jobOptions, ...own } : type.jobOptions;
-}
 
 /**
  * Converts `idempotencyKey` to BullMQ's terms: a deduplication that outlives the job.

@@ -10,7 +10,7 @@ import { MAX_STACKS_LENGTH } from '../../core/model/error-text.js';
 import type { Settlement } from '../../core/model/job.js';
 import { COMES_BACK, replyOf } from '../../core/model/reply-of.js';
 import type { EntityTypeConfig } from '../../core/options/config.js';
-import { mergedJobOptions } from '../../core/options/job-options.js';
+import { mergedJobOptions } from '../../core/options/merged-job-options.js';
 import type { Ordering } from '../../core/options/options.js';
 import { encodeFields, toText, type WorkerView } from './bullmq/encode.js';
 import { failureFields } from './bullmq/failure-fields.js';
