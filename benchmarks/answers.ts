@@ -1,7 +1,8 @@
 /**
- * `npm run bench:answers`: what waiting for a result adds to a job, on an idle system: one call at a time, of entities that are
- * worked already, on one pod; then between two pods of this process. Beside the time of `enqueueAndWait` that from the call
- * of a plain `enqueue` to the end of its handler, in turn, in the same run. Medians; `-- N` calls of each (default 3000).
+ * `npm run bench:answers`: how much time a call takes that waits for its result, on an idle system, one call at a time.
+ *
+ * It compares `enqueueAndWait` with a plain `enqueue` and the end of its handler, alternately in one run: first on one pod, then
+ * between two pods of this process. The entities already have a worker. Prints medians; `-- N` sets the calls of each (default 3000).
  */
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';

@@ -1,9 +1,9 @@
-/** What must hold: how many times better this library is than others, on medians of one interleaved run. */
+/** The bars: how many times faster or cheaper than its peers this library must be, on medians of one interleaved run. */
 import type { Figure, Results } from './results.js';
 
 interface Bar {
   readonly workload: string;
-  /** The best of them counts, if there are several. */
+  /** If there are several, the best of them counts. */
   readonly against: RegExp;
   readonly figure: Figure;
   readonly least: number;

@@ -1,17 +1,17 @@
 /**
- * Gains that were had are kept: the ratios of the quick suite beside those of earlier runs of it.
+ * Compares the quick suite with earlier runs of it, so that a gain is not lost unnoticed.
  *
- * On a shared machine ratios move with the hour: who waits for one connection hardly notices when it is slow, who keeps both
- * cores busy does. So the lowest that were measured, in good hours and in bad ones, are the baseline.
+ * On a shared machine the ratios change with its load: a contender that waits for one connection is hardly slowed down, one that keeps
+ * both cores busy is. So the baseline has the lowest ratios that were measured, under light and under heavy load.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Results } from './results.js';
 
-/** By workload and peer: how many times as fast this library is. */
+/** How many times as fast as each peer this library is, by workload and peer. */
 type Ratios = Readonly<Record<string, number>>;
 
 const FILE = 'benchmarks/baseline.json';
-/** Ratios of short runs scatter; a loss beyond this is one. */
+/** Ratios of short runs vary by chance; only a larger loss counts. */
 const TOLERATED_LOSS = 0.25;
 
 export interface Loss {
@@ -22,7 +22,7 @@ export interface Loss {
   readonly is: number;
 }
 
-/** What was measured, by the name that it has in the file. */
+/** The ratios of a run, by their names in the file. */
 function ratiosOf({ rows, ours }: Results): Ratios {
   const speed = (workload: string) =>
     rows.find(row => row.workload === workload && row.contender === ours)?.jobsPerSecond.median ?? Number.NaN;
@@ -36,7 +36,7 @@ function ratiosOf({ rows, ours }: Results): Ratios {
   );
 }
 
-/** The lower one of each ratio stays; where there was a gain, its lines are deleted before. */
+/** Keeps the lower value of each ratio. After a gain, delete its lines from the file first. */
 export function saveBaseline(results: Results): void {
   const now = ratiosOf(results);
   const then = existsSync(FILE) ? readBaseline() : {};
@@ -48,7 +48,7 @@ export function readBaseline(): Ratios {
   return JSON.parse(readFileSync(FILE, 'utf8')) as Ratios;
 }
 
-/** What has become worse, of what was measured. */
+/** The ratios that have become worse than their baseline. */
 export function lossesSince(then: Ratios, results: Results): Loss[] {
   const now = ratiosOf(results);
   return Object.entries(then).flatMap(([what, was]) => {

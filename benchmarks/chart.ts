@@ -1,4 +1,4 @@
-/** The picture of a suite: jobs a second of each contender, a group of bars for each workload. */
+/** Draws a suite: jobs per second of each contender, in one group of bars for each workload. */
 import { BarChart } from 'echarts/charts';
 import { GridComponent, LegendComponent, TitleComponent } from 'echarts/components';
 import * as echarts from 'echarts/core';
@@ -12,7 +12,7 @@ const HEIGHT = 480;
 const OURS = '#d6336c';
 const PALETTE = [OURS, '#1c7ed6', '#74c0fc', '#e8590c', '#f59f00', '#ffd43b', '#94d82d', '#868e96', '#343a40'];
 
-/** @param workloads which to draw; where a workload has no order or handlers that wait, its bars say something else */
+/** @param workloads which to draw */
 export function chart({ rows, ours }: Results, workloads: readonly string[]): string {
   const drawn = workloads.filter(workload => rows.some(row => row.workload === workload));
   const contenders = [...new Set(rows.map(row => row.contender))].filter(name => !name.startsWith('in one process'));
@@ -37,7 +37,7 @@ export function chart({ rows, ours }: Results, workloads: readonly string[]): st
     })),
   });
   const text = svg.renderToSVGString();
-  // Else it keeps the process alive.
+  // Otherwise it keeps the process alive.
   svg.dispose();
   return text;
 }

@@ -1,4 +1,4 @@
-/** One run: a Redis of its own, a process for each pod, and what it cost. */
+/** One run, with a Redis of its own and a process for each pod, and what it cost. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -81,7 +81,7 @@ function tell(pod: ChildProcess | undefined, message: ToPod): void {
   pod?.send(message);
 }
 
-/** The first message of a pod that is the one waited for; an error when the pod ends, or nothing comes. */
+/** Waits for a message of a pod. Rejects if the pod ends, or sends nothing in time. */
 function answer(pod: ChildProcess, isIt: (message: FromPod) => boolean): Promise<FromPod> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => settle(new Error(`nothing for ${MAX_RUN_MS / 1000} s`)), MAX_RUN_MS);

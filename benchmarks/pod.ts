@@ -1,6 +1,6 @@
 /**
- * A process of a run: `node pod.js CONTENDER WORKLOAD REDIS_URL POD`. Works, and as pod 0 sends. It tells its parent
- * `ready`, then how many jobs have run here, and on `collect` everything it has seen.
+ * A process of a run: `node pod.js CONTENDER WORKLOAD REDIS_URL POD`. It runs jobs; pod 0 also enqueues them. It sends its parent
+ * `ready`, then how many jobs have run here, and its whole record when the parent asks with `collect`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { contender } from './contenders/all.js';
@@ -12,13 +12,13 @@ export interface PodReport {
   readonly record: PodRecord;
   readonly cpuSeconds: number;
   readonly peakRssMb: number;
-  /** How much larger the process is than before its first job, garbage aside. */
+  /** By how much the process has grown since its first job, after garbage collection. */
   readonly grownRssMb: number;
 }
 export type FromPod = { readonly ready: true } | { readonly ran: number } | PodReport;
 export type ToPod = 'send' | 'collect';
 
-/** Threads and connections that a contender makes at its start are not what is measured: it lives for longer than this. */
+/** The pause before the run: the threads and connections that a contender opens at its start are not measured. */
 const SETTLE_MS = 1000;
 const PROGRESS_MS = 10;
 

@@ -1,9 +1,9 @@
 /**
- * What happened in one run, as its processes saw it, and whether it was right.
- * Flat arrays by the number of the job: what measures must not make work for the garbage collector that is measured.
+ * The records of one run: what each process saw, and whether the promises were kept.
+ * They are flat arrays by the number of the job, so that the measurement adds little work for the garbage collector.
  */
 
-/** Of one process. Times in ms of one clock for all of them; 0 where it did not happen here. */
+/** The record of one process. Times in ms, by one clock for all processes; 0 if it did not happen in this one. */
 export interface PodRecord {
   readonly called: Float64Array;
   readonly accepted: Float64Array;
@@ -24,7 +24,7 @@ export interface Verdict {
   readonly disorder: number;
 }
 
-/** From this process's clock to that of the machine. */
+/** Converts a time of this process's clock to the machine's clock. */
 const OFFSET_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
 export const nowMs = () => OFFSET_MS + performance.now();
@@ -34,7 +34,7 @@ export function newRecord(jobs: number): PodRecord {
   return { called: times(), accepted: times(), started: times(), ended: times(), times: new Uint8Array(jobs) };
 }
 
-/** A run of a job, by its start; with a second run of a job its pod has only the last one. */
+/** The runs of jobs, by their starts. If a job ran several times on one pod, only its last run is recorded. */
 interface Run {
   readonly k: number;
   readonly startMs: number;
@@ -61,7 +61,7 @@ export function judge(records: readonly PodRecord[], entities: number): Verdict 
   };
 }
 
-/** Out of order is a job that starts after another of its entity that was called only when it had been accepted. */
+/** A job is out of order if it starts after another job of its entity whose enqueue began only after its own was accepted. */
 function faults(runs: readonly Run[], called: Float64Array, accepted: Float64Array, entities: number) {
   const lastEnd = new Float64Array(entities);
   const lastCall = new Float64Array(entities);

@@ -1,9 +1,9 @@
-/** What Redis itself has done since it was asked last. */
+/** The work of Redis since the last reading: its CPU time and its commands. */
 import type { Redis } from 'ioredis';
 
 export interface RedisCost {
   readonly cpuSeconds: number;
-  /** Also those that scripts make. */
+  /** Includes those within scripts. */
   readonly commands: number;
   readonly connections: number;
 }
@@ -15,7 +15,7 @@ export async function redisCost(redis: Redis): Promise<RedisCost> {
   return {
     cpuSeconds: field(cpu, 'used_cpu_sys') + field(cpu, 'used_cpu_user'),
     commands: calls.reduce((sum, [, count]) => sum + Number(count), 0),
-    // Without the one that asks.
+    // Without the command that asks.
     connections: field(clients, 'connected_clients') - 1,
   };
 }

@@ -1,4 +1,4 @@
-/** What a person reads: tables for the terminal. */
+/** Prints the results as tables in the terminal. */
 import type { Held } from './bars.js';
 import type { Row, Spread } from './results.js';
 import type { Workload } from './workloads.js';

@@ -1,4 +1,4 @@
-/** The runs of a suite, each contender's in turn, as medians with their spread. */
+/** Runs a suite, the contenders alternately, and gives the medians with their spread. */
 import { cpus, totalmem } from 'node:os';
 import { contender } from './contenders/all.js';
 import type { ContenderKind } from './contenders/contender.js';
@@ -69,7 +69,7 @@ export async function measureAll(
   return { machine, node: process.version, runs, ours: contenders[0]?.name ?? '', rows: all };
 }
 
-/** Whether each run did what its contender promises. */
+/** Whether each run kept what its contender promises. */
 export function isRight({ contender: name, wrongTotal, overlaps, disorder }: Row): boolean {
   const { keeps } = contender(name);
   return wrongTotal === 0 && (overlaps === 0 || !keeps.oneAtATime) && (disorder === 0 || !keeps.order);

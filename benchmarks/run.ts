@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: this library and its peers, on the same workloads in one go; see `--help`.
+ * `npm run bench`: this library and its peers, on the same workloads in one run; see `--help`.
  *
- * A process and a fresh Redis for each run, the contenders in turn, medians with their spread.
+ * Each run has processes and a Redis of its own. The contenders alternate. Prints medians with their spread.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,11 +19,11 @@ const HELP = `npm run bench -- [options]
   --quick              few and short workloads, under three minutes
   --growth             how the cost of a job grows: entities, pods, payload, persistence
   --workloads a,b      only those whose name begins with one of these
-  --contenders a,b     only those whose name has one of these in it
+  --contenders a,b     only those whose name contains one of these
   --runs n             runs of each; the median counts (default 5; quick 3)
-  --out folder         where the results go, as JSON, Markdown and a chart (default build/bench)
-  --check              fails where a ratio has fallen by more than a quarter of benchmarks/baseline.json
-  --save-baseline      lowers the ratios of that file to these, and adds what it lacks`;
+  --out folder         folder for the results, as JSON, Markdown and a chart (default build/bench)
+  --check              fails if a ratio is more than a quarter lower than in benchmarks/baseline.json
+  --save-baseline      lowers the ratios of that file to these, and adds missing ones`;
 
 const { values } = parseArgs({
   options: {
@@ -44,7 +44,7 @@ if (values.help) {
 }
 
 const suite = values.quick ? 'quick' : values.growth ? 'growth' : 'peers';
-/** Who takes part where nothing else is said; this library does in any case. */
+/** The contenders of each suite by default, in addition to this library. */
 const PARTICIPANTS = { peers: '', quick: 'worker per entity,hashed,groupmq at 64', growth: 'atomic-queues' };
 const TRIES = 3;
 const RUNS = { peers: 5, quick: 3, growth: 3 };
@@ -70,10 +70,10 @@ const wrong = results.rows.filter(row => !isRight(row));
 for (const { workload, contender } of wrong) process.stderr.write(`${workload}: ${contender} broke its promise\n`);
 const losses = values.check ? await lossesThatStay() : [];
 for (const loss of losses) process.stderr.write(`slower than before: ${describe(loss)}\n`);
-// Only our own promise and speed are ours to keep.
+// A peer that breaks its own promise does not fail the check.
 process.exitCode = losses.length > 0 || wrong.some(({ contender }) => contender === results.ours) ? 1 : 0;
 
-/** A neighbour on the machine may spoil a run; a loss shows each time. */
+/** Other programs on the machine may spoil a run; a real loss shows each time. */
 async function lossesThatStay(): Promise<Loss[]> {
   const baseline = readBaseline();
   let losses = lossesSince(baseline, results);

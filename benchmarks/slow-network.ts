@@ -1,4 +1,4 @@
-/** A wire to Redis that holds up each answer; its own work adds to that, so what a round trip takes is measured. */
+/** A proxy that delays each response of Redis. It costs time itself, so the round trip is measured. */
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { median, nowMs } from './records.js';

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:steps`: what each step of the protocol costs Redis, by Redis's own account of its scripts; 64 calls of a
- * step in one script, many times over, the median. Finer than whole workloads: it shows a change of one per cent.
+ * `npm run bench:steps`: the CPU time that each step of the protocol costs Redis, by its own statistics of scripts. It runs 64 calls
+ * of a step in one script, many times, and prints the median. That is finer than whole workloads.
  */
 import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
@@ -14,7 +14,7 @@ import { median } from './records.js';
 
 const ROUNDS = 300;
 const CALLS = 64;
-/** Jobs of a backlog that are begun in one round: of as many entities, so that each is in one call. */
+/** The number of entities with a backlog, whose next jobs are fetched in one round, each by one call. */
 const AHEAD = 1 + ROUNDS;
 
 const server = await startRedis({ alwaysPrivate: true });
@@ -34,7 +34,7 @@ await store.start();
 
 const costs = new Map<string, number[]>();
 
-/** One round of a step: all calls in one tick, hence in one script. */
+/** One round of a step: all calls in one tick, and so in one script. */
 async function round<T>(step: string, calls: readonly (() => Promise<T>)[]): Promise<T[]> {
   await redis.config('RESETSTAT');
   const answers = await Promise.all(calls.map(call => call()));
@@ -57,7 +57,7 @@ const finish = (claim: Claim, ended: FetchedJob | undefined, take: number) => ()
 const hint = (mayClaim: boolean): IntakeHint => ({ epoch: 1, mayClaim, atOnce: 1 });
 const ids = (what: string) => Array.from({ length: CALLS }, (_, i) => `${what}${i}`);
 
-/** The entities' first jobs, with which they are claimed. */
+/** Adds the first job of each entity, which claims it. */
 async function claimAll(step: string, names: readonly string[]) {
   const entered = await round(
     step,

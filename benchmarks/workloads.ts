@@ -1,23 +1,23 @@
 /**
- * What is measured: so many jobs for so many entities, sent in waves or at a pace. The same for every contender.
+ * The workloads, the same for every contender: a number of jobs for a number of entities, enqueued in waves or at a fixed rate.
  * Job `k` belongs to entity `k % entities`.
  */
 export interface Workload {
   readonly name: string;
   readonly entities: number;
   readonly jobs: number;
-  /** That many enqueues are under way at once, and the next wave begins when all are acknowledged; or that many a second. */
+  /** The number of enqueues in a wave, which begins when all of the last one are acknowledged; or the number per second. */
   readonly load: { readonly wave: number } | { readonly perSecond: number };
-  /** What each handler waits for. */
+  /** How long each handler waits. */
   readonly handlerMs?: number;
-  /** Added to each round trip to Redis, on the way back. */
+  /** By how much each response of Redis is delayed. */
   readonly networkMs?: number;
-  /** Processes that work; the first one sends. Default 1. */
+  /** The number of processes that run jobs; the first one enqueues. Default 1. */
   readonly pods?: number;
   readonly payloadBytes?: number;
-  /** For how long costs are counted on after the last job: that of idle workers, and of their end. */
+  /** How long costs are counted after the last job, to include those of idle workers and of their end. */
   readonly lingerMs?: number;
-  /** Redis's `appendfsync`; without it nothing is written to disk. */
+  /** Redis's `appendfsync`. By default Redis writes nothing to disk. */
   readonly persistence?: 'everysec' | 'always';
 }
 
@@ -52,7 +52,7 @@ const QUICK: readonly Workload[] = [
 
 /** `npm run bench -- --growth`: how the cost of a job grows. */
 const GROWTH: readonly Workload[] = [
-  // All workers are alive and idle at the end: what one more of them costs in memory.
+  // All workers are alive and idle at the end: this gives the memory of one more worker.
   { name: 'idle, 20 workers', entities: 20, jobs: 20_000, load: WAVE },
   { name: 'idle, 20,000 workers', entities: 20_000, jobs: 20_000, load: WAVE },
   ...[10, 100, 1000].map(entities => ({
@@ -61,7 +61,7 @@ const GROWTH: readonly Workload[] = [
     jobs: 20_000,
     load: WAVE,
   })),
-  // Each has a whole life: claimed, idle, released and gone.
+  // Each worker has a whole life: claimed, idle, released and gone.
   ...[1000, 10_000, 100_000].map(entities => ({
     name: `${entities.toLocaleString('en')} lives`,
     entities,

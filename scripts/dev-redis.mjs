@@ -3,7 +3,7 @@
 // engine: Docker's socket, DOCKER_HOST; REDIS_IMAGE names another image) · on a Debian-like machine as root, the package
 // redis-server · an error that says what to do.
 //
-// Owns: which Redis. Neighbours: `redis-supervisor.mjs` runs the one that is private, in a process of its own.
+// Owns: the choice of the Redis. Neighbour: `redis-supervisor.mjs` runs a private one, in a process of its own.
 import { fork, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 
 const SUPERVISOR = fileURLToPath(new URL('./redis-supervisor.mjs', import.meta.url));
 const DEFAULT_IMAGE = 'redis:7-alpine';
-/** What every private server gets, before the caller's own arguments. */
+/** Arguments of every private server, before those of the caller. */
 const COMMON_ARGS = ['--save', '', '--loglevel', 'warning'];
 
 /**
@@ -49,7 +49,7 @@ function serverOnPath() {
 }
 
 /**
- * A sentinel of its own; the same program as the server's.
+ * Starts a private sentinel, which is the same program as the server.
  * @param {readonly string[]} settings lines of its configuration file
  * @returns as `startRedis`, or undefined when no server is on PATH
  */
@@ -90,7 +90,7 @@ async function supervise(what) {
   const supervisor = fork(SUPERVISOR, [JSON.stringify(what)], {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    // Ctrl-C reaches all processes of a group; the server must outlive what uses it.
+    // Ctrl-C reaches all processes of a group; the server must outlive the programs that use it.
     detached: true,
     windowsHide: true,
   });

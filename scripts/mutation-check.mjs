@@ -1,8 +1,8 @@
 // Switches off one guard of the protocol at a time and runs the tests that must miss it: `npm run test:mutations`, or
 // with a word to run only guards and files that contain it. A guard that no test misses is a test that is missing.
 //
-// Works on a copy in a temporary folder, so that an interrupted run leaves nothing behind, and on a Redis of its own,
-// so that what a broken protocol leaves there disturbs nobody.
+// It works on a copy in a temporary folder, so that an interrupted run leaves nothing behind, and on a Redis of its own, so that the
+// keys of a broken protocol disturb no other program.
 //
 // The lists are in test/mutations: what the guard does, which invariants and races it is for, the mark in the source behind which its
 // text stands (`at`, see `mutation-guards.mjs`), that text (`from`), what stands there without the guard (`to`), and the smallest set
@@ -18,10 +18,10 @@ import { startRedis } from './dev-redis.mjs';
 import { FOLDER } from './lua/sources.mjs';
 import { loadGuards, outdatedAmong, without } from './mutation-guards.mjs';
 
-/** A test that waits in vain is broken as well; it need not wait for long. */
+/** A test that waits in vain has missed the guard, too; it need not wait for long. */
 const TEST_TIMEOUT_MS = 8000;
 const RUN_TIMEOUT_MS = 120_000;
-/** Of all tests together, none of which is to fail. */
+/** For all tests together, without a change. */
 const GREEN_TIMEOUT_MS = 1_800_000;
 
 /** The part of a store's contract with which the tests begin, for guards of a list: it will most likely miss them. */

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { npm } from './npm.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** What is made, not written; and the history, which no test reads. */
+/** Generated folders, and the history, which no test reads. */
 const LEFT_OUT = ['node_modules', 'dist', 'build', 'coverage', '.git'];
 
 const [version = '', ...jestArguments] = process.argv.slice(2);

@@ -11,7 +11,7 @@ import { spawnSync } from 'node:child_process';
  */
 export function npm(cwd, args, options = {}) {
   const { npm_execpath: path } = process.env;
-  // On Windows npm is a batch file, which only a shell can start; under `npm run` its JavaScript is known.
+  // On Windows npm is a batch file, which only a shell can start; under `npm run` the path of its JavaScript is known.
   const [command, first] = path ? [process.execPath, [path]] : ['npm', []];
   const { status, signal, error, stdout, stderr } = spawnSync(command, [...first, ...args], {
     cwd,

@@ -21,8 +21,8 @@ export const ENFORCED = [
   'src/core/run/',
   'src/core/work/',
   'src/store/',
-  'scripts/lua/',
-  'scripts/lua.mjs',
+  'scripts/',
+  'benchmarks/',
   'src/index.ts',
   'src/nest/',
   'test/unit/',
@@ -40,7 +40,7 @@ export const ENFORCED = [
 ];
 
 /** Those that do not yet. An entry without a fault must move to {@link ENFORCED}. */
-export const NOT_YET = ['src/', 'test/', 'scripts/', 'benchmarks/'];
+export const NOT_YET = ['src/', 'test/'];
 
 /** Figures and texts that programs write. The rules themselves quote what they ban. */
 export const NOT_PROSE = ['docs/bench/', 'scripts/prose-rules.mjs', 'test/unit/prose-lint.test.ts', 'LICENSE'];

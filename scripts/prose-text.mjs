@@ -139,7 +139,7 @@ function maskedExcept(lines, comments) {
   return lines.map((_, index) => byLine.get(index + 1) ?? '').join('\n');
 }
 
-/** Where a slash begins a regular expression and not a division. */
+/** Before a slash that begins a regular expression and not a division. */
 const BEFORE_REGEX = /(^|[=(,:[!&|?{};>+]|\b(return|typeof|case|in|of))\s*$/;
 
 /** Comments and strings of a script. `rest` is the source with both blanked out, of the same length. */

@@ -1,9 +1,9 @@
-// Runs one Redis for `dev-redis.mjs`, as a process or in a container, until the process that wants it goes away, also
-// when that process is killed: this one then loses its channel, kills the server and removes what it wrote.
+// Runs one Redis for `dev-redis.mjs`, as a process or in a container, until the process that uses it ends. If that process is killed,
+// this one loses its channel; it then kills the server and removes the server's files.
 //
 // Owns: the life of one server. Neighbours: `dev-redis.mjs` decides what to run, and starts this file as a process.
 // Its first message says where the server is, or why there is none: { host, port } or { error }. Each message that it
-// receives is the name of a signal for the server; it answers { done } when the signal is sent.
+// receives is the name of a signal for the server; it replies { done } when the signal is sent.
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
@@ -17,10 +17,10 @@ let server;
 let isOrphan = false;
 process.once('disconnect', () => {
   isOrphan = true;
-  // While it starts, nothing can be ended yet: the end of the start looks again.
+  // While the server starts, nothing can be ended yet: the start checks again when it is done.
   if (server) end();
 });
-// Ctrl-C reaches every process of a Windows console. The process that wants the server decides when it ends.
+// Ctrl-C reaches every process of a Windows console. The process that uses the server decides when it ends.
 process.on('SIGINT', () => {});
 
 try {
@@ -70,7 +70,7 @@ async function startContainer() {
     .withExposedPorts(port ? { container: PORT_IN_CONTAINER, host: port } : PORT_IN_CONTAINER);
   if (folder) {
     wanted.withBindMounts([{ source: folder, target: FOLDER_IN_CONTAINER }]);
-    // What it writes is then the caller's to remove.
+    // The caller then removes its files.
     if (process.getuid) wanted.withUser(`${process.getuid()}:${process.getgid()}`);
   }
   const container = await wanted.start();

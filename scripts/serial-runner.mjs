@@ -1,4 +1,4 @@
-// Runs test files one after the other, in one worker: for tests that judge how long something stands still.
+// Runs test files one after the other, in one worker: for tests that measure how long something stands still.
 import TestRunner from 'jest-runner';
 
 const Runner = TestRunner.default ?? TestRunner;

@@ -1,5 +1,5 @@
-// Runs a command with a Redis: `node scripts/with-redis.mjs [NAME=value …] CMD ARGS…` sets REDIS_URL, and the variables
-// that stand before it as with env(1), since npm's shell on Windows knows no assignments.
+// Runs a command with a Redis: `node scripts/with-redis.mjs [NAME=value …] CMD ARGS…` sets REDIS_URL, and the variables before the
+// command as env(1) does, since npm's shell on Windows knows no assignments.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { startRedis } from './dev-redis.mjs';

@@ -1,4 +1,4 @@
-/** Everybody who takes part, this library first. */
+/** All contenders, this library first. */
 import { atomicQueues } from './atomic-queues.js';
 import { bullmqHashed, bullmqPlain, bullmqWorkerPerEntity } from './bullmq.js';
 import type { ContenderKind } from './contender.js';

@@ -1,8 +1,8 @@
 /**
- * Plain BullMQ, in the three ways in which it is used for this.
+ * Plain BullMQ, in the three ways in which applications use it for this purpose.
  *
- * Over several pods one worker at a time is had by BullMQ's global concurrency (a queue for each entity), or by giving
- * each queue to one pod (hashed queues).
+ * With several pods, an entity gets one worker at a time by BullMQ's global concurrency (one queue for each entity), or because each
+ * queue belongs to one pod (hashed queues).
  */
 import { crc32 } from 'node:zlib';
 import { Queue, Worker } from 'bullmq';
@@ -17,7 +17,7 @@ function connect(redisUrl: string): Redis {
   return new Redis(redisUrl, { maxRetriesPerRequest: null });
 }
 
-/** A `Queue` and a `Worker` for each entity, made when its first job comes, since entities are not known beforehand. */
+/** A `Queue` and a `Worker` for each entity, made with its first job, since applications do not know their entities beforehand. */
 function workerPerEntity(): Contender {
   const queues = new Map<string, Queue>();
   let make: (entity: string) => Queue;
@@ -30,14 +30,14 @@ function workerPerEntity(): Contender {
         new Worker<Payload>(entity, job => handle(entity, job.data), { ...shared, concurrency: 1 });
         return queue;
       };
-      // The pods that don't send have to know what there will be.
+      // Pods that do not enqueue must be told which entities there will be.
       if (pods > 1) await Promise.all(entities.map(entity => make(entity).setGlobalConcurrency(1)));
     },
     enqueue: (entity, payload) => (queues.get(entity) ?? make(entity)).add('work', payload, ADD),
   };
 }
 
-/** So many queues with a worker each; an entity's jobs all go into the same one. */
+/** A fixed number of queues with one worker each; all jobs of an entity go into the same queue. */
 function hashed(): Contender {
   let queues: Queue[] = [];
   return {
@@ -55,8 +55,8 @@ function hashed(): Contender {
 }
 
 /**
- * One queue, many at once: no order at all. What order costs is to be seen beside it.
- * @param around what is done around each handler
+ * One queue with many jobs at once and without any order: the difference to it is what order costs.
+ * @param around runs each handler, in a lock for example
  */
 export function oneQueue(
   around?: (redis: Redis, entity: string, run: () => Promise<void>) => Promise<void>,

@@ -1,8 +1,8 @@
-/** A way to run the jobs of entities, and what its makers promise. */
+/** A contender: a way to run the jobs of entities, and what it promises. */
 import type { Workload } from '../workloads.js';
 
 export interface Contender {
-  /** Resolves when it can be enqueued to and works. */
+  /** Resolves when it accepts jobs and runs them. */
   start(setup: Setup): Promise<void>;
   /** Resolves when the job is accepted. */
   enqueue(entity: string, payload: Payload): Promise<unknown>;
@@ -11,26 +11,26 @@ export interface Contender {
 export interface Setup {
   readonly redisUrl: string;
   readonly entities: readonly string[];
-  /** This process, of how many. */
+  /** The number of this process, and of how many. */
   readonly pod: number;
   readonly pods: number;
-  /** What each job does. */
+  /** The handler of each job. */
   handle(entity: string, payload: Payload): Promise<void>;
 }
 
 export interface Payload {
   /** The number of the job. */
   readonly k: number;
-  /** The entity again, for contenders whose queues don't say it. */
+  /** The entity, for contenders whose queues do not name it. */
   readonly entity: string;
   readonly padding?: string;
 }
 
 export interface ContenderKind {
   readonly name: string;
-  /** What it is expected to keep; a run that breaks it counts as failed. */
+  /** What it promises. A run that breaks it counts as failed. */
   readonly keeps: { readonly oneAtATime: boolean; readonly order: boolean };
-  /** Where it can take part. Default everywhere. */
+  /** The workloads in which it can take part. Default all. */
   readonly fits?: (workload: Workload) => boolean;
   readonly create: () => Contender;
 }

@@ -1,9 +1,9 @@
-/** groupmq: one queue, groups in it. How much runs at once is the user's choice, so several are measured. */
+/** groupmq: one queue with a group for each entity. Users choose how many jobs run at once, so several numbers are measured. */
 import { Queue, Worker } from 'groupmq';
 import { Redis } from 'ioredis';
 import { type Contender, type ContenderKind, ONE_AT_A_TIME_IN_ORDER, type Payload, type Setup } from './contender.js';
 
-/** @param autoBatch adds are collected for up to 10 ms, or ten of them */
+/** @param autoBatch collects adds for up to 10 ms, or until there are ten */
 function create(concurrency: number, autoBatch: boolean): Contender {
   let queue: Queue<Payload>;
   return {

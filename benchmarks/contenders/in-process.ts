@@ -1,4 +1,4 @@
-/** A chain of promises for each entity, in memory: no queue, nothing survives. The limit of what Node alone can do. */
+/** A chain of promises for each entity, in memory: no queue, and nothing survives a crash. The limit of what Node alone can do. */
 import { type Contender, type ContenderKind, ONE_AT_A_TIME_IN_ORDER, type Payload, type Setup } from './contender.js';
 
 function create(): Contender {
