@@ -1,19 +1,15 @@
 /** Batches in an application, on real Redis: with BullMQ's jobs, two pods, failures of some, and a pod that is cut off. */
-import { Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable } from '@nestjs/common';
 import { type Job, UnrecoverableError } from 'bullmq';
 import {
   AtomicQueuesEvents,
-  AtomicQueuesModule,
   BatchFailure,
   BatchHandler,
   type EntityContext,
-  EntityQueues,
   JobHandler,
-  QueueBus,
   WorkerProcessor,
 } from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { type RedisApp, RedisApps } from '../support/redis-apps.js';
 import { eventually, type Gate, gate } from '../support/wait.js';
 
 type Reading = Job<{ n: number }>;
@@ -40,31 +36,25 @@ class Meters {
 }
 
 describe('batches', () => {
-  const prefix = freshPrefix();
-  const redis = connect();
-  const options = { redis: { url: redisUrl() }, keyPrefix: prefix };
-  @Module({ imports: [AtomicQueuesModule.forRoot(options)], providers: [Meters] })
-  class App {}
-  @Module({ imports: [AtomicQueuesModule.forRoot({ ...options, producerOnly: true })] })
-  class Producer {}
-  let app: Awaited<ReturnType<typeof NestFactory.createApplicationContext>>;
+  const apps = new RedisApps({ providers: [Meters] });
+  const { redis, prefix } = apps;
+  let app: RedisApp;
 
   beforeEach(async () => {
-    app = await NestFactory.createApplicationContext(App, { logger: false });
+    app = await apps.start();
   });
   afterEach(async () => {
     handle = () => undefined;
     started.length = 0;
-    await app.close();
-    await dropKeys(redis, prefix);
+    await apps.clear();
   });
-  afterAll(() => redis.quit());
+  afterAll(() => apps.quit());
 
-  const of = (entityId: string) => app.get(EntityQueues).of('meter', entityId);
-  const drained = (entityId: string) => of(entityId).drain({ timeoutMs: 10_000 });
+  const of = (entityId: string) => app.queue('meter', entityId);
+  const drained = (entityId: string) => app.drained('meter', entityId, 10_000);
   const job = (name: string, entityId: string, n: number) => ({ entityType: 'meter', entityId, name, data: { n } });
   const add = (name: string, entityId: string, ...ns: number[]) =>
-    Promise.all(ns.map(n => app.get(QueueBus).enqueueJob(job(name, entityId, n), { attempts: 3 })));
+    Promise.all(ns.map(n => app.bus.enqueueJob(job(name, entityId, n), { attempts: 3 })));
   const numbers = () => started.flatMap(batch => batch.split(':')[1]?.split(',').map(Number));
   const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
   /** Holds the first batch until the test opens the gate; the others end at once. */
@@ -92,10 +82,10 @@ describe('batches', () => {
 
   test('a handler gets BullMQ jobs and may write to them; each job keeps its own result', async () => {
     const held = holdFirst();
-    await app.get(QueueBus).enqueueJob(job('reading', '1', 0));
+    await app.bus.enqueueJob(job('reading', '1', 0));
     await eventually('the first has started', () => started.length === 1);
     const kept = { removeOnComplete: false };
-    for (const n of [1, 2]) await app.get(QueueBus).enqueueJob(job('reading', '1', n), kept);
+    for (const n of [1, 2]) await app.bus.enqueueJob(job('reading', '1', n), kept);
     handle = async jobs => {
       await Promise.all(jobs.map(one => one.updateProgress(one.data.n)));
       return jobs.map(({ data }) => `read ${data.n}`);
@@ -137,8 +127,7 @@ describe('batches', () => {
   });
 
   test('a batch that waits starts when it is full, with jobs of other pods as well; a pause gives it back', async () => {
-    const producer = await NestFactory.createApplicationContext(Producer, { logger: false });
-    const other = producer.get(QueueBus);
+    const { bus: other } = await apps.start({ producerOnly: true }, { providers: [] });
     await add('patient', '1', 0);
     await other.enqueueJob(job('patient', '1', 1));
     await eventually('two are fetched', async () => (await of('1').status()).active === 2);
@@ -150,7 +139,6 @@ describe('batches', () => {
     await other.enqueueJob(job('patient', '1', 2));
     await eventually('it has started', () => started.length === 1, 5000);
     expect(started).toEqual(['1:0,1,2']);
-    await producer.close();
   });
 
   test('the end of a batch whose claim was lost changes nothing, and its jobs run again in order', async () => {
@@ -182,6 +170,5 @@ describe('batches', () => {
     const keys = await redis.keys(`${prefix}:meter:1:*`);
     expect(keys.filter(key => !key.endsWith(':events'))).toEqual([`${prefix}:meter:1:queue:$:worker`]);
     expect(await redis.hkeys(`${prefix}:meter:1:queue:$:worker`)).not.toContain('gathers');
-    app = await NestFactory.createApplicationContext(App, { logger: false });
   });
 });

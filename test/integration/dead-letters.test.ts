@@ -1,15 +1,7 @@
 /** Dead letters in an application, on real Redis: what happens to jobs that have used up their attempts, and how they return. */
-import { Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import {
-  AtomicQueuesEvents,
-  AtomicQueuesModule,
-  EntityQueues,
-  JobHandler,
-  QueueBus,
-  WorkerProcessor,
-} from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { Injectable } from '@nestjs/common';
+import { AtomicQueuesEvents, EntityQueues, JobHandler, WorkerProcessor } from '../../src/index.js';
+import { type RedisApp, RedisApps } from '../support/redis-apps.js';
 import { eventually } from '../support/wait.js';
 
 const started: string[] = [];
@@ -26,33 +18,24 @@ class Accounts {
 }
 
 describe('dead letters', () => {
-  const prefix = freshPrefix();
-  const redis = connect();
-  @Module({
-    imports: [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix })],
-    providers: [Accounts],
-  })
-  class App {}
-  let app: Awaited<ReturnType<typeof NestFactory.createApplicationContext>>;
+  const apps = new RedisApps({ providers: [Accounts] });
+  let app: RedisApp;
 
   beforeEach(async () => {
-    app = await NestFactory.createApplicationContext(App, { logger: false });
+    app = await apps.start();
   });
   afterEach(async () => {
     failing = () => false;
     started.length = 0;
-    await app.close();
-    await dropKeys(redis, prefix);
+    await apps.clear();
   });
-  afterAll(() => redis.quit());
+  afterAll(() => apps.quit());
 
   const letters = () => app.get(EntityQueues).deadLetters('account');
-  const drained = (id: string) => app.get(EntityQueues).of('account', id).drain({ timeoutMs: 5000 });
+  const drained = (id: string) => app.drained('account', id);
   const add = (entityId: string, ...ns: number[]) =>
     Promise.all(
-      ns.map(n =>
-        app.get(QueueBus).enqueueJob({ entityType: 'account', entityId, name: 'x', data: { n } }, { attempts: 2 }),
-      ),
+      ns.map(n => app.bus.enqueueJob({ entityType: 'account', entityId, name: 'x', data: { n } }, { attempts: 2 })),
     );
 
   test('a job that has used up its attempts makes way for the next one, and keeps its history', async () => {
@@ -84,7 +67,7 @@ describe('dead letters', () => {
       'job.started',
       'job.completed',
     ]);
-    expect(await app.get(EntityQueues).of('account', '1').status()).toMatchObject({ failed: 0 });
+    expect(await app.queue('account', '1').status()).toMatchObject({ failed: 0 });
   });
 
   test('replayed jobs run in their order, behind later jobs, with all their attempts', async () => {
@@ -133,14 +116,11 @@ describe('dead letters', () => {
     await type.pause();
     await add('1', 1);
     await add('2', 2);
-    expect(await app.get(EntityQueues).of('account', '2').status()).toMatchObject({ waiting: 1, isPaused: true });
+    expect(await app.queue('account', '2').status()).toMatchObject({ waiting: 1, isPaused: true });
     await type.resume();
     await drained('1');
     await drained('2');
     expect(started.sort()).toEqual(['1:0', '1:1', '2:2']);
-    await eventually(
-      'nobody is paused',
-      async () => !(await app.get(EntityQueues).of('account', '2').status()).isPaused,
-    );
+    await eventually('nobody is paused', async () => !(await app.queue('account', '2').status()).isPaused);
   });
 });

@@ -1,9 +1,8 @@
 /** `EntityQueues` in an application, on real Redis: a pause, and a job that blocks its entity. */
-import { Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable } from '@nestjs/common';
 import { UnrecoverableError } from 'bullmq';
-import { AtomicQueuesModule, EntityQueues, JobHandler, QueueBus, WorkerProcessor } from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { JobHandler, WorkerProcessor } from '../../src/index.js';
+import { type RedisApp, RedisApps } from '../support/redis-apps.js';
 import { eventually, type Gate, gate } from '../support/wait.js';
 
 const started: number[] = [];
@@ -23,36 +22,31 @@ class Accounts {
 }
 
 describe('EntityQueues', () => {
-  const prefix = freshPrefix();
-  const redis = connect();
-  const connection = { redis: { url: redisUrl() }, keyPrefix: prefix };
-  @Module({ imports: [AtomicQueuesModule.forRoot(connection)], providers: [Accounts] })
-  class Worker {}
-  @Module({ imports: [AtomicQueuesModule.forRoot({ ...connection, producerOnly: true })] })
-  class Operator {}
-  const create = (module: unknown) => NestFactory.createApplicationContext(module as never, { logger: false });
-  let apps: Awaited<ReturnType<typeof create>>[] = [];
+  const apps = new RedisApps({ providers: [Accounts] });
+  let worker: RedisApp;
+  let operator: RedisApp;
 
   beforeEach(async () => {
-    apps = [await create(Worker), await create(Operator)];
+    worker = await apps.start();
+    operator = await apps.start({ producerOnly: true }, { providers: [] });
   });
   afterEach(async () => {
     failing = undefined;
     held?.open();
     held = undefined;
     started.length = 0;
-    for (const app of apps) await app.close();
-    await dropKeys(redis, prefix);
+    await apps.clear();
   });
-  afterAll(() => redis.quit());
+  afterAll(() => apps.quit());
 
-  const account = () => apps[1]?.get(EntityQueues).of('account', 1) as ReturnType<EntityQueues['of']>;
+  const account = () => operator.queue('account', 1);
   const add = (...ns: number[]) =>
     Promise.all(
       ns.map(n =>
-        apps[0]
-          ?.get(QueueBus)
-          .enqueueJob({ entityType: 'account', entityId: 1, name: 'x', data: { n } }, { attempts: 2, backoff: 1 }),
+        worker.bus.enqueueJob(
+          { entityType: 'account', entityId: 1, name: 'x', data: { n } },
+          { attempts: 2, backoff: 1 },
+        ),
       ),
     );
 
@@ -141,8 +135,6 @@ describe('EntityQueues', () => {
   });
 
   test('an invalid entity is refused', () => {
-    expect(() => apps[1]?.get(EntityQueues).of('account', '')).toThrow(
-      expect.objectContaining({ code: 'INVALID_ENTITY' }),
-    );
+    expect(() => operator.queue('account', '')).toThrow(expect.objectContaining({ code: 'INVALID_ENTITY' }));
   });
 });

@@ -2,29 +2,26 @@
  * Flows on real Redis: in an application, through BullMQ's own tools, and when something breaks.
  * Neighbour: `test/contract/flow-contract.ts`, what every store must do.
  */
-import { type INestApplicationContext, Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import { FlowProducer, type Job } from 'bullmq';
 import {
   AtomicQueuesEvents,
-  AtomicQueuesModule,
   BacklogFullError,
   ChildFailedError,
   type ChildResult,
   currentJob,
-  EntityQueues,
   type FlowNode,
   InvalidCommandError,
   InvalidOptionError,
   type JobContext,
   JobHandler,
-  QueueBus,
   QueueEntity,
   QueueEntityId,
   WorkerProcessor,
 } from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
+import { redisUrl } from '../support/redis.js';
+import { type RedisApp, RedisApps } from '../support/redis-apps.js';
 import { eventually } from '../support/wait.js';
 
 @QueueEntity('order')
@@ -78,55 +75,40 @@ class Items {
 }
 
 describe('flows', () => {
-  const prefix = freshPrefix();
-  const redis = connect();
-  @Module({
-    imports: [
-      CqrsModule,
-      AtomicQueuesModule.forRoot({
-        redis: { url: redisUrl() },
-        keyPrefix: prefix,
-        entities: {
-          order: { idleTimeoutSeconds: 0.2 },
-          full: { maxPending: 1 },
-          item: { queueName: id => `item-${id}` },
-        },
-      }),
-    ],
-    providers: [ShipOrderHandler, Items],
-  })
-  class App {}
-  const apps: INestApplicationContext[] = [];
+  const apps = new RedisApps(
+    { imports: [CqrsModule], providers: [ShipOrderHandler, Items] },
+    {
+      entities: {
+        order: { idleTimeoutSeconds: 0.2 },
+        full: { maxPending: 1 },
+        item: { queueName: id => `item-${id}` },
+      },
+    },
+  );
+  const { redis, prefix } = apps;
   const producers: FlowProducer[] = [];
-  let app: INestApplicationContext;
+  let app: RedisApp;
 
   beforeEach(async () => {
-    app = await NestFactory.createApplicationContext(App, { logger: false });
-    apps.push(app);
+    app = await apps.start();
   });
   afterEach(async () => {
     for (const producer of producers.splice(0)) await producer.close();
-    for (const one of apps.splice(0)) await one.close();
+    await apps.clear();
     failing = () => false;
     for (const list of [runs, results, native]) list.length = 0;
-    await dropKeys(redis, prefix);
   });
-  afterAll(() => redis.quit());
+  afterAll(() => apps.quit());
 
-  const bus = () => app.get(QueueBus);
-  const queue = (type: string, id: string) => app.get(EntityQueues).of(type, id);
-  const drained = (type: string, id: string) => queue(type, id).drain({ timeoutMs: 5000 });
   const flowProducer = () => {
     const producer = new FlowProducer({ connection: { url: redisUrl() } as never });
     producers.push(producer);
     return producer;
   };
   const named = (entityType: string, entityId: string, name: string) => ({ job: { entityType, entityId, name } });
-  /** Keys of queues: what is left of a flow, but fences, streams that expire, and what is for the system. */
-  const left = async () => (await keysUnder(redis, prefix)).filter(key => !/:(\$:|events)/.test(key));
 
   test('a command runs after its children, on three entities, and reads their results', async () => {
-    const flow = await bus().enqueueFlow({
+    const flow = await app.bus.enqueueFlow({
       command: new ShipOrder('7'),
       children: [
         { command: new Reserve('a', 2) },
@@ -141,7 +123,7 @@ describe('flows', () => {
         { entityId: 'b', jobId: `${flow.jobId}.1`, children: [{ entityId: 'c', jobId: `${flow.jobId}.1.0` }] },
       ],
     });
-    await drained('order', '7');
+    await app.drained('order', '7');
     expect(runs.slice(-1)).toEqual(['ship 7']);
     expect([...runs].sort()).toEqual(['reserve a 2', 'reserve c 1', 'ship 7', 'weigh b 1']);
     expect(results).toEqual([
@@ -164,13 +146,13 @@ describe('flows', () => {
     ]);
     // BullMQ's own method gives the same.
     expect(Object.values(native[0] ?? {})).toEqual(expect.arrayContaining([{ reserved: 2 }, 1]));
-    await eventually('I8: nothing is left of it', async () => (await left()).length === 0);
+    await eventually('I8: nothing is left of it', async () => (await apps.queueKeys()).length === 0);
   });
 
   test('a flow without children is an ordinary job; a running job may enqueue a flow', async () => {
-    const { jobId, children } = await bus().enqueueFlow({ command: new Reserve('a', 1) });
+    const { jobId, children } = await app.bus.enqueueFlow({ command: new Reserve('a', 1) });
     expect(children).toEqual([]);
-    await drained('item', 'a');
+    await app.drained('item', 'a');
     expect(runs).toEqual(['reserve a 1']);
     expect(jobId).toMatch(/^[0-9a-f-]{36}$/);
   });
@@ -183,58 +165,58 @@ describe('flows', () => {
       { command: new Reserve('a', 1) },
       { command: new Reserve('b', 1), onFailure, options: { attempts: 2 } },
     ];
-    await bus().enqueueFlow({ command: new ShipOrder('1'), children: children('tellParent') });
-    const flow = await bus().enqueueFlow({ command: new ShipOrder('2'), children: children('failParent') });
-    await drained('order', '1');
-    await drained('order', '2');
+    await app.bus.enqueueFlow({ command: new ShipOrder('1'), children: children('tellParent') });
+    const flow = await app.bus.enqueueFlow({ command: new ShipOrder('2'), children: children('failParent') });
+    await app.drained('order', '1');
+    await app.drained('order', '2');
     watch.unsubscribe();
     expect(results).toMatchObject([[{}, { entityId: 'b', outcome: { kind: 'failed', reason: 'no reserve b 1' } }]]);
     expect(runs.filter(run => run.startsWith('reserve b'))).toHaveLength(4);
     expect(runs.filter(run => run.startsWith('ship'))).toEqual(['ship 1']);
     const reason = `Child ${flow.jobId}.1 ("Reserve") of item "b" failed: no reserve b 1`;
     expect(told.filter(({ type }) => type === 'job.failed').map(({ reason }) => reason)).toContain(reason);
-    const [failed] = await queue('order', '2').list('failed');
+    const [failed] = await app.queue('order', '2').list('failed');
     expect(failed).toMatchObject({ jobId: flow.jobId, failedReason: reason });
-    const orders = await queue('order', '2').getQueue();
+    const orders = await app.queue('order', '2').getQueue();
     expect((await orders.getJob(flow.jobId))?.stacktrace?.[0]).toContain(ChildFailedError.name);
     // An operator retries it: it runs, and sees which child has failed.
     await (await orders.getJob(flow.jobId))?.retry();
     await orders.close();
-    await app.get(QueueBus).enqueue(new ShipOrder('2'));
+    await app.bus.enqueue(new ShipOrder('2'));
     await eventually('it has run', () => results.length === 3);
     expect(results[1]).toMatchObject([{}, { outcome: { kind: 'failed', reason: 'no reserve b 1' } }]);
   });
 
   test('BullMQ reads a flow as one of its own', async () => {
-    await queue('item', 'a').pause();
-    const flow = await bus().enqueueFlow({
+    await app.queue('item', 'a').pause();
+    const flow = await app.bus.enqueueFlow({
       command: new ShipOrder('7'),
       children: [{ command: new Reserve('a', 1) }, { command: new Reserve('b', 1) }],
     });
-    await drained('item', 'b');
+    await app.drained('item', 'b');
     const tree = await flowProducer().getFlow({ id: flow.jobId, queueName: 'queue', prefix: `${prefix}:order:7` });
     expect(tree?.job.name).toBe('ShipOrder');
     expect(await tree?.job.getState()).toBe('waiting-children');
     expect(await tree?.job.getDependenciesCount()).toMatchObject({ processed: 1, unprocessed: 1 });
     expect(tree?.children?.map(child => child?.job.name)).toContain('Reserve');
-    expect(await queue('order', '7').status()).toMatchObject({ waitingForChildren: 1, waiting: 0 });
-    await expect(queue('order', '7').drain({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'DRAIN_TIMEOUT' });
-    await queue('item', 'a').resume();
-    await drained('order', '7');
+    expect(await app.queue('order', '7').status()).toMatchObject({ waitingForChildren: 1, waiting: 0 });
+    await expect(app.queue('order', '7').drain({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'DRAIN_TIMEOUT' });
+    await app.queue('item', 'a').resume();
+    await app.drained('order', '7');
     expect(runs.slice(-1)).toEqual(['ship 7']);
   });
 
   test('the parent of a flow that BullMQ added runs when its children have ended', async () => {
     const of = (type: string, id: string) =>
       type === 'item' ? { queueName: `item-${id}`, prefix } : { queueName: 'queue', prefix: `${prefix}:${type}:${id}` };
-    await queue('item', 'a').pause();
+    await app.queue('item', 'a').pause();
     await flowProducer().add({
       ...of('order', '7'),
       name: 'ShipOrder',
       data: { orderId: '7' },
       children: [{ ...of('item', 'a'), name: 'Reserve', data: { itemId: 'a', count: 3 } }],
     });
-    await queue('item', 'a').resume();
+    await app.queue('item', 'a').resume();
     await eventually('it has run', () => runs.includes('ship 7'));
     expect(runs).toEqual(['reserve a 3', 'ship 7']);
     expect(Object.values(native[0] ?? {})).toEqual([{ reserved: 3 }]);
@@ -245,49 +227,49 @@ describe('flows', () => {
   test('a parent waits for a failed child that an operator retries, or has continued without it', async () => {
     failing = run => run === 'reserve b 1';
     const retried = async (id: string) => {
-      const items = await queue('item', 'b').getQueue();
+      const items = await app.queue('item', 'b').getQueue();
       await (await items.getJob(id))?.retry();
       await items.close();
     };
-    await queue('item', 'a').pause();
+    await app.queue('item', 'a').pause();
     const children = [{ command: new Reserve('a', 1) }, { command: new Reserve('b', 1) }];
-    const { jobId } = await bus().enqueueFlow({ command: new ShipOrder('1'), children });
-    await drained('item', 'b');
+    const { jobId } = await app.bus.enqueueFlow({ command: new ShipOrder('1'), children });
+    await app.drained('item', 'b');
     failing = () => false;
     await retried(`${jobId}.1`);
     await eventually('it has run again', () => runs.filter(run => run === 'reserve b 1').length === 2);
-    await queue('item', 'a').resume();
-    await drained('order', '1');
+    await app.queue('item', 'a').resume();
+    await app.drained('order', '1');
     expect(results).toMatchObject([[{ outcome: { kind: 'completed' } }, { outcome: { kind: 'completed' } }]]);
 
     failing = run => run === 'reserve b 1';
-    await queue('order', '2').pause();
-    const late = await bus().enqueueFlow({
+    await app.queue('order', '2').pause();
+    const late = await app.bus.enqueueFlow({
       command: new ShipOrder('2'),
       children: [{ command: new Reserve('b', 1), onFailure: 'tellParent' }],
     });
-    await drained('item', 'b');
+    await app.drained('item', 'b');
     failing = () => false;
-    await queue('item', 'b').pause();
+    await app.queue('item', 'b').pause();
     await retried(`${late.jobId}.0`);
-    await queue('order', '2').resume();
-    await drained('order', '2');
+    await app.queue('order', '2').resume();
+    await app.drained('order', '2');
     expect(results[1]).toMatchObject([
       { outcome: { kind: 'failed', reason: expect.stringContaining('had it retried') } },
     ]);
-    expect(await queue('order', '2').status()).toMatchObject({ failed: 0 });
+    expect(await app.queue('order', '2').status()).toMatchObject({ failed: 0 });
     // It runs without its parent, and its result is dropped silently.
-    await queue('item', 'b').drop();
-    await queue('item', 'b').resume();
-    await eventually('I8: nothing is left of it', async () => (await left()).length === 0);
+    await app.queue('item', 'b').drop();
+    await app.queue('item', 'b').resume();
+    await eventually('I8: nothing is left of it', async () => (await apps.queueKeys()).length === 0);
   });
 
   test('the entity of a parent is known, however long its flow takes', async () => {
-    await queue('item', 'a').pause();
-    await bus().enqueueFlow({ ...named('item', 'p', 'sum'), children: [{ command: new Reserve('a', 1) }] });
+    await app.queue('item', 'a').pause();
+    await app.bus.enqueueFlow({ ...named('item', 'p', 'sum'), children: [{ command: new Reserve('a', 1) }] });
     // The fence of an unowned entity expires after a day; then the entity of a queue by this name is unknown.
     expect(await redis.del(`${prefix}:item-p:$:worker`)).toBe(1);
-    await queue('item', 'a').resume();
+    await app.queue('item', 'a').resume();
     await eventually('it has run', () => runs.includes('sum p 1'));
   });
 
@@ -301,19 +283,21 @@ describe('flows', () => {
         { ...named('item', 'p', 'sum'), children: [{ command: new Reserve('bad', 1) }] },
       ],
     };
-    await expect(bus().enqueueFlow(flow)).rejects.toMatchObject({ code: 'STORE_REFUSED' });
+    await expect(app.bus.enqueueFlow(flow)).rejects.toMatchObject({ code: 'STORE_REFUSED' });
     for (const [type, id] of [
       ['order', '7'],
       ['item', 'a'],
       ['item', 'p'],
     ] as const) {
-      const status = await queue(type, id).status();
+      const status = await app.queue(type, id).status();
       expect(status).toMatchObject({ waiting: 0, active: 0, delayed: 0, waitingForChildren: 0 });
     }
-    expect((await left()).filter(key => !/:(id|meta|marker)$/.test(key))).toEqual([`${prefix}:item-bad:wait`]);
+    expect((await apps.queueKeys()).filter(key => !/:(id|meta|marker)$/.test(key))).toEqual([
+      `${prefix}:item-bad:wait`,
+    ]);
     await redis.del(`${prefix}:item-bad:wait`);
-    await bus().enqueueFlow(flow);
-    await drained('order', '7');
+    await app.bus.enqueueFlow(flow);
+    await app.drained('order', '7');
     expect(runs.slice(-1)).toEqual(['ship 7']);
   });
 
@@ -323,18 +307,18 @@ describe('flows', () => {
       options: { idempotencyKey: 'request-7' },
       children: [{ command: new Reserve('a', 1) }],
     };
-    const first = await bus().enqueueFlow(flow);
-    await drained('order', '7');
-    expect(await bus().enqueueFlow(flow)).toEqual(first);
-    await drained('item', 'a');
-    await drained('order', '7');
+    const first = await app.bus.enqueueFlow(flow);
+    await app.drained('order', '7');
+    expect(await app.bus.enqueueFlow(flow)).toEqual(first);
+    await app.drained('item', 'a');
+    await app.drained('order', '7');
     expect(runs).toEqual(['reserve a 1', 'ship 7']);
   });
 
   test('an invalid flow, or one without room, is refused with a typed error, and adds nothing', async () => {
     const child = { command: new Reserve('a', 1) };
     const refused = (flow: unknown, error: new (...args: never[]) => Error) =>
-      expect(bus().enqueueFlow(flow as FlowNode)).rejects.toThrow(error);
+      expect(app.bus.enqueueFlow(flow as FlowNode)).rejects.toThrow(error);
     const root = { command: new ShipOrder('7') };
     await refused(undefined, InvalidCommandError);
     await refused({ ...root, job: {} }, InvalidCommandError);
@@ -352,10 +336,10 @@ describe('flows', () => {
     endless.children.push(endless, endless);
     await refused(endless, InvalidCommandError);
     await refused({ ...root, children: [child, named('full', '1', 'x'), named('full', '1', 'x')] }, BacklogFullError);
-    expect(await left()).toEqual([]);
+    expect(await apps.queueKeys()).toEqual([]);
     expect(runs).toEqual([]);
-    await bus().enqueueFlow({ ...root, children: Array(999).fill(child) });
-    await drained('order', '7');
+    await app.bus.enqueueFlow({ ...root, children: Array(999).fill(child) });
+    await app.drained('order', '7');
     expect(results[0]).toHaveLength(999);
   });
 });

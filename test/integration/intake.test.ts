@@ -1,17 +1,7 @@
 /** Intake in an application on real Redis: idempotency keys, and bounded backlogs. */
-import { Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import {
-  AtomicQueuesModule,
-  BacklogFullError,
-  EntityQueues,
-  JobHandler,
-  QueueBus,
-  QueueEntity,
-  QueueEntityId,
-  WorkerProcessor,
-} from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { Injectable } from '@nestjs/common';
+import { BacklogFullError, JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/index.js';
+import { type RedisApp, RedisApps } from '../support/redis-apps.js';
 import { type Gate, gate } from '../support/wait.js';
 
 const started: number[] = [];
@@ -36,34 +26,28 @@ class Accounts {
 }
 
 describe('intake', () => {
-  const prefix = freshPrefix();
-  const redis = connect();
-  const connection = { redis: { url: redisUrl() }, keyPrefix: prefix };
-  @Module({ imports: [AtomicQueuesModule.forRoot(connection)], providers: [Accounts] })
-  class App {}
-  let app: Awaited<ReturnType<typeof NestFactory.createApplicationContext>>;
+  const apps = new RedisApps({ providers: [Accounts] });
+  let app: RedisApp;
 
   beforeEach(async () => {
-    app = await NestFactory.createApplicationContext(App, { logger: false });
+    app = await apps.start();
   });
   afterEach(async () => {
     held?.open();
     held = undefined;
     started.length = 0;
-    await app.close();
-    await dropKeys(redis, prefix);
+    await apps.clear();
   });
-  afterAll(() => redis.quit());
+  afterAll(() => apps.quit());
 
-  const bus = () => app.get(QueueBus);
-  const drained = (id: string) => app.get(EntityQueues).of('account', id).drain({ timeoutMs: 5000 });
+  const drained = (id: string) => app.drained('account', id);
 
   test('an enqueue with a known key adds nothing, even when the earlier job has completed', async () => {
-    const first = await bus().enqueue(new Deposit('1', 0), { idempotencyKey: 'request-7' });
-    const again = await bus().enqueue(new Deposit('1', 1), { idempotencyKey: 'request-7' });
+    const first = await app.bus.enqueue(new Deposit('1', 0), { idempotencyKey: 'request-7' });
+    const again = await app.bus.enqueue(new Deposit('1', 1), { idempotencyKey: 'request-7' });
     await drained('1');
-    const late = await bus().enqueue(new Deposit('1', 2), { idempotencyKey: 'request-7' });
-    const other = await bus().enqueue(new Deposit('2', 3), { idempotencyKey: 'request-7' });
+    const late = await app.bus.enqueue(new Deposit('1', 2), { idempotencyKey: 'request-7' });
+    const other = await app.bus.enqueue(new Deposit('2', 3), { idempotencyKey: 'request-7' });
     await drained('2');
     await drained('1');
     expect([again.jobId, late.jobId]).toEqual([first.jobId, first.jobId]);
@@ -79,16 +63,16 @@ describe('intake', () => {
       { idempotencyKey: 'a', deduplication: { id: 'b' } },
     ];
     for (const options of refused) {
-      await expect(bus().enqueue(new Deposit('1', 0), options)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+      await expect(app.bus.enqueue(new Deposit('1', 0), options)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     }
     const two = [new Deposit('1', 0), new Deposit('1', 1)];
-    await expect(bus().enqueueBulk(two, { idempotencyKey: 'a' })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    await expect(app.bus.enqueueBulk(two, { idempotencyKey: 'a' })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     expect(started).toEqual([]);
   });
 
   test('each command of a bulk may have its own key; sent again the bulk adds nothing', async () => {
     const deposits = [new Deposit('1', 0), new Deposit('1', 1), new Deposit('2', 2)];
-    const send = () => bus().enqueueBulk(deposits, (deposit, index) => ({ idempotencyKey: `${deposit.n}/${index}` }));
+    const send = () => app.bus.enqueueBulk(deposits, (deposit, index) => ({ idempotencyKey: `${deposit.n}/${index}` }));
     const first = await send();
     await drained('1');
     await drained('2');
@@ -98,31 +82,31 @@ describe('intake', () => {
 
   test('an entity with as many jobs as its type allows accepts no more, and a bulk adds nothing', async () => {
     held = gate();
-    await bus().enqueueBulk([0, 1].map(n => new Deposit('1', n)));
-    const bulk = bus().enqueueBulk([new Deposit('2', 9), new Deposit('1', 2), new Deposit('1', 3)]);
+    await app.bus.enqueueBulk([0, 1].map(n => new Deposit('1', n)));
+    const bulk = app.bus.enqueueBulk([new Deposit('2', 9), new Deposit('1', 2), new Deposit('1', 3)]);
     await expect(bulk).rejects.toBeInstanceOf(BacklogFullError);
     await expect(bulk).rejects.toMatchObject({ entityType: 'account', entityId: '1', maxPending: 3 });
-    await bus().enqueue(new Deposit('1', 4));
-    await expect(bus().enqueue(new Deposit('1', 5))).rejects.toMatchObject({ code: 'BACKLOG_FULL' });
+    await app.bus.enqueue(new Deposit('1', 4));
+    await expect(app.bus.enqueue(new Deposit('1', 5))).rejects.toMatchObject({ code: 'BACKLOG_FULL' });
     held.open();
     held = undefined;
     await drained('1');
-    await bus().enqueueBulk([5, 6].map(n => new Deposit('1', n)));
+    await app.bus.enqueueBulk([5, 6].map(n => new Deposit('1', n)));
     await drained('1');
     expect(started).toEqual([0, 1, 4, 5, 6]);
   });
 
   test('a bulk that is too large for one step is refused as a whole, and takes no room', async () => {
     const bulk = Array.from({ length: 2001 }, (_, n) => new Deposit(String(n), n));
-    await expect(bus().enqueueBulk(bulk)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
-    await bus().enqueue(new Deposit('7', 7));
+    await expect(app.bus.enqueueBulk(bulk)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    await app.bus.enqueue(new Deposit('7', 7));
     await drained('7');
     expect(started).toEqual([7]);
   });
 
   test('a bulk of a bounded type keeps its order, and is worked as it arrives', async () => {
     for (let n = 0; n < 30; n += 3) {
-      await bus().enqueueBulk([n, n + 1, n + 2].map(n => new Deposit('1', n)));
+      await app.bus.enqueueBulk([n, n + 1, n + 2].map(n => new Deposit('1', n)));
       await drained('1');
     }
     expect(started).toEqual(Array.from({ length: 30 }, (_, n) => n));

@@ -1,20 +1,10 @@
 /** Waiting for results in applications on real Redis: many calls over several pods, and what breaks on the way. */
-import type { INestApplicationContext } from '@nestjs/common';
-import { Inject, Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Inject, Injectable } from '@nestjs/common';
 import { CommandHandler, CqrsModule, type ICommandHandler, QueryHandler } from '@nestjs/cqrs';
-import {
-  AtomicQueuesModule,
-  EntityQueues,
-  HandlerError,
-  JobHandler,
-  QueueBus,
-  QueueEntity,
-  QueueEntityId,
-  WorkerProcessor,
-} from '../../src/index.js';
+import { HandlerError, JobHandler, QueueBus, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/index.js';
 import { Command, Query } from '../support/cqrs.js';
-import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
+import { dropKeys, keysUnder } from '../support/redis.js';
+import { RedisApps } from '../support/redis-apps.js';
 import { RedisProxy } from '../support/redis-proxy.js';
 import { eventually, type Gate, gate } from '../support/wait.js';
 
@@ -79,30 +69,20 @@ class Accounts {
 }
 
 describe('waiting for results', () => {
-  const prefix = freshPrefix();
-  const redis = connect();
-  const apps: INestApplicationContext[] = [];
+  const apps = new RedisApps(
+    { imports: [CqrsModule.forRoot()], providers: [AddHandler, SumHandler, Accounts] },
+    { replyTimeoutMs: 20_000 },
+  );
+  const { redis, prefix } = apps;
 
-  const pod = async (options: object = {}) => {
-    const connection = { redis: { url: redisUrl() }, keyPrefix: prefix, replyTimeoutMs: 20_000 };
-    @Module({
-      imports: [CqrsModule.forRoot(), AtomicQueuesModule.forRoot({ ...connection, ...options })],
-      providers: [AddHandler, SumHandler, Accounts],
-    })
-    class App {}
-    const app = await NestFactory.createApplicationContext(App, { logger: false });
-    apps.push(app);
-    return app.get(QueueBus);
-  };
   afterEach(async () => {
     for (const { open } of held.values()) open();
-    await Promise.all(apps.splice(0).map(app => app.close()));
+    await apps.clear();
     held.clear();
     sums.clear();
     ran.length = 0;
-    await dropKeys(redis, prefix);
   });
-  afterAll(() => redis.quit());
+  afterAll(() => apps.quit());
 
   /** Connections of the library, by pod. */
   const connections = async () => {
@@ -115,7 +95,7 @@ describe('waiting for results', () => {
   const hold = (entityId: string) => ({ entityType: 'account', entityId, name: 'hold' });
 
   test('the caller gets the handler’s result for a command, a query, a named job, and within a scope', async () => {
-    const bus = await pod();
+    const { bus } = await apps.start();
     const { sum } = await bus.enqueueAndWait(new Add('1', 5));
     expect(sum).toBe(5);
     expect(await bus.forEntity('account').enqueueAndWait(new Sum('1'))).toBe(5);
@@ -124,16 +104,16 @@ describe('waiting for results', () => {
   });
 
   test('the error of a CQRS handler arrives with its name and code', async () => {
-    const bus = await pod();
+    const { bus } = await apps.start();
     const call = bus.enqueueAndWait(new Add('1', -1));
     await expect(call).rejects.toBeInstanceOf(HandlerError);
     await expect(call).rejects.toMatchObject({ originalName: 'RangeError', originalCode: 'E_NEGATIVE' });
   });
 
   test('1,000 calls at once, over 100 entities and 3 pods: all settle, with at most 4 connections a pod', async () => {
-    const buses = await Promise.all([pod(), pod(), pod()]);
+    const pods = await Promise.all([apps.start(), apps.start(), apps.start()]);
     const calls = Array.from({ length: 1000 }, (_, k) =>
-      buses[k % 3]?.enqueueAndWait(new Add(`e${k % 100}`, k % 7 === 0 ? -1 : 1)),
+      pods[k % 3]?.bus.enqueueAndWait(new Add(`e${k % 100}`, k % 7 === 0 ? -1 : 1)),
     );
     const outcomes = await Promise.allSettled(calls);
     const four = ['commands', 'heartbeat', 'replies', 'wake-ups'];
@@ -157,7 +137,7 @@ describe('waiting for results', () => {
   });
 
   test('a pod that waits for nothing has three connections, and no mailbox', async () => {
-    const bus = await pod();
+    const { bus } = await apps.start();
     await bus.enqueue(new Add('1', 5));
     await eventually('it has run', () => sums.get('1') === 5);
     const counts = async () => [...(await connections()).values()].map(({ length }) => length);
@@ -166,16 +146,16 @@ describe('waiting for results', () => {
   });
 
   test('a mailbox that is not read expires', async () => {
-    const bus = await pod();
+    const { bus } = await apps.start();
     await bus.enqueueAndWait(new Add('1', 5));
     const [box = ''] = await mailboxes();
     expect(await redis.pttl(box)).toBeGreaterThan(0);
   });
 
   test('handlers may wait for others on several pods; a circle is refused at once, by name', async () => {
-    const [bus] = await Promise.all([pod(), pod()]);
+    const [{ bus }] = await Promise.all([apps.start(), apps.start()]);
     const path = (...ids: string[]) =>
-      bus?.enqueueJobAndWait({ entityType: 'account', entityId: ids[0] ?? '', name: 'path', data: ids.slice(1) });
+      bus.enqueueJobAndWait({ entityType: 'account', entityId: ids[0] ?? '', name: 'path', data: ids.slice(1) });
     expect(await path('a', 'b', 'c', 'd')).toBe('end');
     const circle = path('a', 'b', 'c', 'a');
     await expect(circle).rejects.toMatchObject({
@@ -185,16 +165,14 @@ describe('waiting for results', () => {
   });
 
   test('a signal with cancelJob removes a job that has not started', async () => {
-    const bus = await pod();
+    const app = await apps.start();
+    const { bus } = app;
     held.set('1', gate());
     const first = bus.enqueueJobAndWait(hold('1'));
     await eventually('it runs', () => ran.length === 1);
     const giveUp = new AbortController();
     const second = bus.enqueueJobAndWait(hold('1'), { signal: giveUp.signal, cancelJob: true });
-    await eventually(
-      'it waits',
-      async () => (await apps[0]?.get(EntityQueues).of('account', '1').status())?.waiting === 1,
-    );
+    await eventually('it waits', async () => (await app.queue('account', '1').status()).waiting === 1);
     giveUp.abort();
     await expect(second).rejects.toMatchObject({ code: 'WAIT_ABORTED', isJobRemoved: true });
     held.get('1')?.open();
@@ -203,21 +181,22 @@ describe('waiting for results', () => {
   });
 
   test('the caller of a dropped job learns it long before its timeout', async () => {
-    const bus = await pod();
+    const app = await apps.start();
+    const { bus } = app;
     held.set('1', gate());
     const first = bus.enqueueJobAndWait(hold('1'));
     await eventually('it runs', () => ran.length === 1);
     const second = bus.enqueueJobAndWait(hold('1'));
-    const queue = apps[0]?.get(EntityQueues).of('account', '1');
-    await eventually('it waits', async () => (await queue?.status())?.waiting === 1);
-    await queue?.drop();
+    const queue = app.queue('account', '1');
+    await eventually('it waits', async () => (await queue.status()).waiting === 1);
+    await queue.drop();
     await expect(second).rejects.toMatchObject({ code: 'JOB_REMOVED', entityId: '1' });
     held.get('1')?.open();
     await first;
   });
 
   test('a caller learns that its job is gone when Redis has lost all data', async () => {
-    const bus = await pod({ producerOnly: true });
+    const { bus } = await apps.start({ producerOnly: true });
     const call = bus.enqueueJobAndWait(hold('1'));
     await eventually('it is there', async () => (await keysUnder(redis, prefix)).some(key => key.endsWith(':wait')));
     await dropKeys(redis, prefix);
@@ -226,7 +205,7 @@ describe('waiting for results', () => {
 
   test('a caller whose reply was lost gets the result of the kept job', async () => {
     const proxy = new RedisProxy();
-    const bus = await pod({ redis: { url: await proxy.start() } });
+    const { bus } = await apps.start({ redis: { url: await proxy.start() } });
     await bus.enqueueAndWait(new Add('warm', 1));
     // The connection for replies hangs, and the mailbox is deleted.
     proxy.freeze('replies');
@@ -237,48 +216,48 @@ describe('waiting for results', () => {
     await eventually('it is told', async () => (await redis.xlen((await mailboxes())[0] ?? '')) > 0);
     await redis.del(...(await mailboxes()));
     expect(await call).toBe('held 1');
-    await Promise.all(apps.splice(0).map(app => app.close()));
+    await apps.closeAll();
     await proxy.close();
   });
 
   test('a caller whose connection for replies hangs gets its result all the same', async () => {
     const proxy = new RedisProxy();
-    const bus = await pod({ redis: { url: await proxy.start() } });
+    const { bus } = await apps.start({ redis: { url: await proxy.start() } });
     await bus.enqueueAndWait(new Add('1', 1));
     proxy.freeze('replies');
     expect(await bus.enqueueAndWait(new Add('1', 1))).toEqual({ sum: 2 });
-    await Promise.all(apps.splice(0).map(app => app.close()));
+    await apps.closeAll();
     await proxy.close();
   });
 
   test('a caller whose connections all break while it waits gets its reply', async () => {
     const proxy = new RedisProxy();
-    const bus = await pod({ redis: { url: await proxy.start() }, producerOnly: true });
-    await pod();
+    const { bus } = await apps.start({ redis: { url: await proxy.start() }, producerOnly: true });
+    await apps.start();
     held.set('1', gate());
     const call = bus.enqueueJobAndWait(hold('1'));
     await eventually('it runs', () => ran.length === 1);
     proxy.reset();
     held.get('1')?.open();
     expect(await call).toBe('held 1');
-    await Promise.all(apps.splice(0).map(app => app.close()));
+    await apps.closeAll();
     await proxy.close();
   });
 
   test('a call whose enqueue lost its response is settled by the reply to the job', async () => {
     const proxy = new RedisProxy();
-    const bus = await pod({ redis: { url: await proxy.start() }, producerOnly: true });
-    const worker = await pod();
+    const { bus } = await apps.start({ redis: { url: await proxy.start() }, producerOnly: true });
+    const worker = await apps.start();
     await bus.enqueueAndWait(new Add('1', 1));
     proxy.cutNextAnswer();
     expect(await bus.enqueueAndWait(new Add('1', 1))).toEqual({ sum: 2 });
-    expect(await worker.enqueueAndWait(new Sum('1'))).toBe(2);
-    await Promise.all(apps.splice(0).map(app => app.close()));
+    expect(await worker.bus.enqueueAndWait(new Sum('1'))).toBe(2);
+    await apps.closeAll();
     await proxy.close();
   });
 
   test('two enqueues under one key have one job and one reply; the second caller learns which job it is', async () => {
-    const bus = await pod();
+    const { bus } = await apps.start();
     held.set('1', gate());
     const first = bus.enqueueJobAndWait(hold('1'), { idempotencyKey: 'k' });
     const second = bus.enqueueJobAndWait(hold('1'), { idempotencyKey: 'k' });

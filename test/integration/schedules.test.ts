@@ -1,18 +1,14 @@
 /** Schedules in an application on real Redis: recurring commands, from any pod, through a deploy. */
-import { type INestApplicationContext, Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable } from '@nestjs/common';
 import {
-  AtomicQueuesModule,
-  EntityQueues,
   InvalidOptionError,
   JobHandler,
-  QueueBus,
   QueueEntity,
   QueueEntityId,
   UnsupportedError,
   WorkerProcessor,
 } from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
+import { RedisApps } from '../support/redis-apps.js';
 import { eventually } from '../support/wait.js';
 
 const runs: { readonly name: string; readonly rate: number; readonly at: number }[] = [];
@@ -41,24 +37,18 @@ class Accounts {
 }
 
 describe('schedules', () => {
-  const prefix = freshPrefix();
-  const redis = connect();
-  const connection = { redis: { url: redisUrl() }, keyPrefix: prefix, discoveryIntervalMs: 100 };
-  @Module({ imports: [AtomicQueuesModule.forRoot(connection)], providers: [Accounts] })
-  class App {}
-  const apps: INestApplicationContext[] = [];
+  const apps = new RedisApps({ providers: [Accounts] }, { discoveryIntervalMs: 100 });
+  const { redis, prefix } = apps;
 
   const start = async () => {
-    const app = await NestFactory.createApplicationContext(App, { logger: false });
-    apps.push(app);
-    return { app, bus: app.get(QueueBus), account: app.get(EntityQueues).of('account', '42') };
+    const app = await apps.start();
+    return { app, bus: app.bus, account: app.queue('account', '42') };
   };
   afterEach(async () => {
-    for (const app of apps.splice(0)) await app.close();
+    await apps.clear();
     runs.length = 0;
-    await dropKeys(redis, prefix);
   });
-  afterAll(() => redis.quit());
+  afterAll(() => apps.quit());
 
   test('a command with an interval runs through a deploy, until it is unscheduled; then nothing is left', async () => {
     const first = await start();
@@ -76,8 +66,7 @@ describe('schedules', () => {
     await second.account.drain({ timeoutMs: 5000 });
     expect(runs.every(({ name, rate }) => name === 'AddInterest' && rate === 3)).toBe(true);
     expect(overlaps).toBe(0);
-    const left = async () => (await keysUnder(redis, prefix)).filter(key => !/:(\$:|events)/.test(key));
-    await eventually('no key is left of the queue', async () => (await left()).length === 0);
+    await eventually('no key is left of the queue', async () => (await apps.queueKeys()).length === 0);
   });
 
   test('a job with a pattern runs in its seconds, and keeps no worker in between', async () => {

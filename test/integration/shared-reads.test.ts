@@ -1,19 +1,9 @@
 /** Shared reads in applications on real Redis: from two pods, alongside writes, with failures, and with a pod that loses its claim. */
-import type { INestApplicationContext } from '@nestjs/common';
-import { Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable } from '@nestjs/common';
 import { CommandHandler, CqrsModule, type ICommandHandler, QueryHandler } from '@nestjs/cqrs';
-import {
-  AtomicQueuesModule,
-  EntityQueues,
-  JobHandler,
-  QueueBus,
-  QueueEntity,
-  QueueEntityId,
-  WorkerProcessor,
-} from '../../src/index.js';
+import { JobHandler, QueueEntity, QueueEntityId, WorkerProcessor } from '../../src/index.js';
 import { Query } from '../support/cqrs.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { type RedisApp, RedisApps } from '../support/redis-apps.js';
 import { eventually, type Gate, gate } from '../support/wait.js';
 
 @QueueEntity('account', { shared: true })
@@ -83,15 +73,12 @@ class Accounts {
 }
 
 describe('shared reads', () => {
-  const prefix = freshPrefix();
-  const redis = connect();
-  const options = { redis: { url: redisUrl() }, keyPrefix: prefix, entities: { account: { maxSharedReads: 8 } } };
-  @Module({
-    imports: [CqrsModule, AtomicQueuesModule.forRoot(options)],
-    providers: [Accounts, BalanceHandler, DepositHandler],
-  })
-  class App {}
-  let pods: INestApplicationContext[];
+  const apps = new RedisApps(
+    { imports: [CqrsModule], providers: [Accounts, BalanceHandler, DepositHandler] },
+    { entities: { account: { maxSharedReads: 8 } } },
+  );
+  const { redis, prefix } = apps;
+  let pods: readonly [RedisApp, RedisApp];
 
   beforeEach(async () => {
     Object.assign(world, {
@@ -102,22 +89,17 @@ describe('shared reads', () => {
       faults: [],
       read: async () => {},
     });
-    pods = await Promise.all([0, 1].map(() => NestFactory.createApplicationContext(App, { logger: false })));
+    pods = [await apps.start(), await apps.start()];
   });
   afterEach(async () => {
-    await Promise.all(pods.map(pod => pod.close()));
-    await dropKeys(redis, prefix);
+    await apps.clear();
     expect(world.faults).toEqual([]);
   });
-  afterAll(() => redis.quit());
+  afterAll(() => apps.quit());
 
-  const bus = (pod: number) => {
-    const app = pods[pod];
-    if (!app) throw new Error(`there is no pod ${pod}`);
-    return app.get(QueueBus);
-  };
-  const account = () => (pods[0] as INestApplicationContext).get(EntityQueues).of('account', '1');
-  const drained = () => account().drain({ timeoutMs: 15_000 });
+  const bus = (pod: 0 | 1) => pods[pod].bus;
+  const account = () => pods[0].queue('account', '1');
+  const drained = () => pods[0].drained('account', '1', 15_000);
   /** Holds all reads until the test opens the gate. */
   const hold = (): Gate => {
     const held = gate();
@@ -130,7 +112,7 @@ describe('shared reads', () => {
     const ask = { timeoutMs: 15_000 };
     const answers = [bus(0).enqueueAndWait(new Balance('1'), ask)];
     await eventually('the first runs', () => world.reading === 1);
-    for (const pod of [1, 0, 1]) {
+    for (const pod of [1, 0, 1] as const) {
       const before = world.reading;
       answers.push(bus(pod).enqueueAndWait(new Balance('1'), ask));
       await eventually('the next runs', () => world.reading === before + 1);
@@ -151,7 +133,7 @@ describe('shared reads', () => {
     let deposited = 0;
     const seen: Promise<void>[] = [];
     for (let round = 0; round < 60; round++) {
-      const pod = round % 2;
+      const pod = round % 2 === 0 ? 0 : 1;
       for (let i = 0; i < 12; i++) {
         const expected = deposited;
         const read = bus(pod).enqueueAndWait(new Balance('1'), { timeoutMs: 20_000 });
@@ -217,8 +199,7 @@ describe('shared reads', () => {
     await bus(0).enqueue(new Balance('1'));
     await bus(0).enqueue(new Balance('1'));
     await drained();
-    await Promise.all(pods.map(pod => pod.close()));
-    pods = [];
+    await apps.closeAll();
     const keys = await redis.keys(`${prefix}:account:1:*`);
     expect(keys.filter(key => !key.endsWith(':events'))).toEqual([`${prefix}:account:1:queue:$:worker`]);
     expect(await redis.hkeys(`${prefix}:account:1:queue:$:worker`)).not.toContain('gathers');
