@@ -180,6 +180,11 @@ describe('generated values', () => {
     readonly carried?: { readonly as: unknown };
   }
   const carried = (value: unknown, as: unknown): Sample => ({ value, carried: { as } });
+  /** Fast-check drops an entry whose key it has drawn before, and a promise in it would reject unhandled. */
+  const ignored = (value: unknown) => {
+    if (value instanceof Promise) value.catch(() => {});
+    return value;
+  };
   const text = anyText({ minLength: 1 }).map(text => `${SECRET}${text}`);
   const leaf: fc.Arbitrary<Sample> = fc.oneof(
     { weight: 6, arbitrary: text.map(value => carried(value, value)) },
@@ -188,7 +193,7 @@ describe('generated values', () => {
     fc.date().map(at => (Number.isNaN(at.getTime()) ? { value: at } : carried(at, at.toJSON()))),
     fc
       .constantFrom(...REFUSED.filter(({ label }) => !/array that|array of/.test(label)))
-      .map(({ make }) => ({ value: make() })),
+      .map(({ make }) => ({ value: ignored(make()) })),
     fc
       .constantFrom(...CARRIED.filter(({ label }) => label !== 'what a toJSON gives'))
       .map(({ make, verdict }) => carried(make(), verdict.carriedAs)),
