@@ -1,6 +1,6 @@
 /**
  * Two pods of one application whose context is kept by nestjs-cls: one enqueues, the other works. Prints what each job has found,
- * as JSON. A program, as the test runner can't load that package beside Nest 12.
+ * as JSON. A program, as the test runner can't load that package together with Nest 12.
  *
  * Settings come by environment: REDIS_URL, KEY_PREFIX.
  */

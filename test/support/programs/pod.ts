@@ -1,11 +1,11 @@
 /**
- * A pod as a process of its own, for tests that kill it: handles jobs of `account`, and writes what it does to a file,
- * line by line, each in the kernel's hands before the handler goes on, so that a SIGKILL loses none.
+ * A pod as a process of its own, for tests that kill it: it handles jobs of `account`, and writes what it does to a file, line by
+ * line. Each line is in the kernel's hands before the handler goes on, so that a SIGKILL loses none.
  *
  * Settings come by environment: POD, REDIS_URL or REDIS (the option, as JSON), KEY_PREFIX, RECORD (the file), HANDLER_MS_MAX, IDLE_SECONDS,
  * HEARTBEAT_TTL (seconds), MAX_STALLED, COMMAND_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS, BLOCK_LIMIT_MS, and DIE_AT, where it kills itself: `claim`
  * (granted, with a job, that has not started), `fetch` (a job was ended and the next one has come), `effect` (a handler
- * has done its work, and nobody knows). What a single job does comes with its data.
+ * has done its work, and has told no other process). The data of a job says what its handler does.
  */
 import { existsSync, openSync, writeSync } from 'node:fs';
 import { Inject, Injectable, Module } from '@nestjs/common';
@@ -34,9 +34,9 @@ interface Work {
   readonly poison?: boolean;
   /** Its handler never settles. */
   readonly hangs?: boolean;
-  /** How many of its tries fail. */
+  /** How many of its attempts fail. */
   readonly failures?: number;
-  /** How long the message is of what its handler throws, with each try. */
+  /** The length of the error message of its handler, with each attempt. */
   readonly errorBytes?: number;
   /** How long its result is. */
   readonly resultBytes?: number;
@@ -90,7 +90,7 @@ class AccountProcessor {
     return resultBytes === undefined ? pod : 'x'.repeat(resultBytes);
   }
 
-  /** Its error quotes all rows of the batch, as that of a database does. */
+  /** Its error quotes all rows of the batch, like an error of a database. */
   @BatchHandler('rows', { max: 128, maxWaitMs: 1000 })
   insert(jobs: Job<Work>[]) {
     throw new Error(`can't insert ${JSON.stringify(jobs.map(({ data }) => data))}`);
@@ -128,7 +128,7 @@ function dieOnAnswer(isTheOne: (texts: readonly unknown[], answer: string) => bo
 if (dieAt === 'claim') dieOnAnswer((_, answer) => answer.includes('CLAIMED') && answer.includes('"n":'));
 if (dieAt === 'fetch') dieOnAnswer((texts, answer) => texts.includes('finish') && answer.includes('"n":'));
 
-/** Somebody sets the wall clock an hour ahead, and the next time an hour behind. */
+/** An operator sets the wall clock an hour ahead, and the next time an hour behind. */
 const trueNow = Date.now;
 let jumpMs = 0;
 function jump(): void {

@@ -1,9 +1,9 @@
 /**
- * The reference: what starts in one entity, in which order, whatever happens around it. Crashes, pauses, backoffs and hand-overs
- * change when a job starts, and a crash how often; never the order. So the model needs no clock: it is a list.
+ * The reference model: which jobs of one entity start, and in which order. Crashes, pauses, backoffs and hand-overs change when a job
+ * starts, and a crash changes how often, but never the order. So the model needs no clock: it is a list.
  */
 
-/** What a person decides about a job that blocks its entity. */
+/** What an operator decides about a job that blocks its entity. */
 export type Decision = 'retry' | 'skip' | 'drop';
 
 export interface JobSpec {
@@ -12,13 +12,13 @@ export interface JobSpec {
   readonly fails: number;
   readonly attempts: number;
   readonly backoffMs: number;
-  /** Joins the queue at some time after that: no part of the order. */
+  /** It joins the queue at some time after this delay, and is no part of the order. */
   readonly delayMs: number;
-  /** What is decided about it, one time after the other; then 'skip'. */
+  /** The operator's decisions about it, one after the other; then 'skip'. */
   readonly decisions: readonly Decision[];
 }
 
-/** How a job ends: `exhausted` when it has used up its tries and nobody wants more of them, `gone` when a person removes it. */
+/** How a job ends: `exhausted` when it has no attempts left and the operator skips it, `gone` when the operator removes it. */
 export type End = 'completed' | 'exhausted' | 'gone';
 
 /** How often a job starts, and how it ends, in a world without crashes. */

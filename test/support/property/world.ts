@@ -56,7 +56,7 @@ export class World {
   readonly specs = new Map<string, JobSpec[]>();
   /** Jobs that ran, or may have been fetched, when their pod died: they may start more often. */
   readonly touched = new Set<string>();
-  /** Jobs that somebody has removed while they waited: none of them starts any more. */
+  /** Jobs that an operator has removed while they waited: none of them starts any more. */
   readonly dropped = new Set<string>();
   readonly enqueuedAtMs = new Map<string, number>();
   readonly faults: string[] = [];
@@ -148,7 +148,7 @@ export class World {
       data: { n: job.n },
       options,
     });
-    // Where the answer is lost the job is there.
+    // If the response is lost, the job is in the queue.
     await enqueued?.catch(error => expect(error).toBeInstanceOf(OutcomeUnknownError));
     await this.pass(0);
   }
@@ -165,7 +165,7 @@ export class World {
     await this.pass(0);
   }
 
-  /** A pod is cut off for good, in the midst of whatever it does; another one comes. */
+  /** A pod is cut off from the store forever, at any moment, and another one starts. */
   async crash(which: number): Promise<void> {
     const pod = this.live[which % this.live.length];
     if (!pod) return;
@@ -185,7 +185,7 @@ export class World {
     await this.pass(0);
   }
 
-  /** The next answer to a step of a pod is lost. */
+  /** The next response to a step of a pod is lost. */
   lose(which: number, step: LosableStep): void {
     this.live[which % this.live.length]?.store.next(step, 'lose');
   }
@@ -195,7 +195,7 @@ export class World {
     await this.pass(0);
   }
 
-  /** All that waits is removed. What runs meanwhile is not; a job that waits for its next try may be on its way back. */
+  /** Removes all jobs that wait. A running job stays; one that waits for its next attempt may be on its way back. */
   async drop(entityId: string): Promise<void> {
     const before = this.running.get(entityId)?.n;
     await this.live[0]?.engine.control.drop({ type: TYPE, id: entityId });

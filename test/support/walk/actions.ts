@@ -1,4 +1,4 @@
-/** What may happen to a cluster: one action at a time, chosen by chance. Times heal most of it; `final-check.ts` heals the rest. */
+/** What happens to a cluster: one action at a time, chosen by chance. Most faults end with time; `final-check.ts` ends the rest. */
 
 import { Codecs } from '../../../src/core/payload/codec.js';
 import { MemoryControl } from '../../../src/store/memory/operator/control.js';
@@ -11,7 +11,7 @@ import { type ActionName, KINDS, METHODS, weightsOf } from './weights.js';
 
 export class Actions {
   readonly weights: Record<ActionName, number>;
-  /** An operator, on no pod of these. */
+  /** An operator, on a pod of its own. */
   private readonly operator: MemoryControl;
   private readonly ids: readonly string[];
   private readonly mostPods: number;
@@ -165,7 +165,7 @@ export class Actions {
     const pod = random.pick(live);
     const closes = random.chance(0.7);
     this.note(pod.id, closes ? 'closes' : 'drains');
-    // The last calls are the ones that nobody sends again.
+    // Its last calls are never sent again.
     if (random.chance(0.4))
       pod.commands.setTrap({ method: random.pick(['finish', 'release']), kind: random.pick(KINDS) });
     pod.state = 'draining';

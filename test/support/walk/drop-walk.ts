@@ -1,6 +1,6 @@
 /**
- * A random walk over drops and takeovers of one entity, without engines: the walk itself plays the pods. A pod fetches, starts the
- * oldest job that it has fetched, ends it, answers a recall when it pleases, and dies when it pleases.
+ * A random walk over drops and takeovers of one entity, without engines: the walk itself acts as the pods. At any moment a pod fetches,
+ * starts the oldest job that it has fetched, ends it, responds to a recall, or dies.
  */
 
 import type { Claim } from '../../../src/core/model/claim.js';
@@ -33,7 +33,7 @@ const WEIGHTS = {
   look: 4,
   resync: 1,
 };
-/** More than one step removes. */
+/** More jobs than one step removes. */
 const MANY = 1100;
 
 export class DropWalk {
@@ -46,7 +46,7 @@ export class DropWalk {
   /** By number: whether a drop has begun since it was enqueued, and whether it has started. */
   private readonly covered = new Set<number>();
   private readonly started = new Set<number>();
-  /** What no job may start of: a drop that has ended since was about it. */
+  /** Jobs that must not start any more, because a drop of them has ended. */
   private readonly dead = new Set<number>();
   private dropping: { readonly about: ReadonlySet<number>; isRemoved: boolean } | undefined;
   private underWay: Promise<unknown>[] = [];
@@ -72,7 +72,7 @@ export class DropWalk {
     return withdrawal(this.of.config, this.of.entity, { n }, options);
   }
 
-  /** Sometimes under the id that a job had which is certainly gone. */
+  /** Sometimes under the id of a job that is certainly gone. */
   private async enter(operator: EntityStore): Promise<void> {
     const n = ++this.last;
     const [gone] = this.dead;
@@ -120,7 +120,7 @@ export class DropWalk {
     owner.fetched.push(...(await owner.store.finish(owner.claim, [done(running)], this.random.int(0, 3))).jobs);
   }
 
-  /** The owner answers a recall: what it has not started goes. */
+  /** The owner responds to a recall: jobs that it has not started are dropped. */
   private async answer(): Promise<void> {
     const { owner } = this;
     if (!owner) return;
@@ -143,7 +143,7 @@ export class DropWalk {
     if (this.random.chance(0.5)) await store.take(claim, 2).catch(expectStale);
   }
 
-  /** All that was enqueued before is about to be dropped; pages are removed while the walk goes on. */
+  /** An operator drops all jobs that were enqueued before; their pages are removed while the walk goes on. */
   private drop(operator: EntityStore): void {
     if (this.dropping) return;
     const about = new Set(Array.from({ length: this.last }, (_, i) => i + 1).filter(n => !this.started.has(n)));
@@ -176,7 +176,7 @@ export class DropWalk {
       this.start();
       await this.finish();
       if (this.owner && this.owner.fetched.length === 0) {
-        // where all that was fetched has ended, nothing is pending, and the owner has still to hear of it
+        // if all fetched jobs have ended, no drop is pending, although the owner has not heard of it yet
         await this.answer();
         await this.take();
       }

@@ -1,6 +1,6 @@
 /**
- * What a walk knows of one entity, and the invariants of docs/protocol.md as far as the steps of a store show them.
- * Neighbours: `starts.ts` checks what the pods do with what they are given; `snapshot.ts` is where the facts come from.
+ * The record that a walk keeps of one entity, and the invariants of docs/protocol.md as far as the steps of a store show them.
+ * Neighbours: `starts.ts` checks what the pods do with their jobs; `snapshot.ts` reads the entity from the store.
  */
 
 import type { Claim } from '../../../src/core/model/claim.js';
@@ -10,7 +10,7 @@ import { StoreRefusedError } from '../../../src/core/model/store-errors.js';
 import type { Unblocking } from '../../../src/core/ports/operator.js';
 import { isSame, type Snapshot } from './snapshot.js';
 
-/** How a handler ended, and how many tries had failed before. */
+/** How a handler ended, and how many attempts had failed before. */
 export interface End {
   readonly n: number;
   readonly kind: Settlement['outcome']['kind'];
@@ -35,7 +35,7 @@ export interface Step {
   readonly nowMs: number;
 }
 
-/** The time of one owner: what it has started and ended under one fencing token. */
+/** The reign of one owner: the jobs that it has started and ended under one fencing token. */
 export interface Stint {
   readonly token: number;
   readonly podId: string;
@@ -61,7 +61,7 @@ export class EntityChecker {
   /** How often a job lost its pod while it was the only one fetched. */
   readonly stalls = new Map<number, number>();
   readonly duplicates = new Set<number>();
-  /** How many tries of a job have failed: on a pod, and as the store has recorded. */
+  /** How many attempts of a job have failed: on a pod, and in the store. */
   readonly tries = new Map<number, { ended: number; recorded: number }>();
   private readonly places = new Map<number, number>();
   private readonly byJobId = new Map<string, number>();
@@ -117,7 +117,7 @@ export class EntityChecker {
     this.checkGivenBack(step);
   }
 
-  /** After the calls of one tick, which are one step to everybody else. */
+  /** After the calls of one tick, which are one step for all others. */
   endOfBatch(): void {
     let open: number | undefined;
     while (this.firstOpen < this.order.length && this.recorded.has(this.order[this.firstOpen] ?? -1)) this.firstOpen++;
@@ -188,7 +188,7 @@ export class EntityChecker {
     const is = after.owner;
     if (was?.podId === is?.podId && was?.epoch === is?.epoch) return;
     const isLeft = was && was.podId !== is?.podId && was.untilMs > nowMs;
-    // A pod gives up its own: by a release, or by a newer look that finds nothing to do.
+    // A pod gives up its own claim: by a release, or by a newer inspection that finds nothing to do.
     const isGivenUp =
       podId === was?.podId && (method === 'release' || (method === 'tryClaim' && (epoch ?? 0) > was.epoch));
     if (isLeft && !isGivenUp)
@@ -217,7 +217,7 @@ export class EntityChecker {
       this.stalls.set(alone, (this.stalls.get(alone) ?? 0) + 1);
   }
 
-  /** I6: what is to run stands in the order in which it was taken; nothing is fetched of a paused queue. */
+  /** I6: the jobs that wait stand in the order of their adds, and no job of a paused queue is fetched. */
   private checkOrder({ method, podId, before, after, nowMs }: Step): void {
     let last = -1;
     for (const n of [...after.active, ...after.wait]) {
@@ -257,19 +257,19 @@ export class EntityChecker {
     }
     if (error) return;
     for (const { n, kind, made, attempt } of settled) {
-      // Where it was recorded already, and its answer lost, it counts no second time.
+      // If its end was recorded already, and the response lost, it does not count again.
       const isSameStart = before.starts[before.active.indexOf(n)] === attempt;
       if (isKept(kind)) this.triesOf(n).recorded = isSameStart ? made + 1 : this.triesOf(n).recorded;
       else if (!this.recorded.has(n)) this.violate(`${method} of ${podId} does not record the end of job ${n}`);
     }
   }
 
-  /** Races 25 and 28: what has ended here is not given back. */
+  /** Races 25 and 28: a job that has ended here is not given back. */
   private checkGivenBack({ method, podId, claim, after, error }: Step): void {
     if (error || !claim || !['resync', 'release', 'giveBack'].includes(method)) return;
     const stint = this.stints.get(Number(claim.token));
     if (!stint || (method === 'release' && after.owner?.podId === podId)) return;
-    // What has started, or ended, and is not confirmed stays where it is when only the rest is given back.
+    // Jobs that have started, or whose end is not confirmed, stay when the rest is given back.
     const given = method === 'giveBack' ? after.wait : [...after.active, ...after.wait];
     const back = given.find(n => stint.ended.has(n) || (method === 'giveBack' && stint.started.has(n)));
     if (back !== undefined)

@@ -1,4 +1,4 @@
-/** The end of a walk: all is healed, and what the protocol promises for then is looked at. */
+/** The end of a walk: all faults end, and the promises of the protocol are checked. */
 import { blockerOf, heldForMs } from '../../../src/store/memory/queue.js';
 import { LEASE_MS, MAX_BACKOFF_MS, type MemoryCluster } from './memory-cluster.js';
 import type { WalkPod } from './walk-pod.js';
@@ -7,9 +7,9 @@ import { LATEST_MS } from './wire.js';
 /** A lease and a sweep, with the pauses between tries; see I7. */
 const LOOKED_AT_MS = LEASE_MS + 1300 + 1500;
 const MAX_DELAY_MS = 3000;
-/** The search for work that came past us. */
+/** The search for jobs that were added outside this library. */
 const MAX_TIMER_MS = 120_000;
-/** Heartbeat, sweep, search, what operators have left, slow runs, and what the pod says of its types. */
+/** Timers of an idle pod: heartbeat, sweep, search, leftovers of operators, slow runs, and the report of its types. */
 const TIMERS_OF_AN_IDLE_POD = 6;
 
 export async function calm(cluster: MemoryCluster): Promise<void> {
@@ -40,7 +40,7 @@ async function heal(cluster: MemoryCluster): Promise<void> {
   if (cluster.live.length === 0) await cluster.start();
 }
 
-/** I7, I3: whatever has work is worked, and whoever works without a right to it was told. */
+/** I7, I3: each entity with work is worked, and each pod that has lost its claim was told so. */
 function checkWorked(cluster: MemoryCluster): void {
   const { server, time, violate } = cluster;
   for (const [word, entity] of server.entities) {
@@ -79,7 +79,7 @@ function blockedIn({ server }: MemoryCluster) {
   return [...server.entities.values()].filter(entity => blockerOf(entity, server.now()));
 }
 
-/** I5: nothing is lost, nothing that was refused has come. */
+/** I5: no job is lost, and no refused one is in the queue. */
 function checkAllRan({ fates, checkers, violate }: MemoryCluster): void {
   const recorded = new Set<number>();
   const taken = new Set<number>();
@@ -99,7 +99,7 @@ function checkAllRan({ fates, checkers, violate }: MemoryCluster): void {
   }
 }
 
-/** I8: a drained entity leaves nothing but what an operator is to see. */
+/** I8: a drained entity leaves only what an operator needs to see. */
 function checkNothingLeft({ server, pods, running, violate }: MemoryCluster): void {
   for (const [word, entity] of server.entities) {
     if (entity.failed.length === 0) violate(`I8: ${word} is drained, and is still there`);

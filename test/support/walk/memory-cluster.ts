@@ -1,6 +1,6 @@
 /**
  * The cluster of a walk: pods on one memory server, the handlers that run, and a checker per entity.
- * Neighbours: `actions.ts` does things to it; `final-check.ts` heals it and looks at what is left.
+ * Neighbours: `actions.ts` does things to it; `final-check.ts` heals it and checks what is left.
  */
 
 import type { Claim } from '../../../src/core/model/claim.js';
@@ -48,7 +48,7 @@ export class MemoryCluster {
   readonly pods: WalkPod[] = [];
   readonly running: WalkHandler[] = [];
   readonly checkers = new Map<string, EntityChecker>();
-  /** What the one who has added a job was told. */
+  /** The outcome that the caller of an add received. */
   readonly fates = new Map<number, 'added' | 'not added' | 'unknown'>();
   /** Handlers return at once. */
   instant = false;

@@ -1,4 +1,4 @@
-/** What may happen to a mixed cluster, one action at a time; and its end, when all is healed and everything has to run. */
+/** What happens to a mixed cluster, one action at a time; and its end, when all faults have ended and every job must run. */
 import type { Unblocking } from '../../../src/core/ports/operator.js';
 import { IDS, LEASE_MS, MAX_BACKOFF_MS, type MixedCluster } from './mixed-cluster.js';
 import type { MixedPod } from './mixed-pod.js';
@@ -168,7 +168,7 @@ export class MixedActions {
   }
 }
 
-/** All is healed: everything runs to its end, no claim is left, and every pod closes (I5, I7, I8). */
+/** All faults end: every job runs to its end, no claim is left, and every pod closes (I5, I7, I8). */
 export async function calm(cluster: MixedCluster): Promise<void> {
   cluster.note('* all is healed');
   for (const pod of cluster.pods) {

@@ -1,7 +1,7 @@
 /**
  * The cluster of a mixed walk: entities whose jobs are writes, shared reads, batches and jobs that only new pods know, under limits
  * of time and capacity. Each start is checked against the handlers that run, and against the jobs in the store.
- * Neighbours: `mixed-actions.ts` does things to it, `mixed-end.ts` heals it and looks at what is left.
+ * Neighbours: `mixed-actions.ts` does things to it, `mixed-end.ts` heals it and checks what is left.
  */
 import type { EntityContext, FetchedJob } from '../../../src/core/model/job.js';
 import { HandlerTimeoutError } from '../../../src/core/model/job-errors.js';
@@ -35,7 +35,7 @@ interface Run {
   readonly startedAtMs: number;
   readonly ended: Gate;
   state: 'running' | 'returned' | 'failed';
-  /** Its signal has told it that its time is over. */
+  /** Its signal has said that its time limit is exceeded. */
   isOverTime: boolean;
 }
 
@@ -58,7 +58,7 @@ export class MixedCluster {
   /** The last run of each job. */
   private readonly lastRun = new Map<number, Run>();
   private readonly newestToken = new Map<string, bigint>();
-  /** The newest token under which a handler was over its time. */
+  /** The newest token under which a handler exceeded its time limit. */
   private readonly spentToken = new Map<string, bigint>();
   private readonly trace: string[] = [];
   private violation: string | undefined;
@@ -192,7 +192,7 @@ export class MixedCluster {
     }
   }
 
-  /** The token of a run over its time is spent from the end of the run on, a moment after the signal at the latest. */
+  /** The token of a run that exceeds its time limit is spent when the run ends, a moment after the signal at the latest. */
   private onAbort(run: Run): void {
     if (!(run.signal.reason instanceof HandlerTimeoutError)) return;
     run.isOverTime = true;

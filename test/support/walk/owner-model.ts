@@ -1,6 +1,6 @@
 /**
  * A model of an owner: what a pod knows of one entity when it speaks to the store without an engine. It keeps to the rules
- * of the protocol, loses answers, and remembers old claims, under which its late calls come.
+ * of the protocol, loses responses, and remembers old claims, under which its late calls come.
  */
 
 import type { Claim } from '../../../src/core/model/claim.js';
@@ -15,7 +15,7 @@ export class OwnerModel {
   running: FetchedJob | undefined;
   /** Ends that are not known to be recorded. */
   unconfirmed: Settlement[] = [];
-  /** An answer was lost: nothing starts and nothing is fetched before it has begun anew. */
+  /** A response was lost: nothing starts and nothing is fetched before a resync. */
   isBroken = false;
   /** The lease has run out, as far as the pod knows. */
   isLapsed = false;
@@ -45,7 +45,7 @@ export class OwnerModel {
 
   confirmed(settlement: Settlement, fetched: Fetched): void {
     this.unconfirmed = this.unconfirmed.filter(other => other !== settlement);
-    // What was fetched after a job that is tried again is given back.
+    // Jobs that were fetched after one that is retried are given back.
     if (settlement.outcome.kind === 'retrying') this.ready = [];
     this.fetched(fetched);
   }

@@ -37,7 +37,7 @@ export class RedisActions {
     this.walk.check();
   }
 
-  /** All that is left is worked by a new pod. */
+  /** A new pod works all that is left. */
   async finish(): Promise<void> {
     const { walk } = this;
     this.isCalm = true;
@@ -61,7 +61,7 @@ export class RedisActions {
       walk.violate(`there is work left that ${owner.podId} did not get`);
     const { wait, active, delayed, failed } = await walk.see(owner.entity);
     if (wait.length + active.length + delayed.length > 0) walk.violate('I5: jobs are left');
-    // What failed is kept for a time.
+    // Failed jobs are kept for a time.
     if (failed.length === 0 && (await walk.cluster.dueScore(owner.entity)) !== undefined)
       walk.violate('I8: a drained entity is due');
   }
@@ -81,14 +81,14 @@ export class RedisActions {
     const answer = await walk.call(owner, 'add', job, this.hintOf(owner));
     if (!answer || this.loses(owner)) return;
     if (answer.route === 'claimed') owner.claimed(answer.claimed);
-    // What is fetched while an answer is missing goes back when the owner begins anew.
+    // Jobs that are fetched while a response is missing go back at the resync.
     else if (answer.route === 'local' && !owner.isBroken) owner.fetched(answer.fetched);
     else if (answer.route === 'unknown-claim' && !owner.claim && !owner.running) await this.lookWith(owner);
   }
 
   private hintOf(owner: OwnerModel): IntakeHint {
     if (owner.claim) return { epoch: owner.claim.epoch, mayClaim: false, atOnce: 1 };
-    // No claim beside a handler that has lost its entity.
+    // No new claim while a handler still runs that has lost its entity.
     if (owner.running || this.walk.random.chance(0.2)) return 'route-only';
     return { epoch: this.walk.nextEpoch(), mayClaim: true, atOnce: 1 };
   }
@@ -123,7 +123,7 @@ export class RedisActions {
     const backoffMs = this.isCalm || random.chance(0.5) ? 0 : 1_000_000;
     const settlement = this.walk.end(owner, random.chance(0.3) ? 'failed' : 'completed', backoffMs);
     if (!settlement || !owner.claim) return;
-    // With an answer missing the end goes with the new beginning, in one step.
+    // With a response missing, the end goes with the resync, in one step.
     if (isDropped || owner.isBroken) {
       owner.isBroken = true;
       return;
@@ -178,7 +178,7 @@ export class RedisActions {
       case 'resync':
         return void (await walk.call(owner, 'resync', claim, claim.epoch, []));
       case 'tryClaim':
-        // Without a claim of its own it would be a claim that the pod knows nothing of; the next look adopts it.
+        // Without a claim of its own it would be a claim that the pod knows nothing of; the next inspection adopts it.
         return void (await walk.call(owner, 'tryClaim', owner.entity, claim.epoch));
       default:
         if (job) await walk.call(owner, 'finish', claim, [{ job, outcome: { kind: 'completed', value: '1' } }], 1);
@@ -228,7 +228,7 @@ export class RedisActions {
     await walk.cluster.redis.del(`${walk.cluster.base(entity)}:$:worker`);
   }
 
-  /** An answer does not come: the owner knows nothing of what the call has done. */
+  /** The response is lost: the owner does not know what the call has done. */
   private loses(owner: OwnerModel): boolean {
     if (this.isCalm || !this.walk.random.chance(0.06)) return false;
     this.walk.note('the answer is lost');

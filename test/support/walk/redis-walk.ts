@@ -96,7 +96,7 @@ export class RedisWalk {
     return snapshotOfRedis(this.cluster, entity, id => this.numbers.get(`${entity.id}:${id}`) ?? -1);
   }
 
-  /** One call, and what it has done. @returns its answer, or nothing when it was refused as stale. */
+  /** One call, and what it has done. @returns its response, or undefined if it was refused as stale. */
   async call<M extends 'add' | 'tryClaim' | 'resync' | 'take' | 'finish' | 'release'>(
     { podId, entity }: OwnerModel,
     method: M,
@@ -124,7 +124,7 @@ export class RedisWalk {
     return answer as Awaited<ReturnType<EntityStore[M]>> | undefined;
   }
 
-  /** A custom id means the job that has it first, as long as that one is there. */
+  /** A custom id means the first job that has it, as long as that job exists. */
   private remember(entity: EntityRef, n: number, jobId: string, before: Snapshot): void {
     const key = `${entity.id}:${jobId}`;
     const known = this.numbers.get(key);
@@ -183,7 +183,7 @@ export class RedisWalk {
 
   private readonly tokens = new Map<OwnerModel, Running>();
 
-  /** The running handler returns, or throws. @returns what is to be told, unless the entity is lost. */
+  /** The running handler returns, or throws. @returns the end to send, unless the entity is lost. */
   end(owner: OwnerModel, kind: 'completed' | 'failed', backoffMs: number): Settlement | undefined {
     const { running: job, claim, entity } = owner;
     owner.running = undefined;

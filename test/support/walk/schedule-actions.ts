@@ -1,5 +1,5 @@
 /**
- * What owners do to an entity with schedules, one action at a time, chosen by chance among theirs and those of an operator.
+ * What owners do to an entity with schedules, one action at a time, chosen by chance from theirs and an operator's.
  * Neighbours: `schedule-operator.ts` has the latter, `schedule-final-check.ts` the end of a walk.
  */
 
@@ -47,7 +47,7 @@ export class ScheduleActions {
     if (change) await this.walk.check(name, change);
   }
 
-  /** What goes when what was fetched is given back. */
+  /** The jobs that are dropped when fetched jobs are given back. */
   private readonly isRecalled = (jobId: string): boolean => this.walk.checker.recalled.has(jobId);
 
   private async enter(): Promise<Change> {
@@ -81,7 +81,7 @@ export class ScheduleActions {
     this.walk.note(owner.podId, 'starts', owner.running?.id);
   }
 
-  /** The running job ends, and the store is told; or that is lost, or its answer: the owner begins anew. */
+  /** The running job ends, and the store is told. If the call or its response is lost, the owner resyncs. */
   private async end(): Promise<Change | undefined> {
     const { walk } = this;
     const { random } = walk;
@@ -107,7 +107,7 @@ export class ScheduleActions {
     const take = walk.random.int(0, 3);
     const answer = await walk.guarded(owner, 'finish', (store, claim) => store.finish(claim, [settlement], take));
     if (!answer) return false;
-    // What was fetched after a job that is kept is given back.
+    // Jobs that were fetched after one that is kept are given back.
     if (walk.isStrict && isKept(settlement.outcome.kind)) owner.ready = [];
     walk.fetched(owner, answer);
     return true;

@@ -1,6 +1,6 @@
 /**
- * What a walk knows of an entity with schedules, and the invariants of docs/protocol.md as far as an operator sees them: through
- * the port, so that both stores are looked at in the same way. Neighbour: `schedule-actions.ts` says what each step may do.
+ * The record that a walk keeps of an entity with schedules, and the invariants of docs/protocol.md as far as an operator sees them:
+ * through the port, so that both stores are checked in the same way. Neighbour: `schedule-actions.ts` says what each step may do.
  */
 import type { EntityRef } from '../../../src/core/model/entity.js';
 import type { EntityStatus, JobState, JobView, ScheduleView } from '../../../src/core/ports/operator.js';
@@ -13,16 +13,16 @@ type Jobs = Readonly<Record<Exclude<JobState, 'completed' | 'waiting-children'>,
 export interface SeenSchedules extends Jobs {
   readonly schedules: readonly ScheduleView[];
   readonly status: EntityStatus;
-  /** When it is to be looked at, in ms from now. */
+  /** Its next inspection, in ms from now. */
   readonly dueInMs: number | undefined;
   readonly nowMs: number;
 }
 
-/** What a step may do, beside adding jobs and fetching them. */
+/** The effects that a step may have, apart from adding jobs and fetching them. */
 export interface Change {
-  /** These end in it, for good. */
+  /** Jobs that end in it. */
   readonly ends?: readonly string[];
-  /** Others that may leave the queue, or lose their place. */
+  /** Other jobs that may leave the queue, or lose their place. */
   readonly removes?: (jobId: string) => boolean;
   /** An operator decides about the job that blocks. */
   readonly unblocks?: boolean;
@@ -30,7 +30,7 @@ export interface Change {
 
 const ALL = 10_000;
 export const LEASE_MS = 60_000;
-/** The longest time until a job that is no run is tried again. */
+/** The longest time until a job that is no run of a schedule is retried. */
 export const MAX_BACKOFF_MS = 60_000;
 const SLACK_MS = 1000;
 
@@ -66,11 +66,11 @@ export function liveIds({ active, waiting, delayed }: SeenSchedules): string[] {
 export class ScheduleChecker {
   /** Schedules that an operator has put, and not removed. */
   readonly put = new Set<string>();
-  /** Jobs that a pod was given at some time: such a run may be there beside the present one of its schedule. */
+  /** Jobs that a pod has fetched at some time: such a run may exist in addition to the present one of its schedule. */
   readonly fetched = new Set<string>();
   /** Runs that were due when their schedule was removed. */
   readonly left = new Set<string>();
-  /** What was fetched when somebody emptied the queue: it goes when it is given back. */
+  /** Jobs that were fetched when an operator dropped the queue: they go when they are given back. */
   readonly recalled = new Set<string>();
 
   constructor(
@@ -124,7 +124,7 @@ export class ScheduleChecker {
     }
   }
 
-  /** I7: whatever has work is looked at in time. */
+  /** I7: an entity with work is inspected in time. */
   private checkDue(seen: SeenSchedules, isOwned: boolean): void {
     const { waiting, active, delayed, dueInMs, status } = seen;
     if (liveIds(seen).length === 0) return;
@@ -142,7 +142,7 @@ export class ScheduleChecker {
       this.violate(`I7: there is work in ${firstMs} ms at the latest, and the entity is due in ${dueInMs} ms`);
   }
 
-  /** In how many ms a delayed job is due at the latest: it waits for its time, or for its next try. */
+  /** In how many ms a delayed job is due at the latest: it waits for its time, or for its next attempt. */
   private latestMs(jobId: string, { schedules, nowMs }: SeenSchedules): number {
     const schedule = this.fetched.has(jobId) ? undefined : schedules.find(schedule => runIdOf(schedule) === jobId);
     return schedule ? schedule.nextAtMs - nowMs : MAX_BACKOFF_MS;

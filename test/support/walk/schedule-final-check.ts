@@ -1,10 +1,10 @@
-/** The end of a walk over schedules: what the protocol promises for when nothing happens any more. */
+/** The end of a walk over schedules: the promises of the protocol for a time without further actions. */
 import type { OwnerModel } from './owner-model.js';
 import { outcomeOf } from './schedule-actions.js';
 import { liveIds, runIdOf, type SeenSchedules } from './schedule-checker.js';
 import type { ScheduleWalk } from './schedule-walk.js';
 
-/** In which all work must be done. */
+/** The time within which all work must be done. */
 const ROUNDS = 1000;
 
 /** Everything is resumed and worked by a new pod until only schedules are left; then they are removed. */
@@ -26,7 +26,7 @@ export async function calm(walk: ScheduleWalk): Promise<void> {
   const [owner] = walk.owners;
   if (owner?.claim) await goIdle(walk, owner);
   if (owner?.claim) walk.violate(`I8: ${owner.podId} can't give up a drained entity`);
-  // What a dead owner has left is due; the sweep finds it, and a look settles it.
+  // What a dead owner has left is due; the sweep finds it, and an inspection ends it.
   if (owner && !owner.claim) await walk.storeOf(owner).tryClaim(walk.entity, walk.nextEpoch());
   await walk.checkNothingLeft();
 }

@@ -57,7 +57,7 @@ export class ScheduleOperator {
     return { removes: id => id === run && (waits || this.isToCome(seen, id)) };
   }
 
-  /** I7: a run that is due, and that nobody has fetched, is not put off by the same pattern. */
+  /** I7: a run that is due, and that no pod has fetched, is not postponed by the same pattern. */
   private checkStaysDue(seen: SeenSchedules, was: ScheduleView, is: { schedule: Schedule; nextAtMs: number }): void {
     const run = runIdOf(was);
     const { pattern } = is.schedule;
@@ -66,7 +66,7 @@ export class ScheduleOperator {
       this.walk.violate(`I7: ${run} was due, and is put off to ${is.nextAtMs}`);
   }
 
-  /** Whether it is for later, and no try that is made again. */
+  /** Whether it is delayed, and not for a retry. */
   private isToCome({ delayed }: SeenSchedules, id: string): boolean {
     return delayed.some(({ jobId }) => jobId === id) && !this.walk.checker.fetched.has(id);
   }
@@ -86,7 +86,7 @@ export class ScheduleOperator {
     await walk.anyStore.control.drop(walk.entity);
     for (const { jobId } of seen.active) walk.checker.recalled.add(jobId);
     const present = seen.schedules.map(runIdOf);
-    // Nobody knows what an owner whose lease has passed had started.
+    // No other pod knows which jobs an owner had started whose lease has passed.
     const { holder } = walk;
     const { active } = await walk.anyStore.control.status(walk.entity);
     const fetched = (holder && !holder.isLapsed) || active > 0 ? [] : seen.active;
@@ -128,7 +128,7 @@ export class ScheduleOperator {
     return {};
   }
 
-  /** What is delayed is due; in memory so much time passes. */
+  /** All delayed jobs become due; in memory that much time passes. */
   async ripen(): Promise<Change> {
     await this.walk.stage.cluster.ripenDelayed(this.walk.entity);
     this.walk.lapseAll();

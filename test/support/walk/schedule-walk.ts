@@ -1,6 +1,6 @@
 /**
- * A walk over schedules: models of owners, and an operator, call the stores of two pods, one call at a time, and after each the
- * checker looks at the result. On either store; deterministic but for the tokens and, on Redis, for time.
+ * A walk over schedules: models of owners, and an operator, call the stores of two pods, one call at a time, and the checker
+ * examines the result of each. On either store; deterministic but for the tokens and, on Redis, for time.
  * Neighbours: `schedule-actions.ts` chooses what happens; `schedule-checker.ts` says what must hold.
  */
 
@@ -32,7 +32,7 @@ export interface Stage {
   readonly cluster: Cluster;
   /** In ms since 1970. */
   readonly nowMs: () => number;
-  /** How much time passes where nothing else happens. */
+  /** How much time passes between actions. */
   readonly pausesMs: readonly number[];
 }
 
@@ -40,12 +40,12 @@ export class ScheduleWalk {
   readonly random: Random;
   readonly entity: EntityRef = { type: 'account', id: '1' };
   readonly isStrict: boolean;
-  /** Else the entity leaves nothing at all in the end. */
+  /** Otherwise the entity leaves nothing at all in the end. */
   readonly keepsFailed: boolean;
   readonly checker: ScheduleChecker;
   readonly stores = new Map<string, EntityStore>();
   readonly owners: OwnerModel[] = [];
-  /** Who was granted the claim last, and has not given it up. */
+  /** The owner that was granted the claim last, and has not given it up. */
   holder: OwnerModel | undefined;
   private readonly config;
   private readonly trace: string[] = [];
@@ -133,7 +133,7 @@ export class ScheduleWalk {
     return this.seen;
   }
 
-  /** After a step: what it has done is looked at. */
+  /** Checks what a step has done. */
   async check(name: string, change: Change): Promise<void> {
     const before = await this.now();
     this.seen = undefined;
@@ -143,7 +143,7 @@ export class ScheduleWalk {
     this.throwIfViolated();
   }
 
-  /** A call of an owner under its claim. @returns nothing when it was refused, and the claim is lost. */
+  /** A call of an owner under its claim. @returns undefined if it was refused, and the claim is lost. */
   async guarded<T>(owner: OwnerModel, what: string, call: (store: EntityStore, claim: Claim) => Promise<T>) {
     const { claim, podId } = owner;
     if (!claim) throw new Error(`${podId} has no claim`);

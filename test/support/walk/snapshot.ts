@@ -13,7 +13,7 @@ export interface Snapshot {
   readonly delayed: readonly number[];
   readonly failed: readonly number[];
   readonly paused: boolean;
-  /** The head of the queue waits for its next try. */
+  /** The head of the queue waits for its next attempt. */
   readonly hold: { readonly n: number; readonly untilMs: number } | undefined;
 }
 

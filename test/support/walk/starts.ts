@@ -14,7 +14,7 @@ export interface Running {
   readonly token: number;
 }
 
-/** The youngest grant of a claim that a pod has got an answer to, by the moment of its request. */
+/** The newest grant of a claim whose response has reached its pod, by the time of the request. */
 export interface Grant {
   readonly token: number;
   readonly sentAt: Moment;
@@ -22,14 +22,14 @@ export interface Grant {
 
 export interface Start extends Running {
   readonly attempt: number;
-  /** How many tries have failed, as the pod is told. */
+  /** How many attempts have failed, as the pod is told. */
   readonly made: number;
   /** Whether the pod is shutting down. */
   readonly isDraining: boolean;
   readonly grant: Grant | undefined;
   /** By the clocks of the pod. */
   readonly now: Moment;
-  /** What is true in the store, and its time. */
+  /** The true state in the store, and its time. */
   readonly seen: Snapshot;
   readonly serverNowMs: number;
   /** Handlers of the entity that are running, on any pod. */
@@ -66,7 +66,7 @@ export function checkStart(checker: EntityChecker, start: Start, leaseMs: number
   if (!stint.isCut) checkTruth(checker, start, what, violate);
 }
 
-/** What the pod believes is so. Only a claim that an operator has deleted may be believed in wrongly. */
+/** The pod is right about its claim. It may be wrong only if an operator has deleted the claim. */
 function checkTruth(
   checker: EntityChecker,
   { podId, n, token, seen, serverNowMs }: Start,

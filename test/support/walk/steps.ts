@@ -23,7 +23,7 @@ interface Made {
   readonly entity: EntityRef | undefined;
   readonly before: Snapshot | undefined;
   readonly after: Snapshot | undefined;
-  /** Of all claims of a renewal, when it was made. */
+  /** All claims of a renewal, and when it was made. */
   readonly owners: readonly Snapshot['owner'][];
   readonly nowMs: number;
   readonly answer: Promise<unknown>;
@@ -69,7 +69,7 @@ function tellBooks(parts: StepsParts, podId: string, made: Made, outcome: Outcom
   parts.checker(entityKey(entity)).observe(step);
 }
 
-/** I3: a claim is renewed for its owner, and lost for everybody else. */
+/** I3: a claim is renewed for its owner, and lost for all others. */
 function checkRenewal({ violate }: StepsParts, podId: string, { call, owners }: Made, outcome?: Outcome): void {
   if (!outcome || 'error' in outcome) {
     violate(`a renewal of ${podId} failed`);

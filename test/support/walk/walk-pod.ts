@@ -69,7 +69,7 @@ export class WalkPod extends PodOnWires {
   }
 }
 
-/** Nothing in the core may fail in a way that it did not foresee. */
+/** Nothing in the core may fail with an unexpected error. */
 function strict(violate: Violate, id: string): Log {
   return { info: () => {}, warn: () => {}, error: message => violate(`${id} logs an error: ${message}`) };
 }

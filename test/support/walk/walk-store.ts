@@ -112,7 +112,7 @@ export class WalkStore implements EntityStore {
     return this.send('finish', [claim, settlements, take]) as ReturnType<EntityStore['finish']>;
   }
 
-  /** Once, with whichever call it travels first. */
+  /** Once, with the first call that carries it. */
   private ending(claim: Claim, settlement: Settlement): void {
     if (this.told.has(settlement)) return;
     this.told.add(settlement);
@@ -212,7 +212,7 @@ export class WalkStore implements EntityStore {
   }
 }
 
-/** Whose entity a call is about, if it is about one. */
+/** The entity that a call concerns, if it concerns one. */
 export function entityOf({ method, args }: { method: string; args: readonly unknown[] }): EntityRef | undefined {
   const [first] = args;
   if (method === 'add') return (first as NewJob).entity;

@@ -1,4 +1,4 @@
-/** How often what happens in a walk. */
+/** How often each action happens in a walk. */
 import type { Random } from '../random.js';
 import type { Trap } from './wire.js';
 

@@ -1,9 +1,9 @@
 /**
  * One connection of a pod to the store, and those that come after it. As the port promises, calls take effect in the
- * order in which they are made and are answered in that order; calls of one tick share their fate.
+ * order in which they are made, and their responses come in that order; calls of one tick share their fate.
  *
- * Owns what is on its way: calls that wait for a connection, batches that are sent, answers that have not arrived.
- * When it breaks, what was sent is answered "unknown", and some of it may still be executed later.
+ * Owns what is on its way: calls that wait for a connection, batches that are sent, responses that have not arrived.
+ * When it breaks, the outcome of all calls that were sent is "unknown", and some of them may still be executed later.
  */
 import { OutcomeUnknownError, StoreRefusedError, StoreUnavailableError } from '../../../src/core/model/store-errors.js';
 import type { Moment } from '../../../src/core/run/lease.js';
@@ -24,11 +24,11 @@ export type Outcome = { readonly value: unknown } | { readonly error: Error };
 
 interface Batch {
   readonly calls: readonly Call[];
-  /** Not executed, and answered so. */
+  /** Refused, and not executed. */
   readonly refused: Set<Call>;
   executed: boolean;
   outcomes: readonly Outcome[] | undefined;
-  /** The answer may be delivered. */
+  /** The response may be delivered. */
   arrived: boolean;
 }
 
@@ -47,7 +47,7 @@ export interface WireParts {
   readonly timeoutMs: number;
 }
 
-/** What was sent on a broken connection is executed by then, or never. */
+/** Calls that were sent on a broken connection are executed by then, or never. */
 export const LATEST_MS = 4000;
 
 export class Wire {
@@ -91,14 +91,14 @@ export class Wire {
     this.lagMs = lagMs;
   }
 
-  /** Nothing moves any more, and nobody is told, until the pod gives the connection up. */
+  /** Nothing moves any more, and the pod is not told, until it gives the connection up. */
   hang(): void {
     this.mode = 'hung';
     this.generation++;
     this.after(this.parts.timeoutMs * (1 + this.parts.random.next()), () => this.sever(0, 'some'));
   }
 
-  /** The connection breaks. `late`: how much of what was sent is executed all the same, some time. */
+  /** The connection breaks. `late`: how many of the calls that were sent are executed later. */
   sever(downMs: number, late: 'none' | 'some' | 'all'): void {
     const { time, random } = this.parts;
     const unsent = this.inFlight.filter(batch => !batch.executed);
@@ -120,7 +120,7 @@ export class Wire {
     }
   }
 
-  /** All is well from now on. */
+  /** No faults from now on. */
   mend(): void {
     if (this.mode === 'closed') return;
     this.mode = 'up';
@@ -136,7 +136,7 @@ export class Wire {
     for (const call of this.waiting.splice(0)) call.reject(new StoreUnavailableError('closed'));
   }
 
-  /** Answers are owed, and none has come for that long. */
+  /** Responses are pending, and none has come for that long. */
   isSilentFor(ms: number): boolean {
     return this.inFlight.length > 0 && this.parts.time.nowMs - this.heardAtMs >= ms;
   }
@@ -165,7 +165,7 @@ export class Wire {
     } else this.sever(downMs, kind === 'late' ? 'all' : 'none');
   }
 
-  /** What is sent now is answered now. */
+  /** Calls that are sent now have their responses now. */
   private get isClear(): boolean {
     return this.mode === 'up' && this.inFlight.length === 1;
   }
@@ -221,7 +221,7 @@ export class Wire {
     }
   }
 
-  /** What waits for a connection for too long is refused. */
+  /** Calls that wait for a connection for too long are refused. */
   private watch(): void {
     this.after(this.parts.timeoutMs / 4, () => {
       const oldest = this.parts.time.nowMs - this.parts.timeoutMs;
