@@ -1,19 +1,16 @@
 /** Bad input and a bad environment, in a real Nest application: each leads to a typed error that names culprit and remedy. */
-import { Injectable, Logger, Module, type Provider } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable, Logger, type Provider } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import { Redis } from 'ioredis';
 import { startRedis } from '#dev-redis';
 import {
-  AtomicQueuesModule,
   type AtomicQueuesModuleOptions,
   JobHandler,
-  QueueBus,
   QueueEntity,
   QueueEntityId,
   WorkerProcessor,
 } from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { RedisApps } from '../support/redis-apps.js';
 import { eventually } from '../support/wait.js';
 
 const done: string[] = [];
@@ -45,36 +42,17 @@ class Withdraw {
 }
 
 describe('bad input', () => {
-  const prefix = freshPrefix();
-  const started: { close(): Promise<void> }[] = [];
-  let logs: string[] = [];
+  const apps = new RedisApps({ imports: [CqrsModule], providers: [Accounts] });
+  const { redis, prefix, logs } = apps;
 
-  beforeEach(() => {
-    done.length = 0;
-    logs = [];
-  });
   afterEach(async () => {
-    for (const app of started.splice(0)) await app.close();
+    await apps.clear();
+    done.length = 0;
   });
-  afterAll(async () => {
-    const redis = connect();
-    await dropKeys(redis, prefix);
-    await redis.quit();
-  });
+  afterAll(() => apps.quit());
 
-  const start = async (options: Partial<AtomicQueuesModuleOptions> = {}, providers: Provider[] = [Accounts]) => {
-    @Module({
-      imports: [CqrsModule, AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix, ...options })],
-      providers,
-    })
-    class App {}
-    const note = (message: unknown) => void logs.push(String(message));
-    // NestJS 10 asks for setLogLevels below.
-    const logger = { log: note, warn: note, error: note, debug: () => {}, verbose: () => {}, setLogLevels: () => {} };
-    const app = await NestFactory.createApplicationContext(App, { logger, abortOnError: false });
-    started.push(app);
-    return app.get(QueueBus);
-  };
+  const start = async (options: Partial<AtomicQueuesModuleOptions> = {}, providers: Provider[] = [Accounts]) =>
+    (await apps.start(options, { providers })).bus;
   afterAll(() => Logger.overrideLogger(['fatal']));
 
   test('a class without a decorator, and one without an id, are refused', async () => {
@@ -105,14 +83,11 @@ describe('bad input', () => {
     await expect(bus.enqueueBulk([new Withdraw('bulk', 1), new Withdraw('bulk', () => 1)])).rejects.toMatchObject({
       code: 'UNSERIALIZABLE_DATA',
     });
-    const redis = connect();
     expect(await redis.keys(`${prefix}:account:bulk:*`)).toEqual([]);
-    await redis.quit();
   });
 
   test('a bulk reports which of its commands Redis refuses', async () => {
     const bus = await start();
-    const redis = connect();
     await redis.set(`${prefix}:account:broken:queue:wait`, 'not a list');
     const failure = await bus
       .forEntity('account')
@@ -123,7 +98,6 @@ describe('bad input', () => {
       errors: [undefined, expect.objectContaining({ code: 'STORE_REFUSED' })],
     });
     await redis.del(`${prefix}:account:broken:queue:wait`);
-    await redis.quit();
   });
 
   test('two command classes of one name are refused', async () => {
@@ -170,11 +144,9 @@ describe('bad input', () => {
     await bus.enqueueJob({ entityType: 'account', entityId: 'missing', name: 'unknown-job' });
     await bus.enqueueJob({ entityType: 'account', entityId: 'missing', name: 'note' });
     await eventually('the next job runs', () => done.includes('missing'));
-    const redis = connect();
     expect(await redis.hget(`${prefix}:account:missing:queue:1`, 'failedReason')).toMatch(
       /No handler.*"unknown-job".*@JobHandler/,
     );
-    await redis.quit();
   });
 
   test('an application starts without Redis, says so, rejects in time, and works when Redis is there', async () => {
@@ -198,7 +170,7 @@ describe('bad input', () => {
       return done.includes('x');
     });
     expect(logs.join('\n')).toMatch(/connected/);
-    await started.pop()?.close();
+    await apps.closeAll();
     await again.stop();
   });
 

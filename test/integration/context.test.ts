@@ -1,19 +1,15 @@
 /** The context of a caller on its way from one pod to another, on real Redis. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { execFileSync } from 'node:child_process';
-import { Inject, Injectable, Module, Scope } from '@nestjs/common';
-import { NestFactory, REQUEST } from '@nestjs/core';
+import { Inject, Injectable, Scope } from '@nestjs/common';
+import { REQUEST } from '@nestjs/core';
 import type { Job } from 'bullmq';
-import { AtomicQueuesModule, type JobContext, JobHandler, QueueBus, WorkerProcessor } from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
+import { type JobContext, JobHandler, WorkerProcessor } from '../../src/index.js';
+import { keysUnder } from '../support/redis.js';
+import { RedisApps } from '../support/redis-apps.js';
+import { runProgram } from '../support/run-program.js';
 import { eventually } from '../support/wait.js';
 
 describe('the context of a caller, with two pods', () => {
-  const redis = connect();
-  const prefix = freshPrefix();
-  afterEach(() => dropKeys(redis, prefix));
-  afterAll(() => redis.quit());
-
   interface Store {
     tenantId?: string;
     password?: string;
@@ -41,24 +37,19 @@ describe('the context of a caller, with two pods', () => {
     }
   }
 
-  const options = {
-    redis: { url: redisUrl() },
-    keyPrefix: prefix,
-    context: {
-      keys: ['tenantId'],
-      get: () => storage.getStore(),
-      run: <T>(values: object, callback: () => T) => storage.run(values, callback),
-    },
+  const context = {
+    keys: ['tenantId'],
+    get: () => storage.getStore(),
+    run: <T>(values: object, callback: () => T) => storage.run(values, callback),
   };
-  @Module({ imports: [AtomicQueuesModule.forRoot(options)], providers: [Accounts, Repository] })
-  class Worker {}
-  @Module({ imports: [AtomicQueuesModule.forRoot({ ...options, producerOnly: true })] })
-  class Producer {}
+  const apps = new RedisApps({ providers: [Accounts, Repository] }, { context });
+  const { redis, prefix } = apps;
+  afterEach(() => apps.clear());
+  afterAll(() => apps.quit());
 
   test('with an AsyncLocalStorage: each attempt of a job has the values of its caller, and none if there were none', async () => {
-    const create = (module: unknown) => NestFactory.createApplicationContext(module as never, { logger: false });
-    const apps = [await create(Worker), await create(Producer)];
-    const bus = apps[1]?.get(QueueBus) as QueueBus;
+    await apps.start();
+    const { bus } = await apps.start({ producerOnly: true }, { providers: [] });
     const note = (what: string, attempts = 1) =>
       bus.enqueueJob({ entityType: 'account', entityId: '1', name: 'note', data: { what } }, { attempts });
     const passwords: string[] = [];
@@ -71,7 +62,6 @@ describe('the context of a caller, with two pods', () => {
     await note('bare');
     await storage.run({ tenantId: 'b' }, () => note('other'));
     await eventually('all have run', () => seen.length === 4);
-    for (const app of apps) await app.close();
     expect(seen).toEqual([
       ['fails', 1, 'a', { tenantId: 'a' }, { tenantId: 'a' }],
       ['fails', 2, 'a', { tenantId: 'a' }, { tenantId: 'a' }],
@@ -82,11 +72,9 @@ describe('the context of a caller, with two pods', () => {
     expect(passwords.join()).not.toContain('secret');
   });
 
-  test('with nestjs-cls: its store has the values that travelled, and nothing else', () => {
-    const env = { ...process.env, REDIS_URL: redisUrl(), KEY_PREFIX: prefix, NODE_OPTIONS: '' };
-    const output = execFileSync(process.execPath, ['build/test/support/programs/cls.js'], { env, encoding: 'utf8' });
+  test('with nestjs-cls: its store has the values that travelled, and nothing else', async () => {
     const of = (what: string, values: object) => ({ what, store: values, values });
-    expect(JSON.parse(output)).toEqual([
+    expect(await runProgram('cls')).toEqual([
       of('of a', { tenantId: 'a', isAdmin: false }),
       of('of a', { tenantId: 'a', isAdmin: false }),
       of('of nobody', {}),

@@ -2,18 +2,10 @@
  * Records in Redis that are not what this library wrote: changed by hand, by another program, or damaged. A job whose hash is damaged
  * fails once, its entity continues, and nothing else is affected. Every field is given every hostile value, an entity for each pair.
  */
-import { Injectable, Module, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable, type Type } from '@nestjs/common';
 import type { Job } from 'bullmq';
-import {
-  AtomicQueuesModule,
-  type AtomicQueuesModuleOptions,
-  EntityQueues,
-  JobHandler,
-  QueueBus,
-  WorkerProcessor,
-} from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { type AtomicQueuesModuleOptions, EntityQueues, JobHandler, WorkerProcessor } from '../../src/index.js';
+import { RedisApps } from '../support/redis-apps.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { eventually, type Gate, gate } from '../support/wait.js';
 
@@ -133,42 +125,29 @@ class Accounts {
 }
 
 describe('damaged records', () => {
-  const redis = connect();
-  let prefix: string;
-  let logs: string[];
-  const apps: { close(): Promise<void> }[] = [];
+  const apps = new RedisApps(
+    { providers: [Accounts] },
+    { workerDefaults: { heartbeatTTL: 1, stalledInterval: 200, unknownJobGraceMs: 0 }, shutdownTimeoutMs: 5000 },
+  );
+  const { redis, prefix, logs } = apps;
   const unhandled: unknown[] = [];
   const onUnhandled = (error: unknown) => void unhandled.push(error);
   beforeAll(() => void process.on('unhandledRejection', onUnhandled));
   afterAll(() => void process.off('unhandledRejection', onUnhandled));
   beforeEach(() => {
-    prefix = freshPrefix();
-    logs = [];
     started = {};
     barriers = {};
     unhandled.length = 0;
   });
   afterEach(async () => {
     for (const { open } of Object.values(barriers)) open();
-    while (apps.length > 0) await apps.pop()?.close();
-    await dropKeys(redis, prefix);
+    await apps.clear();
   });
-  afterAll(() => redis.quit());
+  afterAll(() => apps.quit());
 
   const start = async (options: Partial<AtomicQueuesModuleOptions> = {}, providers: Type[] = [Accounts]) => {
-    const ours: AtomicQueuesModuleOptions = {
-      redis: { url: redisUrl() },
-      keyPrefix: prefix,
-      workerDefaults: { heartbeatTTL: 1, stalledInterval: 200, unknownJobGraceMs: 0 },
-      shutdownTimeoutMs: 5000,
-      ...options,
-    };
-    @Module({ imports: [AtomicQueuesModule.forRoot(ours)], providers })
-    class App {}
-    const note = (line: unknown) => void logs.push(String(line));
-    const app = await NestFactory.createApplicationContext(App, { logger: { log: note, warn: note, error: note } });
-    apps.push(app);
-    return { bus: app.get(QueueBus), queues: app.get(EntityQueues) };
+    const app = await apps.start(options, { providers });
+    return { bus: app.bus, queues: app.get(EntityQueues) };
   };
   const base = (id: string) => `${prefix}:account:${id}:queue`;
   const job = (id: string, what: string) => ({ entityType: 'account', entityId: id, name: 'note', data: { what } });
@@ -206,7 +185,7 @@ describe('damaged records', () => {
   };
   const allWell = async (names: readonly string[]) => {
     const closingAt = Date.now();
-    while (apps.length > 0) await apps.pop()?.close();
+    await apps.closeAll();
     expect(Date.now() - closingAt).toBeLessThan(4000);
     expect(unhandled).toEqual([]);
     expect(logs.filter(line => /SyntaxError|TypeError/.test(line))).toEqual([]);

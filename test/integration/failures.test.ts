@@ -1,17 +1,9 @@
 /** Real failures on real Redis: of connections, of HTTP, and of handlers that try to move their job as BullMQ's handlers do. */
 import { createServer, connect as dial } from 'node:net';
-import { type INestApplicationContext, Injectable, Module, NotFoundException } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable, NotFoundException } from '@nestjs/common';
 import type { Job } from 'bullmq';
-import {
-  AtomicQueuesModule,
-  EntityQueues,
-  HandlerError,
-  JobHandler,
-  QueueBus,
-  WorkerProcessor,
-} from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { HandlerError, JobHandler, WorkerProcessor } from '../../src/index.js';
+import { type RedisApp, RedisApps } from '../support/redis-apps.js';
 
 /** A port at which nothing listens. */
 async function closedPort(): Promise<number> {
@@ -77,34 +69,27 @@ class Accounts {
 }
 
 describe('failures', () => {
-  const prefix = freshPrefix();
-  let app: INestApplicationContext;
+  const apps = new RedisApps({ providers: [Accounts] });
+  let app: RedisApp;
 
   beforeAll(async () => {
     port = await closedPort();
-    @Module({
-      imports: [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix })],
-      providers: [Accounts],
-    })
-    class App {}
-    app = await NestFactory.createApplicationContext(App, { logger: false });
+    app = await apps.start();
   });
   afterAll(async () => {
-    await app.close();
-    const redis = connect();
-    await dropKeys(redis, prefix);
-    await redis.quit();
+    await apps.clear();
+    await apps.quit();
   });
 
   async function failureOf(name: string) {
     const entityId = name;
-    const call = app.get(QueueBus).enqueueJobAndWait({ entityType: 'account', entityId, name }, { timeoutMs: 10_000 });
+    const call = app.bus.enqueueJobAndWait({ entityType: 'account', entityId, name }, { timeoutMs: 10_000 });
     const error: HandlerError = await call.then(
       () => undefined as never,
       reason => reason,
     );
     expect(error).toBeInstanceOf(HandlerError);
-    const [failed] = await app.get(EntityQueues).of('account', entityId).list('failed');
+    const [failed] = await app.queue('account', entityId).list('failed');
     return { error, reason: failed?.failedReason };
   }
 
@@ -145,7 +130,7 @@ describe('failures', () => {
     'a handler that calls %s on its job is refused, and its job ends by its own result',
     async how => {
       const job = { entityType: 'account', entityId: how, name: 'move', data: { how } };
-      const outcome = app.get(QueueBus).enqueueJobAndWait(job, { timeoutMs: 10_000 });
+      const outcome = app.bus.enqueueJobAndWait(job, { timeoutMs: 10_000 });
       await expect(outcome).resolves.toMatch(/^UNSUPPORTED A handler can't call \w+ on its job/);
     },
   );

@@ -1,17 +1,8 @@
 /** A handler that was given up after `handlerTimeoutMs`, on Redis: its later writes are refused (race 39, race 18). */
-import { Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable } from '@nestjs/common';
 import type { Job } from 'bullmq';
-import type { Redis } from 'ioredis';
-import {
-  AtomicQueuesModule,
-  EntityQueues,
-  type JobContext,
-  JobHandler,
-  QueueBus,
-  WorkerProcessor,
-} from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { type JobContext, JobHandler, WorkerProcessor } from '../../src/index.js';
+import { RedisApps } from '../support/redis-apps.js';
 import { eventually, gate } from '../support/wait.js';
 
 interface Started {
@@ -33,46 +24,32 @@ class Accounts {
   }
 }
 
-let redis: Redis;
-let prefix: string;
+describe('a handler timeout', () => {
+  const apps = new RedisApps({ providers: [Accounts] });
 
-beforeEach(() => {
-  redis = connect();
-  prefix = freshPrefix();
-});
-afterEach(async () => {
-  await dropKeys(redis, prefix);
-  await redis.quit();
-});
+  afterEach(() => apps.clear());
+  afterAll(() => apps.quit());
 
-test('after a handler timeout the next job has a newer token, and writes of the old handler to its job are refused', async () => {
-  @Module({
-    imports: [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix })],
-    providers: [Accounts],
-  })
-  class App {}
-  const app = await NestFactory.createApplicationContext(App, { logger: false });
-  try {
-    const bus = app.get(QueueBus);
+  test('after a handler timeout the next job has a newer token, and writes of the old handler to its job are refused', async () => {
+    const app = await apps.start();
     const entity = { entityType: 'account', entityId: '1' };
-    const hung = bus
+    const account = app.queue('account', '1');
+    const hung = app.bus
       .enqueueJobAndWait({ ...entity, name: 'hangs', data: {} }, { timeoutMs: 30_000 })
       .catch((error: unknown) => error);
     await eventually('it runs', () => started.length === 1);
-    const next = bus.enqueueJobAndWait({ ...entity, name: 'next', data: {} }, { timeoutMs: 30_000 });
+    const next = app.bus.enqueueJobAndWait({ ...entity, name: 'next', data: {} }, { timeoutMs: 30_000 });
     expect(await hung).toMatchObject({ code: 'HANDLER_FAILED', originalCode: 'HANDLER_TIMEOUT' });
     const [{ job, context }] = started as [Started];
     expect(BigInt(String(await next))).toBeGreaterThan(BigInt(context.fencingToken));
     expect(context.signal.aborted).toBe(true);
     await expect(job.updateProgress(50)).rejects.toMatchObject({ code: 'STALE_CLAIM' });
     await expect(job.log('still here')).rejects.toMatchObject({ code: 'STALE_CLAIM' });
-    expect(await app.get(EntityQueues).of('account', '1').status()).toMatchObject({ failed: 1, active: 0 });
+    expect(await account.status()).toMatchObject({ failed: 1, active: 0 });
     zombie.open();
     // Its end comes too late to count.
-    expect(await app.get(EntityQueues).of('account', '1').list('failed')).toMatchObject([
+    expect(await account.list('failed')).toMatchObject([
       { name: 'hangs', failedReason: expect.stringMatching(/handlerTimeoutMs \(100\)/) },
     ]);
-  } finally {
-    await app.close();
-  }
+  });
 });

@@ -1,21 +1,19 @@
 /** A type with a required codec reads nothing that was written without it, on real Redis: jobs, letters, results. */
-import { Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable } from '@nestjs/common';
 import { type Job, Queue } from 'bullmq';
 import { SuperJSON } from 'superjson';
 import {
-  AtomicQueuesModule,
   type AtomicQueuesModuleOptions,
   BatchHandler,
   EntityQueues,
   encryptedCodec,
   JobHandler,
   jsonCodec,
-  QueueBus,
   superjsonCodec,
   WorkerProcessor,
 } from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { redisUrl } from '../support/redis.js';
+import { RedisApps } from '../support/redis-apps.js';
 import { eventually } from '../support/wait.js';
 
 /** No cipher, but all that matters here: what was not written by it is refused. */
@@ -53,32 +51,19 @@ class Accounts {
 }
 
 describe('a required codec', () => {
-  const redis = connect();
-  let prefix: string;
-  let logs: string[];
-  const apps: { close(): Promise<void> }[] = [];
+  const apps = new RedisApps({});
+  const { redis, prefix, logs } = apps;
   const queues: Queue[] = [];
-  beforeEach(() => {
-    prefix = freshPrefix();
-    logs = [];
-    seen.length = 0;
-  });
   afterEach(async () => {
     for (const queue of queues.splice(0)) await queue.close();
-    while (apps.length > 0) await apps.pop()?.close();
-    await dropKeys(redis, prefix);
+    await apps.clear();
+    seen.length = 0;
   });
-  afterAll(() => redis.quit());
+  afterAll(() => apps.quit());
 
   const start = async (options: Partial<AtomicQueuesModuleOptions>, providers = [Accounts]) => {
-    const imports = [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix, ...options })];
-    @Module({ imports, providers })
-    class App {}
-    const note = (line: unknown) => void logs.push(String(line));
-    const logger = { log: note, warn: note, error: note };
-    const app = await NestFactory.createApplicationContext(App, { logger, abortOnError: false });
-    apps.push(app);
-    return { bus: app.get(QueueBus), account: app.get(EntityQueues).of('account', '1'), app };
+    const app = await apps.start(options, { providers });
+    return { bus: app.bus, account: app.queue('account', '1'), app };
   };
   const producer = (options: Partial<AtomicQueuesModuleOptions>) => start(options, []);
   const job = (name: string, data: unknown, entityId = '1') => ({ entityType: 'account', entityId, name, data });

@@ -1,19 +1,15 @@
 /** Nest applications on real Redis whose handlers note what they are given, for tests of payloads. */
-import { Injectable, Module, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Injectable, type Type } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import type { Job } from 'bullmq';
 import {
-  AtomicQueuesModule,
   type AtomicQueuesModuleOptions,
-  EntityQueues,
   JobHandler,
-  QueueBus,
   QueueEntity,
   QueueEntityId,
   WorkerProcessor,
 } from '../../src/index.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from './redis.js';
+import { RedisApps } from './redis-apps.js';
 
 /** What handlers were given, in their order. */
 export const seen: unknown[] = [];
@@ -58,10 +54,10 @@ export const HANDLERS: Type[] = [WithdrawHandler, Accounts];
 export const audit = (data: unknown) => ({ entityType: 'account', entityId: '1', name: 'audit', data });
 
 export class PayloadApps {
-  readonly redis = connect();
-  readonly prefix = freshPrefix();
-  readonly logs: string[] = [];
-  private readonly apps: { close(): Promise<void> }[] = [];
+  private readonly apps = new RedisApps({ imports: [CqrsModule], providers: HANDLERS });
+  readonly redis = this.apps.redis;
+  readonly prefix = this.apps.prefix;
+  readonly logs = this.apps.logs;
 
   constructor() {
     seen.length = 0;
@@ -69,22 +65,13 @@ export class PayloadApps {
 
   /** @param providers none: a pod that enqueues, and can read what it has codecs for. */
   async start(options: Partial<AtomicQueuesModuleOptions>, providers: Type[] = HANDLERS) {
-    const { prefix: keyPrefix } = this;
-    @Module({
-      imports: [CqrsModule, AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix, ...options })],
-      providers,
-    })
-    class App {}
-    const note = (message: unknown) => void this.logs.push(String(message));
-    const logger = { log: note, warn: note, error: note, debug: () => {}, verbose: () => {} };
-    const app = await NestFactory.createApplicationContext(App, { logger, abortOnError: false });
-    this.apps.push(app);
-    return { bus: app.get(QueueBus), queue: app.get(EntityQueues).of('account', '1') };
+    const app = await this.apps.start(options, { providers });
+    return { bus: app.bus, queue: app.queue('account', '1') };
   }
 
-  /** Closes the last one. */
-  async stop(): Promise<void> {
-    await this.apps.pop()?.close();
+  /** Closes those that have started so far. */
+  stop(): Promise<void> {
+    return this.apps.closeAll();
   }
 
   /** Of account 1. */
@@ -104,8 +91,7 @@ export class PayloadApps {
   }
 
   async close(): Promise<void> {
-    while (this.apps.length > 0) await this.stop();
-    await dropKeys(this.redis, this.prefix);
-    await this.redis.quit();
+    await this.apps.clear();
+    await this.apps.quit();
   }
 }

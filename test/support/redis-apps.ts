@@ -78,7 +78,7 @@ export class RedisApps {
     this.logs.length = 0;
   }
 
-  /** For `afterAll`. */
+  /** For the `afterAll` of a `describe`: at the top of a file it comes after the search for leaks. */
   async quit(): Promise<void> {
     await this.redis.quit();
   }
