@@ -4,7 +4,13 @@
  */
 import { Injectable, type Type } from '@nestjs/common';
 import type { Job } from 'bullmq';
-import { type AtomicQueuesModuleOptions, EntityQueues, JobHandler, WorkerProcessor } from '../../src/index.js';
+import {
+  type AtomicQueuesModuleOptions,
+  EntityQueues,
+  JobHandler,
+  type QueueBus,
+  WorkerProcessor,
+} from '../../src/index.js';
 import { RedisApps } from '../support/redis-apps.js';
 import { RedisEntity } from '../support/redis-entity.js';
 import { eventually, type Gate, gate } from '../support/wait.js';
