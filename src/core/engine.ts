@@ -1,6 +1,6 @@
 /**
- * The core as one piece: what a frame such as Nest starts, enqueues through, drains and closes.
- * Owns the order of starting and stopping; its parts do the work.
+ * The core as a whole: a framework such as Nest starts it, enqueues through it, drains and closes it.
+ * Owns: the order of start and stop. Its parts do the work.
  */
 
 import { PendingCalls, type WaitOptions } from './calls/pending-calls.js';
@@ -31,7 +31,7 @@ import type { EntityStore } from './ports/store.js';
 import { jobWord } from './run/run-job.js';
 import type { EntityWorker } from './work/entity-worker.js';
 
-/** Jobs that the line about an incomplete shutdown names. */
+/** Maximum number of jobs in the log line about an incomplete shutdown. */
 const MAX_NAMED_JOBS = 5;
 
 export interface EngineParts {
@@ -41,9 +41,9 @@ export interface EngineParts {
   readonly handlers: HandlerTable;
   readonly clock: Clock;
   readonly log: Log;
-  /** Told of what happens to workers and jobs. */
+  /** Receives the events of workers and jobs. */
   readonly events?: EventSink;
-  /** Lets the trace of a caller go on where its job runs. */
+  /** Carries the trace of a caller to the handler of its job. */
   readonly tracer?: Tracer;
   /**
    * Names this process, if a test runner has started it. Test processes should share no `keyPrefix` with another process, as pods
@@ -105,8 +105,8 @@ export class Engine {
   }
 
   /**
-   * Resolves when the store is connected: jobs can be added. Rejects when that can't be, as on wrong credentials.
-   * @param onUnreachable is told of each attempt that failed and is repeated; the one that was given first.
+   * Resolves when the store is connected: jobs can be added. Rejects if that can't be, as with wrong credentials.
+   * @param onUnreachable is called for each attempt that failed and is repeated. Only that of the first call counts.
    */
   connect(onUnreachable?: (reason: string) => void): Promise<void> {
     // guards: engine.connect
@@ -135,7 +135,7 @@ export class Engine {
         this.scaler?.start();
         this.slowRuns.start();
       },
-      () => {}, // told by connect()
+      () => {}, // connect() reports it
     );
   }
 
@@ -149,22 +149,22 @@ export class Engine {
     return rejecting(() => this.calls.call(request, options));
   }
 
-  /** Adds jobs in one go, in their order. On failure a BulkEnqueueError tells which were not added. */
+  /** Adds jobs together, in their order. Rejects with a BulkEnqueueError that says which were not added. */
   enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueuedJob[]> {
     return this.enqueuer.enqueueBulk(requests);
   }
 
-  /** Adds jobs of which some run after others, all or none. Rejects with a typed error. */
+  /** Adds a parent and its children, all or none. Rejects with a typed error. */
   enqueueFlow(request: FlowOf<JobRequest>): Promise<EnqueuedFlow> {
     return this.enqueuer.enqueueFlow(request);
   }
 
-  /** A job comes again and again, from now on. Rejects with a typed error. */
+  /** Sets a schedule, which adds its job again and again. Rejects with a typed error. */
   schedule(request: JobRequest, schedule: Schedule): Promise<ScheduledJob> {
     return this.enqueuer.schedule(request, schedule);
   }
 
-  /** What a person does to one entity, wherever it is worked. */
+  /** The actions of an operator on one entity, on any pod. */
   get control(): EntityControl {
     return this.parts.store.control;
   }
@@ -177,24 +177,24 @@ export class Engine {
     return this.parts.store.schedules;
   }
 
-  /** Asks a pod that has room to look at the entity. */
+  /** Asks a pod with free capacity to inspect the entity. */
   requestWorker(entity: EntityRef): Promise<void> {
     return this.parts.store.requestWorker(entity);
   }
 
-  /** Scales the workers of all entities of this pod with their backlogs, now; nothing where that is not enabled. */
+  /** Scales the workers of all entities of this pod with their backlogs, now, if that is enabled. */
   async scale(): Promise<void> {
     await detached(() => this.scaler?.scale());
   }
 
-  /** Claims nothing more, lets running jobs end (bounded) and hands the entities over. Enqueueing goes on. */
+  /** Claims no more entities, waits for running jobs for a bounded time, and hands the entities over. Enqueueing goes on. */
   async drain(): Promise<void> {
     await detached(() => this.drained());
   }
 
   /**
-   * Drains and disconnects. A handler that did not end in time is told to stop by its signal, and keeps its claim until
-   * it has, or the process exits: it never runs elsewhere at the same time (race 12). That claim does not keep the process alive.
+   * Drains and disconnects. A handler that did not end in time is told to stop by its signal. Its claim stays until it has
+   * ended, or the process exits: it never runs elsewhere at the same time (race 12). That claim does not keep the process alive.
    */
   close(): Promise<void> {
     this.closing ??= detached(() => this.drainAndDisconnect());

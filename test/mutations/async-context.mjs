@@ -34,7 +34,7 @@ export const asyncContextGuards = [
     tests: ['integration/async-context'],
   },
   {
-    guard: 'what waits for answers does not keep the context of its first caller',
+    guard: 'calls that wait for replies do not keep the context of the first caller',
     cites: 'stranger context, I8',
     at: 'pending-calls.call',
     from: 'detached(() => {\n      this.listen();\n      this.inquiry.schedule();\n    }',

@@ -58,7 +58,7 @@ export const batchGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'batches: a wait that is over calls nobody',
+    guard: 'batches: a wait that is over calls no pod',
     cites: 'race 36',
     at: 'claim-record.isGathering',
     from: ' and nowUs < tonumber(untilUs)',

@@ -34,7 +34,7 @@ export const claimGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a claim that is granted is read anew',
+    guard: 'a claim that is granted is read again',
     cites: 'I1',
     at: 'grant.grant',
     from: 'claims[B] = nil\n  local',
@@ -42,7 +42,7 @@ export const claimGuards = [
     tests: ['integration/races-claims'],
   },
   {
-    guard: 'a queue whose entity has become known is read anew',
+    guard: 'a queue whose entity has become known is read again',
     cites: 'I1',
     at: 'claim-record.keepQueueAlive',
     from: 'claims[B] = nil\n  redis',
@@ -50,7 +50,7 @@ export const claimGuards = [
     tests: ['integration/redis-protocol'],
   },
   {
-    guard: 'a claim that is given up is read anew',
+    guard: 'a claim that is given up is read again',
     cites: 'race 4',
     at: 'give-up-claim.giveUp',
     from: 'claims[B] = nil\n  redis',
@@ -106,7 +106,7 @@ export const claimGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'nobody is blamed where several were fetched',
+    guard: 'no job is suspected if several were fetched',
     cites: 'race 7',
     at: 'grant.grant',
     from: '== 1',
@@ -114,7 +114,7 @@ export const claimGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a holder that begins anew is no dead owner',
+    guard: 'an owner that resyncs is no dead owner',
     cites: 'race 7',
     at: 'grant.grant',
     from: 'owner ~= pod and ',
@@ -122,7 +122,7 @@ export const claimGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'keepsToken: who adopts a claim gets a new token',
+    guard: 'keepsToken: a pod that adopts a claim gets a new token',
     cites: 'I4',
     at: 'grant.grant',
     from: 'not keepsToken or not token',
@@ -130,7 +130,7 @@ export const claimGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'keepsToken: who begins anew keeps its token',
+    guard: 'keepsToken: an owner that resyncs keeps its token',
     cites: 'I4',
     at: 'grant.grant',
     from: 'not keepsToken or not token',
@@ -218,7 +218,7 @@ export const claimGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'the guard holds whatever the lease says',
+    guard: 'the guard holds also after the lease',
     cites: 'race 25',
     at: 'claim-record.owns',
     from: 'return claim',
@@ -266,7 +266,7 @@ export const claimGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a claim does not expire, whatever expiry its fence had',
+    guard: 'a claim does not expire, also if its fence had an expiry',
     cites: 'I1, I4',
     at: 'grant.grant',
     from: "if claim[ENTITY] then redis.call('PERSIST', fence(B)) end",

@@ -2,7 +2,7 @@
 
 export const contextGuards = [
   {
-    guard: 'a job has not ended before its handler has, whatever the hook returns',
+    guard: 'a job does not end before its handler, also if a hook returns early',
     cites: 'I1',
     at: 'caller-context.runOnce',
     from: 'await state.handler',
@@ -66,7 +66,7 @@ export const contextGuards = [
     tests: ['unit/nest/context-propagation'],
   },
   {
-    guard: 'a job without a trace is not in that of whoever has woken its worker',
+    guard: 'a job without a trace is not in the trace of the call that woke its worker',
     cites: 'context',
     at: 'tracing.within',
     from: 'ROOT_CONTEXT',
@@ -82,7 +82,7 @@ export const contextGuards = [
     tests: ['unit/nest/handlers/enhancers'],
   },
   {
-    guard: 'a filter that answers nothing has dealt with nothing',
+    guard: 'a filter that returns nothing has not handled the error',
     cites: 'enhancers',
     at: 'enhancers.filtered',
     from: '    if (returned === undefined) throw error;\n',

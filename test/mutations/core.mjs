@@ -50,7 +50,7 @@ export const coreGuards = [
     tests: ['unit/core/run/lease'],
   },
   {
-    guard: 'forgotten answers are not used',
+    guard: 'forgotten responses are not used',
     cites: 'race 27',
     at: 'pending-responses.track',
     from: '      if (generation !== this.generation) return false;\n',
@@ -106,7 +106,7 @@ export const coreGuards = [
     tests: ['unit/core/engine'],
   },
   {
-    guard: 'what is enqueued behind a release claims anew',
+    guard: 'a job that is enqueued behind a release claims the entity again',
     cites: 'race 4',
     at: 'store-calls.intakeHint',
     from: "    if (state.phase === 'releasing') this.beginClaiming();\n",
@@ -130,7 +130,7 @@ export const coreGuards = [
     tests: ['unit/core/run/lease'],
   },
   {
-    guard: 'no release while an answer is owed',
+    guard: 'no release while a response is pending',
     cites: 'race 4',
     at: 'entity-worker.releaseIfIdleFor',
     from: ' responses.count === 0 &&',
@@ -178,7 +178,7 @@ export const coreGuards = [
     tests: ['unit/core/races'],
   },
   {
-    guard: 'no renewal while the work gets no answers',
+    guard: 'no renewal while the calls get no responses',
     cites: 'race 15',
     at: 'heartbeat.renew',
     from: 'if (store.isSilentFor(config.leaseMs)) return;',
@@ -290,7 +290,7 @@ export const coreGuards = [
     tests: ['unit/core/pod/capacity'],
   },
   {
-    guard: 'of several handlers those that are free look for work that nobody told of',
+    guard: 'free slots of several fetch jobs of which no call told',
     cites: 'race 15',
     at: 'entity-worker.renewed',
     from: 'if (this.isRunning && state.jobs.plan.hasFreeHandler) state.noteWork();',

@@ -1,4 +1,4 @@
-// Guards of claims that rest, and of what a person does to an entity; for `scripts/mutation-check.mjs`.
+// Guards of dormant claims, and of what an operator does to an entity; for `scripts/mutation-check.mjs`.
 
 export const dormantGuards = [
   {
@@ -122,7 +122,7 @@ export const dormantGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a renewal lets nothing rest while an answer is owed',
+    guard: 'a renewal makes no claim dormant while a response is pending',
     cites: 'I1',
     at: 'entity-worker.renewal',
     from: ' && responses.count === 0',
@@ -130,7 +130,7 @@ export const dormantGuards = [
     tests: ['unit/core/work/dormant'],
   },
   {
-    guard: 'what is sent after a renewal outweighs its answer: an add',
+    guard: 'a call after a renewal outweighs its response: an add',
     cites: 'I1',
     at: 'store-calls.intakeHint',
     from: '    state.lease?.reactivate();\n',
@@ -138,7 +138,7 @@ export const dormantGuards = [
     tests: ['unit/core/work/dormant'],
   },
   {
-    guard: 'what is sent after a renewal outweighs its answer: a fetch',
+    guard: 'a call after a renewal outweighs its response: a fetch',
     cites: 'I1',
     at: 'store-calls.take',
     from: 'lease?.reactivate();\n    responses',
@@ -218,7 +218,7 @@ export const dormantGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'who gives back is recalled no longer',
+    guard: 'an owner that has given back is recalled no longer',
     cites: 'I7',
     at: 'give-back.OPS.giveBack',
     from: "  redis.call('HDEL', fence(B), 'recall')\n",

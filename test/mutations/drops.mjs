@@ -109,7 +109,7 @@ export const dropGuards = [
 
 export const parkedGuards = [
   {
-    guard: 'parked: what is paused or blocked is due for nobody',
+    guard: 'parked: a paused or blocked entity is due for no pod',
     cites: 'race 16',
     at: 'try-claim.OPS.tryClaim',
     from: 'park(B, T, I',
@@ -192,7 +192,7 @@ export const boundedGuards = [
     tests: ['integration/bounded-steps'],
   },
   {
-    guard: 'dropped: an add is not answered with a job that may be dropped',
+    guard: 'dropped: the response to an add has no job that may be dropped',
     cites: 'I5',
     at: 'intake.OPS.add',
     from: 'refuseDropping(B, customId, dedupKey)\n  if',

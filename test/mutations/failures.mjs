@@ -1,4 +1,4 @@
-// Guards of what is told of a failure, and of what may not be thrown; for `scripts/mutation-check.mjs`.
+// Guards of the report of a failure, and of values that must not be thrown; for `scripts/mutation-check.mjs`.
 
 export const failureGuards = [
   {

@@ -18,7 +18,7 @@ export const flowGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'who works the entity of a parent is called when its last child ends',
+    guard: 'the owner of the entity of a parent is called when its last child ends',
     cites: 'I7, race 10',
     at: 'parent.tellParent',
     from: '  onParentJoined(Q, parent.of)\n',

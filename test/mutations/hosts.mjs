@@ -1,4 +1,4 @@
-// Guards of what pods say of the types that they work; for `scripts/mutation-check.mjs`.
+// Guards of the reports of pods about their types; for `scripts/mutation-check.mjs`.
 
 export const hostsGuards = [
   {

@@ -1,4 +1,4 @@
-// Guards of what comes in, of dead letters and of a type's pause, in Redis; for `scripts/mutation-check.mjs`.
+// Guards of intake, of dead letters and of a type's pause, in Redis; for `scripts/mutation-check.mjs`.
 
 export const intakeGuards = [
   {
@@ -18,7 +18,7 @@ export const intakeGuards = [
     tests: ['integration/redis-protocol'],
   },
   {
-    guard: 'the fence is made to outlive a key also where nobody works the entity',
+    guard: 'the fence outlives an idempotency key also if no pod works the entity',
     cites: 'I5',
     at: 'add-job.extendFence',
     from: '  if not claimOf(B)[OWNER] then expireIdleFence(B) end\n',
@@ -146,7 +146,7 @@ export const intakeGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a renewal wakes nobody of a type that is paused',
+    guard: 'a renewal wakes no entity of a paused type',
     cites: 'race 37',
     at: 'renewal.isKicked',
     from: 'or isTypePaused(T) or',
@@ -170,7 +170,7 @@ export const intakeGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'who drops what waits recalls the owner',
+    guard: 'a drop of waiting jobs recalls the owner',
     cites: 'I6',
     at: 'drop-jobs.dropFetched',
     from: "recall(B, T, I, 'drop') end",

@@ -1,4 +1,4 @@
-// Guards of keys and schedules whose job has lost its hash, and of what meets seldom; for `scripts/mutation-check.mjs`.
+// Guards of keys and schedules whose job has lost its hash, and of rare coincidences; for `scripts/mutation-check.mjs`.
 
 export const lostHashGuards = [
   {

@@ -34,7 +34,7 @@ export const mailboxGuards = [
     tests: ['unit/core/calls/many-pending-calls'],
   },
   {
-    guard: 'an answer that was dropped is no removed job',
+    guard: 'a reply that was dropped means no removed job',
     cites: 'I10',
     at: 'pending-calls.deliver',
     from: 'for (const other of this.calls.values()) other.onOverflow()',
@@ -90,7 +90,7 @@ export const mailboxGuards = [
     tests: ['unit/core/calls/deadlocks'],
   },
   {
-    guard: 'a pod that does not answer does not wait',
+    guard: 'a pod that does not respond does not wait',
     cites: 'I10',
     at: 'liveness.ask',
     from: ' () => answered(false))',

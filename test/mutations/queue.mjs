@@ -18,7 +18,7 @@ export const queueGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a lock that expired or was stolen is set anew',
+    guard: 'a lock that expired or was stolen is set again',
     cites: 'race 5',
     at: 'end-job.endJob',
     from: 'r == -2 or r == -6',
@@ -114,7 +114,7 @@ export const queueGuards = [
     tests: ['integration/redis-protocol'],
   },
   {
-    guard: 'answers settle in the order of their calls',
+    guard: 'responses settle in the order of their calls',
     cites: 'the order of replies',
     at: 'channel.onExecuted',
     from: 'batch.calls.entries',
@@ -194,7 +194,7 @@ export const queueGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'giving way asks for nobody',
+    guard: 'giving way requests no worker',
     cites: 'race 16',
     at: 'release.OPS.release',
     from: "and mode == 'hand-over' then",
@@ -202,7 +202,7 @@ export const queueGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a job of a plain BullMQ worker is overtaken by nobody',
+    guard: 'no job overtakes one of a plain BullMQ worker',
     cites: 'race 22',
     at: 'finish.overtakes',
     from: 'and not isForeign(B, id) then return',

@@ -1,8 +1,8 @@
-// Guards of answers and of calls that wait for them; for `scripts/mutation-check.mjs`.
+// Guards of replies and of calls that wait for them; for `scripts/mutation-check.mjs`.
 
 export const replyGuards = [
   {
-    guard: 'only the end that counts is answered',
+    guard: 'only the end that counts gets a reply',
     cites: 'I5',
     at: 'finish.finishJob',
     from: "and (type(r) ~= 'number' or r >= 0) then",
@@ -10,7 +10,7 @@ export const replyGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'an end that is made good is answered',
+    guard: 'an end that is repeated later gets a reply',
     cites: 'race 28',
     at: 'finish.finishTogether',
     from: "parent, reply, '0",
@@ -18,7 +18,7 @@ export const replyGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'an answer that was not read is found',
+    guard: 'a reply that was not read is found',
     cites: 'race 1',
     at: 'inquiry.ask',
     from: '      for await (const page of this.parts.replies.unread()) this.parts.deliver(page);\n',
@@ -66,7 +66,7 @@ export const replyGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a job that has not ended for good is not answered',
+    guard: 'a job that will be retried gets no reply',
     cites: 'I5',
     at: 'reply-of.replyOf',
     from: ' || COMES_BACK.includes(outcome.kind)',
@@ -74,7 +74,7 @@ export const replyGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'an enqueue of which nobody knows is settled by its answer',
+    guard: 'an enqueue with an unknown outcome is settled by its reply',
     cites: 'race 1',
     at: 'pending-call.onNotAdded',
     from: 'if (error instanceof OutcomeUnknownError) this.unsure = error;\n    else this',
@@ -90,7 +90,7 @@ export const replyGuards = [
     tests: ['unit/core/calls/pending-calls'],
   },
   {
-    guard: 'whose key was known learns that the answer was another’s',
+    guard: 'a call whose key was known learns that the reply was for another call',
     cites: 'I10',
     at: 'pending-call.constructor',
     from: 'request.mayBeKnown',
@@ -114,7 +114,7 @@ export const replyGuards = [
     tests: ['unit/core/calls/pending-calls'],
   },
   {
-    guard: 'jobs of which no answer tells are asked after',
+    guard: 'the store is asked about jobs without a reply',
     cites: 'I10',
     at: 'inquiry.round',
     from: '    await this.ask(this.due());\n',
@@ -122,7 +122,7 @@ export const replyGuards = [
     tests: ['unit/core/calls/pending-calls'],
   },
   {
-    guard: 'a pod that closes lets nobody wait',
+    guard: 'a pod that closes lets no caller wait',
     cites: 'I10',
     at: 'engine.drainAndDisconnect',
     from: '    await this.calls.close();\n',
@@ -130,7 +130,7 @@ export const replyGuards = [
     tests: ['unit/core/calls/pending-calls'],
   },
   {
-    guard: 'the chain of who waits travels on',
+    guard: 'the chain of waiting callers travels on',
     cites: 'I10',
     at: 'pending-calls.send',
     from: '...links, link',

@@ -50,8 +50,8 @@ export const requiredCodecGuards = [
     tests: ['integration/required-codec'],
   },
   {
-    guard: 'a planted result is not told to who waits',
-    cites: 'required codec, answers',
+    guard: 'a planted result does not reach a waiting caller',
+    cites: 'required codec, replies',
     at: 'payload.readResult',
     from: "if (stored !== null) codecs.checkRequired(entityType, { codec }, 'it');",
     to: '',

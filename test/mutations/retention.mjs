@@ -1,4 +1,4 @@
-// Guards of what a job has beside its payload, and of jobs that have ended; for `scripts/mutation-check.mjs`.
+// Guards of what a job has in addition to its payload, and of jobs that have ended; for `scripts/mutation-check.mjs`.
 
 export const retentionGuards = [
   {

@@ -1,4 +1,4 @@
-// Guards of tries that keep the order, in Redis and in the core; for `scripts/mutation-check.mjs`.
+// Guards of attempts that keep the order, in Redis and in the core; for `scripts/mutation-check.mjs`.
 
 export const retryGuards = [
   {
@@ -10,7 +10,7 @@ export const retryGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a claim with a hold is read anew',
+    guard: 'a claim with a hold is read again',
     cites: 'I6',
     at: 'hold.setHold',
     from: 'claims[B] = nil\n  if',
@@ -34,7 +34,7 @@ export const retryGuards = [
     tests: ['integration/retries'],
   },
   {
-    guard: 'a try whose answer was lost counts once',
+    guard: 'an attempt whose response was lost counts once',
     cites: 'I6, race 28',
     at: 'retry-job.retryJob',
     from: "if tonumber(redis.call('HGET', job, 'ats') or retry.attempt) ~= retry.attempt then return 0 end",
@@ -178,7 +178,7 @@ export const retryGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a try counts without the lock of its job',
+    guard: 'an attempt counts without the lock of its job',
     cites: 'race 5',
     at: 'retry-job.retryJob',
     from: "  redis.call('SET', job .. ':lock', lockToken, 'PX', lockMs)\n",
@@ -202,7 +202,7 @@ export const retryGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a release with a long hold calls nobody before its time',
+    guard: 'a release with a long hold calls no pod before its time',
     cites: 'race 16',
     at: 'release.OPS.release',
     from: '(heldForLongMs(B) or 0) * 1000',
@@ -226,7 +226,7 @@ export const retryGuards = [
     tests: ['integration/retries'],
   },
   {
-    guard: 'a renewal wakes nobody for what waits for its next try',
+    guard: 'a renewal wakes no entity whose head waits for its next attempt',
     cites: 'race 37',
     at: 'renewal.isKicked',
     from: "not holds(B, parseHold(redis.call('HGET', B .. ':$:worker', 'hold')))",
@@ -234,7 +234,7 @@ export const retryGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'an add calls nobody while the head waits for its next try',
+    guard: 'an add calls no pod while the head waits for its next attempt',
     cites: 'race 36',
     at: 'route.route',
     from: ' or heldForMs(B)',
@@ -242,7 +242,7 @@ export const retryGuards = [
     tests: ['integration/retries'],
   },
   {
-    guard: 'nothing starts between a failed try and its answer',
+    guard: 'nothing starts between a failed attempt and its response',
     cites: 'I6, race 6',
     at: 'local-queue.next',
     from: 'isBarred ? undefined : this.fetched',
@@ -250,7 +250,7 @@ export const retryGuards = [
     tests: ['unit/core/work/retries'],
   },
   {
-    guard: 'what was fetched before a failed try is forgotten with its answer',
+    guard: 'jobs that were fetched before a failed attempt are forgotten with its response',
     cites: 'I6, race 6',
     at: 'local-queue.lowerBarrier',
     from: '\n    this.fetched = this.fetched.filter(({ id }) => kept.includes(id));',

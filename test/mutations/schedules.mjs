@@ -10,7 +10,7 @@ export const scheduleGuards = [
     tests: ['integration/schedule-times'],
   },
   {
-    guard: 'a run that has started is not removed when its schedule is put anew, or removed',
+    guard: 'a run that has started is not removed when its schedule is put again, or removed',
     cites: 'I5, I6, I10',
     at: 'schedules.sparingStarted',
     from: 'not run or not hasStarted(B, run)',
@@ -18,7 +18,7 @@ export const scheduleGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a run that is due stays due when its schedule is put anew',
+    guard: 'a run that is due stays due when its schedule is put again',
     cites: 'I7',
     at: 'schedules.OPS.schedule',
     from: 'dueMs(B, scheduleId, what)',
@@ -66,7 +66,7 @@ export const scheduleGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'a schedule that is put anew finds its run in a paused queue',
+    guard: 'a schedule that is put again finds its run in a paused queue',
     cites: 'I5',
     at: 'recorder.recordKeyNames',
     from: ".map(name => (name === 'paused' ? 'wait' : name))",

@@ -82,7 +82,7 @@ export const sentinelGuards = [
     tests: ['integration/script-keys'],
   },
   {
-    guard: 'answers: a mailbox that cannot be emptied is not read without end',
+    guard: 'replies: a mailbox that cannot be emptied is not read without end',
     cites: 'I11',
     at: 'replies.readMailbox',
     from: 'removed;',
@@ -95,7 +95,7 @@ export const sentinelGuards = [
     at: 'connection.OURS',
     from: '  enableReadyCheck: false,\n',
     to: '',
-    // Of the first not one test passes without it.
+    // Without it, no test of the first file passes.
     tests: ['integration/script-keys', 'unit/store/redis/connection/connection'],
   },
   {
@@ -107,7 +107,7 @@ export const sentinelGuards = [
     tests: ['integration/sentinels'],
   },
   {
-    guard: 'sentinels: one that does not answer is passed over',
+    guard: 'sentinels: one that does not respond is passed over',
     cites: 'I7',
     at: 'connection.BY_SENTINELS',
     from: '  sentinelCommandTimeout: SENTINEL_RESPONSE_MS,\n',

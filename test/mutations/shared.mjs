@@ -1,8 +1,8 @@
-// Guards of shared reads, in Redis, in the core and where they are declared; for `scripts/mutation-check.mjs`.
+// Guards of shared reads, in Redis, in the core and in their declaration; for `scripts/mutation-check.mjs`.
 
 export const sharedGuards = [
   {
-    guard: 'shared reads: those that run beside it are not overtaken by an end',
+    guard: 'shared reads: an end does not overtake those that run alongside',
     cites: 'I6',
     at: 'finish.overtakes',
     from: 'not (alongside and alongside[id]) and ',
@@ -10,7 +10,7 @@ export const sharedGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'shared reads: an end overtakes none but those beside it',
+    guard: 'shared reads: an end overtakes only those alongside',
     cites: 'I6',
     at: 'finish.OPS.finish',
     from: 'overtakes',
@@ -18,7 +18,7 @@ export const sharedGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'shared reads: what runs beside one that comes back is not given back',
+    guard: 'shared reads: those alongside one that comes back are not given back',
     cites: 'I1',
     at: 'finish.OPS.finish',
     from: "0', kept)",
@@ -50,7 +50,7 @@ export const sharedGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'shared reads: no other job starts beside them',
+    guard: 'shared reads: no other job starts alongside',
     cites: 'I6',
     at: 'local-queue.mayStart',
     from: '&& (!this.plan.areReading || this.isRead(job))',
@@ -58,7 +58,7 @@ export const sharedGuards = [
     tests: ['unit/core/work/shared-reads'],
   },
   {
-    guard: 'shared reads: they run beside each other',
+    guard: 'shared reads: they run alongside each other',
     cites: 'I7',
     at: 'fetch-plan.limit',
     from: 'areReading ? this.type.maxReads : this.handlers',
@@ -82,7 +82,7 @@ export const sharedGuards = [
     tests: ['unit/core/work/shared-reads'],
   },
   {
-    guard: 'shared reads: what the answer to an add did not bring is fetched',
+    guard: 'shared reads: jobs that the response to an add did not bring are fetched',
     cites: 'I7',
     at: 'fetch-plan.onAdded',
     from: 'if (brought === 0 && againInMs === undefined) this.reads?.moreMayWait();',
@@ -114,7 +114,7 @@ export const sharedGuards = [
     tests: ['unit/core/work/shared-reads'],
   },
   {
-    guard: 'shared reads: a new claim is told to others anew',
+    guard: 'shared reads: a new claim is told to others again',
     cites: 'I7',
     at: 'shared-reads.forget',
     from: '\n    this.areOthersTold = false;',
@@ -122,7 +122,7 @@ export const sharedGuards = [
     tests: ['unit/core/work/shared-reads'],
   },
   {
-    guard: 'shared reads: fetched while other answers are owed',
+    guard: 'shared reads: fetched while other responses are pending',
     cites: 'I7',
     at: 'next-step.canFetch',
     from: 'isOrdered || jobs.plan.areReading',

@@ -42,7 +42,7 @@ export const silenceGuards = [
     tests: ['contract/redis'],
   },
   {
-    guard: 'who finds a claim that is in its grace looks again when that ends',
+    guard: 'a pod that finds a claim in its grace inspects it again when the grace ends',
     cites: 'I7',
     at: 'try-claim.OPS.tryClaim',
     from: 'liveUntil(claim)',
@@ -106,7 +106,7 @@ export const silenceGuards = [
     tests: ['unit/store/redis/renewal/lease-keeper'],
   },
   {
-    guard: 'what was due for nobody while it was paused is due again, also while its claim is in its grace',
+    guard: 'an entity that was due for no pod while paused is due again, also while its claim is in its grace',
     cites: 'I7',
     at: 'inspect.inspectNow',
     from: '    inspectBy(T, I, untilUs)\n',

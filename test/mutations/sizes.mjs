@@ -202,7 +202,7 @@ export const sizeGuards = [
     tests: ['unit/core/work/large-batches'],
   },
   {
-    guard: 'size: beginning anew ends much in steps',
+    guard: 'size: a resync ends many jobs in steps',
     cites: 'I11',
     at: 'job-end.pages',
     from: 'bytes >= MAX_STEP_BYTES && !isSameBatch',

@@ -1,4 +1,4 @@
-// Guards of handlers that take long, are given up, return Observables, or are stood in for; for `scripts/mutation-check.mjs`.
+// Guards of handlers that take long, exceed their limit, return Observables, or are mocked; for `scripts/mutation-check.mjs`.
 
 export const timeoutGuards = [
   {

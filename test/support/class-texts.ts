@@ -1,17 +1,17 @@
 /**
- * Classes in TypeScript whose text is hard to read: what looks like a constructor, a string, a regular expression or a comment
- * stands where it is none. Each says which property every parameter of its constructor becomes.
- * Neighbour: `compilers.ts` makes JavaScript of them.
+ * Classes in TypeScript whose text is hard to read: parts of it look like a constructor, a string, a regular expression or a comment
+ * and are none. Each class says which property every parameter of its constructor becomes.
+ * Neighbour: `compilers.ts` compiles them to JavaScript.
  */
 import fc, { type Arbitrary } from 'fast-check';
 
 export interface ClassText {
   readonly source: string;
-  /** By parameter: the property that holds it, or undefined if none does whenever the constructor runs. */
+  /** For each parameter the property that always holds it, or undefined if there is none. */
   readonly properties: readonly (string | undefined)[];
 }
 
-/** What a decorator is written as; a compiler without them leaves it out. */
+/** The text of a decorator. A compiler without decorators leaves it out. */
 export const MARK = '@mark() ';
 
 const LITERALS = [
@@ -63,13 +63,13 @@ const HERITAGE: readonly ((value: string) => string)[] = [
   value => `extends ((_: unknown, base: new (...args: any[]) => object) => base)(${value}, class {})`,
 ];
 
-/** What the body begins with. */
+/** Texts with which the body begins. */
 const BEFORE_BODY: readonly ((superCall: string, value: string) => string)[] = [
   (superCall, value) => `${superCall} void (${value});`,
   (superCall, value) => `const before = ${value}; ${superCall} void before;`,
 ];
 
-/** How a parameter is written, the property it becomes, and what the body says about it. */
+/** The text of a parameter, the property that it becomes, and the text about it in the body. */
 type Parameter = (name: string, value: string) => { written: string; property?: string; body?: string };
 const PARAMETERS: readonly Parameter[] = [
   name => ({ written: `${MARK}readonly ${name}: any`, property: name }),

@@ -20,7 +20,7 @@ export class ManualClock implements Clock {
     return { cancel: () => void this.timers.delete(timer) };
   }
 
-  /** Somebody sets the wall clock. */
+  /** An operator sets the wall clock. */
   jumpWall(ms: number): void {
     this.wallOffset += ms;
   }
@@ -57,7 +57,7 @@ export class ManualClock implements Clock {
   }
 }
 
-/** Lets everything run that needs no time. */
+/** Runs all work that does not wait for time. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise(resolve => setImmediate(resolve));
 }

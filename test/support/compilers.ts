@@ -1,4 +1,4 @@
-/** Compilers of TypeScript that users have, and the settings that change the text of a class. They take one script. */
+/** The compilers of TypeScript that users have, with the settings that change the text of a class. Each compiles one script. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -54,7 +54,7 @@ function byEsbuild(target: string, useDefineForClassFields: boolean, minify: boo
   };
 }
 
-/** It has no decorators of parameters of its own. */
+/** It has no decorators of parameters. */
 const byBabel: Compile = source =>
   babel(source.replaceAll(MARK, ''), {
     filename: 'classes.ts',
@@ -65,7 +65,7 @@ const byBabel: Compile = source =>
     compact: false,
   })?.code ?? '';
 
-/** As `jest --coverage` and nyc do. */
+/** Like `jest --coverage` and nyc. */
 function covered(compile: Compile): Compile {
   return async source => createInstrumenter({ esModules: false }).instrumentSync(await compile(source), 'classes.js');
 }

@@ -1,4 +1,4 @@
-/** How the parts of a store's contract begin: two pods on one store, and the entity that pod A owns. */
+/** The start of each part of a store's contract: two pods on one store, and an entity that pod A owns. */
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, NewJob } from '../../src/core/model/job.js';
@@ -18,16 +18,16 @@ export interface Cluster {
   timePasses(ms: number): Promise<void>;
   /** Adds a job outside the library. */
   addPast(entity: EntityRef, data: object): Promise<void>;
-  /** What the head of the queue waits for is over. */
+  /** The wait of the head of the queue ends. */
   endHold(entity: EntityRef): Promise<void>;
   /** The operator removes a job. */
   removeJob(entity: EntityRef, jobId: string): Promise<void>;
   failedIds(entity: EntityRef): Promise<string[]>;
-  /** What the store keeps for a drained entity, the fence and its expiring events aside. */
+  /** All that the store keeps for a drained entity, apart from the fence and its expiring events. */
   keysOf(entity: EntityRef): Promise<string[]>;
-  /** When the next inspection of the entity is due, or undefined when it is unscheduled. */
+  /** When the next inspection of the entity is due, or undefined if it has none. */
   dueScore(entity: EntityRef): Promise<number | undefined>;
-  /** As that, in ms from now. */
+  /** The time until then, in ms. */
   dueInMs(entity: EntityRef): Promise<number | undefined>;
   /** The pods of the test have not been heard for a lease, others have; no other time goes by. */
   fallSilent(): Promise<void>;
@@ -52,7 +52,7 @@ export async function twoPods(
   return { cluster, a: await cluster.pod(config), b: await cluster.pod(config) };
 }
 
-/** The pod owns the entity. It has added so many jobs, and fetched the first of them, or more. */
+/** The pod owns the entity. It has added a number of jobs, and fetched the first of them, or more. */
 export async function ownedBy(
   pod: EntityStore,
   job: (n: number) => NewJob,

@@ -1,4 +1,4 @@
-/** The base classes by which cqrs knows the results of commands and queries: from version 11 on. Before, plain classes. */
+/** The base classes with which cqrs types the results of commands and queries, from version 11 on; plain classes before. */
 import * as cqrs from '@nestjs/cqrs';
 
 const given: Partial<Pick<typeof cqrs, 'Command' | 'Query'>> = cqrs;

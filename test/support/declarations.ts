@@ -1,5 +1,5 @@
 /**
- * What the sources declare, read from their syntax: interfaces with their members, error classes with their codes, exports.
+ * The declarations of the sources, read from their syntax: interfaces with their members, error classes with their codes, exports.
  * Neighbour: `test/unit/reference.test.ts` compares it with the reference pages of the documents.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ interface Node {
 
 export interface Member {
   readonly name: string;
-  /** As the source writes it. */
+  /** Its text in the source. */
   readonly type: string;
   /** The text after `@default` in its docstring; without one, `required`, or `not documented` of an optional member. */
   readonly default: string;

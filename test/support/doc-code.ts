@@ -1,4 +1,4 @@
-/** The code of our documents: what a reader copies is what the tests compile and run. */
+/** The code of our documents: the tests compile and run the same text that a reader copies. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as cqrs from '@nestjs/cqrs';
@@ -12,7 +12,7 @@ export function codeBlocks(document: string, language: string): string[] {
 const TYPED_COMMANDS = /import \{[^}]*\b(Command|Query)\b[^}]*\} from '@nestjs\/cqrs'/;
 const canCompile = (code: string) => 'Command' in cqrs || !TYPED_COMMANDS.test(code);
 
-/** Writes a document's TypeScript as files, within the package, so that its own name means itself. */
+/** Writes a document's TypeScript as files, within the package, so that the package's name means the package. */
 export function writeBlocks(document: string, folder: string): string[] {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });

@@ -18,13 +18,13 @@ export class DurableRedis {
     return this.current;
   }
 
-  /** SIGKILL of the server: no farewell, nothing saved but the log. */
+  /** SIGKILL of the server: it saves nothing but its log. */
   async crash(): Promise<void> {
     await this.current?.signal('SIGKILL');
     await this.current?.stop();
   }
 
-  /** Of a server that has crashed: it comes back empty. */
+  /** Starts a server that has crashed without its data. */
   forget(): void {
     for (const name of readdirSync(this.folder)) rmSync(join(this.folder, name), { recursive: true });
   }

@@ -1,6 +1,6 @@
 /**
- * What a test of a fault happens in: a private Redis, pods as processes, a producer that works nothing itself, and the
- * account of what was asked for. What the pods did is judged from their records, which no fault of Redis touches.
+ * The scenario of a fault: a private Redis, pods as processes, and a producer that runs no jobs and counts what it has enqueued.
+ * The pods are judged by their own records, which no fault of Redis touches.
  */
 import type { INestApplicationContext } from '@nestjs/common';
 import { Module } from '@nestjs/common';
@@ -25,12 +25,12 @@ export const inFull: (name: string, run: () => Promise<void>, timeoutMs?: number
 export const TTL = isFull ? 3 : 1;
 /** Starting processes is most of what a fault costs. */
 export const PODS = isFull ? 3 : 2;
-/** The promise: no entity with work is silent for longer, once what it needs is there. */
+/** The promise: no entity with work is silent for longer, once Redis and a pod are there. */
 export const SILENCE_MS = 5000;
 
-/** A loaded machine takes its time to start processes; what is promised is measured by itself. */
+/** A loaded machine starts processes slowly; the promise itself is measured apart from that. */
 export const FAULT_MS = 240_000;
-/** Longer than any fault: what is shown is that an answer comes. */
+/** Longer than any fault: the test shows that a reply comes. */
 const CALL_MS = 120_000;
 /** Reading the records of pods takes the time of the producer. */
 const POLL_MS = 25;
@@ -43,9 +43,9 @@ export interface FaultScenarioOptions {
   /** A server of the test's own, which it also ends. */
   readonly redis?: DevRedis;
   readonly redisArgs?: readonly string[];
-  /** Where producer and pods find Redis, if not at its own address. */
+  /** The address of Redis for producer and pods, if it is not its own. */
   readonly url?: string;
-  /** How they find it, if not by an address. */
+  /** The option `redis` of the module, if they use no address. */
   readonly connection?: SentinelOptions;
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -61,7 +61,7 @@ export class FaultScenario {
   readonly admin: Redis;
   /** How many jobs of each entity were added, or may have been. */
   readonly added = new Map<string, number>();
-  /** Adds whose outcome nobody knows. */
+  /** Adds with an unknown outcome. */
   readonly unsure = new Set<string>();
   /** How often an enqueue was refused, by the code of the error; the same job was tried again. */
   readonly refused = new Map<string, number>();
@@ -140,7 +140,7 @@ export class FaultScenario {
     return { n, job: { entityType: 'account', entityId, name: 'work', data: { ...data, n } } };
   }
 
-  /** Adds the next job; what is refused is counted, and its number given to the next. */
+  /** Adds the next job. A refusal is counted, and the next job has the same number. */
   async enqueueAnyhow(entityId: string, data?: Data): Promise<void> {
     try {
       await this.enqueue(entityId, data);
@@ -205,7 +205,7 @@ export class FaultScenario {
     await eventually('work is under way', () => this.runs().length >= runs, 60_000, POLL_MS);
   }
 
-  /** Waits until all that was acknowledged has run. */
+  /** Waits until all acknowledged jobs have run. */
   async allDone(timeoutMs = 60_000, everyMs = POLL_MS): Promise<void> {
     await eventually('all that was acknowledged has run', () => this.left() === 0, timeoutMs, everyMs);
   }
@@ -221,7 +221,7 @@ export class FaultScenario {
     return left;
   }
 
-  /** In ms, the longest time without a start of an entity from then on; for as long as there is something to do. */
+  /** The longest time, in ms, without a start of an entity that has work, from then on. */
   silenceAfter(at: bigint, entities: readonly string[] = this.entities): number {
     return longestSilence(this.runs(), at, entities);
   }

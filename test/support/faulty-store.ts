@@ -1,6 +1,6 @@
 /**
- * A store between an engine and the real one, in which a test breaks things at the moment it chooses.
- * What is not broken passes through untouched: the very promise of the real store.
+ * A store between an engine and the real one, in which a test breaks single calls.
+ * All other calls pass through, and return the promise of the real store itself.
  */
 import { OutcomeUnknownError, StoreUnavailableError } from '../../src/core/model/store-errors.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
@@ -10,15 +10,15 @@ const STEPS = ['add', 'tryClaim', 'resync', 'take', 'finish', 'giveBack', 'relea
 type Method = (typeof STEPS)[number];
 
 /**
- * `lose`: it is executed, and its answer never comes. `drop`: it is not executed, and no answer comes.
- * `refuse`: it is not executed, and says so. `hold`: it is executed, and its answer comes when the test opens the gate.
+ * `lose`: it is executed, and its response never comes. `drop`: it is not executed, and no response comes.
+ * `refuse`: it is not executed, and says so. `hold`: it is executed, and its response comes when the test opens the gate.
  * `delay`: it is executed when the test opens the gate.
  */
 export type Fault = 'lose' | 'drop' | 'refuse' | { readonly hold: Promise<void> } | { readonly delay: Promise<void> };
 
 export class FaultyStore {
   readonly calls: string[] = [];
-  /** What each method was last called with. */
+  /** The arguments of the last call of each method. */
   readonly lastArguments = new Map<string, readonly unknown[]>();
   private readonly once = new Map<Method, Fault[]>();
   private readonly hooks = new Map<string, () => void>();
@@ -46,7 +46,7 @@ export class FaultyStore {
     this.outage = undefined;
   }
 
-  /** Holds the next answer to a method; call the result to let it through. */
+  /** Holds the next response of a method; call the result to let it through. */
   hold(method: Method): () => void {
     const { promise, open } = gate();
     this.next(method, { hold: promise });

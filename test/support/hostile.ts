@@ -1,8 +1,8 @@
-/** What a handler may throw or return that is hard to read, or to keep. */
+/** Values that a handler may throw or return and that are hard to read, or to keep. */
 import fc from 'fast-check';
 import { anyText } from './any-text.js';
 
-/** What throws when it is read may throw the likes of itself. */
+/** A value that throws when it is read may throw another value of that kind. */
 function refuse(): never {
   throw revoked();
 }
@@ -13,7 +13,7 @@ function revoked(of: object = {}): object {
   return proxy;
 }
 
-/** Whatever is asked of it, it throws. */
+/** An object that throws on every access. */
 function refusing(of: object): object {
   return new Proxy(of, { get: refuse, getPrototypeOf: refuse, has: refuse, ownKeys: refuse });
 }
@@ -32,7 +32,7 @@ function circle(): Error {
   return withCause(error, error);
 }
 
-/** An array whose length is none. */
+/** An array whose length is no number. */
 function lengthless(): object {
   return new Proxy([], { get: (of, name) => (name === 'length' ? Symbol('length') : Reflect.get(of, name)) });
 }
@@ -51,7 +51,7 @@ const text = fc.oneof(
   anyText({ maxLength: 30 }),
   fc.constantFrom('', '\ud83d', 'a\udc00b', 'x'.repeat(300_000), '\u0000\n\r\u2028'.repeat(3000), '😀'.repeat(9000)),
 );
-/** To define that of the stack reads the others. */
+/** The stack is first, because defining it reads the others. */
 const GETTERS = ['stack', 'message', 'name', 'code', 'cause', 'stage', 'failures', 'errors', 'getStatus', 'errorCode'];
 const THEN = 'then';
 
@@ -103,7 +103,7 @@ const thing: fc.Arbitrary<Make> = fc.oneof(
   ),
 );
 
-/** None of these is a promise that never ends: that is a handler which never ends. */
+/** None of these is a promise that never settles: that would be a handler that never ends. */
 export const thrown: fc.Arbitrary<Make> = fc.oneof(error, thing);
 export const returned: fc.Arbitrary<Make> = fc.oneof(
   error,

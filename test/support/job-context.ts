@@ -1,4 +1,4 @@
-/** A running job without an engine, for tests of what handlers are given. */
+/** A running job without an engine, for tests of the context that handlers get. */
 import type { JobContext } from '../../src/core/model/job.js';
 
 export const entity = { type: 'account', id: '1' };

@@ -1,15 +1,15 @@
-/** The check of the invariants against what pods have recorded. */
+/** Checks the invariants against the records of pods. */
 import type { Run } from './processes.js';
 
-/** What the invariants say of a record; every list is empty when they hold, but for `fencedZombies`. */
+/** The violations in a record. If the invariants hold, every list but `fencedZombies` is empty. */
 export interface Verdict {
   /** Two runs of an entity at once, and the fence does not tell the older one. */
   readonly overlaps: string[];
-  /** A run that was going on when a successor with a newer token started: what nobody can prevent, and a fence refuses. */
+  /** A run that was still going on when a successor with a newer token started. It cannot be prevented; a fence refuses its writes. */
   readonly fencedZombies: string[];
   readonly disorder: string[];
   readonly missing: string[];
-  /** Runs of a job that had run to its end, where nothing had kept that end from Redis. */
+  /** Runs of a job that had already ended, although no fault had kept that end from Redis. */
   readonly wrongReruns: string[];
   /** Starts under a token that is older than one seen before. */
   readonly fallingTokens: string[];
@@ -27,7 +27,7 @@ export interface FaultWindow {
 }
 
 export interface Circumstances {
-  /** Adds whose outcome nobody knows, as `entityId#n`: they may be missing, and their place is not known. */
+  /** Adds with an unknown outcome, as `entityId#n`: they may be missing, and their place is not known. */
   readonly unsure?: ReadonlySet<string>;
   /** While one was on, ends may not have reached Redis. */
   readonly windows?: readonly FaultWindow[];

@@ -1,9 +1,9 @@
-// After all files: fails the run when a connection of the library or a key of a test is left in Redis. Ends the servers.
+// After all files: fails the run if a connection of the library or a key of a test is left in Redis. Ends the servers.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { servers } from './redis-servers.mjs';
 
-/** Closing a connection takes the server too. */
+/** The server needs a moment to close a connection. */
 const PATIENCE_MS = 5000;
 
 export default async function checkRedis() {

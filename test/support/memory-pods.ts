@@ -1,4 +1,4 @@
-/** Engines on one memory store and one manual clock: a cluster that stands still until a test moves it. */
+/** A cluster of engines on one memory store and one manual clock: it stands still until a test moves the clock. */
 
 import type { WaitOptions } from '../../src/core/calls/pending-calls.js';
 import { Engine } from '../../src/core/engine.js';
@@ -69,11 +69,11 @@ export class MemoryPods {
   /** The names of jobs that are shared reads, on each pod that starts from now on; as many as `mostReads` may run at once. */
   shared: readonly string[] = [];
   mostReads = 16;
-  /** What the next pods have handlers for. */
+  /** The names of jobs for which the next pods have handlers. */
   types: readonly string[] = ['account'];
-  /** What handlers do in the end, and return. */
+  /** The last step of handlers, with their result. */
   returns: (pod: Pod, n: number, context: JobContext) => unknown = () => undefined;
-  /** What batch handlers do in the end. */
+  /** The last step of batch handlers. */
   inBatch: (pod: Pod) => unknown = () => undefined;
 
   /** @param jobNames the names of jobs that the pod has handlers for. */
@@ -87,7 +87,7 @@ export class MemoryPods {
     this.pods.push(pod);
     await pod.engine.connect();
     pod.engine.work();
-    // What follows connect() has run.
+    // All that follows connect() has run.
     await null;
     await settle();
     return pod;
@@ -102,7 +102,7 @@ export class MemoryPods {
     expect(active.map(({ data }) => JSON.parse(data).n)).toEqual([2, 3]);
   }
 
-  /** Lets all end. Nothing may be left behind: no worker, no timer, whatever the test did. */
+  /** Ends everything, and checks that no worker and no timer is left. */
   async close(): Promise<void> {
     this.instant = true;
     for (const running of [...this.running, ...this.runningBatches]) await running.end();
@@ -187,7 +187,7 @@ export class MemoryPods {
     return running;
   }
 
-  /** Takes a handler out of the books: one that runs on a pod that is cut off, beside which another may start. */
+  /** Forgets a handler that runs on a pod that is cut off: another one may start meanwhile. */
   forget(running: Running): void {
     const at = this.running.indexOf(running);
     if (at >= 0) this.running.splice(at, 1);

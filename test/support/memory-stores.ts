@@ -1,4 +1,4 @@
-/** Several pods' stores on one memory server, with a hand on its clock, without engines: for tests of the protocol itself. */
+/** Several pods' stores on one memory server whose clock the test sets, without engines: for tests of the protocol itself. */
 
 import { randomBytes } from 'node:crypto';
 import { entityKey } from '../../src/core/model/entity.js';

@@ -1,4 +1,4 @@
-/** A Nest application on the store in memory: everything of the layer is real but Redis. */
+/** A Nest application on the store in memory: all of the Nest layer is real, and only Redis is not. */
 import { type LoggerService, Module, type ModuleMetadata } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import type { EngineConfig } from '../../src/core/options/config.js';

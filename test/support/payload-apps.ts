@@ -1,4 +1,4 @@
-/** Nest applications on real Redis whose handlers note what they are given, for tests of payloads. */
+/** Nest applications on real Redis whose handlers note their payloads. */
 import { Injectable, type Type } from '@nestjs/common';
 import { CommandHandler, CqrsModule } from '@nestjs/cqrs';
 import type { Job } from 'bullmq';
@@ -11,7 +11,7 @@ import {
 } from '../../src/index.js';
 import { RedisApps } from './redis-apps.js';
 
-/** What handlers were given, in their order. */
+/** The payloads that handlers got, in their order. */
 export const seen: unknown[] = [];
 
 @QueueEntity('account')
@@ -74,12 +74,12 @@ export class PayloadApps {
     return this.apps.closeAll();
   }
 
-  /** Of account 1. */
+  /** The jobs of account 1. */
   key(jobId: string): string {
     return `${this.prefix}:account:1:queue:${jobId}`;
   }
 
-  /** All that hashes hold, as text. */
+  /** The content of all hashes, as text. */
   async hashes(): Promise<string> {
     const keys = await this.redis.keys(`${this.prefix}:*`);
     const texts = await Promise.all(

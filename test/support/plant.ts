@@ -44,7 +44,7 @@ end
 redis.call('SET', S .. ':id', from + count - 1)
 `;
 
-/** Dead letters of a type, of that many entities by turns: `dead0`, `dead1` … */
+/** Dead letters of a type, of a number of entities in turn: `dead0`, `dead1` … */
 export async function plantLetters(redis: Redis, base: string, count: number, entities: number): Promise<void> {
   for (let from = 1; from <= count; from += AT_ONCE) {
     await redis.eval(PLANT_LETTERS, 1, base, from, Math.min(AT_ONCE, count - from + 1), entities);

@@ -1,4 +1,4 @@
-/** A job put straight into the books of a memory server, behind the back of every pod. */
+/** Puts a job directly into the state of a memory server, without any pod. */
 import type { StoredJob } from '../../src/store/memory/state.js';
 
 export function plantedJob(id: string, data: string): StoredJob {

@@ -1,4 +1,4 @@
-/** Pods as processes, what they recorded, and the check of the invariants against it. */
+/** Pods as processes, their records, and the check of the invariants against these. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ export interface Run {
   readonly n: number;
   readonly token: bigint;
   readonly start: bigint;
-  /** Undefined where the pod was killed meanwhile. */
+  /** Undefined if the pod was killed meanwhile. */
   end?: bigint;
   /** Whether the handler had been told to stop when it ended. */
   aborted?: boolean;
@@ -40,7 +40,7 @@ export class PodProcesses {
   constructor(
     private readonly prefix: string,
     private readonly settings: Readonly<Record<string, string>> = {},
-    /** Where what the pods print goes: beside the output of the tests, or to a file that a test reads. */
+    /** The target of the pods' output: that of the tests, or a file that a test reads. */
     private readonly output: 'inherit' | 'file' = 'inherit',
   ) {}
 
@@ -49,7 +49,7 @@ export class PodProcesses {
     return [...this.live.keys()].filter(pod => this.ready.has(pod));
   }
 
-  /** @param settings of this pod, beside those of all */
+  /** @param settings of this pod, in addition to those of all */
   async start(settings: Readonly<Record<string, string>> = {}): Promise<string> {
     const pod = `pod${++this.names}`;
     const output = this.output === 'file' ? openSync(this.outputFile(pod), 'a') : 'inherit';
@@ -110,12 +110,12 @@ export class PodProcesses {
     this.live.get(pod)?.kill('SIGCONT');
   }
 
-  /** What the pod has printed. */
+  /** The output of the pod. */
   outputOf(pod: string): string {
     return readFileSync(this.outputFile(pod), 'utf8');
   }
 
-  /** Its application closes, and nothing ends the process. @returns its exit code; null when it was still there after that time. */
+  /** Its application closes, and nothing ends the process. @returns its exit code; null when it was still running after that time. */
   async leave(pod: string, withinMs = 30_000): Promise<number | null> {
     const child = this.live.get(pod);
     if (!child) throw new Error(`${pod} does not live`);

@@ -1,4 +1,4 @@
-/** The only source of chance of a walk, and of a schedule of faults: the same seed gives the same one. */
+/** The only source of chance of a walk, or of a schedule of faults: a seed always gives the same one. */
 export class Random {
   private state: number;
 

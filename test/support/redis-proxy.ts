@@ -1,10 +1,10 @@
 /**
- * A wire between the library and Redis on which a test breaks single connections, or all: one that hangs, open and
- * silent in both directions; one that is cut at the worst moment, when a step was executed and its answer is on its way;
- * a network that is slow, or partitioned; a server behind the address that is another one now.
+ * A proxy between the library and Redis in which a test breaks single connections, or all: a connection hangs, open and silent in both
+ * directions; it is cut at the worst moment, when a step was executed and its response is on its way; the network is slow, or
+ * partitioned; another server is behind the address.
  *
- * As in TCP nothing that was sent is lost while both ends live: what a partition holds up arrives when it heals, also
- * when its sender has given up meanwhile.
+ * As in TCP, nothing is lost while both ends live: bytes that a partition holds up arrive when it heals, even if their sender has
+ * given up meanwhile.
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { ConnectionRole } from '../../src/store/redis/connection/connection.js';
@@ -52,12 +52,12 @@ export class RedisProxy {
     return this.counts.get(role) ?? 0;
   }
 
-  /** What is open now hangs from now on; what is opened later does not. */
+  /** Connections that are open now hang from now on; later ones do not. */
   freeze(role: ConnectionRole): void {
     for (const wire of this.wires) if (wire.role === role) wire.isFrozen = true;
   }
 
-  /** The next script is executed, its answer is swallowed, and the connection is gone. */
+  /** The next script is executed, its response is swallowed, and the connection is closed. */
   cutNextAnswer(): void {
     this.isArmed = true;
   }
@@ -68,7 +68,7 @@ export class RedisProxy {
     for (const wire of this.wires) this.pump(wire);
   }
 
-  /** What a pod sends on connections of that role waits, and nothing else does; call the result to let it through. */
+  /** Holds up only what a pod sends on connections of that role; call the result to let it through. */
   hold(role: ConnectionRole): () => void {
     this.heldRole = role;
     return () => {
@@ -77,7 +77,7 @@ export class RedisProxy {
     };
   }
 
-  /** Everything takes that long from now on, each way. */
+  /** Delays everything by that long from now on, each way. */
   delay(ms: number): void {
     this.delayMs = ms;
   }
@@ -125,7 +125,7 @@ export class RedisProxy {
     this.wires.push(wire);
     pod.on('data', sent => {
       const text = sent.toString('latin1');
-      // Every connection of the library says what it is for: `atomic-queues:<pod>:<role>`.
+      // Every connection of the library names its purpose: `atomic-queues:<pod>:<role>`.
       const role = wire.role ?? text.match(/atomic-queues:[^:]+:([\w-]+)/)?.[1];
       if (role && !wire.role) this.counts.set(role, (this.counts.get(role) ?? 0) + 1);
       wire.role = role;

@@ -1,4 +1,4 @@
-/** How tests of a store read its answers and end what they have fetched. */
+/** Helpers of store tests: they read responses, and end fetched jobs. */
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, JobOptions, NewJob, Settlement } from '../../src/core/model/job.js';
 import type { EngineConfig } from '../../src/core/options/config.js';
@@ -19,7 +19,7 @@ export function claimOf(answer: IntakeResult | Claimed | Passed): Claimed {
   throw new Error(`expected a claim, got ${JSON.stringify(answer)}`);
 }
 
-/** Which jobs they are: each test numbers its own. */
+/** The numbers of jobs: each test numbers its own. */
 export function numbers(jobs: readonly FetchedJob[]): number[] {
   return jobs.map(({ data }) => (data as { n: number }).n);
 }
@@ -39,7 +39,7 @@ export function withdrawal(
   };
 }
 
-/** What a pod says of itself that works nothing yet, and takes entities of these types. */
+/** The report of a pod that works no entity yet, and takes entities of these types. */
 export function serving(...types: string[]): PodState {
   return { types, takesMore: true, workers: 0 };
 }

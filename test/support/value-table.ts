@@ -1,8 +1,8 @@
-/** One row for each kind of value: what payloads and results carry, and what is refused. `docs/payloads.md` has the same rows. */
+/** One row for each kind of value that payloads and results carry, and for each that is refused. `docs/payloads.md` has the same rows. */
 import { of, Subject } from 'rxjs';
 import { MAX_DEPTH } from '../../src/core/payload/json-values.js';
 
-/** Stands in values whose content may be in no error and no line of the log. */
+/** Content of values that must be in no error and in no line of the log. */
 export const SECRET = 'hunter2';
 
 export interface ValueRow {
@@ -14,14 +14,14 @@ export interface ValueRow {
 }
 
 interface Carried {
-  /** What the other side reads, as a property; undefined: no property. */
+  /** The value that the other side reads as a property; undefined if there is no such property. */
   readonly carriedAs: unknown;
 }
 
 interface Refused {
-  /** What the error says of it. */
+  /** The text about it in the error. */
   readonly refusedAs: string;
-  /** Where in the value it is. */
+  /** Its path within the value. */
   readonly at?: string;
 }
 
@@ -272,11 +272,11 @@ export const REFUSED = VALUE_TABLE.filter((row): row is RefusedRow => 'refusedAs
 /** The value of a row deep in another one, at `items[1].when`. */
 export const placed = (value: unknown) => ({ items: [0, { when: value }] });
 
-/** What the other side reads of it. */
+/** The value that the other side reads. */
 export const placedAs = ({ verdict: { carriedAs } }: CarriedRow) => ({
   items: [0, carriedAs === undefined ? {} : { when: carriedAs }],
 });
 
-/** What an error says of it: a pattern for the path, and what is wrong there. */
+/** A pattern for the text in an error: the path, and the fault. */
 export const clauseOf = ({ verdict: { refusedAs, at = '' } }: RefusedRow) =>
   at === '…' ? refusedAs : `items[1].when${at} ${refusedAs}`;

@@ -1,6 +1,6 @@
 /** Waiting for conditions; tests never wait for time to pass. */
 
-/** Resolves once `condition` holds; rejects, with what was waited for, when it does not within `timeoutMs`. */
+/** Resolves once `condition` holds. Rejects with `what` if it does not within `timeoutMs`. */
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
@@ -14,7 +14,7 @@ export async function eventually(
   }
 }
 
-/** A promise and the means to settle it: a barrier that a test opens when it wants to. */
+/** A promise with functions that settle it: a barrier that a test opens. */
 export interface Gate<T = void> {
   readonly promise: Promise<T>;
   open(value: T): void;

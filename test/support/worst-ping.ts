@@ -1,13 +1,13 @@
-/** How long Redis stands still while something else is done: the longest PING of a connection that does nothing but ask. */
+/** How long Redis stands still during an action: the longest PING of a connection that only pings. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Redis } from 'ioredis';
 
-/** Longer than the event loop of this process needs for anything else. */
+/** Longer than the event loop of this process needs for other work. */
 const EVERY_MS = 2;
 
 /**
- * Runs `body` while another connection pings without a pause, and measures the longest answer in ms.
+ * Runs `body` while another connection pings without a pause, and measures the longest wait for a response, in ms.
  *
  * The event loop of this process is shared with `body`: where `body` builds large payloads, run it in a process of its own.
  */
@@ -38,7 +38,7 @@ export async function worstPing<T>(url: string, body: () => Promise<T>): Promise
   }
 }
 
-/** As {@link worstPing}, measured by a process of its own: whatever this one does meanwhile is not counted. */
+/** Like {@link worstPing}, but measured by a process of its own, so that the work of this process is not counted. */
 export class PingProcess {
   private constructor(private readonly child: ChildProcess) {}
 
@@ -49,7 +49,7 @@ export class PingProcess {
     return new PingProcess(child);
   }
 
-  /** The longest answer in ms while `body` runs. */
+  /** The longest wait for a response while `body` runs, in ms. */
   async during(body: () => Promise<unknown>): Promise<number> {
     await this.read();
     await body();

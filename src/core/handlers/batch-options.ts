@@ -1,5 +1,5 @@
 /**
- * Batches, as a handler asks for them.
+ * The options of batches, and how the jobs of a batch are run.
  * Neighbours: `batch-collector.ts` decides when one starts; `run-batch.ts` runs it.
  */
 import { InvalidOptionError } from '../model/errors.js';

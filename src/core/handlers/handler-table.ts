@@ -1,7 +1,8 @@
 /**
- * Which code runs a job. Order: `@JobHandler(name)` or `@BatchHandler(name)`, the CQRS handler of the command of that name, `@JobHandler('*')`.
+ * Which code runs a job: first `@JobHandler(name)` or `@BatchHandler(name)`, then the CQRS handler of the command of that name, then
+ * `@JobHandler('*')`.
  *
- * Owns: the table of handlers of this pod and the error for a job that none of them knows.
+ * Owns: the table of handlers of this pod, and the error for a job without a handler.
  * Neighbours: `nest/handlers/explorer.ts` and `nest/handlers/cqrs-bridge.ts` fill the table at start; `next-step.ts` asks it for each job.
  */
 
@@ -14,11 +15,11 @@ import type { EngineConfig } from '../options/config.js';
 import type { BatchHandling } from './batch-options.js';
 import type { Validator } from './validation.js';
 
-/** What runs the jobs of one name: one by one, or in batches. */
+/** The handler of the jobs of one name, which runs them one by one or in batches. */
 interface Registered {
-  /** Where it was declared, for the error when there are two. */
+  /** The place of its declaration, for the error if there are two. */
   readonly origin: string;
-  /** What the data of its jobs must be. */
+  /** Validates the data of its jobs. */
   readonly validator?: Validator | undefined;
 }
 
@@ -31,15 +32,15 @@ export interface BatchesHandling extends Registered {
 }
 
 interface CommandHandling extends JobHandling {
-  /** The class, by identity; what it is made of is the bridge's business. */
+  /** The class of the command, which only the CQRS bridge looks into. */
   readonly commandClass: unknown;
 }
 
 type Handling = JobHandling | BatchesHandling;
 
-/** What this pod knows of one entity type. */
+/** The handlers of one entity type on this pod. */
 class TypeHandlers {
-  /** The names of the jobs that it has handlers for, those of commands included; `'*'` for all others. Undefined: it does not work the type. */
+  /** The names of the jobs that it has handlers for, those of commands included; `'*'` for all others. Undefined if this pod does not work the type. */
   hosted: Set<string> | undefined;
   readonly byName = new Map<string, Handling>();
   readonly shared = new Set<string>();
@@ -120,7 +121,7 @@ export class HandlerTable {
     }
   }
 
-  /** What the data of jobs of that name must be, as far as this pod knows. */
+  /** The validator of jobs of that name, if this pod knows one. */
   validatorOf(type: string, name: string): Validator | undefined {
     return this.lookUp(type, name)?.validator;
   }
@@ -149,7 +150,7 @@ export class HandlerTable {
     return this.lookUp(entity.type, name) !== undefined;
   }
 
-  /** How jobs of that name are run together, if they are. */
+  /** How jobs of that name are run in batches, if they are. */
   batchOf({ type }: EntityRef, name: string): BatchHandling | undefined {
     const found = this.explicit(type, name);
     return found && 'batch' in found ? found.batch : undefined;

@@ -1,5 +1,5 @@
 /**
- * Whether a payload is what its handler wants: a schema by Standard Schema, or whatever else can tell.
+ * Whether a payload is valid for its handler: checked by a schema of Standard Schema, or by another validator.
  *
  * Owns: the verdict on a payload, and when it is asked for. Neighbours: `nest/handlers/validators.ts` says which validator a class has;
  * `nest/bus/queue-bus.ts` asks at enqueue, `run-job.ts` before the run.
@@ -41,22 +41,22 @@ export type Verdict =
   | { readonly value: unknown; readonly issues?: undefined }
   | { readonly issues: readonly ValidationIssue[] };
 
-/** Tells whether a payload is valid, and what it becomes. */
+/** Checks a payload, and may convert it. */
 export interface Validator {
-  /** At once: an enqueue that had to wait would be overtaken by the next one. @throws UnsupportedError where it can't. */
+  /** Synchronous: an enqueue that had to wait would be overtaken by the next one. @throws UnsupportedError if it can't be. */
   atEnqueue(data: unknown): Verdict;
   beforeRun(data: unknown): Verdict | Promise<Verdict>;
 }
 
-/** What is asked of a validator, and for whom. */
+/** One check by a validator, with the subject of its error message. */
 export interface Validation {
   readonly validator: Validator;
   readonly culprit: string;
-  /** Nothing but paths may be told of what is invalid. */
+  /** Only the paths of invalid parts may stand in an error. */
   readonly isSecret: boolean;
 }
 
-/** @throws InvalidOptionError (at import) when it is no schema; `path` says where it was written. */
+/** @throws InvalidOptionError (at import) if it is no schema; `path` says where it was written. */
 export function checkSchema(path: string, schema: StandardSchema): void {
   const standard = schema?.['~standard'];
   if (typeof standard?.validate === 'function' && standard.version === 1) return;
@@ -72,10 +72,10 @@ export function schemaValidator(schema: StandardSchema): Validator {
       const result = standard.validate(data);
       // guards: validation.schemaValidator
       if (!isPromise(result)) return verdictOf(result);
-      // Nobody waits for it.
+      // Its result is not awaited.
       result.catch(() => {});
       throw new UnsupportedError(
-        'A schema that is asynchronous was asked at enqueue, where waiting for it would change the order of jobs. Check what needs waiting in the handler.',
+        'An asynchronous schema can not be used at enqueue, because waiting for it would change the order of jobs. Nothing was enqueued. Move asynchronous checks into the handler.',
       );
     },
     beforeRun: data => {
@@ -103,7 +103,7 @@ function nameOf(key: PropertyKey): string | number {
 
 /**
  * Checks a payload as it comes in.
- * @returns what the validator makes of it, which is what is enqueued.
+ * @returns the payload as the validator has converted it, which is enqueued.
  * @throws ValidationError, UnsupportedError
  */
 export function validAtEnqueue(data: unknown, validation: Validation): unknown {
@@ -111,8 +111,8 @@ export function validAtEnqueue(data: unknown, validation: Validation): unknown {
 }
 
 /**
- * Checks a payload as it comes out of the queue, where others may have put it, or an older version.
- * @returns what the validator makes of it, which is what the handler gets.
+ * Checks a payload from the queue, which another program or an older version may have written.
+ * @returns the payload as the validator has converted it, which the handler gets.
  * @throws ValidationError
  */
 export async function validBeforeRun(data: unknown, validation: Validation): Promise<unknown> {

@@ -1,7 +1,7 @@
 /**
- * The context of a caller: captured when a job is enqueued, restored around its handler, on whichever pod that runs.
+ * The context of a caller: captured when a job is enqueued, and restored around its handler on the pod that runs it.
  *
- * Owns: what may leave, how large it may be, and that a handler runs once, whatever the user's hook does.
+ * Owns: which values may travel, how large they may be, and that a handler runs once even if the user's hook is faulty.
  * Neighbours: `envelope.ts` carries it with the job; `nest/tracing.ts` brings the trace of OpenTelemetry.
  */
 import {
@@ -47,11 +47,11 @@ export interface ContextOptions {
   run<T>(values: ContextValues, callback: () => T): T;
 }
 
-/** Traces that go on where a job runs. */
+/** Carries the trace of a caller to the handler of its job. */
 export interface Tracer {
-  /** Those of the trace that is active here; nothing outside of one. */
+  /** The entries of the trace that is active now; undefined without one. */
   inject(): TraceFields | undefined;
-  /** Runs in the trace that they tell of; without them in none. */
+  /** Runs in the trace of these entries; without entries in none. */
   within<T>(fields: TraceFields, run: () => T): T;
 }
 
@@ -81,7 +81,7 @@ export class Propagation {
 
   /**
    * The context of the code that runs now.
-   * @throws ContextError for a value that can't travel: without it the job would do something else.
+   * @throws ContextError for a value that can't travel: the job might do something else without it.
    */
   capture(): Envelope | undefined {
     const trace = this.tracer?.inject();
@@ -89,23 +89,23 @@ export class Propagation {
     return trace ? { ...values, trace } : values;
   }
 
-  /** As {@link capture}, without the trace: the runs of a schedule are no part of that in which it was begun. */
+  /** Like {@link capture}, without the trace: the runs of a schedule are no part of the trace in which it was set. */
   captureValues(): Envelope | undefined {
     const ctx = this.options && present(this.options);
     return ctx && { ctx };
   }
 
-  /** What a job brought, as far as it is declared here. */
+  /** The values of a job whose keys this pod declares. */
   valuesOf({ envelope: { ctx } }: FetchedJob): ContextValues {
     if (!this.options || typeof ctx !== 'object' || ctx === null) return NO_VALUES;
     // guards: caller-context.valuesOf
     return pick(this.options.keys, key => (isValue(ctx[key]) ? ctx[key] : undefined)) ?? NO_VALUES;
   }
 
-  /** Runs the handler of jobs in their context; of several, in what they have in common. */
+  /** Runs the handler of jobs in their context; of several jobs, in the values that all of them share. */
   restore(jobs: readonly FetchedJob[], run: () => unknown): unknown {
     const { options, tracer } = this;
-    // An object of its own: it may become a store that is written to.
+    // A new object: the hook may use it as a store and write to it.
     // guards: caller-context.restore
     const values = { ...common(jobs.map(job => this.valuesOf(job))) };
     const inValues = options ? () => runOnce(options, values, run) : run;
@@ -166,7 +166,7 @@ function isValue(value: unknown): value is ContextValue {
   return typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
 }
 
-/** Never the value itself. */
+/** The kind of a value for an error, never the value itself. */
 function kindOf(value: unknown): string {
   if (typeof value === 'number') return String(value);
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
@@ -176,7 +176,7 @@ function traceOf({ envelope: { trace } }: FetchedJob): TraceFields {
   return typeof trace === 'object' && trace !== null ? trace : {};
 }
 
-/** The entries that all of them have. */
+/** The entries that all contexts share. */
 function common<T>(records: readonly Readonly<Record<string, T>>[]): Readonly<Record<string, T>> {
   const [first = {}, ...others] = records;
   if (others.length === 0) return first;
@@ -186,8 +186,8 @@ function common<T>(records: readonly Readonly<Record<string, T>>[]): Readonly<Re
 }
 
 /**
- * The job has ended when both its handler and the hook have: a hook that forgets to return what its callback returns, or that
- * calls it twice, would run two jobs of an entity at once.
+ * The job ends when both its handler and the hook have ended. A hook that does not return the promise of its callback, or that calls it
+ * twice, would otherwise run two jobs of an entity at once.
  */
 async function runOnce(hook: ContextOptions, values: ContextValues, run: () => unknown): Promise<unknown> {
   const state: { handler?: Promise<unknown>; isOver: boolean } = { isOver: false };
@@ -197,7 +197,7 @@ async function runOnce(hook: ContextOptions, values: ContextValues, run: () => u
       throw new ContextError('context.run called its callback a second time, or after it had ended; call it once.');
     }
     state.handler = (async () => run())();
-    // Whoever else sees it, it is awaited below.
+    // It is awaited below, also if the hook does not await it.
     state.handler.catch(() => {});
     return state.handler;
   };

@@ -1,14 +1,14 @@
 /**
- * How a payload is kept in the store: its codec, by name, and the codecs that a pod can read.
+ * How a payload is stored: by a codec with a name, which the pods that read it must know.
  *
- * Owns: what a codec is, the one that is plain JSON, and the table of those that this pod knows.
+ * Owns: the interface of a codec, the codec of plain JSON, and the table of the codecs that this pod knows.
  * Neighbours: `payload.ts` writes and reads with them; `envelope.ts` carries the name from the producer to the worker.
  */
 import type { ChildRef, Envelope } from '../model/envelope.js';
 import { InvalidOptionError } from '../model/errors.js';
 import { PayloadUnreadableError } from '../model/payload-errors.js';
 
-/** What JSON can carry. */
+/** A value that JSON can carry. */
 export type JsonValue =
   | null
   | boolean
@@ -19,8 +19,8 @@ export type JsonValue =
 
 /**
  * Writes payloads and results as JSON, and reads them again: for values that JSON can't carry, or to encrypt. Both methods are
- * synchronous: an enqueue that had to wait would be overtaken by the next one. What stands in Redis stays JSON, so every BullMQ
- * tool can read the job.
+ * synchronous: an enqueue that had to wait would be overtaken by the next one. The text in Redis
+ * stays JSON, so every BullMQ tool can read the job.
  *
  * @example
  * ```ts
@@ -32,22 +32,22 @@ export type JsonValue =
  * ```
  */
 export interface PayloadCodec {
-  /** Travels with each job, so that it is read as it was written. A codec that writes otherwise needs another name. */
+  /** Travels with each job, which is read by the codec that wrote it. A codec with another format needs another name. */
   readonly name: string;
-  /** Nothing of a payload may stand in an error, nor in its cause: of an invalid one only the paths are told. Default false. */
+  /** No part of a payload may stand in an error or its cause; errors name only the paths of invalid parts. Default false. */
   readonly isSecret?: boolean;
   encode(value: unknown): JsonValue;
   decode(encoded: JsonValue): unknown;
 }
 
-/** Plain JSON, the default: for an entity type that leaves the codec of the module. */
+/** Plain JSON, the default codec. An entity type can name it to override the codec of the module. */
 export const jsonCodec: PayloadCodec = {
   name: 'json',
   encode: value => value as JsonValue,
   decode: encoded => encoded,
 };
 
-/** @throws InvalidOptionError when it is no codec; `path` says where it was written. */
+/** @throws InvalidOptionError if it is no codec; `path` says where it was written. */
 export function checkCodec(path: string, codec: PayloadCodec): void {
   const { name, encode, decode } = codec ?? {};
   if (typeof encode === 'function' && typeof decode === 'function' && typeof name === 'string' && name !== '') return;
@@ -57,7 +57,7 @@ export function checkCodec(path: string, codec: PayloadCodec): void {
 /** How an entity type stores its payloads. */
 export interface CodecRequirement {
   readonly codec: PayloadCodec;
-  /** Only what this codec has written is read, or another one that is secret. */
+  /** Only payloads of this codec, or of another secret one, are read. */
   readonly requireCodec: boolean;
 }
 
@@ -65,7 +65,7 @@ export interface CodecRequirement {
 export class Codecs {
   private readonly known = new Map<unknown, PayloadCodec>([[jsonCodec.name, jsonCodec]]);
 
-  /** @param requirementOf what each entity type requires. Default: nothing. */
+  /** @param requirementOf the requirement of each entity type. Default none. */
   constructor(
     private readonly requirementOf: (entityType: string) => CodecRequirement = () => ({
       codec: jsonCodec,
@@ -73,7 +73,7 @@ export class Codecs {
     }),
   ) {}
 
-  /** @throws InvalidOptionError when another codec has the name: what one has written the other would read. */
+  /** @throws InvalidOptionError if another codec has the name: one would read the payloads of the other. */
   add(codec: PayloadCodec): void {
     const other = this.known.get(codec.name);
     if (other && other !== codec) {
@@ -84,7 +84,7 @@ export class Codecs {
     this.known.set(codec.name, codec);
   }
 
-  /** Whether this pod can read the payload of a job, and what its children return. */
+  /** Whether this pod can read the payload of a job, and the results of its children. */
   knows(envelope: Envelope): boolean {
     return this.unknownOf(envelope) === undefined;
   }
@@ -92,7 +92,7 @@ export class Codecs {
   /** The first codec that a job needs and this pod does not know. */
   unknownOf({ codec, children }: Envelope): unknown {
     if (codec !== undefined && !this.known.has(codec)) return codec;
-    // What somebody has written by hand is none.
+    // Another program may have written anything here.
     // guards: codec.unknownOf
     if (children === undefined || !Array.isArray(children)) return undefined;
     return children.find((child: Partial<ChildRef> | null) => {
@@ -103,7 +103,7 @@ export class Codecs {
 
   /**
    * The codec of a job.
-   * @throws PayloadUnreadableError when this pod has none of its name.
+   * @throws PayloadUnreadableError if this pod has no codec of its name.
    */
   of({ codec }: Envelope): PayloadCodec {
     const known = codec === undefined ? jsonCodec : this.known.get(codec);
@@ -114,10 +114,10 @@ export class Codecs {
   }
 
   /**
-   * The envelope is no proof of anything: who can write to the store writes it, too. So what an entity type requires is asked of
-   * the type.
-   * @param what of which the envelope is, for the message.
-   * @throws PayloadUnreadableError when the type requires another codec.
+   * Checks the codec in an envelope against the options of the entity type: the envelope itself proves nothing, since any program that
+   * can write to the store can write it.
+   * @param what the subject of the error message.
+   * @throws PayloadUnreadableError if the type requires another codec.
    */
   checkRequired(entityType: string, envelope: Envelope, what: string): void {
     const { codec, requireCodec } = this.requirementOf(entityType);
@@ -132,7 +132,7 @@ export class Codecs {
   }
 }
 
-/** The envelope of a payload that this codec writes: it names it, but for plain JSON, which costs nothing. */
+/** The envelope of a payload of this codec. It names the codec, unless that is plain JSON. */
 export function sealedBy(codec: PayloadCodec, envelope: Envelope | undefined): Envelope | undefined {
   // guards: codec.sealedBy
   return codec === jsonCodec ? envelope : { ...envelope, codec: codec.name };

@@ -7,13 +7,12 @@
 import { MAX_VALUES } from '../model/bounds.js';
 import { isArray, lengthOf, readProperty, tagOf } from '../model/error-text.js';
 
-/** Objects and arrays that are looked at, in a tenth of a second. Promises do not count. */
+/** Maximum number of objects and arrays that are searched, which takes a tenth of a second. Promises do not count. */
 const MAX_HOLDERS = 100_000;
 
 /**
- * Gives each promise within a value a handler for its rejection, which does nothing: each in an array, in an own property, in a map or a
- * set. No getter of a property, no toJSON and no `then` of the value's own is called, which may start something. Throws nothing,
- * not even for a hostile proxy.
+ * Adds an empty rejection handler to each promise within a value: in arrays, own properties, maps and sets. It calls no getter, no
+ * toJSON and no `then` of the value itself, which might start work. It never throws, not even for a hostile proxy.
  */
 export function ignoreRejections(value: unknown): void {
   const search = new Search();
@@ -32,7 +31,7 @@ class Search {
       try {
         this.addContents(holder);
       } catch {
-        // A proxy that throws; what it holds can't be told.
+        // A proxy that throws: its content can't be read.
       }
     }
   }
@@ -64,13 +63,13 @@ class Search {
   }
 }
 
-/** By tag, since they may be of another realm. */
+/** By tag, since the collections may be of another realm. */
 const COLLECTIONS = new Map<string, (this: unknown) => Iterable<unknown>>([
   ['Map', Map.prototype.values as () => Iterable<unknown>],
   ['Set', Set.prototype.values as () => Iterable<unknown>],
 ]);
 
-/** @returns whether it is a promise, of whichever realm. A thenable is none: its `then` may send a query. */
+/** @returns whether it is a promise, of any realm. A thenable is none: its `then` may send a query. */
 function ignoreRejection(value: object): boolean {
   try {
     if (!(value instanceof Promise) && tagOf(value) !== 'Promise') return false;

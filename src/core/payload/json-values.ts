@@ -1,9 +1,9 @@
 /**
- * The one rule for what JSON carries of a value: of payloads, of results, of progress, and of what a codec gives.
+ * The one rule for the values that JSON carries: for payloads, results, progress, and the output of codecs.
  *
- * Owns: the verdict on each kind of value, the path to what is refused, and the bounds of the walk. `docs/payloads.md` has the table.
- * A value is walked once, and `JSON.stringify` then writes it, with what each `toJSON` gave in its place: that is faster than a
- * replacer. Kinds are told by brand and structure, since a value may come from another realm (`vm`, Jest).
+ * Owns: the verdict on each kind of value, the path to a refused value, and the bounds of the walk. `docs/payloads.md` has the table.
+ * A value is walked once, and `JSON.stringify` then writes it, with the result of each `toJSON` in its place: that is faster than a
+ * replacer. Kinds are distinguished by brand and structure, since a value may come from another realm (`vm`, Jest).
  * Neighbours: `payload.ts` writes payloads, `open-payload.ts` writes results.
  */
 import { MAX_VALUES } from '../model/bounds.js';
@@ -18,13 +18,13 @@ export const MAX_DEPTH = 500;
 /** Longest path in a message. */
 const MAX_PATH_LENGTH = 256;
 
-/** `'onlyJson'` is for what a codec gives: a date in it is refused, since its text would not become a date again. */
+/** `'onlyJson'` is for the output of codecs: a date in it is refused, since its text would not become a date again. */
 export type JsonRule = 'anyValue' | 'onlyJson';
 
 /**
  * A value as JSON text. Properties that are `undefined` are left out.
- * @throws UnserializableDataError for what JSON would lose or change, for what throws when it is read, and beyond the bounds. Its
- * message is a clause that names the path, the kind and a short remedy, and nothing of the value. Promises in it are handled then.
+ * @throws UnserializableDataError for values that JSON would lose or change, that throw when they are read, or that exceed the bounds.
+ * Its message is a clause with the path, the kind and a short remedy, and with no part of the value. Promises in the value are handled.
  */
 export function jsonText(value: unknown, rule: JsonRule = 'anyValue'): string {
   try {
@@ -41,12 +41,12 @@ export function jsonText(value: unknown, rule: JsonRule = 'anyValue'): string {
 
 type Key = string | number;
 
-/** On its way up from the value that is refused it collects the path. */
+/** A refused value. The error collects the path on its way up. */
 class Refusal extends Error {
-  /** From the value upwards: the property, and what holds it. */
+  /** From the value upwards: each property, and its holder. */
   private readonly steps: { readonly key: Key; readonly holder: object }[] = [];
 
-  /** @param what in words; asked for when the stack is free again: V8 ends the process if it has no room to compile a pattern. */
+  /** @param what the reason in words. It is called when the stack is free again: V8 ends the process if it has no room to compile a pattern. */
   constructor(private readonly what: () => string) {
     super();
   }
@@ -56,7 +56,7 @@ class Refusal extends Error {
     return this;
   }
 
-  /** What it was found in, which a toJSON or a getter may have made. */
+  /** Its holder, which a toJSON or a getter may have made. */
   get holders(): readonly object[] {
     return this.steps.map(({ holder }) => holder);
   }
@@ -73,7 +73,7 @@ class Refusal extends Error {
   }
 }
 
-/** @param error thrown by the walk, or by a getter, a proxy or a toJSON, whose words may repeat what they hold. */
+/** @param error thrown by the walk, or by a getter, a proxy or a toJSON, whose message may repeat parts of the value. */
 function refusalOf(error: unknown): Refusal {
   if (isInstance(error, Refusal)) return error;
   // guards: json-values.refusalOf
@@ -94,7 +94,7 @@ class Walk {
 
   constructor(private readonly rule: JsonRule) {}
 
-  /** What `JSON.stringify` is to write for a value: itself, or a copy where a toJSON within it gave something else. */
+  /** The value that `JSON.stringify` writes: the given one, or a copy if a toJSON within it returned something else. */
   carried(value: unknown, key: Key, depth: number): unknown {
     // guards: json-values.carried
     this.left -= 1;
@@ -122,7 +122,7 @@ class Walk {
       if (this.rule === 'onlyJson') throw new Refusal(() => `is ${instanceWord(value)}`);
       const given: unknown = toJSON.call(value, String(key));
       if (given === null && tagOf(value) === 'Date') throw new Refusal(() => 'is an invalid Date');
-      // JSON asks once: what gives itself is its properties.
+      // JSON calls toJSON once: an object that returns itself is written by its properties.
       if (given !== value) return this.carried(given, key, depth + 1);
     }
     if (Array.isArray(value)) return this.items(value, depth);
@@ -170,13 +170,13 @@ class Walk {
   }
 
   /**
-   * Nothing for an instance that is its properties; of a boxed primitive what is in it.
-   * @throws Refusal for one whose content is elsewhere.
+   * Undefined for an instance whose content is its properties; for a boxed primitive, the primitive.
+   * @throws Refusal for an instance whose content is elsewhere.
    */
   private instance(value: object): unknown {
     // guards: json-values.instance
     if (typeof (value as { then?: unknown }).then === 'function') {
-      // A toJSON or a getter may have made it: then nothing else leads to it.
+      // A toJSON or a getter may have made it, and then nothing else refers to it.
       ignoreRejections(value);
       throw new Refusal(() => 'is a promise that was not awaited: await it');
     }

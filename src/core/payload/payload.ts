@@ -1,5 +1,5 @@
 /**
- * Payloads and results as text, and back: encoded by a codec, bounded, and refused where something would be lost.
+ * Payloads and results as text, and back: encoded by a codec, bounded, and refused if a part would be lost.
  *
  * No message here repeats a part of a payload. Neighbours: `codec.ts` has the codecs, `json-values.ts` the rule of what JSON
  * carries; `enqueuer.ts` and `open-payload.ts` use this.
@@ -17,20 +17,20 @@ import { jsonText } from './json-values.js';
 
 /**
  * A payload as JSON text, written by its codec. A payload that is `undefined` is `{}`.
- * @throws UnserializableDataError for what JSON (the table of `docs/payloads.md`), or the codec, would lose or can't write.
+ * @throws UnserializableDataError for values that JSON (see the table in `docs/payloads.md`) or the codec would lose or can't write.
  */
 export function encodePayload(codec: PayloadCodec, data: unknown, culprit: string): string {
   return carriedBy(culprit, () => {
     // guards: payload.encodePayload
     const text = data === null ? 'null' : storedText(codec, data ?? {});
-    // It stands for nothing: for a result that there is none of.
+    // JSON's null is the text of a result that does not exist.
     if (text === 'null') throw new UnserializableDataError('it is null');
     return text;
   });
 }
 
 /**
- * What a handler reports of its progress, as JSON text, with any codec of its job.
+ * The progress that a handler reports, as JSON text, also if its job has another codec.
  * @throws UnserializableDataError
  */
 export function encodeProgress(progress: unknown, culprit: string): string {
@@ -50,7 +50,7 @@ function carriedBy(culprit: string, encode: () => string): string {
 }
 
 /**
- * A value as the text that is stored, of a payload or of a result.
+ * The text that is stored for a payload or a result.
  * @throws UnserializableDataError with a clause that says why, UnsupportedError
  */
 export function storedText(codec: PayloadCodec, value: unknown): string {
@@ -68,7 +68,7 @@ function encodedText(codec: PayloadCodec, value: unknown): string {
   try {
     encoded = atOnce(codec, codec.encode(value), 'encode');
   } catch (error) {
-    // One codec within another: what it says is safe to repeat, which its cause may not be.
+    // One codec within another: its message is safe to repeat; its cause may not be.
     // guards: payload.encodedText
     if (isInstance(error, UnserializableDataError)) throw new UnserializableDataError(error.message);
     if (isInstance(error, AtomicQueuesError)) throw error;
@@ -84,17 +84,17 @@ function encodedText(codec: PayloadCodec, value: unknown): string {
   }
 }
 
-/** TypeScript takes a method that is asynchronous for one that is not. */
+/** Refuses promises: TypeScript accepts an asynchronous method for a synchronous one. */
 function atOnce<T>({ name }: PayloadCodec, value: T, method: string): T {
   if (!(value instanceof Promise)) return value;
-  // Nobody waits for it.
+  // Its result is not awaited.
   value.catch(() => {});
   throw new UnsupportedError(`${method}() of the codec "${name}" gave a promise, and must give its value at once.`);
 }
 
 /**
- * A payload as its handler is to see it. JSON's null is null under every codec.
- * @throws PayloadUnreadableError when this pod has no such codec, or it can't read the payload.
+ * The payload that the handler gets. JSON's null is null under every codec.
+ * @throws PayloadUnreadableError if this pod has no such codec, or the codec can't read the payload.
  */
 export function decodePayload(codecs: Codecs, envelope: Envelope, stored: unknown): unknown {
   return decodeBy(codecs.of(envelope), stored, 'the payload');
@@ -112,7 +112,7 @@ function decodeBy(codec: PayloadCodec, stored: unknown, what: string): unknown {
 }
 
 /**
- * How the child of a job has ended, with its result as its handler has returned it.
+ * The outcome of a child of a job, with the result that its handler has returned.
  * @throws PayloadUnreadableError that names the child.
  */
 export function decodeResult(codecs: Codecs, child: ChildRef | undefined, result: ChildResult): ChildResult {
@@ -120,7 +120,7 @@ export function decodeResult(codecs: Codecs, child: ChildRef | undefined, result
   // guards: payload.decodeResult
   if (child === undefined || outcome.kind === 'failed') return result;
   try {
-    // Nothing is null under every codec.
+    // No result is null under every codec.
     if (outcome.value !== null) codecs.checkRequired(child.type, { codec: child.codec }, 'it');
     const value = decodeBy(codecs.of({ codec: child.codec }), outcome.value, 'it');
     return { ...result, outcome: { kind: 'completed', value } };
@@ -132,7 +132,7 @@ export function decodeResult(codecs: Codecs, child: ChildRef | undefined, result
 }
 
 /**
- * A result as its handler has returned it, of the text that is stored.
+ * The result that a handler has returned, from the text that is stored.
  * @param of the entity type of its job, and the name of its codec, as an envelope has it.
  * @throws PayloadUnreadableError
  */
@@ -153,7 +153,7 @@ export function readResult(
   return decodeBy(codecs.of({ codec }), stored, 'it');
 }
 
-/** A payload for a person to see: what this pod can't read is shown as it is stored. */
+/** A payload for an operator to see. If this pod can't read it, the stored text is shown. */
 export function showPayload(codecs: Codecs, envelope: Envelope, stored: unknown): unknown {
   try {
     return decodePayload(codecs, envelope, stored);
@@ -162,12 +162,12 @@ export function showPayload(codecs: Codecs, envelope: Envelope, stored: unknown)
   }
 }
 
-/** Whether text has more bytes than that; a letter has three at most, so that most need not be counted. */
+/** Whether a text has more bytes than that. A code unit has at most three, so most texts need not be counted. */
 export function isLargerThan(text: string, maxBytes: number): boolean {
   return text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes;
 }
 
-/** @throws PayloadTooLargeError when a payload is larger than its entity type, or its job, allows. */
+/** @throws PayloadTooLargeError if a payload is larger than its entity type, or its job, allows. */
 export function checkSize(data: string, { sizeLimit, maxPayloadBytes }: SizeLimits, culprit: string): void {
   for (const [bound, name] of [
     // guards: payload.checkSize

@@ -1,7 +1,7 @@
-/** The richer codec: dates, maps, sets, bigints and more, by superjson, which the user brings. */
+/** The codec for dates, maps, sets, bigints and more, by the package superjson, which the user installs. */
 import type { JsonValue, PayloadCodec } from './codec.js';
 
-/** What is needed of a `SuperJSON` of the package superjson. */
+/** The methods of a `SuperJSON` of the package superjson that are used here. */
 export interface SuperJson {
   serialize(value: never): { readonly json: unknown; readonly meta?: unknown };
   deserialize(payload: never): unknown;
@@ -9,9 +9,9 @@ export interface SuperJson {
 
 /**
  * Keeps `Date`, `Map`, `Set`, `bigint`, `undefined`, `NaN`, `RegExp`, `URL`, typed arrays and cycles, and the classes that this
- * superjson was told of (`registerClass`, `registerCustom`), by the package superjson, 2.2 or later. What is stored is
- * `{ json, meta }`, readable as it stands. The command itself, or a result, may be of any class; an instance further in whose class
- * superjson does not know is refused.
+ * superjson has registered (`registerClass`, `registerCustom`), by the package superjson, 2.2 or later. The stored text is
+ * `{ json, meta }`, which is readable. The command itself, or a result, may be of any class; an instance within it is refused if
+ * superjson does not know its class.
  *
  * @example
  * ```ts
@@ -24,13 +24,13 @@ export function superjsonCodec(superjson: SuperJson): PayloadCodec {
     name: 'superjson',
     encode: value => {
       let written = write(value);
-      // It leaves an instance of a class that it does not know as it is, with all that is in it.
+      // Superjson leaves an instance of an unknown class as it is, with its whole content.
       if (written.json === value && isInstance(value)) written = write({ ...value });
       const { json, meta } = written;
       return (meta === undefined ? { json } : { json, meta }) as JsonValue;
     },
     decode: encoded => {
-      // It reads anything, and makes nothing of what it has not written.
+      // Superjson reads any JSON, and loses a text that it has not written.
       if (typeof encoded !== 'object' || encoded === null || !('json' in encoded))
         throw new TypeError('not by superjson');
       return superjson.deserialize(encoded as never);
@@ -38,7 +38,7 @@ export function superjsonCodec(superjson: SuperJson): PayloadCodec {
   };
 }
 
-/** An object whose class is the user's: one of the language's own (a promise, say) is not made of its properties. */
+/** An object of a user's class. The content of one of the language's own classes, such as a promise, is not its properties. */
 function isInstance(value: unknown): value is object {
   return Object.prototype.toString.call(value) === '[object Object]';
 }

@@ -3,7 +3,7 @@
  * Neighbour: `json-values.ts` walks a value and asks for each object.
  */
 
-/** Tags of what has its content elsewhere than in its properties, even if an instance or a subclass adds some. */
+/** Tags of objects whose content is not in their properties, even if an instance or a subclass adds some. */
 export const ELSEWHERE = new Set([
   ...['Error', 'RegExp', 'Map', 'Set', 'WeakMap', 'WeakSet', 'WeakRef', 'Promise', 'ArrayBuffer', 'SharedArrayBuffer'],
   ...['BigInt', 'Symbol', 'Headers', 'FormData', 'Blob', 'File', 'URLSearchParams'],
@@ -14,19 +14,19 @@ export const REMEDIES = new Map([
   ['Set', ': use [...set]'],
 ]);
 
-/** A list of nothing that is the whole value usually comes of `return Promise.all(items.map(save))`. */
+/** A whole value that is a list of undefined usually comes from `return Promise.all(items.map(save))`. */
 export function noItem(depth: number): string {
   const remedy = depth === 0 ? 'use null, or await Promise.all() without returning what it gives' : 'use null';
   return `is undefined (or a hole): ${remedy}`;
 }
 
-/** By the shape that `isObservable` of rxjs asks for, whose copies may be several. A class of a user may have `subscribe` alone. */
+/** By the shape that `isObservable` of rxjs checks: there may be several copies of rxjs. A user's class may have `subscribe` alone. */
 export function isObservable(value: object): boolean {
   const { subscribe, lift } = value as { subscribe?: unknown; lift?: unknown };
   return typeof subscribe === 'function' && typeof lift === 'function';
 }
 
-/** Boxed primitives. Each function throws for what only has the tag of its brand. */
+/** Boxed primitives. Each function throws for an object that only has the tag. */
 export const BOXES = new Map<string, (this: unknown) => unknown>([
   ['Number', Number.prototype.valueOf as () => unknown],
   ['String', String.prototype.valueOf as () => unknown],
@@ -39,18 +39,18 @@ export function isPlain(value: object): boolean {
   return prototype === null || isRoot(prototype);
 }
 
-/** `Object.prototype`, of whichever realm. */
+/** `Object.prototype`, of any realm. */
 function isRoot(prototype: object): boolean {
   if (prototype === Object.prototype) return true;
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf');
 }
 
-/** Longest chain of classes that is looked at; a proxy may make one without an end. */
+/** Longest prototype chain that is followed; a proxy may have an endless one. */
 const MAX_CLASSES = 100;
 
 /**
- * An instance without properties of its own, whose class has methods or accessors: what it holds is private, as in `Headers`,
- * a generator or a class with `#fields`. One of a class that has nothing (`class Ping {}`) is complete.
+ * An instance without properties of its own, whose class has methods or accessors: its content is private, as in `Headers`, a
+ * generator or a class with `#fields`. An instance of a class without members (`class Ping {}`) is complete.
  */
 export function isEmptied(value: object): boolean {
   if (Object.keys(value).length > 0) return false;
@@ -63,7 +63,7 @@ export function isEmptied(value: object): boolean {
   return true;
 }
 
-/** Never a name that the value itself gives. Never throws. */
+/** The name of a class, never a name that the value itself gives. Never throws. */
 export function instanceWord(value: object): string {
   const name = classNameOf(value);
   return typeof name === 'string' && /^[\w$]{1,64}$/.test(name)
