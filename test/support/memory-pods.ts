@@ -52,6 +52,9 @@ export type Batches = Readonly<
   Record<string, { readonly max: number; readonly maxWaitMs?: number; readonly validator?: Validator }>
 >;
 
+/** What differs from test to test; the names are explained in the class. */
+type ClusterSettings = Partial<Pick<MemoryPods, 'instant' | 'atOnce' | 'shared'>>;
+
 export class MemoryPods {
   readonly clock = new ManualClock();
   readonly server = new MemoryServer(this.clock, LEASE_MS);
@@ -76,6 +79,10 @@ export class MemoryPods {
   /** The last step of batch handlers. */
   inBatch: (pod: Pod) => unknown = () => undefined;
 
+  constructor(settings: ClusterSettings = {}) {
+    Object.assign(this, settings);
+  }
+
   /** @param jobNames the names of jobs that the pod has handlers for. */
   async pod(
     name: string,
@@ -98,8 +105,32 @@ export class MemoryPods {
     await pod.add('1', 0, 1, 2, 3, ...more);
     await this.job(0).end();
     await this.job(1).end();
-    const { active } = this.server.entity({ type: 'account', id: '1' });
-    expect(active.map(({ data }) => JSON.parse(data).n)).toEqual([2, 3]);
+    expect(this.active()).toEqual([2, 3]);
+  }
+
+  /**
+   * The owner is about to release its idle entity, and waits for a renewal; meanwhile another pod adds job 1, of which the
+   * owner is not told. Returns what lets the renewal through.
+   */
+  async addBehindRelease(owner: Pod, other: Pod): Promise<() => void> {
+    this.instant = true;
+    this.server.inspections.wake = () => {};
+    await owner.add('1', 0);
+    await this.clock.advance(14_990);
+    const letThrough = owner.store.hold('renew');
+    await this.clock.advance(10);
+    await other.add('1', 1);
+    return letThrough;
+  }
+
+  /** What the server has stored of an account. */
+  stored(id = '1') {
+    return this.server.entity({ type: 'account', id });
+  }
+
+  /** Which jobs of an account are fetched. */
+  active(id = '1'): number[] {
+    return this.stored(id).active.map(({ data }) => JSON.parse(data).n);
   }
 
   /** Ends everything, and checks that no worker and no timer is left. */
@@ -201,11 +232,9 @@ export class MemoryPods {
   }
 }
 
-/** A cluster with one pod, A. @param settings of the cluster before the pod starts */
-export async function startPodA(
-  settings: Partial<Pick<MemoryPods, 'instant'>> = {},
-): Promise<{ cluster: MemoryPods; a: Pod }> {
-  const cluster = Object.assign(new MemoryPods(), settings);
+/** A cluster with one pod, A. */
+export async function startPodA(settings: ClusterSettings = {}): Promise<{ cluster: MemoryPods; a: Pod }> {
+  const cluster = new MemoryPods(settings);
   return { cluster, a: await cluster.pod('A') };
 }
 
@@ -246,6 +275,11 @@ export class Pod {
     const events = { observed: true, emit: (event: LifecycleEvent) => void this.events.push(event) };
     const { clock } = cluster;
     this.engine = new Engine({ store: this.store.asStore(), config, handlers, clock, log: this.log, events });
+  }
+
+  /** How often the pod has made this call to its store. */
+  count(call: string): number {
+    return this.store.calls.filter(made => made === call).length;
   }
 
   add(entityId: string, ...ns: number[]): Promise<void> {

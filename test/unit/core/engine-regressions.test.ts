@@ -27,7 +27,7 @@ describe('the engine', () => {
     letThrough();
     await settle();
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2', 'A:1:3']);
-    expect(a.store.calls.filter(call => call === 'tryClaim')).toHaveLength(1);
+    expect(a.count('tryClaim')).toBe(1);
   });
 
   test('logs once why a worker is refused again and again, and goes on when it no longer is', async () => {
@@ -36,7 +36,7 @@ describe('the engine', () => {
     a.store.break('refuse');
     await cluster.job(0).end();
     await cluster.clock.advance(10_000);
-    expect(a.store.calls.filter(call => call === 'resync').length).toBeGreaterThan(5);
+    expect(a.count('resync')).toBeGreaterThan(5);
     expect(a.log.lines.filter(line => line.includes('Resync of account:1 failed'))).toHaveLength(1);
     a.store.mend();
     await cluster.clock.advance(2000);
@@ -51,7 +51,7 @@ describe('the engine', () => {
     expect(a.store.calls).not.toContain('close');
     await cluster.job(0).end();
     await closed;
-    expect(a.store.calls.filter(call => call === 'close')).toHaveLength(1);
+    expect(a.count('close')).toBe(1);
   });
 
   test('waits at a hand-over for the ends that are under way', async () => {

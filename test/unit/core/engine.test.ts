@@ -30,7 +30,7 @@ describe('the engine', () => {
     await a.add('1', 0, 1);
     await cluster.job(0).fail();
     expect(cluster.running.map(({ n }) => n)).toEqual([1]);
-    expect(cluster.server.entity({ type: 'account', id: '1' }).failed[0]?.outcome).toMatchObject({
+    expect(cluster.stored().failed[0]?.outcome).toMatchObject({
       kind: 'failed',
       value: 'the handler threw',
     });
@@ -40,7 +40,7 @@ describe('the engine', () => {
   test('prefetches one job at rest, and more only when the end of a job has brought the next one', async () => {
     cluster.instant = false;
     await a.add('1', ...Array.from({ length: 20 }, (_, n) => n));
-    const active = () => cluster.server.entity({ type: 'account', id: '1' }).active.length;
+    const active = () => cluster.stored().active.length;
     const seen = [active()];
     for (let n = 0; n < 6; n++) {
       await cluster.job(n).end();
@@ -109,7 +109,7 @@ describe('the engine', () => {
     await cluster.job(0).end();
     const second = cluster.job(1).context.signal;
     expect(second).not.toBe(signal);
-    cluster.server.entity({ type: 'account', id: '1' }).owner = undefined;
+    cluster.stored().owner = undefined;
     await cluster.clock.advance(LEASE_MS / 3);
     expect([signal.aborted, second.aborted]).toEqual([false, true]);
     await cluster.job(1).end();
@@ -120,7 +120,7 @@ describe('the engine', () => {
     await a.add('1', 0);
     const zombie = cluster.job(0);
     // The claim is deleted: the pod learns of it with its next renewal.
-    cluster.server.entity({ type: 'account', id: '1' }).owner = undefined;
+    cluster.stored().owner = undefined;
     await cluster.clock.advance(LEASE_MS / 3);
     expect(zombie.context.signal.aborted).toBe(true);
     await a.add('1', 1);
@@ -140,10 +140,10 @@ describe('the engine', () => {
     await cluster.job(1).end();
     a.store.next('finish', 'refuse');
     await cluster.job(2).end();
-    const ends = a.store.calls.filter(call => call === 'finish').length;
+    const ends = a.count('finish');
     const letThrough = a.store.hold('resync');
     await cluster.job(3).end();
-    expect(a.store.calls.filter(call => call === 'finish')).toHaveLength(ends);
+    expect(a.count('finish')).toBe(ends);
     const settled = a.store.lastArguments.get('resync')?.[2] as { job: { data: { n: number } } }[];
     expect(settled.map(({ job }) => job.data.n)).toEqual([2, 3]);
     letThrough();
@@ -172,7 +172,7 @@ describe('the engine', () => {
     await cluster.job(3).end();
     await settle();
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2', 'A:1:3']);
-    expect(cluster.server.entity({ type: 'account', id: '1' }).active).toEqual([]);
+    expect(cluster.stored().active).toEqual([]);
   });
 
   test('races 2 and 25: runs a handler neither alongside itself nor again if the store is away for longer than the lease', async () => {
@@ -219,7 +219,7 @@ describe('the engine', () => {
 
   test('race 37: finds jobs with the renewal that are fetched in the store but unknown to the idle worker', async () => {
     await a.add('1', 0);
-    const entity = cluster.server.entity({ type: 'account', id: '1' });
+    const entity = cluster.stored();
     entity.active.push({ ...plantedJob('x', '{"n":1}'), attempt: 1 });
     await cluster.clock.advance(LEASE_MS / 3);
     await settle();
@@ -240,13 +240,13 @@ describe('the engine', () => {
     await a.add('1', 0);
     const letThrough = a.store.hold('release');
     await cluster.clock.advance(16_000);
-    expect(a.store.calls.filter(call => call === 'release')).toHaveLength(1);
+    expect(a.count('release')).toBe(1);
     await a.add('1', 1);
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
     letThrough();
     await a.add('1', 2);
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
-    expect(cluster.server.entity({ type: 'account', id: '1' }).owner?.podId).toBe('A');
+    expect(cluster.stored().owner?.podId).toBe('A');
   });
 
   test('race 4: runs a job at once when the release is refused because another pod’s job came first', async () => {
@@ -351,7 +351,7 @@ describe('the engine', () => {
   test('races 15 and 29: renews claims as long as any response arrives, and not when none does', async () => {
     cluster.instant = false;
     await a.add('1', 0);
-    const renewals = () => a.store.calls.filter(call => call === 'renew').length;
+    const renewals = () => a.count('renew');
     const before = renewals();
     await cluster.clock.advance(LEASE_MS);
     expect(renewals()).toBeGreaterThan(before);

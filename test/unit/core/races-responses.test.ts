@@ -14,8 +14,6 @@ describe('races of responses', () => {
   });
   afterEach(() => cluster.close());
 
-  const stored = () => cluster.server.entity({ type: 'account', id: '1' });
-  const active = () => stored().active.map(({ data }) => JSON.parse(data).n);
   const starts = (pod: string, ...ns: number[]) => ns.map(n => `${pod}:1:${n}`);
   const newJob = (n: number) => ({
     entity: { type: 'account', id: '1' },
@@ -45,7 +43,7 @@ describe('races of responses', () => {
     letThrough();
     await added.catch(() => {});
     await settle();
-    expect(stored().owner).toBeDefined();
+    expect(cluster.stored().owner).toBeDefined();
     expect(cluster.starts).toEqual([]);
   });
 
@@ -60,7 +58,7 @@ describe('races of responses', () => {
     a.store.next('renew', 'drop');
     a.store.next('renew', 'drop');
     await b.add('1', 1, 2);
-    expect(active()).toEqual([1]);
+    expect(cluster.active()).toEqual([1]);
     await cluster.clock.advance(LEASE_MS / 3);
     expect(cluster.starts).toEqual(starts('A', 0));
     await cluster.clock.advance(LEASE_MS);
@@ -69,13 +67,13 @@ describe('races of responses', () => {
 
   test('race 5: if an operator removes the running job, its end is refused, and its worker goes on under the same claim', async () => {
     await a.add('1', 0, 1);
-    const { token } = stored();
-    stored().active = [];
+    const { token } = cluster.stored();
+    cluster.stored().active = [];
     await cluster.job(0).end();
     expect(cluster.job(1).context.fencingToken).toBe(String(token));
-    const untilMs = stored().owner?.untilMs ?? 0;
+    const untilMs = cluster.stored().owner?.untilMs ?? 0;
     await cluster.clock.advance(LEASE_MS);
-    expect(stored().owner?.untilMs).toBeGreaterThan(untilMs);
+    expect(cluster.stored().owner?.untilMs).toBeGreaterThan(untilMs);
     await cluster.job(1).end();
     expect(cluster.starts).toEqual(starts('A', 0, 1));
     expect(a.store.calls).not.toContain('resync');
@@ -84,13 +82,12 @@ describe('races of responses', () => {
   test('race 7: the job that crashed its pod is suspected, not the one before it, whose end was under way', async () => {
     const options = { entities: { account: { workerConfig: { maxStalledCount: 0 } } } };
     await cluster.close();
-    cluster = new MemoryPods();
-    cluster.instant = false;
+    cluster = new MemoryPods({ instant: false });
     a = await cluster.pod('A', options);
     await cluster.prefetchOn(a, 4);
     a.store.next('finish', 'drop');
     await cluster.job(2).end();
-    expect(active()).toEqual([2, 3]);
+    expect(cluster.active()).toEqual([2, 3]);
     const dead: Running[] = [];
     for (const [dying, successor] of [
       ['A', 'B'],
@@ -105,7 +102,7 @@ describe('races of responses', () => {
       await cluster.clock.advance(2 * LEASE_MS);
       if (successor === 'B') await cluster.job(2).end();
     }
-    expect(stored().failed.map(({ data, outcome }) => [data, outcome?.value])).toEqual([
+    expect(cluster.stored().failed.map(({ data, outcome }) => [data, outcome?.value])).toEqual([
       ['{"n":3}', 'job stalled more than allowable limit'],
     ]);
     await cluster.job(4).end();
@@ -117,7 +114,7 @@ describe('races of responses', () => {
     const producer = await cluster.pod('P', { producerOnly: true });
     await cluster.clock.advance(LEASE_MS);
     const late = a.store.hold('tryClaim');
-    cluster.server.inspections.lowerDue(stored(), cluster.clock.monotonicMs());
+    cluster.server.inspections.lowerDue(cluster.stored(), cluster.clock.monotonicMs());
     await cluster.clock.advance(1300);
     await producer.add('1', 0);
     expect(cluster.running).toEqual([]);
@@ -129,7 +126,7 @@ describe('races of responses', () => {
   test('race 11: the next sweep finds a job that is added while the response to an empty claim attempt is under way', async () => {
     const producer = a.store.asStore();
     const late = a.store.hold('tryClaim');
-    cluster.server.inspections.lowerDue(stored(), cluster.clock.monotonicMs());
+    cluster.server.inspections.lowerDue(cluster.stored(), cluster.clock.monotonicMs());
     await cluster.clock.advance(1300);
     expect(cluster.server.due.size).toBe(0);
     expect((await producer.add(newJob(0), 'route-only')).route).toBe('unowned');

@@ -14,9 +14,6 @@ describe('races of the core', () => {
   });
   afterEach(() => cluster.close());
 
-  const stored = (id = '1') => cluster.server.entity({ type: 'account', id });
-  const active = () => stored().active.map(({ data }) => JSON.parse(data).n);
-  const count = (pod: Pod, method: string) => pod.store.calls.filter(call => call === method).length;
   const enqueue = (pod: Pod, n: number, jobId: string) =>
     pod.engine.enqueue({ entityType: 'account', entityId: '1', name: 'w', data: { n }, options: { jobId } });
 
@@ -25,7 +22,7 @@ describe('races of the core', () => {
     await cluster.prefetchOn(a);
     a.store.next('finish', 'refuse');
     await cluster.job(2).end();
-    expect(active()).toEqual([2, 3]);
+    expect(cluster.active()).toEqual([2, 3]);
     const dead = cluster.job(3);
     a.store.break('drop');
     cluster.forget(dead);
@@ -42,7 +39,7 @@ describe('races of the core', () => {
     a.store.next('add', 'refuse');
     await expect(a.add('1', 4)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     for (const n of [2, 3]) await cluster.job(n).end();
-    expect(count(a, 'resync')).toBe(0);
+    expect(a.count('resync')).toBe(0);
   });
 
   test('race 2: a response that is lost while a handler runs is followed up when it has ended, and not before', async () => {
@@ -50,9 +47,9 @@ describe('races of the core', () => {
     a.store.next('add', 'lose');
     await expect(a.add('1', 2)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     await settle();
-    expect(count(a, 'resync')).toBe(0);
+    expect(a.count('resync')).toBe(0);
     for (const n of [0, 1, 2]) await cluster.job(n).end();
-    expect(count(a, 'resync')).toBe(1);
+    expect(a.count('resync')).toBe(1);
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1', 'A:1:2']);
   });
 
@@ -60,12 +57,12 @@ describe('races of the core', () => {
     await cluster.pod('B');
     await a.add('1', 0);
     const zombie = cluster.job(0);
-    stored().owner = undefined;
+    cluster.stored().owner = undefined;
     await cluster.clock.advance(LEASE_MS / 3);
     expect(zombie.context.signal.aborted).toBe(true);
     cluster.forget(zombie);
     await a.add('1', 1);
-    expect(stored().owner?.podId).toBe('B');
+    expect(cluster.stored().owner?.podId).toBe('B');
     for (const n of [0, 1]) await cluster.job(n).end();
     await cluster.clock.advance(LEASE_MS);
     await zombie.end();
@@ -76,9 +73,9 @@ describe('races of the core', () => {
   test('race 25: a pod whose claim is gone does not claim again, alongside its own handler, before it has been told', async () => {
     await a.add('1', 0);
     const zombie = cluster.job(0);
-    stored().owner = undefined;
+    cluster.stored().owner = undefined;
     await a.add('1', 1);
-    expect(stored().owner).toBeUndefined();
+    expect(cluster.stored().owner).toBeUndefined();
     await cluster.clock.advance(LEASE_MS / 3);
     expect(zombie.context.signal.aborted).toBe(true);
   });
@@ -92,8 +89,8 @@ describe('races of the core', () => {
     letThrough();
     await settle();
     await cluster.job(1).end();
-    expect(active()).toEqual([]);
-    expect(stored().owner?.podId).toBe('A');
+    expect(cluster.active()).toEqual([]);
+    expect(cluster.stored().owner?.podId).toBe('A');
   });
 
   test('races 4 and 24: a late notice that the earlier claim is gone does not affect the claim that came after it', async () => {
@@ -109,23 +106,17 @@ describe('races of the core', () => {
     await settle();
     expect(cluster.job(1).context.signal.aborted).toBe(false);
     await cluster.job(1).end();
-    expect(active()).toEqual([]);
+    expect(cluster.active()).toEqual([]);
   });
 
   test('race 4: a refused release takes the job that it was refused for at once', async () => {
     const b = await cluster.pod('B');
-    cluster.instant = true;
-    cluster.server.inspections.wake = () => {};
-    await a.add('1', 0);
-    await cluster.clock.advance(14_990);
-    const renewed = a.store.hold('renew');
-    await cluster.clock.advance(10);
-    await b.add('1', 1);
+    const renewed = await cluster.addBehindRelease(a, b);
     renewed();
     await settle();
-    expect(count(a, 'release')).toBe(1);
+    expect(a.count('release')).toBe(1);
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
-    expect(count(a, 'resync')).toBe(0);
+    expect(a.count('resync')).toBe(0);
   });
 
   test('race 4: a worker is not released while a response is pending that may have brought a job', async () => {
@@ -147,14 +138,14 @@ describe('races of the core', () => {
     await a.add('1', ...Array.from({ length: 9 }, (_, n) => n));
     await cluster.job(0).end();
     await cluster.job(1).end();
-    expect(active()).toEqual([2, 3]);
+    expect(cluster.active()).toEqual([2, 3]);
     const dead = cluster.job(2);
     a.store.break('drop');
     cluster.forget(dead);
     await cluster.clock.advance(LEASE_MS + 1200);
     const fetched: number[][] = [];
     for (const n of [2, 3, 4, 5]) {
-      fetched.push(active());
+      fetched.push(cluster.active());
       await cluster.job(n).end();
     }
     expect(fetched).toEqual([[2], [3], [4], [5, 6]]);
@@ -196,7 +187,7 @@ describe('races of the core', () => {
       await enqueue(a, 4, 'x');
       await cluster.job(1).end();
       await cluster.job(2).end();
-      expect(active()).toEqual([3, 4]);
+      expect(cluster.active()).toEqual([3, 4]);
       a.store.next('add', 'lose');
       await expect(a.add('1', 5)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
       for (const n of [3, 4, 5]) await cluster.job(n).end();

@@ -35,7 +35,7 @@ describe('a rolling deploy', () => {
     const older = await cluster.pod('older', {}, ['pay']);
     await old.addNamed('refund', '1', 1);
     await cluster.clock.advance(60_000);
-    const looks = [old, older].map(({ store }) => store.calls.filter(call => call === 'defer').length);
+    const looks = [old, older].map(pod => pod.count('defer'));
     for (const count of looks) expect(count).toBeLessThanOrEqual(13);
     expect(old.log.lines).toHaveLength(1);
     cluster.instant = false;
@@ -100,7 +100,7 @@ describe('a rolling deploy', () => {
     await old.addNamed('refund', '1', 1);
     await old.addNamed('pay', '1', 2);
     expect(entity()?.wait.map(({ data }) => JSON.parse(data).n)).toEqual([1, 2]);
-    expect(old.store.calls.filter(call => call === 'defer')).toHaveLength(1);
+    expect(old.count('defer')).toBe(1);
   });
 
   test('claims a deferred entity again for an enqueue, and defers it again', async () => {
@@ -137,7 +137,7 @@ describe('a rolling deploy', () => {
     }
     await cluster.clock.advance(2000);
     expect(cluster.starts).toEqual(Array.from({ length: 200 }, (_, n) => `new:1:${n}`));
-    expect(old.store.calls.filter(call => call === 'defer').length).toBeLessThan(5);
+    expect(old.count('defer')).toBeLessThan(5);
     expect(fresh.log.lines).toEqual([]);
   });
 
@@ -146,7 +146,7 @@ describe('a rolling deploy', () => {
     const old = await cluster.pod('old', { entities: { account: { maxWorkersPerEntity: 2 } } }, ['pay']);
     await old.addNamed('refund', '1', 1);
     await cluster.clock.advance(4000);
-    expect(old.store.calls.filter(call => call === 'defer')).toHaveLength(1);
+    expect(old.count('defer')).toBe(1);
   });
 
   test('resyncs if the response to the deferral is lost, and defers again', async () => {

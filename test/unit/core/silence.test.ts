@@ -19,7 +19,6 @@ describe('silence', () => {
   });
   afterEach(() => cluster.close());
 
-  const stored = () => cluster.server.entity({ type: 'account', id: '1' });
   /** The epochs of the claims that the pod renewed last. */
   const renewedBy = (pod: Pod) =>
     ((pod.store.lastArguments.get('renew') ?? [[]])[0] as Renewal[]).map(({ claim }) => claim.epoch);
@@ -38,7 +37,7 @@ describe('silence', () => {
     await b.engine.enqueue({ entityType: 'account', entityId: '1', name: 'withdraw', data: { n: 1 } });
     await cluster.clock.advance(2 * LEASE_MS);
     expect(cluster.starts).toEqual(['A:1:0']);
-    expect(stored().owner?.podId).toBe('A');
+    expect(cluster.stored().owner?.podId).toBe('A');
     await cluster.job(0).end();
     await cluster.job(1).end();
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
@@ -58,18 +57,18 @@ describe('silence', () => {
 
   test('race 7: a pod that lost its claim while it was cut off renews it once more, so that its job does not count as stalled', async () => {
     const zombie = cluster.job(0);
-    const { epoch } = stored().owner ?? { epoch: 0 };
+    const { epoch } = cluster.stored().owner ?? { epoch: 0 };
     cluster.forget(zombie);
     cutOff(a);
     await cluster.clock.advance(2 * LEASE_MS);
-    expect(stored().owner?.podId).toBe('B');
-    expect(stored().active[0]?.stalled).toBe(1);
+    expect(cluster.stored().owner?.podId).toBe('B');
+    expect(cluster.stored().active[0]?.stalled).toBe(1);
     // Its end is refused before any renewal gets through.
     await zombie.end();
     reconnect(a);
     a.store.next('renew', 'drop');
     await cluster.clock.advance(LEASE_MS);
-    expect(stored().active[0]?.stalled).toBe(0);
+    expect(cluster.stored().active[0]?.stalled).toBe(0);
     await cluster.clock.advance(LEASE_MS);
     expect(renewedBy(a)).not.toContain(epoch);
     await cluster.job(0).end();

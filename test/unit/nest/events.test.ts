@@ -58,8 +58,7 @@ test('a worker and its jobs emit events, from the claim to the release', async (
 });
 
 test('a takeover of a job that ran alone emits events, and so does the loss on the earlier pod', async () => {
-  const cluster = new MemoryPods();
-  cluster.instant = false;
+  const cluster = new MemoryPods({ instant: false });
   const [a, b] = [await cluster.pod('A'), await cluster.pod('B')];
   const zombie = await a.add('1', 0).then(() => cluster.job(0));
   a.store.break('drop');

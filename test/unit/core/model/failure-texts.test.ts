@@ -123,7 +123,7 @@ const realm = (code: string): unknown => vm.runInNewContext(code);
 
 describe('a job that fails', () => {
   let cluster: MemoryPods;
-  const failed = () => cluster.server.entity({ type: 'account', id: '1' }).failed;
+  const failed = () => cluster.stored().failed;
 
   beforeEach(() => {
     cluster = new MemoryPods();

@@ -40,7 +40,7 @@ test('the name of a job added by another library is short and escaped in log lin
     const a = await cluster.pod('a', {}, ['pay'], { many: { max: 2 } });
     const name = `re\nfund${'x'.repeat(5000)}`;
     await a.addNamed('pay', '1', 0);
-    const entity = cluster.server.entity({ type: 'account', id: '1' });
+    const entity = cluster.stored();
     entity.wait.push({ ...plantedJob('planted', '{"n":1}'), name });
     cluster.server.inspections.inspectNow(entity);
     await cluster.clock.advance(2000);

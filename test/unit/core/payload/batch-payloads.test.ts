@@ -25,8 +25,7 @@ const checked = schemaValidator(
 describe('payloads of batches', () => {
   let cluster: MemoryPods;
   beforeEach(() => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
+    cluster = new MemoryPods({ instant: false });
   });
   afterEach(() => cluster.close());
 
@@ -37,7 +36,7 @@ describe('payloads of batches', () => {
   const settled = (a: Pod) => (a.store.lastArguments.get('finish')?.[1] ?? []) as readonly Settlement[];
   const endsOf = (a: Pod) =>
     settled(a).map(({ outcome }) => (outcome.kind === 'completed' ? outcome.value : outcome.kind));
-  const finishes = (a: Pod) => a.store.calls.filter(call => call === 'finish').length;
+  const finishes = (a: Pod) => a.count('finish');
 
   test('an invalid one fails by itself: the handler gets the others as validated, and all end in one step, in order', async () => {
     const a = await pod('A', { max: 10, validator: checked }, { defaultJobOptions: { attempts: 5 } });

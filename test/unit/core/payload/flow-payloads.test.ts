@@ -28,8 +28,7 @@ const ofTenant = (tenant: () => string): EngineOptions['context'] => ({
 describe('payloads of flows', () => {
   let cluster: MemoryPods;
   beforeEach(() => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
+    cluster = new MemoryPods({ instant: false });
   });
   afterEach(() => cluster.close());
 

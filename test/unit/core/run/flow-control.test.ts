@@ -23,8 +23,7 @@ describe("BullMQ's errors of flow control", () => {
     cluster = new MemoryPods();
   });
   afterEach(() => cluster.close());
-  const reasons = () =>
-    cluster.server.entity({ type: 'account', id: '1' }).failed.map(({ outcome }) => String(outcome?.value));
+  const reasons = () => cluster.stored().failed.map(({ outcome }) => String(outcome?.value));
 
   test.each(ERRORS)(
     '%s fails the attempt with a typed error that says what to do: %#',

@@ -22,8 +22,7 @@ let cluster: MemoryPods;
 let a: Pod;
 
 beforeEach(() => {
-  cluster = new MemoryPods();
-  cluster.instant = false;
+  cluster = new MemoryPods({ instant: false });
   // The handler that was given up, and the next one.
   cluster.atOnce = 2;
 });

@@ -14,7 +14,6 @@ describe('leases and late responses', () => {
   });
   afterEach(() => cluster.close());
 
-  const count = (method: string) => a.store.calls.filter(call => call === method).length;
   const running = () => cluster.running.map(({ n }) => n);
   const starts = (...ns: number[]) => ns.map(n => `A:1:${n}`);
 
@@ -81,7 +80,7 @@ describe('leases and late responses', () => {
     await a.add('2', 2);
     await cluster.job(2).end();
     await cluster.clock.advance(LEASE_MS / 3);
-    const [{ id: jobId = '' } = {}] = cluster.server.entity({ type: 'account', id: '1' }).active;
+    const [{ id: jobId = '' } = {}] = cluster.stored().active;
     expect(a.store.lastArguments.get('renew')?.[0]).toMatchObject([
       { claim: { entity: { id: '1' } }, idle: false, runningJobIds: [jobId] },
       { claim: { entity: { id: '2' } }, idle: true, runningJobIds: [] },
@@ -107,15 +106,15 @@ describe('leases and late responses', () => {
     await cluster.job(0).end();
     await cluster.job(1).end();
     const last = cluster.job(2).context;
-    cluster.server.entity({ type: 'account', id: '1' }).owner = {
+    cluster.stored().owner = {
       podId: 'B',
       epoch: 1,
       untilMs: Number.POSITIVE_INFINITY,
     };
     await cluster.job(2).end();
     expect(last.signal.aborted).toBe(true);
-    expect(count('resync')).toBe(1);
-    cluster.server.entity({ type: 'account', id: '1' }).owner = undefined;
+    expect(a.count('resync')).toBe(1);
+    cluster.stored().owner = undefined;
   });
 
   test('a job that another pod adds wakes its idle owner at once', async () => {
@@ -124,18 +123,12 @@ describe('leases and late responses', () => {
     await cluster.job(0).end();
     await b.add('1', 1);
     expect(running()).toEqual([1]);
-    expect(count('resync')).toBe(0);
+    expect(a.count('resync')).toBe(0);
   });
 
   test('race 26: a claim that is still ours is adopted after a refused release with a job enqueued behind it', async () => {
     const b = await cluster.pod('B');
-    cluster.instant = true;
-    cluster.server.inspections.wake = () => {};
-    await a.add('1', 0);
-    await cluster.clock.advance(14_990);
-    const renewed = a.store.hold('renew');
-    await cluster.clock.advance(10);
-    await b.add('1', 1);
+    const renewed = await cluster.addBehindRelease(a, b);
     const refused = a.store.hold('release');
     renewed();
     await settle();
@@ -160,7 +153,7 @@ describe('leases and late responses', () => {
     await cluster.job(1).end();
     await cluster.job(2).end();
     expect(cluster.starts).toEqual(starts(0, 1, 2));
-    expect(count('resync')).toBe(0);
+    expect(a.count('resync')).toBe(0);
   });
 
   test('race 37: what a renewal saw of an idle worker does not affect a worker that waits for a response', async () => {
@@ -169,7 +162,7 @@ describe('leases and late responses', () => {
     const entered = a.store.hold('add');
     const added = a.add('1', 1);
     await cluster.clock.advance(LEASE_MS);
-    expect(count('resync')).toBe(0);
+    expect(a.count('resync')).toBe(0);
     entered();
     await added;
     expect(running()).toEqual([1]);

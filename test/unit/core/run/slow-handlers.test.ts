@@ -8,8 +8,7 @@ const SLOW_MS = 30_000;
 let cluster: MemoryPods;
 
 beforeEach(() => {
-  cluster = new MemoryPods();
-  cluster.instant = false;
+  cluster = new MemoryPods({ instant: false });
 });
 afterEach(() => cluster.close());
 

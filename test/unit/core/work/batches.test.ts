@@ -18,19 +18,18 @@ describe('batches', () => {
   let cluster: MemoryPods;
 
   beforeEach(() => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
+    cluster = new MemoryPods({ instant: false });
   });
   afterEach(() => cluster.close());
 
   /** A pod that handles jobs named "withdraw" in batches, and all others one by one. */
   const pod = (name: string, withdraw: Batches[string], options: EngineOptions = {}) =>
     cluster.pod(name, options, ['*'], { withdraw });
-  const entityOf = () => cluster.server.entity({ type: 'account', id: '1' });
+  const entityOf = () => cluster.stored();
   const failedReasons = () => entityOf().failed.map(({ outcome }) => outcome?.value);
   const eventsOf = (a: Pod, type: string) =>
     a.events.filter(event => event.type === type).map(event => 'jobId' in event && event.jobId);
-  const takesOf = (a: Pod) => a.store.calls.filter(call => call === 'take').length;
+  const takesOf = (a: Pod) => a.count('take');
   const ends = async (count: number) => {
     for (let i = 0; i < count; i++) await cluster.batch.end();
   };

@@ -9,9 +9,7 @@ describe('an entity with three handlers at once', () => {
   let a: Pod;
 
   beforeEach(async () => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
-    cluster.atOnce = 3;
+    cluster = new MemoryPods({ instant: false, atOnce: 3 });
     a = await cluster.pod('A', options);
   });
   afterEach(() => cluster.close());
@@ -73,7 +71,7 @@ describe('an entity with three handlers at once', () => {
   test('when lost, waits for all its handlers before any job of it starts here again', async () => {
     await a.add('1', 0, 1);
     const [zero, one] = [cluster.job(0), cluster.job(1)];
-    cluster.server.entity({ type: 'account', id: '1' }).owner = undefined;
+    cluster.stored().owner = undefined;
     await cluster.clock.advance(LEASE_MS / 3);
     expect([zero, one].map(({ context }) => context.signal.aborted)).toEqual([true, true]);
     await a.add('1', 2);
@@ -178,9 +176,7 @@ describe('the cron manager', () => {
   const options = { entities: { account: { maxWorkersPerEntity: 3 } }, enableCronManager: true, cronInterval: 1000 };
 
   test('gives an entity more workers as its backlog grows, up to its maximum, removes them again, and emits events', async () => {
-    const cluster = new MemoryPods();
-    cluster.instant = false;
-    cluster.atOnce = 3;
+    const cluster = new MemoryPods({ instant: false, atOnce: 3 });
     const a = await cluster.pod('A', options);
     const running = () => cluster.running.map(({ n }) => n).sort();
     const decisions = () =>

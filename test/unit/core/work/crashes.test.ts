@@ -7,7 +7,6 @@ import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js'
 
 describe('a worker', () => {
   let cluster: MemoryPods;
-  const stored = () => cluster.server.entity({ type: 'account', id: '1' });
 
   beforeEach(() => {
     cluster = new MemoryPods();
@@ -74,12 +73,12 @@ describe('a worker', () => {
     const respond = a.store.hold('resync');
     await cluster.clock.advance(600);
     await cluster.clock.advance(600);
-    expect(a.store.calls.filter(call => call === 'resync')).toHaveLength(1);
+    expect(a.count('resync')).toBe(1);
     respond();
     await settle();
     for (const job of [...cluster.running]) await job.end();
     await cluster.clock.advance(2 * LEASE_MS);
-    expect(stored().active).toEqual([]);
+    expect(cluster.stored().active).toEqual([]);
   });
 
   test('I7: a run ends, and the worker resyncs, if the log throws while the end of a job is settled', async () => {

@@ -19,7 +19,6 @@ describe('a dormant claim', () => {
   });
   afterEach(() => cluster.close());
 
-  const stored = () => cluster.server.entity({ type: 'account', id: '1' });
   const renewed = () => ((a.store.lastArguments.get('renew') ?? [[]])[0] as Renewal[]).length;
   const beat = () => cluster.clock.advance(BEAT_MS);
 
@@ -33,16 +32,16 @@ describe('a dormant claim', () => {
       renewals += renewed();
     }
     expect(renewals).toBe(1);
-    expect(stored().owner?.podId).toBe('A');
+    expect(cluster.stored().owner?.podId).toBe('A');
   });
 
   test('I2: starts a job of its own pod at once, under the lease that the add has brought', async () => {
     await a.add('1', 0);
     await cluster.clock.advance(2 * LEASE_MS);
-    const beats = a.store.calls.filter(call => call === 'renew').length;
+    const beats = a.count('renew');
     await a.add('1', 1);
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
-    expect(a.store.calls.filter(call => call === 'renew')).toHaveLength(beats);
+    expect(a.count('renew')).toBe(beats);
     await beat();
     expect(renewed()).toBe(1);
   });
@@ -55,7 +54,7 @@ describe('a dormant claim', () => {
     await b.add('1', 1);
     expect(cluster.starts).toEqual(['A:1:0', 'A:1:1']);
     await cluster.clock.advance(3 * LEASE_MS);
-    expect(stored().owner?.podId).toBe('A');
+    expect(cluster.stored().owner?.podId).toBe('A');
     await cluster.job(1).end();
   });
 
@@ -79,9 +78,9 @@ describe('a dormant claim', () => {
     await a.add('1', 0);
     const letThrough = a.store.hold('renew');
     await beat();
-    expect(stored().owner?.isDormant).toBe(true);
+    expect(cluster.stored().owner?.isDormant).toBe(true);
     await a.addForLater('1', 9);
-    expect(stored().owner?.isDormant).toBe(false);
+    expect(cluster.stored().owner?.isDormant).toBe(false);
     letThrough();
     await settle();
     await beat();
@@ -92,9 +91,9 @@ describe('a dormant claim', () => {
     await a.add('1', 0);
     const letThrough = a.store.hold('renew');
     await beat();
-    cluster.server.inspections.wake('A', stored());
+    cluster.server.inspections.wake('A', cluster.stored());
     await settle();
-    expect(stored().owner?.isDormant).toBe(false);
+    expect(cluster.stored().owner?.isDormant).toBe(false);
     letThrough();
     await settle();
     await beat();

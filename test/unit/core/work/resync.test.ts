@@ -19,8 +19,6 @@ describe('resync', () => {
   });
   afterEach(() => cluster.close());
 
-  const stored = () => cluster.server.entity({ type: 'account', id: '1' });
-  const count = (pod: Pod, method: string) => pod.store.calls.filter(call => call === method).length;
   const errors = (pod: Pod) => pod.log.lines.filter(line => line.startsWith('error'));
   const told = (pod: Pod, type: string) => pod.events.filter(event => event.type === type).length;
 
@@ -30,7 +28,7 @@ describe('resync', () => {
     a.store.next('finish', 'drop');
     const letThrough = a.store[fault]('resync');
     await cluster.job(0).end();
-    expect(count(a, 'resync')).toBe(1);
+    expect(a.count('resync')).toBe(1);
     return letThrough;
   };
 
@@ -38,11 +36,11 @@ describe('resync', () => {
   const takeOver = async () => {
     const now = cluster.server.now();
     cluster.server.heard = { sinceMs: now - 10 * LEASE_MS, untilMs: now + LEASE_MS };
-    const { owner } = stored();
+    const { owner } = cluster.stored();
     if (owner) owner.untilMs = now;
-    cluster.server.inspections.wake('B', stored());
+    cluster.server.inspections.wake('B', cluster.stored());
     await settle();
-    expect(stored().owner?.podId).toBe('B');
+    expect(cluster.stored().owner?.podId).toBe('B');
   };
 
   describe('the claim is lost while a resync is under way', () => {
@@ -57,7 +55,7 @@ describe('resync', () => {
       expect(told(a, 'worker.lost')).toBe(1);
       letThrough();
       await settle();
-      expect(count(a, 'resync')).toBe(1);
+      expect(a.count('resync')).toBe(1);
       for (const start of starts.slice(1)) await cluster.job(Number(start.split(':')[2])).end();
       expect(cluster.starts).toEqual(starts);
       expect(told(a, 'worker.lost')).toBe(1);
@@ -79,7 +77,7 @@ describe('resync', () => {
       await cluster.clock.advance(LEASE_MS / 3);
       expect(told(a, 'worker.lost')).toBe(1);
       await cluster.clock.advance(LEASE_MS);
-      expect(count(a, 'resync')).toBe(TRIES_BEFORE_A_BEAT);
+      expect(a.count('resync')).toBe(TRIES_BEFORE_A_BEAT);
       expect(errors(a)).toEqual([]);
       for (const n of [0, 1]) await cluster.job(n).end();
       expect(cluster.starts).toEqual(['A:1:0', 'B:1:0', 'B:1:1']);
@@ -95,18 +93,18 @@ describe('resync', () => {
     expect(cluster.starts).toEqual(['A:1:0', 'B:1:1']);
     // The second try comes before the next renewal, and is stale.
     await cluster.clock.advance(60);
-    expect(count(a, 'resync')).toBe(2);
+    expect(a.count('resync')).toBe(2);
     expect(told(a, 'worker.lost')).toBe(1);
     await cluster.job(1).end();
     expect(cluster.starts).toEqual(['A:1:0', 'B:1:1']);
-    expect(stored().active).toEqual([]);
+    expect(cluster.stored().active).toEqual([]);
   });
 
   test('race 12: a pod that shuts down during a resync hands the entity over when the response has come', async () => {
     const letThrough = await resyncing('hold');
     const closed = a.engine.close();
     await settle();
-    expect(count(a, 'release')).toBe(0);
+    expect(a.count('release')).toBe(0);
     letThrough();
     await closed;
     await cluster.job(1).end();
@@ -138,7 +136,7 @@ describe('resync', () => {
     a.store.next('add', 'lose');
     await expect(a.add('1', 2)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' });
     await settle();
-    expect(count(a, 'resync')).toBe(1);
+    expect(a.count('resync')).toBe(1);
     const second = a.store.hold('finish');
     await cluster.job(0).fail();
     first();

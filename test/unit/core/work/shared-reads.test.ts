@@ -15,9 +15,7 @@ describe('shared reads', () => {
   let cluster: MemoryPods;
 
   beforeEach(() => {
-    cluster = new MemoryPods();
-    cluster.instant = false;
-    cluster.shared = ['read'];
+    cluster = new MemoryPods({ instant: false, shared: ['read'] });
   });
   afterEach(async () => {
     await cluster.close();
@@ -35,7 +33,7 @@ describe('shared reads', () => {
   };
   const running = () => cluster.running.map(({ n }) => n).sort((a, b) => a - b);
   const started = () => cluster.starts.map(start => Number(start.split(':')[2]));
-  const entity = () => cluster.server.entity({ type: 'account', id: '1' });
+  const entity = () => cluster.stored();
   const active = () => entity().active.map(({ data }) => JSON.parse(data).n);
   const waiting = () => entity().wait.map(({ data }) => JSON.parse(data).n);
   const end = async (...ns: number[]) => {
@@ -258,9 +256,9 @@ describe('shared reads', () => {
       const b = await pod('B', { producerOnly: true });
       await reads(a, 0);
       await writes(a, 1);
-      const before = a.store.calls.filter(call => call === 'take').length;
+      const before = a.count('take');
       for (const n of [2, 3, 4]) await reads(b, n);
-      expect(a.store.calls.filter(call => call === 'take')).toHaveLength(before);
+      expect(a.count('take')).toBe(before);
       await end(0, 1);
       expect(running()).toEqual([2, 3, 4]);
     });
