@@ -43,8 +43,7 @@ test(
           bus.enqueueJob({ entityType: 'account', entityId: 'big', name: 'work', data: { n } });
         await plantJobs(scenario.admin, scenario.key('big'), DROPPED);
         await enqueue(0);
-        scenario.produce();
-        await scenario.underWay();
+        await scenario.putUnderLoad();
         await eventually('the large one is worked', () => runsOfBig().length > 20, FAULT_MS);
         const startedAt = now();
         const { worstMs } = await worstPing(scenario.redis.url, async () => {
@@ -60,8 +59,7 @@ test(
         for (const n of [9_000_001, 9_000_002, 9_000_003]) await enqueue(n);
         await eventually('what was enqueued later runs', () => runsOfBig().some(({ n }) => n === 9_000_003), FAULT_MS);
         await scenario.pods.start();
-        await scenario.stopProducing();
-        await scenario.allDone();
+        await scenario.finishLoad();
         const runs = runsOfBig().toSorted((a, b) => Number(a.start - b.start));
         // Jobs that ran when the pod was killed had started. They run again if the pod had named them in its response to the recall.
         const begun = new Set(runs.filter(({ start }) => start < endedAt).map(({ n }) => n));
@@ -90,8 +88,7 @@ test(
     FaultScenario.run({ pods: PODS, entities: 30 }, scenario =>
       operating(scenario, async queues => {
         await plantLetters(scenario.admin, `${scenario.prefix}:$:dead:account`, LETTERS, 100);
-        scenario.produce();
-        await scenario.underWay();
+        await scenario.putUnderLoad();
         const startedAt = now();
         const { worstMs, result } = await worstPing(scenario.redis.url, () =>
           queues.deadLetters('account').replayAll(),
@@ -99,8 +96,7 @@ test(
         const endedAt = now();
         expect(result).toBe(LETTERS);
         await scenario.hasWorkedSince(endedAt);
-        await scenario.stopProducing();
-        await scenario.allDone(LONG_MS);
+        await scenario.finishLoad(LONG_MS);
         for (let e = 0; e < 100; e++) {
           const starts = scenario
             .runs()

@@ -25,16 +25,14 @@ async function partitioned(body: (parts: Partitioned) => Promise<void>): Promise
       const [first = ''] = scenario.pods.workingPods;
       const pod = await scenario.pods.start({ REDIS_URL: url });
       await scenario.allKnown();
-      scenario.produce();
-      await scenario.underWay();
+      await scenario.putUnderLoad();
       if (!works(scenario, pod)) {
         await scenario.pods.stop(first);
         await scenario.pods.start();
       }
       await eventually('the pod behind the proxy works', () => works(scenario, pod), 60_000);
       await body({ scenario, proxy, pod });
-      await scenario.stopProducing();
-      await scenario.allDone();
+      await scenario.finishLoad();
     });
   } finally {
     for (const proxy of proxies) await proxy.close();
@@ -72,8 +70,7 @@ for (const [direction, what, silenceMs] of [
         const healed = now();
         await scenario.hasWorkedSince(healed);
         await eventually('the pod is connected again', () => reaches(scenario.admin, 3 * PODS));
-        await scenario.stopProducing();
-        await scenario.allDone();
+        await scenario.finishLoad();
         scenario.expectClean(what, { 'longest silence ms': silence, 'starts of it after its lease': startsOfStale });
         expect(startsOfStale).toBe(0);
         expect(silence).toBeLessThanOrEqual(silenceMs);
@@ -82,43 +79,38 @@ for (const [direction, what, silenceMs] of [
   );
 }
 
-inFull(
-  'half-open connections: Redis keeps its dead ends, the pod makes new connections, and work goes on',
-  () =>
-    partitioned(async ({ scenario, proxy }) => {
-      const silences: number[] = [];
-      for (let round = 0; round < 3; round++) {
-        const from = now();
-        await scenario.during(async () => proxy.abandon());
-        await scenario.hasWorkedSince(from);
-        silences.push(scenario.silenceAfter(from));
-      }
-      await scenario.stopProducing();
-      await scenario.allDone();
-      scenario.expectClean('half-open connections, 3 times', { 'longest silence ms': Math.max(...silences) });
-      expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
-    }),
-  FAULT_MS,
-);
-
-inFull(
-  'reset of all connections of a pod, 10 times under load: no job is lost, and order is kept',
-  () =>
-    partitioned(async ({ scenario, proxy }) => {
-      const silences: number[] = [];
-      for (let round = 0; round < 10; round++) {
-        const from = now();
-        await scenario.during(async () => proxy.reset());
-        await scenario.hasWorkedSince(from);
-        silences.push(scenario.silenceAfter(from));
-      }
-      await scenario.stopProducing();
-      await scenario.allDone();
-      scenario.expectClean('reset of connections, 10 times', { 'longest silence ms': Math.max(...silences) });
-      expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
-    }),
-  FAULT_MS,
-);
+for (const [title, what, rounds, fault] of [
+  [
+    'half-open connections: Redis keeps its dead ends, the pod makes new connections, and work goes on',
+    'half-open connections, 3 times',
+    3,
+    (proxy: RedisProxy) => proxy.abandon(),
+  ],
+  [
+    'reset of all connections of a pod, 10 times under load: no job is lost, and order is kept',
+    'reset of connections, 10 times',
+    10,
+    (proxy: RedisProxy) => proxy.reset(),
+  ],
+] as const) {
+  inFull(
+    title,
+    () =>
+      partitioned(async ({ scenario, proxy }) => {
+        const silences: number[] = [];
+        for (let round = 0; round < rounds; round++) {
+          const from = now();
+          await scenario.during(async () => fault(proxy));
+          await scenario.hasWorkedSince(from);
+          silences.push(scenario.silenceAfter(from));
+        }
+        await scenario.finishLoad();
+        scenario.expectClean(what, { 'longest silence ms': Math.max(...silences) });
+        expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
+      }),
+    FAULT_MS,
+  );
+}
 
 inFull(
   'a delay of 200 ms each way only slows the work, and costs no claim',
@@ -128,8 +120,7 @@ inFull(
       const from = now();
       await scenario.hasWorkedSince(from);
       await eventually('the slow pod has run 30 jobs', () => startsSince(scenario, pod, from) >= 30, 60_000);
-      await scenario.stopProducing();
-      await scenario.allDone(60_000);
+      await scenario.finishLoad(60_000);
       const { reruns, fencedZombies } = scenario.expectClean('200 ms each way', {
         'longest silence ms': scenario.silenceAfter(from),
       });

@@ -10,8 +10,7 @@ test(
   'SIGSTOP of a pod for two leases, then SIGCONT: the zombie starts nothing under its old claims, and order is kept',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
-      scenario.produce();
-      await scenario.underWay();
+      await scenario.putUnderLoad();
       const victim = scenario.pods.workingPods[Math.floor(scenario.random.next() * PODS)] ?? '';
       // Every entity is within a job when the pod is stopped: none is between its lease check and its first line.
       await Promise.all(scenario.entities.map(entityId => scenario.enqueue(entityId, { ms: 1000 })));
@@ -36,8 +35,7 @@ test(
         );
       }
       await scenario.hasWorkedSince(wokenAt);
-      await scenario.stopProducing();
-      await scenario.allDone();
+      await scenario.finishLoad();
       const { fencedZombies } = scenario.expectClean('SIGSTOP for two leases', { 'longest silence ms': silence });
       expect(fencedZombies.length).toBeGreaterThanOrEqual(zombie ? 1 : 0);
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
@@ -49,16 +47,14 @@ inFull(
   'a handler that blocks the event loop for two leases, beyond its limit, is taken over, and overlaps only as a fenced zombie',
   () =>
     FaultScenario.run({ pods: PODS, settings: { BLOCK_LIMIT_MS: '0' } }, async scenario => {
-      scenario.produce();
-      await scenario.underWay();
+      await scenario.putUnderLoad();
       const blockedAt = now();
       await scenario.during(async () => {
         const n = await scenario.enqueue('e0', { blockMs: 2 * LEASE_MS });
         await eventually('the blocking job has ended', () => ended(scenario.runs(), 'e0', n) !== undefined);
       });
       await scenario.hasWorkedSince(now());
-      await scenario.stopProducing();
-      await scenario.allDone();
+      await scenario.finishLoad();
       const silence = scenario.silenceAfter(blockedAt);
       scenario.expectClean('event loop blocked for two leases', { 'longest silence ms': silence });
       expect(silence).toBeLessThanOrEqual(SILENCE_MS);
@@ -71,8 +67,7 @@ describe.each(['claim', 'fetch', 'effect'])('SIGKILL after %s', dieAt => {
     `three pods die there one after the other: nothing is lost, order is kept, only jobs whose end was under way run again`,
     () =>
       FaultScenario.run({ pods: 1 }, async scenario => {
-        scenario.produce();
-        await scenario.underWay();
+        await scenario.putUnderLoad();
         const silences: number[] = [];
         for (let round = 0; round < 3; round++) {
           const before = scenario.pods.deaths.size;
@@ -87,8 +82,7 @@ describe.each(['claim', 'fetch', 'effect'])('SIGKILL after %s', dieAt => {
           await scenario.hasWorkedSince(diedAt);
           silences.push(scenario.silenceAfter(diedAt));
         }
-        await scenario.stopProducing();
-        await scenario.allDone();
+        await scenario.finishLoad();
         const verdict = scenario.expectClean(`SIGKILL after ${dieAt}`, { 'silences ms': silences.join(' ') });
         // The one job that had run and whose end was unknown.
         if (dieAt === 'effect') expect(verdict.reruns).toBeGreaterThanOrEqual(3);
@@ -102,8 +96,7 @@ test(
   'a poison job, which kills its process every time, fails after maxStalledCount, and its entity goes on',
   () =>
     FaultScenario.run({ pods: 4, entities: 3 }, async scenario => {
-      scenario.produce();
-      await scenario.underWay();
+      await scenario.putUnderLoad();
       const at = now();
       const n = await scenario.enqueue('e0', { poison: true });
       await eventually(
@@ -135,8 +128,7 @@ test(
   'the wall clock of every pod jumps an hour ahead, and two back: claims stay, and nothing waits',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
-      scenario.produce();
-      await scenario.underWay();
+      await scenario.putUnderLoad();
       const at = now();
       for (let jump = 0; jump < 2; jump++) {
         for (const pod of scenario.pods.workingPods) scenario.pods.jumpClock(pod);
@@ -145,8 +137,7 @@ test(
         await lasts(LEASE_MS / 2);
         await scenario.hasWorkedSince(now());
       }
-      await scenario.stopProducing();
-      await scenario.allDone();
+      await scenario.finishLoad();
       const silence = scenario.silenceAfter(at);
       const { reruns } = scenario.expectClean('wall clock jumps by an hour, on and back', {
         'longest silence ms': silence,

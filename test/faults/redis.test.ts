@@ -18,20 +18,14 @@ describe.each([
       const redis = await server.start();
       try {
         await FaultScenario.run({ pods: PODS, redis }, async scenario => {
-          scenario.produce();
-          await scenario.underWay();
+          await scenario.putUnderLoad();
           await scenario.during(async () => {
             await server.crash();
             await lasts(seconds * 1000);
             await server.start();
           });
           const back = now();
-          await scenario.hasWorkedSince(back);
-          await scenario.stopProducing();
-          await scenario.allDone();
-          const silence = scenario.silenceAfter(back);
-          scenario.expectClean(`Redis crashes, ${fsync}, ${seconds} s down`, { 'silence after it ms': silence });
-          expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+          await scenario.expectRecovery(`Redis crashes, ${fsync}, ${seconds} s down`, back);
         });
       } finally {
         await server.end();
@@ -45,20 +39,14 @@ test(
   'CLIENT PAUSE for longer than the lease: no job starts meanwhile under an expired claim, and work goes on',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
-      scenario.produce();
-      await scenario.underWay();
+      await scenario.putUnderLoad();
       const pauseMs = TTL * 1500;
       await scenario.during(async () => {
         await scenario.admin.client('PAUSE', pauseMs, 'ALL');
         await scenario.admin.ping();
       });
       const over = now();
-      await scenario.hasWorkedSince(over);
-      await scenario.stopProducing();
-      await scenario.allDone();
-      const silence = scenario.silenceAfter(over);
-      scenario.expectClean(`CLIENT PAUSE of ${pauseMs} ms`, { 'silence after it ms': silence });
-      expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+      await scenario.expectRecovery(`CLIENT PAUSE of ${pauseMs} ms`, over);
     }),
   FAULT_MS,
 );
@@ -67,15 +55,13 @@ test(
   'SCRIPT FLUSH under load, 20 times: nothing runs twice, and a refused caller learns that nothing was added',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
-      scenario.produce(10);
-      await scenario.underWay();
+      await scenario.putUnderLoad(10);
       for (let round = 1; round <= 20; round++) {
         const before = scenario.runs().length;
         await scenario.during(() => scenario.admin.script('FLUSH', 'SYNC'));
         await eventually('work goes on', () => scenario.runs().length > before + scenario.entities.length);
       }
-      await scenario.stopProducing();
-      await scenario.allDone();
+      await scenario.finishLoad();
       const { reruns } = scenario.expectClean('SCRIPT FLUSH, 20 times');
       expect({ reruns, unsure: scenario.unsure.size }).toEqual({ reruns: 0, unsure: 0 });
       expect([...scenario.refused.keys()].filter(code => code !== 'STORE_UNAVAILABLE')).toEqual([]);
@@ -89,8 +75,7 @@ describe.each(['wake-ups', 'heartbeat', 'commands', 'all'])('CLIENT KILL of conn
     `5 times under load: made anew, nothing is lost`,
     () =>
       FaultScenario.run({ pods: PODS }, async scenario => {
-        scenario.produce();
-        await scenario.underWay();
+        await scenario.putUnderLoad();
         let killed = 0;
         const silences: number[] = [];
         for (let round = 1; round <= 5; round++) {
@@ -100,8 +85,7 @@ describe.each(['wake-ups', 'heartbeat', 'commands', 'all'])('CLIENT KILL of conn
           await scenario.hasWorkedSince(from);
           silences.push(scenario.silenceAfter(from));
         }
-        await scenario.stopProducing();
-        await scenario.allDone();
+        await scenario.finishLoad();
         scenario.expectClean(`CLIENT KILL of ${role} connections, 5 times`, {
           killed,
           'longest silence ms': Math.max(...silences),
@@ -146,8 +130,7 @@ test(
   'a claim is deleted by hand while a job runs, and under load: the entity recovers by itself',
   () =>
     FaultScenario.run({ pods: PODS }, async scenario => {
-      scenario.produce();
-      await scenario.underWay();
+      await scenario.putUnderLoad();
       const silences: number[] = [];
       for (let round = 0; round < 5; round++) {
         const entityId = scenario.entities[round] ?? '';
@@ -157,8 +140,7 @@ test(
         await scenario.hasWorkedSince(now(), [entityId]);
         silences.push(scenario.silenceAfter(from, [entityId]));
       }
-      await scenario.stopProducing();
-      await scenario.allDone();
+      await scenario.finishLoad();
       scenario.expectClean('claim deleted by hand, 5 times', { 'longest silence ms': Math.max(...silences) });
       expect(Math.max(...silences)).toBeLessThanOrEqual(SILENCE_MS);
     }),

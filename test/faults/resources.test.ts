@@ -39,12 +39,7 @@ inFull(
         await scenario.admin.config('SET', 'maxmemory', '0');
       });
       const raised = now();
-      await scenario.hasWorkedSince(raised);
-      await scenario.stopProducing();
-      await scenario.allDone();
-      const silence = scenario.silenceAfter(raised);
-      scenario.expectClean('maxmemory', { 'silence after it ms': silence });
-      expect(silence).toBeLessThanOrEqual(SILENCE_MS);
+      await scenario.expectRecovery('maxmemory', raised);
       expect([...scenario.refused.keys()]).toEqual(['STORE_REFUSED']);
     }),
   FAULT_MS,
@@ -54,8 +49,7 @@ inFull(
   'when maxclients is reached, a new pod says why it has no Redis, and works when there is room, and the others go on',
   () =>
     FaultScenario.run({ pods: 2 }, async scenario => {
-      scenario.produce();
-      await scenario.underWay();
+      await scenario.putUnderLoad();
       await scenario.admin.config('SET', 'maxclients', '4');
       // It starts without Redis, after the timeout of a command.
       const late = await scenario.pods.start({ COMMAND_TIMEOUT_MS: '500' });
@@ -67,8 +61,7 @@ inFull(
       await Promise.all(scenario.pods.workingPods.filter(pod => pod !== late).map(pod => scenario.pods.stop(pod)));
       const handedOver = now();
       await scenario.hasWorkedSince(handedOver);
-      await scenario.stopProducing();
-      await scenario.allDone();
+      await scenario.finishLoad();
       const { reruns } = scenario.expectClean('maxclients', {
         'silence after hand-over ms': scenario.silenceAfter(handedOver),
       });
@@ -110,8 +103,7 @@ inFull(
         takeovers.push(scenario.silenceAfter(killed, entities));
         await scenario.pods.start();
       }
-      await scenario.stopProducing();
-      await scenario.allDone();
+      await scenario.finishLoad();
       scenario.expectClean('takeover after SIGKILL', {
         'ms (longest of all entities of the pod)': takeovers.join(' '),
       });
@@ -143,8 +135,7 @@ inFull(
         }
         if (!next) await scenario.pods.start();
       }
-      await scenario.stopProducing();
-      await scenario.allDone();
+      await scenario.finishLoad();
       const { reruns } = scenario.expectClean('takeover after SIGTERM', {
         'median ms': Math.round(median(takeovers)),
         'longest ms': Math.round(Math.max(...takeovers)),

@@ -42,8 +42,7 @@ function replacing(
 ) {
   return () =>
     behindSentinels(async ({ scenario, sentinels }) => {
-      scenario.produce();
-      await scenario.underWay();
+      await scenario.putUnderLoad();
       const primary = await sentinels.primary();
       await scenario.during(() => fail(scenario, sentinels, primary));
       const replaced = now();

@@ -172,6 +172,18 @@ export class FaultScenario {
     await Promise.all(this.producing);
   }
 
+  /** Produces, and returns when work is under way. */
+  async putUnderLoad(pauseMsMax?: number): Promise<void> {
+    this.produce(pauseMsMax);
+    await this.underWay();
+  }
+
+  /** Stops producing, and waits until all acknowledged jobs have run. */
+  async finishLoad(timeoutMs?: number): Promise<void> {
+    await this.stopProducing();
+    await this.allDone(timeoutMs);
+  }
+
   runs(): Run[] {
     return this.pods.runs();
   }
@@ -236,6 +248,15 @@ export class FaultScenario {
     const summary = this.report(fault, { ...this.countsOf(verdict), ...figures });
     expect({ summary, untyped: this.untyped, ...verdict }).toMatchObject({ untyped: [], ...CLEAN });
     return verdict;
+  }
+
+  /** The fault is over: every entity works again soon, the load is worked off, and the invariants hold. */
+  async expectRecovery(fault: string, overAt: bigint): Promise<void> {
+    await this.hasWorkedSince(overAt);
+    await this.finishLoad();
+    const silence = this.silenceAfter(overAt);
+    this.expectClean(fault, { 'silence after it ms': silence });
+    expect(silence).toBeLessThanOrEqual(SILENCE_MS);
   }
 
   report(fault: string, figures: Readonly<Record<string, unknown>>): string {

@@ -16,8 +16,6 @@ describe('races of time', () => {
   });
   afterEach(() => cluster.close());
 
-  const ref = (id: string) => ({ type: 'account', id });
-  const stored = (id = '1') => cluster.server.entity(ref(id));
   const running = () => cluster.running.map(({ pod, n }) => `${pod}${n}`);
 
   test('race 3: a claim that outlives the last renewal of its dead pod is found when it expires', async () => {
@@ -28,13 +26,13 @@ describe('races of time', () => {
     for (const handler of dead) cluster.forget(handler);
     a.store.break('drop');
     const b = await cluster.pod('B');
-    const untilMs = stored('late').owner?.untilMs ?? 0;
+    const untilMs = cluster.stored('late').owner?.untilMs ?? 0;
     // At the deadline of the pod's last renewal a sweep looks at both claims: one of them still has a live owner.
-    await cluster.clock.advance((stored('early').owner?.untilMs ?? 0) - cluster.clock.monotonicMs());
-    for (const id of ['early', 'late']) cluster.server.inspections.wake('B', stored(id));
+    await cluster.clock.advance((cluster.stored('early').owner?.untilMs ?? 0) - cluster.clock.monotonicMs());
+    for (const id of ['early', 'late']) cluster.server.inspections.wake('B', cluster.stored(id));
     await settle();
     expect(running()).toEqual(['B0']);
-    expect(stored('late').owner?.podId).toBe('A');
+    expect(cluster.stored('late').owner?.podId).toBe('A');
     expect(cluster.server.due.get('account:late')).toBe(untilMs);
     await cluster.clock.advance(untilMs - cluster.clock.monotonicMs() + 1200);
     expect(running()).toEqual(['B0', 'B1']);
@@ -49,9 +47,9 @@ describe('races of time', () => {
     const before = cluster.clock.monotonicMs();
     // While A is suspended others are heard, its lease expires in the store, and B takes over.
     cluster.server.heard = { sinceMs: Number.NEGATIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
-    stored().owner = { podId: 'A', epoch: stored().owner?.epoch ?? 0, untilMs: 0 };
+    cluster.stored().owner = { podId: 'A', epoch: cluster.stored().owner?.epoch ?? 0, untilMs: 0 };
     cluster.forget(zombie);
-    cluster.server.inspections.wake('B', stored());
+    cluster.server.inspections.wake('B', cluster.stored());
     await settle();
     expect(running()).toEqual(['B2']);
     cluster.clock.jumpWall(LEASE_MS);
