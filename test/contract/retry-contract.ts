@@ -10,7 +10,7 @@ import { type EngineConfig } from '../../src/core/options/config.js';
 import { resolveOptions } from '../../src/core/options/resolve.js';
 import type { EntityStore } from '../../src/core/ports/store.js';
 import { type Cluster, type CreateCluster, entity, ownedBy, twoPods } from '../support/contract-pods.js';
-import { claimOf, done, numbers, serving, withdrawal } from '../support/settlements.js';
+import { claimOf, done, numbers, serving, tries, withdrawal } from '../support/settlements.js';
 
 const LONG_MS = 60_000;
 const SHORT_MS = 900;
@@ -25,8 +25,6 @@ export function retryContract(name: string, createCluster: CreateCluster): void 
     let first: FetchedJob;
 
     const job = (n: number) => withdrawal(config, entity, { n }, { attempts: 3 });
-    const tries = (jobs: readonly FetchedJob[]) =>
-      jobs.map(({ data, attempt, attemptsMade }) => [(data as { n: number }).n, attempt, attemptsMade]);
     const again = (fetched: FetchedJob | undefined, delayMs: number): Settlement => ({
       job: done(fetched).job,
       outcome: { kind: 'retrying', reason: 'because', stack: 'Error: because', delayMs },

@@ -1,4 +1,5 @@
 /** The start of each part of a store's contract: two pods on one store, and an entity that pod A owns. */
+import { randomUUID } from 'node:crypto';
 import type { Claim } from '../../src/core/model/claim.js';
 import type { EntityRef } from '../../src/core/model/entity.js';
 import type { FetchedJob, NewJob } from '../../src/core/model/job.js';
@@ -50,6 +51,20 @@ export async function twoPods(
 ): Promise<{ cluster: Cluster; a: EntityStore; b: EntityStore }> {
   const cluster = await createCluster(config);
   return { cluster, a: await cluster.pod(config), b: await cluster.pod(config) };
+}
+
+/**
+ * Whether a pod is called for the entity. It would wait for a wake-up that does not come: so another one follows, for an entity
+ * that the pod owns, and to which the other pod adds a job.
+ */
+export async function isCalled(pod: EntityStore, other: EntityStore, job: NewJob): Promise<boolean> {
+  const last = { ...job, entity: { ...entity, id: `last ${randomUUID()}` } };
+  const { claim, jobs } = claimOf(await pod.add(last, { epoch: 7, mayClaim: true, atOnce: 1 }));
+  await pod.finish(claim, [done(jobs[0])], 0);
+  await other.add(last, 'route-only');
+  const called = await pod.wakeUps([]);
+  expect(called).toContainEqual(last.entity);
+  return called.some(({ id }) => id === entity.id);
 }
 
 /** The pod owns the entity. It has added a number of jobs, and fetched the first of them, or more. */

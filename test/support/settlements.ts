@@ -24,6 +24,11 @@ export function numbers(jobs: readonly FetchedJob[]): number[] {
   return jobs.map(({ data }) => (data as { n: number }).n);
 }
 
+/** Number, attempt and attempts made of each job. */
+export function tries(jobs: readonly FetchedJob[]): [n: number, attempt: number, attemptsMade: number][] {
+  return jobs.map(({ data, attempt, attemptsMade }) => [(data as { n: number }).n, attempt, attemptsMade]);
+}
+
 /** A job of a contract: a withdrawal with a number, under the options of its type and these. */
 export function withdrawal(
   config: EngineConfig,

@@ -19,7 +19,6 @@ import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { Test } from '@nestjs/testing';
 import type { Job } from 'bullmq';
 import { firstValueFrom, type Observable } from 'rxjs';
 import { HandlerError } from '../../../../src/core/calls/call-errors.js';
@@ -30,8 +29,7 @@ import { HandlerErrorFilter } from '../../../../src/nest/bus/handler-error.filte
 import { QueueBus } from '../../../../src/nest/bus/queue-bus.js';
 import { JobHandler } from '../../../../src/nest/decorators/job-handler.decorator.js';
 import { WorkerProcessor } from '../../../../src/nest/decorators/worker-processor.decorator.js';
-import { STORE_FACTORY } from '../../../../src/nest/runtime.js';
-import { memoryStore, redis } from '../../../support/nest-application.js';
+import { application, compile, redis } from '../../../support/nest-application.js';
 
 /** The exception as another copy of Nest throws it. */
 class Foreign extends Error {
@@ -116,11 +114,7 @@ async function serve(adapter: () => unknown, use: 'global' | 'provider' | 'none'
     providers: [Accounts, ...filters],
   })
   class App {}
-  const module = await Test.createTestingModule({ imports: [App] })
-    .overrideProvider(STORE_FACTORY)
-    .useValue(memoryStore)
-    .setLogger({ log() {}, warn() {}, error() {} })
-    .compile();
+  const module = await compile({ imports: [App] });
   const app = module.createNestApplication(adapter() as never);
   if (use === 'global') app.useGlobalFilters(new HandlerErrorFilter(app.get(HttpAdapterHost).httpAdapter));
   await app.listen(0, '127.0.0.1');
@@ -276,13 +270,7 @@ describe('an HttpException in a job', () => {
 
 test('an application with encrypted payloads keeps the body of an exception out of Redis', async () => {
   const codec = encryptedCodec({ keyId: 'test', encrypt: text => text, decrypt: text => text });
-  @Module({ imports: [AtomicQueuesModule.forRoot({ redis, codec })], providers: [Accounts] })
-  class App {}
-  const module = await Test.createTestingModule({ imports: [App] })
-    .overrideProvider(STORE_FACTORY)
-    .useValue(memoryStore)
-    .setLogger({ log() {}, warn() {}, error() {} })
-    .compile();
+  const module = await application([Accounts], { codec });
   await module.init();
   try {
     const call = module.get(QueueBus).enqueueJobAndWait(job('1', 'invalid'), { timeoutMs: 5000 });
