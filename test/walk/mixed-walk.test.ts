@@ -5,37 +5,29 @@
  *
  * Other walks in every run. It prints its seeds: `SEED=n` repeats one walk exactly; `WALKS=n` makes more.
  */
-import { Random } from '../support/random.js';
 import { calm, MixedActions } from '../support/walk/mixed-actions.js';
 import { MixedCluster } from '../support/walk/mixed-cluster.js';
+import { walkFromSeeds, withOwnJitter } from '../support/walk/seeds.js';
 
 const STEPS = 200;
 
 describe('a random walk with jobs of all kinds', () => {
-  const { random } = Math;
-  afterEach(() => {
-    Math.random = random;
-  });
+  let walked = 0;
+  let starts = 0;
 
-  async function walk(seed: number): Promise<number> {
-    // The core asks Math.random for jitter.
-    const jitter = new Random(seed ^ 0x5eed);
-    Math.random = () => jitter.next();
-    const cluster = new MixedCluster(seed);
-    const actions = new MixedActions(cluster);
-    for (let i = 0; i < 2; i++) await cluster.start();
-    for (let step = 0; step < STEPS; step++) await actions.step();
-    await calm(cluster);
-    return cluster.starts;
-  }
+  const walk = (seed: number) =>
+    withOwnJitter(seed, async () => {
+      const cluster = new MixedCluster(seed);
+      const actions = new MixedActions(cluster);
+      for (let i = 0; i < 2; i++) await cluster.start();
+      for (let step = 0; step < STEPS; step++) await actions.step();
+      await calm(cluster);
+      walked++;
+      starts += cluster.starts;
+    });
 
   test('a random walk with jobs of all kinds keeps every invariant', async () => {
-    const given = process.env['SEED'];
-    const first = Number(given ?? (Date.now() % 1_000_000) * 1000);
-    const walks = given === undefined ? Number(process.env['WALKS'] ?? 40) : 1;
-    process.stdout.write(`mixed walk: ${walks} walks of ${STEPS} steps, seeds from ${first}\n`);
-    let starts = 0;
-    for (let i = 0; i < walks; i++) starts += await walk(first + i);
-    expect(starts).toBeGreaterThan(walks);
+    await walkFromSeeds('mixed walk', Number(process.env['WALKS'] ?? 40), STEPS, walk);
+    expect(starts).toBeGreaterThan(walked);
   }, 600_000);
 });

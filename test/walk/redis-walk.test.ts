@@ -6,10 +6,10 @@
 import { lengthOf } from '../support/test-length.js';
 import { RedisActions } from '../support/walk/redis-actions.js';
 import { RedisWalk } from '../support/walk/redis-walk.js';
+import { walkFromSeeds } from '../support/walk/seeds.js';
 
 const STEPS = lengthOf('REDIS_WALK_STEPS', 1500, 4000);
 const STEPS_OF_A_WALK = 500;
-const FIRST_SEED = (Date.now() % 1_000_000) * 1000;
 
 describe('a random walk over the protocol, on Redis', () => {
   async function walk(seed: number): Promise<void> {
@@ -25,10 +25,6 @@ describe('a random walk over the protocol, on Redis', () => {
   }
 
   test('keeps every invariant', async () => {
-    const given = process.env['SEED'];
-    if (given !== undefined) return walk(Number(given));
-    const walks = Math.ceil(STEPS / STEPS_OF_A_WALK);
-    process.stdout.write(`redis walk: ${walks} walks of ${STEPS_OF_A_WALK} steps, seeds from ${FIRST_SEED}\n`);
-    for (let i = 0; i < walks; i++) await walk(FIRST_SEED + i);
+    await walkFromSeeds('redis walk', Math.ceil(STEPS / STEPS_OF_A_WALK), STEPS_OF_A_WALK, walk);
   }, 600_000);
 });

@@ -10,10 +10,10 @@ import { ScheduleActions } from '../support/walk/schedule-actions.js';
 import { LEASE_MS } from '../support/walk/schedule-checker.js';
 import { calm } from '../support/walk/schedule-final-check.js';
 import { ScheduleWalk, type Stage } from '../support/walk/schedule-walk.js';
+import { walkFromSeeds } from '../support/walk/seeds.js';
 
 const STEPS = lengthOf('SCHEDULE_WALK_STEPS', 400, 1000);
 const STEPS_OF_A_WALK = 80;
-const FIRST_SEED = (Date.now() % 1_000_000) * 1000;
 
 async function memoryStage(): Promise<Stage> {
   const clock = new ManualClock();
@@ -51,13 +51,9 @@ describe('a random walk over schedules', () => {
   ])(
     'keeps every invariant %s',
     async (where, createStage, steps) => {
-      const given = process.env['SEED'];
-      if (given !== undefined) return walk(await createStage(), Number(given));
       const walks = Math.ceil(steps / STEPS_OF_A_WALK);
-      process.stdout.write(
-        `schedule walk ${where}: ${walks} walks of ${STEPS_OF_A_WALK} steps, seeds from ${FIRST_SEED}\n`,
-      );
-      for (let i = 0; i < walks; i++) await walk(await createStage(), FIRST_SEED + i);
+      const walkOn = async (seed: number) => walk(await createStage(), seed);
+      await walkFromSeeds(`schedule walk ${where}`, walks, STEPS_OF_A_WALK, walkOn);
     },
     600_000,
   );
