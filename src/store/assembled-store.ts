@@ -30,7 +30,7 @@ export abstract class AssembledStore implements EntityStore {
   private readonly intake: Intake;
   private readonly claims: Claims;
   private readonly work: Work;
-  private readonly inspections: WakeUps;
+  private readonly roleOfWakeUps: WakeUps;
   readonly control: EntityControl;
   readonly deadLetters: DeadLetters;
   readonly schedules: Schedules;
@@ -41,7 +41,7 @@ export abstract class AssembledStore implements EntityStore {
     this.intake = roles.intake;
     this.claims = roles.claims;
     this.work = roles.work;
-    this.inspections = roles.wakeUps;
+    this.roleOfWakeUps = roles.wakeUps;
     this.control = roles.control;
     this.deadLetters = roles.deadLetters;
     this.schedules = roles.schedules;
@@ -104,26 +104,26 @@ export abstract class AssembledStore implements EntityStore {
   }
 
   due(type: string, from: number, limit: number): Promise<EntityRef[]> {
-    return this.inspections.due(type, from, limit);
+    return this.roleOfWakeUps.due(type, from, limit);
   }
 
   wakeUps(types: readonly string[]): Promise<WakeUp[]> {
-    return this.inspections.wakeUps(types);
+    return this.roleOfWakeUps.wakeUps(types);
   }
 
   requestWorker(entity: EntityRef): Promise<void> {
-    return this.inspections.requestWorker(entity);
+    return this.roleOfWakeUps.requestWorker(entity);
   }
 
   backlogs(entities: readonly EntityRef[]): Promise<number[]> {
-    return this.inspections.backlogs(entities);
+    return this.roleOfWakeUps.backlogs(entities);
   }
 
   leftovers(types: readonly string[]): Promise<boolean> {
-    return this.inspections.leftovers(types);
+    return this.roleOfWakeUps.leftovers(types);
   }
 
   discover(types: readonly string[], intervalMs: number, from?: string): Promise<Discovered> {
-    return this.inspections.discover(types, intervalMs, from);
+    return this.roleOfWakeUps.discover(types, intervalMs, from);
   }
 }

@@ -52,7 +52,7 @@ export const claimGuards = [
   {
     guard: 'a claim that is given up is read again',
     cites: 'race 4',
-    at: 'give-up-claim.giveUp',
+    at: 'idle-entity.giveUp',
     from: 'claims[B] = nil\n  redis',
     to: 'redis',
     tests: ['integration/redis-protocol', 'contract/redis', 'integration/races-claims'],
@@ -76,7 +76,7 @@ export const claimGuards = [
   {
     guard: 'resync: the entity has had no other owner',
     cites: 'I3',
-    at: 'resync.OPS.settle',
+    at: 'resync.OPS.endBeforeResync',
     from: 'claim[OWNER] == pod and epochOf',
     to: 'epochOf',
     tests: ['contract/redis'],
@@ -84,7 +84,7 @@ export const claimGuards = [
   {
     guard: 'resync: one that arrives late is stale',
     cites: 'race 27',
-    at: 'resync.OPS.settle',
+    at: 'resync.OPS.endBeforeResync',
     from: 'or known >= tonumber(newEpoch) then',
     to: 'then',
     tests: ['contract/redis'],
@@ -92,7 +92,7 @@ export const claimGuards = [
   {
     guard: 'resync: an epoch from before a failover is not ours',
     cites: 'race 27',
-    at: 'resync.OPS.settle',
+    at: 'resync.OPS.endBeforeResync',
     from: 'or known < tonumber(epoch) or',
     to: 'or',
     tests: ['integration/races-claims'],
@@ -100,7 +100,7 @@ export const claimGuards = [
   {
     guard: 'resync: what is settled is ended first',
     cites: 'race 28',
-    at: 'resync.OPS.settle',
+    at: 'resync.OPS.endBeforeResync',
     from: '  finishTogether(B, stillOpen(B, {...}))\n',
     to: '',
     tests: ['contract/redis'],

@@ -20,7 +20,7 @@ export const dormantGuards = [
   {
     guard: 'of a claim that is given up the fence is left',
     cites: 'I8',
-    at: 'give-up-claim.giveUp',
+    at: 'idle-entity.giveUp',
     from: ", 'rests', 'recall', 'gathers', 'runs'",
     to: '',
     tests: ['integration/races-claims'],

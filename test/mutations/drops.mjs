@@ -135,7 +135,7 @@ export const parkedGuards = [
   {
     guard: 'parked: what waits for the end of the pause of its type is remembered',
     cites: 'I7',
-    at: 'give-up-claim.park',
+    at: 'idle-entity.park',
     from: 'isTypePaused(T) and not isPausedByItself(B)',
     to: 'false',
     tests: ['integration/bounded-steps'],

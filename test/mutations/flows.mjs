@@ -108,7 +108,7 @@ export const flowGuards = [
   {
     guard: 'it is known whose queue a parent is in when its fence has expired',
     cites: 'I7',
-    at: 'inspect.onParentJoined',
+    at: 'schedule-inspection.onParentJoined',
     from: "type(word) == 'string' and word or ",
     to: '',
     tests: ['integration/flows'],

@@ -28,7 +28,7 @@ export const intakeGuards = [
   {
     guard: 'ids go on where a queue was emptied between two adds of one script',
     cites: 'I5',
-    at: 'give-up-claim.noteLastId',
+    at: 'idle-entity.noteLastId',
     from: ', lastIds[B] = nil,',
     to: ' =',
     tests: ['integration/redis-protocol'],
@@ -44,7 +44,7 @@ export const intakeGuards = [
   {
     guard: 'a fence that is new where an entity is settled expires',
     cites: 'I8',
-    at: 'give-up-claim.noteLastId',
+    at: 'idle-entity.noteLastId',
     from: '  if not isFenced then expireFence(B, 0) end\n',
     to: '',
     tests: ['integration/redis-protocol'],
@@ -140,7 +140,7 @@ export const intakeGuards = [
   {
     guard: 'a look leaves an entity of a type that is paused',
     cites: 'race 16',
-    at: 'give-up-claim.isPaused',
+    at: 'idle-entity.isPaused',
     from: 'or isPausedByType(B) end',
     to: 'end',
     tests: ['contract/redis'],

@@ -84,7 +84,7 @@ export const lostHashGuards = [
   {
     guard: 'only a look gives up a claim that has lapsed',
     cites: 'I3',
-    at: 'inspect.inspectNow',
+    at: 'schedule-inspection.inspectNow',
     from: 'claim[OWNER]',
     to: 'false',
     tests: ['contract/edges'],
@@ -92,7 +92,7 @@ export const lostHashGuards = [
   {
     guard: 'in memory only a look gives up a claim that has lapsed',
     cites: 'I3',
-    at: 'inspections.inspectNow',
+    at: 'inspection-schedule.inspectNow',
     from: 'if (entity.owner) this.lowerDue(entity, now);\n      else this',
     to: 'this',
     tests: ['contract/edges'],

@@ -122,7 +122,7 @@ export const payloadGuards = [
   {
     guard: 'values: a result follows the rule of payloads',
     cites: 'payloads, values',
-    at: 'open-payload.encodeResult',
+    at: 'stored-result.encodeResult',
     from: 'storedText(codec, result',
     to: 'JSON.stringify(result',
     tests: ['unit/core/payload/json-values'],
@@ -178,7 +178,7 @@ export const payloadGuards = [
   {
     guard: 'a result is written by the codec of its job',
     cites: 'payloads',
-    at: 'open-payload.resultAsText',
+    at: 'stored-result.resultAsText',
     from: 'codecs.of(envelope)',
     to: 'jsonCodec',
     tests: ['unit/core/payload/payloads'],
@@ -282,7 +282,7 @@ export const payloadGuards = [
   {
     guard: 'a result is bounded',
     cites: 'payloads',
-    at: 'open-payload.resultAsText',
+    at: 'stored-result.resultAsText',
     from: '!isLargerThan(value, Math.min(maxResultBytes, left))',
     to: 'maxResultBytes',
     tests: ['unit/core/payload/payloads'],

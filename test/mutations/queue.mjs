@@ -100,7 +100,7 @@ export const queueGuards = [
   {
     guard: 'a release keeps the ids of a queue that holds jobs',
     cites: 'race 9',
-    at: 'give-up-claim.giveUpIdle',
+    at: 'idle-entity.giveUpIdle',
     from: 'kept == 0 and metaIsOurs',
     to: 'metaIsOurs',
     tests: ['integration/races-queue'],
@@ -108,7 +108,7 @@ export const queueGuards = [
   {
     guard: 'a release keeps what a person has set',
     cites: 'race 9',
-    at: 'give-up-claim.giveUpIdle',
+    at: 'idle-entity.giveUpIdle',
     from: 'and metaIsOurs(B) then',
     to: 'then',
     tests: ['integration/redis-protocol'],

@@ -36,7 +36,7 @@ export const retentionGuards = [
   {
     guard: 'jobs that are kept for a time go where none ends any more',
     cites: 'I8',
-    at: 'give-up-claim.giveUpIdle',
+    at: 'idle-entity.giveUpIdle',
     from: 'hasEndedJobs(B) and expireKept(B) or nil',
     to: 'nil',
     tests: ['contract/redis'],

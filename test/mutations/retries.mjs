@@ -220,7 +220,7 @@ export const retryGuards = [
   {
     guard: 'a drained entity keeps no hold',
     cites: 'I8',
-    at: 'give-up-claim.giveUpIdle',
+    at: 'idle-entity.giveUpIdle',
     from: 'if claimOf(B)[HOLD] then setHold(B, nil) end',
     to: '',
     tests: ['integration/retries'],

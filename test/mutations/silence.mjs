@@ -108,7 +108,7 @@ export const silenceGuards = [
   {
     guard: 'an entity that was due for no pod while paused is due again, also while its claim is in its grace',
     cites: 'I7',
-    at: 'inspect.inspectNow',
+    at: 'schedule-inspection.inspectNow',
     from: '    inspectBy(T, I, untilUs)\n',
     to: '',
     tests: ['contract/redis'],

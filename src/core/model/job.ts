@@ -7,7 +7,7 @@ import type { EntityRef } from './entity.js';
 import type { ChildRef, ContextValues, Envelope } from './envelope.js';
 import type { Thrown } from './reply.js';
 
-/** BullMQ's options of one job. The store knows which it supports. */
+/** BullMQ's options of one job. `options/job-options.ts` says which are supported. */
 export type JobOptions = Readonly<Record<string, unknown>>;
 
 /** A job that is enqueued. */

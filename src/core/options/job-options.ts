@@ -24,7 +24,7 @@ const HONOURED = new Set([
   'lifo',
 ]);
 
-/** Options of this library. {@link withIdempotency} converts them to BullMQ's before the check. */
+/** Names for the hint about a misspelled option. {@link withIdempotency} has converted these options before the check. */
 const OF_IDEMPOTENCY = ['idempotencyKey', 'idempotencyTtlMs'];
 
 /** Options that give up the order of an entity's jobs. */

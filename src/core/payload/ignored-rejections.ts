@@ -1,7 +1,7 @@
 /**
  * Promises in a value that is refused or dropped. Nothing awaits them, and Node ends the process when one of them rejects.
  *
- * Owns: how they are found, and the bounds of the search. Neighbours: `json-values.ts`, `payload.ts`, `open-payload.ts` and `enqueuer.ts`
+ * Owns: how they are found, and the bounds of the search. Neighbours: `json-values.ts`, `payload.ts`, `stored-result.ts` and `enqueuer.ts`
  * refuse values; `run-batch.ts` and `run-limit.ts` drop results; `queue-bus.ts` drops the rest of a bulk or a flow.
  */
 import { MAX_VALUES } from '../model/bounds.js';

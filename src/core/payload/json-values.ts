@@ -4,7 +4,7 @@
  * Owns: the verdict on each kind of value, the path to a refused value, and the bounds of the walk. `docs/payloads.md` has the table.
  * A value is walked once, and `JSON.stringify` then writes it, with the result of each `toJSON` in its place: that is faster than a
  * replacer. Kinds are distinguished by brand and structure, since a value may come from another realm (`vm`, Jest).
- * Neighbours: `payload.ts` writes payloads, `open-payload.ts` writes results.
+ * Neighbours: `payload.ts` writes payloads, `stored-result.ts` writes results.
  */
 import { MAX_VALUES } from '../model/bounds.js';
 import { isInstance, kindOfThrown, quoted, shorten, tagOf } from '../model/error-text.js';

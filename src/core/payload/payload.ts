@@ -2,7 +2,7 @@
  * Payloads and results as text, and back: encoded by a codec, bounded, and refused if a part would be lost.
  *
  * No message here repeats a part of a payload. Neighbours: `codec.ts` has the codecs, `json-values.ts` the rule of what JSON
- * carries; `enqueuer.ts` and `open-payload.ts` use this.
+ * carries; `enqueuer.ts` and `open-payload.ts` use this for payloads, and `stored-result.ts` for results, whose size it bounds.
  */
 
 import { entityKey } from '../model/entity.js';

@@ -1,5 +1,5 @@
 /**
- * What the operator does to entities and their jobs, and sees of them. Each is one atomic step of the store.
+ * What the operator does to entities and their jobs, and sees of them. Each begins with one atomic step of the store.
  * Neighbour: `store.ts` is what pods do.
  */
 import type { EntityRef } from '../model/entity.js';

@@ -12,7 +12,7 @@ import type { WakeUps } from './wake-ups.js';
 import type { Work } from './work.js';
 
 /**
- * Every method is one atomic step of the store. Calls take effect in the order in which they are made, and their promises settle in
+ * Every method begins with one atomic step of the store; most are that step alone. Calls take effect in the order in which they are made, and their promises settle in
  * that order. A guarded call takes a `Claim`. It rejects with `StaleClaimError` and changes nothing if the claim is no longer the
  * current one; the guard ignores the lease.
  */

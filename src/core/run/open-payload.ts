@@ -1,20 +1,17 @@
 /**
- * The payload and the result of a job. The payload is decoded and validated before the run; the result is encoded after it.
+ * The payload of a job is decoded and validated before the run.
  *
- * Owns: the checks of payloads that only the pod with the handler can make, and the text that is stored of a result.
+ * Owns: the checks of payloads that only the pod with the handler can make.
  * Neighbours: `payload.ts` encodes and decodes values, and `validation.ts` calls validators. `run-job.ts` and `run-batch.ts` run
- * handlers.
+ * handlers; `stored-result.ts` encodes their results.
  */
 
 import { type Validator, validBeforeRun } from '../handlers/validation.js';
-import { MAX_BATCH_RESULT_BYTES } from '../model/bounds.js';
-import { messageOf } from '../model/errors.js';
 import type { FetchedJob, HandlerPayload } from '../model/job.js';
 import { PayloadUnreadableError } from '../model/payload-errors.js';
 import type { EntityTypeConfig } from '../options/config.js';
-import type { Codecs, PayloadCodec } from '../payload/codec.js';
-import { ignoreRejections } from '../payload/ignored-rejections.js';
-import { checkSize, decodePayload, encodePayload, isLargerThan, storedText } from '../payload/payload.js';
+import type { Codecs } from '../payload/codec.js';
+import { checkSize, decodePayload, encodePayload } from '../payload/payload.js';
 
 /** What it takes to read payloads and to write results of one entity type. */
 export interface PayloadParts {
@@ -80,44 +77,4 @@ export class OpenedPayload implements HandlerPayload {
     checkSize(text, { sizeLimit: this.job.options['sizeLimit'], maxPayloadBytes: type.maxPayloadBytes }, culprit);
     return text;
   }
-}
-
-/** The stored text of a result. `lost` says why `null` is stored instead of the value that the handler returned. */
-export interface ResultText {
-  readonly value: string;
-  readonly lost?: string;
-}
-
-/**
- * Encodes a result by the codec of its job. All readers of the result know that codec from the envelope of the job. This function is
- * the only place that encodes results. It never throws: the handler has done its work, so a result that can't be stored fails no job.
- * @param left number of bytes that the results of the batch may still have.
- */
-export function resultAsText(
-  result: unknown,
-  { envelope }: FetchedJob,
-  { codecs, type: { maxResultBytes } }: PayloadParts,
-  left = Number.POSITIVE_INFINITY,
-): ResultText {
-  let value: string;
-  try {
-    // guards: open-payload.resultAsText
-    value = encodeResult(codecs.of(envelope), result);
-  } catch (error) {
-    return { value: 'null', lost: `its result can't be stored (${messageOf(error)})` };
-  }
-  if (!isLargerThan(value, Math.min(maxResultBytes, left))) return { value };
-  ignoreRejections(result);
-  const bytes = Buffer.byteLength(value);
-  const bound =
-    bytes > maxResultBytes
-      ? `maxResultBytes (${maxResultBytes})`
-      : `the bytes that are left of the ${MAX_BATCH_RESULT_BYTES} for all results of a batch`;
-  return { value: 'null', lost: `its result has ${bytes} bytes, more than ${bound}` };
-}
-
-/** `undefined` and `null` are stored as `null`, whichever codec the job has. */
-function encodeResult(codec: PayloadCodec, result: unknown): string {
-  // guards: open-payload.encodeResult
-  return result === undefined || result === null ? 'null' : storedText(codec, result);
 }

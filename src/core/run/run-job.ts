@@ -3,7 +3,7 @@
  * is `NotStarted`.
  *
  * Owns: the order of these steps, the end of an attempt, and the log lines about it.
- * Neighbours: `handler-table.ts` finds handlers, `open-payload.ts` opens payloads and encodes results, and `retry.ts` decides about
+ * Neighbours: `handler-table.ts` finds handlers, `open-payload.ts` opens payloads, `stored-result.ts` encodes results, and `retry.ts` decides about
  * further attempts. `run-batch.ts` does the same for several jobs.
  */
 
@@ -22,10 +22,11 @@ import type { Codecs } from '../payload/codec.js';
 import type { Log } from '../ports/log.js';
 import { failureOf } from './flow-control.js';
 import { type Lease, NotStarted } from './lease.js';
-import { isSecret, OpenedPayload, openJob, resultAsText } from './open-payload.js';
+import { isSecret, OpenedPayload, openJob } from './open-payload.js';
 import { retryDelayMs } from './retry.js';
 import { NO_LIMIT, type RunLimit } from './run-limit.js';
 import { RunningJob, runAsCurrent } from './running-job.js';
+import { resultAsText } from './stored-result.js';
 
 export interface JobExecution {
   readonly handlers: HandlerTable;

@@ -59,12 +59,12 @@ export class MemoryClaims implements Claims {
       inspections.schedule(entity, leases.liveUntil(entity) ?? 0);
       return 'owned';
     }
-    // A call of this pod that arrives late: it must not settle the claim that came after it.
+    // A call of this pod that arrives late: it must not give up the claim that came after it.
     // A pod that only peeks, without capacity, does not know of its own claim: a response was lost (race 26).
     if (entity.owner?.podId === this.parts.podId && entity.owner.epoch >= claimWith)
       return claimWith === 0 && !this.server.isPaused(entity) && hasWork(entity, now) ? 'waiting' : 'later';
     if (!hasWork(entity, now)) {
-      inspections.settle(entity);
+      inspections.giveUpIdle(entity);
       this.server.forget(entity);
       return 'later';
     }
@@ -107,7 +107,7 @@ export class MemoryClaims implements Claims {
       if (mode !== 'idle') removal.giveBackUnstarted(entity);
       const now = this.server.now();
       if (!hasWork(entity, now)) {
-        inspections.settle(entity);
+        inspections.giveUpIdle(entity);
         this.server.forget(entity);
         return true;
       }

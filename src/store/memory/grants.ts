@@ -1,5 +1,5 @@
 /**
- * Grants of claims in memory: a claim of an unowned entity, a takeover, and a resync; and the job that a takeover suspects.
+ * Grants of claims in memory: a claim of an unowned entity, a takeover, and a resync; and the job that a takeover counts as stalled.
  * Neighbours: `claims.ts` decides whether to grant; `leases.ts` says how long a claim lasts.
  */
 import { entityKey } from '../../core/model/entity.js';
@@ -33,7 +33,7 @@ export class Grants {
     if (entity.owner?.recall === 'drop') this.removal.drop(entity, entity.active);
     const back = entity.active;
     giveBack(entity);
-    if (isTakeover && back.length === 1 && back[0]) this.suspect(entity, back[0], maxStalledCount);
+    if (isTakeover && back.length === 1 && back[0]) this.countStalled(entity, back[0], maxStalledCount);
     entity.owner = { podId, epoch, untilMs: this.state.now() + this.state.leaseMs };
     this.state.due.set(entityKey(entity.ref), entity.owner.untilMs);
     return isTakeover ? back.length : 0;
@@ -46,7 +46,7 @@ export class Grants {
   }
 
   /** The job that was fetched alone may have killed its pod. */
-  private suspect(entity: StoredEntity, job: StoredJob, maxStalled: number): void {
+  private countStalled(entity: StoredEntity, job: StoredJob, maxStalled: number): void {
     const pods = entity.suspect?.jobId === job.id ? entity.suspect.pods : [];
     if (entity.owner) entity.suspect = { jobId: job.id, pods: [...pods, entity.owner.podId] };
     job.stalled++;

@@ -1,6 +1,6 @@
 /**
  * Leases in memory: which owner counts as alive, and which pods are heard.
- * Neighbours: `grants.ts` grants claims, `inspections.ts` calls owners.
+ * Neighbours: `grants.ts` grants claims, `inspection-schedule.ts` calls owners.
  */
 import type { Claim } from '../../core/model/claim.js';
 import { entityKey } from '../../core/model/entity.js';

@@ -4,7 +4,7 @@
  */
 import type { ChildResult } from '../../core/model/job.js';
 import type { Deduplications } from './deduplications.js';
-import type { Inspections } from './inspections.js';
+import type { Inspections } from './inspection-schedule.js';
 import type { Leases } from './leases.js';
 import { giveBack, put } from './queue.js';
 import { refund } from './rate-limit.js';

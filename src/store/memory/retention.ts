@@ -1,6 +1,6 @@
 /**
  * Retention of ended jobs in memory: as many, and for as long, as their options say.
- * Neighbours: `job-end.ts` ends jobs; `inspections.ts` settles entities.
+ * Neighbours: `job-end.ts` ends jobs; `inspection-schedule.ts` gives up idle entities.
  */
 import type { JobOptions } from '../../core/model/job.js';
 

@@ -4,7 +4,7 @@
  */
 import { Deduplications } from './deduplications.js';
 import { Grants } from './grants.js';
-import { Inspections } from './inspections.js';
+import { Inspections } from './inspection-schedule.js';
 import { Leases } from './leases.js';
 import { Removal } from './removal.js';
 import { MemoryState } from './state.js';

@@ -1,6 +1,6 @@
 /**
  * Which entities a pod must inspect, in memory: the inspection schedule, wake-ups, requests for workers, and the search for
- * unscheduled entities. Neighbours: `inspections.ts` schedules and wakes; `claims.ts` is what comes of an inspection.
+ * unscheduled entities. Neighbours: `inspection-schedule.ts` schedules and wakes; `claims.ts` is what comes of an inspection.
  */
 import { type EntityRef, entityKey, parseEntityKey } from '../../core/model/entity.js';
 import type { Discovered, WakeUp, WakeUps } from '../../core/ports/wake-ups.js';

@@ -63,8 +63,8 @@ export class RedisClaims implements Claims {
     const { base } = this.context.keySpace.of(claim.entity);
     for (const page of pages) {
       const ends = this.parts.ends.sentEnds(claim.entity, page);
-      const args = encode.settle({ base, epoch: claim.epoch, newEpoch: epoch }, ends);
-      await this.context.channel.call('settle', args, response => checkStale(response, claim));
+      const args = encode.endBeforeResync({ base, epoch: claim.epoch, newEpoch: epoch }, ends);
+      await this.context.channel.call('endBeforeResync', args, response => checkStale(response, claim));
     }
   }
 

@@ -1,6 +1,6 @@
 /**
  * The calls of a channel, and how many of them go into one EVALSHA: bounded in number and bytes.
- * Neighbours: `channel.ts` sends batches, `outcome.ts` settles their calls.
+ * A batch takes the oldest calls, in their order. Neighbours: `channel.ts` sends batches, one after the other, `outcome.ts` settles their calls.
  */
 
 export type Argument = string | number;

@@ -7,7 +7,7 @@ import { asLine } from '../../../core/model/error-text.js';
 import { messageOf } from '../../../core/model/errors.js';
 import { StoreUnavailableError } from '../../../core/model/store-errors.js';
 
-/** Calls that users make, by the first step of each. The engine's own steps are named by the log lines of their parts. */
+/** Calls that users make, by the op of each step. The log lines of the engine name its own steps. */
 const WORDS: Readonly<Record<string, string>> = {
   add: 'the enqueue',
   addAll: 'the enqueue of several jobs',
@@ -16,12 +16,21 @@ const WORDS: Readonly<Record<string, string>> = {
   schedules: 'the list of schedules',
   unschedule: 'the removal of a schedule',
   cancel: 'the cancellation of a job',
+  touch: 'the update of a job',
+  children: 'the request for the results of children',
   list: 'the list of jobs',
   pause: 'the request to pause or resume an entity',
   pauseType: 'the request to pause or resume an entity type',
+  entitiesOf: 'the search for the entities of an entity type',
+  tellOfType: 'the request to pause or resume an entity type',
   unblock: 'the request to unblock an entity',
   drop: 'the request to drop the jobs of an entity',
+  clear: 'the removal of dropped jobs',
+  isDropping: 'the request to drop the jobs of an entity',
+  status: 'the status of an entity',
   letters: 'the list of dead letters',
+  letterIds: 'the list of dead letters',
+  letterOf: 'the search for a dead letter',
   replay: 'the replay of a dead letter',
   removeLetter: 'the removal of a dead letter',
   due: 'the question for entities with work',

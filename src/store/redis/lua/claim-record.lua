@@ -7,7 +7,7 @@
 -- A dormant claim is of an idle worker whose queue was empty. It has a long 'until', and is live only while its owner's
 -- renewals are heard. New work ends that: the claim then lasts a lease, unless its owner hears of the work (I7).
 --
--- Owns: the hash of the claim, and how it is read. Neighbours: `grant.lua` grants claims, `give-up-claim.lua` gives them up,
+-- Owns: the hash of the claim, and how it is read. Neighbours: `grant.lua` grants claims, `idle-entity.lua` gives them up,
 -- `hold.lua` has holds, `renewal.lua` renews.
 
 local function fence(B) return B .. ':$:worker' end

@@ -20,7 +20,7 @@
 --- always retention move-to-dead-letters reply-mailbox
 --- always end-job retry-job finish resync
 --- always spawn known-jobs add-job wake-ups route intake
---- always give-up-claim try-claim release inspect touch
+--- always idle-entity try-claim release schedule-inspection touch
 --- rare discover control drop-jobs job-views
 --- rare flow dead-letters schedules replies hosts
 --- include loop

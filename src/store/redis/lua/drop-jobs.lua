@@ -1,6 +1,7 @@
--- An operator drops the jobs of an entity that wait, or were fetched and have not started.
--- Owns: what a drop spares, and how the owner is told. Neighbour: `clear-drops.lua` takes jobs out of the queue and removes
--- them.
+-- The calls of drops: an operator drops the jobs of an entity that wait, or were fetched and have not started; later calls
+-- remove the dropped jobs in pages. `leftovers` finds drops whose caller is gone, and entities of resumed types.
+-- Owns: which jobs a drop spares, and how the owner is told. Neighbour: `clear-drops.lua` takes jobs out of the queue and
+-- removes a page of them.
 
 -- Entries of lists that a drop reads for the present jobs of schedules, to keep their order (I6, I11).
 local MAX_SEARCHED = 5000000

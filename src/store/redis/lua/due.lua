@@ -1,6 +1,6 @@
 -- The inspection schedule: the set `{prefix}:$:due:<type>` has the entities of a type by the time of their next
 -- inspection, in us.
--- Owns: its times, and what pods ask about it. Neighbour: `inspect.lua` inspects an entity that may have work now.
+-- Owns: its times, and what pods ask about it. Neighbour: `schedule-inspection.lua` inspects an entity that may have work now.
 
 -- Brings the next inspection forward. Only the pod that inspects, or renews, moves it back.
 -- guards: due.inspectBy

@@ -6,7 +6,7 @@
 -- Owns: the field 'parent' of a job, and the removal of a child. Neighbours: `finish.lua` ends children, `clear-drops.lua`
 -- drops them, `flow.lua` adds them.
 
--- Defined in `inspect.lua`.
+-- Defined in `schedule-inspection.lua`.
 local onParentJoined
 
 -- For a child whose field 'parent' can't be read: BullMQ's key names the parent, if it can be read itself.

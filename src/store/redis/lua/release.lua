@@ -1,5 +1,5 @@
 -- The owner gives its claim up, with the jobs that it has fetched and not started.
--- Neighbours: `give-back.lua` moves the jobs, `give-up-claim.lua` gives up claims, `wake-ups.lua` and `spawn.lua` find the
+-- Neighbours: `give-back.lua` moves the jobs, `idle-entity.lua` gives up claims, `wake-ups.lua` and `spawn.lua` find the
 -- next owner.
 
 -- Returns {'OK', '1'} if the claim is given up, {'OK', '0'} if there is work after all, {'STALE'}

@@ -31,10 +31,10 @@ end
 
 -- Ends a part of what is settled, before the resync that ends the rest. None of these is retried. Rest: SENT_END*.
 -- Returns {'OK'}
-function OPS.settle(B, epoch, newEpoch, ...)
+function OPS.endBeforeResync(B, epoch, newEpoch, ...)
   local claim = claimOf(B)
   -- Any epoch between the known one and the new one is ours: the response to an earlier resync may have been lost.
-  -- guards: resync.OPS.settle
+  -- guards: resync.OPS.endBeforeResync
   local known = claim[OWNER] == pod and epochOf(claim)
   if not known or known < tonumber(epoch) or known >= tonumber(newEpoch) then return {'STALE'} end
   finishTogether(B, stillOpen(B, {...}))
@@ -48,7 +48,7 @@ function OPS.resync(B, T, I, epoch, newEpoch, takeOpts, ...)
     claims[B] = nil
     redis.call('HSET', fence(B), 'entity', T .. ':' .. I)
   end
-  if OPS.settle(B, epoch, newEpoch, ...)[1] == 'STALE' then return {'STALE'} end
+  if OPS.endBeforeResync(B, epoch, newEpoch, ...)[1] == 'STALE' then return {'STALE'} end
   local out = {'OK', grant(B, T, I, newEpoch, 0, true), 0, 0}
   take(B, 1, takeOpts, out, 5)
   return out

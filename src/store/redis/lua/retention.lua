@@ -1,6 +1,6 @@
 -- Jobs that have ended and are kept. BullMQ enforces their bounds when the next job ends; this file enforces them even
 -- if none does, so that an entity without new jobs leaves no key in the end (I8).
--- Owns: the expiry of kept jobs. Neighbours: `give-up-claim.lua` calls it for an idle entity, `end-job.lua` at the end of a
+-- Owns: the expiry of kept jobs. Neighbours: `idle-entity.lua` calls it for an idle entity, `end-job.lua` at the end of a
 -- job.
 
 local KEPT = {failed = 'removeOnFail', completed = 'removeOnComplete'}

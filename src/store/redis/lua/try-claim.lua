@@ -1,6 +1,6 @@
--- The one decision about an entity that this pod does not work: claim it, or leave it to another pod or to a later
--- time.
--- Neighbours: `grant.lua` grants the claim, `give-up-claim.lua` gives up the claim of an entity without work, `release.lua`
+-- The inspection of an entity: the one decision about an entity that this pod does not work. The pod claims it, cleans it up,
+-- or leaves it to another pod or to a later time.
+-- Neighbours: `grant.lua` grants the claim, `idle-entity.lua` gives up the claim of an entity without work, `release.lua`
 -- ends a claim.
 
 -- Without an epoch it claims nothing.
@@ -8,7 +8,7 @@
 -- {'STALE'}
 function OPS.tryClaim(B, T, I, epoch, takeOpts, maxStalled)
   local claim = claimOf(B)
-  -- A late call of ours must not settle the claim that came after it. A pod that only asks, without capacity, does not
+  -- A late call of ours must not give up the claim that came after it. A pod that only asks, without capacity, does not
   -- know of a claim of its own: a response was lost (race 26).
   -- guards: try-claim.OPS.tryClaim
   if claim[OWNER] == pod and (tonumber(epoch) or 0) <= epochOf(claim) then

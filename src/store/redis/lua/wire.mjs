@@ -137,7 +137,7 @@ export const CALLS = {
 
   // Claims
   tryClaim: 'B T I epoch takeOpts maxStalled',
-  settle: 'B epoch newEpoch SENT_END*',
+  endBeforeResync: 'B epoch newEpoch SENT_END*',
   resync: 'B T I epoch newEpoch takeOpts SENT_END*',
   release: 'B T I epoch mode',
   defer: 'B T I epoch jobId graceMs',

@@ -12,8 +12,8 @@ import { ignoreRejections } from '../../../../src/core/payload/ignored-rejection
 import { jsonText } from '../../../../src/core/payload/json-values.js';
 import { encodePayload, encodeProgress } from '../../../../src/core/payload/payload.js';
 import { nextTurn } from '../../../../src/core/ports/own-timers.js';
-import { resultAsText } from '../../../../src/core/run/open-payload.js';
 import { STOP_GRACE_MS, TimeLimit } from '../../../../src/core/run/run-limit.js';
+import { resultAsText } from '../../../../src/core/run/stored-result.js';
 import { QueueBus } from '../../../../src/nest/bus/queue-bus.js';
 import { JobHandler } from '../../../../src/nest/decorators/job-handler.decorator.js';
 import { QueueEntity, QueueEntityId } from '../../../../src/nest/decorators/queue-entity.decorator.js';

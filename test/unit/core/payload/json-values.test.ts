@@ -7,7 +7,7 @@ import { jsonCodec } from '../../../../src/core/payload/codec.js';
 import { type Encryption, encryptedCodec } from '../../../../src/core/payload/encrypted-codec.js';
 import { jsonText, MAX_DEPTH } from '../../../../src/core/payload/json-values.js';
 import { encodePayload } from '../../../../src/core/payload/payload.js';
-import { resultAsText } from '../../../../src/core/run/open-payload.js';
+import { resultAsText } from '../../../../src/core/run/stored-result.js';
 import { anyText } from '../../../support/any-text.js';
 import { CARRIED, clauseOf, nested, placed, REFUSED, SECRET } from '../../../support/value-table.js';
 

@@ -11,7 +11,7 @@ local function heldForLongMs(B)
   return held and held > HOLD_LEAD_MS and held - HOLD_LEAD_MS
 end
 
--- guards: give-up-claim.isPaused
+-- guards: idle-entity.isPaused
 local function isPaused(B) return isPausedByItself(B) or isPausedByType(B) end
 
 -- Whether only an operator can give an entity with work something to run: it is paused, or blocked. A block does not
@@ -24,7 +24,7 @@ end
 -- are inspected.
 local PARKED = '9000000000000000'
 local function park(B, T, I)
-  -- guards: give-up-claim.park
+  -- guards: idle-entity.park
   local waitsForType = isTypePaused(T) and not isPausedByItself(B)
   if waitsForType then redis.call('ZADD', sys .. 'due:' .. T, PARKED, I) else redis.call('ZREM', sys .. 'due:' .. T, I) end
   -- until then, the fence says which entity the queue belongs to
@@ -45,7 +45,7 @@ end
 local function giveUp(B)
   -- PERSIST is not needed for a block, since no claim has an expiry
   expireIdleFence(B)
-  -- guards: give-up-claim.giveUp
+  -- guards: idle-entity.giveUp
   claims[B] = nil
   redis.call('HDEL', fence(B), 'owner', 'epoch', 'until', 'rests', 'recall', 'gathers', 'runs')
 end
@@ -53,7 +53,7 @@ end
 -- The fence has expired if jobs were kept or delayed for longer than it lasts: then this makes a new one.
 local function noteLastId(B, T, I, lastId, isFenced)
   redis.call('HSET', fence(B), 'lastId', lastId, 'entity', T .. ':' .. I)
-  -- guards: give-up-claim.noteLastId
+  -- guards: idle-entity.noteLastId
   claims[B], lastIds[B] = nil, nil
   if not isFenced then expireFence(B, 0) end
 end
@@ -63,7 +63,7 @@ end
 -- something (I8, race 9).
 local function giveUpIdle(B, T, I)
   local isFenced = claimOf(B)[ENTITY]
-  -- guards: give-up-claim.giveUpIdle
+  -- guards: idle-entity.giveUpIdle
   if claimOf(B)[HOLD] then setHold(B, nil) end
   giveUp(B)
   local due = sys .. 'due:' .. T

@@ -7,7 +7,7 @@ local function inspectNow(B, T, I)
   local untilUs = liveUntil(claim)
   if untilUs then
     -- a paused entity is not scheduled
-    -- guards: inspect.inspectNow
+    -- guards: schedule-inspection.inspectNow
     inspectBy(T, I, untilUs)
     callOwner(B, T, I)
   elseif hasWork(B) then
@@ -25,7 +25,7 @@ end
 -- A parent has joined its queue. 'word' names its entity even after the fence has expired. A flow that was added
 -- outside this library has no such word: the fence, or the name of the queue, then says it.
 function onParentJoined(B, word)
-  -- guards: inspect.onParentJoined
+  -- guards: schedule-inspection.onParentJoined
   local T, I = string.match(type(word) == 'string' and word or '', '^([^:]+):(.+)$')
   if not T then T, I = entityOf(B) end
   if not T then return end

@@ -51,9 +51,9 @@ export class Inspections {
     const now = this.state.now();
     if (!hasWork(entity, now)) {
       // Its lease has passed, and its owner may come back: only an inspection gives its claim up.
-      // guards: inspections.inspectNow
+      // guards: inspection-schedule.inspectNow
       if (entity.owner) this.lowerDue(entity, now);
-      else this.settle(entity);
+      else this.giveUpIdle(entity);
       this.state.forget(entity);
       return;
     }
@@ -62,7 +62,7 @@ export class Inspections {
   }
 
   /** Gives up the claim of an entity that has nothing to run now. Its next inspection is for a delayed job, or for a kept one that expires (I8). */
-  settle(entity: StoredEntity): void {
+  giveUpIdle(entity: StoredEntity): void {
     entity.owner = undefined;
     entity.hold = undefined;
     const expiresMs = expireEnded(entity, this.state.now()) ?? Number.POSITIVE_INFINITY;
