@@ -78,6 +78,9 @@ describe('steps that stay short', () => {
     // no silence of all pods gives it a lease more
     await on.redis.set(on.system('heard'), 1);
     await a.control.drop(entity);
+    expect(await on.redis.llen(`${base}:active`)).toBe(4000);
+    // a late call of the owner would find its claim, and give jobs back that were dropped
+    expect(await on.redis.hget(on.key('$:worker'), 'owner')).toBeNull();
     for (let asked = 0; await a.control.isDropping(entity); asked++) expect(asked).toBeLessThan(9);
     expect(await a.tryClaim(entity, 1)).toBe('later');
     await a.control.drop(entity);

@@ -18,12 +18,12 @@ export const dropGuards = [
     tests: ['contract/memory'],
   },
   {
-    guard: 'dropped: an owner whose lease has passed can give nothing of it back',
+    guard: 'dropped: an owner whose lease has passed can give back no dropped job',
     cites: 'I5',
     at: 'drop-jobs.dropFetched',
     from: '  disown(B)\n',
     to: '',
-    tests: ['contract/redis'],
+    tests: ['integration/bounded-steps'],
   },
   {
     guard: 'dropped: the present job of a schedule that was fetched is kept',

@@ -68,7 +68,7 @@ export const failureGuards = [
   {
     guard: 'the body of an exception is bounded',
     cites: 'failures',
-    at: 'http-response.httpAnswerOf',
+    at: 'http-response.httpReplyOf',
     from: 'jsonWithin(asked.response, MAX_RESPONSE_LENGTH',
     to: 'JSON.stringify(asked.response',
     tests: ['unit/nest/bus/http-errors'],
@@ -76,7 +76,7 @@ export const failureGuards = [
   {
     guard: 'the body of an exception is no secret',
     cites: 'failures',
-    at: 'http-response.httpAnswerOf',
+    at: 'http-response.httpReplyOf',
     from: 'isSecret ? undefined : ',
     to: '',
     tests: ['unit/nest/bus/http-errors'],

@@ -8,7 +8,7 @@ import { codeOf, isError, readProperty } from './error-text.js';
 import { ownMessageOf } from './failure-text.js';
 
 /** An HTTP status and body. */
-export interface HttpAnswer {
+export interface HttpReply {
   /** From 400 to 599. */
   readonly status: number;
   /** The result of `getResponse()`, as JSON; undefined if the status is enough. */
@@ -23,22 +23,22 @@ export const MAX_RESPONSE_LENGTH = 8192;
  * `{ statusCode, message }`. Never throws.
  * @param isSecret whether the payload of the job is encrypted. A body may repeat it, so only status and message travel.
  */
-export function httpAnswerOf(error: unknown, isSecret: boolean): HttpAnswer | undefined {
+export function httpReplyOf(error: unknown, isSecret: boolean): HttpReply | undefined {
   const asked = askedBy(error) ?? passedOnBy(error);
   if (asked?.response === undefined || asked.response === null) return asked && { status: asked.status };
-  // guards: http-response.httpAnswerOf
+  // guards: http-response.httpReplyOf
   const json = isSecret ? undefined : jsonWithin(asked.response, MAX_RESPONSE_LENGTH);
   const short = { statusCode: asked.status, message: ownMessageOf(error) };
   return { status: asked.status, response: json === undefined ? short : JSON.parse(json) };
 }
 
 /** Reads a stored HTTP response. Data that another program wrote counts as none. */
-export function isHttpAnswer(value: unknown): value is HttpAnswer {
+export function isHttpReply(value: unknown): value is HttpReply {
   return isStatus(readProperty(value, 'status'));
 }
 
 /** The HTTP response that an `HttpException` asks for. */
-function askedBy(error: unknown): HttpAnswer | undefined {
+function askedBy(error: unknown): HttpReply | undefined {
   const status = call(error, 'getStatus');
   if (!isStatus(status)) return undefined;
   const response = call(error, 'getResponse');
@@ -51,7 +51,7 @@ function askedBy(error: unknown): HttpAnswer | undefined {
 }
 
 /** The HTTP response in a `HandlerError` that a handler has not caught, after it waited for another job. */
-function passedOnBy(error: unknown): HttpAnswer | undefined {
+function passedOnBy(error: unknown): HttpReply | undefined {
   const status = readProperty(error, 'status');
   if (codeOf(error) !== 'HANDLER_FAILED' || !isStatus(status)) return undefined;
   return { status, response: readProperty(error, 'response') };

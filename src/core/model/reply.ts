@@ -4,7 +4,7 @@
  */
 import { codeOf, errorsIn, nameOf, readProperty, shorten } from './error-text.js';
 import { messageOf, ownMessageOf } from './failure-text.js';
-import { type HttpAnswer, httpAnswerOf, isHttpAnswer } from './http-response.js';
+import { type HttpReply, httpReplyOf, isHttpReply } from './http-response.js';
 
 /** The parts of a thrown value that travel. Not its stack, which would expose the pod to the caller. */
 export interface Thrown {
@@ -15,7 +15,7 @@ export interface Thrown {
   /** First errors of an `AggregateError`. */
   readonly errors?: readonly Thrown[];
   /** Status and body of an `HttpException`. */
-  readonly http?: HttpAnswer;
+  readonly http?: HttpReply;
 }
 
 export type Reply =
@@ -68,7 +68,7 @@ function isThrown(value: unknown, depth = 0): value is Thrown {
     typeof message === 'string' &&
     (cause === undefined || isRelated(cause)) &&
     (errors === undefined || (Array.isArray(errors) && errors.every(isRelated))) &&
-    (http === undefined || isHttpAnswer(http))
+    (http === undefined || isHttpReply(http))
   );
 }
 
@@ -86,11 +86,11 @@ type Growing = { -readonly [Key in keyof Thrown]: Thrown[Key] };
 
 /**
  * Describes a thrown value, with its nearest inner errors. Never throws.
- * @param isSecret see {@link httpAnswerOf}.
+ * @param isSecret see {@link httpReplyOf}.
  */
 export function describeThrown(error: unknown, isSecret = false): Thrown {
   const root: Growing = describeOne(error);
-  const http = httpAnswerOf(error, isSecret);
+  const http = httpReplyOf(error, isSecret);
   if (http) root.http = http;
   const level: [Growing, unknown][] = [[root, error]];
   let left = MAX_RELATED;
