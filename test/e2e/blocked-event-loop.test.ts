@@ -5,13 +5,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type INestApplicationContext, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
 import type { Redis } from 'ioredis';
-import { AtomicQueuesModule, QueueBus } from '../../src/index.js';
 import { CLEAN, judge } from '../support/judge.js';
 import { PodProcesses } from '../support/processes.js';
-import { connect, dropKeys, freshPrefix, redisUrl } from '../support/redis.js';
+import { type RedisApp, RedisApps } from '../support/redis-apps.js';
 import { eventually } from '../support/wait.js';
 
 const TTL_SECONDS = 2;
@@ -19,35 +16,33 @@ const TTL_US = TTL_SECONDS * 1e6;
 
 let redis: Redis;
 let prefix: string;
-let producer: INestApplicationContext;
+let apps: RedisApps;
+let producer: RedisApp;
 let pods: PodProcesses;
 let folder: string;
 /** The file that a blocked handler waits for. */
 let gate: string;
 
 beforeEach(async () => {
-  redis = connect();
-  prefix = freshPrefix();
+  apps = new RedisApps({});
+  ({ redis, prefix } = apps);
   folder = mkdtempSync(join(tmpdir(), 'atomic-queues-test-'));
   gate = join(folder, 'go-on');
-  @Module({ imports: [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix })] })
-  class Producer {}
-  producer = await NestFactory.createApplicationContext(Producer, { logger: false });
+  producer = await apps.start();
 });
 afterEach(async () => {
   unblock();
   await pods.close();
-  await producer.close();
   rmSync(folder, { recursive: true });
-  await dropKeys(redis, prefix);
-  await redis.quit();
+  await apps.clear();
+  await apps.quit();
 });
 
 function podsWith(settings: Readonly<Record<string, string>> = {}): void {
   pods = new PodProcesses(prefix, { HEARTBEAT_TTL: String(TTL_SECONDS), ...settings });
 }
 const enqueue = (n: number, blockUntil?: string) =>
-  producer.get(QueueBus).enqueueJob({ entityType: 'account', entityId: '1', name: 'work', data: { n, blockUntil } });
+  producer.bus.enqueueJob({ entityType: 'account', entityId: '1', name: 'work', data: { n, blockUntil } });
 const runsOf = (n: number) => pods.runs().filter(run => run.n === n);
 const started = (n: number) => eventually(`job ${n} has started`, () => runsOf(n).length > 0);
 const ended = (n: number) => eventually(`job ${n} has ended`, () => runsOf(n).some(({ end }) => end !== undefined));
@@ -129,8 +124,7 @@ test('a handler that blocks beyond the limit loses its entity; its pod starts no
   podsWith({ BLOCK_LIMIT_MS: '2000' });
   const hung = await pods.start();
   const options = { jobId: 'blocks', removeOnComplete: false };
-  await producer
-    .get(QueueBus)
+  await producer.bus
     .forEntity('account')
     .enqueueJob({ entityId: '1', name: 'work', data: { n: 0, blockUntil: gate } }, options);
   await started(0);

@@ -2,33 +2,29 @@
  * Several real processes on real Redis: the claims of the README. The test is a producer that works nothing
  * itself, and judges the pods by their records.
  */
-import type { INestApplicationContext } from '@nestjs/common';
-import { Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
 import type { Redis } from 'ioredis';
-import { AtomicQueuesModule, JobHandler, QueueBus, WorkerProcessor } from '../../src/index.js';
+import { JobHandler, type QueueBus, WorkerProcessor } from '../../src/index.js';
 import { CLEAN, judge } from '../support/judge.js';
 import { PodProcesses } from '../support/processes.js';
 import { Random } from '../support/random.js';
-import { connect, dropKeys, freshPrefix, keysUnder, redisUrl } from '../support/redis.js';
+import { keysUnder } from '../support/redis.js';
+import { type RedisApp, RedisApps } from '../support/redis-apps.js';
 import { lengthOf } from '../support/test-length.js';
 import { eventually } from '../support/wait.js';
 
 let redis: Redis;
 let prefix: string;
-let producer: INestApplicationContext;
+let apps: RedisApps;
+let producer: RedisApp;
 
 beforeEach(async () => {
-  redis = connect();
-  prefix = freshPrefix();
-  @Module({ imports: [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix })] })
-  class Producer {}
-  producer = await NestFactory.createApplicationContext(Producer, { logger: false });
+  apps = new RedisApps({});
+  ({ redis, prefix } = apps);
+  producer = await apps.start();
 });
 afterEach(async () => {
-  await producer.close();
-  await dropKeys(redis, prefix);
-  await redis.quit();
+  await apps.clear();
+  await apps.quit();
 });
 
 const enqueue = (bus: QueueBus, entityId: string, n: number) =>
@@ -42,7 +38,7 @@ test('3 processes, 20 entities, 12,300 commands in waves of 200: they run one at
       'all are known to take entities',
       async () => (await redis.zcard(`${prefix}:$:pods:account`)) === 3,
     );
-    const bus = producer.get(QueueBus);
+    const bus = producer.bus;
     const next = new Map<string, number>();
     for (let sent = 0; sent < 12_300; ) {
       const wave: Promise<unknown>[] = [];
@@ -74,7 +70,7 @@ test('4 pods, a random one killed every 4 s: no acknowledged job is lost, no job
   const pods = new PodProcesses(prefix, { HANDLER_MS_MAX: '4', MAX_STALLED: '100' });
   try {
     await Promise.all([pods.start(), pods.start(), pods.start(), pods.start()]);
-    const bus = producer.get(QueueBus);
+    const bus = producer.bus;
     const next = new Map<string, number>();
     const end = Date.now() + seconds * 1000;
     const produce = async (entityId: string) => {
@@ -126,14 +122,8 @@ test('1,000 entities on one pod: there are at most 4 connections, and an idle en
       done++;
     }
   }
-  @Module({
-    imports: [AtomicQueuesModule.forRoot({ redis: { url: redisUrl() }, keyPrefix: prefix })],
-    providers: [Accounts],
-  })
-  class Worker {}
   const before = await connections();
-  const app = await NestFactory.createApplicationContext(Worker, { logger: false });
-  const bus = app.get(QueueBus);
+  const { bus } = await apps.start({}, { providers: [Accounts] });
   await Promise.all([...Array(1000).keys()].map(i => enqueue(bus, `e${i}`, 0)));
   await eventually('all have run', () => done === 1000);
   expect((await connections()) - before).toBeLessThanOrEqual(4);
@@ -146,14 +136,13 @@ test('1,000 entities on one pod: there are at most 4 connections, and an idle en
     (await keysUnder(redis, `${prefix}:account`)).map(async key => ({ key, ttl: await redis.ttl(key) })),
   );
   expect(ttls.filter(({ key, ttl }) => ttl < 0 || (key.endsWith(':events') && ttl > 60))).toEqual([]);
-  await app.close();
 }, 60_000);
 
 test('SIGTERM hands the entities over in order, and no job is lost or runs twice', async () => {
   const pods = new PodProcesses(prefix, { HANDLER_MS_MAX: '50' });
   try {
     const first = await pods.start();
-    const bus = producer.get(QueueBus);
+    const bus = producer.bus;
     const next = new Map([...Array(10).keys()].map(i => [`e${i}`, 200] as const));
     for (const [entityId, count] of next) {
       await Promise.all([...Array(count).keys()].map(n => enqueue(bus, entityId, n)));

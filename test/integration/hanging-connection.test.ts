@@ -1,59 +1,38 @@
 /** Races 14 and 15: a connection that hangs, open and silent, is replaced; the others continue meanwhile. */
-import { Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { AtomicQueuesModule } from '../../src/nest/atomic-queues.module.js';
-import { QueueBus } from '../../src/nest/bus/queue-bus.js';
-import { JobHandler } from '../../src/nest/decorators/job-handler.decorator.js';
-import { WorkerProcessor } from '../../src/nest/decorators/worker-processor.decorator.js';
-import { AtomicQueuesEvents } from '../../src/nest/events.js';
-import { connect, dropKeys, freshPrefix } from '../support/redis.js';
+import { Injectable } from '@nestjs/common';
+import { AtomicQueuesEvents, JobHandler, WorkerProcessor } from '../../src/index.js';
+import { type RedisApp, RedisApps } from '../support/redis-apps.js';
 import { RedisProxy } from '../support/redis-proxy.js';
 import { eventually } from '../support/wait.js';
 
-const prefix = freshPrefix();
-const redis = connect();
-const proxy = new RedisProxy();
 const seen: number[] = [];
-let app: Awaited<ReturnType<typeof start>>;
 
-async function start() {
-  @WorkerProcessor({ entityType: 'account' })
-  @Injectable()
-  class Accounts {
-    @JobHandler('*')
-    handle(job: { data: { n: number } }) {
-      seen.push(job.data.n);
-    }
+@WorkerProcessor({ entityType: 'account' })
+@Injectable()
+class Accounts {
+  @JobHandler('*')
+  handle(job: { data: { n: number } }) {
+    seen.push(job.data.n);
   }
-  @Module({
-    imports: [
-      AtomicQueuesModule.forRoot({
-        redis: { url: await proxy.start() },
-        keyPrefix: prefix,
-        commandTimeoutMs: 1000,
-        workerDefaults: { heartbeatTTL: 1 },
-      }),
-    ],
-    providers: [Accounts],
-  })
-  class App {}
-  return NestFactory.createApplicationContext(App, { logger: false });
 }
 
-const enqueue = (n: number) =>
-  app.get(QueueBus).enqueueJob({ entityType: 'account', entityId: '1', name: 'note', data: { n } });
+const apps = new RedisApps({ providers: [Accounts] }, { commandTimeoutMs: 1000, workerDefaults: { heartbeatTTL: 1 } });
+const { redis, prefix } = apps;
+const proxy = new RedisProxy();
+let app: RedisApp;
+
+const enqueue = (n: number) => app.bus.enqueueJob({ entityType: 'account', entityId: '1', name: 'note', data: { n } });
 const runs = (n: number) => eventually(`job ${n} has run`, () => seen.includes(n));
 const leaseUntil = async () => Number(await redis.hget(`${prefix}:account:1:queue:$:worker`, 'until'));
 
 describe('a connection that hangs', () => {
   beforeAll(async () => {
-    app = await start();
+    app = await apps.start({ redis: { url: await proxy.start() } });
   });
   afterAll(async () => {
-    await app.close();
+    await apps.clear();
     await proxy.close();
-    await dropKeys(redis, prefix);
-    await redis.quit();
+    await apps.quit();
   });
 
   test('for the heartbeat: claims are renewed again, and work continues', async () => {

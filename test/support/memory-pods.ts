@@ -128,6 +128,11 @@ export class MemoryPods {
     return this.server.entity({ type: 'account', id });
   }
 
+  /** Why jobs of an account have failed. */
+  failedReasons(id = '1') {
+    return this.stored(id).failed.map(({ outcome }) => outcome?.value);
+  }
+
   /** Which jobs of an account are fetched. */
   active(id = '1'): number[] {
     return this.stored(id).active.map(({ data }) => JSON.parse(data).n);

@@ -32,11 +32,9 @@ describe('payloads of batches', () => {
   const pod = (name: string, withdraw: Batches[string], options: EngineOptions = {}) =>
     cluster.pod(name, options, ['*'], { withdraw });
   const entity = () => cluster.server.entities.get('account:1');
-  const failedReasons = () => entity()?.failed.map(({ outcome }) => outcome?.value);
   const settled = (a: Pod) => (a.store.lastArguments.get('finish')?.[1] ?? []) as readonly Settlement[];
   const endsOf = (a: Pod) =>
     settled(a).map(({ outcome }) => (outcome.kind === 'completed' ? outcome.value : outcome.kind));
-  const finishes = (a: Pod) => a.count('finish');
 
   test('an invalid one fails by itself: the handler gets the others as validated, and all end in one step, in order', async () => {
     const a = await pod('A', { max: 10, validator: checked }, { defaultJobOptions: { attempts: 5 } });
@@ -47,14 +45,14 @@ describe('payloads of batches', () => {
     await cluster.batch.end(['a', 'b', 'c', 'd']);
     expect(endsOf(a)).toEqual(['"a"', '"b"', 'failed', '"c"', '"d"']);
     expect(settled(a).map(({ job }) => job.data)).toEqual([1, 2, 3, 4, 5].map(n => ({ n })));
-    expect(finishes(a)).toBe(1);
-    expect(failedReasons()).toEqual(['Job "withdraw" has invalid data: n: is a multiple of three.']);
+    expect(a.count('finish')).toBe(1);
+    expect(cluster.failedReasons()).toEqual(['Job "withdraw" has invalid data: n: is a multiple of three.']);
   });
 
   test('all invalid cause no call of the handler, and the entity goes on', async () => {
     const a = await pod('A', { max: 10, validator: checked });
     await a.add('1', 3, 6);
-    expect(finishes(a)).toBe(1);
+    expect(a.count('finish')).toBe(1);
     expect(endsOf(a)).toEqual(['failed', 'failed']);
     expect(cluster.batches).toEqual([]);
     await a.add('1', 7);
@@ -89,7 +87,7 @@ describe('payloads of batches', () => {
     expect(endsOf(a)).toEqual(['retrying', 'null', 'failed', 'retrying']);
     expect(cluster.batch.ns).toEqual([1, 4]);
     await cluster.batch.fail(new Error('all'));
-    expect(failedReasons()).toEqual([expect.stringContaining('invalid data'), 'all', 'all']);
+    expect(cluster.failedReasons()).toEqual([expect.stringContaining('invalid data'), 'all', 'all']);
   });
 
   test('not given to the handler cannot be named in its failure: all jobs that it got fail', async () => {
@@ -98,7 +96,7 @@ describe('payloads of batches', () => {
     const invalid = entity()?.active[1]?.id as string;
     await cluster.batch.fail(new BatchFailure([{ job: { id: invalid }, error: new Error('mine') }]));
     expect(endsOf(a)).toEqual(['failed', 'failed']);
-    expect(failedReasons()).toEqual([
+    expect(cluster.failedReasons()).toEqual([
       expect.stringMatching(/not part of its batch/),
       expect.stringMatching(/invalid data/),
     ]);
@@ -177,7 +175,7 @@ describe('payloads of batches', () => {
       await cluster.batch.end();
       await cluster.clock.advance(20_000);
       expect(cluster.batches).toEqual(['old:1:0,1']);
-      expect(failedReasons()).toEqual([]);
+      expect(cluster.failedReasons()).toEqual([]);
       expect(old.log.lines).toEqual([expect.stringMatching(/No codec "superjson" on this pod for job "withdraw"/)]);
       await pod('new', { max: 10 }, { readCodecs: [rich] });
       await cluster.clock.advance(2000);
@@ -194,9 +192,9 @@ describe('payloads of batches', () => {
       await cluster.clock.advance(2000);
       await cluster.batch.end();
       await cluster.clock.advance(unknownJobGraceMs - 5000);
-      expect(failedReasons()).toEqual([]);
+      expect(cluster.failedReasons()).toEqual([]);
       await cluster.clock.advance(10_000);
-      expect(failedReasons()).toEqual([expect.stringMatching(/No codec "superjson" on this pod.*readCodecs/)]);
+      expect(cluster.failedReasons()).toEqual([expect.stringMatching(/No codec "superjson" on this pod.*readCodecs/)]);
       expect(settled(old).map(({ job }) => job.data)).toEqual([{ json: { n: 2 } }]);
       expect(cluster.batches).toEqual(['old:1:0,1']);
       await cluster.clock.advance(60_000);

@@ -18,7 +18,6 @@ describe('payloads', () => {
   afterEach(() => cluster.close());
 
   const entity = () => cluster.server.entities.get('account:1');
-  const failedReasons = () => entity()?.failed.map(({ outcome }) => outcome?.value);
   /** How a result is stored. */
   const stored = async (options: EngineOptions, result: unknown) => {
     const pod = await cluster.pod('a', options);
@@ -48,7 +47,7 @@ describe('payloads', () => {
     const old = await cluster.pod('old');
     await cluster.clock.advance(20_000);
     expect(cluster.starts).toEqual([]);
-    expect(failedReasons()).toEqual([]);
+    expect(cluster.failedReasons()).toEqual([]);
     expect(old.log.lines).toEqual([
       expect.stringMatching(
         /No codec "superjson" on this pod for job "withdraw" of entity type "account"\. The job waits for a pod that has one/,
@@ -72,7 +71,7 @@ describe('payloads', () => {
     expect(cluster.starts).toEqual([]);
     await cluster.clock.advance(10_000);
     expect(cluster.starts).toEqual(['old:1:2']);
-    expect(failedReasons()).toEqual([expect.stringMatching(/No codec "superjson" on this pod.*readCodecs/)]);
+    expect(cluster.failedReasons()).toEqual([expect.stringMatching(/No codec "superjson" on this pod.*readCodecs/)]);
     expect(old.events.filter(({ type }) => type === 'job.retried')).toEqual([]);
   });
 

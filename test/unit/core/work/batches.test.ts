@@ -25,11 +25,8 @@ describe('batches', () => {
   /** A pod that handles jobs named "withdraw" in batches, and all others one by one. */
   const pod = (name: string, withdraw: Batches[string], options: EngineOptions = {}) =>
     cluster.pod(name, options, ['*'], { withdraw });
-  const entityOf = () => cluster.stored();
-  const failedReasons = () => entityOf().failed.map(({ outcome }) => outcome?.value);
   const eventsOf = (a: Pod, type: string) =>
     a.events.filter(event => event.type === type).map(event => 'jobId' in event && event.jobId);
-  const takesOf = (a: Pod) => a.count('take');
   const ends = async (count: number) => {
     for (let i = 0; i < count; i++) await cluster.batch.end();
   };
@@ -130,24 +127,24 @@ describe('batches', () => {
     test('start when the first job has waited long enough, and do not ask the store meanwhile', async () => {
       const a = await pod('A', { max: 5, maxWaitMs: WAIT_MS });
       await a.add('1', 0);
-      const before = takesOf(a);
+      const before = a.count('take');
       await cluster.clock.advance(WAIT_MS - 1);
       expect(cluster.batches).toEqual([]);
       await cluster.clock.advance(1);
       expect(cluster.batches).toEqual(['A:1:0']);
-      expect(takesOf(a)).toBe(before);
+      expect(a.count('take')).toBe(before);
       await cluster.batch.end();
     });
 
     test('start at once when they are full: each job of this pod comes with the response to its add', async () => {
       const a = await pod('A', { max: 3, maxWaitMs: WAIT_MS });
       await a.add('1', 0);
-      const before = takesOf(a);
+      const before = a.count('take');
       await a.add('1', 1);
       expect(cluster.batches).toEqual([]);
       await a.add('1', 2);
       expect(cluster.batches).toEqual(['A:1:0,1,2']);
-      expect(takesOf(a)).toBe(before);
+      expect(a.count('take')).toBe(before);
       await cluster.batch.end();
     });
 
@@ -206,7 +203,7 @@ describe('batches', () => {
       await a.engine.drain();
       await cluster.clock.advance(2000);
       expect(cluster.batches).toEqual(['B:1:0,1']);
-      expect(entityOf().active.map(({ attempt }) => attempt)).toEqual([1, 1]);
+      expect(cluster.stored().active.map(({ attempt }) => attempt)).toEqual([1, 1]);
       await cluster.batch.end();
       expect(eventsOf(b, 'job.completed')).toHaveLength(2);
     });
@@ -216,13 +213,13 @@ describe('batches', () => {
       await a.add('1', 0, 1);
       await a.engine.control.pause({ type: 'account', id: '1' }, true);
       await settle();
-      expect(entityOf().wait.map(({ attempt }) => attempt)).toEqual([0, 0]);
+      expect(cluster.stored().wait.map(({ attempt }) => attempt)).toEqual([0, 0]);
       await cluster.clock.advance(2 * WAIT_MS);
       expect(cluster.batches).toEqual([]);
       await a.engine.control.pause({ type: 'account', id: '1' }, false);
       await settle();
       // The batch waits again.
-      expect([entityOf().active.length, cluster.batches]).toEqual([2, []]);
+      expect([cluster.stored().active.length, cluster.batches]).toEqual([2, []]);
       await cluster.clock.advance(WAIT_MS);
       expect(cluster.batches).toEqual(['A:1:0,1']);
       await cluster.batch.end();
@@ -231,7 +228,7 @@ describe('batches', () => {
     test('stop waiting when the claim is lost', async () => {
       const a = await pod('A', { max: 5, maxWaitMs: 2 * LEASE_MS });
       await a.add('1', 0, 1);
-      entityOf().owner = { podId: 'other', epoch: 1, untilMs: cluster.clock.monotonicMs() + LEASE_MS };
+      cluster.stored().owner = { podId: 'other', epoch: 1, untilMs: cluster.clock.monotonicMs() + LEASE_MS };
       await cluster.clock.advance(LEASE_MS);
       expect(a.events.map(({ type }) => type)).toContain('worker.lost');
       expect(cluster.batches).toEqual([]);
@@ -257,7 +254,8 @@ describe('batches', () => {
       await cluster.batch.failSome({ 1: new Error('one'), 3: new Error('three') });
       expect(cluster.batch.ns).toEqual([1, 3, 4, 5]);
       expect(
-        entityOf()
+        cluster
+          .stored()
           .active.slice(0, 2)
           .map(({ attemptsMade }) => attemptsMade),
       ).toEqual([1, 1]);
@@ -299,7 +297,7 @@ describe('batches', () => {
       await cluster.batch.fail(new Error('all'));
       const { ns } = cluster.batch;
       await cluster.batch.fail(new Error('all again'));
-      expect(failedReasons()).toEqual(ns.map(() => 'all again'));
+      expect(cluster.failedReasons()).toEqual(ns.map(() => 'all again'));
     });
 
     test.each([
@@ -309,7 +307,7 @@ describe('batches', () => {
       const a = await pod('A', { max: 3 });
       await a.add('1', 0, 1, 2);
       await cluster.batch.failSome(failures);
-      expect(failedReasons()).toEqual([0, 1, 2].map(() => expect.stringContaining(reason)));
+      expect(cluster.failedReasons()).toEqual([0, 1, 2].map(() => expect.stringContaining(reason)));
       expect(eventsOf(a, 'job.completed')).toEqual([]);
     });
 
@@ -318,7 +316,7 @@ describe('batches', () => {
       await a.add('1', 0, 1, 2);
       const unrecoverable = Object.assign(new Error('for good'), { name: 'UnrecoverableError' });
       await cluster.batch.failSome({ 0: unrecoverable, 2: new Error('later') });
-      expect(failedReasons()).toEqual(['for good']);
+      expect(cluster.failedReasons()).toEqual(['for good']);
       expect(cluster.batch.ns).toEqual([2]);
       await cluster.batch.end();
       expect(eventsOf(a, 'job.failed')).toHaveLength(1);
@@ -340,7 +338,7 @@ describe('batches', () => {
       await cluster.clock.advance(LEASE_MS);
       expect(cluster.batch.ns).toEqual([2, 4]);
       await cluster.batch.end();
-      expect(failedReasons()).toEqual(['one']);
+      expect(cluster.failedReasons()).toEqual(['one']);
     });
 
     test('leave out a job that blocks behind a retried one: it fails when its turn comes', async () => {
@@ -382,7 +380,7 @@ describe('batches', () => {
         await cluster.batch.failSome({ 0: new Error('zero'), 2: new Error('two') });
         await cluster.clock.advance(2000);
         expect(cluster.batch.ns).toEqual([0, 2, 4, 5]);
-        expect(entityOf().active.map(({ attemptsMade }) => attemptsMade)).toEqual([1, 1, 0, 0]);
+        expect(cluster.stored().active.map(({ attemptsMade }) => attemptsMade)).toEqual([1, 1, 0, 0]);
         await cluster.batch.end();
         expect(cluster.batches).toEqual(['A:1:0,1,2,3', 'A:1:0,2,4,5']);
       },
@@ -393,7 +391,7 @@ describe('batches', () => {
       await a.add('1', ...range(0, 12));
       await ends(3);
       // By now more jobs are prefetched than the batch that runs has.
-      expect([cluster.batch.ns, entityOf().active.length]).toEqual([[6, 7], 4]);
+      expect([cluster.batch.ns, cluster.stored().active.length]).toEqual([[6, 7], 4]);
       const answer = a.store.hold('finish');
       await cluster.batch.failSome({ 6: new Error('six') });
       expect(cluster.runningBatches).toEqual([]);
@@ -416,10 +414,10 @@ describe('batches', () => {
       await cluster.clock.advance(3 * LEASE_MS);
       const taken = b.events.find(event => event.type === 'worker.takeover');
       expect(taken).toMatchObject({ recovered: expect.any(Number) });
-      expect(entityOf().active.length + entityOf().wait.length).toBe(8);
+      expect(cluster.stored().active.length + cluster.stored().wait.length).toBe(8);
       for (const n of range(0, 4)) {
         expect(cluster.batch.ns).toEqual([n]);
-        expect(entityOf().active).toHaveLength(1);
+        expect(cluster.stored().active).toHaveLength(1);
         await cluster.batch.end();
       }
       await cluster.clock.advance(WAIT_MS);
@@ -461,14 +459,14 @@ describe('batches', () => {
     test('do not count if their claim is lost while they run', async () => {
       const a = await pod('A', { max: 3 });
       await a.add('1', 0, 1, 2);
-      entityOf().owner = { podId: 'other', epoch: 1, untilMs: cluster.clock.monotonicMs() + 100 * LEASE_MS };
+      cluster.stored().owner = { podId: 'other', epoch: 1, untilMs: cluster.clock.monotonicMs() + 100 * LEASE_MS };
       await cluster.clock.advance(LEASE_MS);
       expect(cluster.batch.context.signal.aborted).toBe(true);
       await cluster.batch.end();
       expect(a.store.calls).not.toContain('finish');
-      expect(entityOf().active).toHaveLength(3);
-      entityOf().active = [];
-      entityOf().owner = undefined;
+      expect(cluster.stored().active).toHaveLength(3);
+      cluster.stored().active = [];
+      cluster.stored().owner = undefined;
     });
   });
 
