@@ -4,7 +4,6 @@ import type { WaitOptions } from '../../src/core/calls/pending-calls.js';
 import { Engine } from '../../src/core/engine.js';
 import type { BatchHandling } from '../../src/core/handlers/batch-options.js';
 import { HandlerTable } from '../../src/core/handlers/handler-table.js';
-import type { Validator } from '../../src/core/handlers/validation.js';
 import type { LifecycleEvent } from '../../src/core/model/events.js';
 import type { EntityContext, FetchedJob, JobContext, JobOptions, JobRunner } from '../../src/core/model/job.js';
 import { BatchFailure } from '../../src/core/model/job-errors.js';
@@ -15,42 +14,10 @@ import { MemoryServer } from '../../src/store/memory/server.js';
 import { ManualClock, settle } from './clock.js';
 import { FaultyStore } from './faulty-store.js';
 import { RecordingLog } from './log.js';
+import type { Batches, Running, RunningBatch } from './running-handlers.js';
 import { type Gate, gate } from './wait.js';
 
 export const LEASE_MS = 3000;
-
-/** A handler that is running and waits for the test. */
-export interface Running {
-  readonly pod: string;
-  readonly entityId: string;
-  readonly n: number;
-  /** A shared read. */
-  readonly isRead: boolean;
-  readonly context: JobContext;
-  /** Lets it return. */
-  end(): Promise<void>;
-  /** Lets it throw. */
-  fail(thrown?: unknown): Promise<void>;
-}
-
-/** A batch handler that is running and waits for the test. */
-export interface RunningBatch {
-  readonly pod: string;
-  readonly entityId: string;
-  readonly ns: readonly number[];
-  readonly jobs: readonly FetchedJob[];
-  readonly context: EntityContext;
-  /** Lets it return. */
-  end(result?: unknown): Promise<void>;
-  /** Lets it throw; given numbers of jobs and what is wrong with each, a BatchFailure. */
-  fail(thrown?: unknown): Promise<void>;
-  failSome(failures: Readonly<Record<number, unknown>>): Promise<void>;
-}
-
-/** Which jobs are handled in batches, and how. */
-export type Batches = Readonly<
-  Record<string, { readonly max: number; readonly maxWaitMs?: number; readonly validator?: Validator }>
->;
 
 /** What differs from test to test; the names are explained in the class. */
 type ClusterSettings = Partial<Pick<MemoryPods, 'instant' | 'atOnce' | 'shared'>>;

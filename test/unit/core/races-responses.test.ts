@@ -3,7 +3,8 @@
  * gone. Barriers and scripted faults only. The numbers of invariants (I) and races are from `docs/protocol.md`.
  */
 import { settle } from '../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod, type Running, startPodA } from '../../support/memory-pods.js';
+import { LEASE_MS, MemoryPods, type Pod, startPodA } from '../../support/memory-pods.js';
+import type { Running } from '../../support/running-handlers.js';
 
 describe('races of responses', () => {
   let cluster: MemoryPods;

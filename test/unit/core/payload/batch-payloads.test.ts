@@ -12,7 +12,8 @@ import type { EngineOptions } from '../../../../src/core/options/options.js';
 import { jsonCodec, type PayloadCodec } from '../../../../src/core/payload/codec.js';
 import { superjsonCodec } from '../../../../src/core/payload/superjson-codec.js';
 import { settle } from '../../../support/clock.js';
-import { type Batches, LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
+import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
+import type { Batches } from '../../../support/running-handlers.js';
 
 const rich = superjsonCodec(new SuperJSON());
 /** Refuses multiples of three. */

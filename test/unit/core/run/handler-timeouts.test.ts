@@ -5,7 +5,8 @@
 import { HandlerTimeoutError } from '../../../../src/core/model/job-errors.js';
 import { STOP_GRACE_MS } from '../../../../src/core/run/run-limit.js';
 import { settle } from '../../../support/clock.js';
-import { LEASE_MS, MemoryPods, type Pod, type Running } from '../../../support/memory-pods.js';
+import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
+import type { Running } from '../../../support/running-handlers.js';
 import { gate } from '../../../support/wait.js';
 
 const TIMEOUT_MS = 5000;

@@ -4,7 +4,8 @@
  */
 import type { EngineOptions } from '../../../../src/core/options/options.js';
 import { settle } from '../../../support/clock.js';
-import { type Batches, LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
+import { LEASE_MS, MemoryPods, type Pod } from '../../../support/memory-pods.js';
+import type { Batches } from '../../../support/running-handlers.js';
 
 const WAIT_MS = 500;
 const BACKOFF_MS = 20_000;
