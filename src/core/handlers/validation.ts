@@ -75,7 +75,7 @@ export function schemaValidator(schema: StandardSchema): Validator {
       // Its result is not awaited.
       result.catch(() => {});
       throw new UnsupportedError(
-        'An asynchronous schema can not be used at enqueue, because waiting for it would change the order of jobs. Nothing was enqueued. Move asynchronous checks into the handler.',
+        'An asynchronous schema cannot be used at enqueue, because waiting for it would change the order of jobs. Nothing was enqueued. Move asynchronous checks into the handler.',
       );
     },
     beforeRun: data => {
