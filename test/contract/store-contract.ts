@@ -113,6 +113,25 @@ export function storeContract(name: string, createCluster: CreateCluster): void 
       expect(numbers((await a.finish(again.claim, [done(again.jobs[0])], 2)).jobs)).toEqual([1, 2]);
     });
 
+    test.each([1, 2])(
+      'I6: after %i ends of jobs that the store does not know, as after a failover, fetched jobs go back before the next fetch',
+      async ends => {
+        const { claim, jobs } = await owned(3, 1);
+        const unknown = Array.from({ length: ends }, (_, n) =>
+          done({ ...(jobs[0] as FetchedJob), id: `forgotten${n}` }),
+        );
+        expect(await a.finish(claim, unknown, 2)).toMatchObject({ jobs: [], isRecalled: true });
+        await a.giveBack(claim, []);
+        expect(numbers((await a.take(claim, 3)).jobs)).toEqual([0, 1, 2]);
+      },
+    );
+
+    test('after the end of a job that the store does not know, the next one is fetched if no other is', async () => {
+      const { claim, jobs } = await owned(2, 1);
+      await a.finish(claim, [done(jobs[0])], 0);
+      expect(numbers((await a.finish(claim, [done(jobs[0])], 1)).jobs)).toEqual([1]);
+    });
+
     test('I6: an end that would overtake an older refused one is refused; both count after the resync', async () => {
       const { claim, jobs } = await owned(4, 1);
       const { jobs: more } = await a.finish(claim, [done(jobs[0])], 2);

@@ -2,6 +2,22 @@
 
 export const queueGuards = [
   {
+    guard: 'after the end of an unknown job all fetched jobs go back',
+    cites: 'I6',
+    at: 'finish.hasUnknownJobs',
+    from: 'return (code == -1 or code == -3) and',
+    to: 'return false and',
+    tests: ['contract/redis'],
+  },
+  {
+    guard: 'after the end of an unknown job all fetched jobs go back, in memory',
+    cites: 'I6',
+    at: 'work.finish',
+    from: 'if (isUnknown && entity.active.length > 0) return { jobs: [], isRecalled: true };',
+    to: '',
+    tests: ['contract/memory'],
+  },
+  {
     guard: 'what a handler writes to its job: the claim is mine',
     cites: 'race 18',
     at: 'touch.OPS.touch',

@@ -12,7 +12,10 @@ export interface Fetched {
   readonly isPartial?: boolean;
   /** The claim was dormant; this step has reactivated and renewed it. */
   readonly isReactivated?: boolean;
-  /** The queue was paused, or emptied, since the claim began or the last {@link Work.giveBack}: the owner must give back now. */
+  /**
+   * The owner must give back now: the queue was paused, or emptied, since the claim began or the last {@link Work.giveBack}, or the store
+   * has fetched jobs that the owner may not know.
+   */
   readonly isRecalled?: boolean;
 }
 

@@ -40,7 +40,10 @@ export class MemoryWork implements Work {
     return step(() => {
       const entity = this.guard(claim);
       this.checkOrder(entity, settlements);
+      const isUnknown = settlements.some(({ job }) => entity.active.every(({ id }) => id !== job.id));
       this.parts.ends.endAll(entity, settlements);
+      // guards: work.finish
+      if (isUnknown && entity.active.length > 0) return { jobs: [], isRecalled: true };
       return this.parts.fetch.fetch(entity, take);
     });
   }

@@ -90,6 +90,13 @@ local function finishTogether(B, settled)
   return codes
 end
 
+-- Whether Redis has fetched jobs that the owner may not know: the job that ended is not one of them. A failover has forgotten ends, for
+-- example. All of them must go back, in their order, before the next job is fetched (I6).
+local function hasUnknownJobs(B, code)
+  -- guards: finish.hasUnknownJobs
+  return (code == -1 or code == -3) and redis.call('EXISTS', B .. ':active') == 1
+end
+
 -- Ends one job. One that comes back has {attempt, delayMs, strict, postponed, shared} as JSON for its value, and no
 -- opts. Rest: for a read, the ids of the jobs alongside it.
 -- Returns {'OK', code, againInMs, jobs…}, code 0 or BullMQ's | {'EARLY'}, an older job has not ended | {'STALE'}
@@ -122,7 +129,7 @@ function OPS.finish(B, epoch, n, takeOpts, ordered, jobId, lockMs, status, value
     out[3] = againIn(r)
   else
     if r and r < 0 then out[2] = r end
-    if r == nil and fetches then
+    if r == nil and fetches or hasUnknownJobs(B, r) then
       out[3] = 'recalled'
     elseif not fetches or out[2] < 0 then
       take(B, n, takeOpts, out, 3)
@@ -139,7 +146,11 @@ function OPS.finishAll(B, epoch, n, takeOpts, ordered, ...)
   local settled, isEnding = {...}, {}
   for s = 1, #settled, END_SIZE do isEnding[settled[s + END_JOB_ID]] = true end
   if ordered == '1' and overtakeTogether(B, isEnding) then return {'EARLY'} end
-  local out = {'OK', finishTogether(B, settled), '-1'}
+  local codes = finishTogether(B, settled)
+  local out = {'OK', codes, 'recalled'}
+  for _, code in ipairs(codes) do
+    if hasUnknownJobs(B, code) then return out end
+  end
   take(B, tonumber(n), takeOpts, out, 3)
   return out
 end
