@@ -31,6 +31,12 @@ test('any thrown value has a reason, a stack and a description within their boun
   );
 });
 
+test('a long message is cut in the reason, and a long stack in the stack', () => {
+  const error = Object.assign(new Error('m'.repeat(300_000)), { stack: 's'.repeat(300_000) });
+  const { reason, stack } = failureTextOf(error);
+  expect([reason.length, stack.length]).toEqual([MAX_REASON_LENGTH, MAX_STACK_LENGTH]);
+});
+
 test('a failing Error.prepareStackTrace leaves the message', () => {
   const before = Error.prepareStackTrace;
   const error = new Error('what can be had');
